@@ -1,0 +1,1 @@
+"""The heart: the book, its validity state machine and its checks."""

@@ -1,0 +1,1 @@
+"""Books to factors: the pure core and the Faust application around it."""

@@ -1,0 +1,1 @@
+"""Exchange frames in, normalised records out."""

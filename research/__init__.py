@@ -1,0 +1,1 @@
+"""On top of the roles' pure parts: verify, factors, book, audit."""

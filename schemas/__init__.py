@@ -1,0 +1,1 @@
+"""What crosses a process boundary: records, topics, the factor list, codec, digest, errors."""

@@ -1,0 +1,172 @@
+"""Every error obflow raises on purpose.
+
+    PipelineError                    attributes first; the sentence is rendered from them
+    ├─ MessageError                  one bad message: count it, dead-letter it, go on
+    │  ├─ DecodeError                bytes that are not what the channel carries
+    │  ├─ UnknownMessage             well-formed, but of no kind this channel has
+    │  ├─ UnknownSymbol              an instrument nobody subscribed to
+    │  ├─ InvalidNumber              not a plain decimal, negative, not finite, beyond int64
+    │  ├─ FrameTooLarge              refused before it is parsed
+    │  └─ ImpossibleRecord           decodes, but breaks the record's own rules
+    ├─ BookError                     the book can no longer be trusted: resync
+    │  ├─ SequenceGap
+    │  ├─ ChecksumMismatch
+    │  └─ CrossedBook
+    ├─ Backpressure                  somebody is full: pause, retry
+    │  └─ Overload
+    └─ FatalError                    stop with a sentence and an exit code
+       ├─ UsageError                 exit 2: the caller's words are off
+       │  └─ SettingsError
+       ├─ SchemaMismatch             exit 1: a record and its schema disagree
+       ├─ TopicMismatch              exit 1: the broker's topics differ from the declaration
+       ├─ DeliveryFailed             exit 1: a record was not acknowledged; nothing later may leave
+       └─ DependencyError            exit 3: something obflow needs is missing or does not answer
+          ├─ BrokerUnreachable
+          ├─ StoreUnreachable
+          └─ ExchangeUnreachable
+
+A dead letter carries the class name as its reason, so these names are part of the contract.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DEPENDENCY = 3
+
+
+class PipelineError(Exception):
+    """Base of every error obflow raises on purpose.
+
+    Args:
+        cause: What is wrong, as a sentence without a full stop.
+        next_step: What the reader can do about it, or nothing.
+        context: Where it happened (venue, symbol, topic, partition, offset …), kept as attributes.
+    """
+
+    exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __init__(self, cause: str, *, next_step: str = "", **context: object) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.next_step = next_step
+        self.context = context
+
+    @property
+    def reason(self) -> str:
+        """The class name: the label of counters and dead letters."""
+        return type(self).__name__
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name}={value}" for name, value in self.context.items())
+        sentence = f"{self.cause} ({where})" if where else self.cause
+        return f"{sentence}: {self.next_step}" if self.next_step else sentence
+
+
+class MessageError(PipelineError):
+    """One message is bad. It is counted and dead-lettered; the stream goes on."""
+
+
+class DecodeError(MessageError):
+    """The bytes are not what the channel carries (not JSON, not Avro, cut short)."""
+
+
+class UnknownMessage(MessageError):
+    """Well-formed, but of no kind this channel is known to carry."""
+
+
+class UnknownSymbol(MessageError):
+    """The message names an instrument that was not subscribed to."""
+
+
+class InvalidNumber(MessageError):
+    """A price or size that is not a plain decimal, is negative, not finite, or beyond int64."""
+
+
+class FrameTooLarge(MessageError):
+    """The frame exceeds the size limit and was refused before it was parsed."""
+
+
+class ImpossibleRecord(MessageError):
+    """The record decodes but breaks its own rules (array lengths differ, a snapshot with trades …)."""
+
+
+class BookError(PipelineError):
+    """The book can no longer be trusted and needs a fresh snapshot."""
+
+
+class SequenceGap(BookError):
+    """An update does not connect to the one before it."""
+
+
+class ChecksumMismatch(BookError):
+    """The venue's checksum differs from the book's."""
+
+
+class CrossedBook(BookError):
+    """Best bid above best ask for longer than a message in flight can explain."""
+
+
+class Backpressure(PipelineError):
+    """Somebody downstream is full. Pause and retry.
+
+    Args:
+        cause: What is full.
+        retry_after_s: How long to wait before the next try, seconds.
+        context: As in PipelineError.
+    """
+
+    def __init__(self, cause: str, *, retry_after_s: float = 1.0, **context: object) -> None:
+        super().__init__(cause, next_step=f"retrying in {retry_after_s} s", **context)
+        self.retry_after_s = retry_after_s
+
+
+class Overload(Backpressure):
+    """A bounded buffer overflowed: the book is invalidated in the open and a snapshot is asked for."""
+
+
+class FatalError(PipelineError):
+    """The process cannot go on. It stops with this sentence and `exit_code`."""
+
+
+class UsageError(FatalError):
+    """The caller's words are off."""
+
+    exit_code = EXIT_USAGE
+
+
+class SettingsError(UsageError):
+    """A setting is unknown or its value is not acceptable."""
+
+
+class SchemaMismatch(FatalError):
+    """A record and the schema it claims disagree."""
+
+
+class TopicMismatch(FatalError):
+    """The broker's topics differ from the declaration in a way that cannot be mended in place."""
+
+
+class DeliveryFailed(FatalError):
+    """A record was not acknowledged. No later record of its partition may leave before it."""
+
+
+class DependencyError(FatalError):
+    """Something obflow needs is missing or does not answer."""
+
+    exit_code = EXIT_DEPENDENCY
+
+
+class BrokerUnreachable(DependencyError):
+    """No Kafka broker answers at the address."""
+
+
+class StoreUnreachable(DependencyError):
+    """No ClickHouse answers at the address."""
+
+
+class ExchangeUnreachable(DependencyError):
+    """The exchange does not answer."""

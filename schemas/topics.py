@@ -1,0 +1,101 @@
+"""Every Kafka topic, one line each. A topic name written anywhere else fails a test.
+
+Topics that carry an instrument's records have the key `venue:symbol` and the same number of partitions, so that one
+instrument is in the same partition everywhere and one consumer sees it whole.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+DAY_MS = 24 * 3600 * 1000
+NO_LIMIT_MS = -1
+
+
+class Topic(NamedTuple):
+    """One topic.
+
+    Attributes:
+        name: Name on the broker, before any prefix.
+        record: Schema of its values (`schemas/avro/<record>.v<N>.avsc`), or `checkpoint` for the processors' changelog.
+        key: What its key is.
+        cleanup: Kafka's cleanup policy.
+        retention_ms: Kafka's retention, by the broker's append time; -1 keeps for ever.
+        written_by, read_by: Roles.
+        meaning: One line.
+    """
+
+    name: str
+    record: str
+    key: str
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int
+    written_by: tuple[str, ...]
+    read_by: tuple[str, ...]
+    meaning: str
+
+
+L2 = Topic(
+    "l2.v1",
+    "l2",
+    "venue:symbol",
+    "delete",
+    2 * DAY_MS,
+    ("producers",),
+    ("processors",),
+    "books, update by update",
+)
+TRADES = Topic("trades.v1", "trades", "venue:symbol", "delete", 2 * DAY_MS, ("producers",), ("sinks",), "public trades")
+FEED_STATUS = Topic(
+    "feed-status.v1",
+    "feed-status",
+    "venue:symbol",
+    "delete",
+    7 * DAY_MS,
+    ("producers",),
+    ("sinks", "producers"),
+    "changes and heartbeats of each feed",
+)
+FACTORS = Topic(
+    "factors.v1",
+    "factors",
+    "venue:symbol",
+    "delete",
+    2 * DAY_MS,
+    ("processors",),
+    ("sinks",),
+    "factor events",
+)
+RESYNC = Topic(
+    "resync.v1",
+    "resync",
+    "venue:symbol",
+    "delete",
+    DAY_MS,
+    ("processors",),
+    ("producers",),
+    "requests for a snapshot",
+)
+DEAD_LETTERS = Topic(
+    "dead-letters.v1",
+    "dead-letters",
+    "letter_id",
+    "delete",
+    14 * DAY_MS,
+    ("producers", "processors", "sinks"),
+    ("sinks",),
+    "messages that could not be used, with cause and origin",
+)
+BOOKS_CHANGELOG = Topic(
+    "obflow-processor-books-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("processors",),
+    ("processors",),
+    "the processors' checkpoints: book and rolling state of each instrument",
+)
+
+TOPICS: tuple[Topic, ...] = (L2, TRADES, FEED_STATUS, FACTORS, RESYNC, DEAD_LETTERS, BOOKS_CHANGELOG)
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
