@@ -1,0 +1,191 @@
+"""Records survive the wire bit for bit, and bad bytes are errors, never records."""
+
+import contextlib
+import io
+import json
+import math
+from pathlib import Path
+
+import avro.io
+import avro.schema
+import pytest
+from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.codec import FRAME, RECORD_TYPES, SCHEMAS, SchemaVersion, decode, decode_as, encode, schema_text
+from schemas.errors import DecodeError, ImpossibleRecord
+from schemas.factors import FACTORS, NO_FACTORS
+from schemas.messages import FactorEvent, FactorRecord, Kind, L2Record, Reason, Source, Status, TradeRecord
+from tests.schemas.examples import example_files, load
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+SIZE = st.integers(0, 2**63 - 1)
+
+
+@st.composite
+def l2_deltas(draw: st.DrawFn) -> L2Record:
+    levels = st.lists(st.tuples(SIZE, SIZE), max_size=30)
+    trades = draw(st.lists(st.tuples(SIZE, INT64), max_size=4))
+    bids, asks = draw(levels), draw(levels)
+    return L2Record(
+        venue="binance",
+        symbol=draw(st.text(max_size=12)),
+        source=draw(st.sampled_from(Source)),
+        kind=Kind.DELTA,
+        epoch=draw(INT64),
+        sequence=draw(INT64),
+        previous_sequence=draw(INT64),
+        exchange_ns=draw(st.none() | INT64),
+        received_ns=draw(INT64),
+        tick_size="0.1",
+        lot_size="0.001",
+        bid_ticks=[price for price, _ in bids],
+        bid_lots=[size for _, size in bids],
+        ask_ticks=[price for price, _ in asks],
+        ask_lots=[size for _, size in asks],
+        trade_ticks=[price for price, _ in trades],
+        trade_lots=[size for _, size in trades],
+    )
+
+
+@given(l2_deltas())
+def test_a_delta_survives_the_wire(record: L2Record) -> None:
+    assert decode(encode(record)) == record
+
+
+@given(st.lists(st.none() | st.floats(allow_nan=False), min_size=len(FACTORS), max_size=len(FACTORS)), INT64)
+def test_factor_values_survive_the_wire_bit_for_bit(values: list[float | None], sequence: int) -> None:
+    event = FactorEvent(7, sequence, 1, Status.OK, tuple(values))
+    record = FactorRecord("binance", "BTCUSDT", Source.LIVE, "a1", "abcdefgh", 3, [event])
+    decoded = decode_as(FactorRecord, encode(record)).events[0].values
+    assert [_bits(value) for value in decoded] == [_bits(value) for value in values]
+
+
+def _bits(value: float | None) -> object:
+    return None if value is None else (value, math.copysign(1.0, value))
+
+
+@pytest.mark.parametrize("path", example_files(), ids=lambda path: f"{path.parents[1].name}-{path.stem}")
+def test_an_example_survives_the_wire(path: Path) -> None:
+    record = load(path)
+    assert decode(encode(record)) == record
+
+
+@pytest.mark.parametrize("path", example_files(), ids=lambda path: f"{path.parents[1].name}-{path.stem}")
+def test_the_official_avro_library_reads_what_we_write(path: Path) -> None:
+    payload = encode(load(path))
+    version = next(v for v in SCHEMAS if v.schema_id == FRAME.unpack_from(payload)[1])
+    body = io.BytesIO(payload[FRAME.size :])
+    fields = avro.io.DatumReader(_official(version)).read(avro.io.BinaryDecoder(body))
+    raw = json.loads(path.read_bytes())
+    for name, value in raw.items():
+        if name not in {"events", "payload"}:
+            assert fields[name] == value, name
+    assert body.read() == b""
+
+
+@pytest.mark.parametrize("path", example_files(), ids=lambda path: f"{path.parents[1].name}-{path.stem}")
+def test_a_record_cut_anywhere_or_extended_is_refused(path: Path) -> None:
+    payload = encode(load(path))
+    for cut in range(len(payload)):
+        with pytest.raises((DecodeError, ImpossibleRecord)):
+            decode(payload[:cut])
+    with pytest.raises(DecodeError, match="left over"):
+        decode(payload + b"\x00")
+
+
+@given(st.binary(max_size=200), st.sampled_from(SCHEMAS))
+def test_garbage_behind_a_good_frame_is_an_error_or_a_record_but_never_another_exception(
+    body: bytes, version: SchemaVersion
+) -> None:
+    with contextlib.suppress(DecodeError, ImpossibleRecord):
+        assert decode(FRAME.pack(0, version.schema_id) + body)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x00\x00", b"\x01\x00\x00\x00\x01aaa", b"\x00\x00\x00\x03\xe7aaa"])
+def test_bytes_without_a_known_frame_are_refused(payload: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(payload)
+
+
+def test_a_record_of_another_type_is_refused() -> None:
+    trade = next(load(path) for path in example_files() if path.parents[1].name == "trades")
+    with pytest.raises(DecodeError, match="expected a L2Record, found a TradeRecord"):
+        decode_as(L2Record, encode(trade))
+    assert isinstance(decode_as(TradeRecord, encode(trade)), TradeRecord)
+
+
+def _delta(**changes: object) -> L2Record:
+    fields: dict[str, object] = {
+        "venue": "binance",
+        "symbol": "BTCUSDT",
+        "source": Source.LIVE,
+        "kind": Kind.DELTA,
+        "epoch": 1,
+        "sequence": 2,
+        "previous_sequence": 1,
+        "received_ns": 1,
+        "tick_size": "0.01",
+        "lot_size": "0.00001",
+        **changes,
+    }
+    return L2Record(**fields)  # type: ignore[arg-type]  # the changes of a parametrised test
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"bid_ticks": [1]}, "differ in number"),
+        ({"ask_lots": [1]}, "differ in number"),
+        ({"trade_ticks": [1]}, "trades differ in number"),
+        ({"previous_sequence": None}, "no previous_sequence"),
+        ({"bid_ticks": [1], "bid_lots": [-1]}, "negative"),
+        ({"ask_ticks": [-1], "ask_lots": [1]}, "negative"),
+        ({"kind": Kind.SNAPSHOT, "trade_ticks": [1], "trade_lots": [1]}, "carries trades"),
+        ({"kind": Kind.INVALID}, "needs a reason"),
+        ({"kind": Kind.INVALID, "reason": Reason.GAP, "bid_ticks": [1], "bid_lots": [1]}, "carries no levels"),
+    ],
+)
+def test_a_record_that_breaks_its_own_rules_is_refused(changes: dict[str, object], problem: str) -> None:
+    payload = encode(_delta(**changes))
+    with pytest.raises(ImpossibleRecord, match=problem):
+        decode(payload)
+
+
+def test_a_value_beyond_int64_does_not_leave() -> None:
+    with pytest.raises(ImpossibleRecord):
+        encode(_delta(bid_ticks=[2**63], bid_lots=[1]))
+
+
+@pytest.mark.parametrize("count", [0, 257])
+def test_a_factor_record_packs_1_to_256_events(count: int) -> None:
+    event = FactorEvent(1, 1, 1, Status.RESYNCING, NO_FACTORS)
+    with pytest.raises(ImpossibleRecord, match="256"):
+        encode(FactorRecord("v", "s", Source.LIVE, "a1", "abcdefgh", 0, [event] * count))
+
+
+def _official(version: SchemaVersion) -> avro.schema.Schema:
+    return avro.schema.parse(schema_text(version))
+
+
+@pytest.mark.parametrize("name", RECORD_TYPES)
+def test_each_schema_version_reads_every_older_one(name: str) -> None:
+    """BACKWARD compatibility, judged by the official avro package."""
+    versions = [version for version in SCHEMAS if version.record == name]
+    assert [version.version for version in versions] == list(range(1, len(versions) + 1))
+    for newer in range(len(versions)):
+        for older in range(newer + 1):
+            assert _compatible(reader=_official(versions[newer]), writer=_official(versions[older]))
+
+
+def test_the_compatibility_check_fires_on_a_field_without_default() -> None:
+    old = next(version for version in SCHEMAS if version.record == "resync")
+    changed = json.loads(schema_text(old))
+    changed["fields"].append({"name": "added", "type": "long"})
+    assert not _compatible(reader=avro.schema.parse(json.dumps(changed)), writer=_official(old))
+
+
+def _compatible(*, reader: avro.schema.Schema, writer: avro.schema.Schema) -> bool:
+    result = ReaderWriterCompatibilityChecker().get_compatibility(reader, writer)
+    return result.compatibility is SchemaCompatibilityType.compatible
