@@ -1,0 +1,210 @@
+"""Settings: precedence, origins, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from obflow.settings import Section, Settings, reference, reference_text
+from schemas.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable or file of the surroundings decides a test."""
+    import os
+
+    for name in os.environ:
+        if name.startswith("OBFLOW_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(text: str, path: Path = Path("obflow.toml")) -> Path:
+    path.write_text(text)
+    return path
+
+
+class TestPrecedence:
+    def test_defaults_hold_where_nothing_is_said(self) -> None:
+        settings = Settings.load()
+        assert settings == Settings()
+        assert settings.kafka.partitions == 24
+        assert set(settings.origins().values()) == {"default"}
+
+    def test_the_file_beats_the_default(self) -> None:
+        write("[kafka]\npartitions = 8\n")
+        settings = Settings.load()
+        assert settings.kafka.partitions == 8
+        assert settings.origins()["kafka.partitions"] == "file obflow.toml"
+
+    def test_the_environment_beats_the_file_setting_by_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        write("[kafka]\npartitions = 8\ntopic_prefix = 'a.'\n")
+        monkeypatch.setenv("OBFLOW_KAFKA__PARTITIONS", "12")
+        settings = Settings.load()
+        assert (settings.kafka.partitions, settings.kafka.topic_prefix) == (12, "a.")
+        assert settings.origins()["kafka.partitions"] == "environment OBFLOW_KAFKA__PARTITIONS"
+
+    def test_a_flag_beats_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        write("[kafka]\npartitions = 8\n")
+        monkeypatch.setenv("OBFLOW_KAFKA__PARTITIONS", "12")
+        settings = Settings.load({"kafka.partitions": 3})
+        assert settings.kafka.partitions == 3
+        assert settings.origins()["kafka.partitions"] == "flag"
+
+    def test_a_flag_that_was_not_given_changes_nothing(self) -> None:
+        assert Settings.load({"kafka.partitions": None}) == Settings()
+
+    def test_an_empty_variable_is_one_that_is_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OBFLOW_KAFKA__PARTITIONS", "")
+        assert Settings.load().kafka.partitions == 24
+
+    def test_a_named_file_is_read_from_anywhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = write("[log]\nlevel = 'debug'\n", tmp_path / "other.toml")
+        assert Settings.load(config=path).log.level == "debug"
+        monkeypatch.setenv("OBFLOW_CONFIG", str(path))
+        assert Settings.load().log.level == "debug"
+
+    def test_the_cache_folder_is_one_variable_without_a_section(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OBFLOW_CACHE", "~/elsewhere")
+        assert Settings.load().cache == Path("~/elsewhere").expanduser()
+        assert Settings().cache.is_absolute()
+
+
+class TestRefusals:
+    def test_an_unknown_key_of_the_file_names_the_nearest(self) -> None:
+        write("[kafka]\nbootstrap_server = 'x:1'\n")
+        with pytest.raises(SettingsError, match=r"kafka\.bootstrap_server .*did you mean kafka\.bootstrap_servers\?"):
+            Settings.load()
+
+    def test_an_unknown_section_of_the_file_names_the_nearest(self) -> None:
+        write("[kafak]\npartitions = 3\n")
+        with pytest.raises(SettingsError, match=r"did you mean kafka\.partitions\?"):
+            Settings.load()
+
+    @pytest.mark.parametrize(
+        ("variable", "meant"),
+        [
+            ("OBFLOW_KAFKA__BOOTSTRAP_SERVER", "OBFLOW_KAFKA__BOOTSTRAP_SERVERS"),
+            ("OBFLOW_KAFAK__PARTITIONS", "OBFLOW_KAFKA__PARTITIONS"),
+            ("OBFLOW_KAFKA_PARTITIONS", "OBFLOW_KAFKA__PARTITIONS"),
+            ("obflow_log_level", "OBFLOW_LOG__LEVEL"),
+        ],
+    )
+    def test_a_misspelt_variable_names_the_nearest(
+        self, monkeypatch: pytest.MonkeyPatch, variable: str, meant: str
+    ) -> None:
+        monkeypatch.setenv(variable, "3")
+        with pytest.raises(SettingsError, match=f"did you mean {meant}"):
+            Settings.load()
+
+    @pytest.mark.parametrize("variable", ["OBFLOW_RECORDINGS", "OBFLOW_CACHE", "OBFLOW_CONFIG", "OBFLOW_IMAGE"])
+    def test_variables_of_tools_around_it_are_left_alone(
+        self, monkeypatch: pytest.MonkeyPatch, variable: str, tmp_path: Path
+    ) -> None:
+        write("", tmp_path / "empty")
+        monkeypatch.setenv(variable, str(tmp_path / "empty"))
+        Settings.load()
+
+    def test_an_unknown_flag_names_the_nearest(self) -> None:
+        with pytest.raises(SettingsError, match=r"from flag.*did you mean sink\.flush_rows\?"):
+            Settings.load({"sink.flush_row": 1})
+
+    def test_a_name_like_no_other_points_at_the_list(self) -> None:
+        with pytest.raises(SettingsError, match="`obflow settings` lists them all"):
+            Settings.load({"zzzz": 1})
+
+    def test_a_bad_value_says_which_what_and_from_where(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OBFLOW_KAFKA__PARTITIONS", "0")
+        with pytest.raises(SettingsError, match=r"kafka\.partitions .*greater than or equal to 1 \(got '0', from env"):
+            Settings.load()
+
+    def test_a_section_given_as_a_value_is_refused(self) -> None:
+        write("kafka = 3\n")
+        with pytest.raises(SettingsError, match="unknown setting kafka"):
+            Settings.load()
+
+    def test_a_named_file_that_is_not_there_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match=r"missing\.toml cannot be read \(No such file"):
+            Settings.load(config=Path("missing.toml"))
+
+    def test_a_file_that_is_not_toml_says_where(self) -> None:
+        write("[kafka\n")
+        with pytest.raises(SettingsError, match=r"not TOML: mend this: .*line 1"):
+            Settings.load()
+
+    def test_every_refusal_is_one_line_and_exits_with_the_usage_code(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            Settings.load({"kafka.partitions": "many", "sink.flush_rows": 0})
+        assert "\n" not in str(caught.value)
+        assert "1 more after it" in str(caught.value)
+        assert caught.value.exit_code == 2
+
+
+class TestSecrets:
+    def test_a_secret_is_masked_wherever_it_is_shown(self) -> None:
+        settings = Settings.load({"clickhouse.password": "hunter2"})
+        assert settings.clickhouse.password.get_secret_value() == "hunter2"
+        assert "hunter2" not in repr(settings)
+        assert settings.shown()["clickhouse.password"] == "**********"
+
+    def test_a_secret_is_read_from_a_file_without_its_last_line_break(self, tmp_path: Path) -> None:
+        path = write("s3cret\n", tmp_path / "password")
+        settings = Settings.load({"clickhouse.password_file": str(path)})
+        assert settings.clickhouse.password == SecretStr("s3cret")
+        assert settings.origins()["clickhouse.password"] == f"file {path}"
+
+    def test_two_ways_to_give_one_secret_are_refused(self, tmp_path: Path) -> None:
+        path = write("s3cret\n", tmp_path / "password")
+        with pytest.raises(SettingsError, match="keep one of them"):
+            Settings.load({"clickhouse.password_file": str(path), "clickhouse.password": "x"})
+
+    def test_a_secret_file_that_is_not_there_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match=r"clickhouse\.password_file cannot be read"):
+            Settings.load({"clickhouse.password_file": "nowhere"})
+
+    def test_a_bad_secret_is_not_repeated_in_the_error(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            Settings.load({"clickhouse.password": ["hunter2"]})
+        assert "hunter2" not in str(caught.value)
+
+
+class TestReference:
+    def test_every_setting_is_described_and_named_once(self) -> None:
+        entries = reference()
+        assert all(entry.description.endswith(".") for entry in entries)
+        assert len({entry.env for entry in entries}) == len(entries)
+
+    def test_a_unit_follows_from_the_last_word_of_the_name(self) -> None:
+        by_key = {entry.key: entry for entry in reference()}
+        assert by_key["kafka.request_timeout_seconds"].unit == "s"
+        assert by_key["producer.max_frame_bytes"].unit == "bytes"
+        assert by_key["kafka.partitions"].unit == ""
+
+    def test_the_text_set_as_environment_is_the_defaults(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for line in reference_text().splitlines():
+            if line.startswith("# OBFLOW_"):
+                name, _, value = line.removeprefix("# ").partition("=")
+                monkeypatch.setenv(name, value)
+        settings = Settings.load()
+        assert settings.model_dump() == Settings().model_dump()
+        assert settings.origins()["sink.flush_rows"] == "environment OBFLOW_SINK__FLUSH_ROWS"
+
+    def test_the_json_schema_knows_every_setting(self) -> None:
+        schema = Settings.model_json_schema()
+        names = {f"{section}" for section in schema["properties"]}
+        assert {entry.key.partition(".")[0] for entry in reference()} == names
+        fields = [field for definition in schema["$defs"].values() for field in definition["properties"].values()]
+        assert all("description" in field for field in fields)
+
+    def test_settings_cannot_be_changed_after_loading(self) -> None:
+        settings = Settings.load()
+        with pytest.raises(ValidationError):
+            settings.kafka.partitions = 1  # type: ignore[misc]
+        assert all(
+            issubclass(field.annotation, Section)
+            for name, field in Settings.model_fields.items()
+            if name != "cache" and isinstance(field.annotation, type)
+        )
