@@ -1,0 +1,158 @@
+"""Windows of factor events: what one instrument did in five seconds of `received_ns`.
+
+A window is closed by the instrument's first event at or past its end, so that the result depends on events alone and
+never on a clock: an empty window gives nothing, and the one still open at the end of a stream gives nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from schemas.factors import FACTOR_INDEX
+from schemas.messages import FactorEvent, Status
+
+SECOND_NS = 1_000_000_000
+WINDOW_NS = 5 * SECOND_NS
+
+_MID = FACTOR_INDEX["mid"]
+_SPREAD_BPS = FACTOR_INDEX["spread_bps"]
+_OBI_10BPS = FACTOR_INDEX["obi_10bps"]
+_OFI_L1 = FACTOR_INDEX["ofi_l1"]
+_BID_DEPTH = FACTOR_INDEX["bid_depth_10bps"]
+_ASK_DEPTH = FACTOR_INDEX["ask_depth_10bps"]
+_USABLE = (Status.OK, Status.THIN)
+
+
+class WindowSummary(msgspec.Struct, frozen=True):
+    """One closed window.
+
+    Attributes:
+        start_ns, end_ns: The window is [start_ns, end_ns) of `received_ns`, aligned to the epoch.
+        events: Events in it.
+        usable_events: Those with status OK or THIN.
+        whole: No event of the window was RESYNCING: nothing is missing inside it.
+        mid: Last usable mid; null where there was none.
+        return_bps: Change of the mid since the last usable mid before the window, in bps; null without both.
+        imbalance: Mean of `obi_10bps` over the usable events that have it.
+        order_flow: Sum of `ofi_l1`, base units, over the usable events that have it.
+        depth: Mean notional within 10 bps of mid, both sides, quote units.
+        spread_bps: Mean spread.
+        realised_variance: Sum of squared log returns of the mid on a one-second previous-tick grid; null where it
+            is not whole.
+    """
+
+    start_ns: int
+    end_ns: int
+    events: int
+    usable_events: int
+    whole: bool
+    mid: float | None
+    return_bps: float | None
+    imbalance: float | None
+    order_flow: float | None
+    depth: float | None
+    spread_bps: float | None
+    realised_variance: float | None
+
+
+class Mean(msgspec.Struct):
+    """A running mean in order of arrival; null while nothing arrived."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float | None) -> None:
+        """Add one value; a null is skipped."""
+        if value is not None:
+            self.total += value
+            self.count += 1
+
+    @property
+    def value(self) -> float | None:
+        """The mean of what was added."""
+        return self.total / self.count if self.count else None
+
+
+class OpenWindow(msgspec.Struct):
+    """The window being filled. Serialisable as it stands: it is part of the checkpoint."""
+
+    start_ns: int
+    mid_before: float | None
+    grid_mid: float | None
+    grid_ns: int
+    mid: float | None = None
+    events: int = 0
+    usable_events: int = 0
+    whole: bool = True
+    squares: float = 0.0
+    imbalance: Mean = msgspec.field(default_factory=Mean)
+    order_flow: Mean = msgspec.field(default_factory=Mean)
+    depth: Mean = msgspec.field(default_factory=Mean)
+    spread_bps: Mean = msgspec.field(default_factory=Mean)
+
+    @classmethod
+    def starting(cls, received_ns: int, mid_before: float | None) -> OpenWindow:
+        """The window that holds `received_ns`, with the mid known before it."""
+        start_ns = received_ns - received_ns % WINDOW_NS
+        return cls(start_ns=start_ns, mid_before=mid_before, grid_mid=mid_before, grid_ns=start_ns + SECOND_NS)
+
+    @property
+    def end_ns(self) -> int:
+        """First nanosecond past the window."""
+        return self.start_ns + WINDOW_NS
+
+    def add(self, event: FactorEvent) -> None:
+        """Add an event that lies in the window."""
+        self._close_grid(event.received_ns)
+        self.events += 1
+        if event.status is Status.RESYNCING:
+            self.whole = False
+        if event.status not in _USABLE:
+            return
+        values = event.values
+        self.usable_events += 1
+        self.mid = values[_MID]
+        self.imbalance.add(values[_OBI_10BPS])
+        self.order_flow.add(values[_OFI_L1])
+        self.spread_bps.add(values[_SPREAD_BPS])
+        self.depth.add(_sum_of(values[_BID_DEPTH], values[_ASK_DEPTH]))
+
+    def _close_grid(self, until_ns: int) -> None:
+        """Take the one-second marks up to `until_ns`: the mid known at each mark is the last one before it."""
+        while self.grid_ns <= min(until_ns, self.end_ns):
+            known = self.mid if self.mid is not None else self.grid_mid
+            if known is not None and self.grid_mid is not None and known > 0.0 and self.grid_mid > 0.0:
+                step = math.log(known / self.grid_mid)
+                self.squares += step * step
+            self.grid_mid = known
+            self.grid_ns += SECOND_NS
+
+    def close(self) -> WindowSummary:
+        """The summary of the window, complete."""
+        self._close_grid(self.end_ns)
+        return WindowSummary(
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            events=self.events,
+            usable_events=self.usable_events,
+            whole=self.whole,
+            mid=self.mid,
+            return_bps=_return_bps(self.mid_before, self.mid),
+            imbalance=self.imbalance.value,
+            order_flow=self.order_flow.total if self.order_flow.count else None,
+            depth=self.depth.value,
+            spread_bps=self.spread_bps.value,
+            realised_variance=self.squares if self.whole and self.grid_mid is not None else None,
+        )
+
+
+def _sum_of(bid: float | None, ask: float | None) -> float | None:
+    return None if bid is None or ask is None else bid + ask
+
+
+def _return_bps(before: float | None, after: float | None) -> float | None:
+    if before is None or after is None or before <= 0.0 or after <= 0.0:
+        return None
+    return 1e4 * math.log(after / before)

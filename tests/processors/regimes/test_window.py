@@ -1,0 +1,58 @@
+"""A window is what its events say, closed by events and never by a clock."""
+
+import math
+
+from processors.regimes.window import SECOND_NS, WINDOW_NS, OpenWindow
+from schemas.factors import FACTOR_NAMES
+from schemas.messages import FactorEvent, Status
+
+
+def event(at_s: float, status: Status = Status.OK, **factors: float) -> FactorEvent:
+    values = tuple(factors.get(name) for name in FACTOR_NAMES)
+    return FactorEvent(0, 0, int(at_s * SECOND_NS), status, values)
+
+
+def filled(*events: FactorEvent, mid_before: float | None = None) -> OpenWindow:
+    window = OpenWindow.starting(events[0].received_ns, mid_before)
+    for each in events:
+        window.add(each)
+    return window
+
+
+def test_a_window_is_aligned_to_the_epoch() -> None:
+    window = OpenWindow.starting(1_723_161_257 * SECOND_NS + 5, None)
+    assert window.start_ns % WINDOW_NS == 0
+    assert window.start_ns <= 1_723_161_257 * SECOND_NS + 5 < window.end_ns
+
+
+def test_means_skip_nulls_and_events_that_are_not_usable() -> None:
+    summary = filled(
+        event(0.1, mid=100.0, obi_10bps=0.2, ofi_l1=3.0, spread_bps=1.0),
+        event(0.2, mid=100.0, obi_10bps=0.4, spread_bps=3.0),
+        event(0.3, status=Status.CROSSED, mid=100.0, spread_bps=-9.0, obi_10bps=-1.0),
+    ).close()
+    assert (summary.events, summary.usable_events) == (3, 2)
+    assert math.isclose(summary.imbalance or 0.0, 0.3)
+    assert summary.order_flow == 3.0
+    assert summary.spread_bps == 2.0
+    assert summary.depth is None
+
+
+def test_realised_variance_takes_the_mid_known_at_each_second() -> None:
+    summary = filled(
+        event(0.5, mid=101.0), event(1.5, mid=200.0), event(1.9, mid=102.0), event(4.9, mid=103.0), mid_before=100.0
+    ).close()
+    steps = [math.log(101 / 100), math.log(102 / 101), 0.0, 0.0, math.log(103 / 102)]
+    assert math.isclose(summary.realised_variance or 0.0, sum(step * step for step in steps), rel_tol=1e-12)
+
+
+def test_a_window_with_a_resync_inside_has_no_variance() -> None:
+    summary = filled(event(0.5, mid=101.0), event(1.0, status=Status.RESYNCING), event(2.0, mid=90.0)).close()
+    assert not summary.whole
+    assert summary.realised_variance is None
+
+
+def test_the_return_is_measured_from_the_mid_before_the_window() -> None:
+    summary = filled(event(0.5, mid=101.0), mid_before=100.0).close()
+    assert math.isclose(summary.return_bps or 0.0, 1e4 * math.log(1.01))
+    assert filled(event(0.5, mid=101.0)).close().return_bps is None
