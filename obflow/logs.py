@@ -1,0 +1,108 @@
+"""Logs: structured events on standard error, for people on a terminal and as JSON lines elsewhere.
+
+An event's name is a snake_case noun and its values are fields, never text pasted together. Lines of the libraries below
+(the Kafka client, Faust, the WebSocket client) pass through the same handler. Secrets are masked by their field's name
+wherever they stand.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, TextIO, TypedDict, Unpack, cast
+
+import orjson
+import structlog
+from pydantic import SecretStr
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from obflow.settings import LogSettings
+
+MASK = "**********"
+SECRET_NAME = re.compile(r"passw|secret|token|api_?key|authorization|credential", re.IGNORECASE)
+URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+MAX_DEPTH = 4
+
+
+class LogContext(TypedDict, total=False):
+    """Fields that say where an event happened; bound once, they are on every event inside the block."""
+
+    venue: str
+    symbol: str
+    topic: str
+    partition: int
+    offset: int
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Send every log line of the process to the stream (standard error where none is given), once and for all."""
+    target = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.stdlib.ExtraAdder(),
+        # As text, and before masking: the library's richer forms print local variables, secrets among them.
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings, target)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module; pass `__name__`."""
+    return cast(structlog.stdlib.BoundLogger, structlog.get_logger(name))
+
+
+def log_context(**where: Unpack[LogContext]) -> AbstractContextManager[None]:
+    """Put these fields on every event logged inside the block, by this task or thread."""
+    return structlog.contextvars.bound_contextvars(**where)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask every value whose name says it is a secret, and credentials inside addresses."""
+    return {name: _masked(name, value, MAX_DEPTH) for name, value in event.items()}
+
+
+def _masked(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 (a log value may be anything)
+    if isinstance(value, SecretStr) or (SECRET_NAME.search(name) and isinstance(value, str | bytes)):
+        return MASK
+    if isinstance(value, str):
+        return URL_CREDENTIALS.sub(MASK, value)
+    if depth and isinstance(value, Mapping):
+        return {key: _masked(str(key), inner, depth - 1) for key, inner in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [_masked(name, inner, depth - 1) for inner in value]
+    return value
+
+
+def _rendering(settings: LogSettings, target: TextIO) -> list[Processor]:
+    on_terminal = target.isatty()
+    if settings.format == "console" or (settings.format == "auto" and on_terminal):
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0, exception_formatter=plain)]
+    return [structlog.processors.JSONRenderer(serializer=_json)]
+
+
+def _json(event: EventDict, **_options: object) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()

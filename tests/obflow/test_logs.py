@@ -1,0 +1,111 @@
+"""Logs: one handler, one shape, no secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from obflow.logs import configure, get_logger, log_context
+from obflow.settings import LogSettings
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where the lines go; the root logger is put back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_event_is_one_json_line_where_nobody_watches(stream: io.StringIO) -> None:
+    configure(LogSettings(), stream)
+    get_logger("obflow.feed").info("feed_connected", attempts=3)
+    (line,) = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"event": "feed_connected", "attempts": 3, "level": "info", "logger": "obflow.feed"}
+
+
+def test_context_is_on_every_event_of_its_block_and_none_after(stream: io.StringIO) -> None:
+    configure(LogSettings(), stream)
+    log = get_logger("x")
+    with log_context(venue="binance", partition=3):
+        log.info("inside")
+    log.info("outside")
+    inside, outside = lines(stream)
+    assert (inside["venue"], inside["partition"]) == ("binance", 3)
+    assert "venue" not in outside
+
+
+def test_lines_of_libraries_take_the_same_way(stream: io.StringIO) -> None:
+    configure(LogSettings(), stream)
+    logging.getLogger("aiokafka").warning("lost %s", "node 1", extra={"node": 1})
+    (line,) = lines(stream)
+    assert (line["event"], line["logger"], line["level"], line["node"]) == ("lost node 1", "aiokafka", "warning", 1)
+
+
+def test_events_below_the_level_are_not_written(stream: io.StringIO) -> None:
+    configure(LogSettings(level="warning"), stream)
+    get_logger("x").info("quiet")
+    logging.getLogger("y").info("quiet")
+    assert stream.getvalue() == ""
+
+
+def test_configuring_twice_does_not_write_twice(stream: io.StringIO) -> None:
+    configure(LogSettings(), io.StringIO())
+    configure(LogSettings(), stream)
+    get_logger("x").info("once")
+    assert len(lines(stream)) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"password": "hunter2"},
+        {"api_key": b"hunter2"},
+        {"value": SecretStr("hunter2")},
+        {"headers": {"Authorization": "Bearer hunter2"}},
+        {"tokens": ["hunter2", "hunter2"]},
+        {"url": "wss://me:hunter2@host/path"},
+        {"requests": [{"url": "http://me:hunter2@host"}]},
+    ],
+)
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_secret_is_never_written(stream: io.StringIO, fields: dict[str, Any], style: str) -> None:
+    configure(LogSettings.model_validate({"format": style}), stream)
+    get_logger("x").info("connected", **fields)
+    assert "hunter2" not in stream.getvalue()
+    assert "*****" in stream.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_names_the_error_but_shows_no_variables(stream: io.StringIO, style: str) -> None:
+    configure(LogSettings.model_validate({"format": style}), stream)
+    hidden = "hunter" + str(1 + 1)
+    try:
+        raise LookupError(f"not this {len(hidden)}")
+    except LookupError:
+        get_logger("x").exception("failed")
+    assert "LookupError: not this 7" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_a_value_json_does_not_know_is_written_as_text(stream: io.StringIO) -> None:
+    configure(LogSettings(), stream)
+    get_logger("x").info("odd", error=ValueError("why"), ids={1: "one"})
+    (line,) = lines(stream)
+    assert (line["error"], line["ids"]) == ("why", {"1": "one"})
