@@ -1,0 +1,273 @@
+"""The one home of Kafka clients: built from settings, with one partitioner, deadlines, and errors people can read.
+
+Producers and readers of the log use librdkafka, the processors' workers use aiokafka. The two put a key into the same
+partition only if librdkafka is told to (`partitioner=murmur2_random`), which is why every producer is made here.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TypeVar
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from obflow.settings import Settings
+from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
+
+PARTITIONER = "murmur2_random"
+DEFAULT_PORT = 9092
+SOURCE_LOG_CHARACTERS = 8
+SESSION_TIMEOUT_MS = 10_000
+# A book of tens of thousands of levels is a few hundred kilobytes; Kafka's own default is one megabyte.
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+PROBE_SECONDS = 3.0
+CRITICAL_ONLY = 2  # librdkafka's log level: what an administrative call has to say, it says in its error
+_CLIENT_LOG = logging.getLogger("librdkafka")
+_UNREACHABLE = frozenset(
+    {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+Partition = tuple[str, int]
+
+
+def producer(settings: Settings, overrides: Mapping[str, object] | None = None) -> Producer:
+    """Make a producer: idempotent, acknowledged by all replicas, bounded, compressed, with the common partitioner.
+
+    It does not connect; use `require_broker` first where a clear early failure is wanted.
+
+    Args:
+        settings: `kafka` and `producer` are used.
+        overrides: librdkafka's own option names, over the settings.
+
+    Raises:
+        ValueError: The overrides would change the partitioner, and with it the partition of every key.
+    """
+    if overrides and "partitioner" in overrides:
+        raise ValueError("the partitioner is the same everywhere: a key's partition depends on it")
+    chosen = settings.producer
+    config: dict[str, object] = {
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "client.id": "obflow",
+        "partitioner": PARTITIONER,
+        "enable.idempotence": True,
+        "acks": "all",
+        "linger.ms": chosen.linger_ms,
+        "compression.type": chosen.compression,
+        "queue.buffering.max.messages": chosen.queue_messages,
+        "queue.buffering.max.kbytes": chosen.queue_kbytes,
+        "delivery.timeout.ms": round(chosen.delivery_timeout_seconds * 1000),
+        "message.max.bytes": MAX_RECORD_BYTES,
+        **(overrides or {}),
+    }
+    return Producer(config, logger=_CLIENT_LOG)
+
+
+def consumer(settings: Settings, group: str, overrides: Mapping[str, object] | None = None) -> Consumer:
+    """Make a consumer that starts at the log's beginning and commits only when told.
+
+    Args:
+        settings: `kafka` is used.
+        group: Consumer group; also needed, though unused, by a reader that assigns partitions itself.
+        overrides: librdkafka's own option names, over the settings.
+    """
+    config: dict[str, object] = {
+        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        "client.id": "obflow",
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": SESSION_TIMEOUT_MS,
+        # The default of a second makes a fast reader idle each time 100,000 records are queued.
+        "fetch.queue.backoff.ms": 10,
+        **(overrides or {}),
+    }
+    return Consumer(config, logger=_CLIENT_LOG)
+
+
+def admin(settings: Settings) -> AdminClient:
+    """Make a client for topics, offsets and groups."""
+    return AdminClient(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "client.id": "obflow",
+            "log_level": CRITICAL_ONLY,
+        }
+    )
+
+
+def require_broker(settings: Settings, *, deadline_seconds: float | None = None) -> int:
+    """Make sure that a broker answers.
+
+    Args:
+        settings: `kafka` is used.
+        deadline_seconds: Longest wait; without it, the setting `kafka.request_timeout_seconds`.
+
+    Returns:
+        How many brokers there are.
+
+    Raises:
+        BrokerUnreachable: None answers; says at which address and why.
+    """
+    deadline = deadline_seconds or settings.kafka.request_timeout_seconds
+    refusals = [_refusal(*address, min(PROBE_SECONDS, deadline)) for address in _addresses(settings)]
+    if all(refusals):
+        raise unreachable(settings, refusals[0])
+    try:
+        return len(admin(settings).list_topics(timeout=deadline).brokers)
+    except KafkaException as error:
+        raise readable(error, settings) from None
+
+
+def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Look up the identity each topic got when it was created, as Kafka writes it (22 characters).
+
+    A topic deleted and created again has another one, so that its offsets are never taken for the old ones.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: A topic is not there.
+    """
+    wanted = list(names)
+    found = ask(
+        settings, lambda client, timeout: client.describe_topics(TopicCollection(wanted), request_timeout=timeout)
+    )
+    return {name: str(topic.topic_id) for name, topic in found.items()}
+
+
+def source_log(topic_id: str) -> str:
+    """The part of a topic's identity that a record carries to say which log its offset belongs to."""
+    return topic_id[:SOURCE_LOG_CHARACTERS]
+
+
+def end_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, int]:
+    """Look up the offset the next record of each partition will get.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: A topic is not there.
+    """
+    return _offsets(settings, names, OffsetSpec.latest())
+
+
+def start_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, int]:
+    """Look up the offset of the oldest record each partition still has.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: A topic is not there.
+    """
+    return _offsets(settings, names, OffsetSpec.earliest())
+
+
+def committed_offsets(settings: Settings, group: str) -> dict[Partition, int]:
+    """Look up how far a consumer group has come, for the partitions it has committed.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+    """
+    groups = [ConsumerGroupTopicPartitions(group)]
+    answer = ask(settings, lambda client, timeout: client.list_consumer_group_offsets(groups, request_timeout=timeout))
+    found = answer[group].topic_partitions
+    return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
+
+
+def ask(settings: Settings, call: Callable[[AdminClient, float], Mapping[K, Future[V]]]) -> dict[K, V]:
+    """Make an administrative call and wait for each of its answers, within the deadline.
+
+    Args:
+        settings: `kafka` is used.
+        call: Given a client and the deadline in seconds, starts the call.
+
+    Raises:
+        BrokerUnreachable: The broker does not answer.
+        TopicMismatch: It knows no such topic.
+        FatalError: It refuses.
+    """
+    deadline = settings.kafka.request_timeout_seconds
+    client = admin(settings)  # held until the answers are here: the library drops the calls of a client nobody holds
+    try:
+        # The call has its own deadline; the second on top lets its own error come first.
+        return {key: future.result(deadline + 1) for key, future in call(client, deadline).items()}
+    except KafkaException as error:
+        raise readable(error, settings) from None
+    except FutureTimeoutError:
+        raise unreachable(settings, f"no answer within {deadline:g} s") from None
+
+
+def readable(error: KafkaException, settings: Settings) -> FatalError:
+    """Turn what the client library raised into an error that says what to do."""
+    cause: KafkaError = error.args[0]
+    if cause.code() in _UNREACHABLE:
+        return unreachable(settings, _spoken(cause))
+    if cause.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        return TopicMismatch(
+            f"a topic is not on the broker at {settings.kafka.bootstrap_servers}",
+            next_step="`obflow topics apply` creates what is missing",
+        )
+    return FatalError(
+        f"the Kafka broker at {settings.kafka.bootstrap_servers} refused: {_spoken(cause)}",
+        next_step="`obflow doctor` looks for the reason",
+    )
+
+
+def unreachable(settings: Settings, why: str) -> BrokerUnreachable:
+    """The one sentence for a broker that does not answer."""
+    return BrokerUnreachable(
+        f"no Kafka broker answers at {settings.kafka.bootstrap_servers} ({why})",
+        next_step="start one with `obflow kafka` or `docker compose up`, or set kafka.bootstrap_servers",
+    )
+
+
+def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict[Partition, int]:
+    topics = TopicCollection(list(names))
+    described = ask(settings, lambda client, timeout: client.describe_topics(topics, request_timeout=timeout))
+    wanted = {
+        TopicPartition(name, partition.id): spec for name, found in described.items() for partition in found.partitions
+    }
+    if not wanted:
+        return {}
+    found = ask(settings, lambda client, timeout: client.list_offsets(wanted, request_timeout=timeout))
+    return {(item.topic, item.partition): answer.offset for item, answer in found.items()}
+
+
+def _addresses(settings: Settings) -> list[tuple[str, int]]:
+    addresses = []
+    for server in settings.kafka.bootstrap_servers.split(","):
+        host, colon, port = server.strip().rpartition(":")
+        if not colon or not port.isdecimal():
+            host, port = server.strip(), str(DEFAULT_PORT)
+        addresses.append((host.strip("[]"), int(port)))
+    return addresses
+
+
+def _refusal(host: str, port: int, timeout: float) -> str:
+    """Why nobody can be reached there; empty where somebody can."""
+    try:
+        socket.create_connection((host, port), timeout=timeout).close()
+    except TimeoutError:
+        return f"no answer within {timeout:g} s"
+    except socket.gaierror:
+        return f"the name {host} is not known"
+    except (OSError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+def _spoken(error: KafkaError) -> str:
+    return " ".join(str(error.str()).split()).rstrip(".")
