@@ -1,0 +1,155 @@
+"""What goes into one insert: whole records, in the order they were read, until there are enough of them.
+
+A record's rows are never split over two inserts, so that "the highest offset in the table" means "everything up to
+here". One insert is one part of one table partition, which the engine commits as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+
+from schemas.messages import DeadLetter
+from sinks.contract import SINK_COLUMNS, Position, Row, Table
+
+MAX_INSERT_ROWS: Final = 1_000_000
+"""The engine writes up to 1,048,449 rows as one block, and so as one part; more would not be atomic."""
+MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
+"""Payload bytes after which a batch is cut, however few its rows: dead letters carry up to 64 KiB each."""
+
+
+class Limits(NamedTuple):
+    """When a batch is due.
+
+    Attributes:
+        rows: At this many rows.
+        seconds: Or this long after its first record.
+        payload_bytes: Or at this many bytes as read.
+    """
+
+    rows: int
+    seconds: float
+    payload_bytes: int = MAX_BATCH_BYTES
+
+
+class Entry(NamedTuple):
+    """One record and what it adds to the table.
+
+    Attributes:
+        position: Where it was read.
+        rows: Its rows that are not stored yet.
+        payload: Its bytes as read, for the dead letter should the engine refuse it.
+        appended_ns: Kafka's own time of it, ns UTC.
+        origin: Position that identifies it; another than `position` where it was sent again by hand.
+    """
+
+    position: Position
+    rows: list[Row]
+    payload: bytes
+    appended_ns: int
+    origin: Position
+
+
+class Batch:
+    """The records of one insert, and the letters that must be on the log before it.
+
+    Attributes:
+        entries: Records with rows, in the order read.
+        letters: Refused records among them; after the insert nobody would read them again.
+        ends: Next offset by (log, partition), over every record read, with or without rows.
+        rows: Number of rows.
+        payload_bytes: Their records' size as read.
+    """
+
+    __slots__ = ("_opened_s", "ends", "entries", "letters", "payload_bytes", "rows", "table")
+
+    def __init__(self, table: Table[Any]) -> None:
+        self.table = table
+        self.entries: list[Entry] = []
+        self.letters: list[DeadLetter] = []
+        self.ends: dict[tuple[str, int], int] = {}
+        self.rows = 0
+        self.payload_bytes = 0
+        self._opened_s: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.ends)
+
+    def passed(self, position: Position, now_s: float) -> None:
+        """Note that a record was read, whatever came of it.
+
+        Args:
+            position: Where it lies.
+            now_s: Monotonic time, seconds.
+        """
+        self.ends[position.log, position.partition] = position.offset + 1
+        if self._opened_s is None:
+            self._opened_s = now_s
+
+    def add(self, entry: Entry) -> None:
+        """Take a record's rows."""
+        self.entries.append(entry)
+        self.rows += len(entry.rows)
+        self.payload_bytes += len(entry.payload)
+
+    def refuse(self, letter: DeadLetter) -> None:
+        """Take the letter of a record that cannot be stored."""
+        self.letters.append(letter)
+        self.payload_bytes += len(letter.payload)
+
+    def is_full(self, limits: Limits) -> bool:
+        """Whether it is large enough to be written at once."""
+        return self.rows >= limits.rows or self.payload_bytes >= limits.payload_bytes
+
+    def is_due(self, now_s: float, limits: Limits) -> bool:
+        """Whether it is full, or its first record has waited long enough."""
+        waited = self._opened_s is not None and now_s - self._opened_s >= limits.seconds
+        return waited or self.is_full(limits)
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Highest offset that the table will hold after the insert, by (log, partition)."""
+        return highest(entry.position for entry in self.entries)
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The same entries as two batches, earlier and later, to find the one the engine refuses."""
+        middle = len(self.entries) // 2
+        return self.of(self.entries[:middle]), self.of(self.entries[middle:])
+
+    def of(self, entries: Iterable[Entry]) -> Batch:
+        """A batch of some of the entries, without letters."""
+        part = Batch(self.table)
+        for entry in entries:
+            part.passed(entry.position, self._opened_s or 0.0)
+            part.add(entry)
+        return part
+
+    def arrow(self, stored_ns: int) -> pa.Table:
+        """The insert, column by column.
+
+        Args:
+            stored_ns: When it is built, ns UTC: its `stored_at`, and the number by which its rows are known.
+
+        Raises:
+            pyarrow.ArrowException, OverflowError: A value does not fit its column.
+        """
+        values = zip(*chain.from_iterable(entry.rows for entry in self.entries), strict=True)
+        arrays = [pa.array(value, column.arrow) for value, column in zip(values, self.table.row_columns, strict=True)]
+        return pa.table([*arrays, *self._sink_arrays(stored_ns)], names=[column.name for column in self.table.columns])
+
+    def _sink_arrays(self, stored_ns: int) -> list[pa.Array]:
+        read = [entry.position for entry in self.entries for _ in entry.rows]
+        logs, partitions, offsets = zip(*read, strict=True)
+        values = ([stored_ns] * self.rows, logs, partitions, offsets, [stored_ns] * self.rows)
+        return [pa.array(value, column.arrow) for value, column in zip(values, SINK_COLUMNS, strict=True)]
+
+
+def highest(positions: Iterable[Position]) -> dict[tuple[str, int], int]:
+    """Highest offset by (log, partition)."""
+    found: dict[tuple[str, int], int] = {}
+    for log, partition, offset in positions:
+        if offset > found.get((log, partition), -1):
+            found[log, partition] = offset
+    return found

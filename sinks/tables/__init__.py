@@ -1,0 +1,15 @@
+"""The tables, one line each. To add one: a file here, a numbered migration beside, a line below."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sinks.contract import Table
+from sinks.tables import dead_letters, factors, feed_status, trades
+
+TABLES: Final[dict[str, Table[Any]]] = {
+    "factors": factors.TABLE,
+    "trades": trades.TABLE,
+    "feed_status": feed_status.TABLE,
+    "dead_letters": dead_letters.TABLE,
+}

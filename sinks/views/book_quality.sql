@@ -1,0 +1,20 @@
+-- How much of every instrument's time in the table its book could be trusted, by events.
+CREATE OR REPLACE VIEW book_quality AS
+SELECT
+    venue,
+    symbol,
+    sum(counted) AS events,
+    sumIf(counted, status = 'OK') / sum(counted) AS ok_ratio,
+    sumIf(counted, status = 'THIN') AS thin,
+    sumIf(counted, status IN ('EMPTY', 'ONE_SIDED')) AS one_sided,
+    sumIf(counted, status IN ('CROSSED', 'LOCKED')) AS crossed_or_locked,
+    sumIf(counted, status = 'RESYNCING') AS resyncing,
+    min(first_at) AS first_received_at,
+    max(last_at) AS last_received_at
+FROM
+(
+    SELECT venue, symbol, status, count() AS counted, min(received_at) AS first_at, max(received_at) AS last_at
+    FROM factors
+    GROUP BY venue, symbol, status
+)
+GROUP BY venue, symbol;

@@ -1,0 +1,5 @@
+-- What was refused, by whom and why. Letters are counted once, however often they were written.
+CREATE OR REPLACE VIEW dead_letters_by_reason AS
+SELECT role, source_topic, reason, count() AS letters, min(received_at) AS first_received_at, max(received_at) AS last_received_at
+FROM dead_letters FINAL
+GROUP BY role, source_topic, reason;

@@ -1,0 +1,15 @@
+-- A minute of every instrument's public trades.
+CREATE OR REPLACE VIEW trades_1m AS
+SELECT
+    venue,
+    symbol,
+    toStartOfMinute(received_at) AS minute,
+    count() AS trades,
+    argMin(price, (received_at, source_offset)) AS open,
+    max(price) AS high,
+    min(price) AS low,
+    argMax(price, (received_at, source_offset)) AS close,
+    sum(size) AS volume,
+    sumIf(size, side = 'buy') AS buy_volume
+FROM trades
+GROUP BY venue, symbol, minute;

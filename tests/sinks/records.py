@@ -1,0 +1,41 @@
+"""Records for tests of the sink, made from the committed examples."""
+
+import random
+
+import msgspec
+
+from schemas.codec import encode
+from schemas.factors import FACTOR_NAMES
+from schemas.messages import FactorEvent, FactorRecord, Source, Status
+from sinks.batching import Entry
+from sinks.contract import Position
+from sinks.tables import TABLES
+
+SOURCE_LOG = "l2logl2l"
+T0_NS = 1_723_161_255_319_702_566
+
+
+def event(offset: int) -> FactorEvent:
+    """The event of one source offset: always the same, with nulls, a time that may be missing, and every status."""
+    values = random.Random(offset)
+    return FactorEvent(
+        source_offset=offset,
+        sequence=offset * 7,
+        received_ns=T0_NS + offset * 1_000_003,
+        status=list(Status)[offset % len(Status)],
+        values=tuple(None if values.random() < 0.2 else values.uniform(-1e5, 1e5) for _ in FACTOR_NAMES),
+        exchange_ns=None if offset % 5 == 0 else T0_NS + offset * 1_000_000,
+    )
+
+
+def factors(symbol: str, offsets: list[int], partition: int = 0, source_log: str = SOURCE_LOG) -> FactorRecord:
+    """A record of one instrument's events at these source offsets."""
+    return FactorRecord(
+        "binance-futures", symbol, Source.REPLAY, "a1", source_log, partition, [event(offset) for offset in offsets]
+    )
+
+
+def entry(position: Position, record: msgspec.Struct, table: str = "factors") -> Entry:
+    """The record as the sink would put it into a batch."""
+    payload = encode(record)  # type: ignore[arg-type] # any record will do
+    return Entry(position, TABLES[table].rows(record, position), payload, 0, position)
