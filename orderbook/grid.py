@@ -11,6 +11,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from math import inf
 from typing import Final
 
 from schemas.errors import InvalidNumber
@@ -76,8 +77,8 @@ class Grid:
         """
         return _grid(tick_size, lot_size, contract_value, contract_kind)
 
-    def price(self, ticks: int) -> float:
-        """Price in quote units, correctly rounded."""
+    def price(self, ticks: float) -> float:
+        """Price in quote units; of whole ticks correctly rounded."""
         return ticks * self.price_num / self.price_den
 
     def mid(self, bid_ticks: int, ask_ticks: int) -> float:
@@ -89,10 +90,18 @@ class Grid:
         return lots * self.unit_num / self.unit_den
 
     def base_size(self, ticks: int, lots: int) -> float:
-        """Size in base units of every kind of contract; inverse: quote notional / price (a price of 0 has none: 0)."""
+        """Size in base units of every kind of contract; inverse: quote notional / price, at a price of 0 infinite."""
         if not self.is_inverse:
             return self.size(lots)
-        return self.size(lots) / self.price(ticks) if ticks else 0.0
+        return self.size(lots) / self.price(ticks) if ticks else inf
+
+    def proportional(self, ticks: int, lots: int) -> float:
+        """A float proportional to base size, for ratios and sums: lots; on inverse contracts the base size itself."""
+        return self.base_size(ticks, lots) if self.is_inverse else float(lots)
+
+    def to_base(self, size: float) -> float:
+        """A sum of `proportional` sizes in base units."""
+        return size if self.is_inverse else size * self.unit_num / self.unit_den
 
     def notional(self, total: int) -> float:
         """Quote notional of an exact integer total: Σ ticks·lots; on inverse contracts Σ lots.

@@ -1,0 +1,59 @@
+"""Notional within x bps of mid, x in 5, 10, 25, ends included, by integer tests: no epsilon.
+
+Bid k is inside where 20000·b_k ≥ (b_1 + a_1)(10000 - x) in ticks, ask k where 20000·a_k ≤ (b_1 + a_1)(10000 + x).
+Totals are exact integers (Σ ticks·lots; on inverse contracts Σ lots), so the order of summation does not matter; each
+becomes a float once, in `Grid.notional`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from operator import mul
+from typing import Final
+
+from orderbook.book import Book, BookSide
+from orderbook.grid import Grid
+
+BANDS_BPS: Final = (5, 10, 25)
+
+
+class Bands:
+    """The bands of one book.
+
+    Attributes:
+        bids, asks: Exact integer totals within 5, 10 and 25 bps.
+    """
+
+    __slots__ = ("asks", "bids")
+
+    def __init__(self, book: Book, grid: Grid, sum_ticks: int) -> None:
+        self.bids = _bid_totals(book.bids, sum_ticks, is_inverse=grid.is_inverse)
+        self.asks = _ask_totals(book.asks, sum_ticks, is_inverse=grid.is_inverse)
+
+
+def _bid_totals(side: BookSide, sum_ticks: int, *, is_inverse: bool) -> list[int]:
+    totals, inside, end = [], 0, len(side.prices)
+    for bps in BANDS_BPS:
+        lowest = -(-sum_ticks * (10_000 - bps) // 20_000)  # rounded up
+        start = bisect_left(side.prices, lowest, 0, end)
+        inside += _total(side.lots, side.prices[start:end], is_inverse=is_inverse)
+        totals.append(inside)
+        end = start
+    return totals
+
+
+def _ask_totals(side: BookSide, sum_ticks: int, *, is_inverse: bool) -> list[int]:
+    totals, inside, start = [], 0, 0
+    for bps in BANDS_BPS:
+        highest = sum_ticks * (10_000 + bps) // 20_000
+        end = bisect_right(side.prices, highest, start)
+        inside += _total(side.lots, side.prices[start:end], is_inverse=is_inverse)
+        totals.append(inside)
+        start = end
+    return totals
+
+
+def _total(lots: Mapping[int, int], prices: Sequence[int], *, is_inverse: bool) -> int:
+    sizes = map(lots.__getitem__, prices)
+    return sum(sizes) if is_inverse else sum(map(mul, prices, sizes))

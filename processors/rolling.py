@@ -1,0 +1,86 @@
+"""What the factors remember: the previous events, and the applied deltas of the last second.
+
+It restarts when the book was not LIVE or its epoch changed, is untouched by routine snapshots and is part of the
+checkpoint. Sums run over the rings in order, oldest first: a running float sum would drift.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+WINDOW_NS: Final = 1_000_000_000
+"""Windows are (t - 1 s, t] by `received_ns`."""
+Z_EVENTS: Final = 20
+"""Previous events behind obi_l1_z and liquidity_shift."""
+CHANGE_EVENTS: Final = 10
+"""Most previous events behind obi_change_rate."""
+WINDOW_MAX: Final = 10_000
+"""Most deltas a window remembers. Beyond it the window is incomplete, and its factors null, until the loss is past."""
+
+
+class Rolling:
+    """Rolling state of one instrument.
+
+    Attributes:
+        whole_since_ns: The window is complete where it starts here or later: the time the book became LIVE, or of the
+            last delta lost to `WINDOW_MAX`.
+        times, flows, added, removed: The applied deltas of the window: received_ns, ofi_l1 (None where it has none),
+            lots added and removed near the top.
+        obi_l1, obi_l5, depth: Of the previous events with status OK or THIN, oldest first; depth is the 10 bps
+            notional of both sides.
+    """
+
+    __slots__ = ("added", "depth", "flows", "obi_l1", "obi_l5", "removed", "times", "whole_since_ns")
+
+    def __init__(self) -> None:
+        self.whole_since_ns = 0
+        self.times: deque[int] = deque()
+        self.flows: deque[float | None] = deque()
+        self.added: deque[int] = deque()
+        self.removed: deque[int] = deque()
+        self.obi_l1: deque[float] = deque(maxlen=Z_EVENTS)
+        self.obi_l5: deque[float] = deque(maxlen=CHANGE_EVENTS)
+        self.depth: deque[float] = deque(maxlen=Z_EVENTS)
+
+    def restart(self, received_ns: int) -> None:
+        """Forget everything: the book became LIVE now."""
+        self.whole_since_ns = received_ns
+        for ring in (self.times, self.flows, self.added, self.removed, self.obi_l1, self.obi_l5, self.depth):
+            ring.clear()
+
+    def add_delta(self, received_ns: int, flow: float | None, added: int, removed: int) -> None:
+        """One applied delta enters the window; what is a second older leaves it."""
+        self.times.append(received_ns)
+        self.flows.append(flow)
+        self.added.append(added)
+        self.removed.append(removed)
+        while self.times[0] <= received_ns - WINDOW_NS:
+            self._drop_oldest()
+        if len(self.times) > WINDOW_MAX:
+            self.whole_since_ns = self._drop_oldest()
+
+    def add_event(self, obi_l1: float, obi_l5: float, depth: float) -> None:
+        """One event with status OK or THIN becomes a previous event."""
+        self.obi_l1.append(obi_l1)
+        self.obi_l5.append(obi_l5)
+        self.depth.append(depth)
+
+    def is_whole(self, received_ns: int) -> bool:
+        """True where the window that ends now holds all it should."""
+        return received_ns - self.whole_since_ns >= WINDOW_NS
+
+    def flow(self) -> float | None:
+        """Sum of ofi_l1 over the window; None where no delta in it has one."""
+        total, seen = 0.0, False
+        for flow in self.flows:
+            if flow is not None:
+                total += flow
+                seen = True
+        return total if seen else None
+
+    def _drop_oldest(self) -> int:
+        self.flows.popleft()
+        self.added.popleft()
+        self.removed.popleft()
+        return self.times.popleft()
