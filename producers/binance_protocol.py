@@ -1,0 +1,361 @@
+"""The JSON that Binance's spot and futures venues share: shapes, field meanings, subscriptions.
+
+Both venue files build on these functions; what differs (sequence ids, trade kinds, addresses, limits) stays with them.
+Unknown extra fields are ignored, as the venue adds some every year. Times come in milliseconds, or in microseconds
+where the connection asked for them; both are told apart by their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Final, NamedTuple, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from producers.contract import Channel
+from producers.instruments import Instrument, Steps
+from producers.venue_messages import (
+    Ack,
+    BestQuote,
+    DepthDelta,
+    DepthSnapshot,
+    Ignored,
+    InstrumentList,
+    Notice,
+    NoticeKind,
+    TradeTick,
+    VenueMessage,
+    Via,
+)
+from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
+from schemas.messages import ContractKind
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854_775)]
+"""Milliseconds or microseconds; the bound keeps nanoseconds within int64."""
+MICROSECONDS_FROM: Final = 10**14
+"""From here a time is in microseconds: as milliseconds it would lie in the year 5138."""
+DEPTH_SPEED: Final = "100ms"
+SNAPSHOT_LIMIT: Final = 1000
+
+UNUSED_CHANNELS: Final = frozenset(
+    {
+        "24hrMiniTicker",
+        "24hrTicker",
+        "aggTrade",
+        "avgPrice",
+        "compositeIndex",
+        "contractInfo",
+        "continuous_kline",
+        "forceOrder",
+        "kline",
+        "markPrice",
+        "markPriceUpdate",
+        "miniTicker",
+        "openInterest",
+        "ticker",
+    }
+)
+"""Channels and event types that the venue documents and obflow does not use."""
+
+
+class _Frame(msgspec.Struct):
+    """Any WebSocket frame: an envelope, a bare event, or an answer to a request."""
+
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+    e: str = ""
+    s: str = ""
+    A: msgspec.Raw = msgspec.Raw(b"")
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: msgspec.Raw = msgspec.Raw(b"")
+    code: int | None = None
+    msg: str = ""
+
+
+class _Depth(msgspec.Struct):
+    e: str
+    s: str
+    E: Time
+    U: Id
+    u: Id
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+    pu: Id | None = None
+    T: Time | None = None
+
+
+class _Trade(msgspec.Struct):
+    e: str
+    s: str
+    E: Time
+    t: Id
+    p: str
+    q: str
+    m: bool
+    T: Time | None = None
+    X: str = "MARKET"
+
+
+class _Quote(msgspec.Struct):
+    s: str
+    u: Id
+    b: str
+    B: str
+    a: str
+    A: str
+    e: str = "bookTicker"  # spot does not say
+
+
+class _Event(msgspec.Struct):
+    """Enough of an event to say what it is."""
+
+    e: str = ""
+    s: str = ""
+
+
+class _Rest(msgspec.Struct):
+    """Any REST answer obflow asks for, or a refusal."""
+
+    lastUpdateId: Id | None = None  # noqa: N815 (the venue's name)
+    symbols: msgspec.Raw = msgspec.Raw(b"")
+    code: int | None = None
+    msg: str = ""
+
+
+class _Snapshot(msgspec.Struct):
+    lastUpdateId: Id  # noqa: N815 (the venue's name)
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+    E: Time | None = None
+    T: Time | None = None
+
+
+class ListedInstrument(msgspec.Struct):
+    """An entry of the instrument list; the last two fields are the futures'."""
+
+    symbol: str
+    baseAsset: str  # noqa: N815 (the venue's name)
+    quoteAsset: str  # noqa: N815 (the venue's name)
+    filters: list[dict[str, object]]
+    contractType: str = ""  # noqa: N815 (the venue's name)
+    deliveryDate: int = 0  # noqa: N815 (the venue's name)
+
+
+class Dialect(NamedTuple):
+    """Where the two venues' words differ.
+
+    Attributes:
+        canonical: Canonical name of a listed instrument.
+        contract_kind: Kind of all its instruments.
+        has_previous_id: Whether a depth event must carry `pu`.
+        market_trades_only: Whether trades of another kind than MARKET (insurance fund, liquidation engine) occur and
+            are left out.
+    """
+
+    canonical: Callable[[ListedInstrument], str]
+    contract_kind: ContractKind
+    has_previous_id: bool
+    market_trades_only: bool
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_EVENT = msgspec.json.Decoder(_Event)
+_DEPTH = msgspec.json.Decoder(_Depth)
+_TRADE = msgspec.json.Decoder(_Trade)
+_QUOTE = msgspec.json.Decoder(_Quote)
+_REST = msgspec.json.Decoder(_Rest)
+_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_LISTED = msgspec.json.Decoder(list[ListedInstrument])
+
+_EVENT_CHANNELS: Final[Mapping[str, Channel]] = {
+    "depthUpdate": Channel.DEPTH,
+    "trade": Channel.TRADE,
+    "bookTicker": Channel.QUOTE,
+}
+_EVENT_OF: Final[Mapping[Channel, str]] = {channel: event for event, channel in _EVENT_CHANNELS.items()}
+_STREAM_CHANNELS: Final[Mapping[str, Channel]] = {
+    "depth": Channel.DEPTH,
+    "trade": Channel.TRADE,
+    "bookTicker": Channel.QUOTE,
+}
+
+
+def parse(frame: bytes, via: Via, request: str, venue: str, dialect: Dialect) -> list[VenueMessage]:
+    """The messages of one frame of either venue; errors as `Exchange.parse`."""
+    if via is Via.REST:
+        return [_parse_rest(frame, request, venue, dialect)]
+    return [_parse_websocket(frame, dialect)]
+
+
+def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
+    head = _decoded(_FRAME, frame)
+    if head.stream:
+        return _parse_stream(head.stream, bytes(head.data), dialect)
+    if head.e:
+        return _parse_event(head.e, head.s, frame, dialect)
+    if head.A and head.s:  # spot's best quote is the one event without a type
+        return _quote(frame, head.s)
+    return _parse_answer(head)
+
+
+def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
+    name, _, rest = stream.partition("@")
+    symbol, kind = name.upper(), rest.partition("@")[0]
+    channel = _STREAM_CHANNELS.get(kind)
+    if channel is Channel.DEPTH:
+        return _depth(event, symbol, dialect)
+    if channel is Channel.QUOTE:
+        return _quote(event, symbol)
+    if channel is Channel.TRADE:
+        return _trade(event, symbol, dialect)
+    if kind.partition("_")[0] in UNUSED_CHANNELS:
+        return Ignored(kind.partition("_")[0])
+    what = _decoded(_EVENT, event)
+    return _parse_event(what.e, what.s, event, dialect, stream=stream)
+
+
+def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stream: str = "") -> VenueMessage:
+    channel = None if stream else _EVENT_CHANNELS.get(kind)
+    if channel is Channel.DEPTH:
+        return _depth(event, symbol, dialect)
+    if channel is Channel.TRADE:
+        return _trade(event, symbol, dialect)
+    if channel is Channel.QUOTE:
+        return _quote(event, symbol)
+    if kind in UNUSED_CHANNELS:
+        return Ignored(kind)
+    if kind == "serverShutdown":
+        return Notice(NoticeKind.SERVER_SHUTDOWN, "the venue announced a disconnect")
+    raise UnknownMessage(f"no message is known by the name {(stream or kind)[:80]!r}", symbol=symbol)
+
+
+def _parse_answer(head: _Frame) -> VenueMessage:
+    if head.error or head.code is not None:
+        detail = bytes(head.error).decode(errors="replace") if head.error else f"{head.code} {head.msg}"
+        return Notice(NoticeKind.REFUSED, detail[:500], head.id)
+    if head.result:
+        return Ack(head.id)
+    raise UnknownMessage("neither a stream's event nor the answer to a request")
+
+
+def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
+    depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
+    if depth.u < depth.U or (dialect.has_previous_id and depth.pu is None):
+        raise DecodeError(
+            "a depth update whose ids make no sense", channel=Channel.DEPTH, symbol=symbol, U=depth.U, u=depth.u
+        )
+    matched = depth.E if depth.T is None else depth.T
+    return DepthDelta(depth.s, depth.U, depth.u, depth.b, depth.a, depth.pu, _nanoseconds(matched))
+
+
+def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
+    trade = _decoded_event(_TRADE, event, Channel.TRADE, symbol)
+    if dialect.market_trades_only and trade.X != "MARKET":
+        return Ignored(f"trade_{trade.X.lower()[:32]}")
+    matched = trade.E if trade.T is None else trade.T
+    # m: the buyer was the maker, so the seller was the aggressor.
+    return TradeTick(trade.s, str(trade.t), trade.p, trade.q, not trade.m, _nanoseconds(matched))
+
+
+def _quote(event: bytes, symbol: str) -> BestQuote:
+    quote = _decoded_event(_QUOTE, event, Channel.QUOTE, symbol)
+    return BestQuote(quote.s, quote.b, quote.B, quote.a, quote.A, quote.u)
+
+
+def _parse_rest(frame: bytes, request: str, venue: str, dialect: Dialect) -> VenueMessage:
+    head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+    if head.lastUpdateId is not None:
+        snapshot = _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+        time = snapshot.E if snapshot.T is None else snapshot.T
+        return DepthSnapshot(
+            _requested_symbol(request),
+            snapshot.lastUpdateId,
+            snapshot.bids,
+            snapshot.asks,
+            None if time is None else _nanoseconds(time),
+        )
+    if head.symbols:
+        return _listed(bytes(head.symbols), venue, dialect)
+    if head.code is not None:
+        return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:500])
+    raise UnknownMessage("neither a depth snapshot nor an instrument list")
+
+
+def _requested_symbol(request: str) -> str | None:
+    return next(iter(parse_qs(urlsplit(request).query).get("symbol", [])), None)
+
+
+def _listed(entries: bytes, venue: str, dialect: Dialect) -> InstrumentList:
+    instruments, unreadable = [], []
+    for entry in _decoded(_LISTED, entries, Channel.INSTRUMENTS):
+        try:
+            instruments.append(_instrument(entry, venue, dialect))
+        except (InvalidNumber, KeyError):
+            unreadable.append(entry.symbol)
+    return InstrumentList(tuple(instruments), tuple(unreadable))
+
+
+def _instrument(entry: ListedInstrument, venue: str, dialect: Dialect) -> Instrument:
+    # pricePrecision and quantityPrecision are for display; the grid is in the filters.
+    filters = {str(rule.get("filterType")): rule for rule in entry.filters}
+    return Instrument(
+        venue=venue,
+        symbol=entry.symbol,
+        tick_size=Steps(str(filters["PRICE_FILTER"]["tickSize"])).step,
+        lot_size=Steps(str(filters["LOT_SIZE"]["stepSize"])).step,
+        canonical=dialect.canonical(entry),
+        contract_kind=dialect.contract_kind,
+    )
+
+
+def _nanoseconds(time: int) -> int:
+    return time * 1_000 if time >= MICROSECONDS_FROM else time * 1_000_000
+
+
+D = TypeVar("D")
+E = TypeVar("E", _Depth, _Trade, _Quote)
+
+
+def _decoded_event(decoder: msgspec.json.Decoder[E], text: bytes, channel: Channel, symbol: str) -> E:
+    """The event of a channel, or an error that says whether it was another event or this one out of shape."""
+    try:
+        event = _decoded(decoder, text, channel, symbol)
+        kind = event.e
+    except DecodeError:
+        kind = _decoded(_EVENT, text, channel, symbol).e
+        if kind in ("", _EVENT_OF[channel]):
+            raise
+    else:
+        if kind == _EVENT_OF[channel]:
+            return event
+    raise UnknownMessage(f"an event {kind[:80]!r} where a {channel} belongs", channel=channel, symbol=symbol)
+
+
+def _decoded(decoder: msgspec.json.Decoder[D], text: bytes, channel: Channel | None = None, symbol: str = "") -> D:
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        if channel is None:
+            raise DecodeError(f"not the shape of a frame: {error}") from None
+        raise DecodeError(f"not the shape of a {channel}: {error}", channel=channel, symbol=symbol) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"not JSON: {error}") from None
+
+
+def streams(symbol: str) -> tuple[str, ...]:
+    """Depth, trades and best quotes of one instrument; stream names are lower case."""
+    name = symbol.lower()
+    return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
+
+
+def request_messages(method: str, symbols: Sequence[str], first_id: int, streams_per_message: int) -> list[bytes]:
+    """SUBSCRIBE or UNSUBSCRIBE messages that name the streams of these instruments."""
+    names = [name for symbol in symbols for name in streams(symbol)]
+    parts = [names[start : start + streams_per_message] for start in range(0, len(names), streams_per_message)]
+    return [
+        msgspec.json.encode({"method": method, "params": part, "id": first_id + index})
+        for index, part in enumerate(parts)
+    ]

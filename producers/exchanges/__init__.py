@@ -1,0 +1,12 @@
+"""Every venue: one line here, one file beside it, one fixture folder under `tests/producers/fixtures`."""
+
+from __future__ import annotations
+
+from producers.contract import Exchange
+from producers.exchanges.binance import Binance
+from producers.exchanges.binance_futures import BinanceFutures
+
+EXCHANGES: dict[str, Exchange] = {
+    "binance": Binance(),
+    "binance-futures": BinanceFutures(),
+}

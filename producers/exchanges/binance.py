@@ -1,0 +1,83 @@
+"""Binance spot (`binance`).
+
+| channel | message | role | what becomes of it |
+|---|---|---|---|
+| `<symbol>@depth@100ms` | `depthUpdate` with U, u | delta | `DepthDelta`, connected by U = previous u + 1 |
+| `<symbol>@trade` | `trade` | trade | `TradeTick`; m = true: the seller was the aggressor |
+| `<symbol>@bookTicker` | no event type; u, b, B, a, A | best quote | `BestQuote`, checks the book |
+| REST `/api/v3/depth` | `lastUpdateId`, no time | snapshot | `DepthSnapshot` without a venue time |
+| REST `/api/v3/exchangeInfo` | `symbols` | instrument list | `InstrumentList` |
+| any | `serverShutdown` | notice | a disconnect will follow |
+
+Depth carries E (send time) alone; trades carry T (matching time). We ask for microseconds and read milliseconds too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from producers import binance_protocol
+from producers.binance_protocol import Dialect, ListedInstrument
+from producers.contract import Endpoints, Limits, PingRule, RestRequest
+from producers.sequencing import BinanceSpotRule
+from producers.venue_messages import VenueMessage, Via
+from schemas.messages import ContractKind
+
+
+def _canonical(entry: ListedInstrument) -> str:
+    """`BTC-USDT-SPOT`."""
+    return f"{entry.baseAsset}-{entry.quoteAsset}-SPOT"
+
+
+_DIALECT = Dialect(
+    canonical=_canonical,
+    contract_kind=ContractKind.SPOT,
+    has_previous_id=False,
+    market_trades_only=False,
+)
+
+
+class Binance:
+    """The venue; see `producers.contract.Exchange`."""
+
+    venue = "binance"
+    contract_kind = ContractKind.SPOT
+    sequence_rule = BinanceSpotRule()
+    endpoints = Endpoints(websocket="wss://stream.binance.com:9443", rest="https://api.binance.com")
+    limits = Limits(
+        streams_per_connection=200,  # the venue allows 1,024
+        streams_per_message=100,
+        client_messages_per_s=5,
+        connects_per_5_min=300,
+        connection_lifetime_s=24 * 3600,
+        weight_per_minute=6000,
+        weight_header="x-mbx-used-weight-1m",
+    )
+    ping = PingRule(server_every_s=20, answer_within_s=60)
+    websocket_path = "/stream?timeUnit=microsecond"
+
+    def parse(self, frame: bytes, via: Via, request: str = "") -> list[VenueMessage]:
+        """The messages of one frame."""
+        return binance_protocol.parse(frame, via, request, self.venue, _DIALECT)
+
+    def streams(self, symbol: str) -> tuple[str, ...]:
+        """Names of the streams of one instrument."""
+        return binance_protocol.streams(symbol)
+
+    def subscribe(self, symbols: Sequence[str], first_id: int) -> list[bytes]:
+        """Messages that subscribe to these instruments."""
+        per_message = self.limits.streams_per_message
+        return binance_protocol.request_messages("SUBSCRIBE", symbols, first_id, per_message)
+
+    def unsubscribe(self, symbols: Sequence[str], first_id: int) -> list[bytes]:
+        """Messages that end these subscriptions."""
+        per_message = self.limits.streams_per_message
+        return binance_protocol.request_messages("UNSUBSCRIBE", symbols, first_id, per_message)
+
+    def snapshot_request(self, symbol: str) -> RestRequest:
+        """A book of 1,000 levels a side; 5,000 would cost five times the weight."""
+        return RestRequest(f"/api/v3/depth?symbol={symbol}&limit={binance_protocol.SNAPSHOT_LIMIT}", weight=50)
+
+    def instruments_request(self) -> RestRequest:
+        """All instruments with their filters."""
+        return RestRequest("/api/v3/exchangeInfo", weight=20)

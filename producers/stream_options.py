@@ -1,0 +1,63 @@
+"""How streams behave, and what they count."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.messages import Source
+
+SECOND_NS = 1_000_000_000
+
+
+class StreamOptions(NamedTuple):
+    """How streams behave.
+
+    Attributes:
+        source: Written into every record.
+        routine_snapshot_ns: Received time between two snapshots of a LIVE book.
+        delta_buffer: Deltas that may wait for a snapshot; the oldest give way, counted.
+        stale_ns: A LIVE feed silent for this long is reported as stale.
+        epoch_floor: Epochs start here, ms. None takes the received time, as live feeds do; a replay gives the time it
+            was started at, so that a second replay of one recording fences the first.
+    """
+
+    source: Source = Source.REPLAY
+    routine_snapshot_ns: int = 60 * SECOND_NS
+    delta_buffer: int = 10_000
+    stale_ns: int = 30 * SECOND_NS
+    epoch_floor: int | None = None
+
+
+class StreamCounters:
+    """What happened to one instrument's messages.
+
+    Attributes:
+        snapshots: REST snapshots that made the book LIVE.
+        snapshots_discarded: Those that nothing bridged, or that came when none was needed.
+        deltas_applied: Deltas published.
+        deltas_dropped: Deltas older than the snapshot, or lost to the bound of the buffer or to a disconnect.
+        duplicates: Deltas already applied, ignored.
+        gaps: Deltas that did not connect to a LIVE book.
+        crossed: Deltas after which the book was crossed.
+        checksums_ok, checksums_bad: The venue's checksums, where it has any.
+        deltas_refused: Deltas that waited and then did not fit the book's grid within int64.
+        regrids: Changes to a finer grid of a LIVE book.
+        trades: Trades published.
+        resyncs_answered, resyncs_outdated: Requests answered from memory, and those older than the last snapshot.
+    """
+
+    def __init__(self) -> None:
+        self.snapshots = 0
+        self.snapshots_discarded = 0
+        self.deltas_applied = 0
+        self.deltas_dropped = 0
+        self.duplicates = 0
+        self.gaps = 0
+        self.crossed = 0
+        self.checksums_ok = 0
+        self.checksums_bad = 0
+        self.deltas_refused = 0
+        self.regrids = 0
+        self.trades = 0
+        self.resyncs_answered = 0
+        self.resyncs_outdated = 0

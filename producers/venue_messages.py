@@ -1,0 +1,117 @@
+"""What a frame says, in the venue's own words: numbers still text, sequences still the venue's.
+
+An adapter's whole output. `producers/stream.py` puts these onto the grid and gives each its place.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from producers.instruments import Instrument, Levels
+
+
+class Via(StrEnum):
+    """How a frame, or a change of the connection, arrived; the word of a recording's line."""
+
+    WS = "ws"
+    REST = "rest"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+
+
+class DepthDelta(msgspec.Struct, frozen=True, gc=False):
+    """One change of a book: absolute sizes, 0 removes.
+
+    Attributes:
+        symbol: The venue's own symbol.
+        first_sequence, last_sequence: Ids of the first and last change in it, first <= last.
+        bids, asks: Levels as the venue wrote them.
+        previous_sequence: Id it says it follows; null where the venue does not say.
+        exchange_ns: The venue's time, ns UTC.
+    """
+
+    symbol: str
+    first_sequence: int
+    last_sequence: int
+    bids: Levels
+    asks: Levels
+    previous_sequence: int | None = None
+    exchange_ns: int | None = None
+
+
+class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """A whole book as the venue gave it.
+
+    Attributes:
+        symbol: The venue's own symbol; null where the answer does not say and the request is unknown.
+        sequence: Id of the last change in it.
+        bids, asks: Levels as the venue wrote them.
+        exchange_ns: The venue's time, ns UTC; null where it gives none.
+    """
+
+    symbol: str | None
+    sequence: int
+    bids: Levels
+    asks: Levels
+    exchange_ns: int | None = None
+
+
+class TradeTick(msgspec.Struct, frozen=True, gc=False):
+    """One public trade; price and size as the venue wrote them."""
+
+    symbol: str
+    trade_id: str
+    price: str
+    size: str
+    buyer_is_aggressor: bool
+    exchange_ns: int | None = None
+
+
+class BestQuote(msgspec.Struct, frozen=True, gc=False):
+    """The venue's own best bid and ask: a check of the book, never its source. `sequence` is on the book's scale."""
+
+    symbol: str
+    bid: str
+    bid_size: str
+    ask: str
+    ask_size: str
+    sequence: int | None = None
+
+
+class InstrumentList(msgspec.Struct, frozen=True, gc=False):
+    """What the venue trades. `unreadable` names entries that gave no usable grid."""
+
+    instruments: tuple[Instrument, ...]
+    unreadable: tuple[str, ...] = ()
+
+
+class Ack(msgspec.Struct, frozen=True, gc=False):
+    """The venue accepted request `request_id`."""
+
+    request_id: int | None
+
+
+class NoticeKind(StrEnum):
+    """What a venue may tell besides data."""
+
+    SERVER_SHUTDOWN = "server_shutdown"
+    REFUSED = "refused"
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """Something the edge should know: a disconnect to come, a request refused."""
+
+    kind: NoticeKind
+    detail: str = ""
+    request_id: int | None = None
+
+
+class Ignored(msgspec.Struct, frozen=True, gc=False):
+    """A message known and not needed; `kind` is the label it is counted by."""
+
+    kind: str
+
+
+VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | InstrumentList | Ack | Notice | Ignored
