@@ -205,6 +205,11 @@ class FinestGrid:
             self._price = max(self._price, self._places(price))
             self._size = max(self._size, self._places(size))
 
+    def include(self, other: FinestGrid) -> None:
+        """Look at everything another one has seen."""
+        self._price = max(self._price, other._price)
+        self._size = max(self._size, other._size)
+
     @property
     def tick_size(self) -> str:
         """One tick, a power of ten."""

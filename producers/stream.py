@@ -267,11 +267,11 @@ class InstrumentStream:
             self.epoch = request.epoch
             if self.tracked.is_live:
                 self._raise_epoch()
-                self._publish_from_memory(now, out)
+                self._answer(now, out)
         elif outdated:
             self.counters.resyncs_outdated += 1
         elif self.tracked.is_live:
-            self._publish_from_memory(now, out)
+            self._answer(now, out)
         self._tell(out)
         return out
 
@@ -417,6 +417,10 @@ class InstrumentStream:
         self.quotes.on_book(record.sequence, self._top(), self._grid, record.received_ns)
         if record.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns:
             self._publish_from_memory(record.received_ns, out)
+
+    def _answer(self, now: int, out: list[Published]) -> None:
+        self.counters.resyncs_answered += 1
+        self._publish_from_memory(now, out)
 
     def _publish_from_memory(self, received_ns: int, out: list[Published]) -> None:
         bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
