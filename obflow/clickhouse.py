@@ -1,0 +1,260 @@
+"""The one home of the ClickHouse client: connections with deadlines, inserts that say how they failed.
+
+The client is `clickhouse-connect` over HTTP; a server and the embedded engine answer it alike. Its own retry of
+inserts is a trap: `insert` and `insert_df` are sent again when the connection is lost, even where the server had
+already stored the rows. `insert_arrow` is not, and it is the only way rows go in here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingError
+from clickhouse_connect.driver.httputil import get_pool_manager
+
+from obflow.settings import ClickHouseSettings
+from schemas.errors import DependencyError, FatalError, PipelineError, StoreUnreachable
+
+CONNECT_TIMEOUT_S: Final = 10.0
+SERVER_SHARE: Final = 0.8
+CONNECTIONS: Final = 16
+MAX_MESSAGE: Final = 400
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+# Pinned, since servers differ in their defaults: an insert that was acknowledged is stored.
+WRITER_SETTINGS: Final[dict[str, str]] = {"async_insert": "0"}
+
+UNKNOWN_DATABASE: Final = 81
+NO_ACCESS: Final = frozenset({192, 193, 194, 516})  # unknown user, wrong password, password required, authentication
+# The server said that it could not just now, and stored nothing.
+BUSY: Final = frozenset(
+    {
+        173,  # CANNOT_ALLOCATE_MEMORY
+        202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        203,  # NO_FREE_CONNECTION
+        236,  # ABORTED (it is shutting down)
+        241,  # MEMORY_LIMIT_EXCEEDED
+        242,  # TABLE_IS_READ_ONLY (a replica without its keeper)
+        243,  # NOT_ENOUGH_SPACE
+        252,  # TOO_MANY_PARTS (merges lag behind)
+        285,  # TOO_FEW_LIVE_REPLICAS
+        439,  # CANNOT_SCHEDULE_TASK
+        473,  # DEADLOCK_AVOIDED
+        745,  # SERVER_OVERLOADED
+        777,  # MEMORY_RESERVATION_KILLED
+        778,  # MEMORY_RESERVATION_FAILED
+    }
+)
+# It cannot be told from the answer whether the rows are stored.
+UNANSWERED: Final = frozenset(
+    {
+        159,  # TIMEOUT_EXCEEDED
+        209,  # SOCKET_TIMEOUT
+        210,  # NETWORK_ERROR
+        279,  # ALL_CONNECTION_TRIES_FAILED
+        286,  # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+        319,  # UNKNOWN_STATUS_OF_INSERT
+        394,  # QUERY_WAS_CANCELLED
+        999,  # KEEPER_EXCEPTION
+    }
+)
+# A value of some row is not one of its column.
+POISON: Final = frozenset(
+    {
+        6,  # CANNOT_PARSE_TEXT
+        26,  # CANNOT_PARSE_QUOTED_STRING
+        27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
+        38,  # CANNOT_PARSE_DATE
+        41,  # CANNOT_PARSE_DATETIME
+        53,  # TYPE_MISMATCH
+        69,  # ARGUMENT_OUT_OF_BOUND
+        70,  # CANNOT_CONVERT_TYPE
+        72,  # CANNOT_PARSE_NUMBER
+        117,  # INCORRECT_DATA
+        131,  # TOO_LARGE_STRING_SIZE
+        169,  # BAD_TYPE_OF_FIELD
+        190,  # SIZES_OF_ARRAYS_DONT_MATCH
+        321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+        349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+        691,  # UNKNOWN_ELEMENT_OF_ENUM
+    }
+)
+# One error code, two meanings: a batch over several table partitions is the caller's mistake, not a busy server.
+_PARTITIONS = "Too many partitions for single INSERT block"
+_MESSAGE = re.compile(r"DB::Exception:\s*(?P<text>.*)", re.S)
+_TRAILERS = re.compile(r"\s*\(for url \S+\)\s*$|\s*\(version [^()]*(?:\([^()]*\))?\)")
+
+
+class InsertError(PipelineError):
+    """An insert did not succeed. Which of the four below it is says what to do.
+
+    Args:
+        cause: What the server, or the network, said.
+        table: The table.
+        rows: How many rows were in the insert.
+        code: ClickHouse's error code; None where no answer came.
+    """
+
+    def __init__(self, cause: str, *, table: str, rows: int, code: int | None) -> None:
+        super().__init__(cause, table=table, rows=rows, **({} if code is None else {"code": code}))
+        self.table = table
+        self.rows = rows
+        self.code = code
+
+
+class InsertBusy(InsertError):
+    """Nothing was stored, for a reason that passes: pause, then send the same rows under a new token."""
+
+
+class InsertUnanswered(InsertError):
+    """The rows may be stored or not: read back how far the table is before sending anything."""
+
+
+class InsertRejected(InsertError):
+    """Nothing was stored, and the same insert would be refused again: table and rows do not fit."""
+
+
+class InsertPoisoned(InsertError):
+    """Nothing was stored, because some row holds a value its column cannot take."""
+
+
+class QueryFailed(FatalError):
+    """ClickHouse refused a statement."""
+
+
+def connect(settings: ClickHouseSettings, *, database: str | None = None, readonly: bool = False) -> Client:
+    """Open a client. It may be shared by threads, and every answer has the deadline of the settings.
+
+    Args:
+        settings: Where and as whom.
+        database: Another current database than the one of the settings.
+        readonly: Whether the server is to refuse everything but reading.
+
+    Raises:
+        StoreUnreachable: Nothing that speaks ClickHouse's HTTP interface answers there.
+        DependencyError: It answers, but not to this user, or without this database.
+    """
+    try:
+        client = clickhouse_connect.get_client(
+            host=settings.host,
+            port=settings.port,
+            username=settings.user,
+            password=settings.password.get_secret_value(),
+            database=database or settings.database,
+            connect_timeout=math.ceil(min(CONNECT_TIMEOUT_S, settings.timeout_seconds)),
+            send_receive_timeout=math.ceil(settings.timeout_seconds),
+            autogenerate_session_id=False,  # a session takes one query at a time
+            query_retries=1,
+            **_transport(settings.host),
+        )
+    except (ClickHouseError, OSError) as error:
+        raise _explain_connect(error, settings, database or settings.database) from error
+    # The server gives up first, so that its answer says what became of the statement.
+    wanted = {"max_execution_time": str(settings.timeout_seconds * SERVER_SHARE), **WRITER_SETTINGS}
+    if readonly:
+        wanted["readonly"] = "1"
+    for name, value in wanted.items():
+        known = client.server_settings.get(name)
+        if known is not None and not known.readonly:  # a user who may only read may not change settings either
+            client.set_client_setting(name, value)
+    return client
+
+
+def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str) -> None:
+    """Store rows, all or none, as one part of the table.
+
+    Args:
+        client: From `connect`.
+        table: Its name, in the client's database or with its own.
+        rows: Of one table partition, at most 1,048,449 of them; columns by name.
+        token: New for every attempt. It keeps the server from storing one attempt twice; reused for other rows, it
+            would make the server drop them.
+
+    Raises:
+        InsertError: One of its four subclasses.
+    """
+    settings = {"insert_deduplication_token": token, "max_partitions_per_insert_block": 1}
+    try:
+        client.insert_arrow(table, rows, settings=settings)
+    except (ClickHouseError, OSError) as error:
+        raise classify_insert(error, table=table, rows=rows.num_rows) from error
+
+
+def classify_insert(error: Exception, *, table: str, rows: int) -> InsertError:
+    """Say what a failed insert means for its rows.
+
+    Args:
+        error: As the client raised it.
+        table: Where the rows were to go.
+        rows: How many there were.
+
+    Returns:
+        The error to raise. A code that is in none of the lists is a rejection: it stops the writer in the open,
+        where retrying might go on for ever and dropping would lose rows.
+    """
+    code, text = getattr(error, "code", None), message_of(error)
+    kind: type[InsertError] = InsertRejected
+    if code in UNANSWERED or (code is None and not isinstance(error, ProgrammingError)):  # that one was never sent
+        kind = InsertUnanswered
+    elif code in BUSY and _PARTITIONS not in text:
+        kind = InsertBusy
+    elif code in POISON:
+        kind = InsertPoisoned
+    return kind(text, table=table, rows=rows, code=code)
+
+
+def query_error(error: Exception, settings: ClickHouseSettings) -> PipelineError:
+    """The sentence for a statement that failed.
+
+    Args:
+        error: As the client raised it.
+        settings: Where the statement was sent.
+    """
+    if getattr(error, "code", None) is None and not _MESSAGE.search(str(error)):
+        return StoreUnreachable(
+            f"ClickHouse at {settings.host}:{settings.port} did not answer in time or closed the connection",
+            next_step=f"see its log; the client said: {message_of(error)}",
+        )
+    return QueryFailed(f"ClickHouse refused it: {message_of(error)}")
+
+
+def message_of(error: Exception) -> str:
+    """ClickHouse's own words, on one line, without the address and the version around them."""
+    found = _MESSAGE.search(str(error))
+    text = " ".join(_TRAILERS.sub("", found["text"] if found else str(error)).split())
+    short = text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE].rstrip() + " …"
+    return short.rstrip(".") or type(error).__name__
+
+
+def _transport(host: str) -> dict[str, Any]:
+    """On loopback compression only costs time, and a proxy from the environment must not be asked."""
+    if host not in LOOPBACK:
+        return {"compress": True}
+    return {"compress": False, "pool_mgr": get_pool_manager(maxsize=CONNECTIONS, num_pools=1)}
+
+
+def _explain_connect(error: Exception, settings: ClickHouseSettings, database: str) -> DependencyError:
+    where, code = f"{settings.host}:{settings.port}", getattr(error, "code", None)
+    if code in NO_ACCESS:
+        return DependencyError(
+            f"ClickHouse at {where} refuses the user {settings.user}",
+            next_step="check clickhouse.user and clickhouse.password (or password_file)",
+        )
+    if code == UNKNOWN_DATABASE:
+        return DependencyError(
+            f"ClickHouse at {where} has no database {database}", next_step="`obflow tables apply` creates it"
+        )
+    if code is not None:
+        return DependencyError(
+            f"ClickHouse at {where} cannot be used: {message_of(error)}", next_step="see its log for the cause"
+        )
+    return StoreUnreachable(
+        f"no ClickHouse answers at {where}",
+        next_step="start it (`docker compose up -d clickhouse`, or `obflow clickhouse` for the embedded one), "
+        "or set clickhouse.host and clickhouse.port",
+    )

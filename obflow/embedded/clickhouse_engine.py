@@ -1,0 +1,245 @@
+"""The chDB engine on one data folder: statements in, answers out, from any thread.
+
+Each statement runs in a session of its own, a fresh connection to the engine (0.2 ms), so that settings, the current
+database and read-only mode never leak from one request to the next. One more connection stays open and keeps the
+engine alive.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, TextIO
+
+from obflow.embedded.clickhouse_sql import QueryRefused, Statement, name_by_comment, refuse_file_access
+from schemas.errors import DependencyError
+
+MAX_ANSWER_BYTES: Final = 1 << 30
+DEFAULT_DATABASE: Final = "default"
+UNKNOWN_EXCEPTION: Final = 1002
+LOCK_FILE: Final = "obflow.lock"
+# In force where a request does not say otherwise.
+DEFAULT_SETTINGS: Final[Mapping[str, str]] = {
+    "async_insert": "0",  # an insert that was acknowledged is stored, and is one part
+    "max_execution_time": "300",
+    "max_result_bytes": str(MAX_ANSWER_BYTES),  # an answer is held in memory until it is sent
+}
+_SETTING_NAME = re.compile(r"[A-Za-z_]\w*")
+_FAILURE = re.compile(r"Code:\s*(\d+)\.\s*(?:DB::Exception:\s*)?(.*)", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a statement runs under.
+
+    Attributes:
+        database: The current database.
+        settings: Engine settings by name.
+        parameters: Values of `{name:Type}` in the text, as they stand in an address (escaped as in TSV).
+        readonly: Whether the statement may only read.
+        query_id: The client's name for it.
+    """
+
+    query_id: str
+    database: str = DEFAULT_DATABASE
+    settings: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement gave.
+
+    Attributes:
+        body: The result in `format`; empty where there is none.
+        format: The result's format; empty for a statement without a result.
+        counts: Rows and bytes read and written, by the names of `X-ClickHouse-Summary`.
+    """
+
+    body: bytes
+    format: str
+    counts: Mapping[str, int]
+
+
+class Engine:
+    """The engine, opened on a folder that no other process has open.
+
+    Args:
+        folder: Its data; created when missing.
+
+    Raises:
+        DependencyError: chDB is not installed, or the folder cannot be opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import chdb
+        except ImportError as error:
+            raise DependencyError(
+                "the package chdb, the embedded ClickHouse, is not installed",
+                next_step="run `make setup`, or `pip install obflow[embedded]`",
+            ) from error
+        self._chdb = chdb
+        self._folder = folder
+        self._lock = _lock(folder)
+        self._connecting = threading.Lock()
+        try:
+            self._keeper = self._connect()
+            self.version = self._keeper.query("SELECT version()", "TabSeparated").bytes().decode().strip()
+        except RuntimeError as error:
+            self._lock.close()
+            raise DependencyError(
+                f"the engine cannot open {folder} ({_sentence(error) or 'it gives no reason'})",
+                next_step="another process may have it open, or choose another folder",
+            ) from error
+
+    def run(self, statement: Statement, context: Context, *, default_format: str) -> Answer:
+        """Run one statement.
+
+        Args:
+            statement: The statement and its data.
+            context: What it runs under.
+            default_format: Format of the answer where the text names none.
+
+        Raises:
+            QueryRefused: The engine's error, with its code.
+        """
+        if context.readonly:
+            refuse_file_access(statement.text)
+        with self._session(context) as session:
+            if statement.data is not None:
+                return _insert(session, statement, statement.data)
+            output = statement.output_format or default_format
+            result = session.query(name_by_comment(statement.text), output)
+            counts = {
+                "read_rows": result.storage_rows_read(),
+                "read_bytes": result.storage_bytes_read(),
+                "written_rows": result.rows_written(),
+                "written_bytes": result.bytes_written(),
+                "result_rows": result.rows_read(),
+                "result_bytes": result.bytes_read(),
+            }
+            return Answer(result.bytes() or b"", output if statement.answers else "", counts)
+
+    def cancel(self, query_id: str | None = None) -> None:
+        """End a running query, or all of them; one that has ended is left alone.
+
+        Args:
+            query_id: The client's name for it; None for every query.
+        """
+        which = "1" if query_id is None else f"Settings['log_comment'] = {quote(query_id)}"
+        with suppress(QueryRefused), self._session(Context(query_id="cancel")) as session:
+            session.query(f"KILL QUERY WHERE {which} AND query NOT LIKE 'KILL%' ASYNC", "TabSeparated")
+
+    def close(self) -> None:
+        """Let go of the folder. Call it when no statement runs."""
+        self._keeper.close()
+        self._lock.close()
+
+    def _connect(self) -> Any:  # noqa: ANN401 - chdb publishes no types
+        with self._connecting:
+            return self._chdb.connect(str(self._folder))
+
+    @contextmanager
+    def _session(self, context: Context) -> Iterator[Any]:
+        session = None
+        try:
+            session = self._connect()
+            if context.database != DEFAULT_DATABASE:
+                session.query(f"USE {quote(context.database, '`')}", "TabSeparated")
+            session.query(_set_statement(context), "TabSeparated")
+            if context.readonly:  # after the settings: read-only mode would refuse them
+                session.query("SET readonly = 1", "TabSeparated")
+            yield session
+        except RuntimeError as error:
+            raise _refusal(error) from None
+        finally:
+            if session is not None:
+                with self._connecting:
+                    session.close()
+
+
+def quote(text: str, mark: str = "'") -> str:
+    """A literal (or, with a backquote, a name) of ClickHouse's SQL."""
+    return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
+
+
+def _set_statement(context: Context) -> str:
+    values = {**DEFAULT_SETTINGS, **context.settings, "log_comment": context.query_id}
+    values |= {f"param_{name}": value for name, value in context.parameters.items()}
+    for name in values:
+        if not _SETTING_NAME.fullmatch(name):
+            raise QueryRefused(115, f"Setting {name!r} is neither a builtin setting nor a name (UNKNOWN_SETTING)")
+    return "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in values.items())
+
+
+def _insert(session: Any, statement: Statement, data: memoryview) -> Answer:  # noqa: ANN401 - chdb publishes no types
+    # chDB takes text only, so binary rows go through a file. (Its `send_insert` takes bytes, but reports success where
+    # the table refused the rows: a violated constraint, too many partitions.)
+    with _file_of(data) as path:
+        result = session.query(
+            f"{statement.text} FROM INFILE {quote(path)} {statement.insert_settings} FORMAT {statement.input_format}",
+            "TabSeparated",
+        )
+    return Answer(b"", "", {"written_rows": result.rows_written(), "written_bytes": result.bytes_written()})
+
+
+@contextmanager
+def _file_of(data: memoryview) -> Iterator[str]:
+    """The path of a file that holds these bytes; in memory on Linux, where nothing is left of it after a crash."""
+    if sys.platform == "linux":
+        with open(os.memfd_create("insert"), "wb", buffering=0) as file:  # noqa: PTH123 - there is no path to open
+            _write_all(file, data)
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile(buffering=0) as named:
+            _write_all(named, data)
+            yield named.name
+
+
+def _write_all(file: IO[bytes], data: memoryview) -> None:
+    while data:  # one call writes at most 2 GiB, and may write less
+        data = data[file.write(data) :]
+
+
+def _lock(folder: Path) -> TextIO:
+    """Take the folder, by a lock that the system frees however this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise DependencyError(
+            f"the data folder {folder} cannot be used ({error.strerror})", next_step="choose another folder"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise DependencyError(
+            f"another embedded ClickHouse is using the data folder {folder}",
+            next_step="connect to that one, stop it, or choose another folder",
+        ) from None
+    return lock
+
+
+def _refusal(error: RuntimeError) -> QueryRefused:
+    """The engine's error as the server would word it: the library prefixes and repeats the code."""
+    text, code = _sentence(error), UNKNOWN_EXCEPTION
+    while found := _FAILURE.search(text):
+        code, text = int(found[1]), found[2]
+        if not text.startswith("Code:"):
+            break
+    return QueryRefused(code, text)
+
+
+def _sentence(error: RuntimeError) -> str:
+    return str(error).strip()

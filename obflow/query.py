@@ -1,0 +1,95 @@
+"""`obflow query`: one reading statement, its answer as a table, TSV, CSV or JSON."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import orjson
+import typer
+
+from obflow.cli import JsonFlag, emit_json, load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from obflow.settings import ClickHouseSettings
+
+SHOWN_ROWS: Final = 1000
+_NUMERIC: Final = ("Int", "UInt", "Float", "Decimal", "BFloat")
+
+
+class Format(StrEnum):
+    """How an answer is printed."""
+
+    TABLE = "table"
+    TSV = "tsv"
+    CSV = "csv"
+    JSON = "json"
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One statement that reads.", metavar="SQL", show_default=False)],
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="How to print; a table on a terminal, TSV elsewhere.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Ask ClickHouse, read-only, and print the answer.
+
+    Example: obflow query "SELECT symbol, count() FROM factors GROUP BY symbol"
+    """
+    chosen = Format.JSON if json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.TSV)
+    settings = load_settings().clickhouse
+    if chosen is Format.JSON:
+        answer = orjson.loads(_ask(settings, sql, "JSONCompact"))
+        emit_json({"columns": [column["name"] for column in answer["meta"]], "rows": answer["data"]})
+    elif chosen is Format.TABLE:
+        _print_table(orjson.loads(_ask(settings, sql, "JSONCompactStrings")))
+    else:
+        name = "CSVWithNames" if chosen is Format.CSV else "TabSeparatedWithNames"
+        sys.stdout.write(_ask(settings, sql, name).decode("utf-8", "replace"))
+        sys.stdout.flush()
+
+
+def _ask(settings: ClickHouseSettings, sql: str, output: str) -> bytes:
+    """The answer in one of ClickHouse's own formats, which keep what Python's types would lose (nanoseconds)."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    from obflow.clickhouse import connect, query_error
+
+    client = connect(settings, readonly=True)
+    try:
+        answer: bytes = client.raw_query(sql.strip().rstrip(";"), fmt=output)
+    except (ClickHouseError, OSError) as error:
+        raise query_error(error, settings) from error
+    finally:
+        client.close()
+    return answer
+
+
+def _print_table(answer: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    Console().print(_table(answer))
+    total, shown = len(answer["data"]), min(len(answer["data"]), SHOWN_ROWS)
+    more = f", the first {shown} shown; --format csv prints all" if shown < total else ""
+    sys.stdout.write(f"{total} row{'' if total == 1 else 's'}{more}\n")
+
+
+def _table(answer: dict[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for column in answer["meta"]:
+        table.add_column(Text(column["name"]), justify="right" if _is_numeric(column["type"]) else "left")
+    for row in answer["data"][:SHOWN_ROWS]:
+        table.add_row(*(Text("" if value is None else value) for value in row))
+    return table
+
+
+def _is_numeric(type_name: str) -> bool:
+    bare = type_name.removeprefix("LowCardinality(").removeprefix("Nullable(")
+    return bare.startswith(_NUMERIC)
