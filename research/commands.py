@@ -1,0 +1,172 @@
+"""The commands verify, factors and book: a recording in, an answer out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from obflow.cli import JsonFlag, emit_json, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from producers.recording import RecordingReplay
+    from research.book import BookAt
+    from research.replay import FactorSummary
+    from research.verify import Level, RecordingReport
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A recording, FILE.frames.jsonl.gz.")]
+VenueOption = Annotated[str, typer.Option("--venue", metavar="V", help="Where it was recorded: binance-futures …")]
+
+
+def verify(file: FileArgument, venue: VenueOption, json: JsonFlag = False) -> None:
+    """Rebuild every book of a recording and report its quality.
+
+    Example: obflow verify BTCUSDT.frames.jsonl.gz --venue binance-futures --json
+    """
+    from research.verify import verify as verify_recording
+
+    report = verify_recording(_replay(file, venue))
+    if json:
+        emit_json(report)
+    else:
+        _show_report(report, file)
+
+
+def factors(
+    file: FileArgument,
+    venue: VenueOption,
+    symbol: Annotated[str | None, typer.Option("--symbol", metavar="S", help="Only this instrument.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="F", help="Write one row an event: F.parquet or F.csv.")
+    ] = None,
+    digest: Annotated[bool, typer.Option("--digest", help="Print each instrument's digest and event count.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Compute the factors of a recording in memory, as the pipeline would.
+
+    Example: obflow factors BTCUSDT.frames.jsonl.gz --venue binance-futures --out factors.parquet --digest
+    """
+    from research.replay import FactorReplay, require_symbol, summarise
+    from research.tables import event_table
+
+    settings = load_settings()
+    replay = _replay(file, venue)
+    if symbol is not None:
+        require_symbol(replay.found, symbol, file)
+    events = FactorReplay(replay, settings.processor.thin_notional, symbol)
+    if out is None:
+        summary = summarise(events)
+    else:
+        with event_table(out) as write:
+            summary = summarise(events, write)
+    if json:
+        emit_json(_factors_result(venue, summary, out))
+    else:
+        _show_factors(summary, out, digest=digest or out is None)
+
+
+def book(
+    file: FileArgument,
+    venue: VenueOption,
+    symbol: Annotated[str, typer.Option("--symbol", metavar="S", help="The instrument.")],
+    at: Annotated[
+        str, typer.Option("--at", metavar="TIME", help="ISO 8601 (UTC unless it says otherwise), or ns since 1970.")
+    ],
+    levels: Annotated[int, typer.Option("--levels", min=1, metavar="N", help="Levels a side to show.")] = 10,
+    json: JsonFlag = False,
+) -> None:
+    """Show the book of a recording as it was known at a moment.
+
+    Example: obflow book BTCUSDT.frames.jsonl.gz --venue binance --symbol BTCUSDT --at 2024-08-08T23:55:00Z
+    """
+    from research.book import book_at, moment_ns
+    from research.replay import require_symbol
+
+    at_ns = moment_ns(at)
+    replay = _replay(file, venue)
+    require_symbol(replay.found, symbol, file)
+    found = book_at(replay, symbol, at_ns, levels)
+    if json:
+        emit_json(found)
+    else:
+        _show_book(found)
+
+
+def _replay(file: Path, venue: str) -> RecordingReplay:
+    from research.replay import exchange_named, open_replay
+
+    return open_replay(file, exchange_named(venue), load_settings())
+
+
+def _factors_result(venue: str, summary: Mapping[str, FactorSummary], out: Path | None) -> dict[str, object]:
+    instruments = {
+        symbol: {"events": found.events, "digest": found.digest, "statuses": found.statuses}
+        for symbol, found in summary.items()
+    }
+    return {"venue": venue, "instruments": instruments, "out": str(out) if out else None}
+
+
+def _show_report(report: RecordingReport, file: Path) -> None:
+    from rich.console import Console
+
+    console = Console()
+    rejected = ", ".join(f"{count} {reason}" for reason, count in report["rejected"].items()) or "none"
+    console.print(f"{file.name}: {report['messages']:,} messages in {report['seconds']:,} s, rejected: {rejected}")
+    for symbol, found in report["instruments"].items():
+        rows = [(name, _cell(value)) for name, value in found.items() if name not in ("best_bids", "best_asks")]
+        console.print(_table(f"{report['venue']} {symbol}", ("", ""), rows))
+        console.print(_levels_table(found["best_bids"], found["best_asks"]))
+    if not report["instruments"]:
+        console.print("it holds no book")
+
+
+def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, *, digest: bool) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if digest:
+        for symbol, found in summary.items():
+            console.print(f"{symbol} {found.events} events, digest {found.digest}", soft_wrap=True, highlight=False)
+    rows = [
+        (symbol, status, f"{count:,}") for symbol, found in summary.items() for status, count in found.statuses.items()
+    ]
+    console.print(_table("factor events", ("symbol", "status", "events"), rows))
+    if out is not None:
+        console.print(f"written to {out}", soft_wrap=True, highlight=False)
+
+
+def _show_book(found: BookAt) -> None:
+    from rich.console import Console
+
+    console = Console()
+    rows = [(name, _cell(value)) for name, value in found.items() if name not in ("bids", "asks")]
+    console.print(_table(f"{found['venue']} {found['symbol']}", ("", ""), rows))
+    console.print(_levels_table(found["bids"], found["asks"]))
+
+
+def _levels_table(bids: Sequence[Level], asks: Sequence[Level]) -> object:
+    depth = max(len(bids), len(asks))
+    empty = [("", "")] * depth
+    pairs = zip([*bids, *empty][:depth], [*asks, *empty][:depth], strict=True)
+    rows = [(bid[1], bid[0], ask[0], ask[1]) for bid, ask in pairs]
+    return _table("", ("bid size", "bid", "ask", "ask size"), rows)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> object:
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", show_header=any(columns))
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 and len(columns) < 4 else "right")
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return str(value)

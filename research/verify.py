@@ -1,0 +1,117 @@
+"""Rebuild every book of a recording and report its quality."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from orderbook.validity import TrackedBook
+from producers.recording import RecordingReplay
+from producers.stream import InstrumentStream
+from producers.stream_options import SECOND_NS
+
+TOP = 5
+"""Levels a side that are reported."""
+
+Level = tuple[str, str]
+"""Price and size as decimal strings."""
+
+
+class BookReport(TypedDict):
+    """One instrument at the end of a recording, and what happened on the way.
+
+    Attributes:
+        state: AWAITING_SNAPSHOT, LIVE or INVALID.
+        reason: Why it is not LIVE; null where it is, or where nothing went wrong.
+        snapshots: Snapshots of the recording that made the book LIVE.
+        deltas_applied, deltas_dropped, duplicates, gaps, crossed, checksums_ok, checksums_bad: As counted by
+            `producers.stream_options.StreamCounters`.
+        quotes_checked, quotes_wrong: Updates compared with the venue's own best quote, and those that differed.
+        last_sequence: Sequence of the last update applied; null before the first snapshot.
+        bid_levels, ask_levels: Size of the book; of one that is INVALID the last known.
+        best_bids, best_asks: Its first levels, best first.
+    """
+
+    state: str
+    reason: str | None
+    snapshots: int
+    deltas_applied: int
+    deltas_dropped: int
+    duplicates: int
+    gaps: int
+    crossed: int
+    checksums_ok: int
+    checksums_bad: int
+    quotes_checked: int
+    quotes_wrong: int
+    last_sequence: int | None
+    bid_levels: int
+    ask_levels: int
+    best_bids: list[Level]
+    best_asks: list[Level]
+
+
+class RecordingReport(TypedDict):
+    """A whole recording.
+
+    Attributes:
+        venue: Exchange id.
+        seconds: Received time from the first line to the last.
+        messages: Frames, whatever became of them.
+        rejected: Frames that could not be used, by reason.
+        instruments: By symbol.
+    """
+
+    venue: str
+    seconds: float
+    messages: int
+    rejected: dict[str, int]
+    instruments: dict[str, BookReport]
+
+
+def verify(replay: RecordingReplay) -> RecordingReport:
+    """Replay a recording to its end and report. Errors as of `RecordingReplay`."""
+    for _ in replay:
+        pass
+    found, router = replay.found, replay.router
+    return RecordingReport(
+        venue=router.exchange.venue,
+        seconds=round((found.last_ns - found.first_ns) / SECOND_NS, 3),
+        messages=router.frames,
+        rejected=dict(sorted(router.rejected.items())),
+        instruments={symbol: report_book(stream) for symbol, stream in sorted(router.streams.items())},
+    )
+
+
+def report_book(stream: InstrumentStream) -> BookReport:
+    """One instrument as it is now."""
+    tracked, counters = stream.tracked, stream.counters
+    bids, asks = top_levels(tracked, TOP)
+    return BookReport(
+        state=tracked.validity.value.upper(),
+        reason=stream.reason.value if stream.reason else None,
+        snapshots=counters.snapshots,
+        deltas_applied=counters.deltas_applied,
+        deltas_dropped=counters.deltas_dropped,
+        duplicates=counters.duplicates,
+        gaps=counters.gaps,
+        crossed=counters.crossed,
+        checksums_ok=counters.checksums_ok,
+        checksums_bad=counters.checksums_bad,
+        quotes_checked=stream.quotes.checked,
+        quotes_wrong=stream.quotes.wrong,
+        last_sequence=tracked.sequence if tracked.grid else None,
+        bid_levels=tracked.book.bid_levels,
+        ask_levels=tracked.book.ask_levels,
+        best_bids=bids,
+        best_asks=asks,
+    )
+
+
+def top_levels(tracked: TrackedBook, count: int) -> tuple[list[Level], list[Level]]:
+    """The `count` best bids and asks as decimal strings, best first."""
+    grid = tracked.grid
+    if grid is None:
+        return [], []
+    bids = [(grid.price_text(ticks), grid.size_text(lots)) for ticks, lots in tracked.book.top_bids(count)]
+    asks = [(grid.price_text(ticks), grid.size_text(lots)) for ticks, lots in tracked.book.top_asks(count)]
+    return bids, asks
