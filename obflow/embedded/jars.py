@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ LOCK_PATH = Path(__file__).with_name("kafka.lock.json")
 REGENERATE = "make lock"
 TIMEOUT_S = 30
 ATTEMPTS = 3
+RETRY_S = 0.5
 PARALLEL = 8
 
 Report = Callable[[str], None]
@@ -151,6 +153,7 @@ def _fetch(jar: Jar, folder: Path) -> None:
     """Bring one jar into the folder under its final name, only once it is whole and verified."""
     problem = ""
     for attempt in range(ATTEMPTS):
+        time.sleep(RETRY_S * attempt)
         # A fresh folder each time: what a broken attempt left behind is never looked at again.
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as staging:
             try:

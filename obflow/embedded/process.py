@@ -66,7 +66,6 @@ class Child:
         """Start it. A child that has ended may be started again; a running one is left alone."""
         if self.is_running():
             return
-        self._release()
         self._open_log_generation()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -98,11 +97,14 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         """None before the start and while it runs; minus the signal's number where a signal ended it."""
-        return self._process.poll() if self._process is not None else None
+        if self._process is None or self._process.poll() is None:
+            return None
+        self._release()
+        return self._process.returncode
 
     def is_running(self) -> bool:
         """Whether it has been started and has not ended."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self.exit_code is None
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Block until the condition holds.
@@ -185,7 +187,7 @@ class Child:
 
     def kill(self) -> None:
         """End it and everything in its group at once (SIGKILL), and wait for that."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running() and self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -201,6 +203,17 @@ class Child:
             Its exit code, or None when it was never started.
         """
         self.terminate()
+        return self.finish(grace_s)
+
+    def finish(self, grace_s: float) -> int | None:
+        """Wait for the end of a child that was asked to, and end it by force when it takes too long.
+
+        Args:
+            grace_s: How long it may take.
+
+        Returns:
+            Its exit code, or None when it was never started.
+        """
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_s)

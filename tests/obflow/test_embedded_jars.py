@@ -1,0 +1,113 @@
+"""The broker's jars: a lock that belongs to its roots and names no host, and the mirrors this machine is set up for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from obflow.embedded.cache import cache_folder
+from obflow.embedded.jars import LOCK_PATH, ROOTS, Jar, Lock, load_lock, main, maven_mirror
+from schemas.errors import EXIT_FAILED, EXIT_USAGE, FatalError
+
+SETTINGS = """<?xml version="1.0"?>
+<settings{namespace}><mirrors>
+  <mirror><id>other</id><url>https://other.example/</url><mirrorOf>{other}</mirrorOf></mirror>
+  <mirror><id>ours</id><url> https://ours.example/maven/ </url><mirrorOf>{ours}</mirrorOf></mirror>
+</mirrors></settings>
+"""
+NAMESPACE = ' xmlns="http://maven.apache.org/SETTINGS/1.2.0"'
+
+
+def settings(tmp_path: Path, ours: str, *, other: str = "snapshots", namespace: str = NAMESPACE) -> Path:
+    path = tmp_path / "settings.xml"
+    path.write_text(SETTINGS.format(namespace=namespace, ours=ours, other=other))
+    return path
+
+
+def test_the_committed_lock_is_whole() -> None:
+    lock = load_lock()
+    coordinates = [jar.coordinate for jar in lock.jars]
+    assert set(ROOTS) <= set(coordinates)
+    assert len(set(coordinates)) == len(coordinates)
+    assert len({jar.filename for jar in lock.jars}) == len(lock.jars), "two jars would share a file"
+    for jar in lock.jars:
+        assert re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", jar.coordinate)
+        assert re.fullmatch(r"[0-9a-f]{64}", jar.sha256)
+        assert 1_000 < jar.size_bytes < 20_000_000
+
+
+def test_the_committed_lock_names_no_host() -> None:
+    assert "://" not in LOCK_PATH.read_text()
+
+
+def test_every_kafka_jar_of_the_lock_is_of_one_version() -> None:
+    versions = {
+        jar.coordinate.split(":")[2] for jar in load_lock().jars if jar.coordinate.startswith("org.apache.kafka:")
+    }
+    assert versions == {"4.1.0"}
+
+
+def test_another_content_is_another_folder() -> None:
+    jar = Jar("a:b:1", "0" * 64, 1)
+    changed = Jar("a:b:1", "1" * 64, 1)
+    assert Lock(("a:b:1",), (jar,)).digest != Lock(("a:b:1",), (changed,)).digest
+
+
+def test_a_lock_of_other_roots_is_refused_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    document = json.loads(LOCK_PATH.read_text()) | {"roots": ["org.apache.kafka:kafka_2.13:3.9.0"]}
+    path = tmp_path / "kafka.lock.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FatalError, match=r"was made for org\.apache\.kafka:kafka_2\.13:3\.9\.0.*make lock"):
+        load_lock(path)
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"roots": []}', '{"roots": [], "jars": [{"name": "x"}]}'])
+def test_a_damaged_lock_is_one_sentence(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "kafka.lock.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(FatalError, match=r"kafka\.lock\.json cannot be read") as caught:
+        load_lock(path)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == EXIT_FAILED
+
+
+@pytest.mark.parametrize("pattern", ["central", "*", "external:*", "internal,central", "*,!snapshots"])
+def test_a_mirror_of_central_is_used(tmp_path: Path, pattern: str) -> None:
+    assert maven_mirror(settings(tmp_path, pattern)) == "https://ours.example/maven"
+
+
+@pytest.mark.parametrize("pattern", ["snapshots", "*,!central", ""])
+def test_a_mirror_of_something_else_is_not(tmp_path: Path, pattern: str) -> None:
+    assert maven_mirror(settings(tmp_path, pattern)) is None
+
+
+def test_the_first_mirror_that_fits_wins(tmp_path: Path) -> None:
+    assert maven_mirror(settings(tmp_path, "central", other="*")) == "https://other.example"
+
+
+def test_settings_without_a_namespace_are_read_too(tmp_path: Path) -> None:
+    assert maven_mirror(settings(tmp_path, "*", namespace="")) == "https://ours.example/maven"
+
+
+def test_settings_that_are_absent_or_broken_set_no_mirror(tmp_path: Path) -> None:
+    assert maven_mirror(tmp_path / "settings.xml") is None
+    (tmp_path / "settings.xml").write_text("<settings>")
+    assert maven_mirror(tmp_path / "settings.xml") is None
+
+
+def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OBFLOW_CACHE", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OBFLOW_CACHE", "")
+    assert cache_folder() == tmp_path / "home" / ".cache" / "obflow"
+    assert cache_folder().is_dir()
+
+
+def test_an_unknown_word_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install"]) == EXIT_USAGE
+    assert "fetch|lock" in capsys.readouterr().err
