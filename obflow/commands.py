@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
+from schemas.errors import EXIT_DONE, EXIT_FAILED
 
 
 def settings(
@@ -27,3 +28,54 @@ def settings(
     for key, value in shown.items():
         line = f"{key:<{width}}  {value}"
         sys.stdout.write(f"{line}  ({origins[key]})\n" if origin else f"{line}\n")
+
+
+topics = typer.Typer(help="Create the declared topics on the broker, or check them.", no_args_is_help=True)
+
+
+@topics.command()
+def apply(json: JsonFlag = False) -> None:
+    """Create missing topics and set options right; doing it again changes nothing.
+
+    Example: obflow topics apply --set kafka.bootstrap_servers=127.0.0.1:9092
+    """
+    from obflow.topics import apply as apply_topics
+
+    settings = load_settings()
+    done = apply_topics(settings)
+    if json:
+        emit_json(
+            {"created": done.created, "changed": [str(change) for change in done.changed], "unchanged": done.unchanged}
+        )
+        return
+    for name in done.created:
+        sys.stdout.write(f"created {name} ({settings.kafka.partitions} partitions)\n")
+    for change in done.changed:
+        sys.stdout.write(f"changed {change.topic}: {change.what} from {change.found} to {change.declared}\n")
+    sys.stdout.write(f"{len(done.unchanged)} topics were as declared\n")
+
+
+@topics.command()
+def check(json: JsonFlag = False) -> int:
+    """Name every difference between the declared topics and the broker's; exits with 1 if there is one.
+
+    Example: obflow topics check --json
+    """
+    from obflow.topics import check as check_topics
+    from schemas.topics import TOPICS
+
+    differences = check_topics(load_settings())
+    if json:
+        emit_json({"topics": len(TOPICS), "differences": [str(difference) for difference in differences]})
+    else:
+        for difference in differences:
+            sys.stdout.write(f"{difference}\n")
+        if not differences:
+            sys.stdout.write(f"all {len(TOPICS)} topics are as declared\n")
+        elif all(difference.mendable for difference in differences):
+            sys.stdout.write("`obflow topics apply` mends this\n")
+        else:
+            sys.stdout.write(
+                "another number of partitions needs new topics: set kafka.topic_prefix or kafka.partitions\n"
+            )
+    return EXIT_FAILED if differences else EXIT_DONE

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Producer,
@@ -34,11 +34,24 @@ SESSION_TIMEOUT_MS = 10_000
 # A book of tens of thousands of levels is a few hundred kilobytes; Kafka's own default is one megabyte.
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 PROBE_SECONDS = 3.0
+MIN_REQUEST_SECONDS = 0.1
+NOT_YET_SECONDS = 0.1
 CRITICAL_ONLY = 2  # librdkafka's log level: what an administrative call has to say, it says in its error
 _CLIENT_LOG = logging.getLogger("librdkafka")
 _UNREACHABLE = frozenset(
     {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
 )
+_NOT_YET = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+_URL_SAFE = str.maketrans("+/", "-_")
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -147,7 +160,8 @@ def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     found = ask(
         settings, lambda client, timeout: client.describe_topics(TopicCollection(wanted), request_timeout=timeout)
     )
-    return {name: str(topic.topic_id) for name, topic in found.items()}
+    # The client library writes the identity in the other base64 alphabet than the broker and its tools do.
+    return {name: str(topic.topic_id).translate(_URL_SAFE) for name, topic in found.items()}
 
 
 def source_log(topic_id: str) -> str:
@@ -175,39 +189,68 @@ def start_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, i
     return _offsets(settings, names, OffsetSpec.earliest())
 
 
-def committed_offsets(settings: Settings, group: str) -> dict[Partition, int]:
-    """Look up how far a consumer group has come, for the partitions it has committed.
+def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> dict[Partition, int]:
+    """Look up how far a consumer group has come, for those partitions of the topics that it has committed.
 
     Raises:
         BrokerUnreachable: No broker answers.
+        TopicMismatch: A topic is not there.
     """
-    groups = [ConsumerGroupTopicPartitions(group)]
-    answer = ask(settings, lambda client, timeout: client.list_consumer_group_offsets(groups, request_timeout=timeout))
-    found = answer[group].topic_partitions
+    partitions = [TopicPartition(*partition) for partition in _partitions(settings, names)]
+    # Asked as a member would: librdkafka's administrative call for this crashes the process (its issue 5040) if the
+    # group's coordinator is just moving or loading.
+    asker = consumer(settings, group, {"log_level": CRITICAL_ONLY})
+    try:
+        found = patiently(settings, lambda left: asker.committed(partitions, timeout=left))
+    finally:
+        asker.close()
     return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
 
 
-def ask(settings: Settings, call: Callable[[AdminClient, float], Mapping[K, Future[V]]]) -> dict[K, V]:
+def ask(
+    settings: Settings,
+    call: Callable[[AdminClient, float], Mapping[K, Future[V]]],
+    *,
+    accepted: Collection[int] = (),
+) -> dict[K, V]:
     """Make an administrative call and wait for each of its answers, within the deadline.
 
     Args:
         settings: `kafka` is used.
-        call: Given a client and the deadline in seconds, starts the call.
+        call: Given a client and the seconds left, starts the call.
+        accepted: Error codes that are no failure; their answers are left out.
 
     Raises:
         BrokerUnreachable: The broker does not answer.
         TopicMismatch: It knows no such topic.
         FatalError: It refuses.
     """
-    deadline = settings.kafka.request_timeout_seconds
     client = admin(settings)  # held until the answers are here: the library drops the calls of a client nobody holds
-    try:
-        # The call has its own deadline; the second on top lets its own error come first.
-        return {key: future.result(deadline + 1) for key, future in call(client, deadline).items()}
-    except KafkaException as error:
-        raise readable(error, settings) from None
-    except FutureTimeoutError:
-        raise unreachable(settings, f"no answer within {deadline:g} s") from None
+    return patiently(settings, lambda left: _answers(call(client, left), left, accepted))
+
+
+def patiently(settings: Settings, call: Callable[[float], V]) -> V:
+    """Make a call, again while the broker says that it is still finding its feet, until the deadline.
+
+    Args:
+        settings: `kafka` is used.
+        call: Given the seconds left, makes the call.
+
+    Raises:
+        BrokerUnreachable: The broker does not answer.
+        TopicMismatch: It knows no such topic.
+        FatalError: It refuses.
+    """
+    deadline = time.monotonic() + settings.kafka.request_timeout_seconds
+    while True:
+        try:
+            return call(max(deadline - time.monotonic(), MIN_REQUEST_SECONDS))
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise readable(error, settings) from None
+        except FutureTimeoutError:
+            raise unreachable(settings, f"no answer within {settings.kafka.request_timeout_seconds:g} s") from None
+        time.sleep(NOT_YET_SECONDS)
 
 
 def readable(error: KafkaException, settings: Settings) -> FatalError:
@@ -234,14 +277,26 @@ def unreachable(settings: Settings, why: str) -> BrokerUnreachable:
     )
 
 
-def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict[Partition, int]:
+def _answers(futures: Mapping[K, Future[V]], seconds: float, accepted: Collection[int]) -> dict[K, V]:
+    found = {}
+    for key, future in futures.items():
+        try:
+            # The call has its own deadline; the second on top lets its own error come first.
+            found[key] = future.result(seconds + 1)
+        except KafkaException as error:
+            if error.args[0].code() not in accepted:
+                raise
+    return found
+
+
+def _partitions(settings: Settings, names: Iterable[str]) -> list[Partition]:
     topics = TopicCollection(list(names))
     described = ask(settings, lambda client, timeout: client.describe_topics(topics, request_timeout=timeout))
-    wanted = {
-        TopicPartition(name, partition.id): spec for name, found in described.items() for partition in found.partitions
-    }
-    if not wanted:
-        return {}
+    return [(name, partition.id) for name, topic in described.items() for partition in topic.partitions]
+
+
+def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict[Partition, int]:
+    wanted = {TopicPartition(*partition): spec for partition in _partitions(settings, names)}
     found = ask(settings, lambda client, timeout: client.list_offsets(wanted, request_timeout=timeout))
     return {(item.topic, item.partition): answer.offset for item, answer in found.items()}
 

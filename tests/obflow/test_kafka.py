@@ -141,7 +141,7 @@ class TestUnreachable:
         with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
             kafka.end_offsets(settings, ["records"])
         with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
-            kafka.committed_offsets(settings, "group")
+            kafka.committed_offsets(settings, "group", ["records"])
 
     def test_one_of_several_addresses_is_enough(self, closed: str) -> None:
         producer = kafka.producer(Settings(), MOCK)
