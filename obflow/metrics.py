@@ -1,0 +1,176 @@
+"""Every metric there is: one list of names, what each means and its labels. Roles count; Prometheus reads `/metrics`.
+
+Units are the base units (seconds, records); labels are bounded by configuration (a venue, a topic, a reason), never by
+data. To add a metric, add its name to the literal of its kind and a line to `METRICS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Literal, NamedTuple, TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+
+from obflow.settings import MetricsSettings
+from schemas.errors import UsageError
+
+CounterName = Literal[
+    "obflow_received_total",
+    "obflow_emitted_total",
+    "obflow_rejected_total",
+    "obflow_dead_lettered_total",
+    "obflow_ignored_total",
+    "obflow_stored_total",
+    "obflow_gaps_total",
+    "obflow_resyncs_total",
+    "obflow_connections_total",
+    "obflow_retries_total",
+]
+GaugeName = Literal[
+    "obflow_lag_records",
+    "obflow_books",
+    "obflow_buffered_records",
+    "obflow_build_info",
+]
+HistogramName = Literal[
+    "obflow_stage_latency_seconds",
+    "obflow_batch_seconds",
+]
+MetricName: TypeAlias = CounterName | GaugeName | HistogramName
+
+# From a millisecond, which one process needs, to the minute that a catch-up may take.
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metric(NamedTuple):
+    """One metric.
+
+    Attributes:
+        meaning: One line, shown on the page.
+        labels: Names of its labels.
+    """
+
+    meaning: str
+    labels: tuple[str, ...]
+
+
+COUNTERS: Mapping[CounterName, Metric] = {
+    "obflow_received_total": Metric("Frames of a venue, or records of a topic, taken in.", ("source",)),
+    "obflow_emitted_total": Metric("Records acknowledged by the broker.", ("topic",)),
+    "obflow_rejected_total": Metric("Messages refused, by reason.", ("reason",)),
+    "obflow_dead_lettered_total": Metric("Messages put aside with cause, origin and payload.", ("reason",)),
+    "obflow_ignored_total": Metric("Messages that rightly change nothing, by reason.", ("reason",)),
+    "obflow_stored_total": Metric("Rows acknowledged by the database.", ("table",)),
+    "obflow_gaps_total": Metric("Books that an update did not connect to.", ("venue",)),
+    "obflow_resyncs_total": Metric("Snapshots asked for.", ("venue",)),
+    "obflow_connections_total": Metric("Connections opened to a venue.", ("venue",)),
+    "obflow_retries_total": Metric("Calls made again after a failure.", ("stage",)),
+}
+GAUGES: Mapping[GaugeName, Metric] = {
+    "obflow_lag_records": Metric("Records of a partition not yet processed.", ("topic", "partition")),
+    "obflow_books": Metric("Books by state.", ("state",)),
+    "obflow_buffered_records": Metric("Records held in memory, by where.", ("stage",)),
+    "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role")),
+}
+HISTOGRAMS: Mapping[HistogramName, Metric] = {
+    "obflow_stage_latency_seconds": Metric("From the socket to the end of a stage, by the wall clock.", ("stage",)),
+    "obflow_batch_seconds": Metric("Time that one batch of a stage took.", ("stage",)),
+}
+# What the page of every role shows, whatever else it counts.
+MINIMUM: tuple[MetricName, ...] = (
+    "obflow_received_total",
+    "obflow_emitted_total",
+    "obflow_rejected_total",
+    "obflow_dead_lettered_total",
+    "obflow_lag_records",
+    "obflow_stage_latency_seconds",
+    "obflow_build_info",
+)
+
+
+class Metrics:
+    """The metrics of one process. Pass it on as an argument; there is no global one.
+
+    Args:
+        role: What the process does; a label of `obflow_build_info`.
+    """
+
+    def __init__(self, role: str) -> None:
+        self.registry = CollectorRegistry()
+        self._counters = {name: Counter(name, *metric, registry=self.registry) for name, metric in COUNTERS.items()}
+        self._gauges = {name: Gauge(name, *metric, registry=self.registry) for name, metric in GAUGES.items()}
+        self._histograms = {
+            name: Histogram(name, *metric, registry=self.registry, buckets=LATENCY_BUCKETS)
+            for name, metric in HISTOGRAMS.items()
+        }
+        self._totals: dict[tuple[str, ...], float] = {}
+        self.gauge("obflow_build_info", version=version("obflow"), role=role).set(1)
+
+    def counter(self, name: CounterName, **labels: str) -> Counter:
+        """The counter of these labels; keep it where it is raised often.
+
+        Raises:
+            ValueError: The labels are not those of the list.
+        """
+        return self._counters[name].labels(**labels)
+
+    def gauge(self, name: GaugeName, **labels: str) -> Gauge:
+        """The gauge of these labels.
+
+        Raises:
+            ValueError: The labels are not those of the list.
+        """
+        return self._gauges[name].labels(**labels)
+
+    def histogram(self, name: HistogramName, **labels: str) -> Histogram:
+        """The histogram of these labels.
+
+        Raises:
+            ValueError: The labels are not those of the list.
+        """
+        return self._histograms[name].labels(**labels)
+
+    def raise_to(self, name: CounterName, total: float, **labels: str) -> None:
+        """Show the running total of a pure module, which counts by itself.
+
+        Raises:
+            ValueError: The total is lower than the last one.
+        """
+        key = (name, *(f"{label}={value}" for label, value in sorted(labels.items())))
+        self.counter(name, **labels).inc(total - self._totals.get(key, 0))
+        self._totals[key] = total
+
+    def value(self, name: MetricName, **labels: str) -> float:
+        """What is shown for a counter or gauge now; 0 where nothing was counted yet."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+    def page(self) -> str:
+        """The page as Prometheus reads it."""
+        return generate_latest(self.registry).decode()
+
+    @contextmanager
+    def served(self, settings: MetricsSettings) -> Iterator[None]:
+        """Serve the page at `/metrics` while the block runs; port 0 serves none.
+
+        Raises:
+            UsageError: The address cannot be listened on.
+        """
+        if settings.port == 0:
+            yield
+            return
+        try:
+            server, thread = start_http_server(settings.port, settings.host, self.registry)
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"metrics cannot be served at {settings.host}:{settings.port} ({why})",
+                next_step="choose another metrics.port, or 0 for none",
+            ) from None
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()

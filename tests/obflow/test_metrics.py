@@ -1,0 +1,113 @@
+"""Metrics: one list, one page, the same minimum everywhere."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import urllib.request
+from typing import get_args
+
+import pytest
+
+from obflow.metrics import COUNTERS, GAUGES, HISTOGRAMS, MINIMUM, CounterName, GaugeName, HistogramName, Metrics
+from obflow.settings import MetricsSettings
+from schemas.errors import UsageError
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class TestList:
+    def test_every_name_is_declared_once_with_its_meaning(self) -> None:
+        declared = {**COUNTERS, **GAUGES, **HISTOGRAMS}
+        assert set(COUNTERS) == set(get_args(CounterName))
+        assert set(GAUGES) == set(get_args(GaugeName))
+        assert set(HISTOGRAMS) == set(get_args(HistogramName))
+        assert len(declared) == len(COUNTERS) + len(GAUGES) + len(HISTOGRAMS)
+        assert all(metric.meaning.endswith(".") for metric in declared.values())
+
+    def test_names_say_their_unit(self) -> None:
+        assert all(re.fullmatch(r"obflow_[a-z_]+_total", name) for name in COUNTERS)
+        assert all(re.fullmatch(r"obflow_[a-z_]+_seconds", name) for name in HISTOGRAMS)
+        assert all(name.startswith("obflow_") and not name.endswith("_total") for name in GAUGES)
+
+    def test_every_roles_page_has_the_minimum(self) -> None:
+        page = Metrics("sinks").page()
+        for name in MINIMUM:
+            assert f"# TYPE {name} " in page
+
+    def test_no_label_can_grow_with_the_data(self) -> None:
+        bounded = {"source", "topic", "partition", "reason", "table", "venue", "stage", "state", "version", "role"}
+        assert {label for metric in (*COUNTERS.values(), *GAUGES.values()) for label in metric.labels} <= bounded
+
+
+class TestCounting:
+    def test_a_counter_is_shown_by_its_labels(self) -> None:
+        metrics = Metrics("producers")
+        metrics.counter("obflow_rejected_total", reason="DecodeError").inc()
+        metrics.counter("obflow_rejected_total", reason="DecodeError").inc(2)
+        assert metrics.value("obflow_rejected_total", reason="DecodeError") == 3
+        assert metrics.value("obflow_rejected_total", reason="FrameTooLarge") == 0
+        assert 'obflow_rejected_total{reason="DecodeError"} 3.0' in metrics.page()
+
+    def test_two_processes_metrics_do_not_meet(self) -> None:
+        first, second = Metrics("a"), Metrics("b")
+        first.counter("obflow_gaps_total", venue="binance").inc()
+        assert second.value("obflow_gaps_total", venue="binance") == 0
+
+    def test_a_running_total_is_shown_as_it_is(self) -> None:
+        metrics = Metrics("producers")
+        for total in (3, 3, 7):
+            metrics.raise_to("obflow_ignored_total", total, reason="duplicate")
+        metrics.raise_to("obflow_ignored_total", 1, reason="late")
+        assert metrics.value("obflow_ignored_total", reason="duplicate") == 7
+        assert metrics.value("obflow_ignored_total", reason="late") == 1
+
+    def test_a_running_total_never_falls(self) -> None:
+        metrics = Metrics("producers")
+        metrics.raise_to("obflow_ignored_total", 3, reason="duplicate")
+        with pytest.raises(ValueError, match="non-negative"):
+            metrics.raise_to("obflow_ignored_total", 2, reason="duplicate")
+        metrics.raise_to("obflow_ignored_total", 4, reason="duplicate")
+        assert metrics.value("obflow_ignored_total", reason="duplicate") == 4
+
+    def test_a_label_that_is_not_declared_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="abel"):
+            Metrics("x").counter("obflow_gaps_total", symbol="BTCUSDT")
+
+    def test_latency_is_sorted_into_buckets(self) -> None:
+        metrics = Metrics("sinks")
+        metrics.histogram("obflow_stage_latency_seconds", stage="stored").observe(0.02)
+        assert 'obflow_stage_latency_seconds_bucket{le="0.025",stage="stored"} 1.0' in metrics.page()
+        assert 'obflow_stage_latency_seconds_bucket{le="0.01",stage="stored"} 0.0' in metrics.page()
+
+
+class TestServing:
+    def test_the_page_is_served_while_the_block_runs(self) -> None:
+        metrics, port = Metrics("sinks"), free_port()
+        before = threading.active_count()
+        with metrics.served(MetricsSettings(port=port)):
+            metrics.counter("obflow_stored_total", table="factors").inc(5)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                assert 'obflow_stored_total{table="factors"} 5.0' in answer.read().decode()
+        assert threading.active_count() == before
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port), timeout=1)
+
+    def test_port_0_serves_nothing(self) -> None:
+        before = threading.active_count()
+        with Metrics("sinks").served(MetricsSettings()):
+            assert threading.active_count() == before
+
+    def test_a_port_in_use_is_named(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with (
+                pytest.raises(UsageError, match=rf"127\.0\.0\.1:{port} \(Address already in use\)"),
+                Metrics("x").served(MetricsSettings(port=port)),
+            ):
+                pass
