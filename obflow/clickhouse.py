@@ -101,7 +101,8 @@ class InsertError(PipelineError):
     """
 
     def __init__(self, cause: str, *, table: str, rows: int, code: int | None) -> None:
-        super().__init__(cause, table=table, rows=rows, **({} if code is None else {"code": code}))
+        where: dict[str, Any] = {"table": table, "rows": rows}
+        super().__init__(cause, **(where if code is None else {**where, "code": code}))
         self.table = table
         self.rows = rows
         self.code = code

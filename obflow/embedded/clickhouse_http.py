@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import gzip
 import io
 import ipaddress
 import json
@@ -57,6 +56,7 @@ UNSUPPORTED: Final = ("compress", "decompress", "role")
 TOO_MANY_QUERIES: Final = 202
 TOO_MANY_BYTES: Final = 307
 SOCKET_TIMEOUT: Final = 209
+ABORTED: Final = 236
 CANNOT_DECOMPRESS: Final = 354
 AUTHENTICATION_FAILED: Final = 516
 # The server's own mapping of error codes to statuses, as far as clients meet it here; every other error is a 500.
@@ -99,18 +99,30 @@ class HttpInterface:
 
     Args:
         engine: Answers the statements, from a pool of threads.
+        running: How many statements run at once.
+        waiting: How many more may wait for one of them to end.
+        max_body_bytes: The largest body, as it arrives and decompressed.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        running: int = RUNNING,
+        waiting: int = WAITING,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
         self._engine = engine
-        self._pool = ThreadPoolExecutor(RUNNING, thread_name_prefix="query")
-        self._slots = asyncio.Semaphore(RUNNING)
+        self._max_running, self._max_waiting, self._max_body_bytes = running, waiting, max_body_bytes
+        self._pool = ThreadPoolExecutor(running, thread_name_prefix="query")
+        self._slots = asyncio.Semaphore(running)
         self._waiting = 0
+        self._stopping = False
         self._running: set[asyncio.Future[Answer]] = set()
 
     def application(self) -> web.Application:
         """The application that aiohttp serves."""
-        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application = web.Application(client_max_size=self._max_body_bytes)
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
@@ -123,6 +135,7 @@ class HttpInterface:
         Returns:
             Whether all have ended.
         """
+        self._stopping = True
         self._pool.shutdown(wait=False)
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_s / 2)
@@ -143,7 +156,7 @@ class HttpInterface:
         except QueryRefused as refused:
             return _refusal(refused, query_id)
         except web.HTTPRequestEntityTooLarge:
-            return _refusal(QueryRefused(TOO_MANY_BYTES, _TOO_LARGE), query_id)
+            return _refusal(_too_large(self._max_body_bytes), query_id)
         summary = {**answer.counts, "elapsed_ns": int((time.monotonic() - started) * 1e9)}
         headers = {
             "X-ClickHouse-Query-Id": query_id,
@@ -157,6 +170,8 @@ class HttpInterface:
         await self._take_slot()
         try:
             ask = await asyncio.wait_for(_read(request, query_id, reader=reader), ARRIVE_S)
+            if self._stopping:
+                raise QueryRefused(ABORTED, "The embedded engine is shutting down (ABORTED)")
             future = asyncio.get_running_loop().run_in_executor(self._pool, self._run, ask)
         except TimeoutError:
             self._slots.release()
@@ -170,19 +185,25 @@ class HttpInterface:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:  # the client has gone: nobody waits for what it asked
-            if ask.readonly or _reads(ask):
+            if self._reads(ask):
                 await asyncio.to_thread(self._engine.cancel, query_id)
             raise
 
     async def _take_slot(self) -> None:
-        if self._slots.locked() and self._waiting >= WAITING:
-            raise QueryRefused(TOO_MANY_QUERIES, f"Too many simultaneous queries: {RUNNING} run, {WAITING} wait")
+        if self._slots.locked() and self._waiting >= self._max_waiting:
+            raise QueryRefused(
+                TOO_MANY_QUERIES,
+                f"Too many simultaneous queries: {self._max_running} run and {self._waiting} wait"
+                " (TOO_MANY_SIMULTANEOUS_QUERIES)",
+            )
         self._waiting += 1
         try:
             await asyncio.wait_for(self._slots.acquire(), WAIT_S)
         except TimeoutError:
             raise QueryRefused(
-                TOO_MANY_QUERIES, f"Too many simultaneous queries: none of {RUNNING} ended in {WAIT_S:g} s"
+                TOO_MANY_QUERIES,
+                f"Too many simultaneous queries: none of {self._max_running} ended in {WAIT_S:g} s"
+                " (TOO_MANY_SIMULTANEOUS_QUERIES)",
             ) from None
         finally:
             self._waiting -= 1
@@ -194,7 +215,7 @@ class HttpInterface:
             _log.error("a statement failed unexpectedly", exc_info=error)
 
     def _run(self, ask: Ask) -> Answer:
-        statement = _statement(ask)
+        statement = self._statement(ask)
         fields = ask.fields
         context = Context(
             query_id=ask.query_id,
@@ -205,8 +226,19 @@ class HttpInterface:
         )
         return self._engine.run(statement, context, default_format=ask.default_format)
 
+    def _statement(self, ask: Ask) -> Statement:
+        return parse_statement(ask.fields.get("query", ""), decompress(ask.body, ask.encoding, self._max_body_bytes))
 
-_TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes (TOO_MANY_BYTES)"
+    def _reads(self, ask: Ask) -> bool:
+        """Whether a statement only reads; an insert that has arrived is finished, whoever has gone."""
+        try:
+            return self._statement(ask).answers
+        except QueryRefused:
+            return False
+
+
+def _too_large(limit: int) -> QueryRefused:
+    return QueryRefused(TOO_MANY_BYTES, f"The body is larger than {limit} bytes (TOO_MANY_BYTES)")
 
 
 async def _read(request: web.Request, query_id: str, *, reader: bool) -> Ask:
@@ -234,18 +266,6 @@ async def _read(request: web.Request, query_id: str, *, reader: bool) -> Ask:
     )
 
 
-def _statement(ask: Ask) -> Statement:
-    return parse_statement(ask.fields.get("query", ""), decompress(ask.body, ask.encoding))
-
-
-def _reads(ask: Ask) -> bool:
-    """Whether a statement only reads; an insert that has arrived is finished, whoever has gone."""
-    try:
-        return _statement(ask).answers
-    except QueryRefused:
-        return False
-
-
 def _is_setting(name: str) -> bool:
     # Read-only mode is the context's own, set after all other settings.
     return name not in TRANSPORT and name != "readonly" and not name.startswith("param_")
@@ -269,16 +289,18 @@ def decompress(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes
     except (OSError, EOFError, RuntimeError, zlib.error) as error:
         raise QueryRefused(CANNOT_DECOMPRESS, f"The body is not {encoding}: {error}") from None
     if len(plain) > limit:
-        raise QueryRefused(TOO_MANY_BYTES, _TOO_LARGE)
+        raise _too_large(limit)
     return plain
 
 
 def _inflate(body: bytes, encoding: str, limit: int) -> bytes:
     """At most one byte more than the limit, whatever the body claims to hold."""
-    if encoding == "gzip":
-        return gzip.GzipFile(fileobj=io.BytesIO(body)).read(limit + 1)
-    if encoding == "deflate":
-        return zlib.decompressobj().decompress(body, limit + 1)
+    if encoding in ("gzip", "deflate"):
+        inflater = zlib.decompressobj(wbits=31 if encoding == "gzip" else 15)
+        plain = inflater.decompress(body, limit + 1)
+        if len(plain) <= limit and (not inflater.eof or inflater.unused_data):
+            raise EOFError("it does not end where its data end")
+        return plain
     if encoding == "lz4":
         import lz4.frame  # type: ignore[import-untyped]
 
@@ -287,8 +309,11 @@ def _inflate(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding == "zstd":
         from backports import zstd
 
-        with zstd.ZstdFile(io.BytesIO(body)) as stream:
-            return bytes(stream.read(limit + 1))
+        try:
+            with zstd.ZstdFile(io.BytesIO(body)) as stream:
+                return bytes(stream.read(limit + 1))
+        except zstd.ZstdError as error:
+            raise OSError(str(error)) from None
     raise QueryRefused(NOT_IMPLEMENTED, f"Content-Encoding {encoding!r} is not in the embedded engine")
 
 

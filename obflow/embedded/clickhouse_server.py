@@ -43,12 +43,12 @@ def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None
         raise UsageError(
             f"the embedded ClickHouse has no passwords and does not listen on {host}", next_step=f"use {HOST}"
         )
-    listening = _listen(host, port)
     os.environ["TZ"] = "UTC"  # the engine's time zone is a server's default, not this machine's
     time.tzset()
-    engine = Engine(data.absolute())
     said = ready or _say
-    all_ended = run_async(lambda stop: _serve(engine, listening, stop, said), shutdown_seconds=STOP_S)
+    with _listen(host, port) as listening:
+        engine = Engine(data.absolute())
+        all_ended = run_async(lambda stop: _serve(engine, listening, stop, said), shutdown_seconds=STOP_S)
     if all_ended:
         engine.close()
     else:  # a thread is stuck in the engine: what was acknowledged is stored, and nothing else is worth waiting for

@@ -26,11 +26,12 @@ _OPAQUE = re.compile(
     rf"(?P<literal>{_LITERAL})|(?P<comment>{_COMMENT})|(?P<name>{_QUOTED_NAME})|(?P<query_id>\bquery_id\b)", re.S
 )
 _NAME = r"""(?:\w+|`(?:[^`\\]|\\.)+`|"(?:[^"\\]|\\.)+"|\{\s*\w+\s*:\s*Identifier\s*\})"""
+# Possessive where the text may hold long runs, so that no statement takes more than one pass.
 _INSERT = re.compile(
-    rf"""\s*INSERT\s+INTO\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?
-         \s*(?:\((?:[^()`"']|`[^`]*`|"[^"]*")*\))?
-         \s*(?P<settings>\bSETTINGS\s+(?:\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|[-\w.]+)\s*,?\s*)+)?
-         (?P<end>\b(?:FORMAT\s+(?P<format>\w+)|VALUES))[ \t]*(?:\r?\n)?""".encode(),
+    rf"""(?:\s|--[^\n]*\n|/\*.*?\*/)*+INSERT\s++INTO\s++(?:TABLE\s++)?{_NAME}(?:\s*+\.\s*+{_NAME})?
+         \s*+(?:\((?:[^()`"']|`[^`]*`|"[^"]*")*+\))?
+         \s*+(?P<settings>\bSETTINGS\s++(?:\w++\s*+=\s*+(?:'(?:[^'\\]|\\.)*+'|[-\w.]++)\s*+,?\s*+)++)?
+         (?P<end>\b(?:FORMAT\s++(?P<format>\w++)|VALUES))[ \t]*+(?:\r?\n)?""".encode(),
     re.I | re.S | re.X,
 )
 _OUTPUT_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b.*)?$", re.I | re.S)
