@@ -1,0 +1,1 @@
+"""Faust agents: what happens to each event of a stream."""

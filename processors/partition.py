@@ -1,0 +1,339 @@
+"""The books of one partition: everything between records and what is sent, without Kafka and without a clock.
+
+Records come in source order. Each instrument skips those its state already holds, so a partition may be read again from
+any earlier offset. The first record after a state was loaded may show that the state is too old (an earlier owner wrote
+an older checkpoint last): then the partition has to be read again from the state's own offset, once, before the book is
+taken for broken.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+from orderbook.validity import Outcome, Validity
+from processors.columns import FactorColumns, L2Columns, check_grid
+from processors.core import process_batch
+from processors.progress import PartitionProgress
+from processors.reading import SourceBatch, SourceRecord
+from processors.resync import ResyncAsker
+from processors.state import InstrumentState
+from schemas.codec import decode_as
+from schemas.errors import DecodeError, MessageError
+from schemas.factors import FACTOR_SET
+from schemas.messages import (
+    MAX_EVENTS,
+    MAX_PAYLOAD_BYTES,
+    DeadLetter,
+    FactorRecord,
+    InstrumentKey,
+    L2Record,
+    ResyncRequest,
+    Source,
+)
+
+NS_PER_MS = 1_000_000
+CHECKPOINT_VERSION = 1
+CHECKPOINT_HEAD = struct.Struct(">B8s")
+TOO_OLD = frozenset({Outcome.BROKE, Outcome.IGNORED_NOT_LIVE})
+
+
+class SourceLog(NamedTuple):
+    """The log that is read.
+
+    Attributes:
+        topic: Name of the source topic on the broker.
+        topic_id: Its identity, 22 characters.
+        short_id: The part of it that records carry.
+    """
+
+    topic: str
+    topic_id: str
+    short_id: str
+
+
+class Checkpoint(NamedTuple):
+    """What the changelog holds of one instrument.
+
+    Attributes:
+        source_log: Log whose offsets the state refers to. A recreated topic is another log: its offsets start anew,
+            and a state of the old one would skip them.
+        state: `InstrumentState.to_bytes()`.
+    """
+
+    source_log: str
+    state: bytes
+
+    def to_bytes(self) -> bytes:
+        """Version, log, state."""
+        return CHECKPOINT_HEAD.pack(CHECKPOINT_VERSION, self.source_log.encode()) + self.state
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Checkpoint:
+        """Read one.
+
+        Raises:
+            DecodeError: Too short, or of a version this code does not know.
+        """
+        if len(payload) < CHECKPOINT_HEAD.size:
+            raise DecodeError(f"a checkpoint of {len(payload)} bytes has no head")
+        version, source_log = CHECKPOINT_HEAD.unpack_from(payload)
+        if version != CHECKPOINT_VERSION:
+            raise DecodeError(f"a checkpoint of unknown version {version}")
+        return cls(source_log.decode("ascii", "replace"), payload[CHECKPOINT_HEAD.size :])
+
+
+class Due(NamedTuple):
+    """One checkpoint to be written.
+
+    Attributes:
+        instrument: Whose.
+        payload: `Checkpoint.to_bytes()`.
+        saved: To be called when it is acknowledged.
+    """
+
+    instrument: InstrumentKey
+    payload: bytes
+    saved: Callable[[], None]
+
+
+class Run(NamedTuple):
+    """Consecutive records of one instrument from one batch, all of one source."""
+
+    instrument: InstrumentKey
+    source: Source
+    offsets: list[int]
+    records: list[L2Record]
+
+
+class Decoded(NamedTuple):
+    """What a batch holds: runs in order of their first record, and what did not decode."""
+
+    runs: list[Run]
+    letters: list[DeadLetter]
+
+
+class Processed(NamedTuple):
+    """What became of a run.
+
+    Attributes:
+        records: Factor records to be sent.
+        first_offset: Lowest source offset in them.
+        columns: What the core made of the run.
+    """
+
+    records: list[FactorRecord]
+    first_offset: int
+    columns: FactorColumns
+
+
+class ReadAgain(Exception):
+    """The partition has to be read again from `offset`, before anything else is processed."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(offset)
+        self.offset = offset
+
+
+class Kept:
+    """One instrument as this worker holds it."""
+
+    def __init__(self, instrument: InstrumentKey, partition: int, state: InstrumentState, due_s: float) -> None:
+        self.state = state
+        self.asker = ResyncAsker(instrument, partition)
+        self.due_s = due_s
+        self.is_first = True
+        self.was_read_again = False
+
+
+class PartitionBooks:
+    """Books, progress and checkpoints of one partition.
+
+    Args:
+        partition: Which.
+        position: Offset from which it is read.
+        log: The source log.
+        load: Gives the newest checkpoint of an instrument, if there is one.
+        unreadable: Told of a checkpoint that cannot be read; its book then waits for the next snapshot.
+        thin_notional: T of status THIN, quote units.
+        checkpoint_s: Seconds between two checkpoints of an instrument that receives records.
+
+    Attributes:
+        owned: Whether the partition is this worker's at the moment.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        position: int,
+        *,
+        log: SourceLog,
+        load: Callable[[InstrumentKey], bytes | None],
+        unreadable: Callable[[InstrumentKey, DecodeError], None],
+        thin_notional: float,
+        checkpoint_s: float,
+    ) -> None:
+        self.partition = partition
+        self.owned = True
+        self.progress = PartitionProgress(position)
+        self._first_read = position
+        self._log = log
+        self._load = load
+        self._unreadable = unreadable
+        self._thin_notional = thin_notional
+        self._checkpoint_s = checkpoint_s
+        self._kept: dict[InstrumentKey, Kept] = {}
+
+    def decode(self, batch: SourceBatch) -> Decoded:
+        """Decode a batch and sort it by instrument. A record that is refused does not stop the others."""
+        runs: dict[InstrumentKey, list[Run]] = {}
+        letters = []
+        for record in batch.records:
+            try:
+                l2 = _decode(record.value)
+            except MessageError as error:
+                if record.offset >= self.progress.position:
+                    letters.append(self._letter(record, error))
+            else:
+                _add(runs.setdefault(l2.instrument, []), record.offset, l2)
+        return Decoded(list(chain.from_iterable(runs.values())), letters)
+
+    def process(self, run: Run, now_s: float) -> Processed | None:
+        """Take a run to its instrument's book.
+
+        Returns:
+            None where the book already holds all of it.
+
+        Raises:
+            ReadAgain: The loaded state is too old for the run.
+        """
+        kept = self._keep(run.instrument, now_s)
+        skip = sum(1 for offset in run.offsets if offset < kept.state.next_source_offset)
+        if skip == len(run.offsets):
+            return None
+        offsets, records = run.offsets[skip:], run.records[skip:]
+        self._check_first(kept, offsets[0], records[0])
+        columns = process_batch(kept.state, L2Columns.from_records(offsets, records))
+        kept.state.next_source_offset = offsets[-1] + 1
+        self.progress.processed(run.instrument, offsets[0])
+        self._follow(kept, columns, offsets[-1], len(offsets), now_s)
+        return Processed(list(self._pack(run, columns)), offsets[0], columns)
+
+    def requests(self, now_s: float) -> list[ResyncRequest]:
+        """Requests for snapshots that are due now."""
+        asked = (kept.asker.due(now_s) for kept in self._kept.values())
+        return [request for request in asked if request is not None]
+
+    def validities(self) -> Iterator[Validity]:
+        """State of every book."""
+        return (kept.state.tracked.validity for kept in self._kept.values())
+
+    def due(self, now_s: float, *, everything: bool) -> list[Due]:
+        """Write down the states whose time has come, or all that changed since they were saved."""
+        due = []
+        for instrument in list(self.progress.dirty):
+            kept = self._kept[instrument]
+            if everything or now_s >= kept.due_s:
+                kept.due_s = now_s + self._checkpoint_s
+                self.progress.begin_save(instrument)
+                payload = Checkpoint(self._log.short_id, kept.state.to_bytes()).to_bytes()
+                due.append(Due(instrument, payload, partial(self.progress.saved, instrument)))
+        return due
+
+    def abandon(self) -> None:
+        """What `due` wrote down will not be saved."""
+        self.progress.abandon()
+
+    def _keep(self, instrument: InstrumentKey, now_s: float) -> Kept:
+        kept = self._kept.get(instrument)
+        if kept is None:
+            # The first checkpoint falls anywhere in the interval, so that the instruments do not all save at once.
+            share = zlib.crc32(str(instrument).encode()) / 2**32
+            kept = Kept(instrument, self.partition, self._state(instrument), now_s + share * self._checkpoint_s)
+            self._kept[instrument] = kept
+        return kept
+
+    def _state(self, instrument: InstrumentKey) -> InstrumentState:
+        payload = self._load(instrument)
+        state = None
+        try:
+            state = self._restored(payload) if payload is not None else None
+        except DecodeError as error:
+            self._unreadable(instrument, error)
+        return state or InstrumentState(self._thin_notional)
+
+    def _restored(self, payload: bytes) -> InstrumentState | None:
+        checkpoint = Checkpoint.from_bytes(payload)
+        if checkpoint.source_log != self._log.short_id:
+            return None
+        state = InstrumentState.from_bytes(checkpoint.state)
+        state.thin_notional = self._thin_notional
+        return state
+
+    def _check_first(self, kept: Kept, offset: int, record: L2Record) -> None:
+        if not kept.is_first:
+            return
+        wanted = kept.state.next_source_offset
+        # What lies between the state and where this worker began to read, it has not seen.
+        unseen = 0 <= wanted < min(offset, self._first_read)
+        if unseen and not kept.was_read_again and kept.state.tracked.judge(record) in TOO_OLD:
+            kept.was_read_again = True
+            raise ReadAgain(wanted)
+        kept.is_first = False
+
+    def _follow(self, kept: Kept, columns: FactorColumns, last: int, records: int, now_s: float) -> None:
+        kept.asker.follow(columns.resync, now_s)
+        if columns.outcomes[Outcome.IGNORED_OLD_EPOCH] == records:
+            kept.asker.only_lower_epochs(kept.state.tracked.epoch, last, now_s)
+        else:
+            kept.asker.heard_own_epoch()
+
+    def _pack(self, run: Run, columns: FactorColumns) -> Iterator[FactorRecord]:
+        events = columns.events()
+        for first in range(0, len(events), MAX_EVENTS):
+            yield FactorRecord(
+                venue=run.instrument.venue,
+                symbol=run.instrument.symbol,
+                source=run.source,
+                factor_set=FACTOR_SET,
+                source_log=self._log.short_id,
+                source_partition=self.partition,
+                events=events[first : first + MAX_EVENTS],
+            )
+
+    def _letter(self, record: SourceRecord, error: MessageError) -> DeadLetter:
+        instrument = InstrumentKey.parse((record.key or b"").decode("utf-8", "replace"))
+        payload = record.value or b""
+        return DeadLetter(
+            letter_id=f"{self._log.topic_id}:{self.partition}:{record.offset}",
+            role="processor",
+            reason=error.reason,
+            error=str(error),
+            received_ns=record.timestamp * NS_PER_MS,
+            payload=payload[:MAX_PAYLOAD_BYTES],
+            payload_bytes=len(payload),
+            venue=instrument.venue if instrument.symbol else "",
+            symbol=instrument.symbol,
+            source_topic=self._log.topic,
+            source_partition=self.partition,
+            source_offset=record.offset,
+        )
+
+
+def _decode(payload: bytes | None) -> L2Record:
+    if payload is None:
+        raise DecodeError("a record without a value")
+    record = decode_as(L2Record, payload)
+    check_grid(record)
+    return record
+
+
+def _add(runs: list[Run], offset: int, record: L2Record) -> None:
+    if not runs or runs[-1].source is not record.source:
+        runs.append(Run(record.instrument, record.source, [], []))
+    runs[-1].offsets.append(offset)
+    runs[-1].records.append(record)

@@ -1,0 +1,48 @@
+"""The log that is read: what must be there before a worker starts, and where it ends."""
+
+from __future__ import annotations
+
+from obflow import kafka, topics
+from obflow.settings import Settings
+from processors.partition import SourceLog
+from processors.watchdog import Positions
+from schemas.errors import DependencyError, TopicMismatch
+from schemas.topics import BOOKS_CHANGELOG, DEAD_LETTERS, FACTORS, L2, RESYNC
+
+USED = (L2, FACTORS, RESYNC, DEAD_LETTERS, BOOKS_CHANGELOG)
+START_SECONDS = 10.0
+
+
+def open_source(settings: Settings) -> SourceLog:
+    """Make sure that the broker and every topic this role uses are there, and identify the log.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        DependencyError: A topic is missing.
+        TopicMismatch: A topic has another number of partitions than declared: partition n of one would not be
+            partition n of the other.
+    """
+    kafka.require_broker(settings, deadline_seconds=START_SECONDS)
+    names = {topics.topic_name(settings, topic) for topic in USED}
+    differences = [difference for difference in topics.check(settings) if difference.topic in names]
+    missing = [difference.topic for difference in differences if difference.what == topics.MISSING]
+    if missing:
+        raise DependencyError(
+            f"the broker at {settings.kafka.bootstrap_servers} has no topic {', '.join(missing)}",
+            next_step="create it with `obflow topics apply`",
+        )
+    unequal = [str(difference) for difference in differences if not difference.mendable]
+    if unequal:
+        raise TopicMismatch("; ".join(unequal), next_step="set kafka.partitions to what is there")
+    topic = topics.topic_name(settings, L2)
+    topic_id = kafka.topic_ids(settings, [topic])[topic]
+    return SourceLog(topic, topic_id, kafka.source_log(topic_id))
+
+
+def log_ends(settings: Settings, topic: str) -> Positions:
+    """Offset after the last record of each partition. Blocks, within the deadline of the settings.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+    """
+    return {partition: offset for (_, partition), offset in kafka.end_offsets(settings, [topic]).items()}

@@ -1,0 +1,134 @@
+"""Ends a worker that has stopped working: its restart is the cure.
+
+Consumers have been seen to stop after a rebalance without an error, partitions not fetched again. Nothing inside such a
+process can be trusted to notice, so the watchdog is a thread with its own connection to the broker. It ends the process
+when records wait and not one was processed for `watchdog_seconds`. A broker that does not answer proves nothing about
+the worker, and starts the count anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from obflow.logs import get_logger
+from schemas.errors import FatalError, PipelineError
+
+log = get_logger(__name__)
+
+LOOK_SECONDS = 2.0
+
+Positions = Mapping[int, int]
+"""Offset by partition."""
+
+
+class Stalled(FatalError):
+    """The worker has records to process and processes none."""
+
+
+class StallDetector:
+    """Judges from positions and log ends whether a worker has stalled. No clock of its own.
+
+    Args:
+        patience_s: How long nothing may be processed while records wait, seconds.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._seen: tuple[dict[int, int], int] = ({}, 0)
+        self._since_s: float | None = None
+
+    def look(self, positions: Positions, ends: Positions, now_s: float, recovered: int = 0) -> float | None:
+        """Take one look.
+
+        Args:
+            positions: Next offset to process, of each partition the worker has.
+            ends: Offset after the last record in the log, of the same partitions.
+            now_s: Monotonic time, seconds.
+            recovered: How far the recovery of its state has come, in a number that rises while it goes on.
+
+        Returns:
+            Seconds without progress, where they are beyond patience; else None.
+        """
+        waiting = lag(positions, ends)
+        seen = (dict(positions), recovered)
+        moved = seen != self._seen
+        self._seen = seen
+        if moved or not waiting or self._since_s is None:
+            self._since_s = now_s if waiting else None
+            return None
+        stalled_s = now_s - self._since_s
+        return stalled_s if stalled_s >= self._patience_s else None
+
+    def forget(self) -> None:
+        """Nothing could be seen: start the count anew."""
+        self._since_s = None
+
+
+def lag(positions: Positions, ends: Positions) -> int:
+    """Records that wait, over all partitions."""
+    return sum(max(0, ends[partition] - position) for partition, position in positions.items() if partition in ends)
+
+
+class Watchdog:
+    """The thread that looks.
+
+    Args:
+        state: Gives the worker's positions and how far its recovery has come; called from this thread.
+        ends: Asks the broker for the ends of these partitions; blocks, with a deadline, and raises PipelineError.
+        stalled: Called once, with the sentence to end the process with.
+        patience_s: As in StallDetector.
+        observe_lag: Told the lag at each look.
+        look_s: Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        state: Callable[[], tuple[Positions, int]],
+        ends: Callable[[Positions], Positions],
+        stalled: Callable[[FatalError], None],
+        *,
+        patience_s: float,
+        observe_lag: Callable[[int], None] = lambda _: None,
+        look_s: float = LOOK_SECONDS,
+    ) -> None:
+        self._state = state
+        self._ends = ends
+        self._stalled = stalled
+        self._observe_lag = observe_lag
+        self._look_s = look_s
+        self._detector = StallDetector(patience_s)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; returns at once, a look under way ends on its own."""
+        self._stop.set()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._look_s):
+            self._look()
+
+    def _look(self) -> None:
+        positions, recovered = self._state()
+        try:
+            ends = self._ends(positions) if positions else {}
+        except PipelineError as error:
+            log.warning("watchdog_blind", error=str(error))
+            self._detector.forget()
+            return
+        self._observe_lag(lag(positions, ends))
+        stalled_s = self._detector.look(positions, ends, time.monotonic(), recovered)
+        if stalled_s is not None and not self._stop.is_set():
+            self._stop.set()
+            self._stalled(
+                Stalled(
+                    f"nothing was processed for {stalled_s:.0f} s while {lag(positions, ends)} records wait",
+                    next_step="restart the worker",
+                )
+            )

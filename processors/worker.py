@@ -1,0 +1,133 @@
+"""A worker from start to end: what runs beside the Faust application, an orderly stop, and an end at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from typing import Any, NoReturn
+
+import uvloop
+
+from obflow.faults import FaultPoints
+from obflow.logs import get_logger
+from obflow.settings import Settings
+from processors.app import Worker, create_app, quietly, until_stopped
+from processors.source import log_ends, open_source
+from processors.watchdog import Watchdog
+from schemas.errors import EXIT_DONE, FatalError
+
+log = get_logger(__name__)
+
+SAVE_SECONDS = 4.0
+COMMIT_SECONDS = 2.0
+LEAVE_SECONDS = 3.0
+LIBRARIES = ("faust", "mode", "aiokafka")
+
+
+def install_uvloop() -> None:
+    """Have every event loop of the process be uvloop's: the consumer's thread makes its own."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def end_at_once(error: FatalError) -> NoReturn:
+    """End the process now, with the error's sentence and exit code.
+
+    Nothing is tidied up, on purpose: no record may leave after one that failed, and a stalled worker cannot stop.
+    What was not saved is repeated from the last checkpoint.
+    """
+    log.critical("worker_ended", error=str(error))
+    logging.shutdown()
+    sys.stderr.write(f"obflow: {error}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Run one worker until `stop` is set, then save, commit and leave the group.
+
+    Raises:
+        BrokerUnreachable: No broker answers at the start.
+        DependencyError: A topic is missing.
+        TopicMismatch: A topic has another number of partitions than declared.
+    """
+    _quieten_libraries()
+    started_s = time.monotonic()
+    source = await asyncio.to_thread(open_source, settings)
+    worker = create_app(settings, source, fail=end_at_once, faults=FaultPoints.from_environment())
+    watchdog = Watchdog(
+        lambda: (worker.books.positions(), worker.recovered()),
+        lambda _: log_ends(settings, source.topic),
+        end_at_once,
+        patience_s=settings.processor.watchdog_seconds,
+    )
+    log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
+    beside = [
+        asyncio.create_task(part, name=name)
+        for name, part in (
+            ("outbox", worker.outbox.run()),
+            ("requests", worker.books.ask()),
+            ("checkpoints", worker.checkpointer.run()),
+            ("faust", _run_app(worker, started_s)),
+            ("stop", stop.wait()),
+        )
+    ]
+    watchdog.start()
+    done, _ = await asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED)
+    watchdog.stop()
+    _end_if_failed(done)
+    await _stop_in_order(worker)
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _end_if_failed(done: set[asyncio.Task[Any]]) -> None:
+    """End at once where a part of the worker failed: what is left of it, the consumer's thread first, would not end."""
+    for task in done:
+        error = task.exception()
+        if isinstance(error, FatalError):
+            end_at_once(error)
+        if error is not None:
+            log.error("part_failed", part=task.get_name(), exc_info=error)
+            end_at_once(
+                FatalError(
+                    f"the worker failed in its part {task.get_name()} ({type(error).__name__}: {error})",
+                    next_step="restart it; it continues from its checkpoints",
+                )
+            )
+
+
+async def _run_app(worker: Worker, started_s: float) -> None:
+    await worker.app.start()
+    log.info("worker_ready", partitions=len(worker.books.owned()), after_s=_since(started_s))
+    await until_stopped(worker.app)
+
+
+async def _stop_in_order(worker: Worker) -> None:
+    """Take nothing more, save every book, commit, leave the group.
+
+    Each step has a deadline and is only a courtesy: what is left undone, the next owner repeats.
+    """
+    stopping_s = time.monotonic()
+    worker.books.drain()
+    saved = await quietly(worker.checkpointer.save(everything=True), SAVE_SECONDS)
+    committed = saved and await quietly(worker.app.consumer.commit(), COMMIT_SECONDS)
+    left = await quietly(worker.app.stop(), LEAVE_SECONDS)
+    log.info("worker_stopped", saved=saved, committed=committed, left=left, after_s=_since(stopping_s))
+    if not left:
+        logging.shutdown()
+        os._exit(EXIT_DONE)
+
+
+def _quieten_libraries() -> None:
+    """Keep what the libraries say of every step for `--verbose`."""
+    if logging.getLogger().level > logging.DEBUG:
+        for name in LIBRARIES:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _since(start_s: float) -> float:
+    return round(time.monotonic() - start_s, 2)

@@ -1,0 +1,256 @@
+"""Workers as child processes, records for them, and an independent reader of what they wrote.
+
+The reader knows Kafka and Avro alone: it imports nothing of `processors`, so it can judge them.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fastavro
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
+from obflow import kafka, topics
+from obflow.settings import Settings
+from schemas.codec import encode
+from schemas.digest import EventDigest
+from schemas.factors import FACTOR_NAMES
+from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
+from schemas.topics import FACTORS, L2, Topic
+
+PARTITIONS = 8
+SESSION_SECONDS = 3.0
+FRAME_BYTES = 5
+OBFLOW = [sys.executable, "-c", "import sys; from obflow.cli import main; sys.exit(main())"]
+
+
+def pipeline(broker: str, **processor: object) -> Settings:
+    """Settings of a pipeline of its own on a shared broker, its topics created."""
+    settings = Settings.load(
+        {
+            "kafka.bootstrap_servers": broker,
+            "kafka.topic_prefix": f"t{uuid.uuid4().hex[:8]}.",
+            "kafka.partitions": PARTITIONS,
+            "processor.session_timeout_seconds": SESSION_SECONDS,
+            "processor.heartbeat_seconds": 1.0,
+            "processor.checkpoint_seconds": 1.0,
+            **{f"processor.{name}": value for name, value in processor.items()},
+        }
+    )
+    topics.apply(settings)
+    return settings
+
+
+class Worker:
+    """One `obflow process`."""
+
+    def __init__(self, settings: Settings, log: Path, environment: Mapping[str, str]) -> None:
+        flags = [f"{key}={value}" for key, value in settings.shown().items() if _is_ours(key)]
+        command = [*OBFLOW, "process", *itertools.chain.from_iterable(("--set", flag) for flag in flags)]
+        self.log = log
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
+
+    def events(self) -> list[dict[str, Any]]:
+        """What it logged, line by line."""
+        lines = self.log.read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.events() if line.get("event") == event]
+
+    def wait_ready(self, seconds: float = 30.0) -> dict[str, Any]:
+        """Wait until it processes; returns the event."""
+        until(lambda: bool(self.logged("worker_ready")) or self.process.poll() is not None, seconds, self.tail)
+        assert self.process.poll() is None, self.tail()
+        return self.logged("worker_ready")[0]
+
+    def owned(self) -> int:
+        """How many partitions it has."""
+        assigned = self.logged("partitions_assigned")
+        return len(assigned[-1]["partitions"]) if assigned else 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self, seconds: float = 20.0) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-25:])
+
+
+def _is_ours(key: str) -> bool:
+    return key.startswith(("kafka.", "processor."))
+
+
+@contextmanager
+def workers(settings: Settings, folder: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts workers; whatever still runs at the end is killed."""
+    started: list[Worker] = []
+
+    def start(**environment: str) -> Worker:
+        started.append(Worker(settings, folder / f"worker-{len(started)}.log", environment))
+        return started[-1]
+
+    with ExitStack() as stack:
+        stack.callback(lambda: [worker.kill() for worker in started if worker.process.poll() is None])
+        yield start
+
+
+def until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {explain()}"
+        time.sleep(0.05)
+
+
+def renamed(records: Sequence[L2Record], symbol: str) -> list[L2Record]:
+    return [msgspec.structs.replace(record, symbol=symbol) for record in records]
+
+
+def interleaved(streams: Sequence[Sequence[L2Record]]) -> Iterator[L2Record]:
+    """Record by record of each stream in turn, each stream in its own order."""
+    for row in itertools.zip_longest(*streams):
+        yield from (record for record in row if record is not None)
+
+
+def publish(settings: Settings, records: Iterator[L2Record], rate: float | None = None) -> int:
+    """Write records to `l2.v1`, at most `rate` a second."""
+    producer = kafka.producer(settings)
+    topic, started, count = topics.topic_name(settings, L2), time.monotonic(), 0
+    for record in records:
+        producer.produce(topic, key=str(record.instrument), value=encode(record))
+        count += 1
+        if count % 500 == 0:
+            producer.poll(0)
+        if rate is not None and count % 20 == 0:
+            time.sleep(max(0.0, started + count / rate - time.monotonic()))
+    assert producer.flush(60) == 0
+    return count
+
+
+class Message(NamedTuple):
+    """One record as it lies in the log."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+
+
+def read_all(settings: Settings, topic: Topic) -> list[Message]:
+    """Everything a topic holds now, partition by partition in order."""
+    name = topics.topic_name(settings, topic)
+    starts, ends = kafka.start_offsets(settings, [name]), kafka.end_offsets(settings, [name])
+    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "reader"})
+    consumer.assign([TopicPartition(name, partition, start) for (_, partition), start in starts.items()])
+    missing = sum(ends.values()) - sum(starts.values())
+    found: list[Message] = []
+    deadline = time.monotonic() + 60
+    while missing > 0 and time.monotonic() < deadline:
+        for message in consumer.consume(10_000, 1.0):
+            assert message.error() is None, message.error()
+            if message.offset() < ends[name, message.partition()]:
+                found.append(Message(message.partition(), message.offset(), message.key(), message.value()))
+                missing -= 1
+    consumer.close()
+    assert missing == 0
+    return sorted(found)
+
+
+def end_of(settings: Settings, topic: Topic) -> int:
+    """How many records a topic has ever held."""
+    return sum(kafka.end_offsets(settings, [topics.topic_name(settings, topic)]).values())
+
+
+def decode(record: str, payload: bytes) -> dict[str, Any]:
+    """A framed record as Avro's own reader sees it."""
+    schema = json.loads((resources.files("schemas") / "avro" / f"{record}.v1.avsc").read_text("utf-8"))
+    fields: Any = fastavro.schemaless_reader(io.BytesIO(payload[FRAME_BYTES:]), fastavro.parse_schema(schema), None)
+    return dict(fields)
+
+
+class Stored(NamedTuple):
+    """What a reader of `factors.v1` makes of it.
+
+    Attributes:
+        events: The first event of each identity, by instrument, in the order the log holds them.
+        emitted: Events in the log, repetitions included.
+        differing: Identities of which two emissions differ.
+        disordered: First events that lie behind one of a higher offset of the same instrument.
+    """
+
+    events: dict[InstrumentKey, dict[int, dict[str, Any]]]
+    emitted: int
+    differing: int
+    disordered: int
+
+    @property
+    def distinct(self) -> int:
+        return sum(len(events) for events in self.events.values())
+
+    def digests(self) -> dict[InstrumentKey, str]:
+        return {instrument: digest(map(_as_event, events.values())) for instrument, events in self.events.items()}
+
+
+def read_factors(settings: Settings) -> Stored:
+    """Read `factors.v1` from its start and keep the first event of each identity."""
+    events: dict[InstrumentKey, dict[int, dict[str, Any]]] = defaultdict(dict)
+    highest: dict[InstrumentKey, int] = defaultdict(lambda: -1)
+    logs: set[str] = set()
+    emitted = differing = disordered = 0
+    for message in read_all(settings, FACTORS):
+        record = decode("factors", message.value)
+        instrument = InstrumentKey(record["venue"], record["symbol"])
+        assert message.key.decode() == str(instrument)
+        logs.add(record["source_log"])
+        assert record["source_partition"] == message.partition
+        for event in record["events"]:
+            emitted += 1
+            offset = event["source_offset"]
+            if offset in events[instrument]:
+                differing += repr(events[instrument][offset]) != repr(event)
+                continue
+            disordered += offset < highest[instrument]
+            highest[instrument] = max(highest[instrument], offset)
+            events[instrument][offset] = event
+    assert len(logs) <= 1
+    return Stored(dict(events), emitted, differing, disordered)
+
+
+def _as_event(event: dict[str, Any]) -> FactorEvent:
+    return FactorEvent(
+        source_offset=event["source_offset"],
+        sequence=event["sequence"],
+        received_ns=event["received_ns"],
+        status=Status(event["status"]),
+        values=tuple(event[name] for name in FACTOR_NAMES),
+        exchange_ns=event["exchange_ns"],
+    )
+
+
+def digest(events: Iterator[FactorEvent]) -> str:
+    total = EventDigest()
+    for event in events:
+        total.update(event)
+    return total.hexdigest()

@@ -1,0 +1,222 @@
+"""Real workers on a real broker: every event once in effect, whatever happens to the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from obflow import kafka, topics
+from obflow.settings import Settings
+from processors.columns import L2Columns
+from processors.core import process_batch
+from processors.state import InstrumentState
+from schemas.codec import FRAME, encode
+from schemas.messages import InstrumentKey, L2Record, Reason
+from schemas.topics import DEAD_LETTERS, L2, RESYNC
+from tests.integration.processing import (
+    PARTITIONS,
+    Stored,
+    decode,
+    digest,
+    end_of,
+    interleaved,
+    pipeline,
+    publish,
+    read_all,
+    read_factors,
+    renamed,
+    until,
+    workers,
+)
+from tests.processors.generated import GRIDS, Producer, stream
+
+pytestmark = pytest.mark.integration
+
+
+class Expected:
+    """What the core makes of the same records in memory, in one go."""
+
+    def __init__(self, streams: Sequence[Sequence[L2Record]]) -> None:
+        self.digests: dict[InstrumentKey, str] = {}
+        self.events = 0
+        for records in streams:
+            columns = process_batch(InstrumentState(), L2Columns.from_records(range(len(records)), records))
+            self.digests[records[0].instrument] = digest(iter(columns.events()))
+            self.events += len(columns)
+
+
+def streams_of(seed: int, instruments: int, records: int) -> list[list[L2Record]]:
+    """Lively books with a gap, a mismatch, an invalid or a new epoch every twenty records or so."""
+    return [renamed(_lively(seed + number).records(records), f"SYM{number:02}") for number in range(instruments)]
+
+
+def _lively(seed: int) -> Producer:
+    grid = GRIDS[seed % len(GRIDS)]
+    return Producer(Random(seed), centre=60_000, reach=40, largest=500, grid=grid, wild=0.05, step_ns=60_000_000)
+
+
+def drained(settings: Settings, seconds: float = 40.0) -> None:
+    """Wait until the group has committed the end of every partition."""
+    name = topics.topic_name(settings, L2)
+    group = settings.kafka.topic_prefix + settings.processor.app_id
+
+    def is_drained() -> bool:
+        ends = kafka.end_offsets(settings, [name])
+        committed = kafka.committed_offsets(settings, group, [name])
+        return all(committed.get(partition, 0) == end for partition, end in ends.items())
+
+    def explain() -> str:
+        return f"{kafka.end_offsets(settings, [name])} {kafka.committed_offsets(settings, group, [name])}"
+
+    until(is_drained, seconds, explain)
+
+
+def assert_whole(stored: Stored, expected: Expected) -> None:
+    assert stored.distinct == expected.events
+    assert stored.digests() == expected.digests
+    assert stored.differing == 0
+    assert stored.disordered == 0
+
+
+def test_one_worker_computes_what_the_core_computes_in_memory(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    streams = streams_of(seed=1, instruments=12, records=400)
+    publish(settings, interleaved(streams))
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        ready = worker.wait_ready()
+        drained(settings)
+        assert worker.stop() == 0
+
+    assert ready["partitions"] == 8
+    stored = read_factors(settings)
+    assert_whole(stored, Expected(streams))
+    assert stored.emitted == stored.distinct
+
+
+def test_killing_an_owner_in_the_middle_loses_nothing_and_repeats_bit_for_bit(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    streams = streams_of(seed=100, instruments=16, records=700)
+    expected = Expected(streams)
+    with workers(settings, tmp_path) as start:
+        first, second = start(), start()
+        first.wait_ready()
+        second.wait_ready()
+        until(lambda: first.owned() == second.owned() == PARTITIONS // 2, 20, first.tail)
+        publish(settings, interleaved([records[:300] for records in streams]), rate=2500)
+        publish(settings, interleaved([records[300:350] for records in streams]))
+        first.kill()
+        publish(settings, interleaved([records[350:] for records in streams]), rate=2500)
+        start().wait_ready()
+        drained(settings)
+
+    stored = read_factors(settings)
+    assert_whole(stored, expected)
+    assert stored.emitted > stored.distinct, "the kill repeated nothing, so it proved nothing"
+
+
+def test_a_refused_send_ends_the_worker_and_its_restart_heals(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    streams = streams_of(seed=200, instruments=8, records=400)
+    with workers(settings, tmp_path) as start:
+        faulty = start(OBFLOW_FAULT_FAIL_SEND="12")
+        faulty.wait_ready()
+        publish(settings, interleaved(streams), rate=2000)
+        assert faulty.process.wait(20) == 1
+        assert "a record was not acknowledged" in faulty.tail()
+        start().wait_ready()
+        drained(settings)
+
+    assert_whole(read_factors(settings), Expected(streams))
+
+
+def test_a_graceful_restart_saves_all_and_repeats_nothing(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker, checkpoint_seconds=60.0)
+    streams = streams_of(seed=300, instruments=8, records=600)
+    with workers(settings, tmp_path) as start:
+        first = start()
+        first.wait_ready()
+        publish(settings, interleaved([records[:300] for records in streams]))
+        until(lambda: read_factors(settings).distinct > 500, 20)
+        assert first.stop(5) == 0
+        publish(settings, interleaved([records[300:] for records in streams]))
+        second = start()
+        second.wait_ready()
+        until(lambda: read_factors(settings).distinct == Expected(streams).events, 20)
+        assert second.stop(5) == 0
+
+    stored = read_factors(settings)
+    assert_whole(stored, Expected(streams))
+    assert stored.emitted == stored.distinct
+
+
+def test_poison_is_dead_lettered_where_it_lay_and_the_partition_goes_on(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    [records] = streams_of(seed=400, instruments=1, records=60)
+    good = encode(records[0])
+    poison = {
+        "garbage": b"not avro at all",
+        "unknown schema": FRAME.pack(0, 9999) + good[FRAME.size :],
+        "cut": good[:-3],
+        "empty": b"",
+    }
+    key, topic = str(records[0].instrument), topics.topic_name(settings, L2)
+    producer = kafka.producer(settings)
+    for number, record in enumerate(records):
+        producer.produce(topic, key=key, value=encode(record))
+        if number in (10, 20, 30, 40):
+            producer.produce(topic, key=key, value=list(poison.values())[number // 10 - 1])
+    producer.produce(topic, key=key, value=None)
+    assert producer.flush(30) == 0
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        worker.wait_ready()
+        drained(settings)
+        assert worker.stop() == 0
+
+    stored = read_factors(settings)
+    letters = [decode("dead-letters", message.value) for message in read_all(settings, DEAD_LETTERS)]
+    letters.sort(key=lambda letter: letter["source_offset"])
+    topic_id = kafka.topic_ids(settings, [topic])[topic]
+    partition = next(message.partition for message in read_all(settings, L2))
+
+    assert_whole(stored, Expected([records]))
+    assert [letter["source_offset"] for letter in letters] == [11, 22, 33, 44, 64]
+    assert [letter["payload"] for letter in letters] == [*poison.values(), b""]
+    assert {letter["reason"] for letter in letters} == {"DecodeError"}
+    assert {letter["role"] for letter in letters} == {"processor"}
+    assert {(letter["source_topic"], letter["source_partition"]) for letter in letters} == {(topic, partition)}
+    assert [letter["letter_id"] for letter in letters] == [
+        f"{topic_id}:{partition}:{letter['source_offset']}" for letter in letters
+    ]
+    assert {(letter["venue"], letter["symbol"]) for letter in letters} == {tuple(key.split(":"))}
+
+
+def test_a_broken_book_is_asked_about_once_and_then_again(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    random = Random(5)
+    records = next(calm for seed in range(1000) if (calm := _calm(stream(seed, 40))))
+    lost = random.randrange(5, 30)
+    publish(settings, iter(records[:lost] + records[lost + 1 :]))
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        worker.wait_ready()
+        until(lambda: end_of(settings, RESYNC) >= 2, 20, worker.tail)
+        assert worker.stop() == 0
+
+    requests = [decode("resync", message.value) for message in read_all(settings, RESYNC)]
+    assert [request["attempt"] for request in requests] == list(range(1, len(requests) + 1))
+    assert {(request["reason"], request["epoch"]) for request in requests} == {(Reason.GAP, records[0].epoch)}
+    assert {request["source_offset"] for request in requests} == {lost}
+
+
+def _calm(records: list[L2Record]) -> list[L2Record]:
+    """The stream from its first snapshot on, where nothing but deltas follow; else none."""
+    for first, record in enumerate(records):
+        if record.kind == "snapshot":
+            rest = records[first + 1 :]
+            return records[first:] if len(rest) > 30 and all(r.kind == "delta" for r in rest) else []
+    return []
