@@ -22,7 +22,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -286,11 +286,15 @@ def main(arguments: list[str]) -> int:
     if arguments != ["fetch"]:
         sys.stderr.write("usage: python -m obflow.embedded.jars fetch|lock\n")
         return EXIT_USAGE
+    said: list[str] = []
+    before_s = time.monotonic()
     try:
-        ensure_jars(report=partial(print, file=sys.stderr))
+        ensure_jars(report=said.append)
     except FatalError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    if said:
+        sys.stderr.write(f"==> broker jars: {time.monotonic() - before_s:.1f} s ({said[0]})\n")
     return EXIT_DONE
 
 

@@ -1,0 +1,71 @@
+# Every target sets up what it needs; `make setup` costs nothing when nothing changed. PYTHON=… chooses the interpreter.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3 python,$(shell \
+	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+UV_VERSION := 0.13.8
+
+# $(call step,name,command) runs the command and prints how long it took.
+step = @TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help setup fmt lint types layers test demo faults fuzz bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
+	@$(BIN)/python -m obflow.embedded.jars fetch
+
+.venv/installed: requirements/dev.txt pyproject.toml | .venv/bin/pip
+	$(call step,packages from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
+	$(call step,obflow itself,$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .)
+	@touch $@
+
+.venv/bin/pip:
+	@test -n "$(PYTHON)" || { echo "obflow needs Python 3.11 or newer, and none is on the PATH: install one, or name it with make PYTHON=/path/to/python3" >&2; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is no Python 3.11 or newer: name one with make PYTHON=/path/to/python3" >&2; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt-get install python3-venv), then repeat this command" >&2; exit 3; }
+	$(call step,virtual environment,$(PYTHON) -m venv .venv)
+
+fmt: setup ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: setup ## ruff, rules and format
+	$(call step,ruff check,$(BIN)/ruff check .)
+	$(call step,ruff format,$(BIN)/ruff format --check .)
+
+types: setup ## mypy, strict
+	$(call step,mypy,$(BIN)/mypy)
+
+layers: setup ## import contracts
+	$(call step,lint-imports,$(BIN)/lint-imports)
+
+test: lint types layers ## lint, types, import contracts and every test (ARGS=… goes to pytest)
+	$(call step,pytest,$(BIN)/pytest $(ARGS))
+
+demo: setup ## the whole pipeline on this machine, until Ctrl-C (ARGS="--for 60s" stops by itself)
+	@$(BIN)/obflow demo $(ARGS)
+
+faults: setup ## kill workers and sinks at full size: nothing lost, nothing doubled
+	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py $(ARGS)
+
+fuzz: setup ## drop each update of the recordings in turn
+	OBFLOW_FUZZ=all $(BIN)/pytest -rA tests/research/test_dropped_lines.py $(ARGS)
+
+bench: setup ## benchmarks
+	$(BIN)/pytest -rA tests/benchmarks $(ARGS)
+
+compile = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(UPGRADE)
+
+lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--upgrade takes newer versions)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(compile) --output-file requirements/runtime.txt
+	$(compile) --extra embedded --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(BIN)/python -m obflow.embedded.jars lock
+
+clean: ## remove .venv and every cache of the tools (the broker's jars stay in obflow's own cache)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
