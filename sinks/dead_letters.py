@@ -1,0 +1,211 @@
+"""Letters: what a sink writes of a record it cannot store, and how they are listed and sent again.
+
+A letter's identity is the position of the record it is about, so that after a crash the same letter is written again,
+not another one. Letters are on the log, acknowledged, before the insert that passes their records' offsets: after it
+nobody would read them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from obflow import kafka
+from obflow.topics import topic_name
+from schemas.codec import decode, encode
+from schemas.errors import DeliveryFailed, MessageError, PipelineError, UsageError
+from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
+from schemas.topics import BY_NAME, DEAD_LETTERS, Topic
+from sinks.contract import Position
+from sinks.reader import ORIGIN_HEADER, parse_position
+from sinks.store import Store
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+    from obflow.settings import Settings
+
+ROLE: Final = "sink"
+
+
+def letter_about(topic: Topic, origin: Position, payload: bytes, appended_ns: int, error: PipelineError) -> DeadLetter:
+    """The letter about a record.
+
+    Args:
+        topic: Topic it lay in, by its declared name: a prefix belongs to the broker.
+        origin: Position that identifies it.
+        payload: Its bytes; cut to what a letter may carry.
+        appended_ns: Kafka's time of it, ns UTC.
+        error: Why it was refused; its class and sentence are the letter's.
+    """
+    return DeadLetter(
+        letter_id=str(origin),
+        role=ROLE,
+        reason=error.reason,
+        error=str(error),
+        received_ns=appended_ns,
+        payload=payload[:MAX_PAYLOAD_BYTES],
+        payload_bytes=len(payload),
+        venue=str(error.context.get("venue", "")),
+        symbol=str(error.context.get("symbol", "")),
+        source_topic=topic.name,
+        source_partition=origin.partition,
+        source_offset=origin.offset,
+    )
+
+
+class LetterBox:
+    """Publishes letters and waits until the broker has them.
+
+    Args:
+        settings: `kafka` and `producer` are used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, DEAD_LETTERS)
+        self._producer = kafka.producer(settings)
+
+    def publish(self, letters: Iterable[DeadLetter]) -> None:
+        """Publish and wait for every acknowledgement.
+
+        Raises:
+            DeliveryFailed: A letter was not acknowledged in time; nothing after its record may be stored.
+        """
+        failures: list[str] = []
+
+        def delivered(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                failures.append(str(error.str()))
+
+        for letter in letters:
+            self._producer.produce(self._topic, encode(letter), key=letter.letter_id.encode(), on_delivery=delivered)
+            self._producer.poll(0)
+        unsent = self._producer.flush(self._settings.producer.delivery_timeout_seconds)
+        if unsent or failures:
+            raise DeliveryFailed(
+                f"{unsent + len(failures)} dead letters were not acknowledged "
+                f"({failures[0] if failures else 'no answer in time'})",
+                next_step="nothing past their records was stored; the sink reads them again when it restarts",
+            )
+
+
+class Letter(NamedTuple):
+    """A stored letter, without its payload.
+
+    Attributes:
+        letter_id, role, reason, error, venue, symbol, source_topic, source_partition, source_offset: As written.
+        received_at: When the refused message was received, UTC, to the microsecond.
+        payload_bytes: Its full length.
+        is_cut: Whether the letter holds less than that.
+    """
+
+    letter_id: str
+    role: str
+    reason: str
+    error: str
+    venue: str
+    symbol: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    received_at: datetime
+    payload_bytes: int
+    is_cut: bool
+
+
+LETTER_COLUMNS: Final = (
+    "letter_id, role, reason, error, venue, symbol, source_topic, source_partition, source_offset, received_at, "
+    "payload_bytes, length(payload) < payload_bytes"
+)
+
+
+def stored_letters(
+    store: Store, *, reason: str = "", role: str = "", topic: str = "", limit: int = 100
+) -> list[Letter]:
+    """The newest letters in the table.
+
+    Args:
+        store: The database.
+        reason: Only letters with this reason; empty for any.
+        role: Only letters of this role; empty for any.
+        topic: Only letters about records of this topic; empty for any.
+        limit: At most this many.
+    """
+    rows = store.query(
+        f"SELECT {LETTER_COLUMNS} FROM dead_letters FINAL "  # noqa: S608 (our own column names)
+        "WHERE ({reason:String} IN ('', reason)) AND ({role:String} IN ('', role)) "
+        "AND ({topic:String} IN ('', source_topic)) ORDER BY stored_at DESC, k_part, k_off DESC LIMIT {limit:UInt32}",
+        {"reason": reason, "role": role, "topic": topic, "limit": limit},
+    )
+    return [Letter(*row) for row in rows]
+
+
+def find_letters(store: Store, letter_id: str) -> list[tuple[Letter, bytes]]:
+    """The letters of one identity, one a role that refused the message, each with the payload it holds."""
+    rows = store.query(
+        f"SELECT {LETTER_COLUMNS}, hex(payload) FROM dead_letters FINAL "  # noqa: S608 (our own column names)
+        "WHERE letter_id = {letter_id:String} ORDER BY role",
+        {"letter_id": letter_id},
+    )
+    return [(Letter(*row[:-1]), bytes.fromhex(row[-1])) for row in rows]
+
+
+def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
+    """Send a refused record to its topic again, as the record it was: its rows keep the identity they would have had.
+
+    Args:
+        settings: `kafka` and `producer` are used.
+        letter: The letter.
+        payload: What it holds.
+
+    Returns:
+        The topic's name on the broker.
+
+    Raises:
+        UsageError: It is not about a record, it holds only a part of one, the record is still unreadable, or it would
+            come too late.
+        DeliveryFailed: The record was not acknowledged.
+    """
+    topic = BY_NAME.get(letter.source_topic)
+    if topic is None or parse_position(letter.letter_id) is None:
+        raise UsageError(f"letter {letter.letter_id} is about a frame, which has no topic to go back to")
+    if letter.is_cut:
+        raise UsageError(
+            f"letter {letter.letter_id} holds {len(payload)} of {letter.payload_bytes} bytes, and half a record is none"
+        )
+    if "sinks" not in topic.read_by:
+        raise UsageError(
+            f"a record of {topic.name} cannot be sent again: its readers need it in order",
+            next_step="their books have been resynchronised since",
+        )
+    name = topic_name(settings, topic)
+    _send_again(settings, name, _key(letter, payload), letter.letter_id, payload)
+    return name
+
+
+def _key(letter: Letter, payload: bytes) -> str:
+    try:
+        record = decode(payload)
+    except MessageError as error:
+        raise UsageError(
+            f"the record of letter {letter.letter_id} is as unreadable as before: {error.cause}",
+            next_step="upgrade to a version that knows it first",
+        ) from error
+    return record.letter_id if isinstance(record, DeadLetter) else str(record.instrument)
+
+
+def _send_again(settings: Settings, name: str, key: str, origin: str, payload: bytes) -> None:
+    failures: list[str] = []
+    producer = kafka.producer(settings)
+    producer.produce(
+        name,
+        payload,
+        key=key.encode(),
+        headers=[(ORIGIN_HEADER, origin.encode())],
+        on_delivery=lambda error, _message: failures.append(str(error.str())) if error is not None else None,
+    )
+    if producer.flush(settings.producer.delivery_timeout_seconds) or failures:
+        why = failures[0] if failures else "no answer in time"
+        raise DeliveryFailed(f"the record of letter {origin} was not acknowledged ({why})")

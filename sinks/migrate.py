@@ -1,0 +1,239 @@
+"""Brings the database to the shape the code expects, and says where it has another.
+
+Migrations are numbered SQL files, append-only: the only place where columns are created. Each is applied once and noted
+in the ledger with its digest; its statements are idempotent, so that a crash between the two is mended by applying it
+again. Views are replaced when their text changes. A table's age limit follows the settings. A second `apply` finds
+nothing to do; `check` says what it would do, and what it must not do by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from typing import Any, Final, Literal, NamedTuple
+
+from obflow.settings import ClickHouseSettings
+from schemas.errors import SchemaMismatch
+from sinks.contract import Table
+from sinks.store import SERVER_DATABASE, Store
+from sinks.tables import TABLES
+
+LEDGER: Final = "migrations"
+CREATE_LEDGER: Final = """
+CREATE TABLE IF NOT EXISTS migrations (
+    kind LowCardinality(String) COMMENT 'migration or view',
+    name String COMMENT 'the file''s name',
+    digest String COMMENT 'SHA-256 of its text as applied',
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC') COMMENT 'when'
+)
+ENGINE = MergeTree
+ORDER BY (kind, name, applied_at)
+"""
+MIGRATION_NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+")
+AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
+DAY_MS: Final = 24 * 3600 * 1000
+
+
+class Script(NamedTuple):
+    """A committed SQL file.
+
+    Attributes:
+        kind: `migration` or `view`.
+        name: Its name without the ending; a view's is the view's.
+        text: Its statements.
+    """
+
+    kind: Literal["migration", "view"]
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def statements(self) -> list[str]:
+        """Its statements, each without the closing semicolon."""
+        return [part.strip() for part in re.split(r";\s*(?:\n|$)", self.text) if part.strip()]
+
+
+class Step(NamedTuple):
+    """One thing `apply` does.
+
+    Attributes:
+        what: The step as a sentence.
+        statements: What is sent for it, in order.
+        script: The file to note in the ledger, if it is one.
+    """
+
+    what: str
+    statements: tuple[str, ...]
+    script: Script | None = None
+
+
+def migrations() -> tuple[Script, ...]:
+    """The committed migrations, in order.
+
+    Raises:
+        SchemaMismatch: A file is misnamed, or a number is missing or taken twice.
+    """
+    found = tuple(_scripts("migration", "migrations"))
+    for number, script in enumerate(found, start=1):
+        if not MIGRATION_NAME.fullmatch(script.name) or int(script.name[:4]) != number:
+            raise SchemaMismatch(
+                f"migration {script.name} should be number {number:04d}, as in {number:04d}_what_it_does"
+            )
+    return found
+
+
+def views() -> tuple[Script, ...]:
+    """The committed views, by name."""
+    return tuple(_scripts("view", "views"))
+
+
+def create_database(settings: ClickHouseSettings) -> None:
+    """Create the database of the settings where it does not exist.
+
+    Raises:
+        StoreUnreachable: No ClickHouse answers.
+        QueryFailed: The user may not.
+    """
+    server = Store(settings, database=SERVER_DATABASE)
+    try:
+        server.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", {"name": settings.database})
+    finally:
+        server.close()
+
+
+def plan(store: Store, ttl_days: int) -> list[Step]:
+    """What has to be done to the database, in order. Changes nothing.
+
+    Args:
+        store: The database to look at.
+        ttl_days: Age at which rows are deleted; 0 keeps them.
+
+    Raises:
+        SchemaMismatch: A migration was edited after it was applied, or the database is newer than the code.
+    """
+    applied = _ledger(store)
+    _refuse_rewritten(applied)
+    scripts = [script for script in migrations() if ("migration", script.name) not in applied]
+    steps = [Step(f"apply migration {script.name}", tuple(script.statements), script) for script in scripts]
+    steps += [step for table in TABLES.values() if (step := _age_step(store, table, ttl_days))]
+    existing = _objects(store)
+    for view in views():
+        if applied.get(("view", view.name)) != view.digest or view.name not in existing:
+            steps.append(Step(f"replace view {view.name}", tuple(view.statements), view))
+    return steps
+
+
+def apply(store: Store, ttl_days: int) -> list[Step]:
+    """Do what `plan` says and return what was done."""
+    store.command(CREATE_LEDGER)
+    steps = plan(store, ttl_days)
+    for step in steps:
+        for statement in step.statements:
+            store.command(statement)
+        if step.script:
+            _note(store, step.script)
+    return steps
+
+
+def drift(store: Store, tables: Iterable[Table[Any]] = TABLES.values()) -> list[str]:
+    """Where the tables' columns differ from the code, a sentence each."""
+    return [sentence for table in tables for sentence in _column_drift(store, table)]
+
+
+def age_limit_days(table: Table[Any], ttl_days: int) -> int:
+    """Age limit of a table; 0 is none.
+
+    The table is the sink's memory of what it has read, so that no row may go while its record can still be read:
+    the limit is never below the topic's retention and a day.
+    """
+    retention_days = -(-table.topic.retention_ms // DAY_MS)
+    return max(ttl_days, retention_days + 1) if ttl_days else 0
+
+
+def _scripts(kind: Literal["migration", "view"], folder: str) -> Iterator[Script]:
+    files = [entry for entry in (resources.files("sinks") / folder).iterdir() if entry.name.endswith(".sql")]
+    for entry in sorted(files, key=lambda entry: entry.name):
+        yield Script(kind, entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8"))
+
+
+def _ledger(store: Store) -> dict[tuple[str, str], str]:
+    if LEDGER not in _objects(store):
+        return {}
+    rows = store.query("SELECT kind, name, argMax(digest, applied_at) FROM migrations GROUP BY kind, name")
+    return {(kind, name): digest for kind, name, digest in rows}
+
+
+def _refuse_rewritten(applied: dict[tuple[str, str], str]) -> None:
+    committed = {script.name: script.digest for script in migrations()}
+    for (kind, name), digest in sorted(applied.items()):
+        if kind != "migration":
+            continue
+        if name not in committed:
+            raise SchemaMismatch(
+                f"the database has migration {name}, which this version lacks", next_step="upgrade obflow"
+            )
+        if committed[name] != digest:
+            raise SchemaMismatch(
+                f"migration {name} was edited after it was applied",
+                next_step="restore the file and add a new migration",
+            )
+
+
+def _note(store: Store, script: Script) -> None:
+    store.command(
+        "INSERT INTO migrations (kind, name, digest) SELECT {kind:String}, {name:String}, {digest:String}",
+        {"kind": script.kind, "name": script.name, "digest": script.digest},
+    )
+
+
+def _objects(store: Store) -> set[str]:
+    rows = store.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
+    return {name for (name,) in rows}
+
+
+def _age_step(store: Store, table: Table[Any], ttl_days: int) -> Step | None:
+    engine = _engine(store, table)
+    days = age_limit_days(table, ttl_days)
+    found = AGE_LIMIT.search(engine)
+    now = found.group(1) if found else ""
+    wanted = f"toDateTime(stored_at) + toIntervalDay({days})" if days else ""
+    if now == wanted:
+        return None
+    if not days:
+        return Step(f"keep the rows of {table.name} for ever", (f"ALTER TABLE {table.name} REMOVE TTL",))
+    what = f"delete rows of {table.name} {days} days after they were stored"
+    return Step(what, (f"ALTER TABLE {table.name} MODIFY TTL {wanted}",))
+
+
+def _engine(store: Store, table: Table[Any]) -> str:
+    rows = store.query(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
+        {"name": table.name},
+    )
+    return str(rows[0][0]) if rows else ""
+
+
+def _column_drift(store: Store, table: Table[Any]) -> Iterator[str]:
+    rows = store.query(
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String}",
+        {"name": table.name},
+    )
+    found = dict(rows)
+    if not found:
+        yield f"table {table.name} does not exist"
+        return
+    wanted = {column.name: column.kind for column in table.columns}
+    for name, kind in wanted.items():
+        if name not in found:
+            yield f"column {table.name}.{name} does not exist"
+        elif found[name] != kind:
+            yield f"column {table.name}.{name} is {found[name]}, not {kind}"
+    for name in found.keys() - wanted.keys():
+        yield f"column {table.name}.{name} is in the database alone"

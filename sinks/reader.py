@@ -1,0 +1,206 @@
+"""Reads one topic from given offsets. The group's committed offsets are written for lag dashboards and never read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from obflow import kafka
+from obflow.topics import topic_name
+from schemas.errors import FatalError, TopicMismatch
+from schemas.topics import Topic
+from sinks.contract import Position
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+    from obflow.settings import Settings
+
+ORIGIN_HEADER: Final = "obflow-origin"
+"""Header of a record that was sent again by hand: the position that identifies it."""
+MAX_POLL_RECORDS: Final = 500
+PREFETCH_KBYTES: Final = 16 * 1024
+NS_PER_MS: Final = 1_000_000
+
+
+class Read(NamedTuple):
+    """One record as read.
+
+    Attributes:
+        position: Where it lies.
+        payload: Its bytes.
+        appended_ns: Kafka's time of it, ns UTC.
+        origin: Position that identifies it; another than `position` where it was sent again by hand.
+    """
+
+    position: Position
+    payload: bytes
+    appended_ns: int
+    origin: Position
+
+
+class Span(NamedTuple):
+    """Where one partition's reading begins.
+
+    Attributes:
+        start: First offset to read.
+        expired: Records that retention deleted before they were read.
+    """
+
+    start: int
+    expired: int
+
+
+def spans(
+    log: str, starts: Mapping[int, int], ends: Mapping[int, int], stored: Mapping[tuple[str, int], int]
+) -> dict[int, Span]:
+    """Where to begin in every partition: after what the table holds, or at the log's start where it holds nothing.
+
+    Args:
+        log: Name of the log.
+        starts: Oldest offset the log still has, by partition.
+        ends: Offset its next record will get, by partition.
+        stored: Highest offset the table holds, by (log, partition).
+
+    Raises:
+        TopicMismatch: The table holds offsets that the log has not reached.
+    """
+    found: dict[int, Span] = {}
+    for partition, start in starts.items():
+        resume = stored.get((log, partition), -1) + 1
+        if resume > ends[partition]:
+            raise TopicMismatch(
+                f"the table holds partition {partition} of {log} up to {resume - 1}, but that log ends at "
+                f"{ends[partition]}: the broker has lost records",
+                next_step="delete the topic and apply it again, so that it is another log",
+            )
+        expired = start - resume if resume and start > resume else 0
+        found[partition] = Span(max(resume, start), expired)
+    return found
+
+
+class TopicReader:
+    """Reads every partition of one topic.
+
+    Args:
+        settings: `kafka` is used.
+        topic: The topic.
+        group: Group under which progress is committed.
+    """
+
+    def __init__(self, settings: Settings, topic: Topic, group: str) -> None:
+        self._settings = settings
+        self._name = topic_name(settings, topic)
+        self.log = kafka.source_log(kafka.topic_ids(settings, [self._name])[self._name])
+        overrides = {
+            # Offsets are chosen here; one that is gone must not be replaced in silence.
+            "auto.offset.reset": "error",
+            "queued.max.messages.kbytes": PREFETCH_KBYTES,
+        }
+        self._consumer = kafka.consumer(settings, group, overrides)
+        self._assigned: list[TopicPartition] = []
+        self._paused = False
+
+    def assign(self, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
+        """Begin after what the table holds.
+
+        Args:
+            stored: Highest offset the table holds, by (log, partition).
+
+        Returns:
+            Where each partition begins.
+        """
+        starts = kafka.start_offsets(self._settings, [self._name])
+        ends = kafka.end_offsets(self._settings, [self._name])
+        found = spans(
+            self.log,
+            {partition: offset for (_, partition), offset in starts.items()},
+            {partition: offset for (_, partition), offset in ends.items()},
+            stored,
+        )
+        self._assigned = [TopicPartition(self._name, partition, span.start) for partition, span in found.items()]
+        self._consumer.assign(self._assigned)
+        return found
+
+    def poll(self, timeout_seconds: float) -> list[Read]:
+        """The next records; none where none came in time.
+
+        Raises:
+            FatalError: The log cannot be read from where it should be.
+        """
+        try:
+            messages = self._consumer.consume(MAX_POLL_RECORDS, timeout_seconds)
+        except KafkaException as error:
+            raise kafka.readable(error, self._settings) from error
+        return [self._read(message) for message in messages if self._is_record(message)]
+
+    def pause(self) -> None:
+        """Stop fetching; polling goes on and returns nothing."""
+        if not self._paused:
+            self._consumer.pause(self._assigned)
+            self._paused = True
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self._consumer.resume(self._assigned)
+            self._paused = False
+
+    def commit(self, ends: Mapping[tuple[str, int], int]) -> None:
+        """Commit progress for those who watch the group's lag; a failure changes nothing here."""
+        offsets = [TopicPartition(self._name, partition, offset) for (_, partition), offset in ends.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def lag(self) -> int:
+        """Records of the log not read yet, as far as the client knows the log's end."""
+        return sum(self._lag(partition) for partition in self._consumer.position(self._assigned))
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._consumer.close()
+
+    def _lag(self, partition: TopicPartition) -> int:
+        if partition.offset < 0:  # nothing read yet
+            partition = next(one for one in self._assigned if one.partition == partition.partition)
+        _, end = self._consumer.get_watermark_offsets(partition, cached=True)
+        return max(0, int(end) - int(partition.offset))
+
+    def _is_record(self, message: Message) -> bool:
+        error: KafkaError | None = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise FatalError(
+                f"{self._name} no longer has the records to read next ({error.str()})",
+                next_step="restart the sink: it counts what is lost and goes on with what is left",
+            )
+        if error.retriable() or error.code() in _PASSING:
+            return False
+        raise kafka.readable(KafkaException(error), self._settings)
+
+    def _read(self, message: Message) -> Read:
+        position = Position(self.log, message.partition(), message.offset())
+        _, appended_ms = message.timestamp()
+        return Read(position, message.value() or b"", appended_ms * NS_PER_MS, _origin(message) or position)
+
+
+_PASSING: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT})
+
+
+def _origin(message: Message) -> Position | None:
+    """The position that identifies a record sent again by hand; None for every other, and for a header like it."""
+    for name, value in message.headers() or ():
+        if name == ORIGIN_HEADER and value:
+            return parse_position(value.decode("ascii", "replace"))
+    return None
+
+
+def parse_position(text: str) -> Position | None:
+    """Read `log:partition:offset`; None where it is no such thing."""
+    log, _, rest = text.partition(":")
+    partition, _, offset = rest.partition(":")
+    if not log or not partition.isdecimal() or not offset.isdecimal():
+        return None
+    return Position(log, int(partition), int(offset))

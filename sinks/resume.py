@@ -1,0 +1,81 @@
+"""What a table says of itself: how far its log was read, and the highest identity of every stream.
+
+Both are answered by aggregate projections, which live in the parts they sum up and are as exact as the rows.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from schemas.errors import FatalError
+from schemas.messages import InstrumentKey
+from sinks.contract import Row, Stream, Table, selection
+from sinks.store import Store
+
+SETTLE_SECONDS: Final = 30.0
+SETTLE_POLL_SECONDS: Final = 0.1
+
+
+def stored_positions(store: Store, table: Table[Any]) -> dict[tuple[str, int], int]:
+    """Highest offset stored, by (log, partition) read."""
+    rows = store.query(
+        "SELECT k_log, k_part, max(k_off) FROM {table:Identifier} GROUP BY k_log, k_part", {"table": table.name}
+    )
+    return {(log, partition): offset for log, partition, offset in rows}
+
+
+def stored_identities(store: Store, table: Table[Any]) -> dict[Stream, int]:
+    """Highest source offset stored, by stream; nothing for a table without identities."""
+    if not table.identified:
+        return {}
+    rows = store.query(
+        "SELECT venue, symbol, source_log, source_partition, max(source_offset) FROM {table:Identifier} "
+        "GROUP BY venue, symbol, source_log, source_partition",
+        {"table": table.name},
+    )
+    return {Stream(InstrumentKey(venue, symbol), log, part): offset for venue, symbol, log, part, offset in rows}
+
+
+def stored_rows(store: Store, table: Table[Any], rows: list[Row]) -> dict[int, Row]:
+    """The stored rows of these identities, all of one stream, by source offset."""
+    stream = table.stream(rows[0])
+    found = store.query(
+        f"SELECT {selection(table)} FROM {{table:Identifier}} "  # noqa: S608 (our own column names)
+        "WHERE venue = {venue:String} AND symbol = {symbol:String} AND source_log = {log:String} "
+        "AND source_partition = {part:UInt16} AND source_offset IN {offsets:Array(UInt64)}",
+        {
+            "table": table.name,
+            "venue": stream.instrument.venue,
+            "symbol": stream.instrument.symbol,
+            "log": stream.log,
+            "part": stream.partition,
+            "offsets": [table.source_offset(row) for row in rows],
+        },
+    )
+    return {table.source_offset(row): row for row in map(tuple, found)}
+
+
+def settle(store: Store, table: Table[Any], timeout_seconds: float = SETTLE_SECONDS) -> None:
+    """Wait until no insert into the table runs: that of a sink that died may still be on its way.
+
+    Raises:
+        FatalError: One runs on.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while _inserting(store, table):
+        if time.monotonic() > deadline:
+            raise FatalError(
+                f"an insert into {table.name} has been running for {timeout_seconds:g} s",
+                next_step="stop the other `obflow sink`, or look at system.processes",
+            )
+        time.sleep(SETTLE_POLL_SECONDS)
+
+
+def _inserting(store: Store, table: Table[Any]) -> bool:
+    rows = store.query(
+        "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase() "
+        "AND match(query, {pattern:String})",
+        {"pattern": rf"(?i)^\s*INSERT\s+INTO\s+(\S+\.)?`?{table.name}`?\W"},
+    )
+    return bool(rows[0][0])

@@ -1,0 +1,174 @@
+"""One process, a worker thread per table. What ends one worker ends the process, which a supervisor starts again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+import structlog
+
+from obflow.clock import Clock
+from obflow.settings import Settings
+from schemas.errors import BrokerUnreachable, PipelineError, SchemaMismatch, StoreUnreachable
+from sinks.batching import Limits
+from sinks.consumer import Counts, Worker
+from sinks.contract import Table
+from sinks.dead_letters import LetterBox
+from sinks.identities import Identities
+from sinks.migrate import drift
+from sinks.reader import TopicReader
+from sinks.recheck import Recheck
+from sinks.resume import settle, stored_identities, stored_positions, stored_rows
+from sinks.store import Store
+from sinks.writer import Writer, pause_seconds
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long a start waits for a broker or a database that does not answer yet."""
+LEAVE_SECONDS: Final = 4.5
+WATCH_SECONDS: Final = 0.2
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+class Ended(NamedTuple):
+    """How a worker ended.
+
+    Attributes:
+        table: Its table's name.
+        error: What ended it; None where it was told to.
+    """
+
+    table: str
+    error: BaseException | None
+
+
+def serve(
+    settings: Settings,
+    tables: Sequence[Table[Any]],
+    *,
+    clock: Clock,
+    stop: threading.Event,
+    watch: Callable[[dict[str, Counts]], None] = lambda counts: None,
+) -> dict[str, Counts]:
+    """Feed tables from their topics until told to stop, or until a worker fails.
+
+    Args:
+        settings: `kafka`, `clickhouse`, `producer` and `sink` are used.
+        tables: Which.
+        clock: Tells the time.
+        stop: Set to stop; what is buffered is written first. It is set here when a worker fails.
+        watch: Called a few times a second with what each worker has done so far.
+
+    Returns:
+        What each worker has done.
+
+    Raises:
+        PipelineError: What ended the first worker to fail.
+    """
+    store = patiently(lambda: Store(settings.clickhouse), stop)
+    if store is None:
+        return {}
+    workers: list[Worker] = []
+    for table in tables:
+        worker = patiently(lambda table=table: open_worker(settings, store, table, clock, stop), stop)  # type: ignore[misc]
+        if worker is None:
+            break
+        workers.append(worker)
+    counts = {worker.table.name: worker.counts for worker in workers}
+    ended = _run(workers, stop, lambda: watch(counts))
+    watch(counts)
+    failures = [end.error for end in ended if end.error is not None]
+    if failures:
+        raise failures[0]
+    return counts
+
+
+def open_worker(settings: Settings, store: Store, table: Table[Any], clock: Clock, stop: threading.Event) -> Worker:
+    """A worker that begins where its table ends.
+
+    Raises:
+        SchemaMismatch: The table is missing or has other columns.
+        TopicMismatch: The topic is missing, or has lost records that the table holds.
+        DependencyError: The broker or the database does not answer.
+    """
+    differences = drift(store, [table])
+    if differences:
+        raise SchemaMismatch(
+            differences[0], next_step="`obflow tables apply` mends this, `obflow tables check` says more"
+        )
+    settle(store, table)
+    reader = TopicReader(settings, table.topic, f"{settings.kafka.topic_prefix}obflow-sink-{table.name}")
+    stored = stored_positions(store, table)
+    spans = reader.assign(stored)
+    known = {(reader.log, partition): -1 for partition in spans} | stored
+    limits = Limits(settings.sink.flush_rows, settings.sink.flush_seconds)
+    worker = Worker(
+        table,
+        reader,
+        Writer(table, store, LetterBox(settings), known, clock=clock, stop=stop),
+        Identities(table, stored_identities(store, table)),
+        recheck=Recheck(store, table).look,
+        find_stored=lambda rows: set(stored_rows(store, table, rows)),
+        limits=limits,
+        max_buffered_rows=settings.sink.max_buffered_rows,
+        clock=clock,
+    )
+    worker.counts.expired = sum(span.expired for span in spans.values())
+    if worker.counts.expired:
+        _log.error("records_expired", topic=table.topic.name, records=worker.counts.expired)
+    _log.info("table_opened", table=table.name, log=reader.log, partitions=len(spans), stored=len(stored))
+    return worker
+
+
+def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
+    """Try until the other side answers, with growing, jittered pauses; None where told to stop meanwhile.
+
+    Raises:
+        BrokerUnreachable, StoreUnreachable: Nothing answered for half a minute.
+    """
+    give_up_s = time.monotonic() + PATIENCE_SECONDS
+    pauses = 0
+    while not stop.is_set():
+        try:
+            return attempt()
+        except (BrokerUnreachable, StoreUnreachable) as error:
+            if time.monotonic() > give_up_s:
+                raise
+            _log.warning("waiting", reason=error.reason, cause=error.cause)
+        stop.wait(pause_seconds(pauses))
+        pauses += 1
+    return None
+
+
+def _run(workers: list[Worker], stop: threading.Event, watch: Callable[[], None]) -> list[Ended]:
+    ended: list[Ended] = []
+
+    def work(worker: Worker) -> None:
+        error: BaseException | None = None
+        try:
+            worker.run(stop)
+        except BaseException as failure:  # a thread's end must not go unseen, whatever it is
+            error = failure
+            _log.error("worker_failed", table=worker.table.name, error=str(failure), unexpected=not _is_ours(failure))
+        ended.append(Ended(worker.table.name, error))
+        if error is not None:
+            stop.set()
+
+    threads = [
+        threading.Thread(target=work, args=(worker,), name=f"sink-{worker.table.name}", daemon=True)
+        for worker in workers
+    ]
+    for thread in threads:
+        thread.start()
+    while not stop.wait(WATCH_SECONDS):
+        watch()
+    deadline_s = time.monotonic() + LEAVE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    return ended
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, PipelineError)
