@@ -84,6 +84,17 @@ _INVENTED = _Listed("", "0.001", "0.01", "100.000", "5.00")
 _SYMBOL = re.compile(r"([A-Z0-9]{1,16})(USDT|USDC|BTC)")
 
 
+def require_venue(venue: str) -> str:
+    """The venue, if the simulator speaks for it.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if venue not in VENUES:
+        raise UsageError(f"the simulator does not speak for {venue}", next_step=f"use one of {', '.join(VENUES)}")
+    return venue
+
+
 def listed_symbols(venue: str) -> tuple[str, ...]:
     """Symbols with a market of their own on this venue."""
     return tuple(listed.base + "USDT" for listed in _LISTED[venue])
@@ -95,8 +106,7 @@ def market_spec(venue: str, symbol: str) -> MarketSpec:
     Raises:
         UsageError: Not a venue the simulator speaks for, or not a symbol in its form.
     """
-    if venue not in _LISTED:
-        raise UsageError(f"the simulator does not speak for {venue}", next_step=f"use one of {', '.join(VENUES)}")
+    require_venue(venue)
     match = _SYMBOL.fullmatch(symbol)
     if match is None:
         raise UsageError(f"{symbol!r} is not a symbol of {venue}", next_step="write it as the venue does: BTCUSDT")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heapreplace
 from typing import NamedTuple
 
-from producers.simulator.catalogue import FUTURES, SPOT, MarketSpec, market_spec
+from producers.simulator.catalogue import FUTURES, SPOT, MarketSpec, market_spec, require_venue
 from producers.simulator.faults import DepthFaults, Fault, Schedule
 from producers.simulator.market import Market, Step
 from producers.simulator.protocol import (
@@ -25,6 +25,7 @@ from producers.simulator.protocol import (
     encode_snapshot,
 )
 from producers.simulator.true_book import BookView, Change
+from schemas.errors import UsageError
 
 ODD_TRADE_EVERY = 400
 """On the futures one trade in so many is followed by a message that is none."""
@@ -100,7 +101,7 @@ class SimulatedExchange:
         faults_every_s: Mean seconds between faults of a kind, an instrument (disconnects: the venue).
 
     Raises:
-        UsageError: It does not speak for the venue, or the symbol is not in the venue's form.
+        UsageError: It does not speak for the venue, a symbol is not in the venue's form, or there is none.
     """
 
     def __init__(
@@ -113,9 +114,11 @@ class SimulatedExchange:
         changes_per_second: float = 200.0,
         faults_every_s: Mapping[Fault, float] | None = None,
     ) -> None:
+        if not symbols:
+            raise UsageError("a venue without instruments has nothing to simulate", next_step="give --symbol BTCUSDT")
         every_s = faults_every_s or {}
-        self.venue = venue
-        self.rules = RULES[venue] if venue in RULES else RULES[market_spec(venue, "").venue]
+        self.venue = require_venue(venue)
+        self.rules = RULES[venue]
         self.specs: dict[str, MarketSpec] = {symbol: market_spec(venue, symbol) for symbol in symbols}
         self.now_ns = start_ns
         self._markets = {

@@ -239,3 +239,13 @@ def _symbol_entry(spec: MarketSpec) -> dict[str, Any]:
 def encode_error(code: int, message: str) -> str:
     """A refused request."""
     return orjson.dumps({"code": code, "msg": message}).decode()
+
+
+def encode_refusal(code: int, message: str, request_id: int | None) -> str:
+    """A refused WebSocket request."""
+    return orjson.dumps({"error": {"code": code, "msg": message}, "id": request_id}).decode()
+
+
+def encode_shutdown(now_ns: int) -> str:
+    """The announcement of a disconnect."""
+    return orjson.dumps({"e": "serverShutdown", "E": now_ns // MS}).decode()

@@ -1,0 +1,316 @@
+"""The simulated venues on a loopback port: WebSocket streams, REST, the true book, and faults on demand.
+
+    /stream  /public/stream  /ws  /public/ws         streams, by `?streams=a/b` or SUBSCRIBE
+    /fapi/v1/{ping,exchangeInfo,depth}  /api/v3/…    REST of the futures and of spot, with their weight limits
+    GET  /true-book?symbol=&venue=&sequence=&limit=  the book as the venue has it, at any recent update id
+    GET  /control                                    what was served and injected
+    POST /control                                    a fault on demand, as JSON: see `Control`
+
+Where both venues are served, `/public/…` is the futures' and `/stream` is spot's, as on the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from obflow.clock import NS_PER_SECOND, Clock, SystemClock
+from producers.simulator.catalogue import FUTURES, SPOT
+from producers.simulator.exchange import Answer, Disconnect, SimulatedExchange
+from producers.simulator.faults import Fault
+from producers.simulator.protocol import Damage, Frame, encode_error, level_texts
+from producers.simulator.sockets import MAX_MESSAGE_BYTES, Gateway
+from producers.simulator.true_book import UnknownSequence
+
+TICK_SECONDS = 0.01
+"""How often time is advanced."""
+MAX_HELD_FRAMES = 100_000
+"""Frames held back by a pause; beyond it the venue drops its clients instead."""
+SHUTDOWN_NOTICE_SECONDS = 0.2
+MINUTE_NS = 60 * NS_PER_SECOND
+REST_PATHS = {FUTURES: "/fapi/v1/{what}", SPOT: "/api/v3/{what}"}
+WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+
+log = structlog.get_logger(__name__)
+
+
+class Control(msgspec.Struct, forbid_unknown_fields=True):
+    """A fault asked for.
+
+    Attributes:
+        fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `disconnect` cuts every
+            connection, `shutdown` announces it first; `pause` holds all frames back; `refuse_connections` turns new
+            connections away; `refuse_requests` answers REST requests with an error.
+        symbol, venue: What it befalls; empty is everything.
+        count: How many depth frames, or REST requests.
+        seconds: How long a pause, or the refusal of connections, lasts; `Retry-After` of refused requests.
+        status: HTTP status of refused requests.
+        damage: What is wrong with corrupt frames.
+    """
+
+    fault: Literal[
+        "gap",
+        "duplicate",
+        "disorder",
+        "corrupt",
+        "disconnect",
+        "shutdown",
+        "pause",
+        "refuse_connections",
+        "refuse_requests",
+    ]
+    symbol: str = ""
+    venue: str = ""
+    count: int = 1
+    seconds: float = 1.0
+    status: int = 429
+    damage: Damage = Damage.CUT
+
+
+class _Served:
+    """One venue and the state of serving it."""
+
+    def __init__(self, exchange: SimulatedExchange, clock: Clock, stats: Counter[str]) -> None:
+        self.exchange = exchange
+        self.gateway = Gateway(exchange, clock, stats)
+        self.paused_until_ns = 0
+        self.no_connections_until_ns = 0
+        self.refusals: deque[Control] = deque()
+        self._held: deque[Frame] = deque()
+        self._minute = 0
+        self._weight = 0
+
+    def emit(self, frame: Frame, now_ns: int) -> None:
+        """Send a frame, or hold it back during a pause."""
+        if now_ns < self.paused_until_ns:
+            self._held.append(frame)
+            if len(self._held) > MAX_HELD_FRAMES:
+                self._held.clear()
+                self.gateway.cut_all()
+            return
+        self.release()
+        self.gateway.send(frame)
+
+    def release(self) -> None:
+        """Send what a pause held back."""
+        while self._held:
+            self.gateway.send(self._held.popleft())
+
+    def charge(self, weight: int, now_ns: int) -> int:
+        """Add to the weight used in this minute; the sum."""
+        if now_ns // MINUTE_NS != self._minute:
+            self._minute, self._weight = now_ns // MINUTE_NS, 0
+        self._weight += weight
+        return self._weight
+
+
+class SimulatorServer:
+    """Serves simulated venues until closed.
+
+    Args:
+        exchanges: By venue; from `start` on, their time is the clock's.
+        clock: The clock they follow.
+
+    Attributes:
+        port: Where it listens, once started.
+        stats: What was served, by name.
+    """
+
+    def __init__(self, exchanges: Mapping[str, SimulatedExchange], clock: Clock | None = None) -> None:
+        self.port = 0
+        self.stats: Counter[str] = Counter()
+        self._clock = clock or SystemClock()
+        self._venues = {venue: _Served(exchange, self._clock, self.stats) for venue, exchange in exchanges.items()}
+        self._runner: web.AppRunner | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def websocket_url(self) -> str:
+        """What stands in for a venue's own WebSocket address."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def rest_url(self) -> str:
+        """What stands in for a venue's own REST address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on loopback; port 0 takes a free one.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        app = web.Application(client_max_size=MAX_MESSAGE_BYTES)
+        for path in ("/stream", "/public/stream", "/ws", "/public/ws"):
+            app.router.add_get(path, self._stream)
+        for path in REST_PATHS.values():
+            app.router.add_get(path, self._rest)
+        app.router.add_get("/true-book", self._true_book)
+        app.router.add_get("/control", self._report)
+        app.router.add_post("/control", self._control)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        self.port = self._runner.addresses[0][1]
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def close(self) -> None:
+        """Cut every connection and stop listening."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        for served in self._venues.values():
+            served.gateway.cut_all()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def wait(self, stop: asyncio.Event) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            Exception: Whatever broke here; time does not pass any more.
+        """
+        asked = asyncio.ensure_future(stop.wait())
+        tasks = {asked} | ({self._ticker} if self._ticker else set())
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        for task in done - {asked}:
+            task.result()
+
+    def report(self) -> dict[str, Any]:
+        """What was served and injected, as JSON can hold it."""
+        venues = {
+            venue: {
+                "connections": served.gateway.connections,
+                "injected": {symbol: faults.injected for symbol, faults in served.exchange.faults.items()},
+            }
+            for venue, served in self._venues.items()
+        }
+        return {"stats": dict(self.stats), "venues": venues}
+
+    async def _tick(self) -> None:
+        while True:
+            now = self._clock.now_ns()
+            for served in self._venues.values():
+                await self._advance(served, now)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _advance(self, served: _Served, now_ns: int) -> None:
+        exchange = served.exchange
+        if now_ns >= served.paused_until_ns:
+            served.release()
+        while exchange.now_ns < now_ns:  # in slices: catching up after a stall leaves room for requests
+            for item in exchange.advance(min(now_ns, exchange.now_ns + NS_PER_SECOND)):
+                if isinstance(item, Disconnect):
+                    self.stats["disconnects"] += 1
+                    served.gateway.cut_all()
+                else:
+                    served.emit(item, now_ns)
+            await asyncio.sleep(0)
+
+    # -- requests
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        venue = FUTURES if request.path.startswith("/public") or SPOT not in self._venues else SPOT
+        served = self._venues.get(venue)
+        if served is None:
+            return web.Response(status=404)
+        if self._clock.now_ns() < served.no_connections_until_ns:
+            self.stats["connections_refused"] += 1
+            return web.Response(status=503)
+        return await served.gateway.serve(request)
+
+    async def _rest(self, request: web.Request) -> web.Response:
+        venue = FUTURES if request.path.startswith("/fapi") else SPOT
+        served = self._venues.get(venue)
+        if served is None:
+            return web.Response(status=404)
+        if served.refusals:
+            return self._refuse(served.refusals.popleft())
+        answer = _answer(served.exchange, request.match_info["what"], request.query)
+        now = self._clock.now_ns()
+        used = served.charge(answer.weight, now)
+        headers = {WEIGHT_HEADER: str(used)}
+        if used > served.exchange.rules.weight_per_minute:
+            self.stats["requests_refused"] += 1
+            headers["Retry-After"] = str(60 - now % MINUTE_NS // NS_PER_SECOND)
+            return _json(429, encode_error(-1003, "Too much request weight used."), headers)
+        self._count_request(request)
+        return _json(answer.status, answer.body, headers)
+
+    def _count_request(self, request: web.Request) -> None:
+        what = request.match_info["what"]
+        self.stats[f"{what}:{request.query['symbol']}" if "symbol" in request.query else what] += 1
+
+    def _refuse(self, control: Control) -> web.Response:
+        self.stats["requests_refused"] += 1
+        headers = {"Retry-After": f"{control.seconds:g}"} if control.seconds else {}
+        return _json(control.status, encode_error(-1003, "Way too many requests."), headers)
+
+    async def _true_book(self, request: web.Request) -> web.Response:
+        symbol, sequence, limit = (request.query.get(name) for name in ("symbol", "sequence", "limit"))
+        try:
+            exchange = self._venues[request.query.get("venue") or next(iter(self._venues))].exchange
+            view = exchange.true_book(symbol or "", int(sequence) if sequence else None, int(limit) if limit else None)
+        except (KeyError, ValueError, UnknownSequence) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        spec = exchange.specs[symbol or ""]
+        bids, asks = level_texts(spec, view.bids), level_texts(spec, view.asks)
+        return web.json_response({"symbol": symbol, "sequence": view.sequence, "bids": bids, "asks": asks})
+
+    async def _report(self, _: web.Request) -> web.Response:
+        return web.json_response(self.report())
+
+    async def _control(self, request: web.Request) -> web.Response:
+        try:
+            control = _CONTROL.decode(await request.read())
+        except msgspec.DecodeError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        for venue, served in self._venues.items():
+            if control.venue in ("", venue):
+                self._inject(control, served)
+        return web.json_response({"ok": True})
+
+    def _inject(self, control: Control, served: _Served) -> None:
+        until_ns = self._clock.now_ns() + int(control.seconds * NS_PER_SECOND)
+        if control.fault in ("disconnect", "shutdown"):
+            self.stats["disconnects"] += 1
+            if control.fault == "shutdown":
+                served.gateway.announce_shutdown()
+                asyncio.get_running_loop().call_later(SHUTDOWN_NOTICE_SECONDS, served.gateway.cut_all)
+            else:
+                served.gateway.cut_all()
+        elif control.fault == "pause":
+            served.paused_until_ns = until_ns
+        elif control.fault == "refuse_connections":
+            served.no_connections_until_ns = until_ns
+        elif control.fault == "refuse_requests":
+            served.refusals.extend([control] * control.count)
+        else:
+            for symbol in served.exchange.specs:
+                if control.symbol in ("", symbol):
+                    served.exchange.inject(Fault(control.fault), symbol, control.count, control.damage)
+
+
+_CONTROL = msgspec.json.Decoder(Control)
+
+
+def _answer(exchange: SimulatedExchange, what: str, query: Mapping[str, str]) -> Answer:
+    if what == "depth":
+        limit = query.get("limit", "500" if exchange.venue == FUTURES else "100")
+        return exchange.depth(query.get("symbol", ""), int(limit) if limit.isdecimal() else 0)
+    if what == "exchangeInfo":
+        return exchange.exchange_info()
+    return Answer(200, 1, "{}") if what == "ping" else Answer(404, 1, encode_error(-5000, "Path is not known."))
+
+
+def _json(status: int, body: str, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(status=status, text=body, content_type="application/json", headers=headers)

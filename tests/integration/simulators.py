@@ -1,0 +1,56 @@
+"""A simulated venue on loopback, for tests: started, asked, and told to misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from obflow.clock import SystemClock
+from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.server import SimulatorServer
+
+
+class Simulator:
+    """A running server, and its side doors by HTTP as anybody would use them."""
+
+    def __init__(self, server: SimulatorServer, session: aiohttp.ClientSession) -> None:
+        self.server = server
+        self.session = session
+
+    async def get(self, path: str, **query: object) -> tuple[int, Any]:
+        """Status and body of a request."""
+        params = {name: str(value) for name, value in query.items()}
+        async with self.session.get(self.server.rest_url + path, params=params) as answer:
+            return answer.status, await answer.json()
+
+    async def inject(self, fault: str, **options: object) -> None:
+        """Let something go wrong."""
+        async with self.session.post(f"{self.server.rest_url}/control", json={"fault": fault, **options}) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def report(self) -> dict[str, Any]:
+        """What was served."""
+        _, body = await self.get("/control")
+        return dict(body)
+
+
+@asynccontextmanager
+async def simulator(
+    *venues: str, symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"), seed: int = 1, rate: float = 100.0
+) -> AsyncIterator[Simulator]:
+    """Serve venues on a free port of loopback."""
+    now_ns = SystemClock().now_ns()
+    exchanges = {
+        venue: SimulatedExchange(venue, symbols, seed=seed, start_ns=now_ns, changes_per_second=rate)
+        for venue in venues
+    }
+    server = SimulatorServer(exchanges)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            yield Simulator(server, session)
+    finally:
+        await server.close()
