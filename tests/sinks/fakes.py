@@ -1,0 +1,155 @@
+"""A log, a database and a box for letters that live in memory and fail when told to."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import pyarrow as pa
+
+from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
+from schemas.messages import DeadLetter
+from sinks.batching import Batch
+from sinks.contract import Position
+from sinks.reader import Read
+from sinks.writer import Written
+
+INSERT_ERRORS = {
+    "busy": InsertBusy,
+    "unanswered": InsertUnanswered,
+    "rejected": InsertRejected,
+    "poisoned": InsertPoisoned,
+}
+
+
+def insert_error(kind: str, code: int = 1) -> InsertError:
+    return INSERT_ERRORS[kind](f"it is {kind}", table="factors", rows=1, code=code)
+
+
+class FakeReader:
+    """Hands out records in polls; remembers what it was told."""
+
+    def __init__(self, reads: Iterable[Read] = (), poll_records: int = 1000) -> None:
+        self.reads = deque(reads)
+        self.poll_records = poll_records
+        self.paused = False
+        self.closed = False
+        self.committed: dict[tuple[str, int], int] = {}
+
+    def poll(self, timeout_seconds: float) -> list[Read]:
+        if self.paused:
+            return []
+        return [self.reads.popleft() for _ in range(min(self.poll_records, len(self.reads)))]
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def commit(self, ends: Mapping[tuple[str, int], int]) -> None:
+        self.committed.update(ends)
+
+    def lag(self) -> int:
+        return len(self.reads)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeWriter:
+    """Keeps batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.error: Exception | None = None
+
+    def write(self, batch: Batch) -> Written:
+        if self.error:
+            raise self.error
+        self.batches.append(batch)
+        return Written(batch.rows, len(batch.letters), 0.0)
+
+    @property
+    def letters(self) -> list[DeadLetter]:
+        return [letter for batch in self.batches for letter in batch.letters]
+
+
+class Held:
+    """A writer's thread that works when told to."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Callable[[Batch], Written], Batch, Future[Written]]] = deque()
+
+    def submit(self, write: Callable[[Batch], Written], batch: Batch) -> Future[Written]:
+        future: Future[Written] = Future()
+        self.waiting.append((write, batch, future))
+        return future
+
+    def work(self) -> None:
+        while self.waiting:
+            write, batch, future = self.waiting.popleft()
+            future.set_result(write(batch))
+
+
+def at_once(write: Callable[[Batch], Written], batch: Batch) -> Future[Written]:
+    """A thread that has ended when it begins."""
+    future: Future[Written] = Future()
+    try:
+        future.set_result(write(batch))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+class FakeLetters:
+    """Keeps letters."""
+
+    def __init__(self, events: list[str] | None = None) -> None:
+        self.published: list[DeadLetter] = []
+        self._events = events if events is not None else []
+
+    def publish(self, letters: list[DeadLetter]) -> None:
+        self.published += letters
+        self._events += [f"letter {letter.letter_id}" for letter in letters]
+
+
+class FakeStore:
+    """A table in memory that refuses what it is told to refuse.
+
+    Args:
+        events: Receives what happens, in order.
+    """
+
+    def __init__(self, events: list[str] | None = None) -> None:
+        self.offsets: list[int] = []
+        self.tokens: list[str] = []
+        self.failures: deque[InsertError] = deque()
+        self.poisoned: set[int] = set()
+        self.positions: dict[tuple[str, int], int] = {}
+        self._events = events if events is not None else []
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        self.tokens.append(token)
+        if self.failures:
+            raise self.failures.popleft()
+        offsets = rows["k_off"].to_pylist()
+        if self.poisoned & set(offsets):
+            raise insert_error("poisoned")
+        self.offsets += offsets
+        self._events.append(f"insert {sorted(set(offsets))}")
+        for log, part, offset in zip(rows["k_log"].to_pylist(), rows["k_part"].to_pylist(), offsets, strict=True):
+            self.positions[log, part] = max(offset, self.positions.get((log, part), -1))
+
+    def query(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        assert "max(k_off)" in statement
+        return [(log, part, offset) for (log, part), offset in self.positions.items()]
+
+
+def read(
+    offset: int, payload: bytes, *, partition: int = 0, log: str = "factlogf", origin: Position | None = None
+) -> Read:
+    position = Position(log, partition, offset)
+    return Read(position, payload, offset * 1_000_000, origin or position)

@@ -1,0 +1,34 @@
+"""Migrations are numbered, whole and idempotent; an age limit never makes the sink forget."""
+
+from sinks.migrate import Script, age_limit_days, migrations, views
+from sinks.tables import TABLES
+
+
+def test_migrations_are_numbered_from_one() -> None:
+    assert [script.name[:4] for script in migrations()] == [f"{n:04d}" for n in range(1, len(migrations()) + 1)]
+
+
+def test_every_migration_statement_can_be_applied_twice() -> None:
+    for script in migrations():
+        for statement in script.statements:
+            assert "IF NOT EXISTS" in statement, script.name
+
+
+def test_every_view_replaces_itself_and_is_named_as_its_file() -> None:
+    for view in views():
+        [statement] = view.statements
+        assert f"CREATE OR REPLACE VIEW {view.name} AS" in statement
+
+
+def test_a_script_is_split_into_statements_and_its_digest_follows_its_text() -> None:
+    script = Script("migration", "0001_x", "-- why\nCREATE a;\n\nALTER b;\n")
+
+    assert script.statements == ["-- why\nCREATE a", "ALTER b"]
+    assert script.digest != script._replace(text="CREATE a;").digest
+
+
+def test_rows_stay_at_least_as_long_as_their_records_can_be_read() -> None:
+    for one in TABLES.values():
+        assert age_limit_days(one, 0) == 0
+        assert age_limit_days(one, 1) * 24 * 3600 * 1000 > one.topic.retention_ms
+        assert age_limit_days(one, 365) == 365
