@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, ProgrammingError
+from clickhouse_connect.driver.client import Client as Client  # who needs these two takes them from here
+from clickhouse_connect.driver.exceptions import ClickHouseError as ClickHouseError
+from clickhouse_connect.driver.exceptions import ProgrammingError
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from obflow.settings import ClickHouseSettings

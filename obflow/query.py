@@ -55,9 +55,7 @@ def query(
 
 def _ask(settings: ClickHouseSettings, sql: str, output: str) -> bytes:
     """The answer in one of ClickHouse's own formats, which keep what Python's types would lose (nanoseconds)."""
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
-    from obflow.clickhouse import connect, query_error
+    from obflow.clickhouse import ClickHouseError, connect, query_error
 
     client = connect(settings, readonly=True)
     try:
