@@ -10,6 +10,8 @@ import typer
 from obflow.cli import JsonFlag, emit_json, load_settings
 from schemas.errors import EXIT_DONE, EXIT_FAILED
 
+AUDITED = ("expected", "stored", "lost", "duplicates", "instruments")
+
 
 def settings(
     origin: Annotated[bool, typer.Option("--origin", help="Add where each value came from.")] = False,
@@ -79,3 +81,40 @@ def check(json: JsonFlag = False) -> int:
                 "another number of partitions needs new topics: set kafka.topic_prefix or kafka.partitions\n"
             )
     return EXIT_FAILED if differences else EXIT_DONE
+
+
+def doctor(
+    audit: Annotated[bool, typer.Option("--audit", help="Also compare what is stored with the whole log.")] = False,
+    json: JsonFlag = False,
+) -> int:
+    """Look for what would keep the pipeline from working, and say what mends it; exits with 1 if there is anything.
+
+    Example: obflow doctor --audit --json
+    """
+    from obflow.doctor import audit as run_audit
+    from obflow.doctor import audit_problems, examine
+
+    loaded = load_settings()
+    findings = examine(loaded)
+    width = max((len(finding.name) for finding in findings), default=0)
+    if not json:
+        for finding in findings:
+            remedy = f": {finding.remedy}" if finding.remedy else ""
+            _line(finding.ok, f"{finding.name:<{width}}  {finding.detail}{remedy}")
+    audited = run_audit(loaded) if audit else None
+    problems = audit_problems(audited) if audited else []
+    well = all(finding.ok for finding in findings) and not problems
+    if json:
+        result: dict[str, object] = {"ok": well, "checks": [finding._asdict() for finding in findings]}
+        if audited:
+            result["audit"] = {name: getattr(audited, name) for name in AUDITED} | {"problems": problems}
+        emit_json(result)
+    elif audited:
+        counts = ", ".join(f"{name} {getattr(audited, name)}" for name in AUDITED[:-1])
+        _line(not problems, "; ".join([f"{'audit':<{width}}  {counts}", *problems]))
+    return EXIT_DONE if well else EXIT_FAILED
+
+
+def _line(ok: bool, text: str) -> None:
+    sys.stdout.write(f"{'ok  ' if ok else 'FAIL'}  {text}\n")
+    sys.stdout.flush()

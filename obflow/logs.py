@@ -25,6 +25,9 @@ MASK = "**********"
 SECRET_NAME = re.compile(r"passw|secret|token|api_?key|authorization|credential", re.IGNORECASE)
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 MAX_DEPTH = 4
+# What goes wrong in these comes back as an error, which says it better; a failing command prints one sentence.
+# (The database client resets the level of `urllib3` itself when it is imported.)
+ECHOES = ("urllib3.connectionpool", "clickhouse_connect")
 
 
 class LogContext(TypedDict, total=False):
@@ -60,6 +63,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    for name in ECHOES:
+        logging.getLogger(name).setLevel(logging.NOTSET if settings.level == "debug" else logging.CRITICAL)
     logging.captureWarnings(True)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

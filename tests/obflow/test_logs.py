@@ -12,7 +12,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from obflow.logs import configure, get_logger, log_context
+from obflow.logs import ECHOES, configure, get_logger, log_context
 from obflow.settings import LogSettings
 
 
@@ -25,6 +25,8 @@ def stream() -> Iterator[io.StringIO]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
+    for name in ECHOES:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
 
@@ -63,6 +65,15 @@ def test_events_below_the_level_are_not_written(stream: io.StringIO) -> None:
     get_logger("x").info("quiet")
     logging.getLogger("y").info("quiet")
     assert stream.getvalue() == ""
+
+
+def test_what_an_error_says_anyway_is_logged_in_debugging_only(stream: io.StringIO) -> None:
+    configure(LogSettings(), stream)
+    logging.getLogger("urllib3.connectionpool").warning("retrying")
+    assert stream.getvalue() == ""
+    configure(LogSettings(level="debug"), stream)
+    logging.getLogger("urllib3.connectionpool").warning("retrying")
+    assert len(lines(stream)) == 1
 
 
 def test_configuring_twice_does_not_write_twice(stream: io.StringIO) -> None:

@@ -1,0 +1,289 @@
+"""Look for what would keep the pipeline from working, and say for each finding what mends it.
+
+Checks are functions `(settings) -> list[Check]` named in the entry-point group `obflow.checks`, so that a role looks
+after what only it knows. A check never raises for what it finds; whatever it does raise is itself a finding.
+The audit, one entry point in `obflow.audits`, compares what is stored with an independent reading of the log.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires, version
+from typing import NamedTuple, Protocol
+
+from confluent_kafka import KafkaException, Message, TopicPartition, libversion
+from packaging.requirements import Requirement
+
+from obflow import kafka, topics
+from obflow.logs import get_logger
+from obflow.settings import Settings
+from schemas.codec import RECORD_TYPES, decode
+from schemas.errors import DependencyError, MessageError, PipelineError
+from schemas.topics import TOPICS, Topic
+
+CHECK_GROUP = "obflow.checks"
+AUDIT_GROUP = "obflow.audits"
+DISTRIBUTION = "obflow"
+OLDEST_PYTHON = (3, 11)
+MIN_OPEN_FILES = 1024
+MIN_FREE_BYTES = 2 * 1024**3
+READER_GROUP = "obflow-doctor"
+PEEK_SECONDS = 10.0
+
+
+class Check(NamedTuple):
+    """One finding.
+
+    Attributes:
+        name: What was looked at.
+        ok: Whether it is as it should be.
+        detail: What was found.
+        remedy: What mends it; empty where nothing is to be mended.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+class Audit(Protocol):
+    """What an audit reports: the log, read independently from its start, against what is stored.
+
+    Attributes:
+        expected: Events that the log calls for.
+        stored: Distinct identities of them that are stored.
+        lost: Expected, but neither stored nor dead-lettered.
+        duplicates: Stored rows beyond one an identity.
+        instruments: The same numbers by `venue:symbol`.
+    """
+
+    @property
+    def expected(self) -> int: ...  # noqa: D102 (described above)
+    @property
+    def stored(self) -> int: ...  # noqa: D102
+    @property
+    def lost(self) -> int: ...  # noqa: D102
+    @property
+    def duplicates(self) -> int: ...  # noqa: D102
+    @property
+    def instruments(self) -> Mapping[str, Mapping[str, int]]: ...  # noqa: D102
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Run every check there is, in the order of their names."""
+    findings: list[Check] = []
+    for entry in sorted(entry_points(group=CHECK_GROUP), key=lambda entry: entry.name):
+        findings += _run(entry, settings)
+    return findings
+
+
+def audit(settings: Settings) -> Audit:
+    """Compare what is stored with the log.
+
+    Raises:
+        DependencyError: No audit is installed, or the broker or the database does not answer.
+    """
+    for entry in entry_points(group=AUDIT_GROUP):
+        if entry.name == "audit":
+            result: Audit = entry.load()(settings)
+            return result
+    raise DependencyError("no audit is installed", next_step="`make setup` installs all of obflow")
+
+
+def audit_problems(found: Audit) -> list[str]:
+    """Why an audit is not clean, instrument by instrument; nothing where it is."""
+    if found.expected == 0:
+        return ["the log holds no event to audit"]
+    problems = []
+    for name, counts in sorted(found.instruments.items()):
+        wrong = [f"{counts[key]} {key}" for key in ("lost", "duplicates") if counts[key]]
+        if counts["expected"] == 0:
+            wrong.insert(0, "nothing expected")
+        if wrong:
+            problems.append(f"{name}: {', '.join(wrong)}")
+    return problems
+
+
+def runtime_checks(settings: Settings) -> list[Check]:
+    """Look at what the machine gives: Python, packages, a cache folder, open files."""
+    return [_python(), _packages(), _cache_folder(settings), _open_files()]
+
+
+def broker_checks(settings: Settings) -> list[Check]:
+    """Look at the broker: whether it answers, its topics, and what is in them."""
+    try:
+        brokers = kafka.require_broker(settings)
+    except PipelineError as error:
+        unseen = "not known while no broker answers"
+        return [_failed("broker", error), Check("topics", False, unseen), Check("records", False, unseen)]
+    address = settings.kafka.bootstrap_servers
+    return [
+        Check("broker", True, f"{brokers} broker{'s' if brokers > 1 else ''} at {address}"),
+        _topics(settings),
+        _records(settings),
+    ]
+
+
+def store_checks(settings: Settings) -> list[Check]:
+    """Look at the database: whether it answers, and how much room it has."""
+    from obflow.clickhouse import connect
+
+    with connect(settings.clickhouse, database="system", readonly=True) as client:
+        free = int(client.query("SELECT min(unreserved_space) FROM system.disks").result_rows[0][0])
+        detail = f"ClickHouse {client.server_version} at {settings.clickhouse.host}:{settings.clickhouse.port}"
+    low = free < MIN_FREE_BYTES
+    return [
+        Check("store", True, detail),
+        Check("store room", not low, f"{free / 1024**3:.1f} GiB free", "free some of its disk" if low else ""),
+    ]
+
+
+def _run(entry: EntryPoint, settings: Settings) -> list[Check]:
+    try:
+        check: Callable[[Settings], Iterable[Check]] = entry.load()
+        return list(check(settings))
+    except PipelineError as error:
+        return [_failed(entry.name, error)]
+    except Exception as error:  # a check that breaks is a finding, and must not hide the others'
+        get_logger(__name__).debug("check_failed", check=entry.name, exc_info=error)
+        detail = f"the check itself failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        return [Check(entry.name, False, detail, "`obflow doctor -v` shows where")]
+
+
+def _failed(name: str, error: PipelineError) -> Check:
+    return Check(name, False, error.cause, error.next_step)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= OLDEST_PYTHON:
+        return Check("python", True, found)
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    return Check("python", False, f"{found} is older than {oldest}", f"install Python {oldest} or newer")
+
+
+def _packages() -> Check:
+    wanted = [Requirement(text) for text in requires(DISTRIBUTION) or []]
+    needed = [item for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
+    problems = [problem for item in needed if (problem := _package_problem(item))]
+    if problems:
+        return Check("packages", False, "; ".join(problems), "`make setup` installs what is missing")
+    return Check("packages", True, f"{len(needed)} as required, librdkafka {libversion()[0]}")
+
+
+def _package_problem(wanted: Requirement) -> str:
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return f"{wanted.name} is missing"
+    fits = wanted.specifier.contains(found, prereleases=True)
+    return "" if fits else f"{wanted.name} is {found}, required {wanted.specifier}"
+
+
+def _cache_folder(settings: Settings) -> Check:
+    folder = settings.cache
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Check(
+            "cache folder", False, f"{folder} cannot be written ({error.strerror})", "set OBFLOW_CACHE to one that can"
+        )
+    detail = f"{folder}, {free / 1024**3:.1f} GiB free"
+    low = free < MIN_FREE_BYTES
+    return Check("cache folder", not low, detail, "free some space, or set OBFLOW_CACHE elsewhere" if low else "")
+
+
+def _open_files() -> Check:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY or limit >= MIN_OPEN_FILES:
+        return Check("open files", True, "no limit" if limit == resource.RLIM_INFINITY else f"{limit} allowed")
+    return Check(
+        "open files",
+        False,
+        f"only {limit} allowed, {MIN_OPEN_FILES} needed",
+        f"raise it with `ulimit -n {MIN_OPEN_FILES}`",
+    )
+
+
+def _topics(settings: Settings) -> Check:
+    differences = topics.check(settings)
+    if not differences:
+        return Check("topics", True, f"all {len(TOPICS)} as declared")
+    mendable = all(difference.mendable for difference in differences)
+    remedy = (
+        "`obflow topics apply`" if mendable else "set kafka.partitions to what is there, or a new kafka.topic_prefix"
+    )
+    return Check("topics", False, "; ".join(map(str, differences)), remedy)
+
+
+def _records(settings: Settings) -> Check:
+    """Whether the newest record of each topic is one that this version writes and reads."""
+    places = _newest_places(settings)
+    found = _read(settings, list(places))
+    problems = [
+        f"{place.topic}[{place.partition}]@{place.offset}: {problem}"
+        for place, topic in places.items()
+        if (problem := _record_problem(topic, found.get((place.topic, place.partition))))
+    ]
+    if problems:
+        remedy = "another version of obflow writes there: upgrade, or set kafka.topic_prefix"
+        return Check("records", False, "; ".join(problems), remedy)
+    return Check("records", True, f"the newest of {len(places)} topics decode" if places else "no records yet")
+
+
+def _record_problem(topic: Topic, message: Message | None) -> str:
+    if message is None:
+        return f"it cannot be read within {PEEK_SECONDS:g} s"
+    payload = message.value()
+    if not isinstance(payload, bytes):
+        return "it has no value"
+    try:
+        record = decode(payload)
+    except MessageError as error:
+        return error.cause
+    wanted = RECORD_TYPES[topic.record]
+    return "" if isinstance(record, wanted) else f"it is a {type(record).__name__}, not a {wanted.__name__}"
+
+
+def _newest_places(settings: Settings) -> dict[TopicPartition, Topic]:
+    """Where the last record of each topic's longest partition is, as far as there are records."""
+    by_name = {topics.topic_name(settings, topic): topic for topic in TOPICS if topic.record in RECORD_TYPES}
+    missing = {difference.topic for difference in topics.check(settings) if difference.what == topics.MISSING}
+    present = [name for name in by_name if name not in missing]
+    if not present:
+        return {}
+    starts, ends = kafka.start_offsets(settings, present), kafka.end_offsets(settings, present)
+    longest: dict[str, TopicPartition] = {}
+    for (name, partition), end in sorted(ends.items(), key=lambda item: item[1]):
+        if end > starts[name, partition]:
+            longest[name] = TopicPartition(name, partition, end - 1)
+    return {place: by_name[name] for name, place in longest.items()}
+
+
+def _read(settings: Settings, places: list[TopicPartition]) -> dict[kafka.Partition, Message]:
+    """Read one record at each place, as far as they come within the deadline."""
+    if not places:
+        return {}
+    reader = kafka.consumer(settings, READER_GROUP, {"log_level": kafka.CRITICAL_ONLY})
+    found: dict[kafka.Partition, Message] = {}
+    deadline = time.monotonic() + PEEK_SECONDS
+    try:
+        reader.assign(places)
+        while len(found) < len(places) and time.monotonic() < deadline:
+            message = reader.poll(0.1)
+            if message is not None and message.error() is None:
+                found.setdefault((str(message.topic()), int(message.partition() or 0)), message)
+    except KafkaException as error:
+        raise kafka.readable(error, settings) from None
+    finally:
+        reader.close()
+    return found
