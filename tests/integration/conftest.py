@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from obflow.clickhouse import connect
+from obflow.settings import ClickHouseSettings
 from tests.integration.backends import Backend, BackendUnavailable, choose, docker_broker
+from tests.integration.clickhouse_backend import clickhouse_of
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +33,23 @@ def broker(backend: Backend) -> Iterator[str]:
 
     with EmbeddedKafka() as embedded:
         yield embedded.bootstrap
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(backend: Backend) -> Iterator[ClickHouseSettings]:
+    """Settings of a real ClickHouse, shared by the session, with its `default` database."""
+    with clickhouse_of(backend) as settings:
+        yield settings
+
+
+@pytest.fixture
+def clickhouse(clickhouse_server: ClickHouseSettings) -> Iterator[ClickHouseSettings]:
+    """Settings with a fresh database of the test's own, dropped after it."""
+    database = f"test_{uuid.uuid4().hex[:12]}"
+    client = connect(clickhouse_server)
+    client.command(f"CREATE DATABASE {database}")
+    try:
+        yield clickhouse_server.model_copy(update={"database": database})
+    finally:
+        client.command(f"DROP DATABASE {database} SYNC")
+        client.close()
