@@ -16,7 +16,7 @@ from processors.columns import Break, FactorColumns, L2Columns, Values
 from processors.factors import compute, finite
 from processors.factors.depth import depth_10bps
 from processors.factors.moment import Moment, Quotes, Top
-from processors.factors.order_flow import ofi_l1
+from processors.factors.order_flow import flow_l1
 from processors.state import InstrumentState
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.messages import Kind, L2Record, Reason, Status
@@ -82,7 +82,7 @@ def _applied(
     state: InstrumentState, record: L2Record, before: Quotes, after: Quotes, added: int, removed: int
 ) -> tuple[Status, Values]:
     moment = _moment(state, record, before, after)
-    flow = finite(ofi_l1(moment)) if after.is_open else None
+    flow = finite(flow_l1(moment)) if after.is_open else None
     state.rolling.add_delta(record.received_ns, flow, added, removed)
     state.quotes = after
     return _event(state, moment)

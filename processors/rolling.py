@@ -25,8 +25,8 @@ class Rolling:
     Attributes:
         whole_since_ns: The window is complete where it starts here or later: the time the book became LIVE, or of the
             last delta lost to `WINDOW_MAX`.
-        times, flows, added, removed: The applied deltas of the window: received_ns, ofi_l1 (None where it has none),
-            lots added and removed near the top.
+        times, flows, added, removed: The applied deltas of the window: received_ns, order flow at the best level
+            (proportional to base units, None where it has none), lots added and removed near the top.
         obi_l1, obi_l5, depth: Of the previous events with status OK or THIN, oldest first; depth is the 10 bps
             notional of both sides.
     """
@@ -71,7 +71,7 @@ class Rolling:
         return received_ns - self.whole_since_ns >= WINDOW_NS
 
     def flow(self) -> float | None:
-        """Sum of ofi_l1 over the window; None where no delta in it has one."""
+        """Sum of the flows in the window; None where no delta in it has one."""
         total, seen = 0.0, False
         for flow in self.flows:
             if flow is not None:

@@ -16,12 +16,12 @@ LEVELS: Final = 5
 
 def ofi_l1(moment: Moment) -> float | None:
     """Flow e at the best level, base units; null on the event that makes a book LIVE or where a best was missing."""
-    return _ofi(moment, 1)
+    return _to_base(moment, flow_l1(moment))
 
 
 def ofi_l5(moment: Moment) -> float | None:
     """Σe over levels 1 to 5, base units; null where any of them is missing before or after."""
-    return _ofi(moment, LEVELS)
+    return _to_base(moment, _flow(moment, LEVELS))
 
 
 def ofi_l1_1s(moment: Moment) -> float | None:
@@ -29,17 +29,26 @@ def ofi_l1_1s(moment: Moment) -> float | None:
 
     Events without one are skipped; null where none has one, and until the book has been LIVE for a second.
     """
-    return moment.rolling.flow() if moment.rolling.is_whole(moment.received_ns) else None
+    return _to_base(moment, moment.rolling.flow()) if moment.rolling.is_whole(moment.received_ns) else None
 
 
-def _ofi(moment: Moment, levels: int) -> float | None:
+def flow_l1(moment: Moment) -> float | None:
+    """Flow at the best level, proportional to base units: what windows keep, so that sums of whole lots are exact."""
+    return _flow(moment, 1)
+
+
+def _flow(moment: Moment, levels: int) -> float | None:
     before, after = moment.before, moment.quotes
     if before is None or min(_depth(before), _depth(after)) < levels:
         return None
     flow = 0.0
     for level in range(levels):
         flow += _bid_flow(before.bids, after.bids, level) - _ask_flow(before.asks, after.asks, level)
-    return moment.grid.to_base(flow)
+    return flow
+
+
+def _to_base(moment: Moment, flow: float | None) -> float | None:
+    return None if flow is None else moment.grid.to_base(flow)
 
 
 def _depth(quotes: Quotes) -> int:
