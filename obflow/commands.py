@@ -15,12 +15,22 @@ AUDITED = ("expected", "stored", "lost", "duplicates", "instruments")
 
 def settings(
     origin: Annotated[bool, typer.Option("--origin", help="Add where each value came from.")] = False,
+    env: Annotated[bool, typer.Option("--env", help="Print all there are, as environment variables.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of obflow.toml.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Print every setting in force, secrets masked.
 
     Example: obflow settings --origin --set kafka.partitions=8
     """
+    from obflow.settings import Settings, reference_text
+
+    if env:
+        sys.stdout.write(reference_text())
+        return
+    if schema:
+        emit_json(Settings.model_json_schema())
+        return
     loaded = load_settings()
     shown, origins = loaded.shown(), loaded.origins()
     if json:

@@ -40,7 +40,8 @@ def until(happened: Callable[[], bool]) -> None:
 
 
 def known(settings: Settings) -> dict[str, TopicMetadata]:
-    return kafka.admin(settings).list_topics(timeout=10).topics
+    found: dict[str, TopicMetadata] = kafka.admin(settings).list_topics(timeout=10).topics
+    return found
 
 
 def delete(settings: Settings, names: list[str]) -> None:

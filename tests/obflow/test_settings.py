@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from obflow.cli import main
 from obflow.settings import Section, Settings, reference, reference_text
 from schemas.errors import SettingsError
 
@@ -14,9 +17,7 @@ from schemas.errors import SettingsError
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable or file of the surroundings decides a test."""
-    import os
-
-    for name in os.environ:
+    for name in list(os.environ):
         if name.startswith("OBFLOW_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -202,9 +203,36 @@ class TestReference:
     def test_settings_cannot_be_changed_after_loading(self) -> None:
         settings = Settings.load()
         with pytest.raises(ValidationError):
-            settings.kafka.partitions = 1  # type: ignore[misc]
+            settings.kafka.partitions = 1
         assert all(
             issubclass(field.annotation, Section)
             for name, field in Settings.model_fields.items()
             if name != "cache" and isinstance(field.annotation, type)
         )
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def _quiet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("obflow.logs.configure", lambda settings: None)
+
+    def test_it_prints_each_value_and_with_origin_where_it_came_from(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write("[clickhouse]\npassword = 'hunter2'\n")
+        assert main(["settings", "--origin", "--set", "kafka.partitions=8"]) == 0
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert ["kafka.partitions", "8", "(flag)"] in lines
+        assert ["clickhouse.password", "**********", "(file", "obflow.toml)"] in lines
+        assert len(lines) == len(reference())
+
+    def test_json_names_every_setting(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["settings", "--json", "--origin"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert list(result) == [entry.key for entry in reference()]
+        assert result["kafka.partitions"] == {"value": 24, "origin": "default"}
+
+    def test_the_reference_and_the_schema_need_no_valid_settings(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write("[kafka]\npartitions = 0\n")
+        assert main(["settings", "--env"]) == 0
+        assert capsys.readouterr().out == reference_text()
+        assert main(["settings", "--schema"]) == 0
+        assert json.loads(capsys.readouterr().out) == Settings.model_json_schema()
