@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import clickhouse_connect
@@ -126,7 +128,16 @@ class InsertPoisoned(InsertError):
 
 
 class QueryFailed(FatalError):
-    """ClickHouse refused a statement."""
+    """ClickHouse refused a statement.
+
+    Args:
+        cause: What it said.
+        code: ClickHouse's error code; None where it gave none.
+    """
+
+    def __init__(self, cause: str, *, code: int | None = None) -> None:
+        super().__init__(cause)
+        self.code = code
 
 
 def connect(settings: ClickHouseSettings, *, database: str | None = None, readonly: bool = False) -> Client:
@@ -210,6 +221,23 @@ def classify_insert(error: Exception, *, table: str, rows: int) -> InsertError:
     return kind(text, table=table, rows=rows, code=code)
 
 
+@contextmanager
+def explained(settings: ClickHouseSettings) -> Iterator[None]:
+    """Turn the client's errors inside the block into obflow's, for every statement that is not an insert of rows.
+
+    Args:
+        settings: Where the statements are sent.
+
+    Raises:
+        StoreUnreachable: No answer came.
+        QueryFailed: ClickHouse refused the statement.
+    """
+    try:
+        yield
+    except (ClickHouseError, OSError) as error:
+        raise query_error(error, settings) from error
+
+
 def query_error(error: Exception, settings: ClickHouseSettings) -> PipelineError:
     """The sentence for a statement that failed.
 
@@ -217,12 +245,13 @@ def query_error(error: Exception, settings: ClickHouseSettings) -> PipelineError
         error: As the client raised it.
         settings: Where the statement was sent.
     """
-    if getattr(error, "code", None) is None and not _MESSAGE.search(str(error)):
+    code = getattr(error, "code", None)
+    if code is None and not isinstance(error, ProgrammingError):
         return StoreUnreachable(
             f"ClickHouse at {settings.host}:{settings.port} did not answer in time or closed the connection",
             next_step=f"see its log; the client said: {message_of(error)}",
         )
-    return QueryFailed(f"ClickHouse refused it: {message_of(error)}")
+    return QueryFailed(f"ClickHouse refused it: {message_of(error)}", code=code)
 
 
 def message_of(error: Exception) -> str:

@@ -14,8 +14,10 @@ from obflow.clickhouse import (
     InsertPoisoned,
     InsertRejected,
     InsertUnanswered,
+    QueryFailed,
     classify_insert,
     connect,
+    explained,
     message_of,
     query_error,
 )
@@ -96,6 +98,12 @@ def test_a_statement_without_an_answer_means_the_store_is_unreachable() -> None:
     error = query_error(OperationalError("Read timed out."), SETTINGS)
     assert isinstance(error, StoreUnreachable)
     assert "store.example.org:8123" in str(error)
+
+
+def test_a_refused_statement_keeps_its_code() -> None:
+    with pytest.raises(QueryFailed, match="ClickHouse refused it: no such table") as raised, explained(SETTINGS):
+        raise refusal(60, "no such table")
+    assert (raised.value.code, raised.value.exit_code) == (60, 1)
 
 
 @pytest.mark.parametrize(
