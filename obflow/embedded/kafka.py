@@ -11,6 +11,7 @@ one machine; the semantics are those of any broker.
 from __future__ import annotations
 
 import base64
+import fcntl
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from obflow.embedded.jars import Report, class_path, ensure_jars
 from obflow.embedded.process import Child, ChildFailed, describe_exit
@@ -31,7 +32,6 @@ START_ATTEMPTS = 3
 STOP_S = 5.0
 STARTED = "Kafka Server started"
 PORT_TAKEN = "Address already in use"
-DATA_IN_USE = "Failed to acquire lock on file .lock"
 
 JVM_OPTIONS = (
     "-Xms128m",
@@ -119,6 +119,7 @@ class EmbeddedKafka:
         self.log = self.data / "kafka.log"
         self._bootstrap = ""
         self._child: Child | None = None
+        self._claim: TextIO | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -150,9 +151,16 @@ class EmbeddedKafka:
         """
         if self.is_running():
             return self.bootstrap
-        deadline = time.monotonic() + timeout_s
-        java = [str(_java()), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={self._write_log4j()}"]
-        java += ["-cp", class_path(ensure_jars(cache=self._cache, report=self._report))]
+        classes = class_path(ensure_jars(cache=self._cache, report=self._report))
+        self._claim_data()
+        java = [str(_java()), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={self._write_log4j()}", "-cp", classes]
+        try:
+            return self._start(java, time.monotonic() + timeout_s)
+        except BaseException:
+            self._release_data()
+            raise
+
+    def _start(self, java: list[str], deadline: float) -> str:
         for attempt in range(1, START_ATTEMPTS + 1):
             port, properties = self._configure()
             self._format(java, properties, deadline)
@@ -173,8 +181,36 @@ class EmbeddedKafka:
             return self._bootstrap
         raise AssertionError("the last attempt returns or raises")
 
+    def _claim_data(self) -> None:
+        """Hold the data folder for as long as this broker runs or this process lives.
+
+        Kafka's own lock comes too late: a second broker's controller has by then written into the first one's metadata.
+        """
+        if self._claim is not None:  # its broker ended on its own
+            return
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            claim = (self.data / "owner.lock").open("w")
+        except OSError as error:
+            raise UsageError(
+                f"the data folder {self.data} cannot be written ({error.strerror})", next_step="choose another folder"
+            ) from error
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            claim.close()
+            raise UsageError(
+                f"another Kafka broker is using the data folder {self.data}",
+                next_step="stop it, or choose another folder",
+            ) from error
+        self._claim = claim
+
+    def _release_data(self) -> None:
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
+
     def _write_log4j(self) -> Path:
-        self.data.mkdir(parents=True, exist_ok=True)
         path = self.data / "log4j2.properties"
         path.write_text(LOG4J, "utf-8")
         return path
@@ -216,13 +252,7 @@ class EmbeddedKafka:
         marker.write_text(cluster + "\n", "utf-8")
 
     def _explain(self, child: Child, failure: ChildFailed) -> FatalError:
-        text = child.log_text()
-        if DATA_IN_USE in text:
-            return UsageError(
-                f"another Kafka broker is using the data folder {self.data}",
-                next_step="stop it, or choose another folder",
-            )
-        if PORT_TAKEN in text and self._wanted_port:
+        if PORT_TAKEN in child.log_text() and self._wanted_port:
             return _port_in_use(self._wanted_port)
         return BrokerUnreachable(failure.cause, next_step=failure.next_step)
 
@@ -253,6 +283,7 @@ class EmbeddedKafka:
         if self._child is not None:
             self._child.kill()
         self._child, self._bootstrap = None, ""
+        self._release_data()
 
     def stop(self, grace_s: float = STOP_S) -> None:
         """Stop the broker; a temporary data folder is removed.
@@ -263,6 +294,7 @@ class EmbeddedKafka:
         if self._child is not None:
             self._child.stop(grace_s)
         self._child, self._bootstrap = None, ""
+        self._release_data()
         if self._temporary:
             shutil.rmtree(self.data, ignore_errors=True)
 

@@ -15,8 +15,9 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from obflow.embedded import kafka
 from obflow.embedded.kafka import EmbeddedKafka
-from schemas.errors import UsageError
+from schemas.errors import BrokerUnreachable, UsageError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 DEADLINE_S = 20
@@ -44,7 +45,8 @@ def send(bootstrap: str, topic: str, *values: bytes) -> None:
 
 
 def read(bootstrap: str, topic: str, count: int) -> list[Message]:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "log_level": 0, "group.id": "unused"})
+    unused = {"group.id": "unused", "enable.auto.commit": False}
+    consumer = Consumer({"bootstrap.servers": bootstrap, "log_level": 0, **unused})
     consumer.assign([TopicPartition(topic, 0, 0)])
     messages: list[Message] = []
     deadline = time.monotonic() + DEADLINE_S
@@ -138,7 +140,15 @@ def test_two_brokers_on_one_data_folder_are_refused_in_one_sentence(own_broker: 
         second.start()
     assert str(own_broker.data) in str(caught.value)
     assert "\n" not in str(caught.value)
-    admin(own_broker.bootstrap).list_topics(timeout=DEADLINE_S)
+    before = time.monotonic()
+    own_broker.stop()
+    assert time.monotonic() - before < 4, "the first broker was disturbed"
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot be written \(Not a directory\)"):
+        EmbeddedKafka(tmp_path / "file" / "kafka").start()
 
 
 def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -148,6 +158,30 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is already in use"):
             EmbeddedKafka(tmp_path, port=port).start()
+
+
+def test_a_port_lost_between_choice_and_bind_is_chosen_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = kafka._bound_port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        choices = iter([taken.getsockname()[1]])
+        monkeypatch.setattr(kafka, "_bound_port", lambda held, wanted: next(choices, None) or choose(held, wanted))
+        broker = EmbeddedKafka(tmp_path)
+        try:
+            assert not broker.start().endswith(f":{taken.getsockname()[1]}")
+            admin(broker.bootstrap).list_topics(timeout=DEADLINE_S)
+        finally:
+            broker.stop()
+
+
+def test_a_broker_that_does_not_come_up_quotes_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kafka.PROPERTIES, "num.io.threads", "many")
+    (tmp_path / "cluster.id").write_text("formatted\n")
+    with pytest.raises(BrokerUnreachable, match=r"ended with exit code 1 before it was ready") as caught:
+        EmbeddedKafka(tmp_path).start()
+    assert "num.io.threads" in str(caught.value)
+    assert str(tmp_path / "kafka.log") in str(caught.value)
 
 
 def test_a_temporary_data_folder_is_gone_after_the_block() -> None:
