@@ -137,6 +137,8 @@ class ProcessorSettings(Section):
 class SinkSettings(Section):
     """Writers from topics into tables."""
 
+    group: str = Field(default="obflow-sink", pattern=r"^[A-Za-z0-9._-]+$")
+    """Consumer group that shows how far the tables are; nobody reads back what is committed to it."""
     flush_rows: Count = 20_000
     """A batch of this size is written at once."""
     flush_seconds: Seconds = 1.0

@@ -20,6 +20,7 @@ STOP_SECONDS = 5.0
 
 def sink(
     table: Annotated[list[str] | None, typer.Option("--table", help="Feed this table only; may be repeated.")] = None,
+    metrics_port: Annotated[int | None, typer.Option("--metrics-port", help="Serve /metrics here; 0: not.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Feed the tables from their topics until stopped, resuming from what the tables hold.
@@ -30,6 +31,7 @@ def sink(
     Example: obflow sink --table factors --table trades
     """
     from obflow.clock import SystemClock
+    from obflow.metrics import Metrics
     from sinks.service import serve
     from sinks.tables import TABLES
 
@@ -37,9 +39,10 @@ def sink(
     if unknown:
         raise UsageError(f"there is no table {unknown[0]}", next_step=f"there are {', '.join(TABLES)}")
     chosen = [TABLES[name] for name in table or TABLES]
-    settings = load_settings()
-    with stop_on_signal(shutdown_seconds=STOP_SECONDS) as stop:
-        counts = serve(settings, chosen, clock=SystemClock(), stop=stop)
+    settings = load_settings({"metrics.port": metrics_port})
+    metrics = Metrics("sink")
+    with metrics.served(settings.metrics), stop_on_signal(shutdown_seconds=STOP_SECONDS) as stop:
+        counts = serve(settings, chosen, clock=SystemClock(), stop=stop, metrics=metrics)
     if json:
         emit_json({name: _summary(found) for name, found in counts.items()})
         return

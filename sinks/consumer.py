@@ -12,10 +12,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
-import structlog
-
 from obflow.clock import Clock
-from schemas.errors import MessageError
+from obflow.logs import get_logger
+from schemas.errors import ImpossibleRecord, MessageError
 from schemas.messages import DeadLetter
 from sinks.batching import MAX_BATCH_BYTES, Batch, Entry, Limits
 from sinks.contract import Row, Table
@@ -29,7 +28,8 @@ from sinks.writer import Stopped, Written
 POLL_SECONDS: Final = 0.1
 LAG_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 4.0
-_log = structlog.get_logger(__name__)
+_POISON: Final = ImpossibleRecord.__name__  # the reason of the letters that a writer adds
+_log = get_logger(__name__)
 
 
 class Reader(Protocol):
@@ -51,8 +51,8 @@ class Reader(Protocol):
         """Commit progress for those who watch it."""
         ...
 
-    def lag(self) -> int:
-        """Records not read yet."""
+    def lags(self) -> dict[int, int]:
+        """Records not read yet, by partition."""
         ...
 
     def close(self) -> None:
@@ -76,27 +76,31 @@ class Counts:
         records: Records read.
         rows: Rows stored.
         repeated: Rows not stored because the table holds them.
-        dead_lettered: Records refused, each with a letter.
+        dead_lettered: Records refused, each with a letter; `refused` has them by reason.
+        equal: Repeated rows found to be the stored ones to the bit.
         different: Repeated rows that differ from the stored ones.
         unchecked: Repeated rows that were not compared.
         expired: Records that retention deleted before they were read.
         batches: Inserts.
-        insert_seconds: Time spent on them.
         refused: Refused records by reason.
-        lag: Records of the topic not read yet, as of the last second.
+        letters: Letters published about them.
+        lags: Records not read yet, by partition, as of the last second.
+        buffered_rows: Rows read and not known to be stored.
     """
 
     records: int = 0
     rows: int = 0
     repeated: int = 0
     dead_lettered: int = 0
+    equal: int = 0
     different: int = 0
     unchecked: int = 0
     expired: int = 0
     batches: int = 0
-    insert_seconds: float = 0.0
     refused: dict[str, int] = field(default_factory=dict)
-    lag: int = 0
+    letters: int = 0
+    lags: dict[int, int] = field(default_factory=dict)
+    buffered_rows: int = 0
 
 
 Submit: TypeAlias = Callable[[Callable[[Batch], Written], Batch], Future[Written]]
@@ -129,6 +133,7 @@ class Worker:
         limits: When a batch is due.
         max_buffered_rows: Beyond it, reading pauses.
         clock: Tells the time.
+        written: Told of every batch once it is stored.
         submit: Starts the writing of a batch.
     """
 
@@ -144,6 +149,7 @@ class Worker:
         limits: Limits,
         max_buffered_rows: int,
         clock: Clock,
+        written: Callable[[Batch, Written], None] = lambda batch, written: None,
         submit: Submit = in_thread,
     ) -> None:
         self.table = table
@@ -158,6 +164,7 @@ class Worker:
         self._clock = clock
         self._batch = Batch(table)
         self._in_flight: tuple[Batch, Future[Written]] | None = None
+        self._written = written
         self._submit = submit
         self._lag_due_s = 0.0
 
@@ -234,6 +241,7 @@ class Worker:
     def _look_at(self, repeated: list[Row]) -> None:
         self.counts.repeated += len(repeated)
         verdict = self._recheck(repeated, self._now_s())
+        self.counts.equal += verdict.equal
         self.counts.unchecked += verdict.unchecked
         self.counts.different += len(verdict.different)
         if verdict.different:
@@ -250,14 +258,18 @@ class Worker:
 
     def _refuse(self, read: Read, error: MessageError) -> None:
         letter = letter_about(self.table.topic, read.origin, read.payload, read.appended_ns, error)
-        self.counts.refused[error.reason] = self.counts.refused.get(error.reason, 0) + 1
-        self.counts.dead_lettered += 1
+        self._count_refused(error.reason, 1)
         where = {"topic": self.table.topic.name, "partition": read.position.partition, "offset": read.position.offset}
         _log.warning("record_refused", reason=error.reason, **where)
         if self.table is dead_letters.TABLE:  # a letter about a letter would come back here: it is stored as it is
             self._store_letter(read, letter)
         else:
             self._batch.refuse(letter)
+
+    def _count_refused(self, reason: str, records: int) -> None:
+        if records:
+            self.counts.refused[reason] = self.counts.refused.get(reason, 0) + records
+            self.counts.dead_lettered += records
 
     def _store_letter(self, read: Read, letter: DeadLetter) -> None:
         row = dead_letters.row_of(letter)
@@ -291,8 +303,9 @@ class Worker:
         self._reader.commit(batch.ends)
         self.counts.rows += written.rows
         self.counts.batches += 1 if batch.rows else 0
-        self.counts.insert_seconds += written.seconds
-        self.counts.dead_lettered += written.letters - len(batch.letters)
+        self.counts.letters += written.letters
+        self._count_refused(_POISON, written.letters - len(batch.letters))
+        self._written(batch, written)
 
     def _throttle(self) -> None:
         full = self.buffered_rows >= self._max_buffered_rows or self._batch.payload_bytes >= MAX_BATCH_BYTES
@@ -302,9 +315,10 @@ class Worker:
             self._reader.resume()
 
     def _look_at_lag(self) -> None:
+        self.counts.buffered_rows = self.buffered_rows
         if self._now_s() >= self._lag_due_s:
             self._lag_due_s = self._now_s() + LAG_SECONDS
-            self.counts.lag = self._reader.lag()
+            self.counts.lags = self._reader.lags()
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9

@@ -85,12 +85,11 @@ class TopicReader:
     """Reads every partition of one topic.
 
     Args:
-        settings: `kafka` is used.
+        settings: `kafka` and `sink` are used.
         topic: The topic.
-        group: Group under which progress is committed.
     """
 
-    def __init__(self, settings: Settings, topic: Topic, group: str) -> None:
+    def __init__(self, settings: Settings, topic: Topic) -> None:
         self._settings = settings
         self._name = topic_name(settings, topic)
         self.log = kafka.source_log(kafka.topic_ids(settings, [self._name])[self._name])
@@ -99,8 +98,9 @@ class TopicReader:
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": PREFETCH_KBYTES,
         }
-        self._consumer = kafka.consumer(settings, group, overrides)
+        self._consumer = kafka.consumer(settings, settings.sink.group, overrides)
         self._assigned: list[TopicPartition] = []
+        self._starts: dict[int, int] = {}
         self._paused = False
 
     def assign(self, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
@@ -121,6 +121,7 @@ class TopicReader:
             stored,
         )
         self._assigned = [TopicPartition(self._name, partition, span.start) for partition, span in found.items()]
+        self._starts = {partition: span.start for partition, span in found.items()}
         self._consumer.assign(self._assigned)
         return found
 
@@ -153,19 +154,18 @@ class TopicReader:
         offsets = [TopicPartition(self._name, partition, offset) for (_, partition), offset in ends.items()]
         self._consumer.commit(offsets=offsets, asynchronous=True)
 
-    def lag(self) -> int:
-        """Records of the log not read yet, as far as the client knows the log's end."""
-        return sum(self._lag(partition) for partition in self._consumer.position(self._assigned))
+    def lags(self) -> dict[int, int]:
+        """Records not read yet, by partition, as far as the client knows the log's end."""
+        return {place.partition: self._lag(place) for place in self._consumer.position(self._assigned)}
 
     def close(self) -> None:
         """Let go of the log."""
         self._consumer.close()
 
-    def _lag(self, partition: TopicPartition) -> int:
-        if partition.offset < 0:  # nothing read yet
-            partition = next(one for one in self._assigned if one.partition == partition.partition)
-        _, end = self._consumer.get_watermark_offsets(partition, cached=True)
-        return max(0, int(end) - int(partition.offset))
+    def _lag(self, place: TopicPartition) -> int:
+        _, end = self._consumer.get_watermark_offsets(place, cached=True)
+        begun = place.offset if place.offset >= 0 else self._starts[place.partition]
+        return max(0, int(end) - int(begun))
 
     def _is_record(self, message: Message) -> bool:
         error: KafkaError | None = message.error()

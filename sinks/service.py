@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-import structlog
-
 from obflow.clock import Clock
+from obflow.logs import get_logger
+from obflow.metrics import Metrics
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, PipelineError, SchemaMismatch, StoreUnreachable
 from sinks.batching import Limits
@@ -22,6 +22,7 @@ from sinks.reader import TopicReader
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
 from sinks.store import Store
+from sinks.telemetry import Telemetry
 from sinks.writer import Writer, pause_seconds
 
 PATIENCE_SECONDS: Final = 30.0
@@ -29,7 +30,7 @@ PATIENCE_SECONDS: Final = 30.0
 LEAVE_SECONDS: Final = 4.5
 WATCH_SECONDS: Final = 0.2
 T = TypeVar("T")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Ended(NamedTuple):
@@ -50,7 +51,8 @@ def serve(
     *,
     clock: Clock,
     stop: threading.Event,
-    watch: Callable[[dict[str, Counts]], None] = lambda counts: None,
+    metrics: Metrics | None = None,
+    watch: Callable[[Mapping[str, Counts]], None] = lambda counts: None,
 ) -> dict[str, Counts]:
     """Feed tables from their topics until told to stop, or until a worker fails.
 
@@ -59,6 +61,7 @@ def serve(
         tables: Which.
         clock: Tells the time.
         stop: Set to stop; what is buffered is written first. It is set here when a worker fails.
+        metrics: Where it is counted.
         watch: Called a few times a second with what each worker has done so far.
 
     Returns:
@@ -67,25 +70,33 @@ def serve(
     Raises:
         PipelineError: What ended the first worker to fail.
     """
+    telemetry = Telemetry(metrics or Metrics("sink"), clock)
     store = patiently(lambda: Store(settings.clickhouse), stop)
     if store is None:
         return {}
     workers: list[Worker] = []
     for table in tables:
-        worker = patiently(lambda table=table: open_worker(settings, store, table, clock, stop), stop)  # type: ignore[misc]
+        worker = patiently(lambda table=table: open_worker(settings, store, table, telemetry, clock, stop), stop)  # type: ignore[misc]
         if worker is None:
             break
         workers.append(worker)
     counts = {worker.table.name: worker.counts for worker in workers}
-    ended = _run(workers, stop, lambda: watch(counts))
-    watch(counts)
+
+    def look() -> None:
+        telemetry.show(workers)
+        watch(counts)
+
+    ended = _run(workers, stop, look)
+    look()
     failures = [end.error for end in ended if end.error is not None]
     if failures:
         raise failures[0]
     return counts
 
 
-def open_worker(settings: Settings, store: Store, table: Table[Any], clock: Clock, stop: threading.Event) -> Worker:
+def open_worker(
+    settings: Settings, store: Store, table: Table[Any], telemetry: Telemetry, clock: Clock, stop: threading.Event
+) -> Worker:
     """A worker that begins where its table ends.
 
     Raises:
@@ -99,7 +110,7 @@ def open_worker(settings: Settings, store: Store, table: Table[Any], clock: Cloc
             differences[0], next_step="`obflow tables apply` mends this, `obflow tables check` says more"
         )
     settle(store, table)
-    reader = TopicReader(settings, table.topic, f"{settings.kafka.topic_prefix}obflow-sink-{table.name}")
+    reader = TopicReader(settings, table.topic)
     stored = stored_positions(store, table)
     spans = reader.assign(stored)
     known = {(reader.log, partition): -1 for partition in spans} | stored
@@ -114,6 +125,7 @@ def open_worker(settings: Settings, store: Store, table: Table[Any], clock: Cloc
         limits=limits,
         max_buffered_rows=settings.sink.max_buffered_rows,
         clock=clock,
+        written=telemetry.written,
     )
     worker.counts.expired = sum(span.expired for span in spans.values())
     if worker.counts.expired:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from obflow import clickhouse
+from obflow.clickhouse import ClickHouseError
 from obflow.settings import ClickHouseSettings
 
 SERVER_DATABASE: Final = "default"

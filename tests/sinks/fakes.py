@@ -52,8 +52,8 @@ class FakeReader:
     def commit(self, ends: Mapping[tuple[str, int], int]) -> None:
         self.committed.update(ends)
 
-    def lag(self) -> int:
-        return len(self.reads)
+    def lags(self) -> dict[int, int]:
+        return {0: len(self.reads)}
 
     def close(self) -> None:
         self.closed = True

@@ -1,0 +1,78 @@
+"""Puts what the workers count on the metrics page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from obflow.clock import NS_PER_SECOND, Clock
+from obflow.metrics import Metrics
+from schemas.messages import Source
+from schemas.topics import DEAD_LETTERS
+from sinks.batching import Batch
+from sinks.consumer import Worker
+from sinks.writer import Written
+
+NOW: Final = frozenset({Source.LIVE.value, Source.SIMULATOR.value})
+"""Sources whose received times are of this moment, so that the time until a row is stored means something."""
+EXPIRED: Final = "expired"
+
+
+class Telemetry:
+    """The metrics of a sink.
+
+    Args:
+        metrics: The page.
+        clock: Tells when rows were stored.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+
+    def written(self, batch: Batch, written: Written) -> None:
+        """Note a stored batch: how long it took, and how old its records were when they could be queried."""
+        if not batch.rows:
+            return
+        self._metrics.histogram("obflow_batch_seconds", stage=batch.table.name).observe(written.seconds)
+        names = [column.name for column in batch.table.row_columns]
+        if "source" not in names:
+            return
+        source, received = names.index("source"), names.index("received_at")
+        latency = self._metrics.histogram("obflow_stage_latency_seconds", stage=f"stored {batch.table.name}")
+        now_ns = self._clock.now_ns()
+        for entry in batch.entries:
+            row = entry.rows[-1]
+            if row[source] in NOW:
+                latency.observe((now_ns - row[received]) / NS_PER_SECOND)
+
+    def show(self, workers: Iterable[Worker]) -> None:
+        """Bring the page up to what the workers have counted."""
+        refused: Counter[str] = Counter()
+        repeated: Counter[str] = Counter()
+        letters = 0
+        for worker in workers:
+            self._show(worker)
+            counts = worker.counts
+            letters += counts.letters
+            refused.update(dict(counts.refused))
+            refused[EXPIRED] += counts.expired
+            repeated["different"] += counts.different
+            repeated["unchecked"] += counts.unchecked
+            repeated["equal"] += counts.equal
+        self._metrics.raise_to("obflow_emitted_total", letters, topic=DEAD_LETTERS.name)
+        for reason, records in refused.items():
+            self._metrics.raise_to("obflow_rejected_total", records, reason=reason)
+            if reason != EXPIRED:
+                self._metrics.raise_to("obflow_dead_lettered_total", records, reason=reason)
+        for state, rows in repeated.items():
+            self._metrics.raise_to("obflow_repeated_total", rows, state=state)
+
+    def _show(self, worker: Worker) -> None:
+        table, counts = worker.table, worker.counts
+        self._metrics.raise_to("obflow_received_total", counts.records, source=table.topic.name)
+        self._metrics.raise_to("obflow_stored_total", counts.rows, table=table.name)
+        self._metrics.gauge("obflow_buffered_records", stage=table.name).set(counts.buffered_rows)
+        for partition, lag in dict(counts.lags).items():
+            self._metrics.gauge("obflow_lag_records", topic=table.topic.name, partition=str(partition)).set(lag)

@@ -1,0 +1,54 @@
+"""The page shows what the workers have counted."""
+
+from types import SimpleNamespace
+
+import msgspec
+
+from obflow.clock import ManualClock
+from obflow.metrics import Metrics
+from schemas.messages import Source
+from sinks.batching import Batch
+from sinks.consumer import Counts
+from sinks.contract import Position
+from sinks.tables import TABLES
+from sinks.telemetry import Telemetry
+from sinks.writer import Written
+from tests.schemas.examples import EXAMPLES, load
+from tests.sinks.records import entry
+
+
+def shown(*tables: tuple[str, Counts]) -> Metrics:
+    metrics = Metrics("sink")
+    workers = [SimpleNamespace(table=TABLES[name], counts=counts) for name, counts in tables]
+    Telemetry(metrics, ManualClock()).show(workers)  # type: ignore[arg-type] # all that is looked at
+    return metrics
+
+
+def test_counts_of_all_tables_are_on_one_page() -> None:
+    page = shown(
+        ("factors", Counts(records=5, rows=9, repeated=4, equal=1, different=2, unchecked=1, letters=1)),
+        ("trades", Counts(records=7, rows=7, letters=2, expired=3, refused={"DecodeError": 2}, lags={3: 11})),
+    )
+
+    assert page.value("obflow_received_total", source="trades.v1") == 7
+    assert page.value("obflow_stored_total", table="factors") == 9
+    assert page.value("obflow_repeated_total", state="different") == 2
+    assert page.value("obflow_emitted_total", topic="dead-letters.v1") == 3
+    assert page.value("obflow_rejected_total", reason="expired") == 3
+    assert page.value("obflow_dead_lettered_total", reason="DecodeError") == 2
+    assert page.value("obflow_dead_lettered_total", reason="expired") == 0
+    assert page.value("obflow_lag_records", topic="trades.v1", partition="3") == 11
+
+
+def test_the_age_of_stored_records_is_measured_for_sources_of_now_alone() -> None:
+    metrics, clock = Metrics("sink"), ManualClock()
+    trade = load(EXAMPLES / "trades/v1/buy.json")
+    batch = Batch(TABLES["trades"])
+    for offset, source in enumerate((Source.LIVE, Source.REPLAY)):
+        batch.add(entry(Position("a", 0, offset), msgspec.structs.replace(trade, source=source), "trades"))
+    clock.step_wall(batch.entries[0].rows[0][4] / 1e9 + 2)
+    Telemetry(metrics, clock).written(batch, Written(2, 0, 0.5))
+
+    name, stage = "obflow_stage_latency_seconds", {"stage": "stored trades"}
+    assert metrics.registry.get_sample_value(f"{name}_count", stage) == 1
+    assert abs((metrics.registry.get_sample_value(f"{name}_sum", stage) or 0) - 2) < 0.01
