@@ -58,13 +58,14 @@ fuzz: setup ## drop each update of the recordings in turn
 bench: setup ## benchmarks
 	$(BIN)/pytest -rA tests/benchmarks $(ARGS)
 
-compile = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(UPGRADE)
+compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command 'make lock' $(UPGRADE)
 
 lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--upgrade takes newer versions)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(compile) --output-file requirements/runtime.txt
-	$(compile) --extra embedded --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(compile) pyproject.toml --output-file requirements/runtime.txt
+	$(compile) pyproject.toml --extra embedded --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	echo hatchling | $(compile) - --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(BIN)/python -m obflow.embedded.jars lock
 
 clean: ## remove .venv and every cache of the tools (the broker's jars stay in obflow's own cache)

@@ -90,14 +90,15 @@ def test_every_folder_of_tests_is_a_package() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_requirement_of_a_lock_is_pinned_with_hashes_and_names_no_host(lock: Path) -> None:
-    assert len(pins(lock)) > 40
+    assert pins(lock)
     assert "://" not in lock.read_text("utf-8")
 
 
-def test_both_locks_agree() -> None:
-    runtime, dev = (set(pins(ROOT / "requirements" / name)) for name in ("runtime.txt", "dev.txt"))
-    versions = {(name, version) for name, version, _ in dev}
-    assert {(name, version) for name, version, _ in runtime} - versions == set()
+@pytest.mark.parametrize("name", ["runtime.txt", "build.txt"])
+def test_what_the_image_installs_is_what_the_tests_ran_on(name: str) -> None:
+    smaller, dev = (pins(ROOT / "requirements" / lock) for lock in (name, "dev.txt"))
+    tested = {(package, version) for package, version, _ in dev}
+    assert {(package, version) for package, version, _ in smaller} - tested == set()
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
