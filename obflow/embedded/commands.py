@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from obflow.cli import load_settings, stop_on_signal
+from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
+from obflow.embedded.demo.plan import DemoPlan, DemoSource
+from schemas.errors import FatalError, UsageError
 
 WATCH_S = 0.5
+DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+DEMO_SHUTDOWN_S: Final = 60.0
+MAX_DEMO_S: Final = 7 * 86_400.0
+SECONDS_OF_UNIT: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def kafka(
@@ -37,6 +47,113 @@ def kafka(
             broker.stop()
 
 
+def clickhouse(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for clients; 0 chooses a free one.")] = 8123,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Data folder, kept; <cache>/clickhouse where none is given.")
+    ] = None,
+) -> None:
+    """Run the embedded ClickHouse in the foreground, until Ctrl-C.
+
+    Example: obflow clickhouse --port 8123 --data ./clickhouse-data
+    """
+    from obflow.embedded.clickhouse_server import serve
+
+    folder = (data or load_settings().cache / "clickhouse").absolute()
+
+    def ready(host: str, bound: int, version: str) -> None:
+        _say(f"ClickHouse {version} listens on http://{host}:{bound}; data in {folder}; Ctrl-C stops it")
+
+    serve(folder, port=port, ready=ready)
+
+
+def demo(
+    seconds: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long, such as 60s or 5m; until Ctrl-C without it.")
+    ] = None,
+    source: Annotated[DemoSource, typer.Option(help="Where the frames come from.")] = DemoSource.SIMULATOR,
+    recording: Annotated[
+        Path | None, typer.Option("--recording", metavar="FILE", help="The file for --source recording.")
+    ] = None,
+    venue: Annotated[str, typer.Option(help="Venue of the frames.")] = "binance-futures",
+    symbol: Annotated[list[str] | None, typer.Option(help="Instruments; may be given again.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=8, help="Processors that share the partitions.")] = 2,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep data and logs here; a temporary folder without it.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run the whole pipeline on this machine: real Kafka, real Faust workers, a real ClickHouse engine.
+
+    Example: obflow demo --for 60s --json
+    """
+    from rich.console import Console
+
+    from obflow.embedded.demo.command import run
+    from obflow.embedded.demo.run import Demo
+
+    duration_s = _seconds(seconds)
+    if source is DemoSource.RECORDING and recording is None:
+        raise UsageError("--source recording needs a file", next_step="name one with --recording FILE")
+    plan = DemoPlan(
+        source=source,
+        symbols=tuple(symbol or DEMO_SYMBOLS),
+        venue=venue,
+        recording=recording,
+        workers=workers,
+        seconds=duration_s,
+        simulator_port=free_port(),
+    )
+    settings = load_settings()
+    console = Console(stderr=True)
+    with (
+        stop_on_signal(shutdown_seconds=DEMO_SHUTDOWN_S) as stop,
+        _folder(data) as folder,
+        Demo(plan, settings, folder, _say) as running,
+    ):
+        summary = run(running, duration_s, stop, console)
+    if summary is None:
+        return
+    if json:
+        emit_json(summary.as_dict())
+    if not summary.is_good:
+        raise FatalError(
+            "the demo's result is not whole", next_step=f"keep its data and logs with --data DIR: {summary}"
+        )
+
+
+def _seconds(text: str | None) -> float | None:
+    """`60s`, `5m`, `2h` or plain seconds."""
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in SECONDS_OF_UNIT else (text, "s")
+    try:
+        seconds = float(number) * SECONDS_OF_UNIT[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < MAX_DEMO_S:
+        raise UsageError(f"--for {text} is no length of time", next_step="write 60s, 5m or 1h")
+    return seconds
+
+
+@contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    """The folder asked for, or a temporary one that goes with the demo."""
+    if wanted is not None:
+        wanted.mkdir(parents=True, exist_ok=True)
+        yield wanted.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="obflow-demo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def _say(sentence: str) -> None:
     sys.stderr.write(sentence + "\n")
     sys.stderr.flush()
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,87 @@
+"""The demo as one call: its loop, its screen, its end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+
+from obflow.embedded.demo.run import TICK_S, Demo, snapshot
+from obflow.embedded.demo.screen import book_line, panel
+from obflow.embedded.demo.summary import Summary, sentences
+
+PLAIN_EVERY_S: Final = 5.0
+ROWS_EVERY_S: Final = 1.0
+EXAMPLE_SQL: Final = "SELECT symbol, count() FROM factors GROUP BY symbol"
+
+
+def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> Summary | None:
+    """Start, show, and where the time is up rather than the user impatient, drain and sum up.
+
+    Returns:
+        The summary, or None where a signal ended it.
+    """
+    demo.start()
+    demo.wait_first_event(stop)
+    console.print(how_to_query(demo))
+    show(demo, seconds, stop, console)
+    if stop.is_set():
+        return None
+    summary = demo.finish()
+    with demo.client() as client:
+        for sentence in sentences(client, summary):
+            console.print(sentence, markup=False, highlight=False)
+    return summary
+
+
+def show(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> None:
+    """Draw until the time is up or a signal comes: one live picture on a terminal, a block of lines elsewhere."""
+    until = None if seconds is None else time.monotonic() + seconds
+    live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+    with live or nullcontext():
+        drawing = _Drawing(demo, live)
+        while not stop.is_set() and (until is None or time.monotonic() < until):
+            demo.tick()
+            left = "Ctrl-C stops it" if until is None else f"{max(0.0, until - time.monotonic()):.0f} s left"
+            drawing.draw(left)
+            stop.wait(TICK_S)
+
+
+class _Drawing:
+    """Remembers the last look, so that rates have something to be measured against."""
+
+    def __init__(self, demo: Demo, live: Live | None) -> None:
+        self._demo = demo
+        self._live = live
+        self._every_s = ROWS_EVERY_S if live else PLAIN_EVERY_S
+        self._last_s = time.monotonic()
+        self._seen = snapshot(demo.seen)
+        self._rows = 0
+
+    def draw(self, left: str) -> None:
+        """Draw, where it is time to."""
+        now = time.monotonic()
+        if now - self._last_s < self._every_s:
+            return
+        rows = self._demo.rows()
+        lines = self._demo.status(self._seen, self._rows, rows, now - self._last_s)
+        books = dict(self._demo.seen.books)
+        if self._live:
+            self._live.update(panel(lines, books, left))
+        else:
+            block = [*lines, *(book_line(name, books[name]) for name in sorted(books)), left]
+            sys.stderr.write("\n".join(block) + "\n\n")
+            sys.stderr.flush()
+        self._last_s, self._seen, self._rows = now, snapshot(self._demo.seen), rows
+
+
+def how_to_query(demo: Demo) -> str:
+    """The words that let a second terminal ask the tables."""
+    address = demo.settings.clickhouse
+    setting = "" if address.port == 8123 else f" --set clickhouse.port={address.port}"
+    return f'ask it, in a second terminal: .venv/bin/obflow query{setting} "{EXAMPLE_SQL}"'

@@ -1,0 +1,241 @@
+"""Runs the demo: starts the parts in order, shows what they do, drains them, asks ClickHouse what came of it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from obflow import clickhouse, kafka, topics
+from obflow.embedded.clickhouse import EmbeddedClickHouse
+from obflow.embedded.demo.plan import DemoPlan, DemoSource, Role
+from obflow.embedded.demo.screen import Rates, rates, role_lines
+from obflow.embedded.demo.summary import GAPS, Summary, count_rows
+from obflow.embedded.demo.watch import Seen, Watch
+from obflow.embedded.kafka import EmbeddedKafka
+from obflow.embedded.supervisor import RestartPolicy, Supervisor, obflow_command
+from obflow.settings import Settings
+from schemas.errors import FatalError, PipelineError
+from schemas.topics import BOOKS_CHANGELOG, TOPICS
+
+if TYPE_CHECKING:
+    from obflow.clickhouse import Client
+
+PARTITIONS: Final = 8
+FIRST_EVENT_S: Final = 90.0
+DRAIN_S: Final = 30.0
+STOP_S: Final = 4.0
+TICK_S: Final = 0.25
+AUDIT_GROUP: Final = "obflow.audits"
+
+Report = Callable[[str], None]
+
+
+class Demo:
+    """One run of the whole pipeline. Use it as a context manager: leaving it stops every child.
+
+    Args:
+        plan: What to run.
+        settings: The caller's settings; broker and database addresses are replaced by the demo's own.
+        data: Folder for the broker's and the engine's data and for the roles' logs.
+        report: Receives each sentence for a person.
+    """
+
+    def __init__(self, plan: DemoPlan, settings: Settings, data: Path, report: Report) -> None:
+        self.plan = plan
+        self.settings = settings
+        self._data = data
+        self._report = report
+        self._broker = EmbeddedKafka(data / "kafka", port=0, cache=settings.cache, report=report)
+        self._engine = EmbeddedClickHouse(data / "clickhouse")
+        self._roles = Supervisor(data / "logs")
+        self._watch: Watch | None = None
+        self._started_s = time.monotonic()
+        self.ended: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def seen(self) -> Seen:
+        """What the watch saw so far."""
+        return self._watch.seen if self._watch else Seen()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point any obflow command at this demo's broker and database."""
+        return {
+            "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
+            "OBFLOW_KAFKA__PARTITIONS": str(PARTITIONS),
+            "OBFLOW_CLICKHOUSE__HOST": self.settings.clickhouse.host,
+            "OBFLOW_CLICKHOUSE__PORT": str(self.settings.clickhouse.port),
+            "OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2",
+        }
+
+    def start(self) -> None:
+        """Start broker, engine and roles, each step with its seconds."""
+        with self._step("Kafka broker"):
+            bootstrap = self._broker.start()
+        with self._step("ClickHouse engine"):
+            host, port = self._engine.start()
+        self.settings = _pointed(self.settings, bootstrap, host, port)
+        with self._step("topics and tables"):
+            topics.apply(self.settings)
+            self._run_to_end(Role("tables", ("tables", "apply")))
+        self._watch = Watch(self.settings, latency=self.plan.source is not DemoSource.RECORDING)
+        for role in (*self.plan.consumers, *self.plan.producers):
+            self._add(role)
+            self._roles.start(role.name)
+        self._watch.start()
+
+    def wait_first_event(self, stop: threading.Event) -> None:
+        """Block until the first factor event is on the log.
+
+        Raises:
+            FatalError: None came in time; quotes the roles' logs.
+        """
+        deadline = time.monotonic() + FIRST_EVENT_S
+        with self._step("first factor event"):
+            while not self.seen.events and not stop.is_set():
+                self.tick()
+                if time.monotonic() > deadline:
+                    raise FatalError(f"no factor event within {FIRST_EVENT_S:g} s", next_step=self._tails())
+                stop.wait(TICK_S)
+
+    def tick(self) -> None:
+        """Look at the roles once: restart what ended and remember what is to be said of it."""
+        for end in self._roles.tick():
+            self.ended.append(str(end))
+            self._report(f"{end}; its last lines:\n{end.tail}" if end.exit_code else str(end))
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A connection to the demo's database."""
+        connection = clickhouse.connect(self.settings.clickhouse)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def rows(self) -> int:
+        """Rows of the factor table; 0 before there is one to ask."""
+        try:
+            with self.client() as client:
+                return count_rows(client, self.settings.clickhouse.database).get("factors", 0)
+        except PipelineError:
+            return 0
+
+    def status(self, before: Seen, rows_before: int, rows: int, seconds: float) -> list[str]:
+        """A line a role."""
+        speed: Rates = rates(before, self.seen, rows_before, rows, seconds)
+        restarts = {name: self._roles.restarts(name) for name in self._roles.names()}
+        notes = {name: f"restarted {count} times" for name, count in restarts.items() if count}
+        return role_lines(self.plan.producers[-1].name, notes, self.seen, speed, rows)
+
+    def finish(self) -> Summary:
+        """Stop the producers, let the rest drain, and ask ClickHouse and the audit."""
+        books_live = self.seen.books_live
+        self._roles.stop([role.name for role in self.plan.producers], STOP_S)
+        with self._step("drained"):
+            self._drain()
+        self._roles.stop([role.name for role in self.plan.consumers], STOP_S)
+        summary = self._summary(books_live)
+        with self._step("audit against the log"):
+            self._audit(summary)
+        return summary
+
+    def close(self) -> None:
+        """Stop everything that still runs."""
+        if self._watch:
+            self._watch.stop()
+        self._roles.stop(grace_s=STOP_S)
+        self._engine.stop(STOP_S)
+        self._broker.stop(STOP_S)
+
+    def _add(self, role: Role) -> None:
+        self._roles.add(
+            role.name, obflow_command(*role.words), restart=RestartPolicy(), env=self._environment_of_children()
+        )
+
+    def _environment_of_children(self) -> dict[str, str]:
+        return {**os.environ, **self.environment, **self.plan.environment}
+
+    def _run_to_end(self, role: Role) -> None:
+        child = self._roles.add(role.name, obflow_command(*role.words), env=self._environment_of_children())
+        child.start()
+        if child.wait(FIRST_EVENT_S):
+            raise FatalError(f"`obflow {' '.join(role.words)}` failed", next_step=child.log_tail())
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline:
+            self.tick()
+            if self._is_drained():
+                return
+            time.sleep(TICK_S)
+        self._report(f"not drained within {DRAIN_S:g} s; the audit says what is missing")
+
+    def _is_drained(self) -> bool:
+        """Every consumer has committed the end of what it reads; offsets are held back until work is safe."""
+        return all(self._has_read(group, role) for group, role in self._groups())
+
+    def _groups(self) -> tuple[tuple[str, str], ...]:
+        return ((self.settings.processor.app_id, "processors"), (self.settings.sink.group, "sinks"))
+
+    def _has_read(self, group: str, role: str) -> bool:
+        read = [topics.topic_name(self.settings, topic) for topic in TOPICS if role in topic.read_by]
+        names = [name for name in read if name != topics.topic_name(self.settings, BOOKS_CHANGELOG)]
+        done = kafka.committed_offsets(self.settings, group, names)
+        return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(self.settings, names).items())
+
+    def _summary(self, books_live: int) -> Summary:
+        summary = Summary(messages=self.seen.l2_end + self.seen.trades_end, books_live=books_live)
+        summary.latency_ms = {
+            "p50": self.seen.latency_quantile_ms(0.5),
+            "p99": self.seen.latency_quantile_ms(0.99),
+        }
+        with self.client() as client:
+            summary.rows = count_rows(client, self.settings.clickhouse.database)
+            summary.gaps = int(client.query(GAPS).result_rows[0][0])
+        return summary
+
+    def _audit(self, summary: Summary) -> None:
+        entry = next(iter(entry_points(group=AUDIT_GROUP)))
+        found: Any = entry.load()(self.settings)
+        summary.factors = found.stored
+        summary.lost, summary.duplicates = found.lost, found.duplicates
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        now = time.monotonic()
+        self._report(f"{name}: {now - begun:.1f} s (at {now - self._started_s:.1f} s)")
+
+    def _tails(self) -> str:
+        running = [self._roles.child(name) for name in self._roles.names()]
+        return "\n".join(f"--- {child.name}\n{child.log_tail(5)}" for child in running)
+
+
+def snapshot(seen: Seen) -> Seen:
+    """A copy to compare with later."""
+    return copy.copy(seen)
+
+
+def _pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Settings:
+    """The settings with the demo's own broker and database."""
+    return settings.model_copy(
+        update={
+            "kafka": settings.kafka.model_copy(update={"bootstrap_servers": bootstrap, "partitions": PARTITIONS}),
+            "clickhouse": settings.clickhouse.model_copy(update={"host": host, "port": port}),
+        }
+    )

@@ -1,0 +1,68 @@
+"""What the demo prints: a line a role and a line a book, redrawn on a terminal, repeated elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from obflow.embedded.demo.watch import BookView, Seen
+from schemas.messages import Status
+
+_STYLE = {Status.OK: "green", Status.THIN: "yellow", Status.RESYNCING: "red"}
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Records per second since the last drawing."""
+
+    l2: float
+    trades: float
+    events: float
+    rows: float
+
+
+def rates(before: Seen, now: Seen, rows_before: int, rows: int, seconds: float) -> Rates:
+    """What happened between two looks."""
+    span = max(seconds, 1e-3)
+    return Rates(
+        l2=(now.l2_end - before.l2_end) / span,
+        trades=(now.trades_end - before.trades_end) / span,
+        events=(now.events - before.events) / span,
+        rows=(rows - rows_before) / span,
+    )
+
+
+def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates, rows: int) -> list[str]:
+    """One sentence a role."""
+    p50, p99 = seen.latency_quantile_ms(0.5), seen.latency_quantile_ms(0.99)
+    latency = f", socket to factor p50 {p50:.0f} ms, p99 {p99:.0f} ms" if p50 is not None and p99 is not None else ""
+    said = {
+        source: f"{seen.l2_end:,} book updates and {seen.trades_end:,} trades on the log"
+        f" ({speed.l2:,.0f} and {speed.trades:,.0f} a second)",
+        "processors": f"{seen.events:,} factor events ({speed.events:,.0f} a second), lag {seen.lag}{latency}",
+        "sink": f"{rows:,} rows in ClickHouse ({speed.rows:,.0f} a second)",
+    }
+    notes = "".join(f"; {name}: {state}" for name, state in running.items() if state)
+    return [f"{name:<11}{sentence}" for name, sentence in said.items()] + ([f"roles{notes}"] if notes else [])
+
+
+def book_line(name: str, book: BookView) -> str:
+    """One book in words."""
+    mid = "–" if book.mid is None else f"{book.mid:,.2f}"
+    imbalance = "–" if book.obi_10bps is None else f"{book.obi_10bps:+.3f}"
+    spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f} bps"
+    return f"{name:<28}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread}"
+
+
+def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Table:
+    """The live picture of a terminal."""
+    table = Table.grid(padding=(0, 1))
+    for line in lines:
+        table.add_row(Text(line))
+    for name in sorted(books):
+        table.add_row(Text(book_line(name, books[name]), style=_STYLE.get(books[name].status, "yellow")))
+    table.add_row(Text(remaining, style="dim"))
+    return table

@@ -1,0 +1,82 @@
+"""What the demo says at the end, asked of ClickHouse, and the verdict of the audit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from obflow.clickhouse import Client
+
+PER_INSTRUMENT = """
+SELECT venue, symbol, count() AS events, countIf(status = 'OK') AS ok,
+       round(avgIf(spread_bps, status = 'OK'), 4) AS spread_bps, round(avg(obi_10bps), 4) AS imbalance,
+       round(sum(ofi_l1), 3) AS order_flow
+FROM factors GROUP BY venue, symbol ORDER BY venue, symbol
+"""
+GAPS = "SELECT count() FROM feed_status WHERE reason = 'gap'"
+
+
+@dataclass
+class Summary:
+    """The demo's result: the object `--json` prints.
+
+    Attributes:
+        messages: Book and trade records acknowledged by the broker.
+        factors: Distinct factor events stored.
+        books_live: Books that were LIVE when the producers were told to stop.
+        gaps: Sequence gaps found by the producers.
+        lost, duplicates: By the audit: against an independent reading of the log.
+        latency_ms: From the socket to the factor on the log; null where frames are not received now.
+        rows: Rows of each table.
+    """
+
+    messages: int = 0
+    factors: int = 0
+    books_live: int = 0
+    gaps: int = 0
+    lost: int = 0
+    duplicates: int = 0
+    latency_ms: dict[str, float | None] = field(default_factory=lambda: {"p50": None, "p99": None})
+    rows: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Something went through, and nothing was lost or doubled."""
+        return bool(self.messages and self.factors and not self.lost and not self.duplicates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object `--json` prints."""
+        return asdict(self)
+
+
+def count_rows(client: Client, database: str) -> dict[str, int]:
+    """Rows of each table, as a plain SELECT sees them."""
+    names = client.query(
+        "SELECT name FROM system.tables WHERE database = {db:String} AND engine LIKE '%MergeTree' ORDER BY name",
+        parameters={"db": database},
+    )
+    counts = {}
+    for (name,) in names.result_rows:
+        found = client.query("SELECT count() FROM {t:Identifier}", parameters={"t": name})
+        counts[str(name)] = int(found.result_rows[0][0])
+    return counts
+
+
+def sentences(client: Client, summary: Summary) -> list[str]:
+    """The summary for a person, instrument by instrument."""
+    lines = [
+        f"{venue}:{symbol}: {events:,} events, {ok / events:.1%} OK, mean spread {spread} bps,"
+        f" mean imbalance {imbalance}, order flow {flow}"
+        for venue, symbol, events, ok, spread, imbalance, flow in client.query(PER_INSTRUMENT).result_rows
+    ]
+    tables = ", ".join(f"{name} {count:,}" for name, count in summary.rows.items())
+    p50, p99 = summary.latency_ms["p50"], summary.latency_ms["p99"]
+    if p50 is not None and p99 is not None:
+        lines.append(f"latency from the socket to the factor on the log: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    lines.append(f"rows: {tables}")
+    lines.append(
+        f"{summary.messages:,} messages, {summary.factors:,} factor events stored, gaps {summary.gaps},"
+        f" lost {summary.lost}, duplicates {summary.duplicates}"
+    )
+    return lines

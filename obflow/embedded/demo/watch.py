@@ -1,0 +1,154 @@
+"""What the demo sees of the running pipeline: it reads the factor log like any other consumer and asks for offsets."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
+
+from obflow import kafka
+from schemas.codec import decode_as
+from schemas.errors import MessageError, PipelineError
+from schemas.factors import FACTOR_INDEX
+from schemas.messages import FactorEvent, FactorRecord, Status
+from schemas.topics import FACTORS, L2, TRADES
+
+if TYPE_CHECKING:
+    from obflow.settings import Settings
+
+POLL_S = 0.2
+READ_AT_ONCE = 500
+OFFSETS_EVERY_S = 1.0
+LATENCY_CAP_MS = 60_000
+
+
+@dataclass
+class BookView:
+    """The latest factor event of one instrument."""
+
+    status: Status
+    mid: float | None
+    obi_10bps: float | None
+    spread_bps: float | None
+    received_ns: int
+
+
+@dataclass
+class Seen:
+    """Everything seen so far. Replaced fields only: a reader on another thread sees each one whole."""
+
+    books: dict[str, BookView] = field(default_factory=dict)
+    events: int = 0
+    unreadable: int = 0
+    l2_end: int = 0
+    trades_end: int = 0
+    factors_end: int = 0
+    lag: int = 0
+    latency_ms: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def books_live(self) -> int:
+        """Instruments whose last event came from a LIVE book."""
+        return sum(1 for book in self.books.values() if book.status is not Status.RESYNCING)
+
+    def latency_quantile_ms(self, share: float) -> float | None:
+        """Time from the socket to the factor on the log that `share` of the events stayed under."""
+        counts = dict(self.latency_ms)
+        wanted = share * sum(counts.values())
+        running = 0
+        for milliseconds in sorted(counts):
+            running += counts[milliseconds]
+            if running >= wanted:
+                return float(milliseconds)
+        return None
+
+
+class Watch:
+    """Reads the factor log on a thread of its own until it is stopped.
+
+    Args:
+        settings: Where the broker is.
+        latency: Whether received times are this machine's now, so that the time to the log means something.
+    """
+
+    def __init__(self, settings: Settings, *, latency: bool) -> None:
+        self._settings = settings
+        self._latency = latency
+        self._stop = threading.Event()
+        self._next: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self.seen = Seen()
+
+    def start(self) -> None:
+        """Start reading."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        topic = self._settings.kafka.topic_prefix + FACTORS.name
+        consumer = kafka.consumer(self._settings, "obflow-demo-watch")
+        consumer.assign([TopicPartition(topic, part, 0) for part in range(self._settings.kafka.partitions)])
+        elapsed = OFFSETS_EVERY_S
+        try:
+            while not self._stop.is_set():
+                for message in consumer.consume(READ_AT_ONCE, POLL_S):
+                    if message.error() is None:
+                        self._take(message)
+                elapsed += POLL_S
+                if elapsed >= OFFSETS_EVERY_S:
+                    elapsed = 0.0
+                    self._take_offsets()
+        finally:
+            consumer.close()
+
+    def _take(self, message: Message) -> None:
+        try:
+            record = decode_as(FactorRecord, message.value() or b"")
+        except MessageError:
+            self.seen.unreadable += 1
+            return
+        kind, appended_ms = message.timestamp()
+        for event in record.events:
+            self.seen.events += 1
+            if self._latency and kind == TIMESTAMP_LOG_APPEND_TIME:
+                self.seen.latency_ms[_capped(appended_ms - event.received_ns // 1_000_000)] += 1
+        last = record.events[-1]
+        self.seen.books[str(record.instrument)] = _view(last)
+        self._next[record.source_partition] = last.source_offset + 1
+
+    def _take_offsets(self) -> None:
+        prefix = self._settings.kafka.topic_prefix
+        try:
+            ends = kafka.end_offsets(self._settings, [prefix + topic.name for topic in (L2, TRADES, FACTORS)])
+        except PipelineError:
+            return  # the broker is busy or going down; the figures on the screen stay as they are
+        by_topic: Counter[str] = Counter()
+        for (name, _), end in ends.items():
+            by_topic[name.removeprefix(prefix)] += end
+        self.seen.l2_end = by_topic[L2.name]
+        self.seen.trades_end = by_topic[TRADES.name]
+        self.seen.factors_end = by_topic[FACTORS.name]
+        l2 = prefix + L2.name
+        self.seen.lag = sum(max(0, end - self._next.get(part, 0)) for (name, part), end in ends.items() if name == l2)
+
+
+def _capped(milliseconds: int) -> int:
+    return min(max(milliseconds, -LATENCY_CAP_MS), LATENCY_CAP_MS)
+
+
+def _view(event: FactorEvent) -> BookView:
+    value = event.values
+    return BookView(
+        status=event.status,
+        mid=value[FACTOR_INDEX["mid"]],
+        obi_10bps=value[FACTOR_INDEX["obi_10bps"]],
+        spread_bps=value[FACTOR_INDEX["spread_bps"]],
+        received_ns=event.received_ns,
+    )
