@@ -79,8 +79,8 @@ class QuoteCheck:
             self._judge_known()
 
     def forget(self) -> None:
-        """The connection was lost: what came before says nothing of what comes after."""
-        self.finish()
+        """The connection was lost: what came before says nothing of what comes after, and a quote may be missing."""
+        self._unjudged.clear()
         self._quotes.clear()
         self._unnumbered = None
 

@@ -1,0 +1,29 @@
+"""How long to wait before the next try: exponential, with full jitter, so that many clients do not come back at once."""
+
+from __future__ import annotations
+
+import random
+
+
+class Backoff:
+    """Waits between tries of one thing.
+
+    Args:
+        first_s: Longest first wait, seconds.
+        most_s: Longest wait of all.
+    """
+
+    def __init__(self, first_s: float = 0.25, most_s: float = 5.0) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._tries = 0
+
+    def next_s(self, at_least_s: float = 0.0) -> float:
+        """Seconds to wait now; `at_least_s` is what the other side asked for."""
+        longest = min(self._most_s, self._first_s * 2.0 ** min(self._tries, 30))
+        self._tries += 1
+        return at_least_s + random.uniform(0.0, longest)  # noqa: S311 (jitter, not a secret)
+
+    def reset(self) -> None:
+        """It worked: begin again with short waits."""
+        self._tries = 0

@@ -1,0 +1,189 @@
+"""REST requests to a venue within its limits, and the books that streams ask for.
+
+Every request is paid for in the venue's weight before it leaves; the venue's own count, which sees whoever else uses
+this address, corrects ours. A refusal for too many requests stops all of them until the time the venue names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import aiohttp
+import structlog
+from aiolimiter import AsyncLimiter
+
+from producers.backoff import Backoff
+from producers.contract import Exchange, RestRequest
+from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, PipelineError
+
+REQUEST_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+USABLE_WEIGHT = 0.8
+"""Share of the venue's weight that is used: others may share the address, and their clock is not ours."""
+DEFAULT_REFUSAL_SECONDS = 30.0
+TOO_MANY = (429, 418)
+READ_BYTES = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class RestClient:
+    """The venue's REST interface.
+
+    Args:
+        exchange: The venue; its limits are kept.
+        url: Its address, without a path.
+        max_bytes: A larger answer is refused.
+    """
+
+    def __init__(self, exchange: Exchange, url: str, max_bytes: int) -> None:
+        self._exchange = exchange
+        self._url = url.rstrip("/")
+        self._max_bytes = max_bytes
+        self._refused_until = 0.0
+        self._session: aiohttp.ClientSession | None = None
+        self.limit_weight(exchange.limits.weight_per_minute)
+
+    async def __aenter__(self) -> RestClient:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def limit_weight(self, weight_per_minute: int) -> None:
+        """Take the limit the venue itself told."""
+        self._weight_per_minute = weight_per_minute
+        self._limiter = AsyncLimiter(weight_per_minute * USABLE_WEIGHT, 60.0)
+
+    async def get(self, request: RestRequest) -> bytes:
+        """The body of an answer.
+
+        Raises:
+            Backpressure: The venue refuses for now; says for how long.
+            ExchangeUnreachable: No answer in time, or an error.
+            FrameTooLarge: The answer is larger than allowed.
+        """
+        if self._session is None:
+            raise RuntimeError("the client is used outside its context")
+        wait_s = self._refused_until - time.monotonic()
+        if wait_s > 0:
+            raise Backpressure("the venue refuses requests for now", retry_after_s=wait_s, address=self._url)
+        await self._limiter.acquire(request.weight)
+        try:
+            async with self._session.get(self._url + request.path) as answer:
+                self._note_weight(answer.headers.get(self._exchange.limits.weight_header, ""), request.weight)
+                if answer.status in TOO_MANY:
+                    raise self._refused(answer)
+                body = await self._body(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
+        if answer.status != 200:
+            raise self._unreachable(f"HTTP {answer.status}: {body[:200].decode(errors='replace')}")
+        return body
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(READ_BYTES):
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise FrameTooLarge(f"an answer of more than {self._max_bytes} bytes", address=self._url)
+        return bytes(body)
+
+    def _note_weight(self, used: str, weight: int) -> None:
+        """Where the venue has counted nearly all of the minute's weight, stop until the next minute."""
+        if used.isdecimal() and int(used) + weight > self._weight_per_minute:
+            self._refused_until = time.monotonic() + 60.0 - time.time() % 60.0
+
+    def _refused(self, answer: aiohttp.ClientResponse) -> Backpressure:
+        told = answer.headers.get("Retry-After", "")
+        try:
+            wait_s = max(0.0, float(told))
+        except ValueError:
+            wait_s = DEFAULT_REFUSAL_SECONDS
+        self._refused_until = time.monotonic() + wait_s
+        return Backpressure(
+            f"the venue refuses requests (HTTP {answer.status})", retry_after_s=wait_s, address=self._url
+        )
+
+    def _unreachable(self, why: str) -> ExchangeUnreachable:
+        return ExchangeUnreachable(
+            f"{self._exchange.venue} does not answer at {self._url} ({why})",
+            next_step="check the network, or set producer.rest_url",
+        )
+
+
+class Fetched(NamedTuple):
+    """A book that arrived."""
+
+    symbol: str
+    request: str
+    body: bytes
+
+
+class SnapshotFetcher:
+    """Fetches books for the streams that ask, one request at a time for each.
+
+    Args:
+        client: The venue's REST interface.
+        exchange: The venue.
+        take: Is given each book that arrives.
+        concurrency: Requests under way at once.
+    """
+
+    def __init__(
+        self,
+        client: RestClient,
+        exchange: Exchange,
+        take: Callable[[Fetched], Awaitable[None] | None],
+        *,
+        concurrency: int = 4,
+    ) -> None:
+        self.fetched = 0
+        self._client = client
+        self._exchange = exchange
+        self._take = take
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._backoffs: dict[str, Backoff] = {}
+        self._not_before: dict[str, float] = {}
+
+    def want(self, symbol: str) -> None:
+        """Fetch this book, unless that is under way or was tried a moment ago."""
+        if symbol not in self._tasks and time.monotonic() >= self._not_before.get(symbol, 0.0):
+            self._tasks[symbol] = asyncio.create_task(self._fetch(symbol))
+
+    def settled(self, symbol: str) -> None:
+        """The stream has what it needs: the next want is a new one, and served at once."""
+        if symbol in self._backoffs:
+            del self._backoffs[symbol]
+            self._not_before.pop(symbol, None)
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch(self, symbol: str) -> None:
+        request = self._exchange.snapshot_request(symbol)
+        at_least_s = 0.0
+        try:
+            async with self._slots:
+                body = await self._client.get(request)
+            self.fetched += 1
+            self._take(Fetched(symbol, request.path, body))
+        except PipelineError as error:
+            at_least_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
+            log.warning("snapshot_failed", symbol=symbol, error=str(error))
+        finally:
+            # Also where it came: one that nothing bridges is asked for again, but not in a tight circle.
+            backoff = self._backoffs.setdefault(symbol, Backoff())
+            self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
+            del self._tasks[symbol]

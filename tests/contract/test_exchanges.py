@@ -1,0 +1,264 @@
+"""One suite over every venue of `EXCHANGES`: what `producers.contract.Exchange` promises, and its fixture folder.
+
+A fixture is a synthetic recording whose script is in `tests/producers/fixtures/generate.py`; what must come of it was
+written by that script, which imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pkgutil
+import runpy
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers import exchanges
+from producers.contract import MAX_FRAME_BYTES, Exchange
+from producers.exchanges import EXCHANGES
+from producers.recording import Line, RecordingReplay, read_lines, take_line
+from producers.records import ProducerRecord
+from producers.router import FrameRouter
+from producers.stream_options import StreamOptions
+from producers.venue_messages import DepthDelta, DepthSnapshot, Via
+from schemas.codec import decode, encode
+from schemas.errors import MessageError
+from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
+from tests.producers.reader import DictReader
+
+FIXTURES = Path(__file__).parents[1] / "producers" / "fixtures"
+EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
+
+
+def folder(venue: str) -> Path:
+    return FIXTURES / venue
+
+
+def expected(venue: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder(venue) / "expected.json").read_text())
+    return found
+
+
+def replayed(venue: str, **options: Any) -> tuple[RecordingReplay, list[ProducerRecord]]:
+    replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue], StreamOptions(**options))
+    return replay, list(replay.records())
+
+
+def test_registry_files_and_fixtures_are_the_same_venues() -> None:
+    files = {module.name.replace("_", "-") for module in pkgutil.iter_modules(exchanges.__path__)}
+    fixtures = {path.name for path in FIXTURES.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert set(EXCHANGES) == files == fixtures
+
+
+class TestContract:
+    @EACH
+    def test_a_venue_is_registered_under_its_own_name(self, venue: str) -> None:
+        exchange: Exchange = EXCHANGES[venue]
+        assert exchange.venue == venue == venue.lower()
+        assert ":" not in venue
+
+    @EACH
+    def test_addresses_and_paths_join(self, venue: str) -> None:
+        exchange = EXCHANGES[venue]
+        assert exchange.endpoints.websocket.startswith("wss://")
+        assert exchange.endpoints.rest.startswith("https://")
+        paths = [
+            exchange.websocket_path,
+            exchange.snapshot_request("BTCUSDT").path,
+            exchange.instruments_request().path,
+        ]
+        assert all(path.startswith("/") for path in paths)
+        assert not any(address.endswith("/") for address in exchange.endpoints)
+        assert "BTCUSDT" in exchange.snapshot_request("BTCUSDT").path
+
+    @EACH
+    def test_limits_leave_room_to_work(self, venue: str) -> None:
+        exchange = EXCHANGES[venue]
+        limits, request = exchange.limits, exchange.snapshot_request("BTCUSDT")
+        assert 0 < request.weight < limits.weight_per_minute
+        assert 0 < exchange.instruments_request().weight < limits.weight_per_minute
+        assert len(exchange.streams("BTCUSDT")) <= limits.streams_per_message <= limits.streams_per_connection
+        assert limits.client_messages_per_s > 0
+        assert exchange.ping.server_every_s or exchange.ping.message
+
+    @EACH
+    @pytest.mark.parametrize("method", ["subscribe", "unsubscribe"])
+    def test_subscriptions_name_every_stream_once_within_the_bound(self, venue: str, method: str) -> None:
+        exchange = EXCHANGES[venue]
+        symbols = [f"S{number}USDT" for number in range(120)]
+        messages = [msgspec.json.decode(message) for message in getattr(exchange, method)(symbols, 5)]
+
+        assert [message["id"] for message in messages] == list(range(5, 5 + len(messages)))
+        named = [name for message in messages for name in message["params"]]
+        assert named == [name for symbol in symbols for name in exchange.streams(symbol)]
+        assert all(len(message["params"]) <= exchange.limits.streams_per_message for message in messages)
+
+    @EACH
+    @given(frame=st.binary(max_size=300), via=st.sampled_from([Via.WS, Via.REST]))
+    def test_bytes_become_messages_or_a_message_error(self, venue: str, frame: bytes, via: Via) -> None:
+        with suppress(MessageError):
+            assert EXCHANGES[venue].parse(frame, via)
+
+    @EACH
+    def test_parsing_keeps_no_state(self, venue: str) -> None:
+        lines = [line for line in read_lines(folder(venue) / "frames.jsonl") if line.via in (Via.WS, Via.REST)]
+
+        def parsed(order: Iterator[Line]) -> dict[int, object]:
+            found: dict[int, object] = {}
+            for line in order:
+                try:
+                    found[id(line)] = EXCHANGES[venue].parse(line.frame, line.via)
+                except MessageError as error:
+                    found[id(line)] = error.reason
+            return found
+
+        assert parsed(iter(lines)) == parsed(reversed(lines))
+
+    @EACH
+    def test_a_frame_over_the_bound_is_refused_before_it_is_parsed(self, venue: str) -> None:
+        class NeverParses(type(EXCHANGES[venue])):  # type: ignore[misc]
+            def parse(self, frame: bytes, via: Via, request: str = "") -> list[object]:
+                raise AssertionError("parsed")
+
+        router = FrameRouter(NeverParses(), {})
+        router.on_frame(b"0" * (MAX_FRAME_BYTES + 1), Via.WS, 0)
+        assert router.rejected == {"FrameTooLarge": 1}
+
+
+class TestFixture:
+    @EACH
+    def test_metadata_names_what_is_there(self, venue: str) -> None:
+        metadata = json.loads((folder(venue) / "metadata.json").read_text())
+        assert metadata["venue"] == venue
+        assert metadata["synthetic"] is True
+        assert metadata["source"]
+        assert metadata["licence"]
+        for name, sha256 in metadata["sha256"].items():
+            assert hashlib.sha256((folder(venue) / name).read_bytes()).hexdigest() == sha256
+
+    def test_the_generator_still_writes_the_committed_fixtures(self, tmp_path: Path) -> None:
+        generate = runpy.run_path(str(FIXTURES / "generate.py"))["generate"]
+        for venue in sorted(EXCHANGES):
+            generate(venue, tmp_path / venue)
+            for name in ("frames.jsonl", "expected.json", "metadata.json"):
+                assert (tmp_path / venue / name).read_bytes() == (folder(venue) / name).read_bytes()
+
+    @EACH
+    def test_the_recording_gives_what_its_script_says(self, venue: str) -> None:
+        replay, records = replayed(venue)
+        script, (stream,) = expected(venue), replay.router.streams.values()
+
+        assert replay.router.frames == script["frames"]
+        assert dict(replay.router.rejected) == script["rejected"]
+        assert dict(replay.router.ignored) == script["ignored"]
+        for name in ("snapshots", "deltas_applied", "deltas_dropped", "duplicates", "gaps", "crossed", "trades"):
+            assert getattr(stream.counters, name) == script[name], name
+        assert (stream.quotes.checked, stream.quotes.wrong) == (script["quotes_checked"], script["quotes_wrong"])
+        assert (stream.instrument.tick_size, stream.instrument.lot_size) == (script["tick_size"], script["lot_size"])
+        assert [
+            [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]
+            for record in records
+            if isinstance(record, L2Record)
+        ] == script["l2"]
+        assert sum(isinstance(record, TradeRecord) for record in records) == script["trades"]
+        assert sum(isinstance(record, DeadLetter) for record in records) == sum(script["rejected"].values())
+
+    @EACH
+    def test_its_readers_end_with_the_true_book(self, venue: str) -> None:
+        reader, script = DictReader(), expected(venue)
+        reader.read(replayed(venue)[1])
+
+        assert reader.live
+        assert reader.sequence == script["last_sequence"]
+        assert reader.bids == {Decimal(price): Decimal(size) for price, size in script["bids"]}
+        assert reader.asks == {Decimal(price): Decimal(size) for price, size in script["asks"]}
+
+    @EACH
+    def test_every_record_survives_the_wire(self, venue: str) -> None:
+        for record in replayed(venue)[1]:
+            assert decode(encode(record)) == record
+
+    @EACH
+    def test_routine_snapshots_agree_with_the_reader_each_time(self, venue: str) -> None:
+        reader = DictReader()
+        records = replayed(venue, routine_snapshot_ns=1)[1]
+        reader.read(records)  # the reader compares each with its book
+        snapshots = [record for record in records if isinstance(record, L2Record) and record.kind is Kind.SNAPSHOT]
+        assert len(snapshots) > expected(venue)["snapshots"]
+
+
+class TestResync:
+    """Gap, resync and heartbeat, driven by the venue's own frames."""
+
+    def live(self, venue: str) -> tuple[FrameRouter, list[Line]]:
+        """A router whose book is live, and the lines that come next."""
+        replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue])
+        lines = list(read_lines(folder(venue) / "frames.jsonl"))
+        for number, line in enumerate(lines):
+            take_line(replay.router, line)
+            if next(iter(replay.router.streams.values())).is_live:
+                return replay.router, lines[number + 1 :]
+        raise AssertionError("the fixture never becomes live")
+
+    def is_update(self, venue: str, line: Line) -> bool:
+        try:
+            return any(isinstance(message, DepthDelta) for message in EXCHANGES[venue].parse(line.frame, line.via))
+        except MessageError:
+            return False
+
+    @EACH
+    def test_a_lost_update_is_a_gap_that_a_snapshot_heals(self, venue: str) -> None:
+        router, lines = self.live(venue)
+        (stream,) = router.streams.values()
+        updates = [line for line in lines if self.is_update(venue, line)]
+        epoch = stream.epoch
+
+        records = take_line(router, updates[1])  # the first one is lost
+        assert [record.reason for record in records if isinstance(record, L2Record)] == [Reason.GAP]
+        assert stream.needs_snapshot is Reason.GAP
+        assert not [record for record in take_line(router, updates[2]) if isinstance(record, L2Record)]
+
+        (lost,) = EXCHANGES[venue].parse(updates[1].frame, updates[1].via)
+        assert isinstance(lost, DepthDelta)
+        healed = stream.on_snapshot(DepthSnapshot(lost.symbol, lost.last_sequence, [], []), updates[2].received_ns)
+        assert stream.is_live
+        assert stream.needs_snapshot is None
+        assert stream.epoch > epoch
+        assert isinstance(healed[0], L2Record)
+        assert healed[0].kind is Kind.SNAPSHOT
+
+    @EACH
+    def test_a_request_is_answered_from_memory_and_an_outdated_one_is_not(self, venue: str) -> None:
+        router, _ = self.live(venue)
+        (stream,) = router.streams.values()
+        request = ResyncRequest(venue, stream.instrument.symbol, Reason.GAP, stream.epoch, 0, 5)
+
+        assert stream.on_resync_request(request, 0, outdated=True) == []
+        (answer,) = stream.on_resync_request(request, 0, outdated=False)
+        assert isinstance(answer, L2Record)
+        assert (answer.kind, answer.epoch, answer.sequence) == (Kind.SNAPSHOT, stream.epoch, stream.tracked.sequence)
+
+    @EACH
+    def test_a_quiet_feed_beats_and_then_goes_stale(self, venue: str) -> None:
+        router, _ = self.live(venue)
+        (stream,) = router.streams.values()
+        now = 2 * 10**18
+
+        (stale,) = stream.on_heartbeat(now)
+        (beat,) = stream.on_heartbeat(now + 1)
+        assert isinstance(stale, FeedStatus)
+        assert isinstance(beat, FeedStatus)
+        assert (stale.state, stale.heartbeat, beat.state, beat.heartbeat) == (
+            FeedState.STALE,
+            False,
+            FeedState.STALE,
+            True,
+        )

@@ -1,0 +1,60 @@
+"""Short ways to write a venue's messages and look at what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from producers.instruments import Instrument
+from producers.sequencing import BinanceFuturesRule
+from producers.stream import InstrumentStream
+from producers.stream_options import StreamOptions
+from producers.venue_messages import DepthDelta, DepthSnapshot, TradeTick
+from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, TradeRecord
+
+SECOND = 1_000_000_000
+BTC = Instrument("binance-futures", "BTCUSDT", "0.1", "0.001", contract_kind=ContractKind.LINEAR)
+Pairs = Iterable[tuple[str, str]]
+
+
+def stream(**options: object) -> InstrumentStream:
+    return InstrumentStream(BTC, BinanceFuturesRule(), StreamOptions(**options))  # type: ignore[arg-type]
+
+
+def delta(first: int, last: int, previous: int, bids: Pairs = (), asks: Pairs = (), at: int = 0) -> DepthDelta:
+    """An update, its venue time rising with its ids unless said otherwise."""
+    return DepthDelta("BTCUSDT", first, last, list(bids), list(asks), previous, at or last * 1_000_000)
+
+
+def snapshot(sequence: int, bids: Pairs = (("100.0", "1"),), asks: Pairs = (("100.1", "1"),)) -> DepthSnapshot:
+    return DepthSnapshot("BTCUSDT", sequence, list(bids), list(asks), sequence * 1_000_000)
+
+
+def trade(price: str = "100.0", size: str = "0.5", *, buyer: bool = True, number: int = 1) -> TradeTick:
+    return TradeTick("BTCUSDT", str(number), price, size, buyer, 1)
+
+
+def live_stream(**options: object) -> InstrumentStream:
+    """A stream whose book is LIVE at sequence 110, received at 2 s."""
+    made = stream(**options)
+    made.on_delta(delta(95, 110, 94), SECOND)
+    made.on_snapshot(snapshot(100), 2 * SECOND)
+    assert made.is_live
+    return made
+
+
+def l2(records: Iterable[object]) -> list[L2Record]:
+    return [record for record in records if isinstance(record, L2Record)]
+
+
+def kinds(records: Iterable[object]) -> list[tuple[Kind, int, Reason | None]]:
+    """The L2 records, short: kind, sequence, reason."""
+    return [(record.kind, record.sequence, record.reason) for record in l2(records)]
+
+
+def states(records: Iterable[object]) -> list[tuple[FeedState, Reason | None]]:
+    """The feed's states that were told."""
+    return [(record.state, record.reason) for record in records if isinstance(record, FeedStatus)]
+
+
+def trades(records: Iterable[object]) -> list[TradeRecord]:
+    return [record for record in records if isinstance(record, TradeRecord)]

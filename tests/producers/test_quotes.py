@@ -1,0 +1,107 @@
+"""The venue's best quote against the book."""
+
+from __future__ import annotations
+
+from producers.instruments import TextGrid
+from producers.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, QuoteCheck, Top
+from producers.venue_messages import BestQuote
+
+GRID = TextGrid.of("0.1", "0.001")
+TOP = Top(1000, 5, 1001, 7)
+
+
+def quote(sequence: int | None, bid: str = "100.0", ask_size: str = "0.007") -> BestQuote:
+    return BestQuote("S", bid, "0.005", "100.1", ask_size, sequence)
+
+
+def test_an_update_is_judged_by_the_last_quote_of_its_id_even_if_that_comes_later() -> None:
+    check = QuoteCheck()
+    check.on_quote(quote(90, bid="99.9"), 0)
+    check.on_book(100, TOP, GRID, 0)
+    check.on_quote(quote(100), 0)
+    assert check.checked == 0
+
+    check.on_quote(quote(101, bid="99.0"), 0)
+
+    assert (check.checked, check.wrong) == (1, 0)
+
+
+def test_an_update_behind_the_quotes_is_judged_by_an_earlier_one() -> None:
+    check = QuoteCheck()
+    for sequence, bid in ((95, "99.0"), (99, "100.0"), (105, "99.5"), (107, "99.6")):
+        check.on_quote(quote(sequence, bid), 0)
+
+    check.on_book(100, TOP, GRID, 0)
+
+    assert (check.checked, check.wrong) == (1, 0)
+
+
+def test_another_price_or_size_is_wrong() -> None:
+    for wrong in (quote(100, bid="100.1"), quote(100, ask_size="0.008"), quote(100, ask_size="0.0071")):
+        check = QuoteCheck()
+        check.on_quote(wrong, 0)
+        check.on_book(100, TOP, GRID, 0)
+        check.finish()
+
+        assert (check.checked, check.wrong) == (1, 1)
+
+
+def test_quotes_in_disorder_are_put_in_order() -> None:
+    check = QuoteCheck()
+    for sequence, bid in ((90, "99.0"), (101, "99.5"), (100, "100.0")):
+        check.on_quote(quote(sequence, bid), 0)
+
+    check.on_book(100, TOP, GRID, 0)
+
+    assert (check.checked, check.wrong) == (1, 0)
+
+
+def test_an_update_before_every_quote_is_not_judged() -> None:
+    check = QuoteCheck()
+    check.on_quote(quote(200), 0)
+    check.on_book(100, TOP, GRID, 0)
+    check.finish()
+
+    assert check.checked == 0
+
+
+def test_after_a_lost_connection_nothing_is_judged_by_what_came_before() -> None:
+    check = QuoteCheck()
+    check.on_quote(quote(90, bid="99.9"), 0)
+    check.on_book(100, TOP, GRID, 0)
+    check.forget()
+    check.on_book(101, TOP, GRID, 0)
+    check.finish()
+
+    assert check.checked == 0
+
+
+def test_a_quote_without_an_id_is_compared_within_a_second_and_never_called_wrong() -> None:
+    check = QuoteCheck()
+    check.on_quote(quote(None, bid="99.9"), 0)
+    check.on_book(100, TOP, GRID, COMPARABLE_NS)
+    check.on_book(101, TOP, GRID, COMPARABLE_NS + 1)
+
+    assert (check.compared, check.different, check.checked, check.wrong) == (1, 1, 0, 0)
+
+
+def test_what_waits_is_bounded() -> None:
+    check = QuoteCheck()
+    check.on_quote(quote(1), 0)
+    for sequence in range(2, MAX_UNJUDGED + 12):
+        check.on_book(sequence, TOP, GRID, 0)
+    assert (check.checked, len(check._unjudged)) == (10, MAX_UNJUDGED)
+
+    for sequence in range(10_000, 10_000 + 2 * MAX_QUOTES):
+        check.on_quote(quote(sequence), 0)
+    assert len(check._quotes) == MAX_QUOTES
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    check = QuoteCheck()
+    check.on_quote(quote(100), 0)
+    twin = check.copy()
+    check.on_book(100, TOP, GRID, 0)
+    check.finish()
+
+    assert (check.checked, twin.checked, len(twin._unjudged)) == (1, 0, 0)
