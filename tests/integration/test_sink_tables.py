@@ -1,0 +1,285 @@
+"""Migrations are applied once and drift is named; views say what the rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from obflow.cli import main
+from obflow.settings import ClickHouseSettings
+from schemas.errors import SchemaMismatch
+from schemas.factors import FACTOR_INDEX, NO_FACTORS
+from schemas.messages import DeadLetter, FactorEvent, FactorRecord, FeedState, FeedStatus, Record, Source, Status
+from sinks import migrate
+from sinks.batching import Batch, Entry
+from sinks.contract import Position
+from sinks.store import Store
+from sinks.tables import TABLES
+from tests.schemas.examples import EXAMPLES, load
+from tests.sinks.records import factors
+
+pytestmark = pytest.mark.integration
+
+MINUTE_NS = 60 * 10**9
+T0_NS = 1_723_161_240_000_000_000  # a whole minute
+
+
+@pytest.fixture
+def empty(clickhouse: ClickHouseSettings) -> Iterator[Store]:
+    """A database without tables."""
+    store = Store(clickhouse)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def migrated(clickhouse_server: ClickHouseSettings) -> Iterator[Store]:
+    """A migrated database, shared by the tests of views; each uses a table of its own, or symbols of its own."""
+    settings = clickhouse_server.model_copy(update={"database": "test_sink_views"})
+    migrate.create_database(settings)
+    store = Store(settings)
+    migrate.apply(store, ttl_days=0)
+    yield store
+    store.command("DROP DATABASE test_sink_views SYNC")
+    store.close()
+
+
+def store_all(store: Store, name: str, records: Sequence[Record], first: int = 0) -> None:
+    table = TABLES[name]
+    batch = Batch(table)
+    for offset, record in enumerate(records, start=first):
+        position = Position("readread", 0, offset)
+        batch.add(Entry(position, table.rows(record, position), b"", 0, position))
+    store.insert(name, batch.arrow(1_763_700_000_000_000_000 + first), f"{name}:{first}:{store}")
+
+
+# ---- migrations
+
+
+def test_a_second_apply_finds_nothing_to_do(empty: Store) -> None:
+    done = migrate.apply(empty, ttl_days=0)
+
+    assert {step.script.name for step in done if step.script} >= {script.name for script in migrate.migrations()}
+    assert migrate.plan(empty, ttl_days=0) == []
+    assert migrate.apply(empty, ttl_days=0) == []
+    assert migrate.drift(empty) == []
+
+
+def test_a_crash_between_a_migration_and_its_note_is_mended_by_applying_it_again(empty: Store) -> None:
+    migrate.apply(empty, ttl_days=0)
+    empty.command("TRUNCATE TABLE migrations")
+
+    assert migrate.plan(empty, ttl_days=0)
+    migrate.apply(empty, ttl_days=0)
+    assert migrate.plan(empty, ttl_days=0) == []
+    assert migrate.drift(empty) == []
+
+
+def test_an_age_limit_is_set_changed_and_taken_away_in_place(empty: Store) -> None:
+    def limits() -> dict[str, str]:
+        rows = empty.query("SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()")
+        return {name: found.group(1) for name, engine in rows if (found := migrate.AGE_LIMIT.search(engine))}
+
+    migrate.apply(empty, ttl_days=0)
+    assert limits() == {}
+    assert len(migrate.apply(empty, ttl_days=30)) == len(TABLES)
+    assert limits()["factors"] == "toDateTime(stored_at) + toIntervalDay(30)"
+    assert migrate.plan(empty, ttl_days=30) == []
+    migrate.apply(empty, ttl_days=1)
+    assert limits()["dead_letters"] == "toDateTime(stored_at) + toIntervalDay(15)"  # its topic keeps records for 14
+    migrate.apply(empty, ttl_days=0)
+    assert limits() == {}
+
+
+def test_drift_is_named_column_by_column(empty: Store) -> None:
+    migrate.apply(empty, ttl_days=0)
+    empty.command("ALTER TABLE trades ADD COLUMN mine UInt8, MODIFY COLUMN trade_id LowCardinality(String)")
+    empty.command("ALTER TABLE factors DROP COLUMN spread")
+    empty.command("DROP TABLE feed_status")
+
+    assert migrate.drift(empty) == [
+        "column factors.spread does not exist",
+        "column trades.trade_id is LowCardinality(String), not String",
+        "column trades.mine is in the database alone",
+        "table feed_status does not exist",
+    ]
+
+
+def test_a_view_that_is_gone_is_made_again(empty: Store) -> None:
+    migrate.apply(empty, ttl_days=0)
+    empty.command("DROP VIEW book_quality")
+
+    assert [step.what for step in migrate.apply(empty, ttl_days=0)] == ["replace view book_quality"]
+
+
+def test_a_migration_edited_after_it_was_applied_is_refused(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate.apply(empty, ttl_days=0)
+    first, *others = migrate.migrations()
+    monkeypatch.setattr(migrate, "migrations", lambda: (first._replace(text=first.text + "-- better"), *others))
+
+    with pytest.raises(SchemaMismatch, match="0001_factors was edited after it was applied"):
+        migrate.plan(empty, ttl_days=0)
+
+
+def test_a_database_newer_than_the_code_is_refused(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate.apply(empty, ttl_days=0)
+    *older, _ = migrate.migrations()
+    monkeypatch.setattr(migrate, "migrations", lambda: tuple(older))
+
+    with pytest.raises(SchemaMismatch, match="this version lacks"):
+        migrate.plan(empty, ttl_days=0)
+
+
+def test_the_commands_create_check_and_exit_with_1_at_drift(
+    clickhouse_server: ClickHouseSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = "test_sink_commands"
+    words = [f"--set=clickhouse.{name}={value}" for name, value in _where(clickhouse_server, database).items()]
+    store = Store(clickhouse_server)
+    try:
+        assert main(["tables", "check", *words]) == 3  # no such database yet
+        assert "obflow tables apply" in capsys.readouterr().err
+        assert main(["tables", "apply", "--json", *words]) == 0
+        assert "apply migration 0001_factors" in _json(capsys)["steps"]
+        assert main(["tables", "apply", "--json", *words]) == 0
+        assert _json(capsys)["steps"] == []
+        assert main(["tables", "check", "--json", *words]) == 0
+        assert _json(capsys)["differences"] == []
+        store.command(f"ALTER TABLE {database}.trades DROP COLUMN price")
+        assert main(["tables", "check", "--json", *words]) == 1
+        assert _json(capsys)["differences"] == ["column trades.price does not exist"]
+    finally:
+        store.command(f"DROP DATABASE IF EXISTS {database} SYNC")
+
+
+def _where(settings: ClickHouseSettings, database: str) -> dict[str, Any]:
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "password": settings.password.get_secret_value(),
+        "database": database,
+    }
+
+
+def _json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return dict(msgspec.json.decode(capsys.readouterr().out.splitlines()[-1]))
+
+
+# ---- views
+
+
+def at(minute: int, event: FactorEvent, **changes: Any) -> FactorEvent:
+    return msgspec.structs.replace(event, received_ns=T0_NS + minute * MINUTE_NS + event.source_offset, **changes)
+
+
+def event(offset: int, *, status: Status = Status.OK, mid: float | None = None, ofi_l1: float = 0.0) -> FactorEvent:
+    values: list[float | None] = list(NO_FACTORS)
+    if mid is not None:
+        values[FACTOR_INDEX["mid"]], values[FACTOR_INDEX["ofi_l1"]] = mid, ofi_l1
+    return FactorEvent(offset, offset, T0_NS, status, tuple(values))
+
+
+def record(symbol: str, events: list[FactorEvent]) -> FactorRecord:
+    return msgspec.structs.replace(factors(symbol, [0]), events=events)
+
+
+def test_latest_factors_has_the_last_event_of_each_instrument(migrated: Store) -> None:
+    records = [
+        record("LATE-A", [at(0, event(1, mid=1.0)), at(1, event(2, mid=2.0))]),
+        record("LATE-B", [at(0, event(3, mid=3.0)), at(0, event(4, mid=4.0))]),
+    ]
+    store_all(migrated, "factors", records, first=1000)
+
+    found = migrated.query(
+        "SELECT symbol, mid, source_offset FROM latest_factors WHERE symbol LIKE 'LATE-%' ORDER BY symbol"
+    )
+    assert found == [("LATE-A", 2.0, 2), ("LATE-B", 4.0, 4)]
+
+
+def test_book_quality_counts_events_by_what_can_be_trusted(migrated: Store) -> None:
+    states = [Status.OK, Status.OK, Status.THIN, Status.RESYNCING, Status.LOCKED, Status.EMPTY, Status.OK, Status.OK]
+    store_all(
+        migrated,
+        "factors",
+        [record("QUALITY", [event(n, status=status) for n, status in enumerate(states)])],
+        first=2000,
+    )
+
+    found = migrated.query(
+        "SELECT events, ok_ratio, thin, one_sided, crossed_or_locked, resyncing FROM book_quality "
+        "WHERE symbol = 'QUALITY'"
+    )
+    assert found == [(8, 0.5, 1, 1, 1, 1)]
+
+
+def test_factors_by_the_minute_leave_out_what_cannot_be_trusted(migrated: Store) -> None:
+    events = [
+        at(0, event(1, mid=10.0, ofi_l1=1.0)),
+        at(0, event(2, mid=12.0, ofi_l1=2.0)),
+        at(0, event(3, mid=99.0, ofi_l1=9.0, status=Status.CROSSED)),
+        at(0, event(4, mid=11.0, ofi_l1=-0.5)),
+        at(1, event(5, mid=7.0)),
+    ]
+    store_all(migrated, "factors", [record("MINUTE", events)], first=3000)
+
+    found = migrated.query(
+        "SELECT minute, events, open, high, low, close, total_ofi_l1 FROM factors_1m "
+        "WHERE symbol = 'MINUTE' ORDER BY minute"
+    )
+    assert [(row[0].replace(tzinfo=UTC), *row[1:]) for row in found] == [
+        (datetime.fromtimestamp(T0_NS / 1e9, UTC), 3, 10.0, 12.0, 10.0, 11.0, 2.5),
+        (datetime.fromtimestamp((T0_NS + MINUTE_NS) / 1e9, UTC), 1, 7.0, 7.0, 7.0, 7.0, 0.0),
+    ]
+
+
+def test_trades_by_the_minute_sum_sizes_by_side(migrated: Store) -> None:
+    trade = load(EXAMPLES / "trades/v1/buy.json")
+    records = [
+        msgspec.structs.replace(trade, price_ticks=ticks, size_lots=lots, received_ns=T0_NS + n)
+        for n, (ticks, lots) in enumerate([(100, 1000), (130, -2000), (90, 500), (110, 500)])
+    ]
+    store_all(migrated, "trades", records)
+
+    found = migrated.query("SELECT trades, open, high, low, close, volume, buy_volume FROM trades_1m")
+    assert found == [(4, 10.0, 13.0, 9.0, 11.0, 4.0, 2.0)]
+
+
+def test_latest_feed_status_is_what_each_feed_is_now(migrated: Store) -> None:
+    states = [FeedState.CONNECTING, FeedState.LIVE, FeedState.INVALID]
+    records: list[Record] = [
+        FeedStatus("binance", "A", Source.LIVE, state, 1, T0_NS + n) for n, state in enumerate(states)
+    ]
+    records.append(FeedStatus("binance", "B", Source.LIVE, FeedState.LIVE, 1, T0_NS))
+    store_all(migrated, "feed_status", records)
+
+    found = migrated.query("SELECT symbol, state FROM latest_feed_status ORDER BY symbol")
+    assert found == [("A", "invalid"), ("B", "live")]
+
+
+def test_dead_letters_by_reason_counts_a_letter_once(migrated: Store) -> None:
+    letters: list[Record] = [
+        DeadLetter(letter_id, "sink", reason, "no", T0_NS, b"", 0, source_topic="trades.v1")
+        for letter_id, reason in [("a:0:1", "DecodeError"), ("a:0:2", "DecodeError"), ("a:0:3", "InvalidNumber")]
+    ]
+    store_all(migrated, "dead_letters", letters)
+    store_all(migrated, "dead_letters", letters[:1], first=10)
+
+    found = migrated.query("SELECT role, source_topic, reason, letters FROM dead_letters_by_reason ORDER BY reason")
+    assert found == [("sink", "trades.v1", "DecodeError", 2), ("sink", "trades.v1", "InvalidNumber", 1)]
+
+
+def test_every_view_is_tested_here() -> None:
+    names = {view.name for view in migrate.views()}
+    tested = {
+        "latest_factors",
+        "book_quality",
+        "factors_1m",
+        "trades_1m",
+        "latest_feed_status",
+        "dead_letters_by_reason",
+    }
+    assert names == tested
