@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from schemas.errors import DecodeError
 
 DOUBLE: Final = struct.Struct("<d")
-BYTES_MAX: Final = 10
-"""Of a 64-bit integer, 7 bits a byte."""
+NATURAL_BYTES: Final = 9
+"""Of the largest int64, 7 bits a byte."""
+
+T = TypeVar("T")
 
 
 class Packer:
@@ -85,6 +87,13 @@ class Unpacker:
         """A signed integer or None."""
         return self.integer() if self.integer() else None
 
+    def choice(self, options: Sequence[T]) -> T:
+        """One of these, written as its position."""
+        code = self.integer()
+        if not 0 <= code < len(options):
+            raise DecodeError(f"a checkpoint holds a code it may not have ({code})")
+        return options[code]
+
     def double(self) -> float:
         """A float."""
         value: float = DOUBLE.unpack(self._take(DOUBLE.size))[0]
@@ -146,7 +155,7 @@ def _values(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.int6
     """The values whose last bytes are just before `ends`."""
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
     widths = ends - starts
-    if int(widths.max()) >= BYTES_MAX:
+    if int(widths.max()) > NATURAL_BYTES:
         raise DecodeError("a checkpoint holds a number beyond int64")
     values = np.zeros(len(ends), dtype=np.int64)
     for place in range(int(widths.max())):

@@ -81,12 +81,18 @@ class InstrumentState:
             state.broken = _load_break(fields)
             state.tracked = _load_tracked(fields)
             state.rolling = _load_rolling(fields)
-        except (ValueError, IndexError, InvalidNumber) as error:
+        except (ValueError, InvalidNumber) as error:
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
         fields.end()
-        if state.tracked.is_live and state.tracked.grid is not None:
-            state.quotes = Quotes(state.tracked.book, state.tracked.grid)
+        if state.tracked.is_live:
+            state.quotes = _quotes(state.tracked)
         return state
+
+
+def _quotes(tracked: TrackedBook) -> Quotes:
+    if tracked.grid is None:
+        raise DecodeError("a checkpoint holds a LIVE book without a grid")
+    return Quotes(tracked.book, tracked.grid)
 
 
 def _checked(data: bytes) -> bytes:
@@ -148,7 +154,7 @@ def _save_tracked(out: Packer, tracked: TrackedBook) -> None:
 
 def _load_tracked(fields: Unpacker) -> TrackedBook:
     tracked = TrackedBook()
-    tracked.validity = _VALIDITIES[fields.integer()]
+    tracked.validity = fields.choice(_VALIDITIES)
     tracked.reason = _load_reason(fields)
     tracked.epoch, tracked.sequence = fields.integer(), fields.integer()
     tracked.crossed_since_ns = fields.optional_integer()
@@ -156,6 +162,8 @@ def _load_tracked(fields: Unpacker) -> TrackedBook:
     tracked.grid = _load_grid(fields)
     for side in (tracked.book.bids, tracked.book.asks):
         side.max_levels = fields.optional_integer()
+        if side.max_levels is not None and side.max_levels < 1:
+            raise DecodeError(f"a checkpoint holds a depth bound of {side.max_levels} levels")
         if tracked.is_live:
             _load_side(fields, side)
     return tracked
@@ -173,7 +181,7 @@ def _load_grid(fields: Unpacker) -> Grid | None:
     tick_size = fields.text()
     if not tick_size:
         return None
-    return Grid.of(tick_size, fields.text(), fields.text(), _KINDS[fields.integer()])
+    return Grid.of(tick_size, fields.text(), fields.text(), fields.choice(_KINDS))
 
 
 def _save_side(out: Packer, side: BookSide) -> None:

@@ -1,0 +1,364 @@
+"""Every factor a second time, slowly and from the definitions: plain dicts, sorting, fractions, full history.
+
+It imports nothing of the project, so that a shared mistake has to be made twice. Prices and sizes are exact fractions;
+a float appears only where a value leaves. Nothing is kept incrementally but the book itself and the list of what
+happened since the book became live.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+SECOND = 1_000_000_000
+Value = float | Fraction | None
+Levels = Sequence[tuple[int, int]]
+
+
+@dataclass
+class Expected:
+    status: str
+    values: dict[str, float | None]
+
+
+@dataclass
+class Past:
+    """One event since the book became live."""
+
+    received_ns: int
+    is_delta: bool
+    status: str
+    obi_l1: Fraction | None = None
+    obi_l5: Fraction | None = None
+    depth: Fraction | None = None
+    ofi_l1: Fraction | None = None
+    added: int = 0
+    removed: int = 0
+
+
+@dataclass
+class Side:
+    """A side of a sorted book, best first."""
+
+    ticks: list[int]
+    lots: list[int]
+    prices: list[Fraction]
+    sizes: list[Fraction]
+
+
+@dataclass
+class Sorted:
+    bids: Side
+    asks: Side
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.bids.ticks and self.asks.ticks) and self.bids.ticks[0] < self.asks.ticks[0]
+
+    @property
+    def mid(self) -> Fraction:
+        return (self.bids.prices[0] + self.asks.prices[0]) / 2
+
+
+@dataclass
+class BruteForce:
+    thin_notional: Fraction = Fraction(10_000)
+    live: bool = False
+    epoch: int = 0
+    sequence: int = 0
+    grid: tuple[str, str, str, str] = ("1", "1", "1", "spot")
+    bids: dict[int, int] = field(default_factory=dict)
+    asks: dict[int, int] = field(default_factory=dict)
+    history: list[Past] = field(default_factory=list)
+    last: "Sorted | None" = None
+
+    def feed(
+        self,
+        *,
+        kind: str,
+        epoch: int,
+        sequence: int,
+        previous_sequence: int | None,
+        received_ns: int,
+        grid: tuple[str, str, str, str],
+        bids: Levels,
+        asks: Levels,
+        wanted: bool = True,
+    ) -> Expected | None:
+        """One record in; the event it makes out, or None. Not `wanted`: only what later events depend on."""
+        if epoch < self.epoch:
+            return None
+        if kind == "invalid":
+            return self._dead(epoch)
+        if kind == "snapshot":
+            if not self.live or epoch > self.epoch:
+                self.live, self.epoch, self.sequence, self.grid = True, epoch, sequence, grid
+                self.bids = {tick: lots for tick, lots in dict(bids).items() if lots}
+                self.asks = {tick: lots for tick, lots in dict(asks).items() if lots}
+                self.history = []
+                return self._event(received_ns, None, wanted=wanted)
+            same = (
+                {tick: lots for tick, lots in dict(bids).items() if lots} == self.bids
+                and {tick: lots for tick, lots in dict(asks).items() if lots} == self.asks
+                and sequence == self.sequence
+                and grid == self.grid
+            )
+            return None if same else self._dead(epoch)
+        if not self.live:
+            return None
+        if epoch != self.epoch or previous_sequence != self.sequence or grid != self.grid:
+            return self._dead(epoch)
+        before = dict(self.bids), dict(self.asks)
+        for side, levels in ((self.bids, bids), (self.asks, asks)):
+            for tick, lots in levels:
+                side.pop(tick, None)
+                if lots:
+                    side[tick] = lots
+        self.sequence = sequence
+        expected = self._event(received_ns, before, wanted=wanted)
+        if self._crossed_for_too_long():
+            self._dead(epoch)
+        return expected
+
+    def _dead(self, epoch: int) -> Expected:
+        self.live, self.epoch, self.history = False, epoch, []
+        return Expected("RESYNCING", {})
+
+    def _crossed_for_too_long(self) -> bool:
+        crossed = []
+        for past in reversed(self.history):
+            if past.status != "CROSSED":
+                break
+            crossed.append(past)
+        if not crossed:
+            return False
+        return len(crossed) > 3 or crossed[0].received_ns - crossed[-1].received_ns >= SECOND
+
+    def _event(
+        self, received_ns: int, before: tuple[dict[int, int], dict[int, int]] | None, *, wanted: bool
+    ) -> Expected:
+        after = self._sort(self.bids, self.asks)
+        status = self._status(after)
+        past = Past(received_ns, before is not None, status)
+        old = None if before is None else self.last
+        if before is not None and old is not None:
+            self._count_changes(past, before, old, after)
+        if after.is_open:
+            past.obi_l1, past.obi_l5 = obi(after, 1), obi(after, 5)
+            past.depth = self._within(after.bids, after, 10) + self._within(after.asks, after, 10)
+            past.ofi_l1 = ofi(old, after, 1)
+        values = self._values(past, old, after) if wanted else {}
+        self.history.append(past)
+        self.last = after
+        return Expected(status, {name: None if value is None else float(value) for name, value in values.items()})
+
+    # the book, sorted anew each time
+
+    def _sort(self, bids: dict[int, int], asks: dict[int, int]) -> Sorted:
+        return Sorted(self._side(bids, sorted(bids, reverse=True)), self._side(asks, sorted(asks)))
+
+    def _side(self, lots: dict[int, int], ticks: list[int]) -> Side:
+        tick_size, unit = Fraction(self.grid[0]), Fraction(self.grid[1]) * Fraction(self.grid[2])
+        prices = [tick * tick_size for tick in ticks[:20]]
+        sizes = [lots[tick] * unit for tick in ticks[:20]]
+        if self.grid[3] == "inverse":
+            sizes = [size / price for size, price in zip(sizes, prices, strict=True)]
+        return Side(ticks, [lots[tick] for tick in ticks], prices, sizes)
+
+    def _status(self, book: Sorted) -> str:
+        if not book.bids.ticks and not book.asks.ticks:
+            return "EMPTY"
+        if not book.bids.ticks or not book.asks.ticks:
+            return "ONE_SIDED"
+        if book.bids.ticks[0] > book.asks.ticks[0]:
+            return "CROSSED"
+        if book.bids.ticks[0] == book.asks.ticks[0]:
+            return "LOCKED"
+        return "THIN" if self._top_notional(book) < self.thin_notional else "OK"
+
+    @staticmethod
+    def _top_notional(book: Sorted) -> Fraction:
+        return sum(
+            (p * q for side in (book.bids, book.asks) for p, q in zip(side.prices[:10], side.sizes[:10], strict=True)),
+            Fraction(0),
+        )
+
+    def _within(self, side: Side, book: Sorted, bps: int) -> Fraction:
+        best = book.bids.ticks[0] + book.asks.ticks[0]
+        unit, total = Fraction(self.grid[1]) * Fraction(self.grid[2]), 0
+        for tick, lots in zip(side.ticks, side.lots, strict=True):
+            is_inside = (
+                20000 * tick >= best * (10000 - bps) if side is book.bids else 20000 * tick <= best * (10000 + bps)
+            )
+            if not is_inside:
+                break
+            total += lots if self.grid[3] == "inverse" else lots * tick
+        return total * unit * (1 if self.grid[3] == "inverse" else Fraction(self.grid[0]))
+
+    @staticmethod
+    def _count_changes(past: Past, before: tuple[dict[int, int], dict[int, int]], old: Sorted, after: Sorted) -> None:
+        for was, old_side, new_side in ((before[0], old.bids, after.bids), (before[1], old.asks, after.asks)):
+            now = dict(zip(new_side.ticks, new_side.lots, strict=True))
+            for tick in {*old_side.ticks[:20], *new_side.ticks[:20]}:
+                change = now.get(tick, 0) - was.get(tick, 0)
+                past.added += max(change, 0)
+                past.removed += max(-change, 0)
+
+    # the factors
+
+    def _values(self, past: Past, old: Sorted | None, book: Sorted) -> dict[str, Value]:
+        values = self._quotes(book)
+        if book.is_open:
+            values |= self._imbalances(book)
+            values |= self._depths(book)
+            values |= self._memory(past, old, book)
+        return values
+
+    def _quotes(self, book: Sorted) -> dict[str, Value]:
+        bids, asks = book.bids, book.asks
+        values: dict[str, Value] = {"bid_levels": float(len(bids.ticks)), "ask_levels": float(len(asks.ticks))}
+        if bids.ticks:
+            values |= {"best_bid": bids.prices[0], "best_bid_size": bids.sizes[0]}
+        if asks.ticks:
+            values |= {"best_ask": asks.prices[0], "best_ask_size": asks.sizes[0]}
+        if bids.ticks and asks.ticks:
+            spread = asks.prices[0] - bids.prices[0]
+            values |= {"mid": book.mid, "spread": spread}
+            values["spread_bps"] = 10_000 * spread / book.mid if book.mid else None
+        return values
+
+    def _imbalances(self, book: Sorted) -> dict[str, Value]:
+        bids, asks, mid = book.bids, book.asks, book.mid
+        values: dict[str, Value] = {f"obi_l{levels}": obi(book, levels) for levels in (1, 3, 5, 10, 20)}
+        bid_volume, ask_volume = sum(bids.sizes[:10]), sum(asks.sizes[:10])
+        values |= {"bid_volume_l10": Fraction(bid_volume), "ask_volume_l10": Fraction(ask_volume)}
+        values["bid_ask_ratio"] = Fraction(bid_volume) / ask_volume
+        values["obi_weighted"] = balance(book, 10, lambda k, p: Fraction(9, 10) ** k / (1 + abs(p - mid) / mid))
+        values["micro_price_imb"] = balance(book, 10, lambda k, _: Fraction(1, 2) ** k)
+        values["obi_decay_bps"] = decayed(book)
+        pulls = [
+            sum((abs(p - mid) * q for p, q in zip(side.prices[:10], side.sizes[:10], strict=True)), Fraction(0))
+            for side in (bids, asks)
+        ]
+        values["pressure_score"] = pulls[0] / pulls[1]
+        prices, sizes = bids.prices[:10] + asks.prices[:10], bids.sizes[:10] + asks.sizes[:10]
+        vwap = sum((p * q for p, q in zip(prices, sizes, strict=True)), Fraction(0)) / sum(sizes)
+        values["obi_vwap"] = (vwap - mid) / mid
+        if min(len(bids.ticks), len(asks.ticks)) >= 3:
+            pooled = bids.sizes[:20] + asks.sizes[:20]
+            values["size_dispersion"] = deviation(pooled)
+            values["size_cv"] = deviation(pooled) / float(statistics.mean(pooled))
+        weighted_mid = (bids.prices[0] * asks.sizes[0] + asks.prices[0] * bids.sizes[0]) / (
+            asks.sizes[0] + bids.sizes[0]
+        )
+        spread = asks.prices[0] - bids.prices[0]
+        values["weighted_mid"] = weighted_mid
+        values["weighted_mid_adjusted"] = weighted_mid + Fraction(1, 2) * obi(book, 1) * spread / 2
+        return values
+
+    def _depths(self, book: Sorted) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for bps in (5, 10, 25):
+            values[f"bid_depth_{bps}bps"] = self._within(book.bids, book, bps)
+            values[f"ask_depth_{bps}bps"] = self._within(book.asks, book, bps)
+        bid, ask = self._within(book.bids, book, 10), self._within(book.asks, book, 10)
+        values["obi_10bps"] = (bid - ask) / (bid + ask) if bid + ask else None
+        values["confidence"] = min(Fraction(1), self._top_notional(book) / (10 * self.thin_notional))
+        return values
+
+    def _memory(self, past: Past, old: Sorted | None, book: Sorted) -> dict[str, Value]:
+        events = [event for event in self.history if event.status in ("OK", "THIN")]
+        values: dict[str, Value] = {"ofi_l1": past.ofi_l1, "ofi_l5": ofi(old, book, 5)}
+        assert past.obi_l1 is not None
+        assert past.obi_l5 is not None
+        fives = [event.obi_l5 for event in events[-10:] if event.obi_l5 is not None]
+        if len(fives) >= 2:
+            values["obi_change_rate"] = past.obi_l5 - statistics.mean(fives)
+        ones = [event.obi_l1 for event in events[-20:] if event.obi_l1 is not None]
+        depths = [event.depth for event in events[-20:] if event.depth is not None]
+        if len(ones) == 20 and deviation(ones) >= 1e-9:
+            values["obi_l1_z"] = float(past.obi_l1 - statistics.mean(ones)) / deviation(ones)
+        if len(depths) == 20 and past.depth and sum(depths):
+            values["liquidity_shift"] = logarithm(past.depth / statistics.mean(depths))
+        return values | self._last_second(past)
+
+    def _last_second(self, past: Past) -> dict[str, Value]:
+        everything = [*self.history, past]
+        if past.received_ns - everything[0].received_ns < SECOND:
+            return {}
+        window = [event for event in everything if past.received_ns - SECOND < event.received_ns and event.is_delta]
+        flows = [event.ofi_l1 for event in window if event.ofi_l1 is not None]
+        added, removed = sum(event.added for event in window), sum(event.removed for event in window)
+        values: dict[str, Value] = {}
+        if flows:
+            values["ofi_l1_1s"] = sum(flows, Fraction(0))
+        if added + removed:
+            values["removal_ratio_1s"] = Fraction(removed, added + removed)
+        return values
+
+
+def obi(book: Sorted, levels: int) -> Fraction:
+    bid, ask = sum(book.bids.lots[:levels]), sum(book.asks.lots[:levels])
+    return Fraction(bid - ask, bid + ask)
+
+
+def balance(book: Sorted, levels: int, weight) -> Fraction:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    bid, ask = (
+        sum(
+            (weight(k, p) * q for k, (p, q) in enumerate(zip(side.prices[:levels], side.sizes[:levels], strict=True))),
+            Fraction(0),
+        )
+        for side in (book.bids, book.asks)
+    )
+    return Fraction(bid - ask) / (bid + ask)
+
+
+def ofi(old: Sorted | None, new: Sorted, levels: int) -> Fraction | None:
+    if old is None:
+        return None
+    if any(len(side.ticks) < levels for side in (old.bids, old.asks, new.bids, new.asks)):
+        return None
+    flow = Fraction(0)
+    for level in range(levels):
+        was, now = old.bids.prices[level], new.bids.prices[level]
+        flow += new.bids.sizes[level] * (now >= was) - old.bids.sizes[level] * (now <= was)
+        was, now = old.asks.prices[level], new.asks.prices[level]
+        flow += old.asks.sizes[level] * (now >= was) - new.asks.sizes[level] * (now <= was)
+    return flow
+
+
+def deviation(values: Sequence[Fraction]) -> float:
+    """Sample standard deviation, rounded once."""
+    mean = sum(values, Fraction(0)) / len(values)
+    variance = sum(((value - mean) ** 2 for value in values), Fraction(0)) / (len(values) - 1)
+    with localcontext() as context:
+        context.prec = 60
+        return float(_decimal(variance).sqrt())
+
+
+def decayed(book: Sorted) -> Fraction:
+    """The ratio weighted by exp(-bps/5), top 20, with decimals of 60 digits and any exponent."""
+    with localcontext() as context:
+        context.prec = 60
+        bid, ask = (
+            sum(
+                (
+                    _decimal(-10_000 * abs(p - book.mid) / book.mid / 5).exp() * _decimal(q)
+                    for p, q in zip(side.prices, side.sizes, strict=True)
+                ),
+                Decimal(0),
+            )
+            for side in (book.bids, book.asks)
+        )
+        return Fraction((bid - ask) / (bid + ask))
+
+
+def logarithm(value: Fraction) -> float:
+    with localcontext() as context:
+        context.prec = 40
+        return float(_decimal(value).ln())
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(value.numerator) / Decimal(value.denominator)
