@@ -13,7 +13,7 @@ from research.verify import Level, top_levels
 from schemas.errors import UsageError
 from schemas.messages import FeedStatus, L2Record, Reason
 
-_FRACTION = re.compile(r"(.*:\d\d)\.(\d{1,9})(.*)")
+_FRACTION = re.compile(r"(.*:\d\d)\.(\d+)(.*)")
 
 
 class BookAt(TypedDict):
@@ -112,6 +112,8 @@ def moment_ns(text: str) -> int:
     parts = _FRACTION.fullmatch(text)
     whole, fraction = (parts[1] + parts[3], parts[2]) if parts else (text, "")
     try:
+        if len(fraction) > 9:
+            raise ValueError(fraction)
         moment = datetime.fromisoformat(whole)
     except ValueError:
         raise UsageError(

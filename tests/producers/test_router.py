@@ -194,7 +194,7 @@ class TestConnections:
 
         records = made.on_connect(3 * SECOND, connection="3")
 
-        assert {record.symbol for record in records} == {"AUSDT"}  # type: ignore[union-attr]
+        assert {record.symbol for record in records} == {"AUSDT"}
         assert kinds(records) == []
         assert made.streams["BUSDT"].is_live
 

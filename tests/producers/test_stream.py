@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from producers.stream import MAX_PENDING_TRADES
@@ -400,14 +402,15 @@ class TestBadInput:
     @pytest.mark.parametrize("bad", ["NaN", "-1", "1e5", "99999999999999999999", "inf", ""])
     def test_a_bad_number_raises_and_changes_nothing(self, bad: str) -> None:
         live = live_stream()
-        for attempt in (
+        attempts: list[Callable[[], object]] = [
             lambda: live.on_delta(delta(111, 120, 110, bids=[("1", bad)]), 3 * SECOND),
             lambda: live.on_delta(delta(111, 120, 110, asks=[(bad, "1")]), 3 * SECOND),
             lambda: live.on_snapshot(snapshot(200, bids=[(bad, "1")]), 3 * SECOND),
             lambda: live.on_trade(trade(bad), 3 * SECOND),
             lambda: live.on_trade(trade("1", bad), 3 * SECOND),
             lambda: live.on_quote(BestQuote("BTCUSDT", "1", "1", "1", bad, 1), 3 * SECOND),
-        ):
+        ]
+        for attempt in attempts:
             with pytest.raises(InvalidNumber):
                 attempt()
 

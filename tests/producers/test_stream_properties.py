@@ -20,7 +20,7 @@ from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot
 from tests.producers.reader import DictReader, Side
 
 MS = 1_000_000
-RULES = {"binance": BinanceSpotRule(), "binance-futures": BinanceFuturesRule()}
+RULES: dict[str, SequenceRule] = {"binance": BinanceSpotRule(), "binance-futures": BinanceFuturesRule()}
 FIRST_ID = 1_000
 
 BIDS = st.sampled_from(["99.0", "99.1", "99.5", "99.8", "99.9", "99.95"])  # the last is finer than the tick

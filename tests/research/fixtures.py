@@ -1,0 +1,29 @@
+"""The committed synthetic recordings, for tests of what is built on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from obflow.settings import Settings
+from producers.exchanges import EXCHANGES
+from producers.recording import RecordingReplay
+from research.replay import open_replay
+
+FOLDER = Path(__file__).parents[1] / "producers" / "fixtures"
+SYMBOL = "OBFUSDT"
+VENUES = sorted(EXCHANGES)
+
+
+def frames(venue: str) -> Path:
+    return FOLDER / venue / "frames.jsonl"
+
+
+def script(venue: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / venue / "expected.json").read_text())
+    return found
+
+
+def replay(venue: str) -> RecordingReplay:
+    return open_replay(frames(venue), EXCHANGES[venue], Settings())

@@ -1,0 +1,100 @@
+"""The commands as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from obflow.cli import main
+from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script
+
+EACH = pytest.mark.parametrize("venue", VENUES)
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def result(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    code, out, err = run(capsys, *words, "--json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+@EACH
+def test_verify_prints_the_report(capsys: pytest.CaptureFixture[str], venue: str) -> None:
+    found = result(capsys, "verify", str(frames(venue)), "--venue", venue)
+    assert found["instruments"][SYMBOL]["deltas_applied"] == script(venue)["deltas_applied"]
+
+    code, out, _ = run(capsys, "verify", str(frames(venue)), "--venue", venue)
+    assert code == 0
+    assert SYMBOL in out
+    assert str(script(venue)["last_sequence"]) in out
+
+
+@EACH
+def test_factors_prints_digests_and_writes_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, venue: str
+) -> None:
+    found = result(capsys, "factors", str(frames(venue)), "--venue", venue, "--digest")["instruments"][SYMBOL]
+    assert found["events"] == len(script(venue)["l2"])
+
+    out_path = tmp_path / "f.csv"
+    code, out, _ = run(
+        capsys, "factors", str(frames(venue)), "--venue", venue, "--symbol", SYMBOL, "--out", str(out_path), "--digest"
+    )
+    assert code == 0
+    assert f"{SYMBOL} {found['events']} events, digest {found['digest']}" in out
+    assert len(out_path.read_text().splitlines()) == found["events"] + 1
+
+
+@EACH
+def test_book_shows_a_moment(capsys: pytest.CaptureFixture[str], venue: str) -> None:
+    at = str(replay(venue).found.last_ns)
+    words = ("book", str(frames(venue)), "--venue", venue, "--symbol", SYMBOL, "--at", at)
+    found = result(capsys, *words, "--levels", "2")
+    assert (found["state"], found["sequence"]) == ("LIVE", script(venue)["last_sequence"])
+    assert len(found["bids"]) == 2
+
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert found["bids"][0][0] in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("verify", "{none}", "--venue", "binance"), 2, "there is no recording"),
+        (("verify", "{frames}", "--venue", "nasdaq"), 2, "there is no venue 'nasdaq'"),
+        (("verify", "{frames}"), 2, "venue"),
+        (("verify", "{cut}", "--venue", "binance"), 1, "cut short"),
+        (("factors", "{frames}", "--venue", "binance", "--symbol", "NOPE"), 2, "does not hold 'NOPE'"),
+        (("factors", "{frames}", "--venue", "binance", "--out", "f.xlsx"), 2, "neither .csv nor .parquet"),
+        (("book", "{frames}", "--venue", "binance", "--symbol", SYMBOL, "--at", "noon"), 2, "'noon' is no moment"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(b"\x1f\x8b\x08\x00\x00")
+    paths = {"none": str(tmp_path / "none"), "frames": str(frames("binance")), "cut": str(cut)}
+
+    found, out, err = run(capsys, *[word.format(**paths) for word in words])
+
+    assert (found, out) == (code, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["verify", "factors", "book"])
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"Example: obflow {command}" in " ".join(out.split())

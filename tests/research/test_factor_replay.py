@@ -1,0 +1,55 @@
+"""Factor events of a recording in memory."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import research.replay
+from processors.columns import L2Columns
+from processors.core import process_batch
+from processors.state import InstrumentState
+from research.replay import FactorReplay, summarise
+from schemas.digest import EventDigest
+from schemas.messages import InstrumentKey, L2Record, Status
+from tests.research.fixtures import SYMBOL, VENUES, replay, script
+
+EACH = pytest.mark.parametrize("venue", VENUES)
+
+
+@EACH
+def test_every_update_snapshot_and_invalid_of_the_script_is_one_event(venue: str) -> None:
+    events = list(FactorReplay(replay(venue), 10_000.0))
+    expected = script(venue)["l2"]
+
+    assert [item.event.sequence for item in events] == [sequence for _, sequence, _, _ in expected]
+    assert [item.event.status is Status.RESYNCING for item in events] == [kind == "invalid" for kind, *_ in expected]
+    assert [item.event.source_offset for item in events] == list(range(len(expected)))
+    assert {item.instrument for item in events} == {InstrumentKey(venue, SYMBOL)}
+
+
+@settings(max_examples=10)
+@given(batch=st.integers(1, 40))
+def test_any_batch_size_gives_the_digest_of_single_records(batch: int) -> None:
+    state, digest = InstrumentState(thin_notional=10_000.0), EventDigest()
+    records = [record for record in replay("binance-futures").records() if isinstance(record, L2Record)]
+    for offset, record in enumerate(records):
+        for event in process_batch(state, L2Columns.from_records([offset], [record])).events():
+            digest.update(event)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(research.replay, "BATCH", batch)
+        found = summarise(FactorReplay(replay("binance-futures"), 10_000.0))[SYMBOL]
+
+    assert (found.events, found.digest) == (digest.events, digest.hexdigest())
+
+
+def test_thin_is_a_setting() -> None:
+    assert "THIN" in summarise(FactorReplay(replay("binance"), 10.0**12))[SYMBOL].statuses
+    assert "THIN" not in summarise(FactorReplay(replay("binance"), 10.0**-9))[SYMBOL].statuses
+
+
+def test_another_symbol_has_no_events() -> None:
+    assert summarise(FactorReplay(replay("binance"), 10_000.0, symbol="NOPE")) == {}
+    assert list(summarise(FactorReplay(replay("binance"), 10_000.0, symbol=SYMBOL))) == [SYMBOL]
