@@ -121,8 +121,16 @@ class _Rest(msgspec.Struct):
 
     lastUpdateId: Id | None = None  # noqa: N815 (the venue's name)
     symbols: msgspec.Raw = msgspec.Raw(b"")
+    rateLimits: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815 (the venue's name)
     code: int | None = None
     msg: str = ""
+
+
+class _RateLimit(msgspec.Struct):
+    rateLimitType: str = ""  # noqa: N815 (the venue's name)
+    interval: str = ""
+    intervalNum: int = 0  # noqa: N815 (the venue's name)
+    limit: int = 0
 
 
 class _Snapshot(msgspec.Struct):
@@ -169,6 +177,7 @@ _QUOTE = msgspec.json.Decoder(_Quote)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _LISTED = msgspec.json.Decoder(list[ListedInstrument])
+_RATE_LIMITS = msgspec.json.Decoder(list[_RateLimit])
 
 _EVENT_CHANNELS: Final[Mapping[str, Channel]] = {
     "depthUpdate": Channel.DEPTH,
@@ -278,7 +287,7 @@ def _parse_rest(frame: bytes, request: str, venue: str, dialect: Dialect) -> Ven
             None if time is None else _nanoseconds(time),
         )
     if head.symbols:
-        return _listed(bytes(head.symbols), venue, dialect)
+        return _listed(bytes(head.symbols), bytes(head.rateLimits), venue, dialect)
     if head.code is not None:
         return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:500])
     raise UnknownMessage("neither a depth snapshot nor an instrument list")
@@ -288,14 +297,23 @@ def _requested_symbol(request: str) -> str | None:
     return next(iter(parse_qs(urlsplit(request).query).get("symbol", [])), None)
 
 
-def _listed(entries: bytes, venue: str, dialect: Dialect) -> InstrumentList:
+def _listed(entries: bytes, limits: bytes, venue: str, dialect: Dialect) -> InstrumentList:
     instruments, unreadable = [], []
     for entry in _decoded(_LISTED, entries, Channel.INSTRUMENTS):
         try:
             instruments.append(_instrument(entry, venue, dialect))
         except (InvalidNumber, KeyError):
             unreadable.append(entry.symbol)
-    return InstrumentList(tuple(instruments), tuple(unreadable))
+    return InstrumentList(tuple(instruments), tuple(unreadable), _weight_per_minute(limits))
+
+
+def _weight_per_minute(limits: bytes) -> int | None:
+    if not limits:
+        return None
+    for rule in _decoded(_RATE_LIMITS, limits, Channel.INSTRUMENTS):
+        if (rule.rateLimitType, rule.interval, rule.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1) and rule.limit > 0:
+            return rule.limit
+    return None
 
 
 def _instrument(entry: ListedInstrument, venue: str, dialect: Dialect) -> Instrument:

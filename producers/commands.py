@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obflow.cli import JsonFlag, emit_json, load_settings, run_async
+from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     import asyncio
 
+    from producers.contract import Exchange
     from producers.simulator.exchange import SimulatedExchange
     from producers.simulator.faults import Fault
 
@@ -21,8 +23,140 @@ NS_PER_SECOND = 1_000_000_000
 RECORDINGS_START_NS = 1_704_067_200 * NS_PER_SECOND
 """Virtual time of a generated recording begins here: 2024-01-01T00:00:00Z."""
 
+SECONDS_OF_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smh]?)")
+_SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
+
+Venue = Annotated[str, typer.Argument(help="Exchange id, such as binance-futures.")]
+Url = Annotated[str | None, typer.Option(help="Address in the venue's place, such as a simulator's.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="Instrument, as the venue writes it; repeatable.")]
 Every = Annotated[float, typer.Option(help="Seconds between two, on average; 0 is never.", min=0)]
+
+
+def produce(
+    venue: Venue,
+    symbol: Symbols = None,
+    websocket_url: Url = None,
+    rest_url: Url = None,
+    record: Annotated[Path | None, typer.Option(help="Also keep every frame in this new file.", metavar="FILE")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Produce instruments of a venue, live, until stopped.
+
+    Example: obflow produce binance-futures --symbol BTCUSDT --symbol ETHUSDT
+    """
+    from obflow.clock import SystemClock
+    from obflow.metrics import Metrics
+    from producers import service
+
+    exchange, symbols = _exchange(venue), _named(symbol)
+    settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
+    metrics = Metrics("producer")
+
+    async def main(stop: asyncio.Event) -> dict[str, object]:
+        return await service.produce(
+            exchange, symbols, settings, clock=SystemClock(), metrics=metrics, stop=stop, recording=record
+        )
+
+    with metrics.served(settings.metrics):
+        summary = run_async(main)
+    if json:
+        emit_json(summary)
+    else:
+        sys.stdout.write(f"{summary['messages']} messages acknowledged\n")
+
+
+def record(
+    venue: Venue,
+    out: Annotated[Path, typer.Option(help="The recording, a new file.", metavar="FILE.jsonl.gz")],
+    symbol: Symbols = None,
+    seconds: Annotated[str | None, typer.Option("--for", help="How long, as 60s, 5m or 2h.", metavar="TIME")] = None,
+    websocket_url: Url = None,
+    rest_url: Url = None,
+    json: JsonFlag = False,
+) -> None:
+    """Record the raw frames of a venue, as received, until stopped.
+
+    Example: obflow record binance-futures --symbol BTCUSDT --out btc.frames.jsonl.gz --for 60s
+    """
+    from obflow.clock import SystemClock
+    from producers import service
+
+    exchange, symbols, duration_s = _exchange(venue), _named(symbol), _seconds("--for", seconds)
+    settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
+
+    async def main(stop: asyncio.Event) -> dict[str, object]:
+        return await service.record(
+            exchange, symbols, settings, clock=SystemClock(), stop=stop, path=out, seconds=duration_s
+        )
+
+    summary = run_async(main)
+    if json:
+        emit_json(summary)
+    else:
+        sys.stdout.write(f"{summary['lines']} lines in {out}\n")
+
+
+def replay(
+    file: Annotated[list[Path], typer.Argument(help="Recordings, played one after the other.")],
+    venue: Annotated[str, typer.Option(help="Exchange they were recorded from.")],
+    speed: Annotated[str, typer.Option(help="max, or received seconds a second: 1x, 10x.")] = "max",
+    copies: Annotated[
+        int | None, typer.Option(help="Each instrument as so many: SYMBOL-01, SYMBOL-02 …", min=1, max=9999)
+    ] = None,
+    shift: Annotated[str | None, typer.Option(help="now: add a constant to all times, to begin now.")] = None,
+    limit_frames: Annotated[int | None, typer.Option(help="Only the first lines of each file.", min=1)] = None,
+    limit_diffs: Annotated[
+        int | None, typer.Option(help="Each instrument until so many diffs were applied.", min=1)
+    ] = None,
+    topic_prefix: Annotated[
+        str | None, typer.Option(help="Into topics of their own, created where missing.", metavar="PREFIX")
+    ] = None,
+    loop_for: Annotated[
+        str | None, typer.Option(help="Begin again at the end, and stop after this time.", metavar="TIME")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Replay recordings into Kafka, at the pace recorded or as fast as the broker takes them.
+
+    Example: obflow replay btc.frames.jsonl.gz --venue binance-futures --copies 24 --speed max
+    """
+    from obflow.clock import SystemClock
+    from obflow.metrics import Metrics
+    from obflow.topics import apply
+    from producers.guard import refuse_where_live
+    from producers.publisher import Publisher
+    from producers.replay import Replay, ReplayPlan
+
+    exchange = _exchange(venue)
+    if shift not in (None, "now"):
+        raise UsageError(f"--shift {shift} is not known", next_step="write --shift now, or leave it out")
+    settings = load_settings({"kafka.topic_prefix": topic_prefix})
+    plan = ReplayPlan(
+        speed=_speed(speed),
+        copies=copies,
+        shift_to_now=shift == "now",
+        limit_frames=limit_frames,
+        limit_diffs=limit_diffs,
+        loop_seconds=_seconds("--loop-for", loop_for),
+        routine_snapshot_ns=int(settings.producer.routine_snapshot_seconds * NS_PER_SECOND),
+    )
+    clock, metrics = SystemClock(), Metrics("replay")
+    recordings = Replay(file, exchange, plan, clock)
+    if topic_prefix is not None:
+        apply(settings)
+    refuse_where_live(settings, venue, recordings.targets(), clock)
+    with stop_on_signal() as stop, metrics.served(settings.metrics):
+        publisher = Publisher(settings, metrics, clock.now_ns, each_report=False)
+        try:
+            deadline_s = settings.producer.delivery_timeout_seconds
+            summary = recordings.run(publisher, stop, flush_seconds=deadline_s + 10.0)
+        finally:
+            publisher.close()
+    if json:
+        emit_json(summary)
+    else:
+        sys.stdout.write(f"{summary['messages']} messages acknowledged, {summary['records_per_s']} records/s\n")
 
 
 def simulate(
@@ -131,3 +265,38 @@ def _record_simulation(market: _Market, path: Path, seconds: float, *, json: boo
         emit_json(summary)
     else:
         sys.stdout.write(f"{summary['lines']} lines in {path}\n")
+
+
+def _exchange(venue: str) -> Exchange:
+    from obflow.settings import nearest
+    from producers.exchanges import EXCHANGES
+
+    if venue not in EXCHANGES:
+        close = nearest(venue, list(EXCHANGES))
+        step = f"did you mean {close}?" if close else f"there are {', '.join(EXCHANGES)}"
+        raise UsageError(f"there is no venue {venue}", next_step=step)
+    return EXCHANGES[venue]
+
+
+def _named(symbols: list[str] | None) -> list[str]:
+    if not symbols:
+        raise UsageError("no instrument is named", next_step="give --symbol, as the venue writes it: --symbol BTCUSDT")
+    return symbols
+
+
+def _seconds(flag: str, text: str | None) -> float | None:
+    """A time as flags give it: 60s, 5m, 2h, or a number of seconds."""
+    if text is None:
+        return None
+    match = _TIME.fullmatch(text)
+    if match is None or not float(match[1]):
+        raise UsageError(f"{flag} {text} is no length of time", next_step="write 60s, 5m or 2h")
+    return float(match[1]) * SECONDS_OF_UNIT[match[2]]
+
+
+def _speed(text: str) -> float | None:
+    """A pace as flags give it; None is as fast as possible."""
+    match = _SPEED.fullmatch(text)
+    if text != "max" and (match is None or not float(match[1])):
+        raise UsageError(f"--speed {text} is no speed", next_step="write max, 1x or 10x")
+    return float(match[1]) if match else None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -49,7 +51,7 @@ class RestClient:
 
     async def __aenter__(self) -> RestClient:
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
-        self._session = aiohttp.ClientSession(timeout=timeout)
+        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=not is_loopback(self._url))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -133,18 +135,24 @@ class SnapshotFetcher:
         client: The venue's REST interface.
         exchange: The venue.
         take: Is given each book that arrives.
+        spawn: Starts a task whose failure is seen, as a task group's `create_task`.
         concurrency: Requests under way at once.
+
+    Attributes:
+        fetched: Books that arrived.
     """
 
     def __init__(
         self,
         client: RestClient,
         exchange: Exchange,
-        take: Callable[[Fetched], Awaitable[None] | None],
+        take: Callable[[Fetched], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         *,
         concurrency: int = 4,
     ) -> None:
         self.fetched = 0
+        self._spawn = spawn
         self._client = client
         self._exchange = exchange
         self._take = take
@@ -156,7 +164,7 @@ class SnapshotFetcher:
     def want(self, symbol: str) -> None:
         """Fetch this book, unless that is under way or was tried a moment ago."""
         if symbol not in self._tasks and time.monotonic() >= self._not_before.get(symbol, 0.0):
-            self._tasks[symbol] = asyncio.create_task(self._fetch(symbol))
+            self._tasks[symbol] = self._spawn(self._fetch(symbol))
 
     def settled(self, symbol: str) -> None:
         """The stream has what it needs: the next want is a new one, and served at once."""
@@ -164,12 +172,10 @@ class SnapshotFetcher:
             del self._backoffs[symbol]
             self._not_before.pop(symbol, None)
 
-    async def close(self) -> None:
+    def cancel(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch(self, symbol: str) -> None:
         request = self._exchange.snapshot_request(symbol)
@@ -187,3 +193,12 @@ class SnapshotFetcher:
             backoff = self._backoffs.setdefault(symbol, Backoff())
             self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
             del self._tasks[symbol]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine: what lies there is never behind a proxy."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -81,10 +81,17 @@ class BestQuote(msgspec.Struct, frozen=True, gc=False):
 
 
 class InstrumentList(msgspec.Struct, frozen=True, gc=False):
-    """What the venue trades. `unreadable` names entries that gave no usable grid."""
+    """What the venue trades.
+
+    Attributes:
+        instruments: With their grids.
+        unreadable: Names of entries that gave no usable grid.
+        weight_per_minute: Request weight the venue allows now; null where it does not say.
+    """
 
     instruments: tuple[Instrument, ...]
     unreadable: tuple[str, ...] = ()
+    weight_per_minute: int | None = None
 
 
 class Ack(msgspec.Struct, frozen=True, gc=False):

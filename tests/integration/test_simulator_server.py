@@ -110,8 +110,7 @@ async def test_too_many_messages_of_a_client_end_its_connection() -> None:
     async with simulator(FUTURES) as venue, websockets.connect(venue.server.websocket_url + "/ws") as socket:
         for number in range(20):
             await socket.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}))
-        answers = await wait_closed(socket)
-    assert len(answers) == 10
+        await wait_closed(socket)
     assert socket.close_code == 1008
 
 

@@ -1,0 +1,251 @@
+"""A venue, live: what its connections bring goes through the streams to the outlet; what streams need is fetched.
+
+    Connection ─ on_frame ─▶ FrameRouter ─ records ─▶ Outlet ─▶ broker
+    SnapshotFetcher ◀─ needs_snapshot ─ streams ◀─ resync requests, heartbeats, overload
+
+Everything here happens on one event loop, in the order in which it was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+from aiolimiter import AsyncLimiter
+
+from obflow.clock import Clock
+from obflow.metrics import Metrics
+from obflow.settings import ProducerSettings
+from producers.connections import Connection
+from producers.contract import Exchange
+from producers.instruments import Instrument
+from producers.outlet import Outlet, Sink
+from producers.router import FrameRouter, VenueNotice
+from producers.snapshots import Fetched, RestClient, SnapshotFetcher
+from producers.stream_options import StreamOptions
+from producers.venue_messages import Via
+from schemas.errors import FrameTooLarge
+from schemas.messages import DeadLetter, FeedState, ResyncRequest, Source
+
+NS_PER_SECOND = 1_000_000_000
+HEARTBEAT_SECONDS = 10.0
+CONNECT_WINDOW_SECONDS = 300.0
+RECEIVABLE = 2
+"""Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
+
+
+class Tap(Protocol):
+    """Keeps what is received, as a recording does."""
+
+    def write(self, received_ns: int, via: Via, raw: str = "", *, connection: str = "", request: str = "") -> None:
+        """One frame, or a change of a connection."""
+        ...
+
+
+class LiveFeed:
+    """The instruments of one venue, live.
+
+    Args:
+        exchange: The venue.
+        instruments: What to produce, by symbol, with their grids.
+        settings: How.
+        clock: When things are received.
+        metrics: Where counts are shown.
+        sink: Where records go.
+        is_outdated: Whether a resync request is answered by what its reader has yet to read.
+        tap: Keeps what is received.
+
+    Attributes:
+        router: The streams.
+        outlet: The way out.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        instruments: Mapping[str, Instrument],
+        settings: ProducerSettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        sink: Sink,
+        is_outdated: Callable[[ResyncRequest], bool],
+        tap: Tap | None = None,
+    ) -> None:
+        options = StreamOptions(
+            source=Source(settings.source),
+            routine_snapshot_ns=int(settings.routine_snapshot_seconds * NS_PER_SECOND),
+            delta_buffer=settings.delta_buffer,
+            stale_ns=int(settings.stale_seconds * NS_PER_SECOND),
+        )
+        self.router = FrameRouter(exchange, instruments, options, max_frame_bytes=settings.max_frame_bytes)
+        self.outlet = Outlet(sink, self._invalidate, resume_below=settings.queue_messages // 2)
+        self._exchange = exchange
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._is_outdated = is_outdated
+        self._tap = tap
+        self._sink = sink
+        self._fetcher: SnapshotFetcher | None = None
+        self._connection_of: dict[str, str] = {}
+        self._oversized = 0
+        self._received = metrics.counter("obflow_received_total", source=exchange.venue)
+        self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Time between two heartbeats: often enough to notice a stale feed in time."""
+        return min(HEARTBEAT_SECONDS, self._settings.stale_seconds / 2)
+
+    def connections(self, url: str) -> list[Connection]:
+        """The connections that carry all instruments, not yet opened.
+
+        Args:
+            url: The venue's WebSocket address, without a path.
+        """
+        exchange, limits = self._exchange, self._exchange.limits
+        connects = AsyncLimiter(limits.connects_per_5_min, CONNECT_WINDOW_SECONDS)
+        run = f"{self._clock.now_ns() // 1_000_000:x}"
+        connections = []
+        for number, symbols in enumerate(self._groups(), 1):
+            name = f"{run}-{number}"
+            self._connection_of.update(dict.fromkeys(symbols, name))
+            connections.append(
+                Connection(
+                    name,
+                    exchange,
+                    url.rstrip("/") + exchange.websocket_path,
+                    symbols,
+                    listener=self,
+                    max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
+                    connects=connects,
+                )
+            )
+        return connections
+
+    def fetch_with(self, client: RestClient, spawn: Callable[[Coroutine[Any, Any, None]], Any]) -> None:
+        """Fetch the books that streams need over this client, in tasks started by `spawn`."""
+        self._fetcher = SnapshotFetcher(client, self._exchange, self._on_snapshot, spawn)
+
+    # -- what connections bring
+
+    def on_open(self, connection: str, symbols: Sequence[str]) -> None:
+        """A connection stands."""
+        now = self._clock.now_ns()
+        self._connections.inc()
+        if self._tap:
+            self._tap.write(now, Via.CONNECT, connection=connection)
+        self.outlet.emit(self.router.on_connect(now, connection=connection, symbols=symbols))
+
+    def on_frame(self, connection: str, frame: bytes) -> Sequence[VenueNotice]:
+        """A frame came; what it told besides data is given back."""
+        now = self._clock.now_ns()
+        self._received.inc()
+        if self._tap:
+            self._tap.write(now, Via.WS, frame.decode(errors="replace"), connection=connection)
+        taken = self.router.on_frame(frame, Via.WS, now, connection=connection)
+        self.outlet.emit(taken.records)
+        return taken.notices
+
+    def on_oversized(self, connection: str) -> None:
+        """A frame came that was too large to be received: its payload is not known, that it was is."""
+        self._oversized += 1
+        error = FrameTooLarge(f"a frame of more than {RECEIVABLE * self._settings.max_frame_bytes} bytes")
+        self.router.rejected[error.reason] += 1
+        letter = DeadLetter(
+            letter_id=f"{self._exchange.venue}:{connection}:oversized-{self._oversized}",
+            role="producer",
+            reason=error.reason,
+            error=str(error),
+            received_ns=self._clock.now_ns(),
+            payload=b"",
+            payload_bytes=0,
+            venue=self._exchange.venue,
+        )
+        self.outlet.emit([letter])
+
+    def on_lost(self, connection: str, symbols: Sequence[str]) -> None:
+        """A connection is gone, and with it every book it carried."""
+        now = self._clock.now_ns()
+        if self._tap:
+            self._tap.write(now, Via.DISCONNECT, connection=connection)
+        self.outlet.emit(self.router.on_disconnect(now, connection=connection, symbols=symbols))
+
+    # -- what has to be done from time to time
+
+    def tend(self) -> None:
+        """Ask for the books that streams need, and go on where there is room again. To be called often."""
+        self.outlet.release()
+        if self._fetcher is None:
+            return
+        for symbol, stream in self.router.streams.items():
+            if stream.is_live:
+                self._fetcher.settled(symbol)
+            elif stream.needs_snapshot and not self.outlet.is_overloaded(symbol):
+                self._fetcher.want(symbol)
+
+    def beat(self) -> None:
+        """Say of every feed that it is alive, or that it is not."""
+        now = self._clock.now_ns()
+        for stream in self.router.streams.values():
+            self.outlet.emit(stream.on_heartbeat(now))
+        self.show()
+
+    def on_requests(self, requests: Sequence[ResyncRequest], letters: Sequence[DeadLetter]) -> None:
+        """Readers ask for snapshots; `letters` are what stood there and was no request."""
+        self.outlet.emit(letters)
+        now = self._clock.now_ns()
+        for request in requests:
+            stream = self.router.streams.get(request.symbol)
+            if stream is not None:  # else another producer's
+                self._metrics.counter("obflow_resyncs_total", venue=self._exchange.venue).inc()
+                self.outlet.emit(stream.on_resync_request(request, now, outdated=self._is_outdated(request)))
+
+    def stop(self) -> None:
+        """Say of every feed that it ends here, and give up what is being fetched."""
+        if self._fetcher is not None:
+            self._fetcher.cancel()
+        now = self._clock.now_ns()
+        self.outlet.release()
+        for stream in self.router.streams.values():
+            self.outlet.emit(stream.on_stop(now))
+        self.show()
+
+    def show(self) -> None:
+        """Bring the metrics up to what the pure parts have counted."""
+        raise_to = self._metrics.raise_to
+        for reason, count in self.router.rejected.items():
+            raise_to("obflow_rejected_total", count, reason=reason)
+            raise_to("obflow_dead_lettered_total", count, reason=reason)
+        for kind, count in self.outlet.shed.items():
+            raise_to("obflow_rejected_total", count, reason=f"Overload_{kind}")
+        for reason, count in self.router.ignored.items():
+            raise_to("obflow_ignored_total", count, reason=reason)
+        streams = self.router.streams.values()
+        raise_to("obflow_gaps_total", sum(stream.counters.gaps for stream in streams), venue=self._exchange.venue)
+        raise_to("obflow_ignored_total", sum(stream.counters.duplicates for stream in streams), reason="duplicate")
+        for state in FeedState:
+            self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
+        self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
+        waiting = sum(stream.waiting for stream in streams)
+        self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
+
+    def _groups(self) -> list[list[str]]:
+        symbols = list(self.router.streams)
+        each = max(1, self._exchange.limits.streams_per_connection // len(self._exchange.streams(symbols[0])))
+        return [symbols[start : start + each] for start in range(0, len(symbols), each)]
+
+    def _on_snapshot(self, fetched: Fetched) -> None:
+        if self.outlet.is_overloaded(fetched.symbol):
+            return  # it is asked for again once there is room
+        now = self._clock.now_ns()
+        connection = self._connection_of.get(fetched.symbol, "")
+        if self._tap:
+            raw = fetched.body.decode(errors="replace")
+            self._tap.write(now, Via.REST, raw, connection=connection, request=fetched.request)
+        taken = self.router.on_frame(fetched.body, Via.REST, now, connection=connection, request=fetched.request)
+        self.outlet.emit(taken.records)
+
+    def _invalidate(self, symbol: str) -> Sequence[Any]:
+        return self.router.streams[symbol].on_overload(self._clock.now_ns())

@@ -1,0 +1,336 @@
+"""A live producer's process, and a recorder's: start-up, the tasks that run side by side, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from obflow import kafka
+from obflow.clock import Clock
+from obflow.metrics import Metrics
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from producers.backoff import Backoff
+from producers.contract import Exchange
+from producers.feed import LiveFeed
+from producers.instruments import Instrument
+from producers.publisher import TOPIC_OF, Publisher
+from producers.recorder import RecordingWriter
+from producers.records import ProducerRecord
+from producers.resyncs import ResyncReader
+from producers.snapshots import RestClient
+from producers.venue_messages import InstrumentList, Via
+from schemas.errors import Backpressure, ExchangeUnreachable, MessageError, UsageError
+from schemas.topics import L2, TRADES
+
+TICK_SECONDS = 0.02
+FLUSH_SECONDS = 5.0
+RECORDER_PATIENCE_SECONDS = 30.0
+FILE_FLUSH_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+async def produce(
+    exchange: Exchange,
+    symbols: Sequence[str],
+    settings: Settings,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    stop: asyncio.Event,
+    recording: Path | None = None,
+) -> dict[str, Any]:
+    """Produce instruments until told to stop.
+
+    Args:
+        exchange: The venue.
+        symbols: Instruments, as the venue writes them.
+        settings: `kafka` and `producer` are used.
+        clock: When things are received.
+        metrics: Where counts are shown.
+        stop: Ends it.
+        recording: Also keep every frame in this file.
+
+    Returns:
+        What was published, and the state of each book at the end.
+
+    Raises:
+        BrokerUnreachable, TopicMismatch: At the start.
+        UsageError: The venue does not trade a symbol.
+        DeliveryFailed: The broker did not take a record in time.
+    """
+    kafka.require_broker(settings)
+    kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
+    publisher = Publisher(settings, metrics, clock.now_ns)
+    requests = ResyncReader(settings, exchange.venue)
+    try:
+        with _Tap(recording) as tap:
+            async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+                instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
+                if not instruments:
+                    return _summary(exchange, publisher, None)
+                feed = LiveFeed(
+                    exchange,
+                    instruments,
+                    settings.producer,
+                    clock=clock,
+                    metrics=metrics,
+                    sink=publisher,
+                    is_outdated=lambda request: publisher.is_before_mark(
+                        request.symbol, request.source_partition, request.source_offset
+                    ),
+                    tap=tap.writer,
+                )
+
+                def on_tick() -> None:
+                    publisher.poll()
+                    feed.on_requests(*requests.poll())
+
+                await _run(feed, rest, exchange, settings, stop, on_tick, tap)
+        await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
+        return _summary(exchange, publisher, feed)
+    finally:
+        publisher.close()
+        requests.close()
+
+
+async def record(
+    exchange: Exchange,
+    symbols: Sequence[str],
+    settings: Settings,
+    *,
+    clock: Clock,
+    stop: asyncio.Event,
+    path: Path,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """Keep every frame of these instruments in a file, and fetch the books that a reader of it will need.
+
+    Args:
+        exchange: The venue.
+        symbols: Instruments, as the venue writes them.
+        settings: `producer` is used.
+        clock: When things are received.
+        stop: Ends it.
+        path: A new file.
+        seconds: Ends it after so long.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        UsageError: The file is there already, or the venue does not trade a symbol.
+        ExchangeUnreachable: The venue does not answer.
+    """
+    with _Tap(path) as tap:
+        async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+            instruments = await find_instruments(
+                rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
+            )
+            feed = LiveFeed(
+                exchange,
+                instruments,
+                settings.producer,
+                clock=clock,
+                metrics=Metrics("recorder"),
+                sink=_Nowhere(),
+                is_outdated=lambda _: False,
+                tap=tap.writer,
+            )
+            if instruments:
+                timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
+                await _run(feed, rest, exchange, settings, stop, lambda: None, tap)
+                if timer is not None:
+                    timer.cancel()
+        lines = tap.writer.lines if tap.writer else 0
+    return {"venue": exchange.venue, "lines": lines, "file": str(path), "instruments": _books(feed)}
+
+
+async def find_instruments(
+    rest: RestClient,
+    exchange: Exchange,
+    symbols: Sequence[str],
+    *,
+    clock: Clock,
+    stop: asyncio.Event,
+    tap: _Tap,
+    patience_s: float | None = None,
+) -> dict[str, Instrument]:
+    """The instruments and their grids, from the venue's list; asked for again until it answers.
+
+    Args:
+        rest: The venue's REST interface.
+        exchange: The venue.
+        symbols: What is wanted.
+        clock: When the list was received.
+        stop: Ends the asking; then there are none.
+        tap: Keeps the list.
+        patience_s: Give up after so long; None never does.
+
+    Raises:
+        UsageError: The venue does not trade a symbol, or gives no grid for it.
+        ExchangeUnreachable: It did not answer in time.
+    """
+    request = exchange.instruments_request()
+    loop, backoff = asyncio.get_running_loop(), Backoff()
+    began = loop.time()
+    while not stop.is_set():
+        retry_after_s = 0.0
+        try:
+            body = await rest.get(request)
+            listed = _listed(exchange, body, request.path)
+        except (ExchangeUnreachable, Backpressure, MessageError) as error:
+            if patience_s is not None and loop.time() - began >= patience_s:
+                raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
+            retry_after_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
+            wait_s = backoff.next_s(retry_after_s)
+            log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
+            await _wait(stop, wait_s)
+            continue
+        if listed.weight_per_minute:
+            rest.limit_weight(listed.weight_per_minute)
+        found = _choose(exchange.venue, symbols, listed)
+        tap.write(clock.now_ns(), Via.REST, body.decode(errors="replace"), request=request.path)
+        return found
+    return {}
+
+
+class _Nowhere:
+    """A sink for a recorder, whose streams only say which books are needed."""
+
+    waiting = 0
+
+    def offer(self, record: ProducerRecord) -> bool:
+        """There is always room."""
+        del record
+        return True
+
+
+class _Tap:
+    """A recording, or none."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.writer = RecordingWriter(path) if path is not None else None
+
+    def write(self, received_ns: int, via: Via, raw: str = "", *, request: str = "") -> None:
+        if self.writer is not None:
+            self.writer.write(received_ns, via, raw, request=request)
+
+    def flush(self) -> None:
+        if self.writer is not None:
+            self.writer.flush()
+
+    def __enter__(self) -> _Tap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+async def _run(
+    feed: LiveFeed,
+    rest: RestClient,
+    exchange: Exchange,
+    settings: Settings,
+    stop: asyncio.Event,
+    on_tick: Callable[[], None],
+    tap: _Tap,
+) -> None:
+    """Everything side by side until told to stop; what breaks in one of the tasks ends them all."""
+    url = settings.producer.websocket_url or exchange.endpoints.websocket
+    async with asyncio.TaskGroup() as group:
+        feed.fetch_with(rest, group.create_task)
+        tasks = [group.create_task(connection.run()) for connection in feed.connections(url)]
+        tasks.append(group.create_task(_tend(feed, on_tick)))
+        tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.beat)))
+        tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+        feed.stop()
+
+
+async def _tend(feed: LiveFeed, on_tick: Callable[[], None]) -> None:
+    while True:
+        on_tick()
+        feed.tend()
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def _every(seconds: float, call: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        call()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+def _rest_url(exchange: Exchange, settings: Settings) -> str:
+    return settings.producer.rest_url or exchange.endpoints.rest
+
+
+def _listed(exchange: Exchange, body: bytes, path: str) -> InstrumentList:
+    for message in exchange.parse(body, Via.REST, path):
+        if isinstance(message, InstrumentList):
+            return message
+    raise ExchangeUnreachable(
+        f"{exchange.venue} gave no instrument list ({body[:200].decode(errors='replace')})",
+        next_step="check producer.rest_url",
+    )
+
+
+def _choose(venue: str, symbols: Sequence[str], listed: InstrumentList) -> dict[str, Instrument]:
+    known = {instrument.symbol: instrument for instrument in listed.instruments}
+    chosen = {}
+    for symbol in dict.fromkeys(symbols):
+        if symbol in known:
+            chosen[symbol] = known[symbol]
+        elif symbol in listed.unreadable:
+            raise UsageError(f"{venue} gives no usable grid for {symbol}", next_step="leave it out")
+        else:
+            near = get_close_matches(symbol.upper(), known, n=3)
+            step = f"did you mean {', '.join(near)}?" if near else f"it trades {len(known)} others"
+            raise UsageError(f"{venue} does not trade {symbol}", next_step=step)
+    return chosen
+
+
+def _summary(exchange: Exchange, publisher: Publisher, feed: LiveFeed | None) -> dict[str, Any]:
+    acknowledged = publisher.acknowledged
+    return {
+        "venue": exchange.venue,
+        "messages": acknowledged[L2.name] + acknowledged[TRADES.name],
+        "acknowledged": dict(acknowledged),
+        "rejected": dict(feed.router.rejected) if feed else {},
+        "shed": dict(feed.outlet.shed) if feed else {},
+        "instruments": _books(feed) if feed else {},
+    }
+
+
+def _books(feed: LiveFeed) -> Mapping[str, Any]:
+    return {
+        symbol: {
+            "live": stream.is_live,
+            "reason": stream.reason,
+            "sequence": stream.tracked.sequence,
+            "epoch": stream.epoch,
+            "snapshots": stream.counters.snapshots,
+            "deltas_applied": stream.counters.deltas_applied,
+            "duplicates": stream.counters.duplicates,
+            "gaps": stream.counters.gaps,
+            "trades": stream.counters.trades,
+        }
+        for symbol, stream in feed.router.streams.items()
+    }
