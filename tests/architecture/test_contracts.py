@@ -1,0 +1,81 @@
+"""The import contracts bite: each one breaks when somebody does what it forbids."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+CONTRACTS = PROJECT["tool"]["importlinter"]["contracts"]
+PACKAGES = PROJECT["tool"]["importlinter"]["root_packages"]
+PURE = CONTRACTS[1]["source_modules"]
+
+PLANTED = [
+    ("Layers", "obflow/clock.py", "import producers.contract"),
+    ("Layers", "sinks/batching.py", "import processors.core"),
+    ("Layers", "schemas/topics.py", "import orderbook.book"),
+    ("Layers", "orderbook/book.py", "import obflow.clock"),
+    ("Pure parts", "schemas/digest.py", "import time"),
+    ("Pure parts", "processors/factors/price.py", "import asyncio"),
+    ("Pure parts", "producers/exchanges/binance.py", "import obflow.logs"),
+    ("A venue", "producers/exchanges/binance.py", "import producers.exchanges.binance_futures"),
+    ("Research", "research/book.py", "import sinks.writer"),
+    ("Faust", "sinks/batching.py", "import faust"),
+    ("The ClickHouse client", "sinks/contract.py", "import clickhouse_connect"),
+    ("The embedded default", "sinks/contract.py", "import chdb"),
+]
+
+
+def lint(tree: Path) -> str:
+    program = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+    command = [sys.executable, "-c", program, "--no-cache"]
+    return subprocess.run(command, cwd=tree, env={"PYTHONPATH": str(tree)}, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages to plant violations in."""
+    copy = tmp_path_factory.mktemp("tree")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+@pytest.mark.parametrize(("contract", "module", "line"), PLANTED, ids=lambda value: str(value).replace(" ", "-"))
+def test_a_planted_violation_breaks_its_contract(tree: Path, contract: str, module: str, line: str) -> None:
+    path = tree / module
+    text = path.read_text("utf-8")
+    path.write_text(f"{text}\n{line}\n", "utf-8")
+    try:
+        broken = [found.strip() for found in lint(tree).splitlines() if found.rstrip().endswith("BROKEN")]
+    finally:
+        path.write_text(text, "utf-8")
+    assert any(contract in found for found in broken), broken
+
+
+def test_every_contract_has_a_planted_violation() -> None:
+    names = [contract["name"] for contract in CONTRACTS]
+    assert [name for name in names if not any(name.startswith(planted) for planted, _, _ in PLANTED)] == []
+
+
+def test_pure_parts_load_without_broker_database_or_worker() -> None:
+    program = f"import sys, importlib\nfor name in {PURE!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    third_party = {
+        "faust",
+        "aiokafka",
+        "confluent_kafka",
+        "clickhouse_connect",
+        "chdb",
+        "aiohttp",
+        "websockets",
+        "obflow",
+    }
+    assert third_party & {name.split(".")[0] for name in loaded.stdout.split()} == set()
