@@ -28,14 +28,14 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
     """
     demo.start()
     demo.wait_first_event(stop)
-    console.print(how_to_query(demo))
+    console.print(how_to_query(demo), soft_wrap=True, highlight=False)
     show(demo, seconds, stop, console)
     if stop.is_set():
         return None
     summary = demo.finish()
     with demo.client() as client:
         for sentence in sentences(client, summary):
-            console.print(sentence, markup=False, highlight=False)
+            console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     return summary
 
 

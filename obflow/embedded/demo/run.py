@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ FIRST_EVENT_S: Final = 90.0
 DRAIN_S: Final = 30.0
 STOP_S: Final = 4.0
 TICK_S: Final = 0.25
+KAFKA_PORT: Final = 9092
 AUDIT_GROUP: Final = "obflow.audits"
 
 Report = Callable[[str], None]
@@ -52,8 +54,10 @@ class Demo:
         self.settings = settings
         self._data = data
         self._report = report
-        self._broker = EmbeddedKafka(data / "kafka", port=0, cache=settings.cache, report=report)
-        self._engine = EmbeddedClickHouse(data / "clickhouse")
+        self._broker = EmbeddedKafka(
+            data / "kafka", port=usual_or_free_port(KAFKA_PORT), cache=settings.cache, report=report
+        )
+        self._engine = EmbeddedClickHouse(data / "clickhouse", port=usual_or_free_port(settings.clickhouse.port))
         self._roles = Supervisor(data / "logs")
         self._watch: Watch | None = None
         self._started_s = time.monotonic()
@@ -224,6 +228,17 @@ class Demo:
     def _tails(self) -> str:
         running = [self._roles.child(name) for name in self._roles.names()]
         return "\n".join(f"--- {child.name}\n{child.log_tail(5)}" for child in running)
+
+
+def usual_or_free_port(usual: int) -> int:
+    """The port every command tries without being told, where nobody has it; else any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", usual))
+        except OSError:
+            return 0
+    return usual
 
 
 def snapshot(seen: Seen) -> Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -51,10 +52,15 @@ def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates
 
 def book_line(name: str, book: BookView) -> str:
     """One book in words."""
-    mid = "–" if book.mid is None else f"{book.mid:,.2f}"
+    mid = "–" if book.mid is None else f"{book.mid:,.{_decimals(book.mid)}f}"
     imbalance = "–" if book.obi_10bps is None else f"{book.obi_10bps:+.3f}"
     spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f} bps"
     return f"{name:<28}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread}"
+
+
+def _decimals(price: float) -> int:
+    """Decimals that show seven significant digits, at least two."""
+    return 2 if price <= 0.0 else max(2, 6 - math.floor(math.log10(price)))
 
 
 def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Table:

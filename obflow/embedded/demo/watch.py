@@ -23,6 +23,7 @@ POLL_S = 0.2
 READ_AT_ONCE = 500
 OFFSETS_EVERY_S = 1.0
 LATENCY_CAP_MS = 60_000
+NS_PER_MS = 1_000_000
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Watch:
         self._stop = threading.Event()
         self._next: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._up_since_ns = 0
         self.seen = Seen()
 
     def start(self) -> None:
@@ -115,10 +117,12 @@ class Watch:
             self.seen.unreadable += 1
             return
         kind, appended_ms = message.timestamp()
+        self._up_since_ns = self._up_since_ns or appended_ms * NS_PER_MS
         for event in record.events:
             self.seen.events += 1
-            if self._latency and kind == TIMESTAMP_LOG_APPEND_TIME:
-                self.seen.latency_ms[_capped(appended_ms - event.received_ns // 1_000_000)] += 1
+            # Frames received before anything processed them waited for the start, not for the pipeline.
+            if self._latency and kind == TIMESTAMP_LOG_APPEND_TIME and event.received_ns > self._up_since_ns:
+                self.seen.latency_ms[_capped(appended_ms - event.received_ns // NS_PER_MS)] += 1
         last = record.events[-1]
         self.seen.books[str(record.instrument)] = _view(last)
         self._next[record.source_partition] = last.source_offset + 1
