@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -53,27 +53,59 @@ class Span(NamedTuple):
     expired: int
 
 
-def spans(
-    log: str, starts: Mapping[int, int], ends: Mapping[int, int], stored: Mapping[tuple[str, int], int]
-) -> dict[int, Span]:
+class Log(NamedTuple):
+    """A topic as it is on the broker now.
+
+    Attributes:
+        topic: Its name there.
+        name: The log's name: another one after the topic was deleted and made again.
+        starts: Oldest offset it still has, by partition.
+        ends: Offset its next record will get, by partition.
+    """
+
+    topic: str
+    name: str
+    starts: Mapping[int, int]
+    ends: Mapping[int, int]
+
+
+def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
+    """The logs of topics.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: A topic is not there.
+    """
+    names = {topic: topic_name(settings, topic) for topic in wanted}
+    ids = kafka.topic_ids(settings, names.values())
+    starts, ends = kafka.start_offsets(settings, names.values()), kafka.end_offsets(settings, names.values())
+    return {
+        topic: Log(name, kafka.source_log(ids[name]), _of_topic(starts, name), _of_topic(ends, name))
+        for topic, name in names.items()
+    }
+
+
+def _of_topic(offsets: Mapping[tuple[str, int], int], name: str) -> dict[int, int]:
+    return {partition: offset for (topic, partition), offset in offsets.items() if topic == name}
+
+
+def spans(log: Log, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
     """Where to begin in every partition: after what the table holds, or at the log's start where it holds nothing.
 
     Args:
-        log: Name of the log.
-        starts: Oldest offset the log still has, by partition.
-        ends: Offset its next record will get, by partition.
+        log: The log.
         stored: Highest offset the table holds, by (log, partition).
 
     Raises:
         TopicMismatch: The table holds offsets that the log has not reached.
     """
     found: dict[int, Span] = {}
-    for partition, start in starts.items():
-        resume = stored.get((log, partition), -1) + 1
-        if resume > ends[partition]:
+    for partition, start in log.starts.items():
+        resume = stored.get((log.name, partition), -1) + 1
+        if resume > log.ends[partition]:
             raise TopicMismatch(
-                f"the table holds partition {partition} of {log} up to {resume - 1}, but that log ends at "
-                f"{ends[partition]}: the broker has lost records",
+                f"the table holds partition {partition} of {log.topic} ({log.name}) up to {resume - 1}, but it ends "
+                f"at {log.ends[partition]}: the broker has lost records",
                 next_step="delete the topic and apply it again, so that it is another log",
             )
         expired = start - resume if resume and start > resume else 0
@@ -86,13 +118,13 @@ class TopicReader:
 
     Args:
         settings: `kafka` and `sink` are used.
-        topic: The topic.
+        log: The topic's log.
     """
 
-    def __init__(self, settings: Settings, topic: Topic) -> None:
+    def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
-        self._name = topic_name(settings, topic)
-        self.log = kafka.source_log(kafka.topic_ids(settings, [self._name])[self._name])
+        self._log = log
+        self._name = log.topic
         overrides = {
             # Offsets are chosen here; one that is gone must not be replaced in silence.
             "auto.offset.reset": "error",
@@ -112,14 +144,7 @@ class TopicReader:
         Returns:
             Where each partition begins.
         """
-        starts = kafka.start_offsets(self._settings, [self._name])
-        ends = kafka.end_offsets(self._settings, [self._name])
-        found = spans(
-            self.log,
-            {partition: offset for (_, partition), offset in starts.items()},
-            {partition: offset for (_, partition), offset in ends.items()},
-            stored,
-        )
+        found = spans(self._log, stored)
         self._assigned = [TopicPartition(self._name, partition, span.start) for partition, span in found.items()]
         self._starts = {partition: span.start for partition, span in found.items()}
         self._consumer.assign(self._assigned)
@@ -181,7 +206,7 @@ class TopicReader:
         raise kafka.readable(KafkaException(error), self._settings)
 
     def _read(self, message: Message) -> Read:
-        position = Position(self.log, message.partition(), message.offset())
+        position = Position(self._log.name, message.partition(), message.offset())
         _, appended_ms = message.timestamp()
         return Read(position, message.value() or b"", appended_ms * NS_PER_MS, _origin(message) or position)
 

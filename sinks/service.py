@@ -18,7 +18,7 @@ from sinks.contract import Table
 from sinks.dead_letters import LetterBox
 from sinks.identities import Identities
 from sinks.migrate import drift
-from sinks.reader import TopicReader
+from sinks.reader import Log, TopicReader, look_up
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
 from sinks.store import Store
@@ -74,12 +74,10 @@ def serve(
     store = patiently(lambda: Store(settings.clickhouse), stop)
     if store is None:
         return {}
-    workers: list[Worker] = []
-    for table in tables:
-        worker = patiently(lambda table=table: open_worker(settings, store, table, telemetry, clock, stop), stop)  # type: ignore[misc]
-        if worker is None:
-            break
-        workers.append(worker)
+    logs = patiently(lambda: look_up(settings, [table.topic for table in tables]), stop)
+    if logs is None:
+        return {}
+    workers = [open_worker(settings, store, table, logs[table.topic], telemetry, clock, stop) for table in tables]
     counts = {worker.table.name: worker.counts for worker in workers}
 
     def look() -> None:
@@ -95,13 +93,19 @@ def serve(
 
 
 def open_worker(
-    settings: Settings, store: Store, table: Table[Any], telemetry: Telemetry, clock: Clock, stop: threading.Event
+    settings: Settings,
+    store: Store,
+    table: Table[Any],
+    log: Log,
+    telemetry: Telemetry,
+    clock: Clock,
+    stop: threading.Event,
 ) -> Worker:
     """A worker that begins where its table ends.
 
     Raises:
         SchemaMismatch: The table is missing or has other columns.
-        TopicMismatch: The topic is missing, or has lost records that the table holds.
+        TopicMismatch: The log has lost records that the table holds.
         DependencyError: The broker or the database does not answer.
     """
     differences = drift(store, [table])
@@ -110,10 +114,10 @@ def open_worker(
             differences[0], next_step="`obflow tables apply` mends this, `obflow tables check` says more"
         )
     settle(store, table)
-    reader = TopicReader(settings, table.topic)
+    reader = TopicReader(settings, log)
     stored = stored_positions(store, table)
     spans = reader.assign(stored)
-    known = {(reader.log, partition): -1 for partition in spans} | stored
+    known = {(log.name, partition): -1 for partition in spans} | stored
     limits = Limits(settings.sink.flush_rows, settings.sink.flush_seconds)
     worker = Worker(
         table,
@@ -130,7 +134,7 @@ def open_worker(
     worker.counts.expired = sum(span.expired for span in spans.values())
     if worker.counts.expired:
         _log.error("records_expired", topic=table.topic.name, records=worker.counts.expired)
-    _log.info("table_opened", table=table.name, log=reader.log, partitions=len(spans), stored=len(stored))
+    _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
     return worker
 
 

@@ -1,6 +1,7 @@
 """Records for tests of the sink, made from the committed examples."""
 
 import random
+from functools import lru_cache
 
 import msgspec
 
@@ -15,6 +16,7 @@ SOURCE_LOG = "l2logl2l"
 T0_NS = 1_723_161_255_319_702_566
 
 
+@lru_cache(maxsize=50_000)
 def event(offset: int) -> FactorEvent:
     """The event of one source offset: always the same, with nulls, a time that may be missing, and every status."""
     values = random.Random(offset)
