@@ -190,7 +190,6 @@ class LiveFeed:
         now = self._clock.now_ns()
         for stream in self.router.streams.values():
             self.outlet.emit(stream.on_heartbeat(now))
-        self.show()
 
     def on_requests(self, requests: Sequence[ResyncRequest], letters: Sequence[DeadLetter]) -> None:
         """Readers ask for snapshots; `letters` are what stood there and was no request."""

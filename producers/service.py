@@ -32,6 +32,7 @@ TICK_SECONDS = 0.02
 FLUSH_SECONDS = 5.0
 RECORDER_PATIENCE_SECONDS = 30.0
 FILE_FLUSH_SECONDS = 1.0
+SHOW_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ async def produce(
     metrics: Metrics,
     stop: asyncio.Event,
     recording: Path | None = None,
+    on_feed: Callable[[LiveFeed], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Produce instruments until told to stop.
 
@@ -56,6 +58,7 @@ async def produce(
         metrics: Where counts are shown.
         stop: Ends it.
         recording: Also keep every frame in this file.
+        on_feed: Is given the feed before its first connection, to watch it.
 
     Returns:
         What was published, and the state of each book at the end.
@@ -87,6 +90,7 @@ async def produce(
                     ),
                     tap=tap.writer,
                 )
+                on_feed(feed)
 
                 def on_tick() -> None:
                     publisher.poll()
@@ -250,6 +254,7 @@ async def _run(
         tasks = [group.create_task(connection.run()) for connection in feed.connections(url)]
         tasks.append(group.create_task(_tend(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.beat)))
+        tasks.append(group.create_task(_every(SHOW_SECONDS, feed.show)))
         tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()
         for task in tasks:

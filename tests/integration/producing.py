@@ -1,0 +1,227 @@
+"""A live producer inside a test: topics of its own, a simulated venue before it, an independent reader behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import TopicPartition
+
+from obflow import kafka, topics
+from obflow.clock import SystemClock
+from obflow.metrics import Metrics
+from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from producers import service
+from producers.exchanges import EXCHANGES
+from producers.feed import LiveFeed
+from producers.stream import InstrumentStream
+from schemas.codec import decode
+from schemas.messages import Kind, L2Record, Record
+from schemas.topics import L2, Topic
+from tests.integration.simulators import Simulator, simulator
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+def fresh_topics(broker: str, **producer: Any) -> Settings:
+    """Settings whose topics are new and empty."""
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers=broker, topic_prefix=f"p{uuid.uuid4().hex[:8]}.", partitions=2),
+        producer=ProducerSettings(**producer),
+    )
+    topics.apply(settings)
+    return settings
+
+
+def read_topic(settings: Settings, topic: Topic) -> list[Any]:
+    """Every record of a topic, each instrument's in order."""
+    return [record for record, _, _ in read_positions(settings, topic)]
+
+
+def read_positions(settings: Settings, topic: Topic) -> list[tuple[Record, int, int]]:
+    """The same with partition and offset."""
+    name = topics.topic_name(settings, topic)
+    ends = {partition: end for (_, partition), end in kafka.end_offsets(settings, [name]).items() if end}
+    consumer = kafka.consumer(settings, f"test-{uuid.uuid4().hex}")
+    try:
+        consumer.assign([TopicPartition(name, partition, 0) for partition in ends])
+        found = []
+        deadline = time.monotonic() + 20
+        left = set(ends)
+        while left:
+            assert time.monotonic() < deadline, f"{name} could not be read"
+            for message in consumer.consume(1000, 0.1):
+                assert message.error() is None, message.error()
+                if message.offset() < ends[message.partition()]:
+                    found.append((decode(message.value()), message.partition(), message.offset()))
+                if message.offset() + 1 >= ends[message.partition()]:
+                    left.discard(message.partition())
+        return found
+    finally:
+        consumer.close()
+
+
+class Book:
+    """One instrument as a reader of `l2.v1` has it: dicts and the one rule, no code of the pipeline."""
+
+    def __init__(self) -> None:
+        self.live = False
+        self.epoch = self.sequence = self.deltas = 0
+        self.broken: list[L2Record] = []
+        self.invalid: list[str] = []
+        self.snapshots: list[L2Record] = []
+        self.sides: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
+
+    def apply(self, record: L2Record) -> None:
+        """Take the next record."""
+        if record.kind is Kind.INVALID:
+            assert record.epoch >= self.epoch
+            self.live = False
+            self.invalid.append(str(record.reason))
+        elif record.kind is Kind.SNAPSHOT:
+            self.snapshots.append(record)
+            if record.epoch > self.epoch or not self.live:
+                self.sides = ({}, {})
+                self._set(record)
+                self.live, self.epoch, self.sequence = True, record.epoch, record.sequence
+            elif record.sequence != self.sequence or self._levels(record) != self.sides:
+                self.broken.append(record)
+        elif self.live and record.epoch == self.epoch and record.previous_sequence == self.sequence:
+            self._set(record)
+            self.sequence = record.sequence
+            self.deltas += 1
+        else:
+            self.broken.append(record)
+
+    def _set(self, record: L2Record) -> None:
+        for side, levels in zip(self.sides, self._levels(record), strict=True):
+            for price, size in levels.items():
+                side[price] = size
+                if not size:
+                    del side[price]
+
+    def _levels(self, record: L2Record) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:
+        tick, lot = Decimal(record.tick_size), Decimal(record.lot_size)
+        bids = {tick * p: lot * s for p, s in zip(record.bid_ticks, record.bid_lots, strict=True)}
+        return bids, {tick * p: lot * s for p, s in zip(record.ask_ticks, record.ask_lots, strict=True)}
+
+
+def books_of(records: Sequence[L2Record]) -> dict[str, Book]:
+    """The books that a reader of these records ends with."""
+    books: dict[str, Book] = {}
+    for record in records:
+        books.setdefault(record.symbol, Book()).apply(record)
+    return books
+
+
+async def assert_true(venue: Simulator, symbol: str, book: Book) -> None:
+    """The reader's book is LIVE and is the venue's own at its sequence."""
+    assert book.live
+    status, true = await venue.get("/true-book", symbol=symbol, sequence=book.sequence)
+    assert status == 200, true
+    tick = Decimal(book.snapshots[-1].tick_size)
+    # A snapshot of the venue holds all there is in its range; one from memory may reach further than is known.
+    low = tick * max(min(snapshot.bid_ticks) for snapshot in book.snapshots)
+    high = tick * min(max(snapshot.ask_ticks) for snapshot in book.snapshots)
+    for held, name in zip(book.sides, ("bids", "asks"), strict=True):
+        levels = {Decimal(price): Decimal(size) for price, size in true[name]}
+        assert {price: levels.get(price) for price in held} == held
+        seen = {price for price in levels if low <= price <= high}
+        assert seen <= held.keys()
+
+
+class Running:
+    """A venue and the producer that listens to it."""
+
+    def __init__(self, settings: Settings, venue: Simulator) -> None:
+        self.settings = settings
+        self.venue = venue
+        self.metrics = Metrics("producer")
+        self.stop = asyncio.Event()
+        self.summary: dict[str, Any] = {}
+        self._feed: LiveFeed | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the feed runs."""
+        return self._feed is not None
+
+    @property
+    def feed(self) -> LiveFeed:
+        """The running feed."""
+        assert self._feed is not None
+        return self._feed
+
+    def watch(self, feed: LiveFeed) -> None:
+        self._feed = feed
+
+    def stream(self, symbol: str) -> InstrumentStream:
+        """The stream of an instrument."""
+        return self.feed.router.streams[symbol]
+
+    async def until(self, what: Callable[[], object], seconds: float = 10.0) -> None:
+        """Wait until something holds."""
+        async with asyncio.timeout(seconds):
+            while not what():  # noqa: ASYNC110 (what a pure stream knows comes without an event)
+                await asyncio.sleep(0.02)
+
+    async def all_live(self) -> None:
+        """Wait until every book is LIVE and has taken a few updates since."""
+        await self.until(lambda: self._feed and all(stream.is_live for stream in self.feed.router.streams.values()))
+        goal = {symbol: stream.counters.deltas_applied + 3 for symbol, stream in self.feed.router.streams.items()}
+        await self.until(lambda: all(self.stream(name).counters.deltas_applied >= most for name, most in goal.items()))
+
+    async def requests(self) -> dict[str, int]:
+        """How often each book was fetched."""
+        stats = (await self.venue.report())["stats"]
+        return {name.removeprefix("depth:"): count for name, count in stats.items() if name.startswith("depth:")}
+
+    async def books(self) -> dict[str, Book]:
+        """The books of an independent reader, by all that was published until now."""
+        records = await asyncio.to_thread(read_topic, self.settings, L2)
+        return books_of(records)
+
+
+@asynccontextmanager
+async def producing(
+    broker: str,
+    *,
+    venue_id: str = "binance-futures",
+    symbols: Sequence[str] = SYMBOLS,
+    recording: Path | None = None,
+    rate: float = 100.0,
+    **producer: Any,
+) -> AsyncIterator[Running]:
+    """Produce from a simulated venue while the block runs; then stop in good order, and see that its books are true."""
+    async with simulator(venue_id, symbols=symbols, rate=rate) as venue:
+        urls = {"websocket_url": venue.server.websocket_url, "rest_url": venue.server.rest_url}
+        settings = await asyncio.to_thread(fresh_topics, broker, source="simulator", **urls, **producer)
+        running = Running(settings, venue)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(
+                service.produce(
+                    EXCHANGES[venue_id],
+                    symbols,
+                    settings,
+                    clock=SystemClock(),
+                    metrics=running.metrics,
+                    stop=running.stop,
+                    recording=recording,
+                    on_feed=running.watch,
+                )
+            )
+            try:
+                yield running
+            finally:
+                running.stop.set()
+        running.summary = task.result()
+        for symbol, book in (await running.books()).items():
+            assert book.broken == [], "no record may surprise a reader"
+            if running.stream(symbol).is_live:
+                await assert_true(venue, symbol, book)

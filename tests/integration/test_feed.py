@@ -1,0 +1,277 @@
+"""A live producer against a simulated venue and a real broker: whatever goes wrong, books heal and nothing lies."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from msgspec.structs import asdict
+
+from obflow import kafka, topics
+from obflow.clock import SystemClock
+from obflow.metrics import Metrics
+from obflow.settings import KafkaSettings, Settings
+from producers.exchanges import EXCHANGES
+from producers.publisher import Publisher
+from producers.replay import Replay, ReplayPlan
+from producers.service import produce
+from schemas.codec import encode
+from schemas.errors import UsageError
+from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, Source, TradeRecord
+from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, RESYNC, TRADES
+from tests.integration.producing import SYMBOLS, books_of, producing, read_positions, read_topic
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("venue_id", ["binance-futures", "binance"])
+async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker: str, venue_id: str) -> None:
+    async with producing(broker, venue_id=venue_id) as running:
+        await running.all_live()
+    settings = running.settings
+    l2, trades, statuses = (read_topic(settings, topic) for topic in (L2, TRADES, FEED_STATUS))
+    books = books_of(l2)
+
+    assert set(books) == set(SYMBOLS)
+    for symbol, book in books.items():
+        assert book.deltas >= 3
+        assert book.invalid == []
+        told = [status.state for status in statuses if status.symbol == symbol]
+        assert told == [FeedState.AWAITING_SNAPSHOT, FeedState.LIVE, FeedState.STOPPED]
+    assert {record.source for record in (*l2, *trades, *statuses)} == {Source.SIMULATOR}
+    assert running.summary["messages"] == len(l2) + len(trades)
+    assert running.summary["rejected"] == running.summary["shed"] == {}
+    assert read_topic(settings, DEAD_LETTERS) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "letters"),
+    [("gap", "gap", []), ("disorder", "gap", []), ("duplicate", None, []), ("corrupt", "gap", ["DecodeError"])],
+)
+async def test_what_happens_to_one_instruments_frames_is_healed_for_that_instrument_alone(
+    broker: str, fault: str, reason: str | None, letters: list[str]
+) -> None:
+    async with producing(broker) as running:
+        await running.all_live()
+        await running.venue.inject(fault, symbol="BTCUSDT")
+        counters = running.stream("BTCUSDT").counters
+        await running.until(lambda: counters.gaps + counters.duplicates)
+        await running.all_live()
+        requests = await running.requests()
+    books = books_of(read_topic(running.settings, L2))
+
+    assert books["BTCUSDT"].invalid == ([reason] if reason else [])
+    assert books["ETHUSDT"].invalid == []
+    assert requests == {"BTCUSDT": 2 if reason else 1, "ETHUSDT": 1}
+    assert [letter.reason for letter in read_topic(running.settings, DEAD_LETTERS)] == letters
+
+
+async def test_a_number_that_is_none_is_dead_lettered_with_its_payload_and_its_book_begins_afresh(broker: str) -> None:
+    async with producing(broker) as running:
+        await running.all_live()
+        await running.venue.inject("corrupt", symbol="ETHUSDT", damage="number")
+        await running.until(lambda: running.feed.router.rejected)
+        await running.all_live()
+    (letter,) = read_topic(running.settings, DEAD_LETTERS)
+
+    assert letter.reason == "InvalidNumber"
+    assert b'"1e5"' in letter.payload
+    assert (letter.role, letter.venue, letter.symbol) == ("producer", "binance-futures", "ETHUSDT")
+    assert books_of(read_topic(running.settings, L2))["ETHUSDT"].invalid == ["bad_input"]
+    assert running.metrics.value("obflow_rejected_total", reason="InvalidNumber") == 1
+
+
+async def test_a_lost_connection_invalidates_its_books_and_comes_back(broker: str) -> None:
+    async with producing(broker) as running:
+        await running.all_live()
+        for fault in ("disconnect", "shutdown"):
+            await running.venue.inject(fault)
+            await running.until(lambda: not any(running.stream(symbol).is_live for symbol in SYMBOLS))
+            await running.all_live()
+    books = books_of(read_topic(running.settings, L2))
+
+    assert {symbol: book.invalid for symbol, book in books.items()} == dict.fromkeys(SYMBOLS, ["disconnect"] * 2)
+    epochs = [record.epoch for record in books["BTCUSDT"].snapshots]
+    assert epochs == sorted(set(epochs))
+    assert len(epochs) == 3
+
+
+async def test_a_venue_that_turns_connections_away_is_not_hammered(broker: str) -> None:
+    async with producing(broker) as running:
+        await running.all_live()
+        await running.venue.inject("refuse_connections", seconds=1.5)
+        await running.venue.inject("disconnect")
+        await running.until(lambda: not running.stream("BTCUSDT").is_live)
+        await running.all_live()
+        stats = (await running.venue.report())["stats"]
+
+    assert 1 <= stats["connections_refused"] <= 12
+
+
+@pytest.mark.parametrize("status", [429, 418])
+async def test_a_refused_request_is_repeated_no_sooner_than_the_venue_says(broker: str, status: int) -> None:
+    async with producing(broker) as running:
+        await running.all_live()
+        await running.venue.inject("refuse_requests", count=1, status=status, seconds=0.7)
+        await running.venue.inject("gap", symbol="BTCUSDT")
+        await running.until(lambda: not running.stream("BTCUSDT").is_live)
+        loop = asyncio.get_running_loop()
+        lost = loop.time()
+        await running.until(lambda: running.stream("BTCUSDT").is_live)
+        waited = loop.time() - lost
+
+    assert 0.6 <= waited <= 3
+
+
+async def test_a_broker_that_is_behind_makes_books_invalid_in_the_open(broker: str) -> None:
+    """A tiny queue whose batches wait long: records do not fit, and what a reader gets is whole or says it is not."""
+    async with producing(broker, queue_messages=25, linger_ms=400) as running:
+        await running.until(lambda: running.is_up and running.feed.outlet.overloads >= 2, 20)
+        await asyncio.sleep(1.0)
+    books = books_of(read_topic(running.settings, L2))
+    statuses = read_topic(running.settings, FEED_STATUS)
+
+    assert sum(running.summary["shed"].values()) > 0
+    assert Reason.OVERLOAD in {reason for book in books.values() for reason in book.invalid}
+    assert any("records were shed" in status.detail for status in statuses)
+
+
+async def test_a_reader_that_asks_gets_a_snapshot_unless_it_has_one_ahead_of_it(broker: str) -> None:
+    async with producing(broker) as running:
+        await running.all_live()
+        stream, settings = running.stream("BTCUSDT"), running.settings
+        positions = await asyncio.to_thread(read_positions, settings, L2)
+        snapshot, partition, offset = next(
+            found for found in positions if isinstance(found[0], L2Record) and found[0].symbol == "BTCUSDT"
+        )
+        assert snapshot.kind is Kind.SNAPSHOT
+        epoch = stream.epoch
+
+        async def ask(at: int, epoch: int = epoch) -> None:
+            request = ResyncRequest("binance-futures", "BTCUSDT", Reason.GAP, epoch, partition, at)
+            await asyncio.to_thread(send, settings, request)
+
+        await ask(offset - 1)
+        await running.until(lambda: stream.counters.resyncs_outdated == 1)
+        await ask(offset + 1)
+        await running.until(lambda: stream.counters.resyncs_answered == 1)
+        assert stream.epoch == epoch  # from memory
+        await ask(offset + 1, epoch + 10**9)
+        await running.until(lambda: stream.epoch == epoch + 10**9 + 1)
+        await running.all_live()
+        requests = await running.requests()
+    books = books_of(read_topic(settings, L2))
+
+    assert requests["BTCUSDT"] == 1
+    assert len(books["BTCUSDT"].snapshots) == 3
+    assert books["BTCUSDT"].epoch == epoch + 10**9 + 1
+
+
+async def test_a_request_that_is_none_is_dead_lettered_with_where_it_stood(broker: str) -> None:
+    async with producing(broker, symbols=["BTCUSDT"]) as running:
+        await running.all_live()
+        await asyncio.to_thread(send, running.settings, b"\x00\x00\x00\x00\x05nonsense")
+        await asyncio.sleep(0.5)
+    (letter,) = read_topic(running.settings, DEAD_LETTERS)
+
+    assert letter.reason == "DecodeError"
+    assert letter.source_topic == running.settings.kafka.topic_prefix + RESYNC.name
+    assert letter.source_offset == 0
+    assert letter.payload.endswith(b"nonsense")
+
+
+def send(settings: Settings, request: ResyncRequest | bytes) -> None:
+    """Put a request, or bytes that are none, onto the topic as a processor would."""
+    producer = kafka.producer(settings)
+    payload = request if isinstance(request, bytes) else encode(request)
+    producer.produce(settings.kafka.topic_prefix + RESYNC.name, payload, b"binance-futures:BTCUSDT")
+    assert producer.flush(10) == 0
+    producer.close()
+
+
+async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) -> None:
+    async with producing(broker, symbols=["BTCUSDT"], stale_seconds=0.6) as running:
+        await running.all_live()
+        await running.venue.inject("pause", seconds=1.5)
+        await running.until(lambda: running.stream("BTCUSDT").state is FeedState.STALE)
+        await running.all_live()
+    statuses = [status for status in read_topic(running.settings, FEED_STATUS) if not status.heartbeat]
+    states = [status.state for status in statuses]
+
+    assert states[:2] == [FeedState.AWAITING_SNAPSHOT, FeedState.LIVE]
+    assert states[2:4] == [FeedState.STALE, FeedState.LIVE]
+    assert states[-1] is FeedState.STOPPED
+    assert "nothing received for" in statuses[2].detail
+
+
+async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
+    async with producing(broker, symbols=["BTCUSDT"], routine_snapshot_seconds=0.5) as running:
+        await running.all_live()
+        await asyncio.sleep(1.5)
+    book = books_of(read_topic(running.settings, L2))["BTCUSDT"]
+
+    assert len(book.snapshots) >= 3
+    assert len({record.epoch for record in book.snapshots}) == 1
+    assert book.broken == []
+
+
+async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_names(broker: str) -> None:
+    with pytest.raises(ExceptionGroup) as refused:
+        async with producing(broker, symbols=["BTCUSDT"]) as running:
+            await produce(
+                EXCHANGES["binance-futures"],
+                ["BTCUSD"],
+                running.settings,
+                clock=SystemClock(),
+                metrics=Metrics("producer"),
+                stop=running.stop,
+            )
+    assert refused.group_contains(UsageError, match="does not trade BTCUSD.*did you mean BTCUSDT")
+
+
+async def test_what_is_recorded_while_producing_replays_to_the_same_records(broker: str, tmp_path: Path) -> None:
+    path = tmp_path / "live.frames.jsonl.gz"
+    async with producing(broker, recording=path) as running:
+        await running.all_live()
+        await running.venue.inject("gap", symbol="BTCUSDT")
+        await running.until(lambda: running.stream("BTCUSDT").counters.gaps)
+        await running.all_live()
+        await running.venue.inject("disconnect")
+        await running.until(lambda: not running.stream("BTCUSDT").is_live)
+        await running.all_live()
+    settings = running.settings.model_copy(
+        update={
+            "kafka": running.settings.kafka.model_copy(
+                update={"topic_prefix": running.settings.kafka.topic_prefix + "r."}
+            )
+        }
+    )
+    await asyncio.to_thread(replay_into, settings, path)
+
+    for topic in (L2, TRADES):
+        live, again = read_topic(running.settings, topic), read_topic(settings, topic)
+        assert Counter(map(identity, live)) == Counter(map(identity, again))
+        assert len(live) > 20
+
+
+def fresh_kafka(settings: Settings) -> KafkaSettings:
+    """Other topics on the same broker."""
+    return settings.kafka.model_copy(update={"topic_prefix": settings.kafka.topic_prefix + "again."})
+
+
+def replay_into(settings: Settings, path: Path) -> None:
+    topics.apply(settings)
+    clock = SystemClock()
+    publisher = Publisher(settings, Metrics("replay"), clock.now_ns, each_report=False)
+    Replay([path], EXCHANGES["binance-futures"], ReplayPlan(), clock).run(
+        publisher, threading.Event(), flush_seconds=20
+    )
+    publisher.close()
+
+
+def identity(record: L2Record | TradeRecord) -> str:
+    """Everything of a record but which run of a producer wrote it."""
+    return str({name: value for name, value in asdict(record).items() if name not in ("source", "epoch")})
