@@ -23,6 +23,11 @@ from schemas.messages import Kind, L2Record, Reason, Status
 
 OBI_L1: Final = FACTOR_INDEX["obi_l1"]
 OBI_L5: Final = FACTOR_INDEX["obi_l5"]
+APPLIED: Final = frozenset({Outcome.APPLIED, Outcome.CROSSED_OUT})
+WITHOUT_VALUES: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE})
+ENDS_THE_BOOK: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE, Outcome.CROSSED_OUT})
+REMEMBERED: Final = frozenset({Status.THIN, Status.OK})
+"""Statuses of the events that count as previous events."""
 
 
 def process_batch(state: InstrumentState, columns: L2Columns) -> FactorColumns:
@@ -54,20 +59,15 @@ def _step(state: InstrumentState, offset: int, record: L2Record, result: FactorC
     outcome = state.tracked.apply(record)
     if outcome is Outcome.MADE_LIVE:
         result.append(offset, record, *_made_live(state, record))
-    elif outcome in _APPLIED and before is not None:
+    elif outcome in APPLIED and before is not None:
         after = Quotes(book, before.grid)
         added, removed = _near_the_top(book, record, old_bids, old_asks, before, after)
         result.append(offset, record, *_applied(state, record, before, after, added, removed))
-    elif outcome in _NULL:
+    elif outcome in WITHOUT_VALUES:
         result.append(offset, record, Status.RESYNCING, NO_FACTORS)
-    if outcome in _ENDS:
+    if outcome in ENDS_THE_BOOK:
         _end(state, offset, record, outcome)
     return outcome
-
-
-_APPLIED: Final = frozenset({Outcome.APPLIED, Outcome.CROSSED_OUT})
-_NULL: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE})
-_ENDS: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE, Outcome.CROSSED_OUT})
 
 
 def _made_live(state: InstrumentState, record: L2Record) -> tuple[Status, Values]:
@@ -91,12 +91,9 @@ def _applied(
 def _event(state: InstrumentState, moment: Moment) -> tuple[Status, Values]:
     status, values = moment.status, compute(moment)
     obi_l1, obi_l5 = values[OBI_L1], values[OBI_L5]
-    if status in _REMEMBERED and obi_l1 is not None and obi_l5 is not None:
+    if status in REMEMBERED and obi_l1 is not None and obi_l5 is not None:
         state.rolling.add_event(obi_l1, obi_l5, depth_10bps(moment))
     return status, values
-
-
-_REMEMBERED: Final = frozenset({Status.THIN, Status.OK})
 
 
 def _end(state: InstrumentState, offset: int, record: L2Record, outcome: Outcome) -> None:

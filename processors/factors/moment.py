@@ -7,6 +7,7 @@ Distances from mid are exact integers before they become floats: with S = b_1 + 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from itertools import accumulate
 from operator import add, mul
 from typing import Final
@@ -23,10 +24,7 @@ DEPTH: Final = 20
 
 def total(values: Iterable[float]) -> float:
     """Plain sum from left to right. The built-in `sum` compensates floats from Python 3.12 on: other last bits."""
-    result = 0.0
-    for result in accumulate(values, add):  # noqa: B007 - the last running total is the sum
-        pass
-    return result
+    return reduce(add, values, 0.0)
 
 
 def ratio(bid: float, ask: float) -> float | None:
