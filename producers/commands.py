@@ -162,7 +162,8 @@ def replay(
 def simulate(
     venue: Annotated[list[str] | None, typer.Option(help="Venue to speak for; repeatable.")] = None,
     symbol: Symbols = None,
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="The same seed gives the same markets.")] = 0,
     rate: Annotated[float, typer.Option(help="Order events a second and instrument.", min=0.1, max=1e5)] = 200.0,
     gap_every: Every = 0.0,
@@ -192,7 +193,7 @@ def simulate(
     }
     market = _Market(venue or ["binance-futures"], symbol, seed, rate, {kind: s for kind, s in every_s.items() if s})
     if record is None:
-        _serve_simulation(market, port, json=json)
+        _serve_simulation(market, host, port, json=json)
     else:
         _record_simulation(market, record, seconds, json=json)
 
@@ -223,7 +224,7 @@ class _Market:
         )
 
 
-def _serve_simulation(market: _Market, port: int, *, json: bool) -> None:
+def _serve_simulation(market: _Market, host: str, port: int, *, json: bool) -> None:
     from obflow.clock import SystemClock
     from producers.simulator.server import SimulatorServer
 
@@ -231,10 +232,10 @@ def _serve_simulation(market: _Market, port: int, *, json: bool) -> None:
         now_ns = SystemClock().now_ns()
         server = SimulatorServer({venue: market.exchange(venue, now_ns) for venue in market.venues})
         try:
-            await server.start(port)
+            await server.start(port, host)
         except OSError as error:
             raise UsageError(
-                f"port {port} cannot be used ({error.strerror})", next_step="--port 0 takes a free one"
+                f"{host}:{port} cannot be listened on ({error.strerror})", next_step="--port 0 takes a free one"
             ) from None
         where = {"websocket_url": server.websocket_url, "rest_url": server.rest_url}
         if json:

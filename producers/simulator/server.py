@@ -28,6 +28,8 @@ from producers.simulator.protocol import Damage, Frame, encode_error, level_text
 from producers.simulator.sockets import MAX_MESSAGE_BYTES, Gateway
 from producers.simulator.true_book import UnknownSequence
 
+LOOPBACK = "127.0.0.1"
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (only where it is asked for)
 TICK_SECONDS = 0.01
 """How often time is advanced."""
 MAX_HELD_FRAMES = 100_000
@@ -118,11 +120,13 @@ class SimulatorServer:
         clock: The clock they follow.
 
     Attributes:
+        host: The address it is asked at, once started.
         port: Where it listens, once started.
         stats: What was served, by name.
     """
 
     def __init__(self, exchanges: Mapping[str, SimulatedExchange], clock: Clock | None = None) -> None:
+        self.host = LOOPBACK
         self.port = 0
         self.stats: Counter[str] = Counter()
         self._clock = clock or SystemClock()
@@ -133,18 +137,22 @@ class SimulatorServer:
     @property
     def websocket_url(self) -> str:
         """What stands in for a venue's own WebSocket address."""
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws://{self.host}:{self.port}"
 
     @property
     def rest_url(self) -> str:
         """What stands in for a venue's own REST address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
-    async def start(self, port: int = 0) -> None:
-        """Listen on loopback; port 0 takes a free one.
+    async def start(self, port: int = 0, host: str = LOOPBACK) -> None:
+        """Listen; port 0 takes a free one.
+
+        Args:
+            port: Where.
+            host: On loopback, unless told otherwise; in a container, where the network is its own, on all addresses.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the address is not this machine's.
         """
         app = web.Application(client_max_size=MAX_MESSAGE_BYTES)
         for path in ("/stream", "/public/stream", "/ws", "/public/ws"):
@@ -156,7 +164,8 @@ class SimulatorServer:
         app.router.add_post("/control", self._control)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        await web.TCPSite(self._runner, host, port).start()
+        self.host = LOOPBACK if host == ALL_ADDRESSES else host
         self.port = self._runner.addresses[0][1]
         self._ticker = asyncio.create_task(self._tick())
 

@@ -7,10 +7,14 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import aiohttp
 import pytest
 import websockets
 
+from obflow.clock import SystemClock
 from producers.simulator.catalogue import FUTURES, SPOT
+from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.server import SimulatorServer
 from tests.integration.simulators import simulator
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
 
@@ -193,3 +197,19 @@ async def wait_closed(socket: websockets.ClientConnection) -> list[str]:
                 frames.append(str(await socket.recv()))
         except websockets.ConnectionClosed:
             return frames
+
+
+async def test_it_listens_on_the_address_it_is_told_and_on_no_other() -> None:
+    server = SimulatorServer(
+        {FUTURES: SimulatedExchange(FUTURES, ["BTCUSDT"], seed=1, start_ns=SystemClock().now_ns())}
+    )
+    await server.start(host="127.0.0.2")
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            async with session.get(f"{server.rest_url}/fapi/v1/ping") as answer:
+                assert answer.status == 200
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get(f"http://127.0.0.1:{server.port}/fapi/v1/ping")
+    finally:
+        await server.close()
+    assert server.rest_url.startswith("http://127.0.0.2:")
