@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import ssl
 import sys
 import tempfile
 import time
@@ -164,6 +165,8 @@ def _fetch(jar: Jar, folder: Path) -> None:
                 RuntimeError,
             ) as error:  # requests' errors are OSErrors; jgo's "not found" is a RuntimeError
                 problem = f"{jar.coordinate} cannot be downloaded: {_last_words(error)}"
+                if "CERTIFICATE_VERIFY_FAILED" in problem:
+                    _trust_what_the_system_trusts()
                 continue
             if _is_intact(downloaded, jar):
                 verified = Path(shutil.copyfile(downloaded, Path(staging) / f"{jar.filename}.verified"))
@@ -175,6 +178,18 @@ def _fetch(jar: Jar, folder: Path) -> None:
         next_step="check the network, the proxy and the Maven mirror of this machine, then run the same command again; "
         "what is already downloaded is kept",
     )
+
+
+def _trust_what_the_system_trusts() -> None:
+    """Let requests, which jgo downloads with, use the system's certificates in place of the list it carries.
+
+    Behind a proxy with an authority of its own only the system's store knows that authority. Who has told requests
+    what to trust is left alone.
+    """
+    paths = ssl.get_default_verify_paths()
+    store = paths.cafile or paths.capath
+    if store and not (os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")):
+        os.environ["REQUESTS_CA_BUNDLE"] = store
 
 
 def _last_words(error: BaseException) -> str:

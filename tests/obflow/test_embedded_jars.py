@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from obflow.embedded import jars
 from obflow.embedded.cache import cache_folder
 from obflow.embedded.jars import LOCK_PATH, ROOTS, Jar, Lock, load_lock, main, maven_mirror
-from schemas.errors import EXIT_FAILED, EXIT_USAGE, FatalError
+from schemas.errors import EXIT_FAILED, EXIT_USAGE, DependencyError, FatalError
 
 SETTINGS = """<?xml version="1.0"?>
 <settings{namespace}><mirrors>
@@ -106,6 +109,35 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("OBFLOW_CACHE", "")
     assert cache_folder() == tmp_path / "home" / ".cache" / "obflow"
     assert cache_folder().is_dir()
+
+
+@pytest.mark.parametrize("told", ["", "somebody's own list"])
+def test_an_authority_only_the_system_knows_is_trusted_on_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    tried: list[str] = []
+
+    def download(coordinate: str, staging: Path, *, use_local: bool) -> Path:
+        tried.append(os.environ["REQUESTS_CA_BUNDLE"])
+        if tried[-1] != str(tmp_path / "system.pem"):
+            raise OSError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate in certificate chain")
+        (staging / "b.jar").write_bytes(b"jar")
+        return staging / "b.jar"
+
+    (tmp_path / "system.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", told)
+    monkeypatch.setenv("CURL_CA_BUNDLE", "")
+    monkeypatch.setattr(jars, "RETRY_S", 0)
+    monkeypatch.setattr(jars, "_resolve", download)
+    lock = Lock(("a:b:1",), (Jar("a:b:1", hashlib.sha256(b"jar").hexdigest(), 3),))
+    if told:
+        with pytest.raises(DependencyError, match="CERTIFICATE_VERIFY_FAILED"):
+            jars.ensure_jars(lock, tmp_path)
+        assert set(tried) == {told}
+    else:
+        jars.ensure_jars(lock, tmp_path)
+        assert tried == ["", str(tmp_path / "system.pem")]
 
 
 def test_an_unknown_word_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
