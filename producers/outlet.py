@@ -45,14 +45,16 @@ class _Overload:
         self.shed = 0
         self.book_was_shed = False
 
-    def take(self, record: ProducerRecord) -> None:
+    def take(self, record: ProducerRecord) -> bool:
+        """Keep what says how things are; True where the record is shed."""
         if isinstance(record, FeedStatus):
             self.status = record  # a state: the newest says all
-        elif isinstance(record, L2Record) and record.kind is Kind.INVALID:
+            return False
+        if isinstance(record, L2Record) and record.kind is Kind.INVALID:
             self.invalid = record
-        else:
-            self.shed += 1
-            self.book_was_shed = self.book_was_shed or isinstance(record, L2Record)
+            return False
+        self.book_was_shed = self.book_was_shed or isinstance(record, L2Record)
+        return True
 
 
 class Outlet:
@@ -113,9 +115,9 @@ class Outlet:
         return overload
 
     def _count(self, overload: _Overload, record: ProducerRecord) -> None:
-        before = overload.shed
-        overload.take(record)
-        self.shed[type(record).__name__] += overload.shed - before
+        if overload.take(record):
+            overload.shed += 1
+            self.shed[type(record).__name__] += 1
 
     def _tell_streams(self) -> None:
         """A stream whose book was shed believes it LIVE while its readers lack records of it."""

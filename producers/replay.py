@@ -8,7 +8,6 @@ replay of one recording fences the first.
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle, islice
@@ -108,18 +107,21 @@ class Replay:
         Raises:
             DeliveryFailed: The broker did not take a record in time.
         """
-        began = time.monotonic()
+        began_ns = self._clock.monotonic_ns()
         loop_s = self._plan.loop_seconds
 
+        def seconds() -> float:
+            return (self._clock.monotonic_ns() - began_ns) / NS_PER_SECOND
+
         def over() -> bool:
-            return stop.is_set() or (loop_s is not None and time.monotonic() - began >= loop_s)
+            return stop.is_set() or (loop_s is not None and seconds() >= loop_s)
 
         for file in cycle(self._files) if loop_s is not None else self._files:
             self._play(self._steps(file, over), publisher, stop)
             if over():
                 break
         publisher.flush(flush_seconds)
-        return self._summary(publisher.acknowledged, time.monotonic() - began)
+        return self._summary(publisher.acknowledged, seconds())
 
     def _steps(self, file: _File, over: Callable[[], bool]) -> Iterator[Step]:
         """The steps of a file, its times moved to where this round stands; at the end its feeds are stopped."""
@@ -152,7 +154,7 @@ class Replay:
 
     def _play(self, steps: Iterable[Step], publisher: Publisher, stop: threading.Event) -> None:
         """Publish the steps of a file, paced."""
-        pace = _Pace(self._plan.speed, publisher, stop)
+        pace = _Pace(self._plan.speed, self._clock, publisher, stop)
         unpolled = 0
         for step in steps:
             pace.wait(step.received_ns)
@@ -183,11 +185,12 @@ class Replay:
 class _Pace:
     """Waits until a step is due: received time since the first step, over the speed."""
 
-    def __init__(self, speed: float | None, publisher: Publisher, stop: threading.Event) -> None:
+    def __init__(self, speed: float | None, clock: Clock, publisher: Publisher, stop: threading.Event) -> None:
         self._speed = speed
+        self._clock = clock
         self._publisher = publisher
         self._stop = stop
-        self._began = time.monotonic()
+        self._began_ns = clock.monotonic_ns()
         self._first_ns: int | None = None
 
     def wait(self, received_ns: int) -> None:
@@ -196,9 +199,11 @@ class _Pace:
             return
         if self._first_ns is None:
             self._first_ns = received_ns
-        due = self._began + (received_ns - self._first_ns) / NS_PER_SECOND / self._speed
-        while (left := due - time.monotonic()) > 0 and not self._stop.wait(min(left, MAX_PAUSE_SECONDS)):
+        due_ns = self._began_ns + int((received_ns - self._first_ns) / self._speed)
+        while (left_ns := due_ns - self._clock.monotonic_ns()) > 0:
             self._publisher.poll()
+            if self._stop.wait(min(left_ns / NS_PER_SECOND, MAX_PAUSE_SECONDS)):
+                return
 
 
 class _DiffLimit:
