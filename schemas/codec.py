@@ -28,7 +28,9 @@ from schemas.messages import (
     FeedStatus,
     Kind,
     L2Record,
+    LlmCall,
     Record,
+    RegimeEvent,
     ResyncRequest,
     Status,
     TradeRecord,
@@ -61,6 +63,8 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(4, "factors", 1),
     SchemaVersion(5, "resync", 1),
     SchemaVersion(6, "dead-letters", 1),
+    SchemaVersion(7, "regimes", 1),
+    SchemaVersion(8, "llm-calls", 1),
 )
 """Every schema that was ever written. Ids are never reused; the last line of a record is the one written."""
 
@@ -71,6 +75,8 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "factors": FactorRecord,
     "resync": ResyncRequest,
     "dead-letters": DeadLetter,
+    "regimes": RegimeEvent,
+    "llm-calls": LlmCall,
 }
 RECORD_NAMES: dict[type[Record], str] = {kind: name for name, kind in RECORD_TYPES.items()}
 

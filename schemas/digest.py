@@ -11,7 +11,9 @@ import hashlib
 import struct
 from collections.abc import Iterable
 
-from schemas.messages import FactorEvent, Status
+import msgspec
+
+from schemas.messages import FactorEvent, RegimeEvent, Status
 
 _STATUS_CODE: dict[Status, int] = {status: code for code, status in enumerate(Status)}
 _HEAD = struct.Struct(">qqqBB")
@@ -51,3 +53,20 @@ def digest(events: Iterable[FactorEvent]) -> str:
     for event in events:
         whole.update(event)
     return whole.hexdigest()
+
+
+def regime_digest(events: Iterable[RegimeEvent]) -> str:
+    """Digest of one instrument's rule events, in order of their windows: what was judged, not where it lies."""
+    whole = hashlib.sha256()
+    for event in events:
+        whole.update(_regime_bytes(event))
+    return whole.hexdigest()
+
+
+def _regime_bytes(event: RegimeEvent) -> bytes:
+    # MessagePack writes every float as its 64 bits and every integer in one way, so equal values are equal bytes.
+    judged = (event.window_start_ns, event.window_end_ns, event.label.value, event.confidence, event.rule_set)
+    scores = (event.direction, event.volatility, event.change)
+    window = (event.events, event.usable_events, event.whole, event.mid, event.return_bps, event.imbalance)
+    flows = (event.order_flow, event.depth, event.spread_bps, event.realised_variance)
+    return msgspec.msgpack.encode((judged, scores, window, flows))

@@ -86,6 +86,55 @@ class FeedState(StrEnum):
     STOPPED = "stopped"
 
 
+class Regime(StrEnum):
+    """What the market of one instrument is doing, as one word."""
+
+    BULLISH_PRESSURE = "BULLISH_PRESSURE"
+    BEARISH_PRESSURE = "BEARISH_PRESSURE"
+    BALANCED = "BALANCED"
+    VOLATILE = "VOLATILE"
+    REGIME_CHANGE = "REGIME_CHANGE"
+    UNKNOWN = "UNKNOWN"
+
+
+class RegimeSource(StrEnum):
+    """Who judged a window."""
+
+    RULE = "rule"
+    LLM = "llm"
+
+
+class CallOutcome(StrEnum):
+    """What became of one request to the language model."""
+
+    OK = "ok"
+    """A valid verdict in time, published."""
+    STALE = "stale"
+    """A valid verdict in time that was not published: another worker has the instrument now."""
+    TIMEOUT = "timeout"
+    """No whole answer within the deadline."""
+    UNREACHABLE = "unreachable"
+    """No connection, or one that broke before the answer was whole."""
+    UNAUTHORIZED = "unauthorized"
+    """401 or 403, or no key that could be sent."""
+    RATE_LIMITED = "rate_limited"
+    """429."""
+    REFUSED = "refused"
+    """Any other status from 300 to 499."""
+    SERVER_ERROR = "server_error"
+    """Status 500 or above."""
+    TOO_LARGE = "too_large"
+    """An answer beyond the bound, not read to its end."""
+    GARBAGE = "garbage"
+    """Status 200, but no chat completion: HTML, half a JSON text."""
+    TRUNCATED = "truncated"
+    """The model stopped at its token limit."""
+    INVALID = "invalid"
+    """A completion that is no verdict: prose, an unknown label, a confidence outside [0, 1]."""
+    ABANDONED = "abandoned"
+    """The worker was stopped while it waited."""
+
+
 class InstrumentKey(NamedTuple):
     """An instrument: the venue and the venue's own symbol. Never a symbol alone: spot and linear share names."""
 
@@ -322,10 +371,132 @@ class FactorRecord(msgspec.Struct, frozen=True, gc=False):
         return InstrumentKey(self.venue, self.symbol)
 
 
+class RegimeEvent(msgspec.Struct, frozen=True, gc=False):
+    """One judgement of one closed window of an instrument's factor events (`regimes.v1`).
+
+    Identity: (instrument, source, source_log, window_end_ns). Within it `window_end_ns` and `source_offset` rise
+    together, since one factor event closes at most one window. Rule events are the same to the bit in every replay;
+    a second event of the window, from the language model, may follow.
+
+    Attributes:
+        venue, symbol: The instrument.
+        feed_source: Where the frames of the window's last event came from.
+        source: Who judged.
+        label: The judgement.
+        confidence: In [0, 1]: the rules' distance beyond their bar, or what the model said of itself.
+        sentence: The model's reason, at most 300 characters; empty for rules.
+        window_start_ns, window_end_ns: The window is [start, end) of `received_ns`.
+        rule_set: Version of the rules and digest of their thresholds.
+        direction: How unusual the imbalance is, standard deviations; null while warming up.
+        volatility: Percentile of the realised variance, [0, 1]; null while warming up.
+        change: CUSUM of the direction; null while warming up.
+        events, usable_events: Factor events in the window, and those with status OK or THIN.
+        whole: No event of the window was RESYNCING.
+        mid: Last usable mid.
+        return_bps: Change of the mid since before the window, bps.
+        imbalance: Mean `obi_10bps`.
+        order_flow: Sum of `ofi_l1`, base units.
+        depth: Mean notional within 10 bps of mid, both sides, quote units.
+        spread_bps: Mean spread, bps.
+        realised_variance: Sum of squared one-second log returns of the mid.
+        source_log, source_partition, source_offset: The record of `l2.v1` whose factor event closed the window.
+        model, prompt_version, prompt_hash: What was asked, of whom; empty for rules.
+        latency_ms: From the question to its answer, all tries; null for rules.
+        input_tokens, output_tokens, cost_usd: Of all tries together; null for rules and where the endpoint reports no
+            usage, the cost also where no prices are set.
+    """
+
+    venue: str
+    symbol: str
+    feed_source: Source
+    source: RegimeSource
+    label: Regime
+    confidence: float
+    window_start_ns: int
+    window_end_ns: int
+    rule_set: str
+    events: int
+    usable_events: int
+    whole: bool
+    source_log: str
+    source_partition: int
+    source_offset: int
+    sentence: str = ""
+    direction: float | None = None
+    volatility: float | None = None
+    change: float | None = None
+    mid: float | None = None
+    return_bps: float | None = None
+    imbalance: float | None = None
+    order_flow: float | None = None
+    depth: float | None = None
+    spread_bps: float | None = None
+    realised_variance: float | None = None
+    model: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    latency_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+    @property
+    def instrument(self) -> InstrumentKey:
+        """The instrument; its text form is the Kafka key."""
+        return InstrumentKey(self.venue, self.symbol)
+
+
+class LlmCall(msgspec.Struct, frozen=True, gc=False):
+    """One request to the language model and what became of it (`llm-calls.v1`). A question may take several.
+
+    Attributes:
+        venue, symbol, feed_source: As in `RegimeEvent`.
+        call_id: Of this request alone.
+        attempt: 1 for a question's first request.
+        window_end_ns: End of the window that was asked about.
+        started_ns: When the request left, ns UTC.
+        outcome: What became of it.
+        endpoint: Base URL, without credentials.
+        model, prompt_version, prompt_hash: What was asked, of whom.
+        request_hash: First 16 hexadecimal characters of the SHA-256 of the user message.
+        latency_ms: Until the outcome was known.
+        status: HTTP status; null where none was received.
+        input_tokens, output_tokens, cost_usd: As the endpoint reports usage, by the configured prices; else null.
+        detail: The cause as a sentence, where the outcome is not ok.
+        response: The answer's text, cut at 2,000 characters.
+    """
+
+    venue: str
+    symbol: str
+    feed_source: Source
+    call_id: str
+    attempt: int
+    window_end_ns: int
+    started_ns: int
+    outcome: CallOutcome
+    endpoint: str
+    model: str
+    prompt_version: str
+    prompt_hash: str
+    request_hash: str
+    latency_ms: float
+    status: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    detail: str = ""
+    response: str = ""
+
+    @property
+    def instrument(self) -> InstrumentKey:
+        """The instrument; its text form is the Kafka key."""
+        return InstrumentKey(self.venue, self.symbol)
+
+
 MAX_EVENTS = 256
 """Most events a factor record may pack."""
 
 MAX_PAYLOAD_BYTES = 64 * 1024
 """Where a dead letter's payload is cut."""
 
-Record = L2Record | TradeRecord | FeedStatus | ResyncRequest | DeadLetter | FactorRecord
+Record = L2Record | TradeRecord | FeedStatus | ResyncRequest | DeadLetter | FactorRecord | RegimeEvent | LlmCall

@@ -63,7 +63,7 @@ FACTORS = Topic(
     "delete",
     2 * DAY_MS,
     ("processors",),
-    ("sinks",),
+    ("sinks", "regimes"),
     "factor events",
 )
 RESYNC = Topic(
@@ -82,7 +82,7 @@ DEAD_LETTERS = Topic(
     "letter_id",
     "delete",
     14 * DAY_MS,
-    ("producers", "processors", "sinks"),
+    ("producers", "processors", "regimes", "sinks"),
     ("sinks",),
     "messages that could not be used, with cause and origin",
 )
@@ -96,6 +96,47 @@ BOOKS_CHANGELOG = Topic(
     ("processors",),
     "the processors' checkpoints: book and rolling state of each instrument",
 )
+REGIMES = Topic(
+    "regimes.v1",
+    "regimes",
+    "venue:symbol",
+    "delete",
+    7 * DAY_MS,
+    ("regimes",),
+    ("sinks",),
+    "one judgement of each window by the rules, and one by the language model where it was asked",
+)
+LLM_CALLS = Topic(
+    "llm-calls.v1",
+    "llm-calls",
+    "venue:symbol",
+    "delete",
+    7 * DAY_MS,
+    ("regimes",),
+    ("sinks",),
+    "every request to the language model with its outcome, latency and cost",
+)
+REGIMES_CHANGELOG = Topic(
+    "obflow-regimes-windows-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("regimes",),
+    ("regimes",),
+    "the regime workers' checkpoints: open window and rule memory of each instrument",
+)
 
-TOPICS: tuple[Topic, ...] = (L2, TRADES, FEED_STATUS, FACTORS, RESYNC, DEAD_LETTERS, BOOKS_CHANGELOG)
+TOPICS: tuple[Topic, ...] = (
+    L2,
+    TRADES,
+    FEED_STATUS,
+    FACTORS,
+    RESYNC,
+    DEAD_LETTERS,
+    BOOKS_CHANGELOG,
+    REGIMES,
+    LLM_CALLS,
+    REGIMES_CHANGELOG,
+)
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -53,11 +53,17 @@ class Position(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Rows whose identities rise together: an instrument's, from one partition of one log."""
+    """Rows whose identities rise together: an instrument's, from one partition of one log, of one kind.
+
+    Attributes:
+        instrument, log, partition: Whose, and where from.
+        kind: Value of the table's `stream_column`; empty where it has none.
+    """
 
     instrument: InstrumentKey
     log: str
     partition: int
+    kind: str = ""
 
 
 def text(name: str) -> Column:
@@ -78,6 +84,11 @@ def time(name: str) -> Column:
 def integer(name: str) -> Column:
     """A signed integer."""
     return Column(name, "Int64", pa.int64())
+
+
+def flag(name: str) -> Column:
+    """True or false."""
+    return Column(name, "Bool", pa.bool_())
 
 
 def number(name: str) -> Column:
@@ -132,6 +143,8 @@ class Table(Generic[R]):
             It raises a MessageError where the record cannot be stored; it may return no rows.
         identified: Whether rows carry the identity columns, by which the sink drops what it has stored. Without them
             the engine replaces rows of the same key, and the table is read with FINAL.
+        stream_column: A column by whose values an instrument's rows form streams of their own; empty where all of
+            them are one.
     """
 
     name: str
@@ -140,11 +153,13 @@ class Table(Generic[R]):
     own_columns: tuple[Column, ...]
     rows: Callable[[R, Position], list[Row]]
     identified: bool = True
+    stream_column: str = ""
     _key: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.row_columns]
         key = ("venue", "symbol", *(column.name for column in IDENTITY_COLUMNS))
+        key = (*key, self.stream_column) if self.stream_column else key
         object.__setattr__(self, "_key", tuple(names.index(name) for name in key) if self.identified else ())
 
     @property
@@ -171,8 +186,8 @@ class Table(Generic[R]):
 
     def stream(self, row: Row) -> Stream:
         """The stream in which the row's identity rises. For identified tables alone."""
-        venue, symbol, log, part, _ = self._key
-        return Stream(InstrumentKey(row[venue], row[symbol]), row[log], row[part])
+        venue, symbol, log, part, _, *kind = self._key
+        return Stream(InstrumentKey(row[venue], row[symbol]), row[log], row[part], *(row[index] for index in kind))
 
     def source_offset(self, row: Row) -> int:
         """The rising part of the row's identity. For identified tables alone."""

@@ -29,31 +29,40 @@ def stored_identities(store: Store, table: Table[Any]) -> dict[Stream, int]:
     """Highest source offset stored, by stream; nothing for a table without identities."""
     if not table.identified:
         return {}
+    keys = ", ".join(("venue", "symbol", "source_log", "source_partition", *_kind(table)))
     rows = store.query(
-        "SELECT venue, symbol, source_log, source_partition, max(source_offset) FROM {table:Identifier} "
-        "GROUP BY venue, symbol, source_log, source_partition",
+        f"SELECT max(source_offset), {keys} FROM {{table:Identifier}} GROUP BY {keys}",  # noqa: S608 (our own names)
         {"table": table.name},
     )
-    return {Stream(InstrumentKey(venue, symbol), log, part): offset for venue, symbol, log, part, offset in rows}
+    return {
+        Stream(InstrumentKey(venue, symbol), log, part, *kind): offset
+        for offset, venue, symbol, log, part, *kind in rows
+    }
 
 
 def stored_rows(store: Store, table: Table[Any], rows: list[Row]) -> dict[int, Row]:
     """The stored rows of these identities, all of one stream, by source offset."""
     stream = table.stream(rows[0])
+    of_kind = "".join(f" AND {column} = {{kind:String}}" for column in _kind(table))
     found = store.query(
         f"SELECT {selection(table)} FROM {{table:Identifier}} "  # noqa: S608 (our own column names)
         "WHERE venue = {venue:String} AND symbol = {symbol:String} AND source_log = {log:String} "
-        "AND source_partition = {part:UInt16} AND source_offset IN {offsets:Array(UInt64)}",
+        f"AND source_partition = {{part:UInt16}} AND source_offset IN {{offsets:Array(UInt64)}}{of_kind}",
         {
             "table": table.name,
             "venue": stream.instrument.venue,
             "symbol": stream.instrument.symbol,
             "log": stream.log,
             "part": stream.partition,
+            "kind": stream.kind,
             "offsets": [table.source_offset(row) for row in rows],
         },
     )
     return {table.source_offset(row): row for row in map(tuple, found)}
+
+
+def _kind(table: Table[Any]) -> tuple[str, ...]:
+    return (table.stream_column,) if table.stream_column else ()
 
 
 def settle(store: Store, table: Table[Any], timeout_seconds: float = SETTLE_SECONDS) -> None:

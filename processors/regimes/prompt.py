@@ -12,15 +12,13 @@ import re
 from importlib import resources
 from typing import NamedTuple
 
-from processors.regimes.rules import Regime, Scores
+from processors.regimes.rules import Scores
 from processors.regimes.window import WindowSummary
 from schemas.errors import UnknownSymbol
-from schemas.messages import InstrumentKey
+from schemas.messages import InstrumentKey, Regime
 
 PROMPT_VERSION = "v1"
 ALLOWED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,31}")
-EARLIER_LABELS = 6
-"""How many earlier labels the model is shown."""
 
 
 class Prompt(NamedTuple):
@@ -74,7 +72,7 @@ def _user_message(instrument: InstrumentKey, window: WindowSummary, scores: Scor
         "order_flow": _rounded(window.order_flow),
         "depth_quote": _rounded(window.depth),
         "spread_bps": _rounded(window.spread_bps),
-        "earlier_labels": [label.value for label in earlier[-EARLIER_LABELS:]],
+        "earlier_labels": [label.value for label in earlier],
     }
     return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 

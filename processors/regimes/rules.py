@@ -15,22 +15,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from enum import StrEnum
 
 import msgspec
 
 from processors.regimes.window import SECOND_NS, WindowSummary
-
-
-class Regime(StrEnum):
-    """What the market is doing, as one word."""
-
-    BULLISH_PRESSURE = "BULLISH_PRESSURE"
-    BEARISH_PRESSURE = "BEARISH_PRESSURE"
-    BALANCED = "BALANCED"
-    VOLATILE = "VOLATILE"
-    REGIME_CHANGE = "REGIME_CHANGE"
-    UNKNOWN = "UNKNOWN"
+from schemas.messages import Regime
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -43,7 +32,8 @@ class RuleSettings(msgspec.Struct, frozen=True):
         sd_floor: Least standard deviation of the imbalance; keeps a flat book from giving huge scores.
         direction_enter, direction_leave: Bars of BULLISH/BEARISH_PRESSURE, in standard deviations.
         volatile_enter, volatile_leave: Bars of VOLATILE, as percentiles in [0, 1].
-        change_slack, change_bar: CUSUM's slack and alarm level, in standard deviations.
+        change_slack, change_bar: CUSUM's slack and alarm level, in standard deviations. A slack below
+            `direction_enter` lets an imbalance that merely hovers there add up to an alarm.
         change_windows: How many windows a REGIME_CHANGE pulse lasts.
         dwell_seconds: Least time a label stays.
     """
@@ -56,7 +46,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     direction_leave: float = 0.5
     volatile_enter: float = 0.90
     volatile_leave: float = 0.80
-    change_slack: float = 0.5
+    change_slack: float = 1.0
     change_bar: float = 6.0
     change_windows: int = 2
     dwell_seconds: float = 5.0

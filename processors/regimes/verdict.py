@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from processors.regimes.rules import Regime
 from schemas.errors import MessageError
+from schemas.messages import Regime
 
 MAX_SENTENCE = 300
 

@@ -76,7 +76,14 @@ class Mean(msgspec.Struct):
 
 
 class OpenWindow(msgspec.Struct):
-    """The window being filled. Serialisable as it stands: it is part of the checkpoint."""
+    """The window being filled. Serialisable as it stands: it is part of the checkpoint.
+
+    Attributes:
+        mid_before: Mid known when the window began.
+        grid_mid, grid_ns: Mid at the last one-second mark, and the next mark.
+        broken: The book broke since the last usable event, so that no mid is known any more.
+        squares: Sum of squared log returns from mark to mark.
+    """
 
     start_ns: int
     mid_before: float | None
@@ -86,6 +93,7 @@ class OpenWindow(msgspec.Struct):
     events: int = 0
     usable_events: int = 0
     whole: bool = True
+    broken: bool = False
     squares: float = 0.0
     imbalance: Mean = msgspec.field(default_factory=Mean)
     order_flow: Mean = msgspec.field(default_factory=Mean)
@@ -103,14 +111,22 @@ class OpenWindow(msgspec.Struct):
         """First nanosecond past the window."""
         return self.start_ns + WINDOW_NS
 
+    @property
+    def known_mid(self) -> float | None:
+        """Mid that the next window starts from; null where the book broke since, as no return spans a hole."""
+        if self.broken:
+            return None
+        return self.mid if self.mid is not None else self.mid_before
+
     def add(self, event: FactorEvent) -> None:
         """Add an event that lies in the window."""
         self._close_grid(event.received_ns)
         self.events += 1
         if event.status is Status.RESYNCING:
-            self.whole = False
+            self.whole, self.broken = False, True
         if event.status not in _USABLE:
             return
+        self.broken = False
         values = event.values
         self.usable_events += 1
         self.mid = values[_MID]

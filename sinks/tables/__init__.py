@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sinks.contract import Table
-from sinks.tables import dead_letters, factors, feed_status, trades
+from sinks.tables import dead_letters, factors, feed_status, llm_calls, regimes, trades
 
 TABLES: Final[dict[str, Table[Any]]] = {
     "factors": factors.TABLE,
     "trades": trades.TABLE,
     "feed_status": feed_status.TABLE,
     "dead_letters": dead_letters.TABLE,
+    "regimes": regimes.TABLE,
+    "llm_calls": llm_calls.TABLE,
 }

@@ -13,7 +13,18 @@ from obflow.cli import main
 from obflow.settings import ClickHouseSettings
 from schemas.errors import SchemaMismatch
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
-from schemas.messages import DeadLetter, FactorEvent, FactorRecord, FeedState, FeedStatus, Record, Source, Status
+from schemas.messages import (
+    DeadLetter,
+    FactorEvent,
+    FactorRecord,
+    FeedState,
+    FeedStatus,
+    Record,
+    Regime,
+    RegimeEvent,
+    Source,
+    Status,
+)
 from sinks import migrate
 from sinks.batching import Batch, Entry
 from sinks.contract import Position
@@ -272,6 +283,54 @@ def test_dead_letters_by_reason_counts_a_letter_once(migrated: Store) -> None:
     assert found == [("sink", "trades.v1", "DecodeError", 2), ("sink", "trades.v1", "InvalidNumber", 1)]
 
 
+def judged(symbol: str, window: int, label: Regime, *, llm: bool = False, log: str = "l2logl2l") -> RegimeEvent:
+    event = load(EXAMPLES / f"regimes/v1/{'llm' if llm else 'rule'}.json")
+    start_ns = T0_NS + window * 5 * 10**9
+    where = {"window_start_ns": start_ns, "window_end_ns": start_ns + 5 * 10**9, "source_offset": 100 + window}
+    changed: RegimeEvent = msgspec.structs.replace(event, symbol=symbol, label=label, source_log=log, **where)
+    return changed
+
+
+BALANCED, VOLATILE, UNKNOWN = Regime.BALANCED, Regime.VOLATILE, Regime.UNKNOWN
+FORCE: dict[str, tuple[list[tuple[int, Regime, bool]], tuple[str, str, int]]] = {
+    # windows as (number, label, whether the model's), and then who decides, what, by which window
+    "RULES-ALONE": ([(0, VOLATILE, False), (1, BALANCED, False)], ("rule", "BALANCED", 1)),
+    "SAME-WINDOW": ([(0, BALANCED, False), (0, VOLATILE, True)], ("llm", "VOLATILE", 0)),
+    "NOTHING-CHANGED": (
+        [(0, UNKNOWN, False), (1, BALANCED, False), (1, VOLATILE, True), (2, BALANCED, False), (3, BALANCED, False)],
+        ("llm", "VOLATILE", 1),
+    ),
+    "RULES-CHANGED": ([(0, BALANCED, False), (0, VOLATILE, True), (1, UNKNOWN, False)], ("rule", "UNKNOWN", 1)),
+    "CHANGED-AND-BACK": (
+        [(0, BALANCED, False), (0, VOLATILE, True), (1, UNKNOWN, False), (2, BALANCED, False)],
+        ("rule", "BALANCED", 2),
+    ),
+    "LAST-OF-THE-MINUTE": ([(0, BALANCED, False), (0, VOLATILE, True), (11, BALANCED, False)], ("llm", "VOLATILE", 0)),
+    "OVER-A-MINUTE": ([(0, BALANCED, False), (0, VOLATILE, True), (12, BALANCED, False)], ("rule", "BALANCED", 12)),
+}
+
+
+def test_the_models_regime_is_in_force_while_the_rules_say_what_they_said(migrated: Store) -> None:
+    windows = [(symbol, window) for symbol, (found, _) in FORCE.items() for window in found]
+    store_all(migrated, "regimes", [judged(symbol, *window[:2], llm=window[2]) for symbol, window in windows])
+
+    found = migrated.query(
+        "SELECT symbol, source, label, intDiv(toUnixTimestamp64Nano(window_end), 1000000000) FROM regime_in_force"
+    )
+    assert {symbol: (source, label, (end - T0_NS // 10**9) // 5 - 1) for symbol, source, label, end in found} == {
+        symbol: expected for symbol, (_, expected) in FORCE.items()
+    }
+
+
+def test_a_regime_of_another_log_is_no_longer_in_force(migrated: Store) -> None:
+    records = [judged("RECREATED", 9, VOLATILE), judged("RECREATED", 9, VOLATILE, llm=True)]
+    store_all(migrated, "regimes", records, first=1000)
+    store_all(migrated, "regimes", [judged("RECREATED", 2, BALANCED, log="anotherl")], first=1010)
+
+    found = migrated.query("SELECT source, label FROM regime_in_force WHERE symbol = 'RECREATED'")
+    assert found == [("rule", "BALANCED")]
+
+
 def test_every_view_is_tested_here() -> None:
     names = {view.name for view in migrate.views()}
     tested = {
@@ -281,5 +340,6 @@ def test_every_view_is_tested_here() -> None:
         "trades_1m",
         "latest_feed_status",
         "dead_letters_by_reason",
+        "regime_in_force",
     }
     assert names == tested

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from processors.regimes.prompt import build_prompt, changed_materially, instructions, instructions_hash
-from processors.regimes.rules import Regime, Scores
+from processors.regimes.rules import Scores
 from schemas.errors import UnknownSymbol
-from schemas.messages import InstrumentKey
+from schemas.messages import InstrumentKey, Regime
 from tests.processors.regimes.test_rules import window
 
 SCORES = Scores(direction=1.23456789, volatility=0.5, change=None)
@@ -21,7 +21,7 @@ def test_the_text_of_a_version_never_changes(version: str) -> None:
 
 
 def test_the_user_message_is_json_numbers_and_nulls() -> None:
-    prompt = build_prompt(InstrumentKey("binance", "BTCUSDT"), window(3, None), SCORES, (Regime.BALANCED,) * 9)
+    prompt = build_prompt(InstrumentKey("binance", "BTCUSDT"), window(3, None), SCORES, (Regime.BALANCED,) * 6)
     fields = json.loads(prompt.user)
     assert fields["direction_score"] == 1.23457
     assert fields["imbalance"] is None

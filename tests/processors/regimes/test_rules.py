@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.regimes.rules import Regime, RuleSettings, RuleState, Verdict, judge
+from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
 from processors.regimes.window import WINDOW_NS, WindowSummary
+from schemas.messages import Regime
 
 SETTINGS = RuleSettings()
 MIRROR = {Regime.BULLISH_PRESSURE: Regime.BEARISH_PRESSURE, Regime.BEARISH_PRESSURE: Regime.BULLISH_PRESSURE}
@@ -81,14 +82,13 @@ def test_a_window_with_a_hole_is_unknown_at_once_and_known_again_at_once() -> No
 def test_an_input_swinging_about_a_bar_gives_at_most_one_transition(bar: str) -> None:
     """The imbalance is steered so that its score lies just above, then just below the bar."""
     state = RuleState()
-    settings = RuleSettings(change_bar=1e9)
     for each in quiet():
-        judge(state, each, settings)
+        judge(state, each, SETTINGS)
     found = []
-    for index in range(40):
-        target = getattr(settings, bar) + (0.02 if index % 2 == 0 else -0.02)
-        sd = max(state.variance**0.5, settings.sd_floor)
-        found.append(judge(state, window(60 + index, state.mean + target * sd), settings).label)
+    for index in range(200):
+        target = getattr(SETTINGS, bar) + (0.02 if index % 2 == 0 else -0.02)
+        sd = max(state.variance**0.5, SETTINGS.sd_floor)
+        found.append(judge(state, window(60 + index, state.mean + target * sd), SETTINGS).label)
     transitions = sum(1 for before, after in itertools.pairwise(found) if before is not after)
     assert transitions <= 1
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from processors.regimes.rules import Regime
 from processors.regimes.verdict import RESPONSE_SCHEMA, InvalidVerdict, LlmVerdict, parse_verdict
+from schemas.messages import Regime
 
 GOOD = {"label": "VOLATILE", "confidence": 0.75, "sentence": "Realised variance ranks above all earlier windows."}
 

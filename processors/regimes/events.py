@@ -1,0 +1,114 @@
+"""What is published of a closed window: the rules' event, and the model's beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from processors.regimes.rules import RuleSettings
+from processors.regimes.state import Closed
+from processors.regimes.verdict import LlmVerdict
+from processors.regimes.window import WindowSummary
+from schemas.messages import InstrumentKey, RegimeEvent, RegimeSource
+
+RULES_VERSION: Final = "r1"
+"""Rises when the meaning of a score or label changes; a changed threshold changes the digest behind it."""
+
+
+class Usage(NamedTuple):
+    """What an answer took, all tries together; null is not known.
+
+    Attributes:
+        latency_ms: From the question to its answer.
+        input_tokens, output_tokens: As the endpoint reported.
+        cost_usd: By the configured prices.
+    """
+
+    latency_ms: float
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+
+
+def rule_set(settings: RuleSettings) -> str:
+    """Version of the rules and digest of their thresholds, as it stands in events."""
+    thresholds = hashlib.sha256(msgspec.json.encode(settings, order="deterministic")).hexdigest()
+    return f"{RULES_VERSION}-{thresholds[:8]}"
+
+
+def rule_event(instrument: InstrumentKey, closed: Closed, rules: str) -> RegimeEvent:
+    """The rules' event of a window: the same to the bit in every replay."""
+    return RegimeEvent(
+        source=RegimeSource.RULE,
+        label=closed.verdict.label,
+        confidence=closed.verdict.confidence,
+        **_common(instrument, closed, rules),
+    )
+
+
+def llm_event(
+    instrument: InstrumentKey,
+    closed: Closed,
+    rules: str,
+    verdict: LlmVerdict,
+    usage: Usage,
+    asked: tuple[str, str, str],
+) -> RegimeEvent:
+    """The model's event of the same window.
+
+    Args:
+        instrument: Whose.
+        closed: The window that was asked about.
+        rules: Version of the rules whose scores it was shown.
+        verdict: The validated answer.
+        usage: What it took.
+        asked: Model, version of the prompt, hash of the prompt.
+    """
+    model, version, digest = asked
+    return RegimeEvent(
+        source=RegimeSource.LLM,
+        label=verdict.label,
+        confidence=verdict.confidence,
+        sentence=verdict.sentence,
+        model=model,
+        prompt_version=version,
+        prompt_hash=digest,
+        **usage._asdict(),
+        **_common(instrument, closed, rules),
+    )
+
+
+def _common(instrument: InstrumentKey, closed: Closed, rules: str) -> dict[str, Any]:
+    scores = closed.verdict.scores
+    return {
+        "venue": instrument.venue,
+        "symbol": instrument.symbol,
+        "feed_source": closed.feed_source,
+        "rule_set": rules,
+        "direction": scores.direction,
+        "volatility": scores.volatility,
+        "change": scores.change,
+        **_window(closed.window),
+        "source_log": closed.source_log,
+        "source_partition": closed.source_partition,
+        "source_offset": closed.source_offset,
+    }
+
+
+def _window(window: WindowSummary) -> dict[str, Any]:
+    return {
+        "window_start_ns": window.start_ns,
+        "window_end_ns": window.end_ns,
+        "events": window.events,
+        "usable_events": window.usable_events,
+        "whole": window.whole,
+        "mid": window.mid,
+        "return_bps": window.return_bps,
+        "imbalance": window.imbalance,
+        "order_flow": window.order_flow,
+        "depth": window.depth,
+        "spread_bps": window.spread_bps,
+        "realised_variance": window.realised_variance,
+    }

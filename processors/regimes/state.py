@@ -1,0 +1,172 @@
+"""What is remembered of one instrument between factor events, and its checkpoint.
+
+Events come in source order. One that was taken before (its source offset is not higher, within a `source_log`) changes
+nothing, so a log may be read again from anywhere. Another `source_log` is another stream and starts afresh; what still
+comes of one that was left is passed over.
+
+Time may go back where a recording is replayed as it was, or a clock was set. An event from before the open window is
+late and left out; one from more than a minute before it shows that the stream began anew: the open window, which is
+never to be whole, is given up and the memory starts afresh, as if the log were another.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
+from processors.regimes.window import SECOND_NS, OpenWindow, WindowSummary
+from schemas.errors import DecodeError
+from schemas.messages import FactorEvent, FactorRecord, Regime, Source
+
+EARLIER_LABELS: Final = 6
+"""How many labels of earlier windows are remembered."""
+BEGAN_ANEW_NS: Final = 60 * SECOND_NS
+"""Time going back by more than this is another stream, by less a late event."""
+LEFT_LOGS: Final = 8
+VERSION: Final = 1
+CHECKSUM: Final = struct.Struct("<I")
+
+
+class Passed(StrEnum):
+    """Why an event was left out, or the memory started afresh."""
+
+    REPEATED = "already_processed"
+    LEFT_LOG = "left_source_log"
+    LATE = "before_window"
+    BEGAN_ANEW = "began_anew"
+
+
+class Closed(NamedTuple):
+    """A window that an event has closed.
+
+    Attributes:
+        window: What its events say.
+        verdict: The rules' answer.
+        earlier: Labels of the windows before it, oldest first.
+        feed_source: Of its last event.
+        source_log, source_partition, source_offset: The event that closed it.
+    """
+
+    window: WindowSummary
+    verdict: Verdict
+    earlier: tuple[Regime, ...]
+    feed_source: Source
+    source_log: str
+    source_partition: int
+    source_offset: int
+
+
+class RegimeState(msgspec.Struct):
+    """Memory of one instrument.
+
+    Attributes:
+        source_log: Log that the events come from.
+        left_logs: Logs they came from before.
+        next_offset: First source offset that is not in this state; -1 before the first event.
+        feed_source: Of the open window's last event.
+        window: The open window; null before the first event.
+        rules: What the rules remember.
+        labels: Labels of the last windows, oldest first.
+    """
+
+    source_log: str = ""
+    left_logs: list[str] = []
+    next_offset: int = -1
+    feed_source: Source = Source.LIVE
+    window: OpenWindow | None = None
+    rules: RuleState = msgspec.field(default_factory=RuleState)
+    labels: list[Regime] = []
+
+    def to_bytes(self) -> bytes:
+        """The state as a checkpoint: version, fields by name, CRC-32 of both."""
+        body = bytes([VERSION]) + msgspec.msgpack.encode(self)
+        return body + CHECKSUM.pack(zlib.crc32(body))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RegimeState:
+        """The state a checkpoint holds.
+
+        Raises:
+            DecodeError: of an unknown version, cut or corrupt.
+        """
+        if len(data) <= CHECKSUM.size:
+            raise DecodeError(f"a checkpoint of {len(data)} bytes is cut short")
+        if data[0] != VERSION:
+            raise DecodeError(f"a checkpoint of version {data[0]}, this code reads {VERSION}")
+        body = data[: -CHECKSUM.size]
+        if CHECKSUM.unpack(data[-CHECKSUM.size :])[0] != zlib.crc32(body):
+            raise DecodeError("a checkpoint's bytes differ from its checksum")
+        try:
+            return msgspec.msgpack.decode(body[1:], type=cls)
+        except msgspec.MsgspecError as error:
+            raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
+
+
+def take(
+    state: RegimeState, record: FactorRecord, settings: RuleSettings, passed: Callable[[Passed], None]
+) -> list[Closed]:
+    """Take a record's events and return the windows they close, in order.
+
+    Args:
+        state: The instrument's memory; changed in place.
+        record: Its factor events.
+        settings: Thresholds of the rules.
+        passed: Told of every event that was left out, and of every fresh start.
+    """
+    if record.source_log in state.left_logs:
+        for _ in record.events:
+            passed(Passed.LEFT_LOG)
+        return []
+    if record.source_log != state.source_log:
+        _start_afresh(state, record.source_log)
+    closed = []
+    for event in record.events:
+        if event.source_offset < state.next_offset:
+            passed(Passed.REPEATED)
+            continue
+        state.next_offset = event.source_offset + 1
+        window = advance(state, event, passed)
+        if window is not None:
+            closed.append(_judged(state, window, settings, record, event.source_offset))
+        state.feed_source = record.source
+    return closed
+
+
+def advance(state: RegimeState, event: FactorEvent, passed: Callable[[Passed], None]) -> WindowSummary | None:
+    """Put one new event into the window it lies in, and return the window it closes, if it does."""
+    at, window = event.received_ns, state.window
+    if window is not None and at < window.start_ns - BEGAN_ANEW_NS:
+        passed(Passed.BEGAN_ANEW)
+        state.window = window = None
+        state.rules, state.labels = RuleState(), []
+    if window is not None and at < window.start_ns:
+        passed(Passed.LATE)
+        return None
+    closed = None
+    if window is None or at >= window.end_ns:
+        closed = window
+        window = state.window = OpenWindow.starting(at, None if closed is None else closed.known_mid)
+    window.add(event)
+    return None if closed is None else closed.close()
+
+
+def _judged(
+    state: RegimeState, window: WindowSummary, settings: RuleSettings, record: FactorRecord, offset: int
+) -> Closed:
+    earlier, verdict = tuple(state.labels), judge(state.rules, window, settings)
+    state.labels = [*earlier, verdict.label][-EARLIER_LABELS:]
+    return Closed(window, verdict, earlier, state.feed_source, record.source_log, record.source_partition, offset)
+
+
+def _start_afresh(state: RegimeState, source_log: str) -> None:
+    fresh = RegimeState(source_log=source_log)
+    if state.source_log:
+        fresh.left_logs = [*state.left_logs, state.source_log][-LEFT_LOGS:]
+    for name in RegimeState.__struct_fields__:
+        setattr(state, name, getattr(fresh, name))

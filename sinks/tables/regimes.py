@@ -1,0 +1,102 @@
+"""`regimes`: one row a judgement of a window: the rules' of every window, the language model's where it answered."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Final
+
+import msgspec
+
+from schemas.errors import ImpossibleRecord
+from schemas.messages import RegimeEvent
+from schemas.topics import REGIMES as TOPIC
+from sinks.contract import Position, Row, Table, flag, integer, long_text, nullable, number, text, time
+
+
+def rows(record: RegimeEvent, position: Position) -> list[Row]:
+    """One row. The identity is the window's: the record of the books' log that closed it, and who judged.
+
+    Raises:
+        ImpossibleRecord: A number is NaN or infinite; "no value" is null.
+    """
+    del position
+    for name, value in msgspec.structs.asdict(record).items():
+        if isinstance(value, float) and not isfinite(value):
+            raise ImpossibleRecord(f"{name} is not finite", venue=record.venue, symbol=record.symbol)
+    row = (
+        record.venue,
+        record.symbol,
+        record.feed_source.value,
+        record.source.value,
+        record.label.value,
+        record.confidence,
+        record.sentence,
+        record.window_start_ns,
+        record.window_end_ns,
+        record.rule_set,
+        record.direction,
+        record.volatility,
+        record.change,
+        record.events,
+        record.usable_events,
+        record.whole,
+        record.mid,
+        record.return_bps,
+        record.imbalance,
+        record.order_flow,
+        record.depth,
+        record.spread_bps,
+        record.realised_variance,
+        record.model,
+        record.prompt_version,
+        record.prompt_hash,
+        record.latency_ms,
+        record.input_tokens,
+        record.output_tokens,
+        record.cost_usd,
+        record.source_log,
+        record.source_partition,
+        record.source_offset,
+    )
+    return [row]
+
+
+TABLE: Final = Table(
+    "regimes",
+    TOPIC,
+    RegimeEvent,
+    (
+        text("venue"),
+        text("symbol"),
+        text("feed_source"),
+        text("source"),
+        text("label"),
+        number("confidence"),
+        long_text("sentence"),
+        time("window_start"),
+        time("window_end"),
+        text("rule_set"),
+        nullable(number("direction")),
+        nullable(number("volatility")),
+        nullable(number("change")),
+        integer("events"),
+        integer("usable_events"),
+        flag("whole"),
+        nullable(number("mid")),
+        nullable(number("return_bps")),
+        nullable(number("imbalance")),
+        nullable(number("order_flow")),
+        nullable(number("depth")),
+        nullable(number("spread_bps")),
+        nullable(number("realised_variance")),
+        text("model"),
+        text("prompt_version"),
+        text("prompt_hash"),
+        nullable(number("latency_ms")),
+        nullable(integer("input_tokens")),
+        nullable(integer("output_tokens")),
+        nullable(number("cost_usd")),
+    ),
+    rows,
+    stream_column="source",
+)

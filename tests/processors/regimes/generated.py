@@ -1,0 +1,86 @@
+"""Factor records for tests of regimes: lively, seeded, with every status, nulls, quiet spells and holes."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from processors.regimes.window import SECOND_NS
+from schemas.factors import FACTOR_INDEX, NO_FACTORS
+from schemas.messages import FactorEvent, FactorRecord, Source, Status
+
+T0_NS = 1_723_161_257 * SECOND_NS
+L2_LOG = "l2logl2l"
+
+
+class Market:
+    """One instrument's factor events, of moods that change.
+
+    Args:
+        seed: Of everything random.
+        step_s: Mean time between two events, seconds.
+        start_ns: Time of the first.
+    """
+
+    def __init__(self, seed: int, *, step_s: float = 0.4, start_ns: int = T0_NS) -> None:
+        self._chance = Random(seed)
+        self._step_s = step_s
+        self._at_ns = start_ns
+        self._offset = self._chance.randrange(50)
+        self._mid = 60_000.0
+        self._mood = 0.0
+        self._swing = 1e-5
+
+    def events(self, count: int) -> list[FactorEvent]:
+        return [self._next() for _ in range(count)]
+
+    def _next(self) -> FactorEvent:
+        chance = self._chance
+        if chance.random() < 0.02:
+            self._mood, self._swing = chance.uniform(-0.5, 0.5), 10 ** chance.uniform(-5.5, -4)
+        quiet = chance.random() < 0.01
+        self._at_ns += int(chance.expovariate(1.0 / (20.0 if quiet else self._step_s)) * SECOND_NS)
+        self._offset += chance.randrange(1, 9)
+        if chance.random() < 0.004:
+            return FactorEvent(self._offset, self._offset * 3, self._at_ns, Status.RESYNCING, NO_FACTORS)
+        self._mid *= 1.0 + chance.gauss(0.0, self._swing)
+        return self._usable()
+
+    def _usable(self) -> FactorEvent:
+        chance, values = self._chance, list[float | None](NO_FACTORS)
+        status = chance.choices([Status.OK, Status.THIN, Status.CROSSED], [0.95, 0.04, 0.01])[0]
+        found = {
+            "mid": self._mid,
+            "spread_bps": chance.uniform(0.01, 2.0),
+            "obi_10bps": max(-1.0, min(1.0, chance.gauss(self._mood, 0.2))) if chance.random() > 0.05 else None,
+            "ofi_l1": chance.gauss(0.0, 5.0) if chance.random() > 0.05 else None,
+            "bid_depth_10bps": chance.uniform(1e5, 1e6),
+            "ask_depth_10bps": chance.uniform(1e5, 1e6),
+        }
+        for name, value in found.items():
+            values[FACTOR_INDEX[name]] = value
+        return FactorEvent(self._offset, self._offset * 3, self._at_ns, status, tuple(values))
+
+
+def record(
+    events: list[FactorEvent], symbol: str = "BTCUSDT", *, source_log: str = L2_LOG, partition: int = 0
+) -> FactorRecord:
+    return FactorRecord("binance-futures", symbol, Source.SIMULATOR, "a1", source_log, partition, events)
+
+
+def packed(events: list[FactorEvent], sizes: list[int], **where: object) -> list[FactorRecord]:
+    """The events as records of these many each, the sizes repeated as often as it takes."""
+    found, first, turn = [], 0, 0
+    while first < len(events):
+        size = sizes[turn % len(sizes)]
+        found.append(record(events[first : first + size], **where))  # type: ignore[arg-type] # symbol, log, partition
+        first, turn = first + size, turn + 1
+    return found
+
+
+def shifted(event: FactorEvent, *, seconds: float = 0.0, offset: int = 0) -> FactorEvent:
+    moved: FactorEvent = msgspec.structs.replace(
+        event, received_ns=event.received_ns + int(seconds * SECOND_NS), source_offset=event.source_offset + offset
+    )
+    return moved

@@ -1,0 +1,165 @@
+"""Windows close in order whatever is sent again, restored or out of time, and the same events give the same regimes."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.regimes.events import rule_event, rule_set
+from processors.regimes.rules import RuleSettings
+from processors.regimes.state import BEGAN_ANEW_NS, EARLIER_LABELS, VERSION, Closed, Passed, RegimeState, take
+from processors.regimes.window import WINDOW_NS
+from schemas.digest import regime_digest
+from schemas.errors import DecodeError
+from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Regime, RegimeEvent, Source, Status
+from tests.processors.regimes.generated import L2_LOG, Market, packed, record, shifted
+from tests.processors.regimes.test_window import event
+
+SETTINGS = RuleSettings()
+BTC = InstrumentKey("binance-futures", "BTCUSDT")
+
+
+class Taker:
+    """A state, what it closed, and what it passed over."""
+
+    def __init__(self) -> None:
+        self.state = RegimeState()
+        self.closed: list[Closed] = []
+        self.passed: Counter[Passed] = Counter()
+
+    def take(self, *records: FactorRecord) -> "Taker":
+        for each in records:
+            self.closed += take(self.state, each, SETTINGS, lambda why: self.passed.update([why]))
+        return self
+
+    def restart(self) -> None:
+        self.state = RegimeState.from_bytes(self.state.to_bytes())
+
+    def events(self) -> list[RegimeEvent]:
+        return [rule_event(BTC, closed, rule_set(SETTINGS)) for closed in self.closed]
+
+
+def expected_windows(events: list[FactorEvent]) -> list[tuple[int, int]]:
+    """Start and number of events of every window but the last: a count by hand, for events in order of time."""
+    counts = Counter(event.received_ns // WINDOW_NS for event in events)
+    return [(index * WINDOW_NS, counts[index]) for index in sorted(counts)][:-1]
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=5))
+def test_every_window_but_the_open_one_gives_one_event_in_order_and_empty_ones_none(
+    seed: int, sizes: list[int]
+) -> None:
+    events = Market(seed).events(300)
+    found = Taker().take(*packed(events, sizes)).events()
+    assert [(event.window_start_ns, event.events) for event in found] == expected_windows(events)
+    assert all(before.window_end_ns < after.window_end_ns for before, after in pairwise(found))
+    assert all(before.source_offset < after.source_offset for before, after in pairwise(found))
+
+
+@given(
+    st.integers(0, 10_000),
+    st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    st.lists(st.integers(0, 399), max_size=6),
+    st.integers(0, 200),
+)
+def test_any_split_with_restarts_and_repetitions_gives_the_same_bits(
+    seed: int, sizes: list[int], cuts: list[int], back: int
+) -> None:
+    events = Market(seed).events(400)
+    whole = Taker().take(*packed(events, [256])).events()
+    taker, at = Taker(), 0
+    for cut in sorted(cuts):
+        taker.take(*packed(events[max(0, at - back) : cut], sizes))  # what was taken before is sent again
+        taker.restart()
+        at = max(at, cut)
+    taker.take(*packed(events[max(0, at - back) :], sizes))
+    assert taker.events() == whole
+    assert regime_digest(taker.events()) == regime_digest(whole)
+
+
+def test_the_digest_covers_the_judgement_and_not_where_it_lies() -> None:
+    events = Market(1).events(200)
+    found = Taker().take(record(events)).events()
+    elsewhere = Taker().take(record([shifted(each, offset=7) for each in events], partition=3)).events()
+    assert regime_digest(elsewhere) == regime_digest(found)
+    assert regime_digest(found[:-1]) != regime_digest(found)
+    later = Taker().take(record([shifted(each, seconds=5) for each in events])).events()
+    assert regime_digest(later) != regime_digest(found)
+
+
+def test_labels_of_many_kinds_occur() -> None:
+    """Else the equalities above would say little."""
+    labels = Counter(event.label for event in Taker().take(*packed(Market(3).events(8000), [256])).events())
+    assert set(labels) == set(Regime)
+
+
+def test_repeated_events_are_counted_and_change_nothing() -> None:
+    events = Market(5).events(100)
+    taker = Taker().take(record(events)).take(record(events[40:]))
+    assert taker.events() == Taker().take(record(events)).events()
+    assert taker.passed == {Passed.REPEATED: 60}
+
+
+def test_another_source_log_starts_afresh_and_the_one_that_was_left_is_over() -> None:
+    old, new = Market(7).events(100), Market(8).events(100)
+    taker = Taker().take(record(old), record(new, source_log="newlognn"), record(old, source_log=L2_LOG))
+    alone = Taker().take(record(new, source_log="newlognn")).events()
+    assert taker.events() == Taker().take(record(old)).events() + alone
+    assert taker.passed == {Passed.LEFT_LOG: 100}
+
+
+def test_a_late_event_is_counted_and_left_out() -> None:
+    events = Market(9).events(100)
+    late = shifted(events[-1], seconds=-20, offset=1)
+    taker = Taker().take(record(events), record([late]), record([shifted(events[-1], seconds=9, offset=2)]))
+    onward = Taker().take(record(events), record([shifted(events[-1], seconds=9, offset=2)]))
+    assert taker.events() == onward.events()
+    assert taker.passed == {Passed.LATE: 1}
+
+
+def test_a_recording_replayed_as_it_was_begins_anew_and_gives_the_same_regimes_again() -> None:
+    events = Market(11).events(400)
+    assert events[-1].received_ns - events[0].received_ns > 2 * BEGAN_ANEW_NS
+    again = [shifted(each, offset=events[-1].source_offset + 1) for each in events]
+    taker = Taker().take(record(events), record(again))
+    once = Taker().take(record(events)).events()
+    assert taker.passed == {Passed.BEGAN_ANEW: 1}
+    assert regime_digest(taker.events()) == regime_digest(once + once)
+    assert all(before.source_offset < after.source_offset for before, after in pairwise(taker.events()))
+
+
+def test_a_window_knows_the_labels_before_it_and_whose_frames_it_held() -> None:
+    events = Market(13).events(400)
+    closed = Taker().take(record(events)).closed
+    labels = [each.verdict.label for each in closed]
+    for index, each in enumerate(closed):
+        assert list(each.earlier) == labels[max(0, index - EARLIER_LABELS) : index]
+    replayed = FactorRecord("binance-futures", "BTCUSDT", Source.REPLAY, "a1", L2_LOG, 0, events)
+    taker = Taker().take(record(Market(1, start_ns=0).events(1)), replayed)
+    assert [each.feed_source for each in taker.closed[:2]] == [Source.SIMULATOR, Source.REPLAY]
+
+
+def test_no_return_spans_a_hole() -> None:
+    """The book breaks late in a window and is back at another price in the next: that is no return."""
+    lived = [event(3.0, mid=100.0), event(4.9, Status.RESYNCING), event(6.0, mid=200.0), event(8.0, mid=200.0)]
+    numbered = [shifted(each, offset=index) for index, each in enumerate([*lived, event(11.0, mid=200.0)])]
+    first, second = Taker().take(record(numbered)).events()
+    assert (first.whole, first.realised_variance) == (False, None)
+    assert (second.whole, second.realised_variance, second.return_bps) == (True, 0.0, None)
+
+
+def test_a_checkpoint_that_is_cut_changed_or_unknown_is_refused() -> None:
+    data = Taker().take(record(Market(17).events(500))).state.to_bytes()
+    RegimeState.from_bytes(data)
+    for bad in (b"", data[:3], data[:-1], data[:-5] + b"x" + data[-4:], bytes([VERSION + 1]) + data[1:]):
+        with pytest.raises(DecodeError):
+            RegimeState.from_bytes(bad)
+
+
+def test_a_checkpoint_stays_small_however_long_it_goes_on() -> None:
+    taker = Taker().take(*packed(Market(19, step_s=3.0).events(6000), [256]))
+    assert len(taker.closed) > 2 * SETTINGS.history_windows
+    assert len(taker.state.to_bytes()) < 10_000
+    assert len(taker.state.rules.variances) == SETTINGS.history_windows
