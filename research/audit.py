@@ -1,0 +1,350 @@
+"""The audit: what the log calls for, counted by an independent reading with the pure book, against what is stored.
+
+Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
+`invalid`s, and records that broke a LIVE book. Lost is what is expected and neither stored nor dead-lettered by a sink;
+duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. The reader knows the book and the codec,
+and nothing of processors or sinks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from obflow import clickhouse, kafka
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from obflow.whole_log import Logged, read_log
+from orderbook.grid import Grid
+from orderbook.validity import Outcome, TrackedBook
+from schemas.codec import decode_as
+from schemas.digest import EventDigest
+from schemas.errors import MessageError
+from schemas.factors import FACTOR_NAMES
+from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, L2Record, Status
+from schemas.topics import FACTORS, L2, TRADES, Topic
+
+EVENTFUL: Final = frozenset(
+    {Outcome.APPLIED, Outcome.CROSSED_OUT, Outcome.MADE_LIVE, Outcome.INVALIDATED, Outcome.BROKE}
+)
+"""Outcomes that must give an event."""
+ASK_AGAIN_SECONDS: Final = 0.5
+
+Place: TypeAlias = tuple[int, int]
+"""Partition and offset in one log."""
+
+
+class Identity(NamedTuple):
+    """What identifies a factor event: the instrument and where its record lies."""
+
+    instrument: InstrumentKey
+    log: str
+    partition: int
+    offset: int
+
+
+class LogId(NamedTuple):
+    """A topic as it is on the broker now: its name, its whole id, and the part of it that rows carry."""
+
+    topic: str
+    topic_id: str
+    short_id: str
+
+
+@dataclass
+class Expectation:
+    """What an independent reading of the book log calls for.
+
+    Attributes:
+        events: Places of the records that must have an event, by instrument; an empty set where none must.
+        undecodable: Records that are none, or whose grid is not made of plain decimals: a processor dead-letters them.
+    """
+
+    events: dict[InstrumentKey, set[Place]] = field(default_factory=dict)
+    undecodable: int = 0
+
+
+@dataclass
+class Emission:
+    """What the factor log holds.
+
+    Attributes:
+        events: Events in it.
+        identities: Events with an identity of their own.
+    """
+
+    events: int = 0
+    identities: int = 0
+
+
+@dataclass
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        instruments: By `venue:symbol`: expected, stored (of the expected), dead_lettered, lost, duplicates, unexpected.
+        reemitted: Factor events on the log beyond one an identity: sent again after a crash.
+        trades_logged: Records the trade log holds.
+        trades_stored: Those of them that have a row.
+        trades_dead_lettered: Those of them that a sink dead-lettered.
+        trades_duplicates: Rows beyond one an identity.
+        undecodable: Records of the book log that are none.
+    """
+
+    instruments: dict[str, dict[str, int]] = field(default_factory=dict)
+    reemitted: int = 0
+    trades_logged: int = 0
+    trades_stored: int = 0
+    trades_dead_lettered: int = 0
+    trades_duplicates: int = 0
+    undecodable: int = 0
+
+    @property
+    def expected(self) -> int:
+        """Events that the log calls for."""
+        return self._total("expected")
+
+    @property
+    def stored(self) -> int:
+        """Distinct identities of them that are stored."""
+        return self._total("stored")
+
+    @property
+    def trades_lost(self) -> int:
+        """Trade records that have neither a row nor a letter."""
+        return self.trades_logged - self.trades_stored - self.trades_dead_lettered
+
+    @property
+    def lost(self) -> int:
+        """Expected, but neither stored nor dead-lettered by a sink; trades included."""
+        return self._total("lost") + self.trades_lost
+
+    @property
+    def duplicates(self) -> int:
+        """Rows beyond one an identity; trades included."""
+        return self._total("duplicates") + self.trades_duplicates
+
+    def _total(self, name: str) -> int:
+        return sum(counts[name] for counts in self.instruments.values())
+
+
+def audit(settings: Settings, *, patience_seconds: float = 0.0) -> Audit:
+    """Read the log from its start and compare it with the database.
+
+    Args:
+        settings: `kafka` and `clickhouse` are used.
+        patience_seconds: How long to ask the database again while something is missing, for a pipeline that is still
+            at work.
+
+    Raises:
+        BrokerUnreachable, StoreUnreachable: One of them does not answer.
+        TopicMismatch: A topic is missing.
+        FatalError: The log did not give its records in time, or the database refuses.
+    """
+    l2, factors, trades = _log_ids(settings, (L2, FACTORS, TRADES))
+    expectation = expected_events(read_log(settings, l2.topic))
+    emission = emitted_events(read_log(settings, factors.topic))
+    logged_trades = _extent(settings, trades)
+    give_up_s = time.monotonic() + patience_seconds
+    with closing(clickhouse.connect(settings.clickhouse, readonly=True)) as client:
+        tables = Tables(client, settings)
+        while True:
+            found = Audit(reemitted=emission.events - emission.identities, undecodable=expectation.undecodable)
+            found.instruments = _compare(tables, expectation, l2, factors)
+            _compare_trades(tables, found, trades, logged_trades)
+            if not found.lost or time.monotonic() > give_up_s:
+                return found
+            time.sleep(ASK_AGAIN_SECONDS)
+
+
+def expected_events(log: Iterable[Logged]) -> Expectation:
+    """What the book log calls for, by the pure book alone.
+
+    Args:
+        log: Its records from its start, each partition in order.
+    """
+    found = Expectation()
+    books: dict[InstrumentKey, TrackedBook] = defaultdict(TrackedBook)
+    for logged in log:
+        try:
+            record = decode_as(L2Record, logged.value)
+            Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
+        except MessageError:
+            found.undecodable += 1
+            continue
+        places = found.events.setdefault(record.instrument, set())
+        if books[record.instrument].apply(record) in EVENTFUL:
+            places.add((logged.partition, logged.offset))
+    return found
+
+
+def emitted_events(log: Iterable[Logged]) -> Emission:
+    """Count the events of the factor log, and those that have an identity of their own."""
+    found = Emission()
+    offsets: dict[tuple[InstrumentKey, str, int], set[int]] = defaultdict(set)
+    for logged in log:
+        try:
+            record = decode_as(FactorRecord, logged.value)
+        except MessageError:
+            continue  # a sink dead-letters it; it holds no event that anybody could store
+        found.events += len(record.events)
+        offsets[record.instrument, record.source_log, record.source_partition].update(
+            event.source_offset for event in record.events
+        )
+    found.identities = sum(map(len, offsets.values()))
+    return found
+
+
+def stored_digests(client: clickhouse.Client) -> dict[InstrumentKey, tuple[int, str]]:
+    """Events and canonical digest of every instrument, from the rows as they are stored, in source order."""
+    keys = client.query("SELECT DISTINCT venue, symbol FROM factors ORDER BY venue, symbol").result_rows
+    return {InstrumentKey(venue, symbol): _stored_digest(client, venue, symbol) for venue, symbol in keys}
+
+
+def _stored_digest(client: clickhouse.Client, venue: str, symbol: str) -> tuple[int, str]:
+    digest = EventDigest()
+    rows = client.query(
+        "SELECT source_offset, sequence, toUnixTimestamp64Nano(received_at), status, "  # noqa: S608 (our own names)
+        f"toUnixTimestamp64Nano(exchange_at), {', '.join(FACTOR_NAMES)} FROM factors "
+        "WHERE venue = {venue:String} AND symbol = {symbol:String} "
+        "ORDER BY source_log, source_partition, source_offset",
+        parameters={"venue": venue, "symbol": symbol},
+    ).result_rows
+    for offset, sequence, received_ns, status, exchange_ns, *values in rows:
+        digest.update(FactorEvent(offset, sequence, received_ns, Status(status), tuple(values), exchange_ns))
+    return digest.events, digest.hexdigest()
+
+
+class Tables:
+    """What the audit asks the database.
+
+    Args:
+        client: The database.
+        settings: For the sentence where it fails.
+    """
+
+    def __init__(self, client: clickhouse.Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+
+    def places(self, instrument: InstrumentKey, log: str) -> set[Place]:
+        """Places of one log that the instrument's stored events came from."""
+        rows = self._ask(
+            "SELECT DISTINCT source_partition, source_offset FROM factors "
+            "WHERE venue = {venue:String} AND symbol = {symbol:String} AND source_log = {log:String}",
+            {"venue": instrument.venue, "symbol": instrument.symbol, "log": log},
+        )
+        return {(int(part), int(offset)) for part, offset in rows}
+
+    def duplicates(self) -> Counter[InstrumentKey]:
+        """Factor rows beyond one an identity, by instrument, whatever the log."""
+        rows = self._ask(
+            "SELECT venue, symbol, count() - uniqExact(source_log, source_partition, source_offset) AS doubled "
+            "FROM factors GROUP BY venue, symbol HAVING doubled > 0"
+        )
+        return Counter({InstrumentKey(venue, symbol): int(doubled) for venue, symbol, doubled in rows})
+
+    def refused_events(self, log: LogId) -> set[Identity]:
+        """Identities inside the factor records that a sink dead-lettered."""
+        found: set[Identity] = set()
+        for _, payload in self._letters(log):
+            try:
+                record = decode_as(FactorRecord, payload)
+            except MessageError:
+                continue  # it was no factor record, or was cut: it excuses nothing
+            head = (record.instrument, record.source_log, record.source_partition)
+            found.update(Identity(*head, event.source_offset) for event in record.events)
+        return found
+
+    def refused_offsets(self, log: LogId) -> dict[int, set[int]]:
+        """Offsets of the records that a sink dead-lettered, by partition."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for letter_id, _ in self._letters(log):
+            _, part, offset = letter_id.rsplit(":", 2)
+            found[int(part)].add(int(offset))
+        return found
+
+    def trades(self, log: LogId, part: int, start: int, end: int) -> int:
+        """How many records of a stretch of the trade log have a row."""
+        [(records,)] = self._ask(
+            "SELECT uniqExact(source_offset) FROM trades WHERE source_log = {log:String} "
+            "AND source_partition = {part:UInt16} AND source_offset >= {start:UInt64} AND source_offset < {end:UInt64}",
+            {"log": log.short_id, "part": part, "start": start, "end": end},
+        )
+        return int(records)
+
+    def trades_among(self, log: LogId, part: int, offsets: set[int]) -> set[int]:
+        """Which of some records of the trade log have a row."""
+        rows = self._ask(
+            "SELECT DISTINCT source_offset FROM trades WHERE source_log = {log:String} "
+            "AND source_partition = {part:UInt16} AND source_offset IN {offsets:Array(UInt64)}",
+            {"log": log.short_id, "part": part, "offsets": sorted(offsets)},
+        )
+        return {int(offset) for (offset,) in rows}
+
+    def trade_duplicates(self) -> int:
+        """Trade rows beyond one an identity, whatever the log."""
+        [(doubled,)] = self._ask(
+            "SELECT count() - uniqExact(venue, symbol, source_log, source_partition, source_offset) FROM trades"
+        )
+        return int(doubled)
+
+    def _letters(self, log: LogId) -> list[tuple[str, bytes]]:
+        rows = self._ask(
+            "SELECT letter_id, hex(payload) FROM dead_letters FINAL "
+            "WHERE role = 'sink' AND source_topic = {topic:String} AND startsWith(letter_id, {log:String})",
+            {"topic": log.topic, "log": f"{log.topic_id}:"},
+        )
+        return [(letter_id, bytes.fromhex(payload)) for letter_id, payload in rows]
+
+    def _ask(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        try:
+            return list(self._client.query(statement, parameters=dict(parameters or {})).result_rows)
+        except (clickhouse.ClickHouseError, OSError) as error:
+            raise clickhouse.query_error(error, self._settings.clickhouse) from error
+
+
+def _compare(tables: Tables, expectation: Expectation, l2: LogId, factors: LogId) -> dict[str, dict[str, int]]:
+    refused = tables.refused_events(factors)
+    doubled = tables.duplicates()
+    found = {}
+    for instrument in sorted({*expectation.events, *doubled}):
+        expected = expectation.events.get(instrument, set())
+        stored = tables.places(instrument, l2.short_id)
+        missing = expected - stored
+        excused = {place for place in missing if Identity(instrument, l2.short_id, *place) in refused}
+        found[str(instrument)] = {
+            "expected": len(expected),
+            "stored": len(expected & stored),
+            "dead_lettered": len(excused),
+            "lost": len(missing - excused),
+            "duplicates": doubled[instrument],
+            "unexpected": len(stored - expected),
+        }
+    return found
+
+
+def _compare_trades(tables: Tables, found: Audit, log: LogId, extent: Mapping[int, tuple[int, int]]) -> None:
+    found.trades_duplicates = tables.trade_duplicates()
+    refused = tables.refused_offsets(log)
+    for part, (start, end) in extent.items():
+        found.trades_logged += end - start
+        found.trades_stored += tables.trades(log, part, start, end)
+        letters = {offset for offset in refused[part] if start <= offset < end}
+        found.trades_dead_lettered += len(letters - tables.trades_among(log, part, letters))
+
+
+def _log_ids(settings: Settings, wanted: Iterable[Topic]) -> list[LogId]:
+    names = [topic_name(settings, topic) for topic in wanted]
+    ids = kafka.topic_ids(settings, names)
+    return [LogId(name, ids[name], kafka.source_log(ids[name])) for name in names]
+
+
+def _extent(settings: Settings, log: LogId) -> dict[int, tuple[int, int]]:
+    """Where each partition begins and ends; a record lies at every offset between, for nothing is compacted."""
+    starts, ends = kafka.start_offsets(settings, [log.topic]), kafka.end_offsets(settings, [log.topic])
+    return {part: (starts[log.topic, part], end) for (_, part), end in ends.items()}
