@@ -61,6 +61,8 @@ class Producer:
                 self.regrid_unannounced,
                 self.invalid,
                 self.one_side_goes,
+                self.cross,
+                self.cross,
                 self.duplicate_price,
             )
         )()
@@ -125,6 +127,10 @@ class Producer:
     def one_side_goes(self) -> L2Record:
         gone = [(tick, 0) for tick in self.bids]
         return self._delta(gone, []) if self.random.random() < 0.5 else self._delta([], [(t, 0) for t in self.asks])
+
+    def cross(self) -> L2Record:
+        """A bid above the best ask. Nothing takes it away again but chance."""
+        return self._delta([(min(self.asks, default=self.centre) + 1, 1)], [])
 
     def duplicate_price(self) -> L2Record:
         levels = self._bids(3)
