@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 
 from schemas.messages import DeadLetter
-from sinks.contract import SINK_COLUMNS, Position, Row, Table
+from sinks.contract import SINK_COLUMNS, Origin, Position, Row, Table
 
 MAX_INSERT_ROWS: Final = 1_000_000
 """The engine writes up to 1,048,449 rows as one block, and so as one part; more would not be atomic."""
@@ -43,14 +43,14 @@ class Entry(NamedTuple):
         rows: Its rows that are not stored yet.
         payload: Its bytes as read, for the dead letter should the engine refuse it.
         appended_ns: Kafka's own time of it, ns UTC.
-        origin: Position that identifies it; another than `position` where it was sent again by hand.
+        origin: What identifies it; lies elsewhere than `position` where it was sent again by hand.
     """
 
     position: Position
     rows: list[Row]
     payload: bytes
     appended_ns: int
-    origin: Position
+    origin: Origin
 
 
 class Batch:

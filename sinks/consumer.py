@@ -212,7 +212,7 @@ class Worker:
     def _take(self, read: Read) -> None:
         self.counts.records += 1
         try:
-            rows = self.table.read(read.payload, read.origin)
+            rows = self.table.read(read.payload, read.origin.position)
         except MessageError as error:
             self._refuse(read, error)
         else:
@@ -220,7 +220,7 @@ class Worker:
         self._batch.passed(read.position, self._now_s())
 
     def _sort(self, read: Read, rows: list[Row]) -> None:
-        again = read.origin != read.position and rows and self.table.identified
+        again = read.sent_again and rows and self.table.identified
         new, repeated = self._sort_again(rows) if again else self._identities.sort(rows)
         if repeated:
             self._look_at(repeated)
@@ -257,7 +257,7 @@ class Worker:
             )
 
     def _refuse(self, read: Read, error: MessageError) -> None:
-        letter = letter_about(self.table.topic, read.origin, read.payload, read.appended_ns, error)
+        letter = letter_about(read.origin, read.payload, read.appended_ns, error)
         self._count_refused(error.reason, 1)
         where = {"topic": self.table.topic.name, "partition": read.position.partition, "offset": read.position.offset}
         _log.warning("record_refused", reason=error.reason, **where)

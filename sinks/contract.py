@@ -48,8 +48,35 @@ class Position(NamedTuple):
     partition: int
     offset: int
 
-    def __str__(self) -> str:
-        return f"{self.log}:{self.partition}:{self.offset}"
+
+class Origin(NamedTuple):
+    """What identifies a record: where it was written first, should it have been sent again by hand.
+
+    Attributes:
+        topic: The topic's name on the broker.
+        topic_id: Its whole id.
+        partition, offset: Where in it.
+    """
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+
+    @property
+    def position(self) -> Position:
+        """The position by which rows are identified."""
+        return Position(log_of(self.topic_id), self.partition, self.offset)
+
+    @property
+    def letter_id(self) -> str:
+        """Identity of a dead letter about the record."""
+        return f"{self.topic_id}:{self.partition}:{self.offset}"
+
+
+def log_of(topic_id: str) -> str:
+    """The log's name of a topic's id."""
+    return topic_id[:LOG_ID_CHARACTERS]
 
 
 class Stream(NamedTuple):

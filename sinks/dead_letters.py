@@ -16,9 +16,9 @@ from obflow.topics import topic_name
 from schemas.codec import decode, encode
 from schemas.errors import DeliveryFailed, MessageError, PipelineError, UsageError
 from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
-from schemas.topics import BY_NAME, DEAD_LETTERS, Topic
-from sinks.contract import Position
-from sinks.reader import ORIGIN_HEADER, parse_position
+from schemas.topics import BY_NAME, DEAD_LETTERS
+from sinks.contract import Origin
+from sinks.reader import ORIGIN_HEADER, parse_letter_id
 from sinks.store import Store
 
 if TYPE_CHECKING:
@@ -29,18 +29,17 @@ if TYPE_CHECKING:
 ROLE: Final = "sink"
 
 
-def letter_about(topic: Topic, origin: Position, payload: bytes, appended_ns: int, error: PipelineError) -> DeadLetter:
+def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: PipelineError) -> DeadLetter:
     """The letter about a record.
 
     Args:
-        topic: Topic it lay in, by its declared name: a prefix belongs to the broker.
-        origin: Position that identifies it.
+        origin: What identifies it.
         payload: Its bytes; cut to what a letter may carry.
         appended_ns: Kafka's time of it, ns UTC.
         error: Why it was refused; its class and sentence are the letter's.
     """
     return DeadLetter(
-        letter_id=str(origin),
+        letter_id=origin.letter_id,
         role=ROLE,
         reason=error.reason,
         error=str(error),
@@ -49,7 +48,7 @@ def letter_about(topic: Topic, origin: Position, payload: bytes, appended_ns: in
         payload_bytes=len(payload),
         venue=str(error.context.get("venue", "")),
         symbol=str(error.context.get("symbol", "")),
-        source_topic=topic.name,
+        source_topic=origin.topic,
         source_partition=origin.partition,
         source_offset=origin.offset,
     )
@@ -168,8 +167,8 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
             come too late.
         DeliveryFailed: The record was not acknowledged.
     """
-    topic = BY_NAME.get(letter.source_topic)
-    if topic is None or parse_position(letter.letter_id) is None:
+    topic = BY_NAME.get(letter.source_topic.removeprefix(settings.kafka.topic_prefix))
+    if topic is None or parse_letter_id(letter.source_topic, letter.letter_id) is None:
         raise UsageError(f"letter {letter.letter_id} is about a frame, which has no topic to go back to")
     if letter.is_cut:
         raise UsageError(

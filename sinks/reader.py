@@ -11,7 +11,7 @@ from obflow import kafka
 from obflow.topics import topic_name
 from schemas.errors import FatalError, TopicMismatch
 from schemas.topics import Topic
-from sinks.contract import Position
+from sinks.contract import Origin, Position, log_of
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obflow.settings import Settings
 
 ORIGIN_HEADER: Final = "obflow-origin"
-"""Header of a record that was sent again by hand: the position that identifies it."""
+"""Header of a record that was sent again by hand: the id of the letter about the first one."""
 MAX_POLL_RECORDS: Final = 500
 PREFETCH_KBYTES: Final = 16 * 1024
 NS_PER_MS: Final = 1_000_000
@@ -32,13 +32,15 @@ class Read(NamedTuple):
         position: Where it lies.
         payload: Its bytes.
         appended_ns: Kafka's time of it, ns UTC.
-        origin: Position that identifies it; another than `position` where it was sent again by hand.
+        origin: What identifies it.
+        sent_again: Whether it was sent again by hand, so that its origin lies elsewhere.
     """
 
     position: Position
     payload: bytes
     appended_ns: int
-    origin: Position
+    origin: Origin
+    sent_again: bool = False
 
 
 class Span(NamedTuple):
@@ -58,15 +60,20 @@ class Log(NamedTuple):
 
     Attributes:
         topic: Its name there.
-        name: The log's name: another one after the topic was deleted and made again.
+        topic_id: Its id: another one after the topic was deleted and made again.
         starts: Oldest offset it still has, by partition.
         ends: Offset its next record will get, by partition.
     """
 
     topic: str
-    name: str
+    topic_id: str
     starts: Mapping[int, int]
     ends: Mapping[int, int]
+
+    @property
+    def name(self) -> str:
+        """The log's name in the tables."""
+        return log_of(self.topic_id)
 
 
 def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
@@ -80,8 +87,7 @@ def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
     ids = kafka.topic_ids(settings, names.values())
     starts, ends = kafka.start_offsets(settings, names.values()), kafka.end_offsets(settings, names.values())
     return {
-        topic: Log(name, kafka.source_log(ids[name]), _of_topic(starts, name), _of_topic(ends, name))
-        for topic, name in names.items()
+        topic: Log(name, ids[name], _of_topic(starts, name), _of_topic(ends, name)) for topic, name in names.items()
     }
 
 
@@ -206,26 +212,31 @@ class TopicReader:
         raise kafka.readable(KafkaException(error), self._settings)
 
     def _read(self, message: Message) -> Read:
-        position = Position(self._log.name, message.partition(), message.offset())
+        own = Origin(self._log.topic, self._log.topic_id, message.partition(), message.offset())
         _, appended_ms = message.timestamp()
-        return Read(position, message.value() or b"", appended_ms * NS_PER_MS, _origin(message) or position)
+        first = self._first(message)
+        return Read(own.position, message.value() or b"", appended_ms * NS_PER_MS, first or own, first is not None)
+
+    def _first(self, message: Message) -> Origin | None:
+        """What identifies a record sent again by hand; None for every other, and for a header that says nothing."""
+        for name, value in message.headers() or ():
+            if name == ORIGIN_HEADER and value:
+                return parse_letter_id(self._log.topic, value.decode("ascii", "replace"))
+        return None
 
 
 _PASSING: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT})
 
 
-def _origin(message: Message) -> Position | None:
-    """The position that identifies a record sent again by hand; None for every other, and for a header like it."""
-    for name, value in message.headers() or ():
-        if name == ORIGIN_HEADER and value:
-            return parse_position(value.decode("ascii", "replace"))
-    return None
+def parse_letter_id(topic: str, text: str) -> Origin | None:
+    """Read a letter's id, `topic_id:partition:offset`; None where it is about no record.
 
-
-def parse_position(text: str) -> Position | None:
-    """Read `log:partition:offset`; None where it is no such thing."""
-    log, _, rest = text.partition(":")
+    Args:
+        topic: The topic it is of.
+        text: The id.
+    """
+    topic_id, _, rest = text.partition(":")
     partition, _, offset = rest.partition(":")
-    if not log or not partition.isdecimal() or not offset.isdecimal():
+    if not topic_id or not partition.isdecimal() or not offset.isdecimal():
         return None
-    return Position(log, int(partition), int(offset))
+    return Origin(topic, topic_id, int(partition), int(offset))

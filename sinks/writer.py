@@ -146,7 +146,7 @@ class Writer:
         entry = found.entry
         instrument = self._table.stream(entry.rows[0]).instrument
         error = ImpossibleRecord(f"the table refuses its rows: {found.cause}", **instrument._asdict())
-        self._letters.publish([letter_about(self._table.topic, entry.origin, entry.payload, entry.appended_ns, error)])
+        self._letters.publish([letter_about(entry.origin, entry.payload, entry.appended_ns, error)])
 
     def _send(self, batch: Batch) -> None:
         if batch.rows > MAX_INSERT_ROWS:

@@ -24,7 +24,7 @@ from sinks.tables import TABLES
 from tests.integration.backends import choose
 from tests.integration.clickhouse_backend import clickhouse_of
 from tests.schemas.examples import example_files, load
-from tests.sinks.records import entry, factors
+from tests.sinks.records import entry, factors, origin_of
 
 pytestmark = pytest.mark.integration
 tables = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
@@ -73,7 +73,7 @@ def batch_of(table: Table[Any], records: list[Record], *, first: int = 0) -> Bat
         batch.passed(position, 0.0)
         rows = table.read(encode(record), position)
         if rows:
-            batch.add(Entry(position, rows, b"", 0, position))
+            batch.add(Entry(position, rows, b"", 0, origin_of(position)))
     return batch
 
 
@@ -180,7 +180,7 @@ def test_one_insert_is_one_part(store: Store, table: Table[Any]) -> None:
     payload = encode(record)
     for offset in range(30_000):
         position = Position("readread", offset % 8, offset)
-        batch.add(Entry(position, table.read(payload, position), payload, 0, position))
+        batch.add(Entry(position, table.read(payload, position), payload, 0, origin_of(position)))
     insert(store, batch)
 
     parts = store.query(

@@ -190,11 +190,12 @@ def test_a_record_that_does_not_decode_is_dead_lettered_and_the_partition_goes_o
         "SELECT letter_id, role, reason, source_topic, source_partition, source_offset, hex(payload), payload_bytes "
         "FROM dead_letters FINAL ORDER BY source_offset"
     )
-    log = kafka.source_log(next(iter(kafka.topic_ids(settings, [topics.topic_name(settings, TRADES)]).values())))
+    name = topics.topic_name(settings, TRADES)
+    topic_id = kafka.topic_ids(settings, [name])[name]
 
     [partition] = {row[4] for row in found}
-    assert [(row[0], row[5]) for row in found] == [(f"{log}:{partition}:{n}", n) for n in (1, 2, 3)]
-    assert {row[1:4] for row in found} == {("sink", "DecodeError", "trades.v1")}
+    assert [(row[0], row[5]) for row in found] == [(f"{topic_id}:{partition}:{n}", n) for n in (1, 2, 3)]
+    assert {row[1:4] for row in found} == {("sink", "DecodeError", name)}
     assert bytes.fromhex(found[0][6]) == b"\x00\x00\x00\x00\x02cut"
     assert found[1][7] == 0
     assert rows_of(store, "trades") == 2
@@ -210,7 +211,9 @@ def test_a_dead_letter_that_does_not_decode_is_a_letter_itself_and_goes_round_no
     again = run_until(settings, lambda counts: counts["dead_letters"].lags != {}, "dead_letters")
 
     assert again["dead_letters"].records == 0
-    assert store.query("SELECT reason, source_topic FROM dead_letters FINAL") == [("DecodeError", "dead-letters.v1")]
+    assert store.query("SELECT reason, source_topic FROM dead_letters FINAL") == [
+        ("DecodeError", topics.topic_name(settings, DEAD_LETTERS))
+    ]
 
 
 def test_a_row_the_engine_refuses_is_dead_lettered_and_the_rest_of_its_batch_stored(
@@ -225,7 +228,7 @@ def test_a_row_the_engine_refuses_is_dead_lettered_and_the_rest_of_its_batch_sto
 
     assert [found.source_offset for found in stored_events(store)["A"]] == [n for n in range(20) if n not in (6, 7)]
     assert store.query("SELECT symbol, reason, source_topic FROM dead_letters FINAL") == [
-        ("A", "ImpossibleRecord", "factors.v1")
+        ("A", "ImpossibleRecord", topics.topic_name(settings, FACTORS))
     ]
 
 
@@ -272,10 +275,20 @@ def flags(settings: Settings) -> list[str]:
 def test_letters_are_listed_shown_and_refused_where_sending_them_again_makes_no_sense(
     settings: Settings, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    trades = topics.topic_name(settings, TRADES)
     l2 = L2Record("binance", "A", Source.LIVE, Kind.SNAPSHOT, 1, 1, 1, "0.1", "1")
-    cut = DeadLetter("a:0:1", "sink", "DecodeError", "no", 1, b"ab", 3, source_topic=TRADES.name)
-    book = DeadLetter("a:0:2", "sink", "DecodeError", "no", 1, encode(l2), len(encode(l2)), source_topic=L2.name)
-    bad = DeadLetter("a:0:3", "sink", "DecodeError", "no", 1, b"ab", 2, source_topic=TRADES.name)
+    cut = DeadLetter("a:0:1", "sink", "DecodeError", "no", 1, b"ab", 3, source_topic=trades)
+    book = DeadLetter(
+        "a:0:2",
+        "sink",
+        "DecodeError",
+        "no",
+        1,
+        encode(l2),
+        len(encode(l2)),
+        source_topic=topics.topic_name(settings, L2),
+    )
+    bad = DeadLetter("a:0:3", "sink", "DecodeError", "no", 1, b"ab", 2, source_topic=trades)
     frame = DeadLetter("binance:1:17", "sink", "DecodeError", "no", 1, b"{", 1)
     feed = Feed(settings, DEAD_LETTERS)
     for letter in (cut, book, bad, frame):
@@ -283,7 +296,7 @@ def test_letters_are_listed_shown_and_refused_where_sending_them_again_makes_no_
     feed.flush()
     run_until(settings, lambda counts: counts["dead_letters"].rows >= 4, "dead_letters")
 
-    assert main(["dead-letters", "list", "--topic", TRADES.name, "--json", *flags(settings)]) == 0
+    assert main(["dead-letters", "list", "--topic", trades, "--json", *flags(settings)]) == 0
     listed = msgspec.json.decode(capsys.readouterr().out.splitlines()[-1])["letters"]
     assert {letter["letter_id"]: letter["is_cut"] for letter in listed} == {"a:0:1": True, "a:0:3": False}
     assert main(["dead-letters", "show", "a:0:3", "--json", *flags(settings)]) == 0

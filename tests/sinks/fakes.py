@@ -12,9 +12,10 @@ import pyarrow as pa
 from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
 from schemas.messages import DeadLetter
 from sinks.batching import Batch
-from sinks.contract import Position
+from sinks.contract import Origin, Position
 from sinks.reader import Read
 from sinks.writer import Written
+from tests.sinks.records import origin_of
 
 INSERT_ERRORS = {
     "busy": InsertBusy,
@@ -149,7 +150,7 @@ class FakeStore:
 
 
 def read(
-    offset: int, payload: bytes, *, partition: int = 0, log: str = "factlogf", origin: Position | None = None
+    offset: int, payload: bytes, *, partition: int = 0, log: str = "factlogf", origin: Origin | None = None
 ) -> Read:
     position = Position(log, partition, offset)
-    return Read(position, payload, offset * 1_000_000, origin or position)
+    return Read(position, payload, offset * 1_000_000, origin or origin_of(position), origin is not None)

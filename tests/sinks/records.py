@@ -9,7 +9,7 @@ from schemas.codec import encode
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
 from sinks.batching import Entry
-from sinks.contract import Position
+from sinks.contract import Origin, Position
 from sinks.tables import TABLES
 
 SOURCE_LOG = "l2logl2l"
@@ -40,4 +40,9 @@ def factors(symbol: str, offsets: list[int], partition: int = 0, source_log: str
 def entry(position: Position, record: msgspec.Struct, table: str = "factors") -> Entry:
     """The record as the sink would put it into a batch."""
     payload = encode(record)  # type: ignore[arg-type] # any record will do
-    return Entry(position, TABLES[table].rows(record, position), payload, 0, position)
+    return Entry(position, TABLES[table].rows(record, position), payload, 0, origin_of(position))
+
+
+def origin_of(position: Position, topic: str = "factors.v1") -> Origin:
+    """What identifies a record that lies there, of a topic whose id is the log's name and more."""
+    return Origin(topic, f"{position.log}-and-more", position.partition, position.offset)

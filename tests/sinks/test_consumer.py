@@ -10,7 +10,7 @@ from schemas.errors import StoreUnreachable
 from schemas.messages import DeadLetter
 from sinks.batching import Limits
 from sinks.consumer import Submit, Worker
-from sinks.contract import Position, Row
+from sinks.contract import Origin, Position, Row
 from sinks.identities import Identities
 from sinks.reader import Read
 from sinks.recheck import Verdict
@@ -117,7 +117,7 @@ def test_a_record_that_does_not_decode_becomes_a_letter_and_the_partition_goes_o
     [letter] = bench.writer.letters
 
     assert bench.offsets == [0, 1, 2, 3]
-    assert (letter.letter_id, letter.role, letter.reason) == ("factlogf:0:1", "sink", "DecodeError")
+    assert (letter.letter_id, letter.role, letter.reason) == ("factlogf-and-more:0:1", "sink", "DecodeError")
     assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("factors.v1", 0, 1)
     assert (letter.payload, letter.payload_bytes, letter.received_ns) == (b"\x00garbage", 8, 1_000_000)
     assert bench.worker.counts.refused == {"DecodeError": 1}
@@ -148,7 +148,7 @@ def test_a_letter_that_does_not_decode_is_stored_as_a_letter_and_not_sent_round_
     rows = [row for entry in bench.writer.batches[0].entries for row in entry.rows]
 
     assert bench.writer.letters == []
-    assert rows[0][:3] == ("factlogf:0:0", "sink", "DecodeError")
+    assert rows[0][:3] == ("factlogf-and-more:0:0", "sink", "DecodeError")
     assert rows[1][0] == decode_as(DeadLetter, good).letter_id
     assert bench.worker.counts.dead_lettered == 1
 
@@ -222,7 +222,7 @@ def test_a_failed_insert_ends_the_worker_and_commits_nothing() -> None:
 
 
 def test_a_record_sent_again_by_hand_is_stored_though_later_ones_are() -> None:
-    again = events(9, 1, 2, origin=Position("factlogf", 0, 1))  # type: ignore[arg-type]
+    again = events(9, 1, 2, origin=Origin("factors.v1", "factlogf-and-more", 0, 1))  # type: ignore[arg-type]
     bench = Bench([events(0, 0, 3, 4, 5), again])
     bench.stored = {0, 2, 3, 4, 5}
     bench.worker.step(0)
@@ -234,7 +234,7 @@ def test_a_record_sent_again_by_hand_is_stored_though_later_ones_are() -> None:
 
 def test_a_trade_sent_again_by_hand_keeps_the_identity_of_the_first_record() -> None:
     payload = encode(load(EXAMPLES / "trades/v1/buy.json"))
-    bench = Bench([read(9, payload, origin=Position("oldlogol", 3, 4))], table="trades")
+    bench = Bench([read(9, payload, origin=Origin("trades.v1", "oldlogol-and-more", 3, 4))], table="trades")
     bench.worker.step(0)
     bench.worker.drain(1)
     [entry] = bench.writer.batches[0].entries

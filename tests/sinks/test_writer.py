@@ -12,7 +12,7 @@ from sinks.contract import Position
 from sinks.tables import TABLES
 from sinks.writer import GIVE_UP_SECONDS, LONGEST_PAUSE_SECONDS, Stopped, Writer, pause_seconds
 from tests.sinks.fakes import FakeLetters, FakeStore, insert_error
-from tests.sinks.records import entry, factors
+from tests.sinks.records import entry, factors, origin_of
 
 
 class Waited(threading.Event):
@@ -137,10 +137,12 @@ def test_a_poisoned_record_gets_a_letter_and_the_rest_is_stored_in_order(poisone
     written = bench.writer.write(batch(*range(8)))
 
     assert bench.store.offsets == [offset for offset in range(8) if offset not in poisoned]
-    assert [found.letter_id for found in bench.letters.published] == [f"a:0:{offset}" for offset in sorted(poisoned)]
+    assert [found.letter_id for found in bench.letters.published] == [
+        f"a-and-more:0:{offset}" for offset in sorted(poisoned)
+    ]
     assert (written.rows, written.letters) == (8 - len(poisoned), len(poisoned))
     for offset in poisoned:  # nothing after a poisoned record is stored before its letter is on the log
-        at = bench.events.index(f"letter a:0:{offset}")
+        at = bench.events.index(f"letter a-and-more:0:{offset}")
         later = [event for event in bench.events[:at] if event.startswith("insert")]
         assert all(max(map(int, event[8:-1].split(", "))) < offset for event in later)
 
@@ -165,7 +167,7 @@ def test_a_value_that_does_not_fit_its_column_is_poison_too() -> None:
     bench.writer.write(one)
 
     assert bench.store.offsets == [0, 2]
-    assert [found.letter_id for found in bench.letters.published] == ["a:0:1"]
+    assert [found.letter_id for found in bench.letters.published] == ["a-and-more:0:1"]
 
 
 def test_a_violated_constraint_is_poison() -> None:
@@ -199,7 +201,7 @@ def test_a_poisoned_letter_stops_the_sink_since_a_letter_about_it_would_be_poiso
     one = Batch(table)
     position = Position("a", 0, 0)
     one.passed(position, 0.0)
-    one.add(Entry(position, table.rows(letter("a:0:1"), position), b"", 0, position))
+    one.add(Entry(position, table.rows(letter("a:0:1"), position), b"", 0, origin_of(position)))
     bench.store.poisoned = {0}
 
     with pytest.raises(FatalError, match="refuses rows"):
