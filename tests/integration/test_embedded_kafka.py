@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from obflow.embedded import kafka
 from obflow.embedded.kafka import EmbeddedKafka
 from schemas.errors import BrokerUnreachable, UsageError
+from tests.integration.processes import alive, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 DEADLINE_S = 20
@@ -208,14 +209,4 @@ def test_no_broker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         os.kill(pid, 0)
         parent.kill()
-    assert _ends(pid), f"the broker {pid} outlived its parent"
-
-
-def _ends(pid: int) -> bool:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-        if not state or state.startswith("Z"):
-            return True
-        time.sleep(0.02)
-    return False
+    assert eventually(lambda: not alive(pid)), f"the broker {pid} outlived its parent"

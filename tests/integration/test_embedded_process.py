@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from obflow.embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
+from tests.integration.processes import alive, eventually, group
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 READY = "print('ready', flush=True)\n"
@@ -28,28 +28,6 @@ def started(child: Child) -> Child:
     child.start()
     child.wait_until(lambda: "ready" in child.log_text(), 10)
     return child
-
-
-def alive(pid: int) -> bool:
-    """A zombie has ended: it only waits for whoever inherits it to take note."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return bool(state) and not state.startswith("Z")
-
-
-def group(pid: int) -> list[int]:
-    """Every live process of a group."""
-    lines = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in lines.splitlines()]
-    return [int(member) for member, leader, state in rows if int(leader) == pid and not state.startswith("Z")]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_child_is_told_to_end_and_ends(tmp_path: Path) -> None:
