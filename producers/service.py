@@ -25,7 +25,7 @@ from producers.records import ProducerRecord
 from producers.resyncs import ResyncReader
 from producers.snapshots import RestClient
 from producers.venue_messages import InstrumentList, Via
-from schemas.errors import Backpressure, ExchangeUnreachable, MessageError, UsageError
+from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.topics import L2, TRADES
 
 TICK_SECONDS = 0.02
@@ -188,7 +188,7 @@ async def find_instruments(
         retry_after_s = 0.0
         try:
             body = await rest.get(request)
-            listed = _listed(exchange, body, request.path)
+            listed = _listed(exchange, body, request.path, rest.max_bytes)
         except (ExchangeUnreachable, Backpressure, MessageError) as error:
             if patience_s is not None and loop.time() - began >= patience_s:
                 raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
@@ -287,7 +287,9 @@ def _rest_url(exchange: Exchange, settings: Settings) -> str:
     return settings.producer.rest_url or exchange.endpoints.rest
 
 
-def _listed(exchange: Exchange, body: bytes, path: str) -> InstrumentList:
+def _listed(exchange: Exchange, body: bytes, path: str, max_bytes: int) -> InstrumentList:
+    if len(body) > max_bytes:
+        raise FrameTooLarge(f"the instrument list of {exchange.venue} has more than {max_bytes} bytes")
     for message in exchange.parse(body, Via.REST, path):
         if isinstance(message, InstrumentList):
             return message

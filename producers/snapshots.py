@@ -19,7 +19,7 @@ from aiolimiter import AsyncLimiter
 
 from producers.backoff import Backoff
 from producers.contract import Exchange, RestRequest
-from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, PipelineError
+from schemas.errors import Backpressure, ExchangeUnreachable, PipelineError
 
 REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -38,13 +38,13 @@ class RestClient:
     Args:
         exchange: The venue; its limits are kept.
         url: Its address, without a path.
-        max_bytes: A larger answer is refused.
+        max_bytes: A larger answer is cut one byte past it: whoever takes it refuses it by its size.
     """
 
     def __init__(self, exchange: Exchange, url: str, max_bytes: int) -> None:
         self._exchange = exchange
         self._url = url.rstrip("/")
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._refused_until = 0.0
         self._session: aiohttp.ClientSession | None = None
         self.limit_weight(exchange.limits.weight_per_minute)
@@ -69,7 +69,6 @@ class RestClient:
         Raises:
             Backpressure: The venue refuses for now; says for how long.
             ExchangeUnreachable: No answer in time, or an error.
-            FrameTooLarge: The answer is larger than allowed.
         """
         if self._session is None:
             raise RuntimeError("the client is used outside its context")
@@ -93,9 +92,10 @@ class RestClient:
         body = bytearray()
         async for chunk in answer.content.iter_chunked(READ_BYTES):
             body += chunk
-            if len(body) > self._max_bytes:
-                raise FrameTooLarge(f"an answer of more than {self._max_bytes} bytes", address=self._url)
-        return bytes(body)
+            if len(body) > self.max_bytes:
+                answer.close()
+                break
+        return bytes(body[: self.max_bytes + 1])
 
     def _note_weight(self, used: str, weight: int) -> None:
         """Where the venue has counted nearly all of the minute's weight, stop until the next minute."""

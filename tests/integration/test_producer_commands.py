@@ -1,0 +1,184 @@
+"""The producers' commands as processes: what they print, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from obflow.metrics import Metrics
+from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from producers.exchanges import EXCHANGES
+from producers.publisher import Publisher
+from producers.recording import RecordingReplay, read_lines
+from producers.venue_messages import Via
+from schemas.errors import DeliveryFailed
+from schemas.messages import FeedState, FeedStatus, L2Record, Source
+from schemas.topics import FEED_STATUS, L2
+from tests.integration.producing import books_of, fresh_topics, read_topic
+
+pytestmark = pytest.mark.integration
+
+OBFLOW = [sys.executable, "-c", "import sys; from obflow.cli import main; sys.exit(main())"]
+
+
+@contextmanager
+def running(*words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A command; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [*OBFLOW, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+def first_line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline()
+
+
+@contextmanager
+def simulated(*words: str) -> Iterator[dict[str, str]]:
+    """`obflow simulate` as a process; yields its addresses."""
+    with running("simulate", "--symbol", "BTCUSDT", "--rate", "100", "--json", *words) as process:
+        yield json.loads(first_line(process.stdout))
+        code, out, err = stop(process)
+        assert code == 0, err
+        assert json.loads(out.splitlines()[-1])["stats"]["connections"] >= 1
+
+
+def test_simulate_produce_and_stop(broker: str) -> None:
+    settings = fresh_topics(broker)
+    environment = {
+        "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": broker,
+        "OBFLOW_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+        "OBFLOW_PRODUCER__SOURCE": "simulator",
+    }
+    with simulated("--gap-every", "1") as where:
+        urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
+        with running("produce", "binance-futures", "--symbol", "BTCUSDT", *urls, "--json", **environment) as producer:
+            wait_for_deltas(settings, 20)
+            code, out, err = stop(producer)
+    summary = json.loads(out.splitlines()[-1])
+    l2 = read_topic(settings, L2)
+
+    assert code == 0, err
+    assert summary["acknowledged"]["l2.v1"] == len(l2)
+    assert books_of(l2)["BTCUSDT"].broken == []
+    assert read_topic(settings, FEED_STATUS)[-1].state is FeedState.STOPPED
+
+
+def wait_for_deltas(settings: Settings, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while sum(isinstance(record, L2Record) for record in read_topic(settings, L2)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
+    path = tmp_path / "live.frames.jsonl.gz"
+    with simulated("--disconnect-every", "1") as where:
+        urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
+        words = ("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), "--for", "3s", "--json")
+        with running(*words, *urls) as recorder:
+            out, err = recorder.communicate(timeout=30)
+    summary = json.loads(out.splitlines()[-1])
+    lines = list(read_lines(path))
+    replay = RecordingReplay(path, EXCHANGES["binance-futures"])
+    records = list(replay.records())
+
+    assert recorder.returncode == 0, err
+    assert summary["lines"] == len(lines)
+    assert (lines[0].via, lines[0].request) == (Via.REST, "/fapi/v1/exchangeInfo")
+    assert {Via.CONNECT, Via.DISCONNECT} <= {line.via for line in lines}
+    assert all("symbol=BTCUSDT" in line.request for line in lines[1:] if line.via is Via.REST)
+    assert replay.found.instruments["BTCUSDT"].tick_size == "0.1"
+    book = books_of([record for record in records if isinstance(record, L2Record)])["BTCUSDT"]
+    assert book.broken == []
+    assert book.deltas > 3
+
+
+def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
+    path = tmp_path / "cut.frames.jsonl.gz"
+    with simulated() as where:
+        urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
+        with running("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), *urls) as recorder:
+            deadline = time.monotonic() + 20
+            while not path.exists() or path.stat().st_size < 30_000:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            recorder.kill()
+            recorder.wait(10)
+
+    assert len(list(read_lines(path))) > 20
+
+
+def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) -> None:
+    settings = fresh_topics(broker)
+    environment = {
+        "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": broker,
+        "OBFLOW_KAFKA__TOPIC_PREFIX": settings.kafka.topic_prefix,
+    }
+    urls = ("--websocket-url", "ws://127.0.0.1:1", "--rest-url", "http://127.0.0.1:1")
+    with running("produce", "binance-futures", "--symbol", "BTCUSDT", *urls, **environment) as producer:
+        lines = [json.loads(first_line(producer.stderr)) for _ in range(3)]
+        code, _, _ = stop(producer)
+
+    assert code == 0
+    for line in lines:
+        assert "binance-futures does not answer at http://127.0.0.1:1" in line["error"]
+        assert "set producer.rest_url" in line["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("produce", "binance-futures", "--symbol", "BTCUSDT"), 3, "no Kafka broker answers at 127.0.0.1:1"),
+        (("produce", "binance-futures"), 2, "no instrument is named"),
+        (("produce", "binance-future", "--symbol", "X"), 2, "did you mean binance-futures?"),
+        (("simulate", "--venue", "okx"), 2, "does not speak for okx"),
+    ],
+)
+def test_a_command_that_cannot_go_on_says_so_in_one_sentence(words: tuple[str, ...], code: int, sentence: str) -> None:
+    environment = {**os.environ, "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = subprocess.run([*OBFLOW, *words], capture_output=True, text=True, timeout=60, env=environment)
+
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_record_no_broker_takes_in_time_is_a_failed_delivery() -> None:
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"), producer=ProducerSettings(delivery_timeout_seconds=0.5)
+    )
+    publisher = Publisher(settings, Metrics("producer"), time.time_ns)
+    publisher.offer(FeedStatus("v", "S", Source.LIVE, FeedState.LIVE, 1, 0))
+
+    with pytest.raises(DeliveryFailed, match=r"did not take a record of feed-status\.v1"):
+        publisher.flush(10)
+    publisher.close()

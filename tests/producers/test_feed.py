@@ -1,0 +1,262 @@
+"""The live feed without a network: what connections bring it, and what it does from time to time."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from obflow.clock import ManualClock
+from obflow.metrics import Metrics
+from obflow.settings import ProducerSettings
+from producers.connections import Connection
+from producers.exchanges import EXCHANGES
+from producers.feed import LiveFeed
+from producers.instruments import Instrument
+from producers.records import ProducerRecord
+from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.protocol import Frame, encode_frame
+from producers.snapshots import Fetched
+from producers.venue_messages import Ack, Via
+from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
+
+START_NS = 1_704_067_200 * 10**9
+VENUE = "binance-futures"
+
+
+class Log:
+    """A sink with room for so many."""
+
+    def __init__(self, room: int = 10**6) -> None:
+        self.room = room
+        self.records: list[ProducerRecord] = []
+        self.waiting = 0
+
+    def offer(self, record: ProducerRecord) -> bool:
+        if len(self.records) >= self.room:
+            return False
+        self.records.append(record)
+        return True
+
+
+class Tape:
+    """A tap that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[Via, str, str]] = []
+
+    def write(self, received_ns: int, via: Via, raw: str = "", *, connection: str = "", request: str = "") -> None:
+        self.lines.append((via, connection, request))
+
+
+class Bench:
+    """A feed of some instruments on a simulated venue, by hand."""
+
+    def __init__(self, *symbols: str, room: int = 10**6, **settings: Any) -> None:
+        self.clock = ManualClock(START_NS)
+        self.venue = SimulatedExchange(VENUE, symbols[:2], seed=2, start_ns=START_NS, changes_per_second=100.0)
+        self.sink, self.tape, self.metrics = Log(room), Tape(), Metrics("producer")
+        self.outdated = False
+        self.feed = LiveFeed(
+            EXCHANGES[VENUE],
+            {symbol: Instrument(VENUE, symbol, "0.1", "0.001") for symbol in symbols},
+            ProducerSettings(**settings),
+            clock=self.clock,
+            metrics=self.metrics,
+            sink=self.sink,
+            is_outdated=lambda _: self.outdated,
+            tap=self.tape,
+        )
+
+    def open(self) -> None:
+        self.connection = self.feed.connections("ws://x")[0]
+        self.feed.on_open(self.connection.name, self.connection.symbols)
+
+    def frames(self, seconds: float) -> list[bytes]:
+        self.clock.advance(seconds)
+        items = self.venue.advance(self.clock.now_ns())
+        return [encode_frame(item).encode() for item in items if isinstance(item, Frame)]
+
+    def receive(self, seconds: float) -> None:
+        for frame in self.frames(seconds):
+            self.feed.on_frame(self.connection.name, frame)
+
+    def fetch(self, symbol: str) -> None:
+        request = EXCHANGES[VENUE].snapshot_request(symbol).path
+        self.feed._on_snapshot(Fetched(symbol, request, self.venue.depth(symbol, 1000).body.encode()))
+
+    def go_live(self, symbol: str) -> None:
+        self.open()
+        self.receive(0.35)
+        self.fetch(symbol)
+        self.receive(0.3)
+
+    def of(self, kind: type) -> list[Any]:
+        return [record for record in self.sink.records if type(record) is kind]
+
+
+def test_a_feed_goes_live_once_a_snapshot_is_bridged() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+
+    assert bench.feed.router.streams["BTCUSDT"].is_live
+    assert [str(record.kind) for record in bench.of(L2Record)][:2] == ["snapshot", "delta"]
+    assert [status.state for status in bench.of(FeedStatus)] == [FeedState.AWAITING_SNAPSHOT, FeedState.LIVE]
+    vias = [via for via, _, _ in bench.tape.lines]
+    assert vias[0] is Via.CONNECT
+    assert vias.count(Via.REST) == 1
+
+
+def test_what_is_told_besides_data_is_given_back() -> None:
+    bench = Bench("BTCUSDT")
+    bench.open()
+
+    assert bench.feed.on_frame("c", b'{"result":null,"id":4}') == [Ack(4)]
+
+
+def test_instruments_are_spread_over_connections_by_the_venues_limit() -> None:
+    symbols = [f"C{number}USDT" for number in range(150)]
+    connections = Bench(*symbols).feed.connections("ws://x/")
+    carried = [symbol for connection in connections for symbol in connection.symbols]
+
+    assert carried == symbols
+    assert max(len(connection.symbols) for connection in connections) == 66  # of three streams each; 200 a connection
+    assert len({connection.name for connection in connections}) == 3
+    assert all(isinstance(connection, Connection) for connection in connections)
+
+
+def test_names_of_connections_differ_from_run_to_run() -> None:
+    """Else the dead letters of two runs would be taken for the same letters."""
+    bench = Bench("BTCUSDT")
+    first = bench.feed.connections("ws://x")[0].name
+    bench.clock.advance(1)
+
+    assert bench.feed.connections("ws://x")[0].name != first
+
+
+def test_a_frame_too_large_to_be_received_is_dead_lettered_without_its_payload() -> None:
+    bench = Bench("BTCUSDT")
+    bench.feed.on_oversized("c1")
+    bench.feed.on_oversized("c1")
+    letters = bench.of(DeadLetter)
+
+    assert [letter.reason for letter in letters] == ["FrameTooLarge"] * 2
+    assert len({letter.letter_id for letter in letters}) == 2
+    assert bench.feed.router.rejected["FrameTooLarge"] == 2
+
+
+def test_a_frame_beyond_the_bound_is_dead_lettered_with_the_payload_cut() -> None:
+    bench = Bench("BTCUSDT", max_frame_bytes=100_000)
+    bench.open()
+    bench.feed.on_frame("c1", b"x" * 100_001)
+    (letter,) = bench.of(DeadLetter)
+
+    assert (letter.reason, letter.payload_bytes, len(letter.payload)) == ("FrameTooLarge", 100_001, 64 * 1024)
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"{", b"\xff\xfe", b"null", b"[]", b'{"stream":"x"}', b"{" * 10_000, b'{"e":"?"}']
+)
+def test_a_frame_that_is_none_never_ends_the_feed(frame: bytes) -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    bench.feed.on_frame("c1", frame)
+    bench.receive(0.3)
+
+    assert len(bench.of(DeadLetter)) == 1
+    assert bench.feed.router.streams["BTCUSDT"].is_live, "no update of the book was lost"
+
+
+def test_a_snapshot_that_arrives_during_an_overload_is_left_alone() -> None:
+    """Its records would be shed; it is asked for again once there is room."""
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    bench.sink.room = len(bench.sink.records)
+    bench.receive(0.2)
+    stream = bench.feed.router.streams["BTCUSDT"]
+    assert stream.needs_snapshot is Reason.OVERLOAD
+    bench.fetch("BTCUSDT")
+    assert not stream.is_live
+
+    bench.sink.room = 10**6
+    bench.feed.tend()
+    bench.fetch("BTCUSDT")
+    bench.receive(0.2)
+    assert stream.is_live
+    kinds = [str(record.kind) for record in bench.of(L2Record)]
+    assert kinds.count("invalid") == 1
+    assert kinds.count("snapshot") == 2
+
+
+def test_only_books_that_need_a_snapshot_are_fetched_and_only_once() -> None:
+    bench = Bench("BTCUSDT", "ETHUSDT")
+    asked: list[Coroutine[Any, Any, None]] = []
+
+    def spawn(coroutine: Coroutine[Any, Any, None]) -> Any:
+        asked.append(coroutine)
+        return object()
+
+    bench.feed.fetch_with(None, spawn)  # type: ignore[arg-type]
+    bench.open()
+    bench.feed.tend()
+    assert asked == [], "before the first update no snapshot can be bridged"
+    for frame in bench.frames(0.25):
+        if b"btcusdt" in frame:
+            bench.feed.on_frame("c1", frame)
+    bench.feed.tend()
+    bench.feed.tend()
+    assert len(asked) == 1
+    asked[0].close()
+
+
+def test_requests_of_other_producers_instruments_are_theirs() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    before = len(bench.sink.records)
+    bench.feed.on_requests([ResyncRequest(VENUE, "ETHUSDT", Reason.GAP, 1, 0, 0)], [])
+    assert len(bench.sink.records) == before
+
+    bench.feed.on_requests([ResyncRequest(VENUE, "BTCUSDT", Reason.GAP, 1, 0, 0)], [])
+    assert str(bench.sink.records[-1].kind) == "snapshot"  # type: ignore[union-attr]
+    bench.outdated = True
+    before = len(bench.sink.records)
+    bench.feed.on_requests([ResyncRequest(VENUE, "BTCUSDT", Reason.GAP, 1, 0, 0)], [])
+    assert len(bench.sink.records) == before
+
+
+def test_heartbeats_notice_silence_and_the_end_is_told() -> None:
+    bench = Bench("BTCUSDT", stale_seconds=2.0)
+    assert bench.feed.heartbeat_seconds == 1.0
+    bench.go_live("BTCUSDT")
+    bench.feed.beat()
+    bench.clock.advance(3)
+    bench.feed.beat()
+    bench.feed.stop()
+    told = [(status.state, status.heartbeat) for status in bench.of(FeedStatus)]
+
+    assert told[-3:] == [(FeedState.LIVE, True), (FeedState.STALE, False), (FeedState.STOPPED, False)]
+
+
+def test_what_was_counted_is_shown() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    bench.feed.on_frame("c1", b"{")
+    bench.feed.show()
+    metrics = bench.metrics
+
+    assert metrics.value("obflow_rejected_total", reason="DecodeError") == 1
+    assert metrics.value("obflow_dead_lettered_total", reason="DecodeError") == 1
+    assert metrics.value("obflow_books", state="live") == 1
+    assert metrics.value("obflow_connections_total", venue=VENUE) == 1
+    assert metrics.value("obflow_received_total", source=VENUE) > 20
+
+
+def test_quotes_of_the_venue_confirm_the_book() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    bench.receive(5)
+    check = bench.feed.router.streams["BTCUSDT"].quotes
+
+    assert check.checked > 30
+    assert check.wrong == 0

@@ -1,0 +1,78 @@
+"""Recording files: what is flushed survives, what is there is not overwritten, the same lines are the same file."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from producers.recorder import RecordingWriter
+from producers.recording import Line, read_lines
+from producers.venue_messages import Via
+from schemas.errors import UsageError
+
+LINES = [
+    Line(1, Via.REST, '{"symbols":[]}', request="/fapi/v1/exchangeInfo"),
+    Line(2, Via.CONNECT, connection="1"),
+    Line(3, Via.WS, '{"text":"with \\"quotes\\" and ünïcode"}', connection="1"),
+    Line(4, Via.DISCONNECT, connection="1"),
+]
+
+
+def write(writer: RecordingWriter, lines: list[Line]) -> None:
+    for line in lines:
+        writer.write(line.received_ns, line.via, line.raw, connection=line.connection, request=line.request)
+
+
+@pytest.mark.parametrize("name", ["a.frames.jsonl.gz", "a.frames.jsonl"])
+def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
+    with RecordingWriter(tmp_path / name) as writer:
+        write(writer, LINES)
+
+    assert list(read_lines(tmp_path / name)) == LINES
+    assert writer.lines == 4
+
+
+def test_every_flushed_line_is_readable_before_the_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.frames.jsonl.gz"
+    writer = RecordingWriter(path)
+    write(writer, LINES[:2])
+    writer.flush()
+    write(writer, LINES[2:3])
+    writer.flush()
+    write(writer, LINES[3:])
+
+    assert list(read_lines(path)) == LINES[:3]
+    writer.close()
+    assert list(read_lines(path)) == LINES
+
+
+def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.recorder.MEMBER_BYTES", 10)
+    path = tmp_path / "a.frames.jsonl.gz"
+    writer = RecordingWriter(path)
+    write(writer, LINES[:1])
+
+    assert list(read_lines(path)) == LINES[:1]
+    writer.close()
+
+
+def test_the_same_lines_are_the_same_file(tmp_path: Path) -> None:
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        with RecordingWriter(tmp_path / name) as writer:
+            write(writer, LINES)
+
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+    unpacked = gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes())
+    assert writer.digest.hexdigest() == hashlib.sha256(unpacked).hexdigest()
+
+
+def test_a_file_that_is_there_and_a_folder_that_is_not_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("precious")
+    with pytest.raises(UsageError, match="is there already"):
+        RecordingWriter(tmp_path / "a.jsonl")
+    with pytest.raises(UsageError, match="cannot be written"):
+        RecordingWriter(tmp_path / "nowhere" / "a.jsonl")
+    assert (tmp_path / "a.jsonl").read_text() == "precious"
