@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+GAP_EVERY_S: Final = 15.0
+"""The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""
 
 
 class DemoSource(StrEnum):
@@ -56,6 +59,7 @@ class DemoPlan:
         if self.source is DemoSource.LIVE:
             return (produce,)
         simulate = ("simulate", "--venue", self.venue, *names, "--port", str(self.simulator_port))
+        simulate += ("--gap-every", f"{GAP_EVERY_S:g}")
         return (Role("simulator", simulate), produce)
 
     @property

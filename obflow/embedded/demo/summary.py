@@ -53,7 +53,8 @@ class Summary:
 def count_rows(client: Client, database: str) -> dict[str, int]:
     """Rows of each table, as a plain SELECT sees them."""
     names = client.query(
-        "SELECT name FROM system.tables WHERE database = {db:String} AND engine LIKE '%MergeTree' ORDER BY name",
+        "SELECT name FROM system.tables WHERE database = {db:String} AND engine LIKE '%MergeTree'"
+        " AND name != 'migrations' ORDER BY name",
         parameters={"db": database},
     )
     counts = {}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from obflow.settings import Settings
 
 POLL_S = 0.2
+JOIN_S = 0.5
 READ_AT_ONCE = 500
 OFFSETS_EVERY_S = 1.0
 LATENCY_CAP_MS = 60_000
@@ -91,7 +92,8 @@ class Watch:
     def stop(self) -> None:
         """Stop reading."""
         self._stop.set()
-        self._thread.join(5.0)
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
 
     def _run(self) -> None:
         topic = self._settings.kafka.topic_prefix + FACTORS.name

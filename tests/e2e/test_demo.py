@@ -1,0 +1,79 @@
+"""The demo, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+MARK = "OBFLOW_RECORDINGS"  # any variable the children inherit and nobody here reads
+START_S = 120.0
+
+
+def start(mark: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "obflow", "demo", *words],
+        env={**os.environ, MARK: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def left_behind(mark: str) -> list[str]:
+    """Processes that still carry the demo's mark."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}\0".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
+    mark = f"demo-{uuid.uuid4()}"
+    running = start(mark, "--for", "12s", "--json")
+    out, err = running.communicate(timeout=START_S + 60.0)
+    assert running.returncode == 0, err[-4000:]
+    result = json.loads(out.splitlines()[-1])
+    assert result["messages"] > 0
+    assert result["factors"] > 0
+    assert result["books_live"] > 0
+    assert (result["lost"], result["duplicates"]) == (0, 0)
+    assert result["rows"]["factors"] == result["factors"]
+    assert result["rows"]["trades"] > 0
+    assert result["latency_ms"]["p50"] is not None
+    assert left_behind(mark) == []
+
+
+def test_ctrl_c_stops_everything_within_five_seconds() -> None:
+    mark = f"demo-{uuid.uuid4()}"
+    running = start(mark)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("first factor event"):
+            break
+    asked = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=30.0)
+    took = time.monotonic() - asked
+    assert took < 5.0
+    assert left_behind(mark) == []
+
+
+def test_a_recording_without_a_file_is_refused_with_a_sentence() -> None:
+    running = start("refused", "--source", "recording")
+    _, err = running.communicate(timeout=30.0)
+    assert running.returncode == 2
+    assert "name one with --recording FILE" in err
