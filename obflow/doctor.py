@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires, version
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from confluent_kafka import KafkaException, Message, TopicPartition, libversion
@@ -29,6 +30,7 @@ from schemas.topics import TOPICS, Topic
 CHECK_GROUP = "obflow.checks"
 AUDIT_GROUP = "obflow.audits"
 DISTRIBUTION = "obflow"
+EMBEDDED_PACKAGE = "jgo"  # is there with the extra `embedded`, and not in the image
 OLDEST_PYTHON = (3, 11)
 MIN_OPEN_FILES = 1024
 MIN_FREE_BYTES = 2 * 1024**3
@@ -111,8 +113,10 @@ def audit_problems(found: Audit) -> list[str]:
 
 
 def runtime_checks(settings: Settings) -> list[Check]:
-    """Look at what the machine gives: Python, packages, a cache folder, open files."""
-    return [_python(), _packages(), _cache_folder(settings), _open_files()]
+    """Look at what the machine gives: Python, packages, open files, and a cache folder where something is cached."""
+    # Only the embedded broker and engine keep anything there; an image without them may be read-only.
+    cache = [_cache_folder(settings)] if find_spec(EMBEDDED_PACKAGE) else []
+    return [_python(), _packages(), *cache, _open_files()]
 
 
 def broker_checks(settings: Settings) -> list[Check]:

@@ -111,6 +111,14 @@ class TestRuntime:
         assert finding.detail.endswith(", required >=999")
         assert "chdb" not in finding.detail
 
+    def test_without_the_embedded_default_no_cache_folder_is_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(doctor, "EMBEDDED_PACKAGE", "a_package_that_nobody_has")
+        findings = runtime_checks(Settings(cache=tmp_path / "cache"))
+        assert [finding.name for finding in findings] == ["python", "packages", "open files"]
+        assert not (tmp_path / "cache").exists()
+
     def test_a_cache_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         finding = doctor._cache_folder(Settings(cache=tmp_path / "file" / "cache"))
