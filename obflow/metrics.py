@@ -28,6 +28,11 @@ CounterName = Literal[
     "obflow_resyncs_total",
     "obflow_connections_total",
     "obflow_retries_total",
+    "obflow_llm_calls_total",
+    "obflow_llm_questions_dropped_total",
+    "obflow_llm_tokens_total",
+    "obflow_llm_cost_usd_total",
+    "obflow_llm_usage_missing_total",
 ]
 GaugeName = Literal[
     "obflow_lag_records",
@@ -69,6 +74,15 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_resyncs_total": Metric("Snapshots asked for.", ("venue",)),
     "obflow_connections_total": Metric("Connections opened to a venue.", ("venue",)),
     "obflow_retries_total": Metric("Calls made again after a failure.", ("stage",)),
+    "obflow_llm_calls_total": Metric("Requests to the language model, by what became of them.", ("outcome",)),
+    "obflow_llm_questions_dropped_total": Metric("Questions that were never sent, by reason.", ("reason",)),
+    "obflow_llm_tokens_total": Metric(
+        "Tokens as reported by the endpoint, by direction: input or output.", ("direction",)
+    ),
+    "obflow_llm_cost_usd_total": Metric("Cost of the reported tokens by the configured prices, USD.", ("model",)),
+    "obflow_llm_usage_missing_total": Metric(
+        "Answers read whole whose tokens the endpoint did not report.", ("model",)
+    ),
 }
 GAUGES: Mapping[GaugeName, Metric] = {
     "obflow_lag_records": Metric("Records of a partition not yet processed.", ("topic", "partition")),

@@ -402,8 +402,8 @@ class RegimeEvent(msgspec.Struct, frozen=True, gc=False):
         source_log, source_partition, source_offset: The record of `l2.v1` whose factor event closed the window.
         model, prompt_version, prompt_hash: What was asked, of whom; empty for rules.
         latency_ms: From the question to its answer, all tries; null for rules.
-        input_tokens, output_tokens, cost_usd: Of all tries together; null for rules and where the endpoint reports no
-            usage, the cost also where no prices are set.
+        input_tokens, output_tokens, cost_usd: Of the answer; null for rules and where the endpoint reports no usage,
+            the cost also where no prices are set.
     """
 
     venue: str

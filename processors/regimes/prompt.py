@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ class Prompt(NamedTuple):
     hash: str
 
 
+@cache
 def instructions(version: str = PROMPT_VERSION) -> str:
     """The system message of a version."""
     return (resources.files("processors.regimes") / "prompts" / f"{version}.txt").read_text(encoding="utf-8")
@@ -77,8 +79,13 @@ def _user_message(instrument: InstrumentKey, window: WindowSummary, scores: Scor
     return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a venue or symbol may stand in a prompt."""
+    return ALLOWED_NAME.fullmatch(name) is not None
+
+
 def _plain_name(name: str) -> str:
-    if not ALLOWED_NAME.fullmatch(name):
+    if not is_plain_name(name):
         raise UnknownSymbol("a name with unusual characters must not reach a prompt", name=name[:64])
     return name
 

@@ -55,5 +55,5 @@ def parse_verdict(text: str | bytes) -> LlmVerdict:
     """
     try:
         return msgspec.json.decode(text, type=LlmVerdict)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidVerdict(f"the answer is not a verdict ({error})") from error

@@ -23,6 +23,10 @@ _OFI_L1 = FACTOR_INDEX["ofi_l1"]
 _BID_DEPTH = FACTOR_INDEX["bid_depth_10bps"]
 _ASK_DEPTH = FACTOR_INDEX["ask_depth_10bps"]
 _USABLE = (Status.OK, Status.THIN)
+USED_FACTORS = (_MID, _SPREAD_BPS, _OBI_10BPS, _OFI_L1, _BID_DEPTH, _ASK_DEPTH)
+"""Places of the factors that windows use."""
+LATEST_NS = 2**63 - 1 - 2 * WINDOW_NS
+"""Latest time whose window still has an end that fits a record."""
 
 
 class WindowSummary(msgspec.Struct, frozen=True):

@@ -1,0 +1,99 @@
+"""Which question is asked next: of each instrument one waits, the newest, and one is under way. Knows no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from processors.regimes.prompt import changed_materially, is_plain_name
+from processors.regimes.rules import Scores
+from processors.regimes.state import Closed
+from schemas.messages import InstrumentKey, Regime
+
+
+class Home(Protocol):
+    """The partition an instrument is in, as this worker holds it."""
+
+    @property
+    def partition(self) -> int:
+        """Which."""
+        ...
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is still this worker's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """One closed window to be asked about.
+
+    Attributes:
+        instrument: Whose.
+        closed: The window and what the rules say of it.
+        home: Where its event belongs.
+    """
+
+    instrument: InstrumentKey
+    closed: Closed
+    home: Home
+
+
+class Questions:
+    """Questions that wait, and what was asked before.
+
+    Args:
+        dropped: Told why a question will never be asked.
+        patience_s: How long one may wait, seconds; what it asks about is past.
+    """
+
+    def __init__(self, dropped: Callable[[str], None], patience_s: float) -> None:
+        self._dropped = dropped
+        self._patience_s = patience_s
+        self._waiting: dict[InstrumentKey, tuple[Question, float]] = {}
+        self._under_way: set[InstrumentKey] = set()
+        self._asked: dict[InstrumentKey, tuple[Scores, Regime]] = {}
+
+    def wants(self, instrument: InstrumentKey, closed: Closed) -> bool:
+        """Whether a window is worth a question: it differs from the one asked about last, or none was answered."""
+        if not is_plain_name(instrument.venue) or not is_plain_name(instrument.symbol):
+            self._dropped("not_allowed")
+            return False
+        if instrument in self._waiting:
+            return True
+        scores, label = self._asked.get(instrument, (None, None))
+        return changed_materially(scores, closed.verdict.scores, label, closed.verdict.label)
+
+    def put(self, question: Question, now_s: float) -> None:
+        """Let a question wait in place of the instrument's older one."""
+        if self._waiting.pop(question.instrument, None) is not None:
+            self._dropped("superseded")
+        self._waiting[question.instrument] = (question, now_s)
+
+    def ready(self) -> bool:
+        """Whether one could be asked now."""
+        return any(instrument not in self._under_way for instrument in self._waiting)
+
+    def take(self, now_s: float) -> Question | None:
+        """The question that has waited longest of those that could be asked now."""
+        for instrument, (question, put_s) in list(self._waiting.items()):
+            if instrument in self._under_way:
+                continue
+            del self._waiting[instrument]
+            if now_s - put_s > self._patience_s:
+                self._dropped("expired")
+            elif not question.home.owned:
+                self._dropped("moved")
+            else:
+                self._under_way.add(instrument)
+                self._asked[instrument] = (question.closed.verdict.scores, question.closed.verdict.label)
+                return question
+        return None
+
+    def done(self, instrument: InstrumentKey, *, answered: bool) -> None:
+        """A question taken came to its end. Without an answer the instrument's next window is asked about again."""
+        self._under_way.discard(instrument)
+        if not answered:
+            self._asked.pop(instrument, None)

@@ -1,0 +1,237 @@
+"""An OpenAI-compatible server on loopback that answers in every way a real one has been seen to.
+
+It runs on a thread of its own, keeps its own books of what it was asked and what its answers took, and imports nothing
+of the code under test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+from aiohttp import web
+
+INPUT_PRICE: Final = "0.15"
+OUTPUT_PRICE: Final = "0.60"
+VERDICT: Final = {"label": "VOLATILE", "confidence": 0.75, "sentence": "The variance ranks above its past."}
+HUGE_BYTES: Final = 10 * 1024 * 1024
+READ_BACK_BYTES: Final = 2 * 1024 * 1024
+
+
+@dataclass
+class Asked:
+    """One request, as the server saw it."""
+
+    body: dict[str, Any]
+    key: str
+    way: str
+
+
+@dataclass
+class LlmServer:
+    """What the server does and what it has seen.
+
+    Attributes:
+        ways: How the next requests are answered; the last way goes on.
+        asked: Every request.
+        cost_usd: By its own prices, of the answers it sent whole, exact.
+        sent_bytes: Of the last answer, as far as it was taken.
+        keys: Keys it takes; empty takes any.
+        without_usage: Whether answers say nothing of tokens.
+        refuses: Names in a request that it answers with 400.
+        under_way, most_under_way: Requests being answered, now and at most.
+    """
+
+    url: str = ""
+    ways: list[str] = field(default_factory=lambda: ["good"])
+    asked: list[Asked] = field(default_factory=list)
+    cost_usd: Fraction = Fraction(0)
+    sent_bytes: int = 0
+    keys: set[str] = field(default_factory=set)
+    without_usage: bool = False
+    refuses: set[str] = field(default_factory=set)
+    retry_after: str = "0.3"
+    delay_s: float = 0.0
+    under_way: int = 0
+    most_under_way: int = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await self._answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        way = self.ways.pop(0) if len(self.ways) > 1 else self.ways[0]
+        self.asked.append(Asked(body, request.headers.get("Authorization", "").removeprefix("Bearer "), way))
+        await asyncio.sleep(self.delay_s)
+        if self.keys and self.asked[-1].key not in self.keys:
+            way = "unauthorized"
+        if self.refuses & body.keys():
+            return web.json_response({"error": {"message": f"unknown {self.refuses}"}}, status=400)
+        return await WAYS[way](self, request)
+
+    def completion(self, content: str | None, finish: str = "stop") -> dict[str, Any]:
+        """A chat completion, its tokens entered into the books."""
+        tokens = {"prompt_tokens": 600 + len(self.asked), "completion_tokens": 40}
+        if not self.without_usage:
+            price_in, price_out = Fraction(INPUT_PRICE), Fraction(OUTPUT_PRICE)
+            self.cost_usd += (
+                price_in * tokens["prompt_tokens"] / 10**6 + price_out * tokens["completion_tokens"] / 10**6
+            )
+        return {
+            "id": f"chatcmpl-{len(self.asked)}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "small-model",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish}],
+            **({} if self.without_usage else {"usage": {**tokens, "total_tokens": sum(tokens.values())}}),
+        }
+
+
+def _says(
+    content: str | None, finish: str = "stop"
+) -> Callable[[LlmServer, web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(server: LlmServer, request: web.Request) -> web.StreamResponse:
+        return web.json_response(server.completion(content, finish))
+
+    return answer
+
+
+def _status(
+    status: int, text: str = "", headers: Callable[[LlmServer], dict[str, str]] = lambda _: {}
+) -> Callable[[LlmServer, web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(server: LlmServer, request: web.Request) -> web.StreamResponse:
+        said = text or f"status {status}, key {server.asked[-1].key}"
+        return web.json_response({"error": {"message": said}}, status=status, headers=headers(server))
+
+    return answer
+
+
+async def _html(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
+
+
+async def _html_as_json(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(text="<html><body>Bad gateway</body></html>", content_type="application/json")
+
+
+async def _half(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Announces an answer, sends half of it and hangs up."""
+    whole = json.dumps(LlmServer.completion(LlmServer(asked=server.asked), json.dumps(VERDICT))).encode()
+    response = web.StreamResponse(headers={"Content-Length": str(len(whole)), "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(whole[: len(whole) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return response
+
+
+async def _half_json(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Sends half a JSON text as if it were whole."""
+    whole = json.dumps(LlmServer.completion(LlmServer(asked=server.asked), json.dumps(VERDICT)))
+    return web.Response(text=whole[: len(whole) // 2], content_type="application/json")
+
+
+async def _huge(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Sends 10 MB, as fast as they are taken."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    server.sent_bytes = 0
+    piece = b'{"choices": ["' + b"x" * 65_536
+    while server.sent_bytes < HUGE_BYTES:
+        await response.write(piece)
+        server.sent_bytes += len(piece)
+    return response
+
+
+async def _bomb(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Sends compressed what nobody asked to be compressed."""
+    response = web.json_response(server.completion("x" * HUGE_BYTES))
+    response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+async def _hang(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(3600)
+    return web.Response()
+
+
+async def _drip(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Begins at once and never ends: no pause between two bytes is long."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    for _ in range(36_000):
+        await response.write(b" ")
+        await asyncio.sleep(0.1)
+    return response
+
+
+async def _redirect(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(status=307, headers={"Location": str(request.url.with_path("/elsewhere"))})
+
+
+WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamResponse]]]] = {
+    "good": _says(json.dumps(VERDICT)),
+    "prose": _says("The market looks rather volatile to me, so be careful."),
+    "wrong_label": _says(json.dumps({**VERDICT, "label": "SIDEWAYS"})),
+    "confidence_2": _says(json.dumps({**VERDICT, "confidence": 2})),
+    "refusal": _says(None),
+    "truncated": _says('{"label": "VOLA', "length"),
+    "html": _html,
+    "html_as_json": _html_as_json,
+    "unauthorized": _status(401),
+    "forbidden": _status(403),
+    "not_found": _status(404),
+    "rate_limited": _status(429, headers=lambda server: {"Retry-After": server.retry_after}),
+    "error": _status(500),
+    "unavailable": _status(503),
+    "half": _half,
+    "half_json": _half_json,
+    "huge": _huge,
+    "bomb": _bomb,
+    "hang": _hang,
+    "drip": _drip,
+    "redirect": _redirect,
+}
+
+
+@contextmanager
+def llm_server(*ways: str) -> Iterator[LlmServer]:
+    """A server that answers in these ways, the last one for good; closed afterwards, whatever it is in the midst of."""
+    server = LlmServer(ways=list(ways) or ["good"])
+    loop = asyncio.new_event_loop()
+    started, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        application = web.Application(client_max_size=HUGE_BYTES)
+        application.router.add_post("/v1/chat/completions", server.answer)
+        runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        started.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), name="llm-server", daemon=True)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()

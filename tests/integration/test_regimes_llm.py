@@ -1,0 +1,329 @@
+"""Whatever the language model's endpoint does is one outcome, one row and no surprise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from obflow.metrics import Metrics
+from processors.regimes.client import MAX_ANSWER_BYTES, LlmClient
+from processors.regimes.desk import MAX_TRIES, Desk, DeskRules, Way
+from processors.regimes.keys import Keys
+from processors.regimes.pricing import Prices
+from processors.regimes.questions import Question
+from processors.regimes.rules import RuleSettings
+from processors.regimes.state import Closed, RegimeState, take
+from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
+from tests.integration.llm_server import HUGE_BYTES, INPUT_PRICE, OUTPUT_PRICE, VERDICT, LlmServer, llm_server
+from tests.processors.regimes.generated import Market, record
+
+pytestmark = pytest.mark.integration
+
+BTC = InstrumentKey("binance-futures", "BTCUSDT")
+DEADLINE_S = 1.0
+
+
+def windows(seed: int = 3) -> list[Closed]:
+    return take(RegimeState(), record(Market(seed).events(800)), RuleSettings(), lambda _: None)
+
+
+WINDOWS = windows()
+
+
+@dataclass
+class Partition:
+    """Where an instrument lives."""
+
+    partition: int = 0
+    owned: bool = True
+
+
+@dataclass
+class Office:
+    """A desk, and what it has sent."""
+
+    desk: Desk
+    metrics: Metrics
+    home: Partition = field(default_factory=Partition)
+    events: list[RegimeEvent] = field(default_factory=list)
+    calls: list[LlmCall] = field(default_factory=list)
+
+    def ask(self, window: int = 0, instrument: InstrumentKey = BTC) -> None:
+        self.desk.put(Question(instrument, WINDOWS[window], self.home))
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110 (what is waited for is counted on both sides)
+                await asyncio.sleep(0.01)
+
+    async def calls_made(self, count: int, seconds: float = 5.0) -> list[CallOutcome]:
+        await self.until(lambda: len(self.calls) >= count, seconds)
+        await asyncio.sleep(0.05)
+        assert len(self.calls) == count
+        return [call.outcome for call in self.calls]
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.value(name, **labels)  # type: ignore[arg-type] # a name of the list
+
+
+@asynccontextmanager
+async def office(
+    server: LlmServer, *, key: str = "k-secret", key_file: Path | None = None, **rules: object
+) -> AsyncIterator[Office]:
+    metrics = Metrics("regimes")
+    keys = Keys(key, key_file, lambda: metrics.counter("obflow_rejected_total", reason="key_unusable").inc())
+    chosen = {
+        "endpoint": server.url,
+        "model": "small-model",
+        "rules": "r1-test",
+        "prices": Prices(float(INPUT_PRICE), float(OUTPUT_PRICE)),
+        "deadline_s": DEADLINE_S,
+        "concurrency": 4,
+        "requests_per_minute": 600,
+        **rules,
+    }
+    way = Way(lambda _, event: found.events.append(event), lambda _, call: found.calls.append(call), keys.masked)
+    client = LlmClient(server.url, "small-model", keys.current)
+    found = Office(Desk(client, DeskRules(**chosen), way, metrics), metrics)  # type: ignore[arg-type] # changes of a test
+    running = asyncio.create_task(found.desk.run())
+    try:
+        yield found
+    finally:
+        running.cancel()
+        await found.desk.close()
+
+
+async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
+    with llm_server("good") as server:
+        async with office(server) as found:
+            found.ask(window=20)
+            assert await found.calls_made(1) == [CallOutcome.OK]
+    [event], [call], [asked] = found.events, found.calls, server.asked
+    window = WINDOWS[20]
+    assert (event.instrument, event.source, event.label) == (BTC, RegimeSource.LLM, Regime.VOLATILE)
+    assert (event.window_end_ns, event.source_offset) == (window.window.end_ns, window.source_offset)
+    assert (event.confidence, event.sentence) == (VERDICT["confidence"], VERDICT["sentence"])
+    assert (event.model, event.prompt_version, event.direction) == (
+        "small-model",
+        "v1",
+        window.verdict.scores.direction,
+    )
+    assert (call.status, call.attempt, call.window_end_ns) == (200, 1, window.window.end_ns)
+    assert (event.input_tokens, event.output_tokens) == (601, 40) == (call.input_tokens, call.output_tokens)
+    assert call.cost_usd == event.cost_usd == float(server.cost_usd) > 0
+    assert json.loads(call.response) == VERDICT
+    assert asked.key == "k-secret"
+    assert asked.body["response_format"]["type"] == "json_schema"
+    assert json.loads(asked.body["messages"][1]["content"])["symbol"] == "BTCUSDT"
+
+
+FAILURES: dict[str, tuple[CallOutcome, int | None, int]] = {
+    # the way it is answered, and the outcome, status and number of requests that come of it
+    "prose": (CallOutcome.INVALID, 200, 1),
+    "wrong_label": (CallOutcome.INVALID, 200, 1),
+    "confidence_2": (CallOutcome.INVALID, 200, 1),
+    "refusal": (CallOutcome.INVALID, 200, 1),
+    "truncated": (CallOutcome.TRUNCATED, 200, 1),
+    "html": (CallOutcome.GARBAGE, 200, 1),
+    "html_as_json": (CallOutcome.GARBAGE, 200, 1),
+    "half_json": (CallOutcome.GARBAGE, 200, 1),
+    "half": (CallOutcome.UNREACHABLE, None, 2),
+    "unauthorized": (CallOutcome.UNAUTHORIZED, 401, 1),
+    "forbidden": (CallOutcome.UNAUTHORIZED, 403, 1),
+    "not_found": (CallOutcome.REFUSED, 404, 1),
+    "redirect": (CallOutcome.REFUSED, 307, 1),
+    "error": (CallOutcome.SERVER_ERROR, 500, 2),
+    "unavailable": (CallOutcome.SERVER_ERROR, 503, 2),
+    "huge": (CallOutcome.TOO_LARGE, 200, 1),
+    "bomb": (CallOutcome.GARBAGE, 200, 1),
+    "hang": (CallOutcome.TIMEOUT, None, 1),
+    "drip": (CallOutcome.TIMEOUT, None, 1),
+}
+
+
+@pytest.mark.parametrize("way", FAILURES)
+async def test_a_failure_is_rows_with_its_outcome_and_never_an_event(way: str) -> None:
+    outcome, status, least = FAILURES[way]
+    with llm_server(way) as server:
+        async with office(server) as found:
+            found.ask()
+            await found.until(lambda: len(found.calls) >= least)
+            await found.until(lambda: found.desk._questions._under_way == set())
+    assert found.events == []
+    assert least <= len(found.calls) <= MAX_TRIES
+    assert {(call.outcome, call.status) for call in found.calls} == {(outcome, status)}
+    assert [call.attempt for call in found.calls] == list(range(1, len(found.calls) + 1))
+    assert all(call.detail for call in found.calls)
+    assert len(server.asked) == len(found.calls)
+    assert found.count("obflow_llm_calls_total", outcome=outcome.value) == len(found.calls)
+    spent = sum((Fraction(str(call.cost_usd)) for call in found.calls if call.cost_usd is not None), Fraction(0))
+    assert spent == (0 if way == "bomb" else server.cost_usd)  # what is never read is never known
+    assert all(call.latency_ms <= (DEADLINE_S + 0.5) * 1e3 for call in found.calls)
+
+
+async def test_ten_megabytes_are_not_read_to_their_end() -> None:
+    with llm_server("huge") as server:
+        async with office(server) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.TOO_LARGE]
+    assert server.sent_bytes < HUGE_BYTES
+    assert MAX_ANSWER_BYTES < HUGE_BYTES // 10
+
+
+async def test_retry_after_is_honoured_within_the_deadline() -> None:
+    with llm_server("rate_limited", "good") as server:
+        async with office(server) as found:
+            found.ask()
+            assert await found.calls_made(2) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
+    [event], [first, second] = found.events, found.calls
+    assert second.started_ns - first.started_ns >= 0.3e9
+    assert event.latency_ms is not None
+    assert event.latency_ms >= 300
+    assert found.count("obflow_retries_total", stage="llm") == 1
+
+
+async def test_a_retry_after_beyond_the_deadline_is_not_waited_for_and_nobody_else_asks_meanwhile() -> None:
+    with llm_server("rate_limited", "good") as server:
+        server.retry_after = "1.5"
+        async with office(server) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.RATE_LIMITED]
+            found.ask(1, InstrumentKey("binance", "ETHUSDT"))
+            await asyncio.sleep(0.7)
+            assert len(server.asked) == 1
+            found.ask(2, InstrumentKey("binance", "ETHUSDT"))
+            assert await found.calls_made(2) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
+    assert found.calls[1].started_ns - found.calls[0].started_ns >= 1.5e9
+    assert found.calls[1].window_end_ns == WINDOWS[2].window.end_ns
+
+
+@pytest.mark.parametrize(
+    ("refused", "shapes"), [({"temperature"}, 2), ({"response_format"}, 3)], ids=["temperature", "response_format"]
+)
+async def test_an_endpoint_that_lacks_something_is_asked_for_less_and_that_is_remembered(
+    refused: set[str], shapes: int
+) -> None:
+    with llm_server("good") as server:
+        server.refuses = refused
+        async with office(server) as found:
+            found.ask(0)
+            assert await found.calls_made(shapes) == [*[CallOutcome.REFUSED] * (shapes - 1), CallOutcome.OK]
+            found.ask(1)
+            assert (await found.calls_made(shapes + 1))[-1] is CallOutcome.OK
+    assert len(found.events) == 2
+    assert not refused & server.asked[-1].body.keys()
+
+
+async def test_missing_usage_is_null_and_counted_never_guessed() -> None:
+    with llm_server("good") as server:
+        server.without_usage = True
+        async with office(server) as found:
+            found.ask()
+            await found.calls_made(1)
+    assert (found.calls[0].input_tokens, found.calls[0].cost_usd, found.events[0].cost_usd) == (None, None, None)
+    assert found.count("obflow_llm_usage_missing_total", model="small-model") == 1
+
+
+async def test_no_cost_is_made_up_where_no_prices_are_set() -> None:
+    with llm_server("good") as server:
+        async with office(server, prices=Prices(None, None)) as found:
+            found.ask()
+            await found.calls_made(1)
+    assert (found.calls[0].input_tokens, found.calls[0].cost_usd) == (601, None)
+
+
+async def test_one_question_of_an_instrument_is_under_way_and_the_newest_waits() -> None:
+    with llm_server("good") as server:
+        server.delay_s = 0.2
+        async with office(server) as found:
+            found.ask(0)
+            await found.until(lambda: len(server.asked) == 1)
+            for window in (1, 2, 3):
+                found.ask(window)
+            assert await found.calls_made(2) == [CallOutcome.OK] * 2
+    assert [event.window_end_ns for event in found.events] == [WINDOWS[0].window.end_ns, WINDOWS[3].window.end_ns]
+    assert found.count("obflow_llm_questions_dropped_total", reason="superseded") == 2
+    assert server.most_under_way == 1
+
+
+async def test_what_is_under_way_is_bounded_over_all_instruments() -> None:
+    with llm_server("good") as server:
+        server.delay_s = 0.1
+        async with office(server, concurrency=3) as found:
+            for number in range(12):
+                found.ask(0, InstrumentKey("binance", f"SYM{number}"))
+            assert set(await found.calls_made(12)) == {CallOutcome.OK}
+    assert server.most_under_way == 3
+
+
+async def test_what_leaves_in_a_minute_is_bounded_and_what_waits_too_long_is_dropped() -> None:
+    with llm_server("good") as server:
+        async with office(server, requests_per_minute=40, deadline_s=0.5) as found:
+            for number in range(60):
+                found.ask(0, InstrumentKey("binance", f"SYM{number}"))
+            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="expired") >= 15, 9.0)
+    assert 40 <= len(server.asked) <= 45
+
+
+async def test_an_answer_for_a_partition_that_moved_is_a_row_and_no_event() -> None:
+    with llm_server("good") as server:
+        server.delay_s = 0.2
+        async with office(server) as found:
+            found.ask()
+            await found.until(lambda: len(server.asked) == 1)
+            found.home.owned = False
+            assert await found.calls_made(1) == [CallOutcome.STALE]
+    assert found.events == []
+    assert found.calls[0].cost_usd == float(server.cost_usd)
+
+
+async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
+    with llm_server("hang") as server:
+        async with office(server, deadline_s=30.0) as found:
+            found.ask()
+            await found.until(lambda: len(server.asked) == 1)
+    assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
+
+
+async def test_an_endpoint_that_is_not_there_is_one_that_cannot_be_reached() -> None:
+    with llm_server("good") as server:
+        pass
+    async with office(server) as found:
+        found.ask()
+        await found.until(lambda: len(found.calls) >= 2)
+    assert {call.outcome for call in found.calls} == {CallOutcome.UNREACHABLE}
+
+
+async def test_a_key_changed_in_its_file_is_used_at_once_and_a_malformed_one_never(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("k-first\n")
+    with llm_server("good") as server:
+        async with office(server, key="k-first", key_file=path) as found:
+            for count, (written, used) in enumerate(
+                [("k-first\n", "k-first"), ("k-second\n", "k-second"), ("two words", "k-second"), ("", "k-second")], 1
+            ):
+                path.write_text(written)
+                found.ask(count)
+                await found.calls_made(count)
+                assert server.asked[-1].key == used
+            path.unlink()
+            found.ask(5)
+            await found.calls_made(5)
+    assert server.asked[-1].key == "k-second"
+    assert found.count("obflow_rejected_total", reason="key_unusable") == 3
+
+
+async def test_a_key_that_an_endpoint_quotes_is_in_no_row() -> None:
+    with llm_server("unauthorized") as server:
+        async with office(server) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.UNAUTHORIZED]
+    assert "k-secret" not in repr(found.calls)
+    assert "**********" in found.calls[0].response

@@ -1,0 +1,101 @@
+"""Bodies and statuses of an endpoint, judged without one."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.regimes.client import _seconds, read_answer, read_error
+from schemas.messages import CallOutcome, Regime
+
+VERDICT = '{"label": "BALANCED", "confidence": 1, "sentence": "s"}'
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def body(content: object = VERDICT, **fields: object) -> bytes:
+    return json.dumps({"choices": [{"message": {"content": content}}], **fields}).encode()
+
+
+def test_a_bare_completion_is_enough() -> None:
+    answer = read_answer(body())
+    assert answer.outcome is CallOutcome.OK
+    assert answer.verdict is not None
+    assert answer.verdict.label is Regime.BALANCED
+    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"choices": []}',
+        b'{"choices": [{}]}',
+        b'{"choices": {}}',
+        b'{"choices": [{"message": {"content": ["parts"]}}]}',
+        b'{"x": ' + b"[" * 100_000,
+        b"<html>",
+        body()[:-1],
+        body(usage={"prompt_tokens": "many"}),
+    ],
+)
+def test_what_is_no_completion_is_garbage(data: bytes) -> None:
+    answer = read_answer(data)
+    assert answer.outcome is CallOutcome.GARBAGE
+    assert answer.verdict is None
+
+
+@given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: body(text)))
+def test_no_body_is_an_error_or_a_verdict_by_chance(data: bytes) -> None:
+    assert read_answer(data).verdict is None
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"label":' * 50_000])
+def test_a_verdict_that_nests_without_end_is_invalid(nested: str) -> None:
+    assert read_answer(body(nested)).outcome is CallOutcome.INVALID
+
+
+@pytest.mark.parametrize("tokens", [-1, 2**31, 2**63])
+def test_a_number_of_tokens_that_can_be_none_is_not_known(tokens: int) -> None:
+    assert read_answer(body(usage={"prompt_tokens": tokens, "completion_tokens": 3})).input_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (301, CallOutcome.REFUSED),
+        (400, CallOutcome.REFUSED),
+        (401, CallOutcome.UNAUTHORIZED),
+        (403, CallOutcome.UNAUTHORIZED),
+        (404, CallOutcome.REFUSED),
+        (429, CallOutcome.RATE_LIMITED),
+        (500, CallOutcome.SERVER_ERROR),
+        (599, CallOutcome.SERVER_ERROR),
+    ],
+)
+def test_every_status_has_its_outcome(status: int, outcome: CallOutcome) -> None:
+    assert read_error(status, "", "").outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
+    assert _seconds(header, NOW) == seconds
