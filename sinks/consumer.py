@@ -27,7 +27,7 @@ from sinks.writer import Stopped, Written
 
 POLL_SECONDS: Final = 0.1
 LAG_SECONDS: Final = 1.0
-DRAIN_SECONDS: Final = 4.0
+DRAIN_SECONDS: Final = 3.0
 _POISON: Final = ImpossibleRecord.__name__  # the reason of the letters that a writer adds
 _log = get_logger(__name__)
 
@@ -191,6 +191,7 @@ class Worker:
                 self._advance()
         self._advance()
         self._throttle()
+        self.counts.buffered_rows = self.buffered_rows
         self._look_at_lag()
 
     def drain(self, timeout_seconds: float) -> None:
@@ -315,7 +316,6 @@ class Worker:
             self._reader.resume()
 
     def _look_at_lag(self) -> None:
-        self.counts.buffered_rows = self.buffered_rows
         if self._now_s() >= self._lag_due_s:
             self._lag_due_s = self._now_s() + LAG_SECONDS
             self.counts.lags = self._reader.lags()

@@ -27,7 +27,7 @@ from sinks.writer import Writer, pause_seconds
 
 PATIENCE_SECONDS: Final = 30.0
 """How long a start waits for a broker or a database that does not answer yet."""
-LEAVE_SECONDS: Final = 4.5
+LEAVE_SECONDS: Final = 3.5
 WATCH_SECONDS: Final = 0.2
 T = TypeVar("T")
 _log = get_logger(__name__)

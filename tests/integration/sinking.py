@@ -20,6 +20,7 @@ from confluent_kafka import Producer
 
 from obflow import kafka, topics
 from obflow.clock import SystemClock
+from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
 from schemas.codec import encode
 from schemas.messages import Record
@@ -84,7 +85,11 @@ class Feed:
 
 
 def run_until(
-    settings: Settings, done: Callable[[Mapping[str, Counts]], bool], *tables: str, seconds: float = 30.0
+    settings: Settings,
+    done: Callable[[Mapping[str, Counts]], bool],
+    *tables: str,
+    seconds: float = 30.0,
+    metrics: Metrics | None = None,
 ) -> dict[str, Counts]:
     """Run a sink in this process until the condition holds."""
     stop = threading.Event()
@@ -99,14 +104,21 @@ def run_until(
             stop.set()
 
     chosen = [TABLES[name] for name in tables or TABLES]
-    counts = serve(settings, chosen, clock=SystemClock(), stop=stop, watch=watch)
+    counts = serve(settings, chosen, clock=SystemClock(), stop=stop, metrics=metrics, watch=watch)
     assert not late, f"not done within {seconds} s: {late}"
     return counts
 
 
 def read_all(records: int, *, table: str = "factors") -> Callable[[Mapping[str, Counts]], bool]:
-    """Whether a table's worker has read this many records; stopping then stores what it holds."""
-    return lambda counts: counts[table].records >= records
+    """Whether a table's worker has read this many records and stored what was new in them, twice in a row."""
+    seen = 0
+
+    def done(counts: Mapping[str, Counts]) -> bool:
+        nonlocal seen
+        seen = seen + 1 if counts[table].records >= records and not counts[table].buffered_rows else 0
+        return seen > 1
+
+    return done
 
 
 class Sink:
