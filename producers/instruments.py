@@ -20,7 +20,7 @@ MAX_TEXT = 40
 """Longest decimal that is read: 19 digits each side of the point and room for padding."""
 MAX_SCANNED_DECIMALS = 12
 """A recording's grid is never scanned finer: one absurd value would push every real price beyond int64."""
-CACHED_TEXTS = 65_536
+CACHED_TEXTS = 8_192
 """A book repeats its prices and sizes; this many are remembered before the memory starts afresh."""
 
 _PLAIN = re.compile(r"([0-9]+)(?:\.([0-9]+))?")

@@ -169,7 +169,7 @@ class InstrumentStream:
             InvalidNumber: A price or size may not be used.
         """
         self._placed(snapshot)
-        now = self._hear(received_ns)
+        now = self._clock(received_ns)  # an answer over REST says nothing of the stream
         out: list[Published] = []
         if self.tracked.is_live or (self._held and snapshot.sequence < self._held.snapshot.sequence):
             self.counters.snapshots_discarded += 1

@@ -292,6 +292,12 @@ class TestConnection:
         assert (fresh.counters.snapshots_discarded, fresh.counters.deltas_dropped) == (1, 2)
         assert fresh.reason is Reason.DISCONNECT
 
+    def test_a_late_answer_over_rest_is_no_sign_of_a_connection(self) -> None:
+        live = live_stream()
+        live.on_disconnect(3 * SECOND)
+        assert live.on_snapshot(snapshot(200), 4 * SECOND) == []
+        assert live.state is FeedState.DISCONNECTED
+
     def test_a_connection_without_a_disconnect_before_it_was_lost_unseen(self) -> None:
         assert kinds(live_stream().on_connect(3 * SECOND)) == [(INVALID, 110, Reason.DISCONNECT)]
 
