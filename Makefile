@@ -10,10 +10,10 @@ step = @TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test demo faults fuzz bench lock clean
+.PHONY: help setup fmt lint types layers test test-compose demo faults fuzz bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
 	@$(BIN)/python -m obflow.embedded.jars fetch
@@ -45,6 +45,9 @@ layers: setup ## import contracts
 
 test: lint types layers ## lint, types, import contracts and every test (ARGS=… goes to pytest)
 	$(call step,pytest,$(BIN)/pytest $(ARGS))
+
+test-compose: setup ## the deployment for real, on a Docker engine: scaled, killed, restarted, audited; fails without one
+	$(BIN)/pytest -x -s -v tests/compose $(ARGS)
 
 demo: setup ## the whole pipeline on this machine, until Ctrl-C (ARGS="--for 60s" stops by itself)
 	@$(BIN)/obflow demo $(ARGS)

@@ -1,0 +1,204 @@
+"""The deployment for real, chapter by chapter: each test goes on where the one before it ended (`make test-compose`).
+
+Up from nothing, rows, a reader who can only read, three processors, one of them killed, the broker restarted, the
+database away for half a minute; then the producer stops, everything drains, and an audit inside the network compares
+what is stored with the log. All the while the simulator keeps the producer busy.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from schemas.topics import FACTORS, L2, TRADES
+from tests.compose.deployment import PARTITIONS, Deployment, step, wait_until
+from tests.compose.engine import docker, inspect, truly
+
+pytestmark = [pytest.mark.timeout(900)]
+
+INSTRUMENTS = 12
+ROLES = ("producer", "processor", "sink", "simulator")
+MAX_IMAGE_BYTES = 1_000_000_000
+MAX_START_S = 10.0
+DATABASE_AWAY_S = 30.0
+
+
+def say(text: str) -> None:
+    print(f"    {text}", flush=True)  # noqa: T201
+
+
+def everything_flows(deployment: Deployment, since_s: float, timeout_s: float) -> None:
+    """Every instrument has factors that were received after a moment, and the log goes on."""
+    wait_until(
+        "factors of every instrument, received after the fault",
+        lambda: deployment.instruments_since(since_s) == INSTRUMENTS,
+        timeout_s,
+    )
+
+
+def owned_by(deployment: Deployment, processors: int) -> bool:
+    """Whether so many processors own every partition, each of them some and none of them twice."""
+    shares = deployment.owners().values()
+    return (
+        len(shares) == processors
+        and all(shares)
+        and sum(map(len, shares)) == PARTITIONS
+        and set().union(*shares) == set(range(PARTITIONS))
+    )
+
+
+def test_it_comes_up_from_nothing_and_rows_flow(deployment: Deployment) -> None:
+    held = deployment.everything()
+    assert not any(held.values()), f"there is something of {deployment.project} already: {held}"
+    with step("build (what the engine has cached is not built again)"):
+        deployment.compose("build", "simulator", timeout_s=800)
+    with step("up --wait"):
+        deployment.compose("up", "-d", "--wait", timeout_s=300)
+    with step("then until every instrument has rows"):
+        wait_until("rows of every instrument", lambda: deployment.instruments_since(0) == INSTRUMENTS, 60)
+    with step("and trades"):
+        wait_until("trades", lambda: deployment.rows("trades") > 0, 30)
+    for service in (*ROLES, "kafka", "clickhouse"):
+        container = inspect("container", deployment.containers(service)[0])
+        assert container is not None
+        say(f"{service} runs {container['Config']['Image']} ({truly(container['Image'])})")
+
+
+def test_the_reading_user_reads_and_can_do_nothing_else(deployment: Deployment) -> None:
+    assert deployment.rows("factors") > 0
+    assert int(deployment.query("SELECT countIf(source != 'simulator') FROM factors")) == 0
+    for statement in (
+        "INSERT INTO dead_letters SELECT * FROM dead_letters LIMIT 0",
+        "CREATE TABLE mine (x Int8) ENGINE = Memory",
+        "DROP TABLE factors",
+        "ALTER TABLE factors DELETE WHERE 1",
+    ):
+        assert re.search(r"READONLY|ACCESS_DENIED", deployment.refusal(statement)), statement
+    deployment.reader_password, right = "wrong", deployment.reader_password
+    assert "AUTHENTICATION_FAILED" in deployment.refusal("SELECT 1")
+    deployment.reader_password = right
+
+
+@pytest.mark.parametrize("service", ROLES)
+def test_a_role_runs_as_nobody_on_a_read_only_root_without_capabilities(deployment: Deployment, service: str) -> None:
+    look = "id -u; grep -E '^Cap(Prm|Eff|Bnd)' /proc/self/status"
+    write = "for folder in / /opt /tmp; do touch $folder/x 2>&1 && echo wrote $folder; done"
+    seen = deployment.compose("exec", "-T", service, "sh", "-c", f"{look}; {write}")
+    assert seen.splitlines()[0] == "10001"
+    assert re.findall(r"Cap\w+:\s*(\w+)", seen) == ["0" * 16] * 3
+    assert seen.count("Read-only file system") == 2
+    assert re.findall(r"wrote (.*)", seen) == ["/tmp"]
+    container = inspect("container", deployment.containers(service)[0])
+    assert container is not None
+    host = container["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["Memory"] > 0
+    assert host["PortBindings"] in ({}, None)
+
+
+def test_the_image_is_small_and_starts_at_once(deployment: Deployment) -> None:
+    image = inspect("image", deployment.image)
+    assert image is not None
+    say(f"image: {image['Size'] / 1e6:.0f} MB")
+    assert image["Size"] <= MAX_IMAGE_BYTES
+    assert image["Config"]["User"] == "10001:10001"
+    begun = time.monotonic()
+    docker("run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none", deployment.image, "settings")
+    took_s = time.monotonic() - begun
+    say(f"start, print every setting, end: {took_s:.1f} s")
+    assert took_s <= MAX_START_S
+
+
+def test_three_processors_own_every_partition_between_them(deployment: Deployment) -> None:
+    with step("up --scale processor=3 until the three own all partitions"):
+        deployment.compose("up", "-d", "--wait", "--no-recreate", "--scale", "processor=3", timeout_s=180)
+        wait_until("three owners of all partitions", lambda: owned_by(deployment, 3), 60)
+    for address, parts in sorted(deployment.owners().items()):
+        say(f"processor at {address} owns {len(parts)} partitions: {sorted(parts)}")
+    with step("then factors of every instrument"):
+        everything_flows(deployment, time.time(), 60)
+
+
+def test_the_others_take_over_from_a_killed_processor(deployment: Deployment) -> None:
+    busy = {part for (_, part), end in deployment.ends(L2.name).items() if end > 0}
+    owners = deployment.owners()
+    address = max(owners, key=lambda one: len(owners[one] & busy))
+    (victim,) = [one for one in deployment.containers("processor") if address in _addresses(one)]
+    say(f"kill the processor at {address}, which owns {len(owners[address] & busy)} partitions at work")
+    with step("docker kill until the other two own all partitions"):
+        killed_s = time.time()
+        docker("kill", victim)
+        wait_until("two owners of all partitions", lambda: owned_by(deployment, 2), 60)
+    with step("then factors of every instrument"):
+        everything_flows(deployment, killed_s + 1, 60)
+    with step("up again: three own all partitions"):
+        deployment.compose("up", "-d", "--wait", "--no-recreate", "--scale", "processor=3", timeout_s=180)
+        wait_until("three owners of all partitions", lambda: owned_by(deployment, 3), 60)
+
+
+def test_it_goes_on_after_a_restart_of_the_broker(deployment: Deployment) -> None:
+    with step("restart of the broker"):
+        deployment.compose("restart", "kafka")
+        restarted_s = time.time()
+    with step("then factors of every instrument"):
+        everything_flows(deployment, restarted_s, 120)
+
+
+def test_factors_flow_while_the_database_is_away_and_are_stored_when_it_is_back(deployment: Deployment) -> None:
+    deployment.compose("stop", "clickhouse")
+    stopped_s, before = time.time(), sum(deployment.ends(FACTORS.name).values())
+    with step(f"database away for {DATABASE_AWAY_S:g} s"):
+        time.sleep(DATABASE_AWAY_S)
+    meanwhile = sum(deployment.ends(FACTORS.name).values()) - before
+    say(f"{meanwhile} factor records meanwhile")
+    assert meanwhile > INSTRUMENTS * DATABASE_AWAY_S, "the numeric path waited for the database"
+    with step("start of the database"):
+        deployment.compose("start", "clickhouse")
+        wait_until("the database answers", lambda: deployment.rows("factors") > 0, 60)
+    with step("then factors of every instrument"):
+        everything_flows(deployment, stopped_s + DATABASE_AWAY_S, 120)
+
+
+def test_nothing_is_lost_and_nothing_doubled(deployment: Deployment) -> None:
+    deployment.compose("stop", "producer", "simulator")
+    with step("drain"):
+        wait_until("processed", lambda: deployment.lag(deployment.settings.processor.app_id, L2.name) == 0, 120)
+        stored = (FACTORS.name, TRADES.name)
+        wait_until("stored", lambda: deployment.lag(deployment.settings.sink.group, *stored) == 0, 120)
+    with step("obflow doctor --audit, inside the network"):
+        code, found = deployment.obflow_json("doctor", "--audit", timeout_s=300)
+    audit = found["audit"]
+    say(", ".join(f"{name} {audit[name]}" for name in ("expected", "stored", "lost", "duplicates")))
+    assert len(audit["instruments"]) == INSTRUMENTS
+    assert all(counts["expected"] > 0 for counts in audit["instruments"].values())
+    assert (audit["lost"], audit["duplicates"]) == (0, 0)
+    assert audit["stored"] == audit["expected"] == deployment.rows("factors")
+    assert (found["ok"], code) == (True, 0), [check for check in found["checks"] if not check["ok"]]
+    say(f"restarts: {_restarts(deployment)}")
+
+
+def test_down_leaves_nothing(deployment: Deployment) -> None:
+    held = deployment.everything()
+    assert all(held.values()), f"there was nothing to take down: {held}"
+    with step("down -v"):
+        deployment.compose("down", "-v", timeout_s=120)
+    left = [f"{kind} {name}" for kind, names in held.items() for name in names if inspect(kind, name)]
+    assert left == []
+    assert not any(deployment.everything().values())
+
+
+def _addresses(container: str) -> set[str]:
+    networks = (inspect("container", container) or {})["NetworkSettings"]["Networks"]
+    return {network["IPAddress"] for network in networks.values()}
+
+
+def _restarts(deployment: Deployment) -> str:
+    """How often the engine had to start something again: what a role could not ride out."""
+    counts = []
+    for service in (*ROLES, "kafka", "clickhouse"):
+        found = [inspect("container", one) for one in deployment.containers(service)]
+        counts.append(f"{service} {sum(one['RestartCount'] for one in found if one)}")
+    return ", ".join(counts)
