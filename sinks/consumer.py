@@ -181,7 +181,11 @@ class Worker:
         except Stopped:
             _log.warning("batch_left", table=self.table.name, rows=self.buffered_rows)
         finally:
-            self._reader.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the topic. For a worker that never ran; one that did has done so."""
+        self._reader.close()
 
     def step(self, timeout_seconds: float) -> None:
         """One round: take what there is, see what became of the last insert, begin the next one if it is due."""

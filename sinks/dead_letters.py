@@ -22,7 +22,7 @@ from sinks.reader import ORIGIN_HEADER, parse_letter_id
 from sinks.store import Store
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import KafkaError, Message, Producer
 
     from obflow.settings import Settings
 
@@ -64,7 +64,7 @@ class LetterBox:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = topic_name(settings, DEAD_LETTERS)
-        self._producer = kafka.producer(settings)
+        self._producer: Producer | None = None
 
     def publish(self, letters: Iterable[DeadLetter]) -> None:
         """Publish and wait for every acknowledgement.
@@ -78,10 +78,11 @@ class LetterBox:
             if error is not None:
                 failures.append(str(error.str()))
 
+        producer = self._producer = self._producer or kafka.producer(self._settings)  # most sinks never need one
         for letter in letters:
-            self._producer.produce(self._topic, encode(letter), key=letter.letter_id.encode(), on_delivery=delivered)
-            self._producer.poll(0)
-        unsent = self._producer.flush(self._settings.producer.delivery_timeout_seconds)
+            producer.produce(self._topic, encode(letter), key=letter.letter_id.encode(), on_delivery=delivered)
+            producer.poll(0)
+        unsent = producer.flush(self._settings.producer.delivery_timeout_seconds)
         if unsent or failures:
             raise DeliveryFailed(
                 f"{unsent + len(failures)} dead letters were not acknowledged "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 from obflow.clock import Clock
@@ -31,6 +32,25 @@ LEAVE_SECONDS: Final = 3.5
 WATCH_SECONDS: Final = 0.2
 T = TypeVar("T")
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every worker of the process shares.
+
+    Attributes:
+        settings: All of them.
+        store: The database.
+        telemetry: Where it is counted.
+        clock: Tells the time.
+        stop: Set when the process is to end.
+    """
+
+    settings: Settings
+    store: Store
+    telemetry: Telemetry
+    clock: Clock
+    stop: threading.Event
 
 
 class Ended(NamedTuple):
@@ -72,12 +92,17 @@ def serve(
     """
     telemetry = Telemetry(metrics or Metrics("sink"), clock)
     store = patiently(lambda: Store(settings.clickhouse), stop)
-    if store is None:
-        return {}
     logs = patiently(lambda: look_up(settings, [table.topic for table in tables]), stop)
-    if logs is None:
+    if store is None or logs is None:
         return {}
-    workers = [open_worker(settings, store, table, logs[table.topic], telemetry, clock, stop) for table in tables]
+    around = Surroundings(settings, store, telemetry, clock, stop)
+    workers: list[Worker] = []
+    try:
+        workers.extend(open_worker(around, table, logs[table.topic]) for table in tables)
+    except BaseException:
+        for worker in workers:
+            worker.close()
+        raise
     counts = {worker.table.name: worker.counts for worker in workers}
 
     def look() -> None:
@@ -92,15 +117,7 @@ def serve(
     return counts
 
 
-def open_worker(
-    settings: Settings,
-    store: Store,
-    table: Table[Any],
-    log: Log,
-    telemetry: Telemetry,
-    clock: Clock,
-    stop: threading.Event,
-) -> Worker:
+def open_worker(around: Surroundings, table: Table[Any], log: Log) -> Worker:
     """A worker that begins where its table ends.
 
     Raises:
@@ -108,34 +125,38 @@ def open_worker(
         TopicMismatch: The log has lost records that the table holds.
         DependencyError: The broker or the database does not answer.
     """
+    store, settings = around.store, around.settings
+    _require_shape(store, table)
+    settle(store, table)
+    stored = stored_positions(store, table)
+    reader = TopicReader(settings, log)
+    spans = reader.assign(stored)
+    known = {(log.name, partition): -1 for partition in spans} | stored
+    worker = Worker(
+        table,
+        reader,
+        Writer(table, store, LetterBox(settings), known, clock=around.clock, stop=around.stop),
+        Identities(table, stored_identities(store, table)),
+        recheck=Recheck(store, table).look,
+        find_stored=lambda rows: set(stored_rows(store, table, rows)),
+        limits=Limits(settings.sink.flush_rows, settings.sink.flush_seconds),
+        max_buffered_rows=settings.sink.max_buffered_rows,
+        clock=around.clock,
+        written=around.telemetry.written,
+    )
+    worker.counts.expired = sum(span.expired for span in spans.values())
+    if worker.counts.expired:
+        _log.error("records_expired", topic=log.topic, records=worker.counts.expired)
+    _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
+    return worker
+
+
+def _require_shape(store: Store, table: Table[Any]) -> None:
     differences = drift(store, [table])
     if differences:
         raise SchemaMismatch(
             differences[0], next_step="`obflow tables apply` mends this, `obflow tables check` says more"
         )
-    settle(store, table)
-    reader = TopicReader(settings, log)
-    stored = stored_positions(store, table)
-    spans = reader.assign(stored)
-    known = {(log.name, partition): -1 for partition in spans} | stored
-    limits = Limits(settings.sink.flush_rows, settings.sink.flush_seconds)
-    worker = Worker(
-        table,
-        reader,
-        Writer(table, store, LetterBox(settings), known, clock=clock, stop=stop),
-        Identities(table, stored_identities(store, table)),
-        recheck=Recheck(store, table).look,
-        find_stored=lambda rows: set(stored_rows(store, table, rows)),
-        limits=limits,
-        max_buffered_rows=settings.sink.max_buffered_rows,
-        clock=clock,
-        written=telemetry.written,
-    )
-    worker.counts.expired = sum(span.expired for span in spans.values())
-    if worker.counts.expired:
-        _log.error("records_expired", topic=table.topic.name, records=worker.counts.expired)
-    _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
-    return worker
 
 
 def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
