@@ -144,7 +144,21 @@ def apply(store: Store, ttl_days: int) -> list[Step]:
 
 def drift(store: Store, tables: Iterable[Table[Any]] = TABLES.values()) -> list[str]:
     """Where the tables' columns differ from the code, a sentence each."""
-    return [sentence for table in tables for sentence in _column_drift(store, table)]
+    return [sentence for table in tables for sentence in (*lacking(store, table), *_unknown(store, table))]
+
+
+def lacking(store: Store, table: Table[Any]) -> list[str]:
+    """What keeps rows from being inserted, a sentence each; columns that only the database knows do not."""
+    found = _columns(store, table)
+    if not found:
+        return [f"table {table.name} does not exist"]
+    sentences = []
+    for name, kind, _ in table.columns:
+        if name not in found:
+            sentences.append(f"column {table.name}.{name} does not exist")
+        elif found[name] != kind:
+            sentences.append(f"column {table.name}.{name} is {found[name]}, not {kind}")
+    return sentences
 
 
 def age_limit_days(table: Table[Any], ttl_days: int) -> int:
@@ -220,20 +234,17 @@ def _engine(store: Store, table: Table[Any]) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-def _column_drift(store: Store, table: Table[Any]) -> Iterator[str]:
+def _unknown(store: Store, table: Table[Any]) -> list[str]:
+    known = {column.name for column in table.columns}
+    return [
+        f"column {table.name}.{name} is in the database alone" for name in _columns(store, table) if name not in known
+    ]
+
+
+def _columns(store: Store, table: Table[Any]) -> dict[str, str]:
     rows = store.query(
-        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String}",
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String} "
+        "ORDER BY position",
         {"name": table.name},
     )
-    found = dict(rows)
-    if not found:
-        yield f"table {table.name} does not exist"
-        return
-    wanted = {column.name: column.kind for column in table.columns}
-    for name, kind in wanted.items():
-        if name not in found:
-            yield f"column {table.name}.{name} does not exist"
-        elif found[name] != kind:
-            yield f"column {table.name}.{name} is {found[name]}, not {kind}"
-    for name in found.keys() - wanted.keys():
-        yield f"column {table.name}.{name} is in the database alone"
+    return dict(rows)

@@ -18,7 +18,7 @@ from sinks.consumer import Counts, Worker
 from sinks.contract import Table
 from sinks.dead_letters import LetterBox
 from sinks.identities import Identities
-from sinks.migrate import drift
+from sinks.migrate import lacking
 from sinks.reader import Log, TopicReader, look_up
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
@@ -152,7 +152,7 @@ def open_worker(around: Surroundings, table: Table[Any], log: Log) -> Worker:
 
 
 def _require_shape(store: Store, table: Table[Any]) -> None:
-    differences = drift(store, [table])
+    differences = lacking(store, table)
     if differences:
         raise SchemaMismatch(
             differences[0], next_step="`obflow tables apply` mends this, `obflow tables check` says more"

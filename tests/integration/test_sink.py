@@ -380,6 +380,16 @@ def test_a_sink_without_its_table_or_topic_says_what_to_do(
         run_until(elsewhere, lambda counts: True, "trades")
 
 
+def test_an_older_sink_goes_on_beside_a_column_it_does_not_know(settings: Settings, store: Store) -> None:
+    store.command("ALTER TABLE factors ADD COLUMN newer Nullable(Float64)")
+    feed = Feed(settings, FACTORS)
+    feed.send(factors("A", [0]))
+    feed.flush()
+    run_until(settings, read_all(1), "factors")
+
+    assert stored_events(store) == {"A": [event(0)]}
+
+
 class Resender:
     """What processors send: events of many instruments, in records of any size, sent again after each crash.
 
