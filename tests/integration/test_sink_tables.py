@@ -288,8 +288,8 @@ def judged(symbol: str, window: int, label: Regime, *, llm: bool = False, log: s
     event = load(EXAMPLES / f"regimes/v1/{'llm' if llm else 'rule'}.json")
     start_ns = T0_NS + window * 5 * 10**9
     where = {"window_start_ns": start_ns, "window_end_ns": start_ns + 5 * 10**9, "source_offset": 100 + window}
-    changed: RegimeEvent = msgspec.structs.replace(event, symbol=symbol, label=label, source_log=log, **where)
-    return changed
+    assert isinstance(event, RegimeEvent)
+    return msgspec.structs.replace(event, symbol=symbol, label=label, source_log=log, **where)
 
 
 BALANCED, VOLATILE, UNKNOWN = Regime.BALANCED, Regime.VOLATILE, Regime.UNKNOWN
