@@ -14,6 +14,7 @@ from obflow.settings import Settings
 from processors.agents.books import BooksAgent
 from processors.checkpoints import Checkpointer, CheckpointTable
 from processors.delivery import BatchApp, IdentityCodec
+from processors.meters import Meters
 from processors.outbox import Outbox
 from processors.partition import SourceLog
 from processors.reading import SourceBatch
@@ -55,7 +56,12 @@ class Worker:
 
 
 def create_app(
-    settings: Settings, source: SourceLog, *, fail: Callable[[FatalError], None], faults: FaultPoints | None = None
+    settings: Settings,
+    source: SourceLog,
+    *,
+    fail: Callable[[FatalError], None],
+    meters: Meters,
+    faults: FaultPoints | None = None,
 ) -> Worker:
     """Wire a worker. Nothing is started, and no broker asked.
 
@@ -63,9 +69,15 @@ def create_app(
         settings: `kafka` and `processor` are used.
         source: The log that is read (`processors.source.open_source`).
         fail: Ends the process, at once.
+        meters: What is counted.
         faults: Armed fault points.
     """
-    outbox = Outbox(lambda: app.producer._producer, fail, faults=faults)
+    outbox = Outbox(
+        lambda: app.producer._producer,
+        fail,
+        on_acknowledged=lambda send: meters.acknowledged(send, outbox.in_flight),
+        faults=faults,
+    )
     books = BooksAgent(
         settings,
         source,
@@ -74,6 +86,7 @@ def create_app(
         seek_back=lambda partition, offset: app.consumer.seek_back(partition, offset),
         is_current=lambda batch: app.consumer.is_current(batch),
         fail=fail,
+        meters=meters,
     )
     app = BatchApp(settings.kafka.topic_prefix + settings.processor.app_id, books, **_options(settings))
     table = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)

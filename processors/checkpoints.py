@@ -19,15 +19,18 @@ from faust.types import TP
 
 from processors.delivery import LIBRARY_LOG
 from processors.outbox import Outbox, Send
-from processors.partition import Due
+from processors.partition import Checkpoint, Due
+from schemas.errors import DecodeError
 
 TICK_SECONDS = 0.2
 
 
 class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
-    """Faust's memory store, remembering how far each changelog is known.
+    """Faust's memory store, with two differences.
 
-    The stock store knows of none: after every rebalance it would read again all that this worker wrote itself.
+    It remembers how far it knows each changelog: the stock store knows of none, and would read again, after every
+    rebalance, all that this worker wrote itself. And of two checkpoints of an instrument it keeps the one that has come
+    further, whichever was written last.
     """
 
     logger = LIBRARY_LOG
@@ -41,6 +44,18 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         self.data[key] = value
         self._key_partition[key] = written.partition
         self.set_persisted_offset(written, offset)
+
+    def apply_changelog_batch(
+        self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
+        """Take over what recovery has read."""
+        for event in batch:
+            key, value = event.message.key, event.message.value
+            if value is None:
+                self.data.pop(key, None)
+            elif key not in self.data or _supersedes(value, self.data[key]):
+                self.data[key] = value
+            self._key_partition[key] = event.message.partition
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Offset of the newest record of a changelog partition that this store holds."""
@@ -56,6 +71,13 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         """Forget partitions that came or went: others wrote to them meanwhile, and their keys are dropped."""
         for tp in revoked | newly_assigned:
             self._known.pop(tp, None)
+
+
+def _supersedes(payload: bytes, known: bytes) -> bool:
+    try:
+        return Checkpoint.from_bytes(payload).supersedes(Checkpoint.from_bytes(known))
+    except DecodeError:
+        return True
 
 
 class CheckpointTable(faust.Table):  # type: ignore[misc] # untyped base

@@ -34,8 +34,8 @@ LIBRARY_LOG = logging.getLogger("faust.delivery")
 """What the stock code says of these objects goes where the rest of its words go."""
 
 FETCH_WAIT_MS = 200
-"""Longest a fetch waits for data. Partitions whose records are being consumed are left out of a fetch that starts
-meanwhile, and wait for it to return: the 1,500 ms of stock Faust would be their pause."""
+"""Longest a fetch waits for data. A partition that was sought is not fetched before the fetch under way has returned:
+with the 1,500 ms of stock Faust, a start that had to seek took up to 3 s longer."""
 
 
 class Delivery(Protocol):
@@ -76,7 +76,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] 
         await self.call_thread(self._seek_inside, tp, offset)
 
     async def _seek_inside(self, tp: TP, offset: int) -> None:
-        if tp in self.assignment():
+        # A seek throws away what was fetched ahead; where reading stands at the offset, nothing of that was lost.
+        if tp in self.assignment() and await self._ensure_consumer().position(tp) != offset:
             self.seek(tp, offset)
 
 
@@ -129,12 +130,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
     async def _perform_wanted_seeks(self) -> None:
         for tp, reader in list(self._readers.items()):
             if reader.wanted is not None:
-                await self._seek_to(tp, reader, reader.wanted)
-
-    async def _seek_to(self, tp: TP, reader: PartitionReader, offset: int) -> None:
-        await self._thread.seek_inside(tp, offset)
-        self._read_offset[tp] = offset or None
-        reader.sought(offset)
+                offset = reader.wanted
+                await self._thread.seek_inside(tp, offset)
+                self._read_offset[tp] = offset or None
+                reader.sought(offset)
 
     def _cut(self, fetched: Mapping[Any, list[Any]]) -> Iterator[tuple[TP, list[Any]]]:
         for fetched_tp, records in fetched.items():
@@ -172,24 +171,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
-        """Seek every partition to its committed offset, or to the log's start where nothing was committed.
+        """Read every partition from its committed offset, or from the log's start where nothing was committed.
 
-        The stock method leaves a partition without a commit where it is, so records that were fetched and dropped
-        during a rebalance would be lost for good.
+        The stock method seeks at once, while the fetcher goes on, so what is fetched before this returns would belong
+        to nobody and be lost; and it leaves a partition without a commit where it is. Here it only finds the offsets,
+        and the seeks wait for the next poll as all others do.
         """
         await super().perform_seek()
+        if not self.flow_active:
+            return  # in the midst of a rebalance; it ends with another call
         assigned = {tp for tp in self.assignment() if self._is_source(tp)}
-        uncommitted = [tp for tp in assigned if not self._committed_offset[tp]]
-        starts = await self.earliest_offsets(*uncommitted) if uncommitted else {}
-        readers = {tp: PartitionReader(self._seeks) for tp in assigned}
-        for tp, reader in readers.items():
-            if tp in starts:
-                await self._seek_to(tp, reader, starts[tp])
-            else:
-                reader.sought(self._committed_offset[tp])
-        # Until here what was fetched belonged to no reader and was left; from here on, to these.
-        self._readers = readers
-        self._delivery.on_assigned({tp.partition: reader.expected or 0 for tp, reader in readers.items()})
+        offsets = {tp: self._committed_offset[tp] for tp in assigned if self._committed_offset[tp]}
+        if len(offsets) < len(assigned):
+            offsets |= await self.earliest_offsets(*(assigned - offsets.keys()))
+        self._readers = {tp: PartitionReader(self._seeks) for tp in assigned}
+        for tp, reader in self._readers.items():
+            reader.want(offsets[tp])
+        self._delivery.on_assigned({tp.partition: offsets[tp] for tp in assigned})
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 (stock signature)
         return (tp for tp in self._readers if topics is None or tp in topics or tp.topic in topics)

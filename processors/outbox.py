@@ -31,7 +31,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
         partition: Partition of `topic`; None leaves it to the key.
         source_partition, source_offset: The source record it came from, not to be committed before this is
             acknowledged; no offset where it holds nothing back.
-        source_ms: Kafka's time of the newest source record in it, ms UTC.
+        received_ns: Time at the socket of the newest event in it, ns UTC.
         is_factor: Whether it is a factor record, for the fault point and for latency.
     """
 
@@ -41,7 +41,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     partition: int | None
     source_partition: int
     source_offset: int | None
-    source_ms: int = 0
+    received_ns: int = 0
     is_factor: bool = False
 
 

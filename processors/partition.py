@@ -2,8 +2,7 @@
 
 Records come in source order. Each instrument skips those its state already holds, so a partition may be read again from
 any earlier offset. The first record after a state was loaded may show that the state is too old (an earlier owner wrote
-an older checkpoint last): then the partition has to be read again from the state's own offset, once, before the book is
-taken for broken.
+an older checkpoint last): then the partition is read again from the state's own offset, once, before the record counts.
 """
 
 from __future__ import annotations
@@ -38,8 +37,11 @@ from schemas.messages import (
 
 NS_PER_MS = 1_000_000
 CHECKPOINT_VERSION = 1
-CHECKPOINT_HEAD = struct.Struct(">B8s")
-TOO_OLD = frozenset({Outcome.BROKE, Outcome.IGNORED_NOT_LIVE})
+CHECKPOINT_HEAD = struct.Struct(">B8sq")
+READ_AGAIN_RECORDS = 500_000
+"""Farthest a partition is read again for one instrument. A state older than that belongs to one that was quiet."""
+CONNECTS = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
+"""What a record does to a state that lacks nothing before it. Any other outcome may be owed to what is lacking."""
 
 
 class SourceLog(NamedTuple):
@@ -62,15 +64,24 @@ class Checkpoint(NamedTuple):
     Attributes:
         source_log: Log whose offsets the state refers to. A recreated topic is another log: its offsets start anew,
             and a state of the old one would skip them.
+        next_offset: First offset of that log that is not in the state.
         state: `InstrumentState.to_bytes()`.
     """
 
     source_log: str
+    next_offset: int
     state: bytes
 
     def to_bytes(self) -> bytes:
-        """Version, log, state."""
-        return CHECKPOINT_HEAD.pack(CHECKPOINT_VERSION, self.source_log.encode()) + self.state
+        """Version, log, offset, state."""
+        return CHECKPOINT_HEAD.pack(CHECKPOINT_VERSION, self.source_log.encode(), self.next_offset) + self.state
+
+    def supersedes(self, other: Checkpoint) -> bool:
+        """Whether this one, which the changelog holds behind the other, is to be taken for the newer.
+
+        An owner that has lost the partition and does not know it yet may write once more, behind its successor.
+        """
+        return self.source_log != other.source_log or self.next_offset >= other.next_offset
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Checkpoint:
@@ -81,10 +92,10 @@ class Checkpoint(NamedTuple):
         """
         if len(payload) < CHECKPOINT_HEAD.size:
             raise DecodeError(f"a checkpoint of {len(payload)} bytes has no head")
-        version, source_log = CHECKPOINT_HEAD.unpack_from(payload)
+        version, source_log, next_offset = CHECKPOINT_HEAD.unpack_from(payload)
         if version != CHECKPOINT_VERSION:
             raise DecodeError(f"a checkpoint of unknown version {version}")
-        return cls(source_log.decode("ascii", "replace"), payload[CHECKPOINT_HEAD.size :])
+        return cls(source_log.decode("ascii", "replace"), next_offset, payload[CHECKPOINT_HEAD.size :])
 
 
 class Due(NamedTuple):
@@ -102,7 +113,7 @@ class Due(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Consecutive records of one instrument from one batch, all of one source."""
+    """Consecutive records of one instrument from one batch, all of one source, at most as many as a record packs."""
 
     instrument: InstrumentKey
     source: Source
@@ -121,13 +132,13 @@ class Processed(NamedTuple):
     """What became of a run.
 
     Attributes:
-        records: Factor records to be sent.
-        first_offset: Lowest source offset in them.
-        columns: What the core made of the run.
+        record: The factor record to be sent; None where there was no event.
+        taken: How many of the run's records the book did not hold yet.
+        columns: What the core made of those.
     """
 
-    records: list[FactorRecord]
-    first_offset: int
+    record: FactorRecord | None
+    taken: int
     columns: FactorColumns
 
 
@@ -202,11 +213,8 @@ class PartitionBooks:
                 _add(runs.setdefault(l2.instrument, []), record.offset, l2)
         return Decoded(list(chain.from_iterable(runs.values())), letters)
 
-    def process(self, run: Run, now_s: float) -> Processed | None:
-        """Take a run to its instrument's book.
-
-        Returns:
-            None where the book already holds all of it.
+    def process(self, run: Run, now_s: float) -> Processed:
+        """Take a run to its instrument's book, records apart that the book already holds.
 
         Raises:
             ReadAgain: The loaded state is too old for the run.
@@ -214,14 +222,14 @@ class PartitionBooks:
         kept = self._keep(run.instrument, now_s)
         skip = sum(1 for offset in run.offsets if offset < kept.state.next_source_offset)
         if skip == len(run.offsets):
-            return None
+            return Processed(None, 0, FactorColumns())
         offsets, records = run.offsets[skip:], run.records[skip:]
         self._check_first(kept, offsets[0], records[0])
         columns = process_batch(kept.state, L2Columns.from_records(offsets, records))
         kept.state.next_source_offset = offsets[-1] + 1
         self.progress.processed(run.instrument, offsets[0])
         self._follow(kept, columns, offsets[-1], len(offsets), now_s)
-        return Processed(list(self._pack(run, columns)), offsets[0], columns)
+        return Processed(self._pack(run, columns), len(offsets), columns)
 
     def requests(self, now_s: float) -> list[ResyncRequest]:
         """Requests for snapshots that are due now."""
@@ -240,8 +248,7 @@ class PartitionBooks:
             if everything or now_s >= kept.due_s:
                 kept.due_s = now_s + self._checkpoint_s
                 self.progress.begin_save(instrument)
-                payload = Checkpoint(self._log.short_id, kept.state.to_bytes()).to_bytes()
-                due.append(Due(instrument, payload, partial(self.progress.saved, instrument)))
+                due.append(Due(instrument, self._written_down(kept.state), partial(self.progress.saved, instrument)))
         return due
 
     def abandon(self) -> None:
@@ -274,14 +281,20 @@ class PartitionBooks:
         state.thin_notional = self._thin_notional
         return state
 
+    def _written_down(self, state: InstrumentState) -> bytes:
+        return Checkpoint(self._log.short_id, state.next_source_offset, state.to_bytes()).to_bytes()
+
     def _check_first(self, kept: Kept, offset: int, record: L2Record) -> None:
         if not kept.is_first:
             return
         wanted = kept.state.next_source_offset
-        # What lies between the state and where this worker began to read, it has not seen.
-        unseen = 0 <= wanted < min(offset, self._first_read)
-        if unseen and not kept.was_read_again and kept.state.tracked.judge(record) in TOO_OLD:
+        # What lies between the state and where this worker began to read, it has not seen: it may be others' records
+        # alone, and then this one connects.
+        unseen = min(offset, self._first_read) - wanted
+        is_doubtful = wanted >= 0 and 0 < unseen <= READ_AGAIN_RECORDS and not kept.was_read_again
+        if is_doubtful and kept.state.tracked.judge(record) not in CONNECTS:
             kept.was_read_again = True
+            self._first_read = wanted
             raise ReadAgain(wanted)
         kept.is_first = False
 
@@ -292,18 +305,18 @@ class PartitionBooks:
         else:
             kept.asker.heard_own_epoch()
 
-    def _pack(self, run: Run, columns: FactorColumns) -> Iterator[FactorRecord]:
-        events = columns.events()
-        for first in range(0, len(events), MAX_EVENTS):
-            yield FactorRecord(
-                venue=run.instrument.venue,
-                symbol=run.instrument.symbol,
-                source=run.source,
-                factor_set=FACTOR_SET,
-                source_log=self._log.short_id,
-                source_partition=self.partition,
-                events=events[first : first + MAX_EVENTS],
-            )
+    def _pack(self, run: Run, columns: FactorColumns) -> FactorRecord | None:
+        if not columns:
+            return None
+        return FactorRecord(
+            venue=run.instrument.venue,
+            symbol=run.instrument.symbol,
+            source=run.source,
+            factor_set=FACTOR_SET,
+            source_log=self._log.short_id,
+            source_partition=self.partition,
+            events=columns.events(),
+        )
 
     def _letter(self, record: SourceRecord, error: MessageError) -> DeadLetter:
         instrument = InstrumentKey.parse((record.key or b"").decode("utf-8", "replace"))
@@ -333,7 +346,7 @@ def _decode(payload: bytes | None) -> L2Record:
 
 
 def _add(runs: list[Run], offset: int, record: L2Record) -> None:
-    if not runs or runs[-1].source is not record.source:
+    if not runs or runs[-1].source is not record.source or len(runs[-1].records) == MAX_EVENTS:
         runs.append(Run(record.instrument, record.source, [], []))
     runs[-1].offsets.append(offset)
     runs[-1].records.append(record)

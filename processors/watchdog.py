@@ -76,27 +76,27 @@ class Watchdog:
 
     Args:
         state: Gives the worker's positions and how far its recovery has come; called from this thread.
-        ends: Asks the broker for the ends of these partitions; blocks, with a deadline, and raises PipelineError.
+        ends: Asks the broker where the log ends; blocks, with a deadline, and raises PipelineError.
         stalled: Called once, with the sentence to end the process with.
         patience_s: As in StallDetector.
-        observe_lag: Told the lag at each look.
+        observe: Told positions and ends at each look.
         look_s: Seconds between two looks.
     """
 
     def __init__(
         self,
         state: Callable[[], tuple[Positions, int]],
-        ends: Callable[[Positions], Positions],
+        ends: Callable[[], Positions],
         stalled: Callable[[FatalError], None],
         *,
         patience_s: float,
-        observe_lag: Callable[[int], None] = lambda _: None,
+        observe: Callable[[Positions, Positions], None] = lambda _positions, _ends: None,
         look_s: float = LOOK_SECONDS,
     ) -> None:
         self._state = state
         self._ends = ends
         self._stalled = stalled
-        self._observe_lag = observe_lag
+        self._observe = observe
         self._look_s = look_s
         self._detector = StallDetector(patience_s)
         self._stop = threading.Event()
@@ -117,12 +117,12 @@ class Watchdog:
     def _look(self) -> None:
         positions, recovered = self._state()
         try:
-            ends = self._ends(positions) if positions else {}
+            ends = self._ends() if positions else {}
         except PipelineError as error:
             log.warning("watchdog_blind", error=str(error))
             self._detector.forget()
             return
-        self._observe_lag(lag(positions, ends))
+        self._observe(positions, ends)
         stalled_s = self._detector.look(positions, ends, time.monotonic(), recovered)
         if stalled_s is not None and not self._stop.is_set():
             self._stop.set()

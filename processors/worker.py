@@ -13,8 +13,10 @@ import uvloop
 
 from obflow.faults import FaultPoints
 from obflow.logs import get_logger
+from obflow.metrics import Metrics
 from obflow.settings import Settings
 from processors.app import Worker, create_app, quietly, until_stopped
+from processors.meters import Meters
 from processors.source import log_ends, open_source
 from processors.watchdog import Watchdog
 from schemas.errors import EXIT_DONE, FatalError
@@ -24,7 +26,13 @@ log = get_logger(__name__)
 SAVE_SECONDS = 4.0
 COMMIT_SECONDS = 2.0
 LEAVE_SECONDS = 3.0
-LIBRARIES = ("faust", "mode", "aiokafka")
+# A timer that is late under load is no news.
+LIBRARIES = {
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "mode.timers": logging.ERROR,
+    "aiokafka": logging.WARNING,
+}
 
 
 def install_uvloop() -> None:
@@ -54,14 +62,22 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         TopicMismatch: A topic has another number of partitions than declared.
     """
     _quieten_libraries()
+    metrics = Metrics("processor")
+    with metrics.served(settings.metrics):
+        await _run(settings, Meters(metrics), stop)
+
+
+async def _run(settings: Settings, meters: Meters, stop: asyncio.Event) -> None:
     started_s = time.monotonic()
     source = await asyncio.to_thread(open_source, settings)
-    worker = create_app(settings, source, fail=end_at_once, faults=FaultPoints.from_environment())
+    faults = FaultPoints.from_environment()
+    worker = create_app(settings, source, fail=end_at_once, meters=meters, faults=faults)
     watchdog = Watchdog(
         lambda: (worker.books.positions(), worker.recovered()),
-        lambda _: log_ends(settings, source.topic),
+        lambda: log_ends(settings, source.topic),
         end_at_once,
         patience_s=settings.processor.watchdog_seconds,
+        observe=meters.lag,
     )
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
     beside = [
@@ -125,8 +141,8 @@ async def _stop_in_order(worker: Worker) -> None:
 def _quieten_libraries() -> None:
     """Keep what the libraries say of every step for `--verbose`."""
     if logging.getLogger().level > logging.DEBUG:
-        for name in LIBRARIES:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for name, level in LIBRARIES.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _since(start_s: float) -> float:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from itertools import chain
 
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.topics import topic_name
+from processors.meters import Meters
 from processors.outbox import Outbox, Send
-from processors.partition import PartitionBooks, Processed, ReadAgain, SourceLog
+from processors.partition import PartitionBooks, ReadAgain, SourceLog
 from processors.reading import SourceBatch
 from schemas.codec import encode
 from schemas.errors import DecodeError, FatalError
-from schemas.messages import DeadLetter, InstrumentKey, ResyncRequest
+from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, ResyncRequest
 from schemas.topics import DEAD_LETTERS, FACTORS, RESYNC
 
 log = get_logger(__name__)
 
 ASK_SECONDS = 0.25
+TURNS = 10
 
 
 class BooksAgent:
@@ -33,6 +36,7 @@ class BooksAgent:
         seek_back: Has a partition read again from an offset.
         is_current: Whether a batch is neither stale nor of a partition that was given up.
         fail: Ends the process.
+        meters: What is counted.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class BooksAgent:
         seek_back: Callable[[int, int], None],
         is_current: Callable[[SourceBatch], bool],
         fail: Callable[[FatalError], None],
+        meters: Meters,
     ) -> None:
         self.source_topic = source.topic
         self.max_batch_records = settings.processor.max_batch_records
@@ -55,6 +60,7 @@ class BooksAgent:
         self._seek_back = seek_back
         self._is_current = is_current
         self._fail = fail
+        self._meters = meters
         self._factors = topic_name(settings, FACTORS)
         self._letters = topic_name(settings, DEAD_LETTERS)
         self._resync = topic_name(settings, RESYNC)
@@ -73,12 +79,13 @@ class BooksAgent:
                 self._fail(_unexpected(batch, error))
 
     async def ask(self) -> None:
-        """Send the requests for snapshots that are due, for ever."""
+        """Send the requests for snapshots that are due, and count the books by state, for ever."""
         while True:
             await asyncio.sleep(ASK_SECONDS)
             for books in self.owned():
                 for request in books.requests(time.monotonic()):
                     self._send_request(request)
+            self._meters.books(chain.from_iterable(books.validities() for books in self.owned()))
 
     def drain(self) -> None:
         """Process nothing more: the worker is about to stop."""
@@ -103,6 +110,7 @@ class BooksAgent:
         Books of partitions it keeps stay, unless the group has committed beyond them: then another worker had the
         partition meanwhile (this one was away for longer than its session), and the books are too old.
         """
+        self.on_revoked()
         kept = {
             partition: self._books[partition]
             for partition, position in positions.items()
@@ -118,6 +126,7 @@ class BooksAgent:
 
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
         """The log lacks what lies between: counted and logged, and each book judges for itself what it missed."""
+        self._meters.refused("source_hole", first - start)
         log.error("source_hole", partition=partition, offset=start, records=first - start)
 
     def committable(self, partition: int) -> int | None:
@@ -133,7 +142,7 @@ class BooksAgent:
             position,
             log=self._source,
             load=self._load,
-            unreadable=_unreadable,
+            unreadable=self._on_unreadable,
             thin_notional=self._settings.thin_notional,
             checkpoint_s=self._settings.checkpoint_seconds,
         )
@@ -141,10 +150,16 @@ class BooksAgent:
     async def _on_batch(self, batch: SourceBatch) -> None:
         books = self._books.get(batch.partition)
         if books is None or not self._may_process(batch):
+            self._meters.passed_over("stale", len(batch.records))
             return
         if batch.start > books.progress.position:
-            self._seek_back(batch.partition, books.progress.position)
+            self._read_again(batch, books.progress.position)
             return
+        with self._meters.batch():
+            await self._process(books, batch)
+
+    async def _process(self, books: PartitionBooks, batch: SourceBatch) -> None:
+        self._meters.received(len(batch.records))
         decoded = books.decode(batch)
         for run in decoded.runs:
             await self._outbox.room()
@@ -155,10 +170,13 @@ class BooksAgent:
             try:
                 processed = books.process(run, time.monotonic())
             except ReadAgain as again:
-                self._seek_back(batch.partition, again.offset)
+                self._read_again(batch, again.offset)
                 return
-            if processed is not None:
-                self._send_factors(batch, processed)
+            if processed.record is not None:
+                self._send_factors(batch.partition, processed.record)
+            self._meters.passed_over("already_processed", len(run.records) - processed.taken)
+            self._meters.processed(run.instrument, processed.columns)
+            await _give_way()
         for letter in decoded.letters:
             self._send_letter(letter)
         books.progress.advance(batch.end)
@@ -166,20 +184,27 @@ class BooksAgent:
     def _may_process(self, batch: SourceBatch) -> bool:
         return not self._is_draining and self._is_current(batch)
 
-    def _send_factors(self, batch: SourceBatch, processed: Processed) -> None:
-        for record in processed.records:
-            self._outbox.put(
-                Send(
-                    self._factors,
-                    key=str(record.instrument).encode(),
-                    value=encode(record),
-                    partition=batch.partition,
-                    source_partition=batch.partition,
-                    source_offset=processed.first_offset,
-                    source_ms=batch.records[-1].timestamp,
-                    is_factor=True,
-                )
+    def _read_again(self, batch: SourceBatch, offset: int) -> None:
+        log.info("partition_read_again", partition=batch.partition, offset=offset)
+        self._seek_back(batch.partition, offset)
+
+    def _on_unreadable(self, instrument: InstrumentKey, error: DecodeError) -> None:
+        self._meters.refused("checkpoint_unreadable", 1)
+        log.error("checkpoint_unreadable", venue=instrument.venue, symbol=instrument.symbol, error=str(error))
+
+    def _send_factors(self, partition: int, record: FactorRecord) -> None:
+        self._outbox.put(
+            Send(
+                self._factors,
+                key=str(record.instrument).encode(),
+                value=encode(record),
+                partition=partition,
+                source_partition=partition,
+                source_offset=record.events[0].source_offset,
+                received_ns=record.events[-1].received_ns,
+                is_factor=True,
             )
+        )
 
     def _send_letter(self, letter: DeadLetter) -> None:
         log.warning(
@@ -189,6 +214,7 @@ class BooksAgent:
             partition=letter.source_partition,
             offset=letter.source_offset,
         )
+        self._meters.dead_lettered(letter.reason)
         self._outbox.put(
             Send(
                 self._letters,
@@ -210,6 +236,7 @@ class BooksAgent:
             partition=request.source_partition,
             offset=request.source_offset,
         )
+        self._meters.asked(request.venue)
         self._outbox.put(
             Send(
                 self._resync,
@@ -222,8 +249,10 @@ class BooksAgent:
         )
 
 
-def _unreadable(instrument: InstrumentKey, error: DecodeError) -> None:
-    log.error("checkpoint_unreadable", venue=instrument.venue, symbol=instrument.symbol, error=str(error))
+async def _give_way() -> None:
+    """Let everybody else have turns: a send passes through several tasks, each a turn of its own, before it leaves."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def _unexpected(batch: SourceBatch, error: Exception) -> FatalError:

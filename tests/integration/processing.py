@@ -158,24 +158,35 @@ class Message(NamedTuple):
     value: bytes
 
 
+def reader(settings: Settings, positions: Mapping[kafka.Partition, int]) -> Consumer:
+    """A consumer of these partitions, from these offsets, of no group."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "reader"})
+    consumer.assign([TopicPartition(name, partition, offset) for (name, partition), offset in positions.items()])
+    return consumer
+
+
+def catch_up(
+    settings: Settings, consumer: Consumer, name: str, positions: dict[kafka.Partition, int]
+) -> Iterator[Message]:
+    """What a topic holds now from `positions` on, which move along."""
+    ends = kafka.end_offsets(settings, [name])
+    deadline = time.monotonic() + 60
+    while any(positions[partition] < end for partition, end in ends.items()):
+        assert time.monotonic() < deadline, f"{name} was not read within 60 s: {positions} of {ends}"
+        for message in consumer.consume(10_000, 0.2):
+            assert message.error() is None, message.error()
+            positions[name, message.partition()] = message.offset() + 1
+            yield Message(message.partition(), message.offset(), message.key(), message.value())
+
+
 def read_all(settings: Settings, topic: Topic) -> list[Message]:
     """Everything a topic holds now, partition by partition in order."""
     name = topics.topic_name(settings, topic)
-    starts, ends = kafka.start_offsets(settings, [name]), kafka.end_offsets(settings, [name])
-    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "reader"})
-    consumer.assign([TopicPartition(name, partition, start) for (_, partition), start in starts.items()])
-    missing = sum(ends.values()) - sum(starts.values())
-    found: list[Message] = []
-    deadline = time.monotonic() + 60
-    while missing > 0 and time.monotonic() < deadline:
-        for message in consumer.consume(10_000, 1.0):
-            assert message.error() is None, message.error()
-            if message.offset() < ends[name, message.partition()]:
-                found.append(Message(message.partition(), message.offset(), message.key(), message.value()))
-                missing -= 1
+    positions = dict(kafka.start_offsets(settings, [name]))
+    consumer = reader(settings, positions)
+    found = sorted(catch_up(settings, consumer, name, positions))
     consumer.close()
-    assert missing == 0
-    return sorted(found)
+    return found
 
 
 def end_of(settings: Settings, topic: Topic) -> int:
@@ -190,52 +201,54 @@ def decode(record: str, payload: bytes) -> dict[str, Any]:
     return dict(fields)
 
 
-class Stored(NamedTuple):
-    """What a reader of `factors.v1` makes of it.
+class FactorLog:
+    """A reader of `factors.v1` from its start, that keeps the first event of each identity.
 
     Attributes:
         events: The first event of each identity, by instrument, in the order the log holds them.
-        emitted: Events in the log, repetitions included.
-        differing: Identities of which two emissions differ.
+        emitted: Events read, repetitions included.
+        differing: Repetitions that differ from the first.
         disordered: First events that lie behind one of a higher offset of the same instrument.
     """
 
-    events: dict[InstrumentKey, dict[int, dict[str, Any]]]
-    emitted: int
-    differing: int
-    disordered: int
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = topics.topic_name(settings, FACTORS)
+        self._positions = dict(kafka.start_offsets(settings, [self._name]))
+        self._consumer = reader(settings, self._positions)
+        self._logs: set[str] = set()
+        self.events: dict[InstrumentKey, dict[int, dict[str, Any]]] = defaultdict(dict)
+        self.emitted = self.differing = self.disordered = 0
 
     @property
     def distinct(self) -> int:
+        """How many identities there are."""
         return sum(len(events) for events in self.events.values())
+
+    def read(self) -> FactorLog:
+        """Read what the log holds now and was not read yet."""
+        for message in catch_up(self._settings, self._consumer, self._name, self._positions):
+            self._take(decode("factors", message.value), message)
+        return self
 
     def digests(self) -> dict[InstrumentKey, str]:
         return {instrument: digest(map(_as_event, events.values())) for instrument, events in self.events.items()}
 
-
-def read_factors(settings: Settings) -> Stored:
-    """Read `factors.v1` from its start and keep the first event of each identity."""
-    events: dict[InstrumentKey, dict[int, dict[str, Any]]] = defaultdict(dict)
-    highest: dict[InstrumentKey, int] = defaultdict(lambda: -1)
-    logs: set[str] = set()
-    emitted = differing = disordered = 0
-    for message in read_all(settings, FACTORS):
-        record = decode("factors", message.value)
+    def _take(self, record: dict[str, Any], message: Message) -> None:
         instrument = InstrumentKey(record["venue"], record["symbol"])
         assert message.key.decode() == str(instrument)
-        logs.add(record["source_log"])
         assert record["source_partition"] == message.partition
+        self._logs.add(record["source_log"])
+        assert len(self._logs) == 1
+        known = self.events[instrument]
         for event in record["events"]:
-            emitted += 1
+            self.emitted += 1
             offset = event["source_offset"]
-            if offset in events[instrument]:
-                differing += repr(events[instrument][offset]) != repr(event)
+            if offset in known:
+                self.differing += repr(known[offset]) != repr(event)
                 continue
-            disordered += offset < highest[instrument]
-            highest[instrument] = max(highest[instrument], offset)
-            events[instrument][offset] = event
-    assert len(logs) <= 1
-    return Stored(dict(events), emitted, differing, disordered)
+            self.disordered += bool(known) and offset < next(reversed(known))
+            known[offset] = event
 
 
 def _as_event(event: dict[str, Any]) -> FactorEvent:

@@ -18,7 +18,7 @@ from schemas.messages import InstrumentKey, L2Record, Reason
 from schemas.topics import DEAD_LETTERS, L2, RESYNC
 from tests.integration.processing import (
     PARTITIONS,
-    Stored,
+    FactorLog,
     decode,
     digest,
     end_of,
@@ -26,7 +26,6 @@ from tests.integration.processing import (
     pipeline,
     publish,
     read_all,
-    read_factors,
     renamed,
     until,
     workers,
@@ -74,7 +73,7 @@ def drained(settings: Settings, seconds: float = 40.0) -> None:
     until(is_drained, seconds, explain)
 
 
-def assert_whole(stored: Stored, expected: Expected) -> None:
+def assert_whole(stored: FactorLog, expected: Expected) -> None:
     assert stored.distinct == expected.events
     assert stored.digests() == expected.digests
     assert stored.differing == 0
@@ -92,7 +91,7 @@ def test_one_worker_computes_what_the_core_computes_in_memory(broker: str, tmp_p
         assert worker.stop() == 0
 
     assert ready["partitions"] == 8
-    stored = read_factors(settings)
+    stored = FactorLog(settings).read()
     assert_whole(stored, Expected(streams))
     assert stored.emitted == stored.distinct
 
@@ -113,7 +112,7 @@ def test_killing_an_owner_in_the_middle_loses_nothing_and_repeats_bit_for_bit(br
         start().wait_ready()
         drained(settings)
 
-    stored = read_factors(settings)
+    stored = FactorLog(settings).read()
     assert_whole(stored, expected)
     assert stored.emitted > stored.distinct, "the kill repeated nothing, so it proved nothing"
 
@@ -130,7 +129,7 @@ def test_a_refused_send_ends_the_worker_and_its_restart_heals(broker: str, tmp_p
         start().wait_ready()
         drained(settings)
 
-    assert_whole(read_factors(settings), Expected(streams))
+    assert_whole(FactorLog(settings).read(), Expected(streams))
 
 
 def test_a_graceful_restart_saves_all_and_repeats_nothing(broker: str, tmp_path: Path) -> None:
@@ -140,16 +139,17 @@ def test_a_graceful_restart_saves_all_and_repeats_nothing(broker: str, tmp_path:
         first = start()
         first.wait_ready()
         publish(settings, interleaved([records[:300] for records in streams]))
-        until(lambda: read_factors(settings).distinct > 500, 20)
+        stored = FactorLog(settings)
+        until(lambda: stored.read().distinct > 500, 40)
         assert first.stop(5) == 0
         publish(settings, interleaved([records[300:] for records in streams]))
         second = start()
         second.wait_ready()
-        until(lambda: read_factors(settings).distinct == Expected(streams).events, 20)
+        expected = Expected(streams)
+        until(lambda: stored.read().distinct == expected.events, 40, second.tail)
         assert second.stop(5) == 0
 
-    stored = read_factors(settings)
-    assert_whole(stored, Expected(streams))
+    assert_whole(stored.read(), expected)
     assert stored.emitted == stored.distinct
 
 
@@ -177,7 +177,7 @@ def test_poison_is_dead_lettered_where_it_lay_and_the_partition_goes_on(broker: 
         drained(settings)
         assert worker.stop() == 0
 
-    stored = read_factors(settings)
+    stored = FactorLog(settings).read()
     letters = [decode("dead-letters", message.value) for message in read_all(settings, DEAD_LETTERS)]
     letters.sort(key=lambda letter: letter["source_offset"])
     topic_id = kafka.topic_ids(settings, [topic])[topic]

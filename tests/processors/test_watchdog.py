@@ -66,7 +66,7 @@ def test_the_watchdog_ends_a_stalled_worker_with_one_sentence() -> None:
         errors.append(error)
         ended.set()
 
-    dog = Watchdog(lambda: ({0: 5}, 0), lambda _: {0: 9}, stalled, patience_s=0.02, look_s=0.005)
+    dog = Watchdog(lambda: ({0: 5}, 0), lambda: {0: 9}, stalled, patience_s=0.02, look_s=0.005)
     dog.start()
     assert ended.wait(5)
     dog.stop()
@@ -80,7 +80,7 @@ def test_a_broker_that_does_not_answer_does_not_condemn_the_worker() -> None:
     asked = threading.Event()
     errors: list[FatalError] = []
 
-    def unreachable(_positions: object) -> dict[int, int]:
+    def unreachable() -> dict[int, int]:
         asked.set()
         raise BrokerUnreachable("no answer")
 
