@@ -1,28 +1,30 @@
-"""The wiring of a processor worker: which topic goes to which agent, and who holds what."""
+"""The wiring of a worker: which topic goes to its agent, and who holds what. What a role adds is its own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from obflow.faults import FaultPoints
 from obflow.kafka import MAX_RECORD_BYTES
+from obflow.metrics import Metrics
 from obflow.settings import Settings
-from processors.agents.books import BooksAgent
+from obflow.topics import topic_name
+from processors.agents.partitions import PartitionsAgent, Ties
 from processors.checkpoints import Checkpointer, CheckpointTable
 from processors.delivery import BatchApp, IdentityCodec
-from processors.meters import Meters
+from processors.meters import WorkerMeters
 from processors.outbox import Outbox
-from processors.partition import SourceLog
-from processors.reading import SourceBatch
+from processors.reading import SourceBatch, SourceLog
 from schemas.errors import FatalError
 from schemas.messages import InstrumentKey
+from schemas.topics import DEAD_LETTERS, Topic
 
-TABLE = "books"
-"""The changelog is `<app id>-books-changelog`: by default the one that schemas/topics.py declares."""
+A = TypeVar("A", bound=PartitionsAgent[Any])
+Fail: TypeAlias = Callable[[FatalError], None]
 
 LINGER_SECONDS = 0.002
 MAX_BATCH_BYTES = 128 * 1024
@@ -33,21 +35,43 @@ SEND_SECONDS = 120.0
 """A record not acknowledged by then has failed. Longer than a broker's restart."""
 
 
+class Role(NamedTuple):
+    """One kind of worker.
+
+    Attributes:
+        name: As it stands in metrics and logs.
+        reads: The topic it reads.
+        uses: Every other topic it needs to be there.
+        create: Wires a worker of this kind; nothing is started, and no broker asked.
+    """
+
+    name: str
+    reads: Topic
+    uses: tuple[Topic, ...]
+    create: Callable[[Settings, SourceLog, Metrics, Fail], Worker[Any]]
+
+
 @dataclass(frozen=True)
-class Worker:
+class Worker(Generic[A]):
     """The parts of a worker that somebody runs or asks.
 
     Attributes:
         app: The Faust application.
-        books: The agent, with the books of this worker's partitions.
+        agent: Holds this worker's partitions.
         outbox: Everything on its way out.
-        checkpointer: Saves the books.
+        checkpointer: Saves what the agent holds.
+        meters: What is counted.
+        beside: Parts that run beside the others until the end, by name.
+        before_stop: Brought to an end before the last checkpoint.
     """
 
     app: BatchApp
-    books: BooksAgent
+    agent: A
     outbox: Outbox
     checkpointer: Checkpointer
+    meters: WorkerMeters
+    beside: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    before_stop: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     def recovered(self) -> int:
         """How far the recovery of the checkpoints has come; rises while it goes on. May be called from any thread."""
@@ -55,58 +79,72 @@ class Worker:
         return sum(offset for offset in offsets if offset is not None)
 
 
-def create_app(
+class Names(NamedTuple):
+    """How an application is known to the broker.
+
+    Attributes:
+        app_id: The consumer group, without the prefix of the topics.
+        table: Of the checkpoints. The changelog is `<app id>-<table>-changelog`: by default the one that
+            schemas/topics.py declares.
+    """
+
+    app_id: str
+    table: str
+
+
+def wire(
     settings: Settings,
     source: SourceLog,
-    *,
-    fail: Callable[[FatalError], None],
-    meters: Meters,
-    faults: FaultPoints | None = None,
-) -> Worker:
-    """Wire a worker. Nothing is started, and no broker asked.
+    names: Names,
+    create: Callable[[Ties], A],
+    meters: WorkerMeters,
+    fail: Fail,
+) -> Worker[A]:
+    """Wire a batch application around an agent. Nothing is started, and no broker asked.
 
     Args:
-        settings: `kafka` and `processor` are used.
+        settings: `kafka` and, for what Faust needs, `processor` are used.
         source: The log that is read (`processors.source.open_source`).
-        fail: Ends the process, at once.
+        names: How it is known to the broker.
+        create: Makes the agent.
         meters: What is counted.
-        faults: Armed fault points.
+        fail: Ends the process, at once.
     """
     outbox = Outbox(
         lambda: app.producer._producer,
         fail,
         on_acknowledged=lambda send: meters.acknowledged(send, outbox.in_flight),
-        faults=faults,
+        faults=FaultPoints.from_environment(),
     )
-    books = BooksAgent(
-        settings,
+    ties = Ties(
         source,
+        topic_name(settings, DEAD_LETTERS),
         outbox,
         load=lambda instrument: table.data.get(_key(instrument)),
         seek_back=lambda partition, offset: app.consumer.seek_back(partition, offset),
         is_current=lambda batch: app.consumer.is_current(batch),
         fail=fail,
-        meters=meters,
     )
-    app = BatchApp(settings.kafka.topic_prefix + settings.processor.app_id, books, **_options(settings))
-    table = app.Table(TABLE, key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
+    agent = create(ties)
+    app = BatchApp(settings.kafka.topic_prefix + names.app_id, agent, **_options(settings))
+    table = app.Table(names.table, key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
     checkpointer = Checkpointer(
         table.changelog_topic_name,
         outbox,
-        books.owned,
+        agent.owned,
         keep=lambda key, payload, sent: table.data.keep(key, payload, sent.topic_partition, sent.offset),
         now=time.monotonic,
     )
     records = app.topic(
         source.topic, key_serializer=IdentityCodec(), value_serializer=IdentityCodec(), acks=False, allow_empty=True
     )
-    app.agent(records, name="books")(_as_agent(books))
-    return Worker(app, books, outbox, checkpointer)
+    app.agent(records, name=names.table)(_as_agent(agent))
+    return Worker(app, agent, outbox, checkpointer, meters)
 
 
-def _as_agent(books: BooksAgent) -> Callable[[AsyncIterator[SourceBatch]], Any]:
+def _as_agent(held: PartitionsAgent[Any]) -> Callable[[AsyncIterator[SourceBatch]], Any]:
     async def agent(stream: AsyncIterator[SourceBatch]) -> None:
-        await books.run(stream)
+        await held.run(stream)
 
     return agent
 

@@ -12,27 +12,30 @@ from processors.columns import FactorColumns
 from processors.outbox import Send
 from processors.watchdog import Positions
 from schemas.messages import InstrumentKey
-from schemas.topics import L2
+from schemas.topics import L2, Topic
 
 IGNORED = (Outcome.ROUTINE, Outcome.IGNORED_OLD_EPOCH, Outcome.IGNORED_NOT_LIVE)
 LONGEST_LATENCY_S = 3600.0
 """Beyond it, or below zero, a record's time is not of this run (an old recording, another clock): no latency."""
 
 
-class Meters:
-    """The counters, gauges and histograms of one worker.
+class WorkerMeters:
+    """What every worker counts, of the topic it reads.
 
     Args:
-        metrics: Where they are kept.
+        metrics: Where it is kept.
+        topic: The topic.
+        stage: Label of its times.
         now_ns: Wall clock, ns UTC.
     """
 
-    def __init__(self, metrics: Metrics, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, metrics: Metrics, topic: Topic, stage: str, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._metrics = metrics
+        self._topic = topic.name
         self._now_ns = now_ns
-        self._received = metrics.counter("obflow_received_total", source=L2.name)
-        self._latency = metrics.histogram("obflow_stage_latency_seconds", stage="factor")
-        self._batch = metrics.histogram("obflow_batch_seconds", stage="factor")
+        self._received = metrics.counter("obflow_received_total", source=topic.name)
+        self._latency = metrics.histogram("obflow_stage_latency_seconds", stage=stage)
+        self._batch = metrics.histogram("obflow_batch_seconds", stage=stage)
         self._buffered = metrics.gauge("obflow_buffered_records", stage="outbox")
         self._lagging: set[int] = set()
 
@@ -41,20 +44,13 @@ class Meters:
         return self._batch.time()
 
     def received(self, records: int) -> None:
-        """Records of `l2.v1` came in."""
+        """Records of the topic came in."""
         self._received.inc(records)
 
     def passed_over(self, reason: str, records: int) -> None:
-        """Records that a book holds already, or that will be read again."""
+        """Records that are in the state already, or that will be read again."""
         if records:
             self._metrics.counter("obflow_ignored_total", reason=reason).inc(records)
-
-    def processed(self, instrument: InstrumentKey, columns: FactorColumns) -> None:
-        """The core took a run of records."""
-        for outcome in IGNORED:
-            self.passed_over(outcome.value, columns.outcomes[outcome])
-        if columns.outcomes[Outcome.BROKE]:
-            self._metrics.counter("obflow_gaps_total", venue=instrument.venue).inc(columns.outcomes[Outcome.BROKE])
 
     def dead_lettered(self, reason: str) -> None:
         """A record was refused and put aside."""
@@ -65,29 +61,43 @@ class Meters:
         """Something could not be used: a record, a checkpoint, records the log no longer has."""
         self._metrics.counter("obflow_rejected_total", reason=reason).inc(count)
 
-    def asked(self, venue: str) -> None:
-        """A snapshot was asked for."""
-        self._metrics.counter("obflow_resyncs_total", venue=venue).inc()
-
     def acknowledged(self, send: Send, in_flight: int) -> None:
         """The broker has taken a record."""
         self._metrics.counter("obflow_emitted_total", topic=send.topic).inc()
         self._buffered.set(in_flight)
         latency_s = (self._now_ns() - send.received_ns) / 1e9
-        if send.is_factor and 0 <= latency_s <= LONGEST_LATENCY_S:
+        if send.is_result and 0 <= latency_s <= LONGEST_LATENCY_S:
             self._latency.observe(latency_s)
+
+    def lag(self, positions: Positions, ends: Positions) -> None:
+        """Records that wait in each partition; none in those another worker has now."""
+        for partition in self._lagging - positions.keys():
+            self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(0)
+        for partition, position in positions.items():
+            waiting = max(0, ends.get(partition, position) - position)
+            self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(waiting)
+        self._lagging = set(positions)
+
+
+class Meters(WorkerMeters):
+    """What a processor counts besides: books and what befalls them."""
+
+    def __init__(self, metrics: Metrics, now_ns: Callable[[], int] = time.time_ns) -> None:
+        super().__init__(metrics, L2, "factor", now_ns)
+
+    def processed(self, instrument: InstrumentKey, columns: FactorColumns) -> None:
+        """The core took a run of records."""
+        for outcome in IGNORED:
+            self.passed_over(outcome.value, columns.outcomes[outcome])
+        if columns.outcomes[Outcome.BROKE]:
+            self._metrics.counter("obflow_gaps_total", venue=instrument.venue).inc(columns.outcomes[Outcome.BROKE])
+
+    def asked(self, venue: str) -> None:
+        """A snapshot was asked for."""
+        self._metrics.counter("obflow_resyncs_total", venue=venue).inc()
 
     def books(self, validities: Iterable[Validity]) -> None:
         """The state of every book there is."""
         found = list(validities)
         for validity in Validity:
             self._metrics.gauge("obflow_books", state=validity.value).set(found.count(validity))
-
-    def lag(self, positions: Positions, ends: Positions) -> None:
-        """Records that wait in each partition; none in those another worker has now."""
-        for partition in self._lagging - positions.keys():
-            self._metrics.gauge("obflow_lag_records", topic=L2.name, partition=str(partition)).set(0)
-        for partition, position in positions.items():
-            waiting = max(0, ends.get(partition, position) - position)
-            self._metrics.gauge("obflow_lag_records", topic=L2.name, partition=str(partition)).set(waiting)
-        self._lagging = set(positions)

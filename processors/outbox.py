@@ -32,7 +32,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
         source_partition, source_offset: The source record it came from, not to be committed before this is
             acknowledged; no offset where it holds nothing back.
         received_ns: Time at the socket of the newest event in it, ns UTC.
-        is_factor: Whether it is a factor record, for the fault point and for latency.
+        is_result: Whether it is what the worker is there to make, for the fault point and for latency.
     """
 
     topic: str
@@ -42,7 +42,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     source_partition: int
     source_offset: int | None
     received_ns: int = 0
-    is_factor: bool = False
+    is_result: bool = False
 
 
 class KafkaProducer(Protocol):
@@ -137,7 +137,7 @@ class Outbox:
 
     async def _hand_over(self, number: int, send: Send, acknowledged: asyncio.Future[Any]) -> None:
         try:
-            if send.is_factor and self._faults.fires("fail_send"):
+            if send.is_result and self._faults.fires("fail_send"):
                 raise RuntimeError("a fault point refused it")
             sent = await self._producer().send(send.topic, send.value, key=send.key, partition=send.partition)
         except Exception as error:

@@ -17,8 +17,9 @@ from typing import NamedTuple
 from orderbook.validity import Outcome, Validity
 from processors.columns import FactorColumns, L2Columns, check_grid
 from processors.core import process_batch
+from processors.letters import letter_about
 from processors.progress import PartitionProgress
-from processors.reading import SourceBatch, SourceRecord
+from processors.reading import SourceBatch, SourceLog
 from processors.resync import ResyncAsker
 from processors.state import InstrumentState
 from schemas.codec import decode_as
@@ -26,7 +27,6 @@ from schemas.errors import DecodeError, MessageError
 from schemas.factors import FACTOR_SET
 from schemas.messages import (
     MAX_EVENTS,
-    MAX_PAYLOAD_BYTES,
     DeadLetter,
     FactorRecord,
     InstrumentKey,
@@ -35,27 +35,13 @@ from schemas.messages import (
     Source,
 )
 
-NS_PER_MS = 1_000_000
+ROLE = "processor"
 CHECKPOINT_VERSION = 1
 CHECKPOINT_HEAD = struct.Struct(">B8sq")
 READ_AGAIN_RECORDS = 500_000
 """Farthest a partition is read again for one instrument. A state older than that belongs to one that was quiet."""
 CONNECTS = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
 """What a record does to a state that lacks nothing before it. Any other outcome may be owed to what is lacking."""
-
-
-class SourceLog(NamedTuple):
-    """The log that is read.
-
-    Attributes:
-        topic: Name of the source topic on the broker.
-        topic_id: Its identity, 22 characters.
-        short_id: The part of it that records carry.
-    """
-
-    topic: str
-    topic_id: str
-    short_id: str
 
 
 class Checkpoint(NamedTuple):
@@ -208,7 +194,7 @@ class PartitionBooks:
                 l2 = _decode(record.value)
             except MessageError as error:
                 if record.offset >= self.progress.position:
-                    letters.append(self._letter(record, error))
+                    letters.append(letter_about(self._log, self.partition, record, error, ROLE))
             else:
                 _add(runs.setdefault(l2.instrument, []), record.offset, l2)
         return Decoded(list(chain.from_iterable(runs.values())), letters)
@@ -316,24 +302,6 @@ class PartitionBooks:
             source_log=self._log.short_id,
             source_partition=self.partition,
             events=columns.events(),
-        )
-
-    def _letter(self, record: SourceRecord, error: MessageError) -> DeadLetter:
-        instrument = InstrumentKey.parse((record.key or b"").decode("utf-8", "replace"))
-        payload = record.value or b""
-        return DeadLetter(
-            letter_id=f"{self._log.topic_id}:{self.partition}:{record.offset}",
-            role="processor",
-            reason=error.reason,
-            error=str(error),
-            received_ns=record.timestamp * NS_PER_MS,
-            payload=payload[:MAX_PAYLOAD_BYTES],
-            payload_bytes=len(payload),
-            venue=instrument.venue if instrument.symbol else "",
-            symbol=instrument.symbol,
-            source_topic=self._log.topic,
-            source_partition=self.partition,
-            source_offset=record.offset,
         )
 
 

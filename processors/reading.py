@@ -7,9 +7,23 @@ offset it continues from and which seek it followed; the reader knows which offs
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
+
+
+class SourceLog(NamedTuple):
+    """The log that is read.
+
+    Attributes:
+        topic: Name of the source topic on the broker.
+        topic_id: Its identity, 22 characters.
+        short_id: The part of it that records carry.
+    """
+
+    topic: str
+    topic_id: str
+    short_id: str
 
 
 class SourceRecord(Protocol):

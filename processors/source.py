@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from obflow import kafka, topics
 from obflow.settings import Settings
-from processors.partition import SourceLog
+from processors.reading import SourceLog
 from processors.watchdog import Positions
 from schemas.errors import DependencyError, TopicMismatch
-from schemas.topics import BOOKS_CHANGELOG, DEAD_LETTERS, FACTORS, L2, RESYNC
+from schemas.topics import Topic
 
-USED = (L2, FACTORS, RESYNC, DEAD_LETTERS, BOOKS_CHANGELOG)
 START_SECONDS = 10.0
 
 
-def open_source(settings: Settings) -> SourceLog:
-    """Make sure that the broker and every topic this role uses are there, and identify the log.
+def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> SourceLog:
+    """Make sure that the broker and every topic a role uses are there, and identify the log.
+
+    Args:
+        settings: `kafka` is used.
+        read: The topic that is read.
+        used: Every other one.
 
     Raises:
         BrokerUnreachable: No broker answers.
@@ -23,7 +29,7 @@ def open_source(settings: Settings) -> SourceLog:
             partition n of the other.
     """
     kafka.require_broker(settings, deadline_seconds=START_SECONDS)
-    names = {topics.topic_name(settings, topic) for topic in USED}
+    names = {topics.topic_name(settings, topic) for topic in (read, *used)}
     differences = [difference for difference in topics.check(settings) if difference.topic in names]
     missing = [difference.topic for difference in differences if difference.what == topics.MISSING]
     if missing:
@@ -34,7 +40,7 @@ def open_source(settings: Settings) -> SourceLog:
     unequal = [str(difference) for difference in differences if not difference.mendable]
     if unequal:
         raise TopicMismatch("; ".join(unequal), next_step="set kafka.partitions to what is there")
-    topic = topics.topic_name(settings, L2)
+    topic = topics.topic_name(settings, read)
     topic_id = kafka.topic_ids(settings, [topic])[topic]
     return SourceLog(topic, topic_id, kafka.source_log(topic_id))
 

@@ -11,18 +11,17 @@ from typing import Any, NoReturn
 
 import uvloop
 
-from obflow.faults import FaultPoints
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from processors.app import Worker, create_app, quietly, until_stopped
-from processors.meters import Meters
+from processors.app import Role, Worker, quietly, until_stopped
 from processors.source import log_ends, open_source
 from processors.watchdog import Watchdog
 from schemas.errors import EXIT_DONE, FatalError
 
 log = get_logger(__name__)
 
+WIND_DOWN_SECONDS = 1.0
 SAVE_SECONDS = 4.0
 COMMIT_SECONDS = 2.0
 LEAVE_SECONDS = 3.0
@@ -32,6 +31,7 @@ LIBRARIES = {
     "mode": logging.WARNING,
     "mode.timers": logging.ERROR,
     "aiokafka": logging.WARNING,
+    "httpx2": logging.WARNING,
 }
 
 
@@ -53,7 +53,7 @@ def end_at_once(error: FatalError) -> NoReturn:
     os._exit(error.exit_code)
 
 
-async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+async def run_worker(role: Role, settings: Settings, stop: asyncio.Event) -> None:
     """Run one worker until `stop` is set, then save, commit and leave the group.
 
     Raises:
@@ -62,42 +62,39 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         TopicMismatch: A topic has another number of partitions than declared.
     """
     _quieten_libraries()
-    metrics = Metrics("processor")
+    metrics = Metrics(role.name)
     with metrics.served(settings.metrics):
-        await _run(settings, Meters(metrics), stop)
+        await _run(role, settings, metrics, stop)
 
 
-async def _run(settings: Settings, meters: Meters, stop: asyncio.Event) -> None:
+async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
     started_s = time.monotonic()
-    source = await asyncio.to_thread(open_source, settings)
-    faults = FaultPoints.from_environment()
-    worker = create_app(settings, source, fail=end_at_once, meters=meters, faults=faults)
+    source = await asyncio.to_thread(open_source, settings, role.reads, role.uses)
+    worker = role.create(settings, source, metrics, end_at_once)
     watchdog = Watchdog(
-        lambda: (worker.books.positions(), worker.recovered()),
+        lambda: (worker.agent.positions(), worker.recovered()),
         lambda: log_ends(settings, source.topic),
         end_at_once,
         patience_s=settings.processor.watchdog_seconds,
-        observe=meters.lag,
+        observe=worker.meters.lag,
     )
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
-    beside = [
-        asyncio.create_task(part, name=name)
-        for name, part in (
-            ("outbox", worker.outbox.run()),
-            ("requests", worker.books.ask()),
-            ("checkpoints", worker.checkpointer.run()),
-            ("faust", _run_app(worker, started_s)),
-            ("stop", stop.wait()),
-        )
-    ]
+    parts = {
+        "outbox": worker.outbox.run(),
+        "checkpoints": worker.checkpointer.run(),
+        "faust": _run_app(worker, started_s),
+        "stop": stop.wait(),
+        **{name: part() for name, part in worker.beside.items()},
+    }
+    running = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     watchdog.start()
-    done, _ = await asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     watchdog.stop()
     _end_if_failed(done)
     await _stop_in_order(worker)
-    for task in beside:
+    for task in running:
         task.cancel()
-    await asyncio.gather(*beside, return_exceptions=True)
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def _end_if_failed(done: set[asyncio.Task[Any]]) -> None:
@@ -116,26 +113,34 @@ def _end_if_failed(done: set[asyncio.Task[Any]]) -> None:
             )
 
 
-async def _run_app(worker: Worker, started_s: float) -> None:
+async def _run_app(worker: Worker[Any], started_s: float) -> None:
     await worker.app.start()
-    log.info("worker_ready", partitions=len(worker.books.owned()), after_s=_since(started_s))
+    log.info("worker_ready", partitions=len(worker.agent.owned()), after_s=_since(started_s))
     await until_stopped(worker.app)
 
 
-async def _stop_in_order(worker: Worker) -> None:
-    """Take nothing more, save every book, commit, leave the group.
+async def _stop_in_order(worker: Worker[Any]) -> None:
+    """Take nothing more, save every state, commit, leave the group.
 
     Each step has a deadline and is only a courtesy: what is left undone, the next owner repeats.
     """
     stopping_s = time.monotonic()
-    worker.books.drain()
-    saved = await quietly(worker.checkpointer.save(everything=True), SAVE_SECONDS)
+    worker.agent.drain()
+    if worker.before_stop is not None:
+        await quietly(worker.before_stop(), WIND_DOWN_SECONDS)
+    saved = await quietly(_save_all(worker), SAVE_SECONDS)
     committed = saved and await quietly(worker.app.consumer.commit(), COMMIT_SECONDS)
     left = await quietly(worker.app.stop(), LEAVE_SECONDS)
     log.info("worker_stopped", saved=saved, committed=committed, left=left, after_s=_since(stopping_s))
     if not left:
         logging.shutdown()
         os._exit(EXIT_DONE)
+
+
+async def _save_all(worker: Worker[Any]) -> None:
+    await worker.checkpointer.save(everything=True)
+    for held in worker.agent.owned():
+        await worker.outbox.settled(held.partition)
 
 
 def _quieten_libraries() -> None:

@@ -37,7 +37,7 @@ class Telemetry:
             return
         self._metrics.histogram("obflow_batch_seconds", stage=batch.table.name).observe(written.seconds)
         names = [column.name for column in batch.table.row_columns]
-        if "source" not in names:
+        if not {"source", "received_at"} <= set(names):
             return
         source, received = names.index("source"), names.index("received_at")
         latency = self._metrics.histogram("obflow_stage_latency_seconds", stage=f"stored {batch.table.name}")

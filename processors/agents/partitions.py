@@ -14,9 +14,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from obflow.logs import get_logger
 from processors.meters import WorkerMeters
 from processors.outbox import Outbox, Send
-from processors.partition import SourceLog
 from processors.progress import PartitionProgress
-from processors.reading import SourceBatch
+from processors.reading import SourceBatch, SourceLog
 from schemas.codec import encode
 from schemas.errors import DecodeError, FatalError
 from schemas.messages import DeadLetter, InstrumentKey
@@ -118,6 +117,7 @@ class PartitionsAgent(ABC, Generic[H]):
         Partitions it keeps stay as they are, unless the group has committed beyond them: then another worker had the
         partition meanwhile (this one was away for longer than its session), and what is held is too old.
         """
+        self.on_revoked()
         kept = {
             partition: self._held[partition]
             for partition, position in positions.items()

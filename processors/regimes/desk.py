@@ -115,6 +115,7 @@ class Desk:
         self._slots = asyncio.Semaphore(rules.concurrency)
         self._changed = asyncio.Event()
         self._quiet_until_s = 0.0
+        self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._published: dict[InstrumentKey, tuple[str, int]] = {}
 
@@ -124,6 +125,9 @@ class Desk:
 
     def put(self, question: Question) -> None:
         """Take a question, never waiting."""
+        if self._is_closed:
+            self.dropped("stopping")
+            return
         self._questions.put(question, time.monotonic())
         self._changed.set()
 
@@ -141,7 +145,9 @@ class Desk:
             task.add_done_callback(self._ended)
 
     async def close(self) -> None:
-        """Give up what is under way, each with a row that says so."""
+        """Give up what is under way, each with a row that says so, and take nothing more."""
+        self._is_closed = True
+        self._questions.clear("stopping")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -97,3 +97,9 @@ class Questions:
         self._under_way.discard(instrument)
         if not answered:
             self._asked.pop(instrument, None)
+
+    def clear(self, reason: str) -> None:
+        """Drop everything that waits."""
+        for _ in self._waiting:
+            self._dropped(reason)
+        self._waiting.clear()

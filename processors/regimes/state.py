@@ -51,6 +51,7 @@ class Closed(NamedTuple):
         earlier: Labels of the windows before it, oldest first.
         feed_source: Of its last event.
         source_log, source_partition, source_offset: The event that closed it.
+        received_ns: When that was received, ns UTC.
     """
 
     window: WindowSummary
@@ -60,6 +61,7 @@ class Closed(NamedTuple):
     source_log: str
     source_partition: int
     source_offset: int
+    received_ns: int
 
 
 class RegimeState(msgspec.Struct):
@@ -133,7 +135,7 @@ def take(
         state.next_offset = event.source_offset + 1
         window = advance(state, event, passed)
         if window is not None:
-            closed.append(_judged(state, window, settings, record, event.source_offset))
+            closed.append(_judged(state, window, settings, record, event))
         state.feed_source = record.source
     return closed
 
@@ -157,11 +159,20 @@ def advance(state: RegimeState, event: FactorEvent, passed: Callable[[Passed], N
 
 
 def _judged(
-    state: RegimeState, window: WindowSummary, settings: RuleSettings, record: FactorRecord, offset: int
+    state: RegimeState, window: WindowSummary, settings: RuleSettings, record: FactorRecord, event: FactorEvent
 ) -> Closed:
     earlier, verdict = tuple(state.labels), judge(state.rules, window, settings)
     state.labels = [*earlier, verdict.label][-EARLIER_LABELS:]
-    return Closed(window, verdict, earlier, state.feed_source, record.source_log, record.source_partition, offset)
+    return Closed(
+        window,
+        verdict,
+        earlier,
+        state.feed_source,
+        record.source_log,
+        record.source_partition,
+        event.source_offset,
+        event.received_ns,
+    )
 
 
 def _start_afresh(state: RegimeState, source_log: str) -> None:

@@ -29,6 +29,7 @@ PLANTED = [
     ("Research itself", "research/commands.py", "import confluent_kafka"),
     ("Faust", "sinks/batching.py", "import faust"),
     ("The ClickHouse client", "sinks/contract.py", "import clickhouse_connect"),
+    ("The language model", "processors/regimes/desk.py", "import openai"),
     ("The embedded default", "sinks/contract.py", "import chdb"),
 ]
 

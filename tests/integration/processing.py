@@ -39,7 +39,7 @@ FRAME_BYTES = 5
 OBFLOW = [sys.executable, "-c", "import sys; from obflow.cli import main; sys.exit(main())"]
 
 
-def pipeline(broker: str, **processor: object) -> Settings:
+def pipeline(broker: str, regimes: Mapping[str, object] | None = None, **processor: object) -> Settings:
     """Settings of a pipeline of its own on a shared broker, its topics created."""
     settings = Settings.load(
         {
@@ -50,6 +50,7 @@ def pipeline(broker: str, **processor: object) -> Settings:
             "processor.heartbeat_seconds": 1.0,
             "processor.checkpoint_seconds": 1.0,
             **{f"processor.{name}": value for name, value in processor.items()},
+            **{f"regimes.{name}": value for name, value in (regimes or {}).items()},
         }
     )
     topics.apply(settings)
@@ -57,11 +58,11 @@ def pipeline(broker: str, **processor: object) -> Settings:
 
 
 class Worker:
-    """One `obflow process`."""
+    """One `obflow process` or `obflow regimes`."""
 
-    def __init__(self, settings: Settings, log: Path, environment: Mapping[str, str]) -> None:
-        flags = [f"{key}={value}" for key, value in settings.shown().items() if _is_ours(key)]
-        command = [*OBFLOW, "process", *itertools.chain.from_iterable(("--set", flag) for flag in flags)]
+    def __init__(self, settings: Settings, log: Path, environment: Mapping[str, str], role: str = "process") -> None:
+        flags = [f"{key}={value}" for key, value in settings.shown().items() if _is_ours(key) and value is not None]
+        command = [*OBFLOW, role, *itertools.chain.from_iterable(("--set", flag) for flag in flags)]
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
@@ -99,16 +100,17 @@ class Worker:
 
 
 def _is_ours(key: str) -> bool:
-    return key.startswith(("kafka.", "processor."))
+    return key.startswith(("kafka.", "processor.", "regimes.")) and not key.endswith("_key")
 
 
 @contextmanager
-def workers(settings: Settings, folder: Path) -> Iterator[Callable[..., Worker]]:
+def workers(settings: Settings, folder: Path, role: str = "process") -> Iterator[Callable[..., Worker]]:
     """Starts workers; whatever still runs at the end is killed."""
     started: list[Worker] = []
+    folder.mkdir(exist_ok=True)
 
     def start(**environment: str) -> Worker:
-        started.append(Worker(settings, folder / f"worker-{len(started)}.log", environment))
+        started.append(Worker(settings, folder / f"{role}-{len(started)}.log", environment, role))
         return started[-1]
 
     with ExitStack() as stack:

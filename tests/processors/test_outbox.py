@@ -26,7 +26,7 @@ class FakeProducer:
 
 
 def factor(offset: int, partition: int = 0) -> Send:
-    return Send("factors", b"key", str(offset).encode(), partition, partition, offset, is_factor=True)
+    return Send("factors", b"key", str(offset).encode(), partition, partition, offset, is_result=True)
 
 
 class Running:

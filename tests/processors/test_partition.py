@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from processors.columns import L2Columns
 from processors.core import process_batch
-from processors.partition import READ_AGAIN_RECORDS, Checkpoint, PartitionBooks, ReadAgain, SourceLog
-from processors.reading import SourceBatch
+from processors.partition import READ_AGAIN_RECORDS, Checkpoint, PartitionBooks, ReadAgain
+from processors.reading import SourceBatch, SourceLog
 from processors.state import InstrumentState
 from schemas.codec import encode
 from schemas.digest import event_bytes

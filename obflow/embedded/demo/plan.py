@@ -66,7 +66,7 @@ class DemoPlan:
     def consumers(self) -> tuple[Role, ...]:
         """The roles that turn records into rows."""
         processors = tuple(Role(f"processor {number}", ("process",)) for number in range(1, self.workers + 1))
-        return (*processors, Role("sink", ("sink",)))
+        return (*processors, Role("regimes", ("regimes",)), Role("sink", ("sink",)))
 
     @property
     def environment(self) -> dict[str, str]:

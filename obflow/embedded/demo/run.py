@@ -24,7 +24,7 @@ from obflow.embedded.kafka import EmbeddedKafka
 from obflow.embedded.supervisor import RestartPolicy, Supervisor, obflow_command
 from obflow.settings import Settings
 from schemas.errors import FatalError, PipelineError
-from schemas.topics import BOOKS_CHANGELOG, TOPICS
+from schemas.topics import TOPICS
 
 if TYPE_CHECKING:
     from obflow.clickhouse import Client
@@ -86,6 +86,7 @@ class Demo:
             "OBFLOW_CLICKHOUSE__HOST": self.settings.clickhouse.host,
             "OBFLOW_CLICKHOUSE__PORT": str(self.settings.clickhouse.port),
             "OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2",
+            "OBFLOW_REGIMES__CHECKPOINT_SECONDS": "2",
         }
 
     def start(self) -> None:
@@ -198,11 +199,15 @@ class Demo:
         return all(self._has_read(group, role) for group, role in self._groups())
 
     def _groups(self) -> tuple[tuple[str, str], ...]:
-        return ((self.settings.processor.app_id, "processors"), (self.settings.sink.group, "sinks"))
+        return (
+            (self.settings.processor.app_id, "processors"),
+            (self.settings.regimes.app_id, "regimes"),
+            (self.settings.sink.group, "sinks"),
+        )
 
     def _has_read(self, group: str, role: str) -> bool:
-        read = [topics.topic_name(self.settings, topic) for topic in TOPICS if role in topic.read_by]
-        names = [name for name in read if name != topics.topic_name(self.settings, BOOKS_CHANGELOG)]
+        read = [topic for topic in TOPICS if role in topic.read_by and topic.cleanup != "compact"]
+        names = [topics.topic_name(self.settings, topic) for topic in read]
         done = kafka.committed_offsets(self.settings, group, names)
         return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(self.settings, names).items())
 

@@ -21,11 +21,13 @@ class Market:
         seed: Of everything random.
         step_s: Mean time between two events, seconds.
         start_ns: Time of the first.
+        quiet: Share of events that come after a long silence.
     """
 
-    def __init__(self, seed: int, *, step_s: float = 0.4, start_ns: int = T0_NS) -> None:
+    def __init__(self, seed: int, *, step_s: float = 0.4, start_ns: int = T0_NS, quiet: float = 0.01) -> None:
         self._chance = Random(seed)
         self._step_s = step_s
+        self._quiet = quiet
         self._at_ns = start_ns
         self._offset = self._chance.randrange(50)
         self._mid = 60_000.0
@@ -39,7 +41,7 @@ class Market:
         chance = self._chance
         if chance.random() < 0.02:
             self._mood, self._swing = chance.uniform(-0.5, 0.5), 10 ** chance.uniform(-5.5, -4)
-        quiet = chance.random() < 0.01
+        quiet = chance.random() < self._quiet
         self._at_ns += int(chance.expovariate(1.0 / (20.0 if quiet else self._step_s)) * SECOND_NS)
         self._offset += chance.randrange(1, 9)
         if chance.random() < 0.004:

@@ -1,0 +1,263 @@
+"""The windows of one partition, read in any pieces, read again, saved, lost and taken over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.partition import Checkpoint
+from processors.reading import SourceLog
+from processors.regimes.events import rule_event, rule_set
+from processors.regimes.partition import PartitionRegimes
+from processors.regimes.questions import Question
+from processors.regimes.rules import RuleSettings
+from processors.regimes.state import Closed, Passed, RegimeState, take
+from processors.regimes.window import LATEST_NS
+from schemas.codec import decode_as, encode
+from schemas.errors import DecodeError, ImpossibleRecord, MessageError
+from schemas.factors import FACTOR_INDEX
+from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent
+from tests.processors.regimes.generated import Market, packed, record
+
+RULES = RuleSettings()
+LOG = SourceLog("factors.v1", "OqQGnAVAQsuTXmL131QzrQ", "OqQGnAVA")
+PARTITION = 3
+SYMBOLS = ("AAA", "BBB", "CCC")
+
+
+@dataclass
+class KafkaRecord:
+    """A record as the consumer hands it over."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = b"binance-futures:AAA"
+    timestamp: int = 1_700_000_000_000
+    timestamp_type: int = 1
+
+
+@dataclass
+class Asker:
+    """Wants everything; keeps what it was given."""
+
+    wanted: bool = True
+    put_: list[Question] = field(default_factory=list)
+    drops: Counter[str] = field(default_factory=Counter)
+
+    def wants(self, instrument: InstrumentKey, closed: Closed) -> bool:
+        return self.wanted
+
+    def put(self, question: Question) -> None:
+        self.put_.append(question)
+
+    def dropped(self, reason: str) -> None:
+        self.drops[reason] += 1
+
+
+def log_of(seed: int, events: int = 250) -> list[KafkaRecord]:
+    """Three instruments' records in turn."""
+    streams = [packed(Market(seed + n).events(events), [5, 40, 1], symbol=symbol) for n, symbol in enumerate(SYMBOLS)]
+    rounds = chain.from_iterable(zip(*streams, strict=True))
+    return [KafkaRecord(offset, encode(each), str(each.instrument).encode()) for offset, each in enumerate(rounds)]
+
+
+class Reader:
+    """A partition's windows, and what is known of them elsewhere: checkpoints, and counts."""
+
+    def __init__(self, saved: dict[InstrumentKey, bytes] | None = None, position: int = 0) -> None:
+        self.saved = dict(saved or {})
+        self.asker = Asker()
+        self.passed: Counter[Passed] = Counter()
+        self.unreadable: list[InstrumentKey] = []
+        self.events: list[RegimeEvent] = []
+        self.held = PartitionRegimes(
+            PARTITION,
+            position,
+            log=LOG,
+            load=self.saved.get,
+            unreadable=lambda instrument, _: self.unreadable.append(instrument),
+            rules=RULES,
+            checkpoint_s=5.0,
+            passed=lambda why: self.passed.update([why]),
+            asker=self.asker,
+        )
+
+    def read(self, records: list[KafkaRecord], now_s: float = 0.0) -> Reader:
+        for each in records:
+            self.events += [judged.event for judged in self.held.process(each, now_s)]
+            self.held.progress.advance(each.offset + 1)
+        return self
+
+    def save(self, now_s: float = 0.0, *, everything: bool = True) -> list[InstrumentKey]:
+        due = self.held.due(now_s, everything=everything)
+        for one in due:
+            self.saved[one.instrument] = one.payload
+            one.saved()
+        return [one.instrument for one in due]
+
+    def committable(self) -> int:
+        return self.held.progress.committable(None)
+
+
+def expected(records: list[KafkaRecord]) -> dict[str, list[RegimeEvent]]:
+    """In memory, in one go, instrument by instrument."""
+    found: dict[str, list[RegimeEvent]] = {}
+    states: dict[str, RegimeState] = {}
+    for each in records:
+        one = decode_as(FactorRecord, each.value or b"")
+        closed = take(states.setdefault(one.symbol, RegimeState()), one, RULES, lambda _: None)
+        found.setdefault(one.symbol, []).extend(
+            rule_event(one.instrument, window, rule_set(RULES)) for window in closed
+        )
+    return found
+
+
+def by_symbol(events: list[RegimeEvent]) -> dict[str, list[RegimeEvent]]:
+    return {symbol: [event for event in events if event.symbol == symbol] for symbol in SYMBOLS}
+
+
+def distinct(events: list[RegimeEvent]) -> list[RegimeEvent]:
+    return list({(event.symbol, event.source_offset): event for event in events}.values())
+
+
+@given(st.integers(0, 1000), st.lists(st.tuples(st.integers(0, 80), st.booleans()), max_size=4))
+def test_whatever_is_killed_where_every_window_is_judged_once_in_effect(
+    seed: int, kills: list[tuple[int, bool]]
+) -> None:
+    """A worker reads, saves now and then, dies; the next reads from what was committed, with what was saved."""
+    records = log_of(seed)
+    reader, emitted, committed = Reader(), list[RegimeEvent](), 0
+    for length, saves_first in kills:
+        reader.read(records[committed : committed + length])
+        if saves_first:
+            reader.save()
+        emitted += reader.events
+        committed = reader.committable()
+        reader = Reader(reader.saved, committed)
+    emitted += reader.read(records[committed:]).events
+    assert by_symbol(distinct(emitted)) == expected(records)
+    assert len(dict.fromkeys(map(msgspec.json.encode, emitted))) == len(distinct(emitted))
+
+
+def test_nothing_is_committed_beyond_what_no_checkpoint_holds() -> None:
+    reader = Reader().read(log_of(1)[:30])
+    assert reader.committable() == 0
+    reader.save()
+    assert reader.committable() == 30
+
+
+def test_a_question_is_put_only_when_its_windows_checkpoint_is_acknowledged() -> None:
+    reader = Reader().read(log_of(3))
+    assert reader.events
+    assert reader.asker.put_ == []
+    due = reader.held.due(0.0, everything=False)
+    assert {one.instrument.symbol for one in due} == set(SYMBOLS), "a question does not wait for the next checkpoint"
+    assert reader.asker.put_ == []
+    for one in due:
+        one.saved()
+    assert {question.instrument.symbol for question in reader.asker.put_} == set(SYMBOLS)
+    newest = {event.symbol: event.window_end_ns for event in reader.events}
+    assert {q.instrument.symbol: q.closed.window.end_ns for q in reader.asker.put_} == newest
+    assert reader.asker.drops["superseded"] > 0
+
+
+def test_a_window_in_a_checkpoint_is_never_closed_and_so_never_asked_about_again() -> None:
+    records = log_of(3)
+    first = Reader().read(records)
+    first.save()
+    asked = {(q.instrument, q.closed.window.end_ns) for q in first.asker.put_}
+    again = Reader(first.saved).read(records)
+    again.save()
+    assert (again.events, again.asker.put_) == ([], [])
+    assert asked
+
+
+def test_without_questions_checkpoints_keep_their_interval() -> None:
+    reader = Reader()
+    reader.asker.wanted = False
+    records = log_of(5, events=600)
+    reader.read(records[:60], now_s=0.0)
+    assert len(reader.save(4.999, everything=False)) == len(SYMBOLS)
+    reader.read(records[60:90], now_s=5.0)
+    assert reader.save(9.0, everything=False) == []
+    assert len(reader.save(10.0, everything=False)) == len(SYMBOLS)
+
+
+def test_questions_of_checkpoints_that_are_abandoned_are_counted() -> None:
+    reader = Reader().read(log_of(3))
+    reader.held.due(0.0, everything=True)
+    reader.held.abandon()
+    assert reader.asker.drops["moved"] == len(SYMBOLS)
+    assert reader.asker.put_ == []
+
+
+def test_a_checkpoint_that_cannot_be_read_starts_its_instrument_afresh() -> None:
+    reader = Reader({InstrumentKey("binance-futures", "AAA"): b"\x09nonsense"}).read(log_of(1))
+    assert reader.unreadable == [InstrumentKey("binance-futures", "AAA")]
+    assert by_symbol(reader.events) == expected(log_of(1))
+
+
+def test_a_state_outlives_the_factor_log_since_it_holds_the_books_offsets() -> None:
+    """`factors.v1` recreated and filled again from the books' log: what was judged is not judged again."""
+    records = log_of(7)
+    reader = Reader().read(records[:60])
+    reader.save()
+    elsewhere = {
+        instrument: Checkpoint.from_bytes(payload)._replace(source_log="gWOcBj2e").to_bytes()
+        for instrument, payload in reader.saved.items()
+    }
+    again = Reader(elsewhere).read(records)
+    assert by_symbol(reader.events + again.events) == expected(records)
+    assert again.passed[Passed.REPEATED] > 0
+
+
+def _with(index: int, **changes: object) -> bytes:
+    events = Market(1).events(3)
+    events[index] = msgspec.structs.replace(events[index], **changes)
+    return encode(record(events))
+
+
+INFINITE = tuple(float("inf") if index == FACTOR_INDEX["ofi_l1"] else None for index in range(len(FACTOR_INDEX)))
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (None, DecodeError),
+        (b"", DecodeError),
+        (b"no record", DecodeError),
+        (_with(0)[:-1], DecodeError),
+        (_with(2, received_ns=LATEST_NS + 1), ImpossibleRecord),
+        (_with(1, received_ns=-1), ImpossibleRecord),
+        (_with(1, values=INFINITE), ImpossibleRecord),
+    ],
+)
+def test_a_record_that_no_window_takes_is_refused_whole_and_its_letter_says_why(
+    value: bytes | None, error: type[MessageError]
+) -> None:
+    reader, bad = Reader(), KafkaRecord(17, value)
+    with pytest.raises(error) as raised:
+        reader.held.process(bad, 0.0)
+    letter = reader.held.letter(bad, raised.value)
+    assert (letter.letter_id, letter.role, letter.reason) == (
+        "OqQGnAVAQsuTXmL131QzrQ:3:17",
+        "regimes",
+        error.__name__,
+    )
+    assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("factors.v1", 3, 17)
+    assert letter.payload == (value or b"")
+    assert reader.committable() == 0
+
+
+def test_the_latest_time_still_makes_an_event_that_fits_its_record() -> None:
+    events = Market(1).events(2)
+    events[0] = msgspec.structs.replace(events[0], received_ns=LATEST_NS - 10**10)
+    events[1] = msgspec.structs.replace(events[1], received_ns=LATEST_NS)
+    reader = Reader().read([KafkaRecord(0, encode(record(events)))])
+    assert [encode(event) for event in reader.events]
