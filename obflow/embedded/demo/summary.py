@@ -14,7 +14,8 @@ SELECT venue, symbol, count() AS events, countIf(status = 'OK') AS ok,
        round(sum(ofi_l1), 3) AS order_flow
 FROM factors GROUP BY venue, symbol ORDER BY venue, symbol
 """
-GAPS = "SELECT count() FROM feed_status WHERE reason = 'gap'"
+REGIMES = "SELECT venue, symbol, label, source FROM regime_in_force ORDER BY venue, symbol"
+GAPS = "SELECT count() FROM feed_status WHERE state = 'invalid' AND reason = 'gap'"
 
 
 @dataclass
@@ -71,6 +72,11 @@ def sentences(client: Client, summary: Summary) -> list[str]:
         f" mean imbalance {imbalance}, order flow {flow}"
         for venue, symbol, events, ok, spread, imbalance, flow in client.query(PER_INSTRUMENT).result_rows
     ]
+    regimes = [
+        f"{venue}:{symbol} {label} ({source})" for venue, symbol, label, source in client.query(REGIMES).result_rows
+    ]
+    if regimes:
+        lines.append(f"regimes in force, and who says so: {', '.join(regimes)}")
     tables = ", ".join(f"{name} {count:,}" for name, count in summary.rows.items())
     p50, p99 = summary.latency_ms["p50"], summary.latency_ms["p99"]
     if p50 is not None and p99 is not None:
