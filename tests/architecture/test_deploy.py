@@ -30,12 +30,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 ROLES = sorted(name for name, service in SERVICES.items() if "build" in service)
 ONE_SHOTS = sorted(name for name, service in SERVICES.items() if service["restart"] == "no")
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*)|:\+[^}]*)?\}")
 EXAMPLE_LINE = re.compile(r"^# (?P<name>[A-Z][A-Z0-9_]+)=(?P<default>.*)$", re.MULTILINE)
 SETTINGS = {entry.env: entry for entry in reference()}
 BY_COMPOSE_ITSELF = {"COMPOSE_PROFILES"}
 STORE_SECRET = "clickhouse_password"  # noqa: S105 (a name)
-UNTOUCHED = {"OBFLOW_CACHE", "OBFLOW_CLICKHOUSE__PASSWORD", "OBFLOW_REGIMES__API_KEY", "OBFLOW_REGIMES__API_KEY_FILE"}
+UNTOUCHED = {"OBFLOW_CACHE", "OBFLOW_CLICKHOUSE__PASSWORD", "OBFLOW_REGIMES__API_KEY"}
 """Settings that no container is given: nothing is cached in one, and secrets are files."""
 
 
@@ -47,7 +47,7 @@ def variables() -> dict[str, set[str]]:
     """Every variable docker-compose.yml takes from outside, with the defaults it has there."""
     found: dict[str, set[str]] = {}
     for match in VARIABLE.finditer(COMPOSE_TEXT):
-        found.setdefault(match["name"], set()).add(match["default"])
+        found.setdefault(match["name"], set()).update({match["default"]} - {None})
     return found
 
 
@@ -202,7 +202,7 @@ def test_secrets_are_files_that_exist_and_no_password_is_in_an_environment() -> 
         for variable, value in service["environment"].items():
             if re.search(r"PASSWORD|API_KEY|SECRET|TOKEN", variable) and variable != "CLICKHOUSE_READONLY_PASSWORD":
                 assert variable.endswith("_FILE"), f"{name}: {variable}"
-                assert str(value).removeprefix("/run/secrets/") in declared
+                assert re.search(r"/run/secrets/(\w+)\}?$", str(value))[1] in service["secrets"]
 
 
 def test_the_database_s_reader_takes_password_and_grant_from_what_compose_sets_and_may_only_read() -> None:

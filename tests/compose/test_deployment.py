@@ -1,8 +1,8 @@
 """The deployment for real, chapter by chapter: each test goes on where the one before it ended (`make test-compose`).
 
-Up from nothing, rows, a reader who can only read, three processors, one of them killed, the broker restarted, the
-database away for half a minute; then the producer stops, everything drains, and an audit inside the network compares
-what is stored with the log. All the while the simulator keeps the producer busy.
+Up from nothing, rows, a reader who can only read, three processors, one of them killed, the regime worker killed, the
+broker restarted, the database away for half a minute; then the producer stops, everything drains, and an audit inside
+the network compares what is stored with the log. All the while the simulator keeps the producer busy.
 """
 
 from __future__ import annotations
@@ -12,17 +12,36 @@ import time
 
 import pytest
 
-from schemas.topics import FACTORS, L2, TRADES
+from schemas.topics import FACTORS, L2, REGIMES, TRADES
 from tests.compose.deployment import PARTITIONS, Deployment, step, wait_until
 from tests.compose.engine import docker, inspect, truly
 
 pytestmark = [pytest.mark.timeout(900)]
 
 INSTRUMENTS = 12
-ROLES = ("producer", "processor", "sink", "simulator")
+ROLES = ("producer", "processor", "regimes", "sink", "simulator")
 MAX_IMAGE_BYTES = 1_000_000_000
 MAX_START_S = 10.0
 DATABASE_AWAY_S = 30.0
+WINDOWS = """
+WITH
+    windows AS (
+        SELECT symbol, intDiv(toUnixTimestamp64Nano(received_at), 5000000000) AS w FROM factors GROUP BY symbol, w
+    ),
+    closed AS (
+        SELECT symbol, w FROM windows WHERE (symbol, w) NOT IN (SELECT symbol, max(w) FROM windows GROUP BY symbol)
+    ),
+    judged AS (
+        SELECT symbol, intDiv(toUnixTimestamp64Nano(window_start), 5000000000) AS w, count() AS times
+        FROM regimes WHERE source = 'rule' GROUP BY symbol, w
+    )
+SELECT
+    (SELECT count() FROM closed),
+    (SELECT count() FROM closed WHERE (symbol, w) NOT IN (SELECT symbol, w FROM judged)),
+    (SELECT count() FROM judged WHERE (symbol, w) NOT IN (SELECT symbol, w FROM closed)),
+    (SELECT max(times) FROM judged)
+"""
+"""Closed windows of five seconds; those without a judgement; judgements of no such window; the most that one has."""
 
 
 def say(text: str) -> None:
@@ -84,12 +103,12 @@ def test_the_reading_user_reads_and_can_do_nothing_else(deployment: Deployment) 
 @pytest.mark.parametrize("service", ROLES)
 def test_a_role_runs_as_nobody_on_a_read_only_root_without_capabilities(deployment: Deployment, service: str) -> None:
     look = "id -u; grep -E '^Cap(Prm|Eff|Bnd)' /proc/self/status"
-    write = "for folder in / /opt /tmp; do touch $folder/x 2>&1 && echo wrote $folder; done"
+    write = "for folder in / /opt $HOME; do touch $folder/x 2>&1 && echo wrote $folder; done"
     seen = deployment.compose("exec", "-T", service, "sh", "-c", f"{look}; {write}")
     assert seen.splitlines()[0] == "10001"
     assert re.findall(r"Cap\w+:\s*(\w+)", seen) == ["0" * 16] * 3
     assert seen.count("Read-only file system") == 2
-    assert re.findall(r"wrote (.*)", seen) == ["/tmp"]
+    assert re.findall(r"wrote (.*)", seen) == ["/tmp"]  # noqa: S108 (of the container, in memory)
     container = inspect("container", deployment.containers(service)[0])
     assert container is not None
     host = container["HostConfig"]
@@ -139,6 +158,18 @@ def test_the_others_take_over_from_a_killed_processor(deployment: Deployment) ->
         wait_until("three owners of all partitions", lambda: owned_by(deployment, 3), 60)
 
 
+def test_regimes_go_on_after_a_kill_of_their_worker(deployment: Deployment) -> None:
+    judged = "SELECT uniqExact(symbol) FROM regimes WHERE window_end > fromUnixTimestamp64Milli({})"
+    (victim,) = deployment.containers("regimes")
+    with step("docker kill of the regime worker, up again"):
+        docker("kill", victim)
+        killed_s = time.time()
+        deployment.compose("up", "-d", "--wait", "--no-recreate", "--scale", "processor=3", timeout_s=180)
+    with step("then a closed window of every instrument"):
+        sql = judged.format(int(killed_s * 1000))
+        wait_until("regimes of every instrument", lambda: int(deployment.query(sql)) == INSTRUMENTS, 60)
+
+
 def test_it_goes_on_after_a_restart_of_the_broker(deployment: Deployment) -> None:
     with step("restart of the broker"):
         deployment.compose("restart", "kafka")
@@ -165,9 +196,11 @@ def test_factors_flow_while_the_database_is_away_and_are_stored_when_it_is_back(
 def test_nothing_is_lost_and_nothing_doubled(deployment: Deployment) -> None:
     deployment.compose("stop", "producer", "simulator")
     with step("drain"):
-        wait_until("processed", lambda: deployment.lag(deployment.settings.processor.app_id, L2.name) == 0, 120)
-        stored = (FACTORS.name, TRADES.name)
-        wait_until("stored", lambda: deployment.lag(deployment.settings.sink.group, *stored) == 0, 120)
+        settings = deployment.settings
+        wait_until("processed", lambda: deployment.lag(settings.processor.app_id, L2.name) == 0, 120)
+        wait_until("judged", lambda: deployment.lag(settings.regimes.app_id, FACTORS.name) == 0, 120)
+        stored = (FACTORS.name, TRADES.name, REGIMES.name)
+        wait_until("stored", lambda: deployment.lag(settings.sink.group, *stored) == 0, 120)
     with step("obflow doctor --audit, inside the network"):
         code, found = deployment.obflow_json("doctor", "--audit", timeout_s=300)
     audit = found["audit"]
@@ -178,6 +211,13 @@ def test_nothing_is_lost_and_nothing_doubled(deployment: Deployment) -> None:
     assert audit["stored"] == audit["expected"] == deployment.rows("factors")
     assert (found["ok"], code) == (True, 0), [check for check in found["checks"] if not check["ok"]]
     say(f"restarts: {_restarts(deployment)}")
+
+
+def test_every_closed_window_has_one_judgement_by_the_rules(deployment: Deployment) -> None:
+    closed, lacking, beyond, most = map(int, deployment.query(WINDOWS).split())
+    say(f"{closed} closed windows, {lacking} without a judgement, {beyond} judgements of no window")
+    assert closed > INSTRUMENTS * 10
+    assert (lacking, beyond, most) == (0, 0, 1)
 
 
 def test_down_leaves_nothing(deployment: Deployment) -> None:
