@@ -109,6 +109,10 @@ def audit_problems(found: Audit) -> list[str]:
             wrong.insert(0, "nothing expected")
         if wrong:
             problems.append(f"{name}: {', '.join(wrong)}")
+    for key, total in (("lost", found.lost), ("duplicates", found.duplicates)):
+        elsewhere = total - sum(counts[key] for counts in found.instruments.values())
+        if elsewhere:
+            problems.append(f"trades: {elsewhere} {key}")
     return problems
 
 

@@ -26,7 +26,6 @@ from schemas.codec import decode_as
 from schemas.errors import DecodeError, MessageError
 from schemas.factors import FACTOR_SET
 from schemas.messages import (
-    MAX_EVENTS,
     DeadLetter,
     FactorRecord,
     InstrumentKey,
@@ -36,6 +35,8 @@ from schemas.messages import (
 )
 
 ROLE = "processor"
+PACKED_EVENTS = 160
+"""Most events in one record: fewer than it may hold, so that a dead letter about it keeps it whole (64 KiB)."""
 CHECKPOINT_VERSION = 1
 CHECKPOINT_HEAD = struct.Struct(">B8sq")
 READ_AGAIN_RECORDS = 500_000
@@ -314,7 +315,7 @@ def _decode(payload: bytes | None) -> L2Record:
 
 
 def _add(runs: list[Run], offset: int, record: L2Record) -> None:
-    if not runs or runs[-1].source is not record.source or len(runs[-1].records) == MAX_EVENTS:
+    if not runs or runs[-1].source is not record.source or len(runs[-1].records) == PACKED_EVENTS:
         runs.append(Run(record.instrument, record.source, [], []))
     runs[-1].offsets.append(offset)
     runs[-1].records.append(record)

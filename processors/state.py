@@ -216,8 +216,8 @@ def _save_rolling(out: Packer, rolling: Rolling) -> None:
         out.integer(high - low)
     for flow in rolling.flows:
         out.optional_double(flow)
-    out.naturals(rolling.added)
-    out.naturals(rolling.removed)
+    for lots in (*rolling.added, *rolling.removed):
+        out.integer(lots)  # sums of int64 sizes may pass int64
     for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
         out.integer(len(ring))
         for value in ring:
@@ -232,12 +232,10 @@ def _load_rolling(fields: Unpacker) -> Rolling:
     steps = [start, *_repeat(fields.integer, count - 1)] if count else []
     rolling.times.extend(accumulate(steps, add))
     rolling.flows.extend(_repeat(fields.optional_double, count))
-    rolling.added.extend(fields.naturals())
-    rolling.removed.extend(fields.naturals())
+    rolling.added.extend(_repeat(fields.integer, count))
+    rolling.removed.extend(_repeat(fields.integer, count))
     for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
         ring.extend(_repeat(fields.double, fields.integer()))
-    if not len(rolling.times) == len(rolling.added) == len(rolling.removed):
-        raise DecodeError("a checkpoint holds an impossible window")
     return rolling
 
 

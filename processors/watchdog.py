@@ -123,6 +123,14 @@ class Watchdog:
             self._detector.forget()
             return
         self._observe(positions, ends)
+        if any(ends.get(partition, position) < position for partition, position in positions.items()):
+            self._stop.set()
+            self._stalled(
+                Stalled(
+                    "the log ends before what was read of it: the topic was made anew", next_step="restart the worker"
+                )
+            )
+            return
         stalled_s = self._detector.look(positions, ends, time.monotonic(), recovered)
         if stalled_s is not None and not self._stop.is_set():
             self._stop.set()

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from producers.contract import Channel
-from producers.instruments import Instrument, Steps
+from producers.instruments import INT64_MAX, Instrument, Steps
 from producers.venue_messages import (
     Ack,
     BestQuote,
@@ -257,7 +257,9 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
             "a depth update whose ids make no sense", channel=Channel.DEPTH, symbol=symbol, U=depth.U, u=depth.u
         )
     matched = depth.E if depth.T is None else depth.T
-    return DepthDelta(depth.s, depth.U, depth.u, depth.b, depth.a, depth.pu, _nanoseconds(matched))
+    return DepthDelta(
+        depth.s, depth.U, depth.u, depth.b, depth.a, depth.pu, _nanoseconds(matched, Channel.DEPTH, symbol)
+    )
 
 
 def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
@@ -266,7 +268,7 @@ def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
         return Ignored(f"trade_{trade.X.lower()[:32]}")
     matched = trade.E if trade.T is None else trade.T
     # m: the buyer was the maker, so the seller was the aggressor.
-    return TradeTick(trade.s, str(trade.t), trade.p, trade.q, not trade.m, _nanoseconds(matched))
+    return TradeTick(trade.s, str(trade.t), trade.p, trade.q, not trade.m, _nanoseconds(matched, Channel.TRADE, symbol))
 
 
 def _quote(event: bytes, symbol: str) -> BestQuote:
@@ -284,7 +286,7 @@ def _parse_rest(frame: bytes, request: str, venue: str, dialect: Dialect) -> Ven
             snapshot.lastUpdateId,
             snapshot.bids,
             snapshot.asks,
-            None if time is None else _nanoseconds(time),
+            None if time is None else _nanoseconds(time, Channel.SNAPSHOT, _requested_symbol(request) or ""),
         )
     if head.symbols:
         return _listed(bytes(head.symbols), bytes(head.rateLimits), venue, dialect)
@@ -329,8 +331,11 @@ def _instrument(entry: ListedInstrument, venue: str, dialect: Dialect) -> Instru
     )
 
 
-def _nanoseconds(time: int) -> int:
-    return time * 1_000 if time >= MICROSECONDS_FROM else time * 1_000_000
+def _nanoseconds(time: int, channel: Channel, symbol: str) -> int:
+    nanoseconds = time * 1_000 if time >= MICROSECONDS_FROM else time * 1_000_000
+    if nanoseconds > INT64_MAX:
+        raise InvalidNumber(f"the time {time} is beyond int64 in nanoseconds", channel=channel, symbol=symbol)
+    return nanoseconds
 
 
 D = TypeVar("D")

@@ -17,6 +17,8 @@ from schemas.messages import ContractKind
 
 INT64_MAX = 2**63 - 1
 MAX_TEXT = 40
+MAX_DECIMALS = 20
+"""Of a grid: what `orderbook.grid` reads."""
 """Longest decimal that is read: 19 digits each side of the point and room for padding."""
 MAX_SCANNED_DECIMALS = 12
 """A recording's grid is never scanned finer: one absurd value would push every real price beyond int64."""
@@ -237,4 +239,6 @@ def _parts(text: str) -> tuple[str, str]:
     match = _PLAIN.fullmatch(text) if len(text) <= MAX_TEXT else None
     if match is None:
         raise InvalidNumber(f"{text[:MAX_TEXT]!r} is not a plain decimal")
+    if len((match[2] or "").rstrip("0")) > MAX_DECIMALS:
+        raise InvalidNumber(f"{text[:MAX_TEXT]!r} has more than {MAX_DECIMALS} decimals")
     return match[1], match[2] or ""

@@ -48,7 +48,9 @@ class _Overload:
     def take(self, record: ProducerRecord) -> bool:
         """Keep what says how things are; True where the record is shed."""
         if isinstance(record, FeedStatus):
-            self.status = record  # a state: the newest says all
+            # A state: the newest says all. It stays a change where one of those it replaces was.
+            was_change = self.status is not None and not self.status.heartbeat
+            self.status = replace(record, heartbeat=record.heartbeat and not was_change)
             return False
         if isinstance(record, L2Record) and record.kind is Kind.INVALID:
             self.invalid = record

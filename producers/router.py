@@ -37,6 +37,7 @@ from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
 from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
 
 MAX_CAUSE = 1_000
+MAX_SYMBOL = 80
 """Characters of a dead letter's sentence: it may quote the frame."""
 
 VenueNotice = Ack | Notice | InstrumentList
@@ -183,10 +184,10 @@ class FrameRouter:
 
     def _refuse(self, error: MessageError, frame: bytes, received_ns: int, connection: str, taken: Taken) -> None:
         self.rejected[error.reason] += 1
-        symbol = str(error.context.get("symbol", ""))
+        symbol = str(error.context.get("symbol", ""))[:MAX_SYMBOL]
         taken.records.append(
             DeadLetter(
-                letter_id=f"{self.exchange.venue}:{connection}:{self._frames_of[connection]}",
+                letter_id=f"{self.exchange.venue}:{connection}:{received_ns}:{self._frames_of[connection]}",
                 role="producer",
                 reason=error.reason,
                 error=str(error)[:MAX_CAUSE],

@@ -19,7 +19,7 @@ from aiolimiter import AsyncLimiter
 
 from producers.backoff import Backoff
 from producers.contract import Exchange, RestRequest
-from schemas.errors import Backpressure, ExchangeUnreachable, PipelineError
+from schemas.errors import Backpressure, ExchangeUnreachable
 
 REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -185,7 +185,7 @@ class SnapshotFetcher:
                 body = await self._client.get(request)
             self.fetched += 1
             self._take(Fetched(symbol, request.path, body))
-        except PipelineError as error:
+        except (ExchangeUnreachable, Backpressure) as error:
             at_least_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
             log.warning("snapshot_failed", symbol=symbol, error=str(error))
         finally:

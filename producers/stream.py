@@ -280,8 +280,15 @@ class InstrumentStream:
         now = self._clock(now_ns)
         out: list[Published] = []
         self._stale = now - self._heard_ns > self._options.stale_ns
-        self._tell(out, f"nothing received for {(now - self._heard_ns) / SECOND_NS:.0f} s" if self._stale else "")
+        self._tell(out, self._silence(now))
         return out or [self._status(heartbeat=True)]
+
+    def _silence(self, now: int) -> str:
+        if not self._stale:
+            return ""
+        return (
+            f"nothing received for {(now - self._heard_ns) / SECOND_NS:.0f} s" if self._heard_ns else "nothing received"
+        )
 
     def on_stop(self, received_ns: int) -> list[Published]:
         """The producer ends. Readers' books stay what they are and age; a restart raises the epoch."""

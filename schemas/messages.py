@@ -297,8 +297,9 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """A message that could not be used, with its cause and origin (`dead-letters.v1`).
 
     Attributes:
-        letter_id: Deterministic: `topic_id:partition:offset` for a record, `venue:connection:counter` for a frame,
-            so that the same letter written again after a crash is the same letter.
+        letter_id: Deterministic: `topic_id:partition:offset` for a record,
+            `venue:connection:received_ns:counter` for a frame, so that the same letter written
+            again after a crash is the same letter.
         role: Who refused it: producer, processor, regimes or sink.
         reason: The error's class name.
         error: The error's sentence.

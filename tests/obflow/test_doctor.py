@@ -172,6 +172,9 @@ class TestAudit:
             "c:Z: nothing expected",
         ]
 
+    def test_what_no_instrument_holds_is_a_problem_of_the_trades(self) -> None:
+        assert audit_problems(Found(lost=7, duplicates=4)) == ["trades: 7 lost", "trades: 4 duplicates"]
+
     def test_none_installed_is_said(self, install: object) -> None:
         install(())  # type: ignore[operator]
         with pytest.raises(DependencyError, match="no audit is installed"):

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from processors.columns import L2Columns
 from processors.core import process_batch
-from processors.partition import READ_AGAIN_RECORDS, Checkpoint, PartitionBooks, ReadAgain
+from processors.partition import PACKED_EVENTS, READ_AGAIN_RECORDS, Checkpoint, PartitionBooks, ReadAgain
 from processors.reading import SourceBatch, SourceLog
 from processors.state import InstrumentState
 from schemas.codec import encode
 from schemas.digest import event_bytes
 from schemas.errors import DecodeError
 from schemas.messages import (
-    MAX_EVENTS,
     MAX_PAYLOAD_BYTES,
     FactorEvent,
     InstrumentKey,
@@ -141,7 +140,7 @@ def test_a_run_packs_no_more_events_than_a_record_may_hold() -> None:
     records = log_of(3, 1, 600, wild=0.0)
     runs = books_of().decode(batch_of(records)).runs
 
-    assert [len(run.records) for run in runs] == [MAX_EVENTS, MAX_EVENTS, 600 - 2 * MAX_EVENTS]
+    assert [len(run.records) for run in runs] == [PACKED_EVENTS] * 3 + [600 - 3 * PACKED_EVENTS]
 
 
 def test_records_of_another_source_are_another_run_in_source_order() -> None:

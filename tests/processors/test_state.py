@@ -128,3 +128,15 @@ def test_the_threshold_may_be_set_anew_after_a_restart() -> None:
     result = process([feed.delta()], again, start=1)
     assert result.status == [Status.OK]
     assert factors(result)["confidence"] == 600 / 1_000
+
+
+def test_sizes_near_int64_survive_a_checkpoint() -> None:
+    """What is added near the top is a sum, and may pass int64 though each size fits it."""
+    state = InstrumentState()
+    state.rolling.times.append(1)
+    state.rolling.flows.append(None)
+    state.rolling.added.append(3 * (2**63 - 1))
+    state.rolling.removed.append(2**64)
+    restored = InstrumentState.from_bytes(state.to_bytes())
+    assert list(restored.rolling.added) == [3 * (2**63 - 1)]
+    assert list(restored.rolling.removed) == [2**64]

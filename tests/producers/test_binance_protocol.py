@@ -25,7 +25,7 @@ from producers.venue_messages import (
     VenueMessage,
     Via,
 )
-from schemas.errors import DecodeError, MessageError, UnknownMessage
+from schemas.errors import DecodeError, InvalidNumber, MessageError, UnknownMessage
 from schemas.messages import ContractKind
 
 SPOT, FUTURES = EXCHANGES["binance"], EXCHANGES["binance-futures"]
@@ -350,3 +350,10 @@ def test_the_published_instrument_list_gives_its_grids(recordings: Path) -> None
         assert Decimal(instrument.lot_size) == Decimal(filters["LOT_SIZE"]["stepSize"])
     assert found["BTCUSDT"].canonical == "BTC-USDT-PERP"
     assert not message.unreadable
+
+
+@pytest.mark.parametrize("time", [9_300_000_000_000, 99_999_999_999_999])
+def test_a_time_beyond_int64_in_nanoseconds_is_refused_and_the_trade_s_instrument_named(time: int) -> None:
+    trade = {"e": "trade", "E": time, "T": time, "s": "BTCUSDT", "t": 1, "p": "1", "q": "1", "X": "MARKET", "m": True}
+    with pytest.raises(InvalidNumber, match="beyond int64"):
+        EXCHANGES["binance-futures"].parse(wrapped("btcusdt@trade", trade), Via.WS)

@@ -229,3 +229,18 @@ def test_whatever_the_broker_does_no_reader_sees_a_hole(room: int, actions: list
         live, epoch, sequence = record.kind is not Kind.INVALID, record.epoch, record.sequence
     assert live == stream.live
     assert not outlet.is_overloaded("A")
+
+
+def test_a_heartbeat_never_takes_the_place_of_a_change() -> None:
+    """Tables keep changes only: an overload that outlasts a heartbeat must still leave a row."""
+    broker, stream = FakeBroker(1), FakeStream("A")
+    outlet = outlet_of(broker, stream)
+    outlet.emit(stream.snapshot())
+    outlet.emit(stream.delta())
+    outlet.emit([FeedStatus("v", "A", Source.LIVE, FeedState.INVALID, stream.epoch, 1, heartbeat=True)])
+    for _ in range(3):
+        broker.drain()
+        outlet.release()
+
+    statuses = [record for record in broker.log if isinstance(record, FeedStatus)]
+    assert [status.heartbeat for status in statuses] == [False]

@@ -174,7 +174,7 @@ class TestReplay:
         for name in ("a.frames.jsonl.gz", "b.frames.jsonl.gz"):
             replay = RecordingReplay(write(tmp_path / name, [*fine_lines(), line(5, b"hello")]), FUTURES)
             ids |= {record.letter_id for record in replay.records() if isinstance(record, DeadLetter)}
-        assert ids == {"binance-futures:a:5", "binance-futures:b:5"}
+        assert ids == {"binance-futures:a:5:5", "binance-futures:b:5:5"}
 
     def test_a_larger_frame_than_allowed_is_refused_unread(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.gz", [*fine_lines(), line(5, b"[" * 2_000)])

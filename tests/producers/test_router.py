@@ -149,7 +149,7 @@ def test_a_dead_letter_is_the_same_letter_when_the_same_frames_come_again() -> N
         ]
         return [record.letter_id for record in records if isinstance(record, DeadLetter)]
 
-    assert letters() == letters() == [f"{VENUE}:1:3", f"{VENUE}:1:5"]
+    assert letters() == letters() == [f"{VENUE}:1:{SECOND}:3", f"{VENUE}:1:{SECOND}:5"]
 
 
 def test_a_frame_at_the_bound_is_still_read() -> None:

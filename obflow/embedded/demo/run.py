@@ -200,7 +200,7 @@ class Demo:
 
     def _groups(self) -> tuple[tuple[str, str], ...]:
         return (
-            (self.settings.processor.app_id, "processors"),
+            (self.settings.kafka.topic_prefix + self.settings.processor.app_id, "processors"),
             (self.settings.regimes.app_id, "regimes"),
             (self.settings.sink.group, "sinks"),
         )
