@@ -11,8 +11,6 @@ from schemas.messages import FactorEvent, FactorRecord, Status
 from schemas.topics import FACTORS as TOPIC
 from sinks.contract import INSTRUMENT_COLUMNS, Position, Row, Table, integer, nullable, number, text, time
 
-MAX_PARTITION: Final = 2**16 - 1
-
 
 def rows(record: FactorRecord, position: Position) -> list[Row]:
     """One row an event. The identity is the event's: where its record lies in the books' log.
@@ -21,8 +19,8 @@ def rows(record: FactorRecord, position: Position) -> list[Row]:
         ImpossibleRecord: A factor is NaN or infinite; "no value" is null.
     """
     del position
-    if not 0 <= record.source_partition <= MAX_PARTITION or any(event.source_offset < 0 for event in record.events):
-        raise ImpossibleRecord("an event's place in the book log is none", venue=record.venue, symbol=record.symbol)
+    if any(event.source_offset < 0 for event in record.events):
+        raise ImpossibleRecord("an event has an offset below 0", venue=record.venue, symbol=record.symbol)
     head = (record.venue, record.symbol, record.source.value)
     return [_row(head, record, event) for event in record.events]
 

@@ -213,7 +213,7 @@ def test_a_copy_goes_its_own_way() -> None:
 
     assert (twin.frames, dict(twin.rejected)) == (2, {})
     assert twin.streams["AUSDT"].is_live
-    assert twin.on_frame(b"bad", Via.WS, SECOND, connection="1").records[0].letter_id == f"{VENUE}:1:3"  # type: ignore[union-attr]
+    assert twin.on_frame(b"bad", Via.WS, SECOND, connection="1").records[0].letter_id == f"{VENUE}:1:{SECOND}:3"  # type: ignore[union-attr]
 
 
 @given(st.binary(max_size=200), st.sampled_from([Via.WS, Via.REST]))
