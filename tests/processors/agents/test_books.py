@@ -1,0 +1,248 @@
+"""What the books agent does with batches, assignments and mistakes, without Kafka and without Faust."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from obflow.metrics import Metrics
+from obflow.settings import Settings
+from processors.agents import books as module
+from processors.agents.books import BooksAgent
+from processors.agents.partitions import Ties
+from processors.meters import Meters
+from processors.outbox import Outbox, Send
+from processors.reading import SourceBatch
+from schemas.codec import decode
+from schemas.errors import FatalError
+from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, ResyncRequest
+from tests.processors.test_partition import LOG, PARTITION, KafkaRecord, batch_of, log_of, saved_after
+
+
+class RecordingOutbox(Outbox):
+    """Keeps what is put, acknowledges nothing, and may be full."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None, fail=lambda error: None)  # type: ignore[arg-type, return-value]
+        self.put_: list[Send] = []
+        self.in_the_way: Callable[[], None] = lambda: None
+
+    def put(self, send: Send) -> asyncio.Future[Any]:
+        self.put_.append(send)
+        return super().put(send)
+
+    async def room(self) -> None:
+        self.in_the_way()
+
+
+class Bench:
+    """An agent with everything it is tied to."""
+
+    def __init__(self, saved: dict[InstrumentKey, bytes] | None = None) -> None:
+        self.outbox = RecordingOutbox()
+        self.seeks: list[tuple[int, int]] = []
+        self.failures: list[FatalError] = []
+        self.current = True
+        self.metrics = Metrics("processor")
+        ties = Ties(
+            LOG,
+            "dead-letters.v1",
+            self.outbox,
+            load=(saved or {}).get,
+            seek_back=lambda partition, offset: self.seeks.append((partition, offset)),
+            is_current=lambda batch: self.current,
+            fail=self.failures.append,
+        )
+        self.agent = BooksAgent(Settings(), ties, Meters(self.metrics))
+
+    async def take(self, *batches: SourceBatch) -> None:
+        async def stream() -> AsyncIterator[SourceBatch]:
+            for batch in batches:
+                yield batch
+
+        await self.agent.run(stream())
+
+    def sent(self, kind: type) -> list[Any]:
+        records = [decode(send.value) for send in self.outbox.put_]
+        return [record for record in records if isinstance(record, kind)]
+
+    @property
+    def position(self) -> int:
+        return self.agent.positions()[PARTITION]
+
+
+@pytest.fixture
+def records() -> list[KafkaRecord]:
+    return log_of(21, 3, 60, wild=0.0)
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    bench = Bench()
+    bench.agent.on_assigned({PARTITION: 0})
+    return bench
+
+
+async def test_a_batch_becomes_factors_of_its_partition_and_the_position_moves_on(
+    bench: Bench, records: list[KafkaRecord]
+) -> None:
+    await bench.take(batch_of(records))
+    factors = bench.sent(FactorRecord)
+
+    assert bench.position == 60
+    assert {(record.source_log, record.source_partition) for record in factors} == {(LOG.short_id, PARTITION)}
+    assert {send.partition for send in bench.outbox.put_} == {PARTITION}
+    assert {send.key.decode() for send in bench.outbox.put_} == {str(record.instrument) for record in factors}
+    assert sum(len(record.events) for record in factors) > 40
+    assert bench.metrics.value("obflow_received_total", source="l2.v1") == 60
+
+
+async def test_nothing_is_committable_before_it_is_saved(bench: Bench, records: list[KafkaRecord]) -> None:
+    await bench.take(batch_of(records))
+
+    assert bench.agent.committable(PARTITION) == 0
+
+
+async def test_a_stale_batch_is_left_and_counted(bench: Bench, records: list[KafkaRecord]) -> None:
+    bench.current = False
+    await bench.take(batch_of(records))
+
+    assert (bench.position, bench.outbox.put_) == (0, [])
+    assert bench.metrics.value("obflow_ignored_total", reason="stale") == 60
+
+
+async def test_a_batch_of_a_partition_that_is_not_held_is_left(records: list[KafkaRecord]) -> None:
+    bench = Bench()
+    await bench.take(batch_of(records))
+
+    assert bench.outbox.put_ == []
+
+
+async def test_a_batch_behind_a_lost_one_has_the_partition_read_again(bench: Bench, records: list[KafkaRecord]) -> None:
+    await bench.take(batch_of(records[:20]), batch_of(records[30:]))
+
+    assert bench.seeks == [(PARTITION, 20)]
+    assert bench.position == 20
+
+
+async def test_a_partition_taken_away_in_the_midst_of_a_batch_stays_where_it_was(
+    bench: Bench, records: list[KafkaRecord]
+) -> None:
+    rooms = iter((True, False))
+
+    def second_room_is_too_late() -> None:
+        bench.current = next(rooms)
+
+    bench.outbox.in_the_way = second_room_is_too_late
+    await bench.take(batch_of(records))
+
+    assert len({record.symbol for record in bench.sent(FactorRecord)}) == 1
+    assert bench.position == 0
+
+
+async def test_a_draining_worker_processes_nothing_more(bench: Bench, records: list[KafkaRecord]) -> None:
+    bench.agent.drain()
+    await bench.take(batch_of(records))
+
+    assert (bench.position, bench.outbox.put_) == (0, [])
+
+
+async def test_a_mistake_in_the_code_ends_the_worker_and_skips_no_record(
+    bench: Bench, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(module.BooksAgent, "_process", broken)
+    await bench.take(batch_of(records))
+
+    assert "ZeroDivisionError: by zero" in str(bench.failures[0])
+    assert bench.position == 0
+
+
+async def test_a_bad_record_is_put_aside_and_the_rest_goes_on(bench: Bench, records: list[KafkaRecord]) -> None:
+    records[7].value = b"bad"
+    await bench.take(batch_of(records))
+    [letter] = bench.sent(DeadLetter)
+
+    assert (letter.source_offset, letter.reason) == (7, "DecodeError")
+    assert bench.position == 60
+    assert bench.metrics.value("obflow_dead_lettered_total", reason="DecodeError") == 1
+    assert bench.agent.committable(PARTITION) == 0, "held by the books and by the letter"
+
+
+async def test_a_letter_not_yet_acknowledged_holds_the_offset_back(bench: Bench) -> None:
+    await bench.take(batch_of([KafkaRecord(0, b"", b"bad"), KafkaRecord(1, b"", b"bad")]))
+
+    assert bench.position == 2
+    assert bench.agent.committable(PARTITION) == 0
+
+
+async def test_a_state_too_old_has_the_partition_read_again(records: list[KafkaRecord]) -> None:
+    one = log_of(22, 1, 60, wild=0.0)
+    bench = Bench(saved_after(one[:20]))
+    bench.agent.on_assigned({PARTITION: 40})
+    await bench.take(batch_of(one[40:]))
+
+    assert bench.seeks == [(PARTITION, 20)]
+    assert bench.position == 40
+
+
+async def test_a_break_is_asked_about(
+    bench: Bench, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = log_of(23, 1, 40, wild=0.0)
+    del one[20]
+    monkeypatch.setattr(module, "ASK_SECONDS", 0)
+    await bench.take(batch_of(one))
+    asking = asyncio.ensure_future(bench.agent.ask())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    asking.cancel()
+    [request] = bench.sent(ResyncRequest)
+
+    assert (request.reason, request.source_partition, request.source_offset) == ("gap", PARTITION, 21)
+    assert bench.metrics.value("obflow_resyncs_total", venue="nowhere") == 1
+    assert bench.metrics.value("obflow_gaps_total", venue="nowhere") == 1
+    assert bench.metrics.value("obflow_books", state="invalid") == 1
+
+
+async def test_partitions_kept_through_a_rebalance_keep_their_books(bench: Bench, records: list[KafkaRecord]) -> None:
+    await bench.take(batch_of(records[:30]))
+    [before] = bench.agent.owned()
+    bench.agent.on_revoked()
+    assert bench.agent.owned() == []
+    assert bench.agent.committable(PARTITION) is None
+
+    bench.agent.on_assigned({PARTITION: 10})
+    assert bench.agent.owned() == [before]
+    assert bench.position == 30
+
+
+async def test_books_another_worker_has_come_further_with_are_given_up(
+    bench: Bench, records: list[KafkaRecord]
+) -> None:
+    await bench.take(batch_of(records[:30]))
+    [before] = bench.agent.owned()
+    bench.agent.on_assigned({PARTITION: 40})
+
+    assert bench.agent.owned() != [before]
+    assert not before.owned
+    assert bench.position == 40
+
+
+async def test_books_of_partitions_that_went_are_given_up(bench: Bench) -> None:
+    [before] = bench.agent.owned()
+    bench.agent.on_assigned({PARTITION + 1: 5})
+
+    assert not before.owned
+    assert bench.agent.positions() == {PARTITION + 1: 5}
+
+
+async def test_a_hole_in_the_log_is_counted(bench: Bench) -> None:
+    bench.agent.on_true_hole(PARTITION, 10, 25)
+
+    assert bench.metrics.value("obflow_rejected_total", reason="source_hole") == 15
