@@ -125,7 +125,7 @@ dead_letters = typer.Typer(help="List, show and send again what could not be use
 @dead_letters.command("list")
 def list_letters(
     reason: Annotated[str, typer.Option(help="Only this reason, as DecodeError.")] = "",
-    role: Annotated[str, typer.Option(help="Only this role: producer, processor or sink.")] = "",
+    role: Annotated[str, typer.Option(help="Only this role: producer, processor, regimes or sink.")] = "",
     topic: Annotated[str, typer.Option(help="Only records of this topic.")] = "",
     limit: Annotated[int, typer.Option(help="At most this many, the newest first.", min=1, max=10_000)] = 100,
     json: JsonFlag = False,

@@ -48,12 +48,14 @@ RESPONSE_SCHEMA: dict[str, Any] = {
 
 
 def parse_verdict(text: str | bytes) -> LlmVerdict:
-    """Read and validate the model's text.
+    """Read and validate the model's text. What no terminal should be sent becomes a space.
 
     Raises:
         InvalidVerdict: not JSON, a label nobody knows, a confidence outside [0, 1], a text too long, extra fields.
     """
     try:
-        return msgspec.json.decode(text, type=LlmVerdict)
+        verdict = msgspec.json.decode(text, type=LlmVerdict)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidVerdict(f"the answer is not a verdict ({error})") from error
+    shown = "".join(sign if sign.isprintable() else " " for sign in verdict.sentence)
+    return msgspec.structs.replace(verdict, sentence=shown)

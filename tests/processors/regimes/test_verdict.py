@@ -14,6 +14,12 @@ def test_a_good_answer_is_read() -> None:
     assert parse_verdict(json.dumps(GOOD)) == LlmVerdict(Regime.VOLATILE, 0.75, str(GOOD["sentence"]))
 
 
+def test_what_no_terminal_should_be_sent_becomes_a_space() -> None:
+    sentence = "calm\x1b[2J\nthe\u202emarket\x00 ist ruhig – 市场平静"
+    found = parse_verdict(json.dumps({**GOOD, "sentence": sentence}))
+    assert found.sentence == "calm [2J the market  ist ruhig – 市场平静"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
