@@ -81,8 +81,12 @@ class Publisher:
         self._topic = topics.topic_name(settings, FACTORS)
 
     def send(self, symbol: str, events: list[FactorEvent], size: int = 16) -> None:
-        for each in packed(events, [size], symbol=symbol):
-            self._producer.produce(self._topic, key=str(each.instrument), value=encode(each))
+        self.send_all({symbol: events}, size)
+
+    def send_all(self, sent: dict[str, list[FactorEvent]], size: int = 16) -> None:
+        for symbol, events in sent.items():
+            for each in packed(events, [size], symbol=symbol):
+                self._producer.produce(self._topic, key=str(each.instrument), value=encode(each))
         assert self._producer.flush(30) == 0
 
     def send_bytes(self, payload: bytes) -> None:
@@ -300,25 +304,22 @@ def test_killing_a_worker_while_the_model_hangs_loses_no_rule_event_and_asks_not
             second.wait_ready()
             until(lambda: first.owned() == second.owned() == processing.PARTITIONS // 2, 20, first.tail)
             for start_at in range(0, 900, 60):
-                for symbol in symbols:
-                    publisher.send(symbol, sent[symbol][start_at : start_at + 60])
+                publisher.send_all({symbol: events[start_at : start_at + 60] for symbol, events in sent.items()})
                 time.sleep(0.15)
             assert server.asked, "nothing was asked before the kill"
             first.kill()
-            for symbol in symbols:
-                publisher.send(symbol, sent[symbol][900:])
+            publisher.send_all({symbol: events[900:] for symbol, events in sent.items()})
             drained(settings)
             asked_before = len(server.asked)
-            for symbol in symbols:
-                publisher.send(symbol, [shifted(sent[symbol][-1], seconds=30, offset=9)])
+            later = {symbol: [shifted(events[-1], seconds=30, offset=9)] for symbol, events in sent.items()}
+            publisher.send_all(later)
             until(lambda: len(server.asked) > asked_before, 10)
             drained(settings)
             assert second.stop() == 0, second.tail()
         found = read(settings)
 
     for symbol in symbols:
-        events = [*sent[symbol], shifted(sent[symbol][-1], seconds=30, offset=9)]
-        assert found.rule[symbol] == expected(events, symbol), symbol
+        assert found.rule[symbol] == expected([*sent[symbol], *later[symbol]], symbol), symbol
     assert (found.differing, found.behind) == (0, 0)
     assert found.repeated > 0, "the kill repeated nothing, so it proved nothing"
     assert found.llm == {}
