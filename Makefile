@@ -59,7 +59,7 @@ fuzz: setup ## drop each update of the recordings in turn; hold every event of t
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA tests/research/test_dropped_lines.py tests/processors/test_recorded.py $(ARGS)
 
 bench: setup ## benchmarks
-	$(BIN)/pytest -rA tests/benchmarks $(ARGS)
+	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)
 
 compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' $(UPGRADE)
