@@ -15,6 +15,7 @@ from schemas.errors import SettingsError
 VARIABLE_PREFIX = "OBFLOW_FAULT_"
 
 FaultPoint = Literal[
+    "stall",  # a worker never finishes its n-th batch, as if a call hung
     "fail_send",  # the n-th factor record a processor hands to the producer is refused, as by a broker
 ]
 

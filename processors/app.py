@@ -110,11 +110,12 @@ def wire(
         meters: What is counted.
         fail: Ends the process, at once.
     """
+    faults = FaultPoints.from_environment()
     outbox = Outbox(
         lambda: app.producer._producer,
         fail,
         on_acknowledged=lambda send: meters.acknowledged(send, outbox.in_flight),
-        faults=FaultPoints.from_environment(),
+        faults=faults,
     )
     ties = Ties(
         source,
@@ -124,6 +125,7 @@ def wire(
         seek_back=lambda partition, offset: app.consumer.seek_back(partition, offset),
         is_current=lambda batch: app.consumer.is_current(batch),
         fail=fail,
+        faults=faults,
     )
     agent = create(ties)
     app = BatchApp(settings.kafka.topic_prefix + names.app_id, agent, **_options(settings))

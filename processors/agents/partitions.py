@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from obflow.faults import FaultPoints
 from obflow.logs import get_logger
 from processors.meters import WorkerMeters
 from processors.outbox import Outbox, Send
@@ -47,6 +48,7 @@ class Ties(NamedTuple):
         seek_back: Has a partition read again from an offset.
         is_current: Whether a batch is neither stale nor of a partition that was given up.
         fail: Ends the process.
+        faults: Armed fault points.
     """
 
     source: SourceLog
@@ -56,6 +58,7 @@ class Ties(NamedTuple):
     seek_back: Callable[[int, int], None]
     is_current: Callable[[SourceBatch], bool]
     fail: Callable[[FatalError], None]
+    faults: FaultPoints
 
 
 class PartitionsAgent(ABC, Generic[H]):
@@ -151,6 +154,8 @@ class PartitionsAgent(ABC, Generic[H]):
         if batch.start > held.progress.position:
             self._read_again(batch, held.progress.position)
             return
+        if self._ties.faults.fires("stall"):
+            await asyncio.Event().wait()
         with self._meters.batch():
             self._meters.received(len(batch.records))
             await self._process(held, batch)

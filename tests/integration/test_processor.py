@@ -132,6 +132,21 @@ def test_a_refused_send_ends_the_worker_and_its_restart_heals(broker: str, tmp_p
     assert_whole(FactorLog(settings).read(), Expected(streams))
 
 
+def test_a_worker_that_hangs_ends_itself_and_its_restart_heals(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker, watchdog_seconds=3.0)
+    streams = streams_of(seed=250, instruments=8, records=200)
+    with workers(settings, tmp_path) as start:
+        hanging = start(OBFLOW_FAULT_STALL="3")
+        hanging.wait_ready()
+        publish(settings, interleaved(streams), rate=2000)
+        assert hanging.process.wait(30) == 1
+        assert "records wait" in hanging.tail()
+        start().wait_ready()
+        drained(settings)
+
+    assert_whole(FactorLog(settings).read(), Expected(streams))
+
+
 def test_a_graceful_restart_saves_all_and_repeats_nothing(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker, checkpoint_seconds=60.0)
     streams = streams_of(seed=300, instruments=8, records=600)

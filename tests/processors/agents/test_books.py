@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from obflow.faults import FaultPoints
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from processors.agents import books as module
@@ -55,6 +56,7 @@ class Bench:
             seek_back=lambda partition, offset: self.seeks.append((partition, offset)),
             is_current=lambda batch: self.current,
             fail=self.failures.append,
+            faults=FaultPoints(),
         )
         self.agent = BooksAgent(Settings(), ties, Meters(self.metrics))
 
