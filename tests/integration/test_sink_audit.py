@@ -150,7 +150,11 @@ def test_a_lost_and_a_doubled_row_are_found_where_they_are(settings: Settings, s
     assert found.instruments["binance-futures:B"]["lost"] == 2
     assert found.instruments["binance-futures:C"]["duplicates"] == 1
     assert found.trades_duplicates == 1
-    assert doctor.audit_problems(found) == ["binance-futures:B: 2 lost", "binance-futures:C: 1 duplicates"]
+    assert doctor.audit_problems(found) == [
+        "binance-futures:B: 2 lost",
+        "binance-futures:C: 1 duplicates",
+        "trades: 1 duplicates",
+    ]
 
 
 def test_events_that_a_sink_dead_lettered_are_not_lost(settings: Settings, store: Store) -> None:
