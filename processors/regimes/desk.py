@@ -191,11 +191,12 @@ class Desk:
             if answer.outcome is CallOutcome.OK:
                 return True
             pause_s = self._pause_s(asking, answer)
-            left_s = self._left_s(asking)
-            if pause_s is None or left_s - pause_s < LEAST_TRY_S or not self._limiter.has_capacity():
+            if pause_s is None or self._left_s(asking) - pause_s < LEAST_TRY_S:
                 return False
             await asyncio.sleep(pause_s)
-            await self._limiter.acquire()
+            if not self._limiter.has_capacity():
+                return False
+            await self._limiter.acquire()  # there is room, so this does not wait
             self._metrics.counter("obflow_retries_total", stage="llm").inc()
 
     async def _try(self, asking: _Asking) -> Answer:
