@@ -170,6 +170,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         self._delivery.on_revoked()
         await super().on_partitions_revoked(revoked)
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Leave source partitions in the fetch: the conductor waits for room in the agent's queue, which bounds it.
+
+        The stock method takes the partition out until the queue has drained, and where none is left, as soon happens
+        with a queue of few large batches, the stock loop sleeps for a second whatever happens meanwhile.
+        """
+        if not self._is_source(tp):
+            super().on_buffer_full(tp)
+
     async def perform_seek(self) -> None:
         """Read every partition from its committed offset, or from the log's start where nothing was committed.
 
