@@ -111,7 +111,7 @@ def audit_problems(found: Audit) -> list[str]:
             problems.append(f"{name}: {', '.join(wrong)}")
     for key, total in (("lost", found.lost), ("duplicates", found.duplicates)):
         elsewhere = total - sum(counts[key] for counts in found.instruments.values())
-        if elsewhere:
+        if elsewhere > 0:
             problems.append(f"trades: {elsewhere} {key}")
     return problems
 
