@@ -70,8 +70,8 @@ async def produce(
     """
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
-    publisher = Publisher(settings, metrics, clock.now_ns)
     requests = ResyncReader(settings, exchange.venue)
+    publisher = Publisher(settings, metrics, clock.now_ns)
     try:
         with _Tap(recording) as tap:
             async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:

@@ -22,9 +22,10 @@ from producers.exchanges import EXCHANGES
 from producers.feed import LiveFeed
 from producers.stream import InstrumentStream
 from schemas.codec import decode
-from schemas.messages import Kind, L2Record, Record
-from schemas.topics import L2, Topic
+from schemas.messages import Record
+from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
 from tests.integration.simulators import Simulator, simulator
+from tests.producers.l2_reader import Book, books_of
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -62,62 +63,11 @@ def read_positions(settings: Settings, topic: Topic) -> list[tuple[Record, int, 
                     found.append((decode(message.value()), message.partition(), message.offset()))
                 if message.offset() + 1 >= ends[message.partition()]:
                     left.discard(message.partition())
+        offsets = sorted((partition, offset) for _, partition, offset in found)
+        assert offsets == [(partition, offset) for partition, end in sorted(ends.items()) for offset in range(end)]
         return found
     finally:
         consumer.close()
-
-
-class Book:
-    """One instrument as a reader of `l2.v1` has it: dicts and the one rule, no code of the pipeline."""
-
-    def __init__(self) -> None:
-        self.live = False
-        self.epoch = self.sequence = self.deltas = 0
-        self.broken: list[L2Record] = []
-        self.invalid: list[str] = []
-        self.snapshots: list[L2Record] = []
-        self.sides: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
-
-    def apply(self, record: L2Record) -> None:
-        """Take the next record."""
-        if record.kind is Kind.INVALID:
-            assert record.epoch >= self.epoch
-            self.live = False
-            self.invalid.append(str(record.reason))
-        elif record.kind is Kind.SNAPSHOT:
-            self.snapshots.append(record)
-            if record.epoch > self.epoch or not self.live:
-                self.sides = ({}, {})
-                self._set(record)
-                self.live, self.epoch, self.sequence = True, record.epoch, record.sequence
-            elif record.sequence != self.sequence or self._levels(record) != self.sides:
-                self.broken.append(record)
-        elif self.live and record.epoch == self.epoch and record.previous_sequence == self.sequence:
-            self._set(record)
-            self.sequence = record.sequence
-            self.deltas += 1
-        else:
-            self.broken.append(record)
-
-    def _set(self, record: L2Record) -> None:
-        for side, levels in zip(self.sides, self._levels(record), strict=True):
-            for price, size in levels.items():
-                side[price] = size
-                if not size:
-                    del side[price]
-
-    def _levels(self, record: L2Record) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:
-        tick, lot = Decimal(record.tick_size), Decimal(record.lot_size)
-        bids = {tick * p: lot * s for p, s in zip(record.bid_ticks, record.bid_lots, strict=True)}
-        return bids, {tick * p: lot * s for p, s in zip(record.ask_ticks, record.ask_lots, strict=True)}
-
-
-def books_of(records: Sequence[L2Record]) -> dict[str, Book]:
-    """The books that a reader of these records ends with."""
-    books: dict[str, Book] = {}
-    for record in records:
-        books.setdefault(record.symbol, Book()).apply(record)
-    return books
 
 
 async def assert_true(venue: Simulator, symbol: str, book: Book) -> None:
@@ -221,6 +171,9 @@ async def producing(
             finally:
                 running.stop.set()
         running.summary = task.result()
+        for topic in (L2, TRADES, FEED_STATUS, DEAD_LETTERS):
+            held = await asyncio.to_thread(read_topic, settings, topic)
+            assert len(held) == running.summary["acknowledged"].get(topic.name, 0), "what was acknowledged is there"
         for symbol, book in (await running.books()).items():
             assert book.broken == [], "no record may surprise a reader"
             if running.stream(symbol).is_live:

@@ -22,7 +22,8 @@ from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, RESYNC, TRADES
-from tests.integration.producing import SYMBOLS, books_of, producing, read_positions, read_topic
+from tests.integration.producing import SYMBOLS, producing, read_positions, read_topic
+from tests.producers.l2_reader import books_of
 
 pytestmark = pytest.mark.integration
 
@@ -102,7 +103,7 @@ async def test_a_lost_connection_invalidates_its_books_and_comes_back(broker: st
 async def test_a_venue_that_turns_connections_away_is_not_hammered(broker: str) -> None:
     async with producing(broker) as running:
         await running.all_live()
-        await running.venue.inject("refuse_connections", seconds=1.5)
+        await running.venue.inject("refuse_connections", seconds=1.0)
         await running.venue.inject("disconnect")
         await running.until(lambda: not running.stream("BTCUSDT").is_live)
         await running.all_live()

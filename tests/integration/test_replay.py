@@ -22,7 +22,8 @@ from producers.recording import RecordingReplay
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
-from tests.integration.producing import books_of, fresh_topics, read_topic
+from tests.integration.producing import fresh_topics, read_topic
+from tests.producers.l2_reader import books_of
 
 pytestmark = pytest.mark.integration
 

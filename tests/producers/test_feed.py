@@ -16,10 +16,12 @@ from producers.feed import LiveFeed
 from producers.instruments import Instrument
 from producers.records import ProducerRecord
 from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.faults import Fault
 from producers.simulator.protocol import Frame, encode_frame
 from producers.snapshots import Fetched
 from producers.venue_messages import Ack, Via
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
+from tests.producers.l2_reader import books_of
 
 START_NS = 1_704_067_200 * 10**9
 VENUE = "binance-futures"
@@ -53,14 +55,25 @@ class Tape:
 class Bench:
     """A feed of some instruments on a simulated venue, by hand."""
 
-    def __init__(self, *symbols: str, room: int = 10**6, **settings: Any) -> None:
+    def __init__(
+        self,
+        *symbols: str,
+        room: int = 10**6,
+        venue: str = VENUE,
+        seed: int = 2,
+        every_s: dict[Fault, float] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.exchange = EXCHANGES[venue]
         self.clock = ManualClock(START_NS)
-        self.venue = SimulatedExchange(VENUE, symbols[:2], seed=2, start_ns=START_NS, changes_per_second=100.0)
+        self.venue = SimulatedExchange(
+            venue, symbols[:2], seed=seed, start_ns=START_NS, changes_per_second=100.0, faults_every_s=every_s
+        )
         self.sink, self.tape, self.metrics = Log(room), Tape(), Metrics("producer")
         self.outdated = False
         self.feed = LiveFeed(
-            EXCHANGES[VENUE],
-            {symbol: Instrument(VENUE, symbol, "0.1", "0.001") for symbol in symbols},
+            self.exchange,
+            {symbol: Instrument(venue, symbol, *self.grid(symbol)) for symbol in symbols},
             ProducerSettings(**settings),
             clock=self.clock,
             metrics=self.metrics,
@@ -73,18 +86,44 @@ class Bench:
         self.connection = self.feed.connections("ws://x")[0]
         self.feed.on_open(self.connection.name, self.connection.symbols)
 
+    def grid(self, symbol: str) -> tuple[str, str]:
+        spec = self.venue.specs.get(symbol)
+        return (spec.tick_size, spec.lot_size) if spec else ("0.1", "0.001")
+
     def frames(self, seconds: float) -> list[bytes]:
         self.clock.advance(seconds)
         items = self.venue.advance(self.clock.now_ns())
         return [encode_frame(item).encode() for item in items if isinstance(item, Frame)]
 
     def receive(self, seconds: float) -> None:
-        for frame in self.frames(seconds):
-            self.feed.on_frame(self.connection.name, frame)
+        """Let time pass on a connection that comes back at once where it is lost."""
+        self.clock.advance(seconds)
+        name, symbols = self.connection.name, self.connection.symbols
+        for item in self.venue.advance(self.clock.now_ns()):
+            if isinstance(item, Frame):
+                self.feed.on_frame(name, encode_frame(item).encode())
+            else:
+                self.feed.on_lost(name, symbols)
+                self.feed.on_open(name, symbols)
+
+    def answer(self, symbol: str) -> Fetched:
+        request = self.exchange.snapshot_request(symbol).path
+        return Fetched(symbol, request, self.venue.depth(symbol, 1000).body.encode())
 
     def fetch(self, symbol: str) -> None:
-        request = EXCHANGES[VENUE].snapshot_request(symbol).path
-        self.feed._on_snapshot(Fetched(symbol, request, self.venue.depth(symbol, 1000).body.encode()))
+        self.feed._on_snapshot(self.answer(symbol))
+
+    def check_live_books(self) -> int:
+        """How many books are LIVE; each of their levels is the venue's own."""
+        live = 0
+        for symbol, stream in self.feed.router.streams.items():
+            if stream.is_live:
+                live += 1
+                true = self.venue.true_book(symbol, stream.tracked.sequence)
+                bid_ticks, bid_lots, ask_ticks, ask_lots = stream.book.arrays()
+                assert dict(zip(bid_ticks, bid_lots, strict=True)).items() <= dict(true.bids).items()
+                assert dict(zip(ask_ticks, ask_lots, strict=True)).items() <= dict(true.asks).items()
+        return live
 
     def go_live(self, symbol: str) -> None:
         self.open()
@@ -260,3 +299,30 @@ def test_quotes_of_the_venue_confirm_the_book() -> None:
 
     assert check.checked > 30
     assert check.wrong == 0
+
+
+@pytest.mark.parametrize("venue_id", ["binance-futures", "binance"])
+@pytest.mark.parametrize("seed", range(2))
+def test_under_all_faults_at_once_a_reader_is_never_surprised_and_its_books_are_true(venue_id: str, seed: int) -> None:
+    """Half a minute of gaps, repeats, disorder, broken frames and lost connections; snapshots that take their time."""
+    bench = Bench("BTCUSDT", "ETHUSDT", venue=venue_id, seed=seed, every_s=dict.fromkeys(Fault, 1.5))
+    bench.open()
+    answers: list[tuple[int, Fetched]] = []
+    true_checks = 0
+    for number in range(300):
+        for symbol, stream in bench.feed.router.streams.items():
+            if stream.needs_snapshot and not any(answer.symbol == symbol for _, answer in answers):
+                answers.append((bench.clock.now_ns() + 250_000_000, bench.answer(symbol)))
+        bench.receive(0.1)
+        for _, answer in [item for item in answers if item[0] <= bench.clock.now_ns()]:
+            bench.feed._on_snapshot(answer)
+        answers = [item for item in answers if item[0] > bench.clock.now_ns()]
+        true_checks += bench.check_live_books() if number % 4 == 0 else 0
+    books = books_of(bench.of(L2Record))
+
+    assert true_checks > 40
+    for symbol, book in books.items():
+        assert book.broken == []
+        assert {"gap", "disconnect"} <= set(book.invalid)
+        assert bench.feed.router.streams[symbol].quotes.wrong == 0
+    assert bench.feed.router.rejected["DecodeError"] == len(bench.of(DeadLetter)) > 0
