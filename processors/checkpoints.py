@@ -119,6 +119,9 @@ class Checkpointer:
         partitions: The partitions this worker has now.
         keep: Told of every acknowledged checkpoint: key, payload, Kafka's metadata.
         now: Monotonic clock, seconds.
+
+    Attributes:
+        topic: Name of the changelog.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class Checkpointer:
         keep: Callable[[bytes, bytes, Any], None],
         now: Callable[[], float],
     ) -> None:
-        self._topic = topic
+        self.topic = topic
         self._outbox = outbox
         self._partitions = partitions
         self._keep = keep
@@ -160,7 +163,7 @@ class Checkpointer:
     def _write(self, partition: int, due: Due) -> Awaitable[None]:
         key = str(due.instrument).encode()
         sent = self._outbox.put(
-            Send(self._topic, key, due.payload, partition=partition, source_partition=partition, source_offset=None)
+            Send(self.topic, key, due.payload, partition=partition, source_partition=partition, source_offset=None)
         )
         return self._finish(sent, key, due)
 

@@ -9,7 +9,7 @@ from obflow.settings import Settings
 from processors.reading import SourceLog
 from processors.watchdog import Positions
 from schemas.errors import DependencyError, TopicMismatch
-from schemas.topics import Topic
+from schemas.topics import BY_NAME, Topic
 
 START_SECONDS = 10.0
 
@@ -43,6 +43,25 @@ def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> Sourc
     topic = topics.topic_name(settings, read)
     topic_id = kafka.topic_ids(settings, [topic])[topic]
     return SourceLog(topic, topic_id, kafka.source_log(topic_id))
+
+
+def require_changelog(settings: Settings, name: str) -> None:
+    """Make sure that a worker with an app_id of its own has a changelog of its own.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        DependencyError: It has none: `obflow topics apply` creates those of the default app_ids alone.
+    """
+    if name.removeprefix(settings.kafka.topic_prefix) in BY_NAME:
+        return
+    try:
+        kafka.topic_ids(settings, [name])
+    except TopicMismatch:
+        raise DependencyError(
+            f"the broker at {settings.kafka.bootstrap_servers} has no topic {name} for this app_id's checkpoints",
+            next_step=f"create it with {settings.kafka.partitions} partitions and cleanup.policy=compact, "
+            "or set kafka.topic_prefix to have a pipeline apart",
+        ) from None
 
 
 def log_ends(settings: Settings, topic: str) -> Positions:

@@ -15,7 +15,7 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from processors.app import Role, Worker, quietly, until_stopped
-from processors.source import log_ends, open_source
+from processors.source import log_ends, open_source, require_changelog
 from processors.watchdog import Watchdog
 from schemas.errors import EXIT_DONE, FatalError
 
@@ -71,6 +71,7 @@ async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.E
     started_s = time.monotonic()
     source = await asyncio.to_thread(open_source, settings, role.reads, role.uses)
     worker = role.create(settings, source, metrics, end_at_once)
+    await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
     watchdog = Watchdog(
         lambda: (worker.agent.positions(), worker.recovered()),
         lambda: log_ends(settings, source.topic),

@@ -50,6 +50,20 @@ def test_with_another_number_of_partitions_it_does_not_begin(broker: str) -> Non
     assert f"{prefix}l2.v1: partitions is 8, declared 9" in sentence
 
 
+def test_with_an_app_id_of_its_own_it_needs_a_changelog_of_its_own(broker: str) -> None:
+    settings = pipeline(broker)
+    prefix = settings.kafka.topic_prefix
+    code, sentence = refused(
+        kafka__bootstrap_servers=broker,
+        kafka__topic_prefix=prefix,
+        kafka__partitions=settings.kafka.partitions,
+        processor__app_id="other",
+    )
+
+    assert code == 3
+    assert f"no topic {prefix}other-books-changelog" in sentence
+
+
 def test_a_misspelt_fault_point_is_refused(broker: str, tmp_path: Path) -> None:
     with workers(pipeline(broker), tmp_path) as start:
         worker = start(OBFLOW_FAULT_FAIL_SENT="1")
