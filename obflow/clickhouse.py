@@ -66,7 +66,7 @@ UNANSWERED: Final = frozenset(
         999,  # KEEPER_EXCEPTION
     }
 )
-# A value of some row is not one of its column.
+# A value of some row is not one of its column, or breaks a constraint of the table: no later try will store it.
 POISON: Final = frozenset(
     {
         6,  # CANNOT_PARSE_TEXT
@@ -84,6 +84,7 @@ POISON: Final = frozenset(
         190,  # SIZES_OF_ARRAYS_DONT_MATCH
         321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
         349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+        469,  # VIOLATED_CONSTRAINT
         691,  # UNKNOWN_ELEMENT_OF_ENUM
     }
 )
@@ -124,7 +125,7 @@ class InsertRejected(InsertError):
 
 
 class InsertPoisoned(InsertError):
-    """Nothing was stored, because some row holds a value its column cannot take."""
+    """Nothing was stored, because some row holds a value that its column or the table's constraints refuse."""
 
 
 class QueryFailed(FatalError):

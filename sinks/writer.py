@@ -34,7 +34,6 @@ LONGEST_PAUSE_SECONDS: Final = 5.0
 GIVE_UP_SECONDS: Final = 60.0
 MAX_POISON_RECORDS: Final = 16
 """More refused records than this in one batch are no poison: the table and the code disagree."""
-VIOLATED_CONSTRAINT: Final = 469
 
 
 class Letters(Protocol):
@@ -175,8 +174,6 @@ class Writer:
                 next_step="restart the sink: it goes on from what the table holds",
             ) from error
         except InsertRejected as error:
-            if error.code == VIOLATED_CONSTRAINT:
-                raise InsertPoisoned(error.cause, table=error.table, rows=error.rows, code=error.code) from error
             raise FatalError(
                 f"ClickHouse refuses inserts into {self._table.name}: {error.cause}",
                 next_step="`obflow tables check` compares the table with the code",

@@ -88,7 +88,7 @@ def test_rows_of_two_partitions_are_refused_whole(client: Client) -> None:
     ("change", "kind", "code"),
     [
         ({"surprise": pa.array([1])}, InsertRejected, 16),
-        ({"k_off": pa.array([1_000_000], pa.uint64())}, InsertRejected, 469),
+        ({"k_off": pa.array([1_000_000], pa.uint64())}, InsertPoisoned, 469),
         ({"k_off": pa.array(["not a number"])}, InsertPoisoned, None),
         ({"received_at": pa.array(["not a time"])}, InsertPoisoned, None),
     ],

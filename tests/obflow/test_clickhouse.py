@@ -43,12 +43,12 @@ def refusal(code: int, text: str = "no") -> DatabaseError:
         (16, InsertRejected),
         (60, InsertRejected),
         (497, InsertRejected),
-        (469, InsertRejected),
         (164, InsertRejected),
         (9999, InsertRejected),
         (6, InsertPoisoned),
         (53, InsertPoisoned),
         (349, InsertPoisoned),
+        (469, InsertPoisoned),
     ],
 )
 def test_the_servers_code_decides_what_becomes_of_the_rows(code: int, kind: type[InsertError]) -> None:

@@ -170,14 +170,6 @@ def test_a_value_that_does_not_fit_its_column_is_poison_too() -> None:
     assert [found.letter_id for found in bench.letters.published] == ["a-and-more:0:1"]
 
 
-def test_a_violated_constraint_is_poison() -> None:
-    bench = Bench()
-    bench.store.failures.append(insert_error("rejected", code=469))
-    bench.writer.write(batch(0, 1))
-
-    assert bench.store.offsets == [0, 1]  # the halves were taken
-
-
 def test_a_table_that_refuses_everything_stops_the_sink() -> None:
     bench = Bench()
     bench.store.poisoned = set(range(64))
