@@ -1,8 +1,9 @@
 """Run until told to stop: signals, a deadline on the way out, and going down with the process that started this one.
 
-SIGTERM and SIGINT ask for an orderly end; a second one ends at once. A child started with `child_environment()` leaves
-SIGINT to its parent (Ctrl-C reaches the whole process group, but the order in which roles stop is the parent's to
-choose) and ends by itself when the parent is gone, however that one died.
+SIGTERM and SIGINT ask for an orderly end; asked again more than a second later, the process ends at once. What comes
+sooner is the first one's echo: `timeout`, make and container engines signal a process and then its whole group. A child
+started with `child_environment()` leaves SIGINT to its parent (Ctrl-C reaches the whole process group, but the order in
+which roles stop is the parent's to choose) and ends by itself when the parent is gone, however that one died.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -23,6 +25,8 @@ from schemas.errors import EXIT_FAILED, FatalError
 PARENT_VARIABLE = "OBFLOW_PARENT"
 SHUTDOWN_SECONDS = 10.0
 CANCEL_SECONDS = 2.0
+ECHO_SECONDS = 1.0
+"""A signal within this time of the first one asks for nothing more."""
 PARENT_CHECK_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -56,14 +60,15 @@ def stop_on_signal(*, shutdown_seconds: float = SHUTDOWN_SECONDS) -> Iterator[th
     """Set an event on the first signal, for loops that block outside asyncio.
 
     The loop checks the event between two bounded waits. If the block is not left `shutdown_seconds` after the first
-    signal, or a second one arrives, the process ends with exit code 1: every record is on a log that can be read again.
+    signal, or it is asked again, the process ends with exit code 1: every record is on a log that can be read again.
     Call it from the main thread.
     """
     stop = threading.Event()
     left = threading.Event()
+    asked = _Asked()
 
     def ask(signum: int, _frame: object) -> None:
-        if stop.is_set():
+        if asked.again():
             _end_now(f"a second {signal.Signals(signum).name} arrived")
         stop.set()
 
@@ -94,9 +99,10 @@ async def _supervise(main: Main[T], shutdown_seconds: float) -> T:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     task: asyncio.Task[T] = loop.create_task(main(stop))
+    asked = _Asked()
 
     def ask() -> None:
-        if stop.is_set():
+        if asked.again():
             task.cancel()
         stop.set()
 
@@ -135,6 +141,24 @@ async def _stop_with_parent(stop: asyncio.Event) -> None:
     while not _orphaned():  # noqa: ASYNC110 (no event tells of another process's death)
         await asyncio.sleep(PARENT_CHECK_SECONDS)
     stop.set()
+
+
+class _Asked:
+    """Tells a second wish to stop from the first one's echo.
+
+    What else sets the event, such as the parent's death, is no signal: the first one after it asks for an orderly end.
+    """
+
+    def __init__(self) -> None:
+        self._first_s: float | None = None
+
+    def again(self) -> bool:
+        """Note a signal; whether somebody who had asked before has lost patience."""
+        now_s = time.monotonic()
+        if self._first_s is None:
+            self._first_s = now_s
+            return False
+        return now_s - self._first_s >= ECHO_SECONDS
 
 
 def _signals() -> tuple[signal.Signals, ...]:

@@ -20,6 +20,13 @@ def tell_self(signum: signal.Signals = signal.SIGTERM) -> None:
     os.kill(os.getpid(), signum)
 
 
+async def heard(signum: signal.Signals) -> None:
+    """Tell this process, and give the loop the rounds it needs to call its handler."""
+    tell_self(signum)
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 class TestAsync:
     def test_what_the_work_returns_is_returned(self) -> None:
         async def main(_stop: asyncio.Event) -> str:
@@ -51,7 +58,9 @@ class TestAsync:
             run_async(main, shutdown_seconds=0.01)
         assert cleaned
 
-    def test_a_second_signal_does_not_wait_for_the_deadline(self) -> None:
+    def test_a_second_signal_does_not_wait_for_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lifecycle, "ECHO_SECONDS", 0.0)
+
         async def main(stop: asyncio.Event) -> None:
             tell_self()
             await stop.wait()
@@ -60,6 +69,16 @@ class TestAsync:
 
         with pytest.raises(FatalError, match="told twice"):
             run_async(main, shutdown_seconds=60)
+
+    @pytest.mark.parametrize("echo", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signals_echo_does_not_cut_off_an_orderly_end(self, echo: signal.Signals) -> None:
+        async def main(stop: asyncio.Event) -> str:
+            tell_self()
+            await stop.wait()
+            await heard(echo)
+            return "in order"
+
+        assert run_async(main) == "in order"
 
     def test_an_error_of_the_work_comes_out_as_it_is(self) -> None:
         async def main(_stop: asyncio.Event) -> None:
@@ -88,6 +107,19 @@ class TestAsync:
         assert run_async(main) == "followed"
         assert signal.getsignal(signal.SIGINT) == interrupt
 
+    def test_the_first_signal_after_the_parents_death_asks_for_an_orderly_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(PARENT_VARIABLE, str(os.getppid() + 1))
+        monkeypatch.setattr(lifecycle, "ECHO_SECONDS", 0.0)
+
+        async def main(stop: asyncio.Event) -> str:
+            await stop.wait()
+            await heard(signal.SIGTERM)
+            return "in order"
+
+        assert run_async(main) == "in order"
+
 
 class TestBlocking:
     def test_a_signal_sets_the_event_and_the_handlers_are_put_back(self) -> None:
@@ -97,6 +129,18 @@ class TestBlocking:
             tell_self()
             assert stop.wait(5)
         assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_an_echo_is_no_second_wish_and_a_later_signal_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        said: list[str] = []
+        monkeypatch.setattr(lifecycle, "_end_now", said.append)
+        with stop_on_signal() as stop:
+            tell_self()
+            tell_self()
+            assert stop.wait(5)
+            assert said == []
+            monkeypatch.setattr(lifecycle, "ECHO_SECONDS", 0.0)
+            tell_self()
+        assert said == ["a second SIGTERM arrived"]
 
     def test_leaving_the_block_ends_its_thread(self) -> None:
         with stop_on_signal():
