@@ -5,7 +5,7 @@ fetches them from the repository this machine is set up for: the mirror of `cent
 and the repositories of jgo's own configuration file where there are any, else Maven Central. What Maven has
 already downloaded is used from its local repository. Nothing reaches the class path before its SHA-256 matches.
 
-    python -m obflow.embedded.jars fetch        fills the cache (what `make setup` calls)
+    python -m obflow.embedded.jars fetch        fills the setting `cache` (what `make setup` calls)
     python -m obflow.embedded.jars lock         resolves ROOTS anew and rewrites the lock
 """
 
@@ -27,7 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from obflow.embedded.cache import cache_folder
+from obflow.settings import Settings
 from schemas.errors import EXIT_DONE, EXIT_USAGE, DependencyError, FatalError
 
 ROOTS = (
@@ -109,22 +109,22 @@ def load_lock(path: Path = LOCK_PATH) -> Lock:
     return lock
 
 
-def ensure_jars(lock: Lock | None = None, cache: Path | None = None, report: Report | None = None) -> list[Path]:
+def ensure_jars(cache: Path, lock: Lock | None = None, report: Report | None = None) -> list[Path]:
     """Make every locked jar present and verified, downloading only what is missing or damaged.
 
     Args:
+        cache: Where to keep them: the setting `cache`.
         lock: Which jars; the committed lock by default.
-        cache: Where to keep them; the obflow cache folder by default.
         report: Told in a sentence what is being downloaded; silent when everything is there.
 
     Returns:
-        The class path, in the lock's order.
+        The class path, in the lock's order, as absolute paths.
 
     Raises:
         DependencyError: A jar cannot be fetched, or the repository serves another one than the lock names.
     """
     lock = lock or load_lock()
-    folder = (cache or cache_folder()) / "jars" / lock.digest[:16]
+    folder = cache.absolute() / "jars" / lock.digest[:16]
     missing = [jar for jar in lock.jars if not _is_intact(folder / jar.filename, jar)]
     if missing:
         if report:
@@ -304,7 +304,7 @@ def main(arguments: list[str]) -> int:
     said: list[str] = []
     before_s = time.monotonic()
     try:
-        ensure_jars(report=said.append)
+        ensure_jars(Settings.load().cache, report=said.append)
     except FatalError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

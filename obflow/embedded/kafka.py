@@ -25,6 +25,7 @@ from typing import Self, TextIO
 
 from obflow.embedded.jars import Report, class_path, ensure_jars
 from obflow.embedded.process import Child, ChildFailed, describe_exit
+from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, DependencyError, FatalError, UsageError
 
 HOST = "127.0.0.1"
@@ -99,7 +100,7 @@ class EmbeddedKafka:
     Args:
         data: Its data folder, kept; None for a temporary one, removed by `stop`.
         port: The port clients connect to; 0 for a free one.
-        cache: Where the jars are; the obflow cache folder by default.
+        cache: Where the jars are; by default the setting `cache` as every command loads it.
         report: Told in a sentence what a first start downloads.
     """
 
@@ -151,7 +152,7 @@ class EmbeddedKafka:
         """
         if self.is_running():
             return self.bootstrap
-        classes = class_path(ensure_jars(cache=self._cache, report=self._report))
+        classes = class_path(ensure_jars(self._cache or Settings.load().cache, report=self._report))
         self._claim_data()
         java = [str(_java()), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={self._write_log4j()}", "-cp", classes]
         try:

@@ -92,14 +92,14 @@ def files(cache: Path) -> list[str]:
 
 def test_jars_arrive_whole_and_are_not_asked_for_again(repository: Repository, tmp_path: Path) -> None:
     said: list[str] = []
-    path = ensure_jars(lock(), tmp_path, said.append)
+    path = ensure_jars(tmp_path, lock(), said.append)
     assert [jar.read_bytes() for jar in path] == list(CONTENTS.values())
     assert said == ["downloading 2 of the Kafka broker's 2 jars (0.1 MB)"]
 
     repository.shutdown()
     repository.asked.clear()
     said.clear()
-    assert ensure_jars(lock(), tmp_path, said.append) == path
+    assert ensure_jars(tmp_path, lock(), said.append) == path
     assert repository.asked == said == []
     assert files(tmp_path) == [lock().digest[:16], "one-1.0.jar", "two-1.0.jar"]
 
@@ -118,14 +118,14 @@ def test_a_bad_download_is_one_sentence_and_heals_on_the_next_call(
 ) -> None:
     repository.misbehaviour[PATH.format(name="two")] = how
     with pytest.raises(DependencyError, match=f"org.example:two:1.0 {says}") as caught:
-        ensure_jars(lock(), tmp_path)
+        ensure_jars(tmp_path, lock())
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == EXIT_DEPENDENCY
     assert files(tmp_path) == [lock().digest[:16], "one-1.0.jar"], "nothing unverified stays"
 
     repository.misbehaviour.clear()
     repository.asked.clear()
-    ensure_jars(lock(), tmp_path)
+    ensure_jars(tmp_path, lock())
     assert not any("one-1.0" in asked for asked in repository.asked), "what was good is kept"
     assert files(tmp_path) == [lock().digest[:16], "one-1.0.jar", "two-1.0.jar"]
 
@@ -134,17 +134,17 @@ def test_no_network_is_one_sentence(repository: Repository, tmp_path: Path) -> N
     repository.shutdown()
     repository.server_close()
     with pytest.raises(DependencyError, match=r"cannot be downloaded: .*Connection refused") as caught:
-        ensure_jars(lock(), tmp_path)
+        ensure_jars(tmp_path, lock())
     assert "\n" not in str(caught.value)
     assert "check the network" in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", [b"", CONTENTS["one"][:-1], b"X" + CONTENTS["one"][1:]])
 def test_a_damaged_jar_in_the_cache_is_replaced(repository: Repository, tmp_path: Path, damage: bytes) -> None:
-    first = ensure_jars(lock(), tmp_path)[0]
+    first = ensure_jars(tmp_path, lock())[0]
     first.write_bytes(damage)
     repository.asked.clear()
-    ensure_jars(lock(), tmp_path)
+    ensure_jars(tmp_path, lock())
     assert first.read_bytes() == CONTENTS["one"]
     assert not any("two-1.0" in asked for asked in repository.asked)
 
@@ -154,7 +154,7 @@ def test_mavens_own_repository_is_used_but_not_trusted(repository: Repository, t
     kept = Path.home() / ".m2" / "repository" / "org" / "example" / "one" / "1.0" / "one-1.0.jar"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(local)
-    (jar,) = ensure_jars(lock(one=CONTENTS["one"]), tmp_path)
+    (jar,) = ensure_jars(tmp_path, lock(one=CONTENTS["one"]))
     assert jar.read_bytes() == CONTENTS["one"]
     assert bool(repository.asked) == (local == b"damaged")
     assert kept.read_bytes() == local, "it is only read"

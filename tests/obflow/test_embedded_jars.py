@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded import jars
-from obflow.embedded.cache import cache_folder
+from obflow.embedded import jars, kafka
 from obflow.embedded.jars import LOCK_PATH, ROOTS, Jar, Lock, load_lock, main, maven_mirror
+from obflow.embedded.kafka import EmbeddedKafka
 from schemas.errors import EXIT_FAILED, EXIT_USAGE, DependencyError, FatalError
 
 SETTINGS = """<?xml version="1.0"?>
@@ -102,13 +102,45 @@ def test_settings_that_are_absent_or_broken_set_no_mirror(tmp_path: Path) -> Non
     assert maven_mirror(tmp_path / "settings.xml") is None
 
 
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OBFLOW_CACHE", str(tmp_path / "cache"))
-    assert cache_folder() == tmp_path / "cache"
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OBFLOW_CACHE", "")
-    assert cache_folder() == tmp_path / "home" / ".cache" / "obflow"
-    assert cache_folder().is_dir()
+def test_jars_are_kept_where_the_settings_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make setup` and every command that starts a broker look into the same folder."""
+    asked: list[Path] = []
+
+    def ensure(cache: Path, **_: object) -> list[Path]:
+        asked.append(cache)
+        raise FatalError("enough is known")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OBFLOW_CACHE", raising=False)
+    monkeypatch.delenv("OBFLOW_CONFIG", raising=False)
+    Path("obflow.toml").write_text('cache = "elsewhere"\n')
+    monkeypatch.setattr(jars, "ensure_jars", ensure)
+    monkeypatch.setattr(kafka, "ensure_jars", ensure)
+    assert main(["fetch"]) == EXIT_FAILED
+    with pytest.raises(FatalError, match="enough"):
+        EmbeddedKafka(tmp_path / "data").start()
+    with pytest.raises(FatalError, match="enough"):
+        EmbeddedKafka(tmp_path / "data", cache=tmp_path / "named").start()
+    assert asked == [Path("elsewhere"), Path("elsewhere"), tmp_path / "named"]
+
+
+def test_a_relative_cache_gives_a_class_path_that_holds_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jars, "_is_intact", lambda path, jar: True)
+    (jar,) = jars.ensure_jars(Path("cache"), Lock(("a:b:1",), (Jar("a:b:1", "0" * 64, 1),)))
+    assert jar.is_relative_to(tmp_path / "cache")
+
+
+def test_a_broken_settings_file_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OBFLOW_CONFIG", raising=False)
+    Path("obflow.toml").write_text("cache = \n")
+    assert main(["fetch"]) == EXIT_USAGE
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("told", ["", "somebody's own list"])
@@ -133,10 +165,10 @@ def test_an_authority_only_the_system_knows_is_trusted_on_the_next_try(
     lock = Lock(("a:b:1",), (Jar("a:b:1", hashlib.sha256(b"jar").hexdigest(), 3),))
     if told:
         with pytest.raises(DependencyError, match="CERTIFICATE_VERIFY_FAILED"):
-            jars.ensure_jars(lock, tmp_path)
+            jars.ensure_jars(tmp_path, lock)
         assert set(tried) == {told}
     else:
-        jars.ensure_jars(lock, tmp_path)
+        jars.ensure_jars(tmp_path, lock)
         assert tried == ["", str(tmp_path / "system.pem")]
 
 
