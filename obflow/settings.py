@@ -108,7 +108,7 @@ class ProducerSettings(Section):
     delivery_timeout_seconds: Seconds = 120.0
     """A record not acknowledged by then has failed."""
     stale_seconds: Seconds = 30.0
-    """A feed silent for this long is reported as stale."""
+    """A book without a depth update for this long is reported as stale, whatever else its feed brings."""
     rest_url: str = ""
     """REST address of the exchange; empty is the venue's own."""
     websocket_url: str = ""

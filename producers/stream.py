@@ -92,9 +92,10 @@ class InstrumentStream:
         self._held: _Held | None = None
         self._wanted: Reason | None = Reason.RESTART  # why a snapshot is to be fetched; None: not, or already held
         self._receiving = False  # whether a delta came on this connection: only then can a snapshot be bridged
+        self._connecting = True  # no connection stood yet, and nothing was heard
         self._disconnected = False
         self._stopped = False
-        self._heard_ns = 0  # received_ns of the last message from the venue
+        self._depth_ns = 0  # received_ns of the last depth update: trades and quotes do not keep a book fresh
         self._stale = False
         self._trade_ticks: list[int] = []
         self._trade_lots: list[int] = []
@@ -129,6 +130,8 @@ class InstrumentStream:
             return FeedState.STOPPED
         if self._disconnected:
             return FeedState.DISCONNECTED
+        if self._connecting:
+            return FeedState.CONNECTING
         if self.tracked.is_live:
             return FeedState.STALE if self._stale else FeedState.LIVE
         return FeedState.INVALID if self.tracked.validity is Validity.INVALID else FeedState.AWAITING_SNAPSHOT
@@ -151,7 +154,7 @@ class InstrumentStream:
             InvalidNumber: A price or size may not be used. The caller says `on_bad_input`: an update is lost.
         """
         placed = self._placed(delta)
-        now = self._hear(received_ns)
+        now = self._hear_depth(received_ns)
         out: list[Published] = []
         self._receiving = True
         if not self.tracked.is_live:
@@ -170,6 +173,7 @@ class InstrumentStream:
         """
         self._placed(snapshot)
         now = self._clock(received_ns)  # an answer over REST says nothing of the stream
+        self._connecting = False
         out: list[Published] = []
         if self.tracked.is_live or (self._held and snapshot.sequence < self._held.snapshot.sequence):
             self.counters.snapshots_discarded += 1
@@ -216,7 +220,7 @@ class InstrumentStream:
 
     def on_bad_input(self, received_ns: int, detail: str = "") -> list[Published]:
         """A depth update of this instrument came that could not be used: a LIVE book has lost it."""
-        now = self._hear(received_ns)
+        now = self._hear_depth(received_ns)
         out: list[Published] = []
         self._invalidate(Reason.BAD_INPUT, now, out, detail)
         return out
@@ -232,7 +236,7 @@ class InstrumentStream:
         out: list[Published] = []
         if self.tracked.is_live or self._receiving:
             self._lose_connection(now, out)
-        self._disconnected = self._stopped = False
+        self._connecting = self._disconnected = self._stopped = False
         self._tell(out)
         return out
 
@@ -276,19 +280,20 @@ class InstrumentStream:
         return out
 
     def on_heartbeat(self, now_ns: int) -> list[Published]:
-        """Say that this feed is alive, or that it has gone stale. Live feeds only: a replay has no clock."""
+        """Say that this feed is alive, or that its book has gone stale. Live feeds only: a replay has no clock.
+
+        Depth alone decides: a book whose updates stopped is not kept fresh by trades or quotes that still come.
+        """
         now = self._clock(now_ns)
         out: list[Published] = []
-        self._stale = now - self._heard_ns > self._options.stale_ns
+        self._stale = now - self._depth_ns > self._options.stale_ns
         self._tell(out, self._silence(now))
         return out or [self._status(heartbeat=True)]
 
     def _silence(self, now: int) -> str:
         if not self._stale:
             return ""
-        return (
-            f"nothing received for {(now - self._heard_ns) / SECOND_NS:.0f} s" if self._heard_ns else "nothing received"
-        )
+        return f"no depth update for {(now - self._depth_ns) / SECOND_NS:.0f} s" if self._depth_ns else "no depth update"
 
     def on_stop(self, received_ns: int) -> list[Published]:
         """The producer ends. Readers' books stay what they are and age; a restart raises the epoch."""
@@ -495,9 +500,13 @@ class InstrumentStream:
         return self._now_ns
 
     def _hear(self, received_ns: int) -> int:
-        self._heard_ns = self._clock(received_ns)
-        self._stale = self._disconnected = self._stopped = False
-        return self._heard_ns
+        self._connecting = self._disconnected = self._stopped = False
+        return self._clock(received_ns)
+
+    def _hear_depth(self, received_ns: int) -> int:
+        self._depth_ns = self._hear(received_ns)
+        self._stale = False
+        return self._depth_ns
 
     def _lose_connection(self, now: int, out: list[Published]) -> None:
         self._invalidate(Reason.DISCONNECT, now, out)

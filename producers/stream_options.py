@@ -16,7 +16,7 @@ class StreamOptions(NamedTuple):
         source: Written into every record.
         routine_snapshot_ns: Received time between two snapshots of a LIVE book.
         delta_buffer: Deltas that may wait for a snapshot; the oldest give way, counted.
-        stale_ns: A LIVE feed silent for this long is reported as stale.
+        stale_ns: A LIVE book without a depth update for this long is reported as stale.
         epoch_floor: Epochs start here, ms. None takes the received time, as live feeds do; a replay gives the time it
             was started at, so that a second replay of one recording fences the first.
     """

@@ -205,7 +205,7 @@ async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) 
     assert states[:2] == [FeedState.AWAITING_SNAPSHOT, FeedState.LIVE]
     assert states[2:4] == [FeedState.STALE, FeedState.LIVE]
     assert states[-1] is FeedState.STOPPED
-    assert "nothing received for" in statuses[2].detail
+    assert "no depth update for" in statuses[2].detail
 
 
 async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from producers.stream import MAX_PENDING_TRADES
 from producers.venue_messages import BestQuote
 from schemas.errors import InvalidNumber
-from schemas.messages import FeedState, Kind, Reason, ResyncRequest
+from schemas.messages import FeedState, FeedStatus, Kind, Reason, ResyncRequest
 from tests.producers.messages import (
     SECOND,
     delta,
@@ -311,6 +311,25 @@ class TestConnection:
         assert [record.heartbeat for record in alive if hasattr(record, "heartbeat")] == [True]
         assert states(live.on_heartbeat(33 * SECOND)) == [(FeedState.STALE, None)]
         assert states(live.on_delta(delta(111, 120, 110), 34 * SECOND)) == [(FeedState.LIVE, None)]
+
+    def test_a_book_whose_depth_is_silent_is_stale_though_trades_and_quotes_still_come(self) -> None:
+        live = live_stream(stale_ns=30 * SECOND)
+        told: list[object] = []
+        for second in range(3, 40):
+            told += live.on_trade(trade(number=second), second * SECOND)
+            told += live.on_quote(BestQuote("BTCUSDT", "100.0", "1", "100.1", "1"), second * SECOND)
+            told += [record for record in live.on_heartbeat(second * SECOND) if not getattr(record, "heartbeat", True)]
+
+        assert states(told) == [(FeedState.STALE, None)]
+        assert [record.detail for record in told if isinstance(record, FeedStatus)] == ["no depth update for 31 s"]
+        assert live.is_live, "its book is what it was; how old it is, its readers are told"
+        assert states(live.on_delta(delta(111, 120, 110), 40 * SECOND)) == [(FeedState.LIVE, None)]
+
+    def test_a_feed_is_connecting_until_its_first_connection_stands(self) -> None:
+        fresh = stream()
+        assert states(fresh.on_heartbeat(SECOND)) == [(FeedState.CONNECTING, None)]
+        assert states(fresh.on_connect(2 * SECOND)) == [(FeedState.AWAITING_SNAPSHOT, None)]
+        assert states(fresh.on_disconnect(3 * SECOND)) == [(FeedState.DISCONNECTED, Reason.DISCONNECT)]
 
     def test_a_stopped_feed_says_so(self) -> None:
         assert states(live_stream().on_stop(3 * SECOND)) == [(FeedState.STOPPED, None)]
