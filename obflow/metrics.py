@@ -25,6 +25,7 @@ CounterName = Literal[
     "obflow_stored_total",
     "obflow_repeated_total",
     "obflow_gaps_total",
+    "obflow_quote_checks_total",
     "obflow_resyncs_total",
     "obflow_connections_total",
     "obflow_retries_total",
@@ -71,6 +72,10 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_stored_total": Metric("Rows acknowledged by the database.", ("table",)),
     "obflow_repeated_total": Metric("Rows sent again, by how they compare with the stored ones.", ("state",)),
     "obflow_gaps_total": Metric("Books that an update did not connect to.", ("venue",)),
+    "obflow_quote_checks_total": Metric(
+        "Books compared with the venue's own best quote: right or wrong by its id; same or different by its time alone.",
+        ("venue", "outcome"),
+    ),
     "obflow_resyncs_total": Metric("Snapshots asked for.", ("venue",)),
     "obflow_connections_total": Metric("Connections opened to a venue.", ("venue",)),
     "obflow_retries_total": Metric("Calls made again after a failure.", ("stage",)),

@@ -224,11 +224,23 @@ class LiveFeed:
         streams = self.router.streams.values()
         raise_to("obflow_gaps_total", sum(stream.counters.gaps for stream in streams), venue=self._exchange.venue)
         raise_to("obflow_ignored_total", sum(stream.counters.duplicates for stream in streams), reason="duplicate")
+        for outcome, count in self._quote_checks().items():
+            raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
         for state in FeedState:
             self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
         self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
         waiting = sum(stream.waiting for stream in streams)
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
+
+    def _quote_checks(self) -> Mapping[str, int]:
+        """How the books compared with the venue's best quotes, all instruments together."""
+        checks = [stream.quotes for stream in self.router.streams.values()]
+        return {
+            "right": sum(check.checked - check.wrong for check in checks),
+            "wrong": sum(check.wrong for check in checks),
+            "same": sum(check.compared - check.different for check in checks),
+            "different": sum(check.different for check in checks),
+        }
 
     def _groups(self) -> list[list[str]]:
         symbols = list(self.router.streams)

@@ -19,7 +19,7 @@ from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.protocol import Frame, encode_frame
 from producers.snapshots import Fetched
-from producers.venue_messages import Ack, Via
+from producers.venue_messages import Ack, BestQuote, Via
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
 from tests.producers.l2_reader import books_of
 
@@ -130,6 +130,10 @@ class Bench:
         self.receive(0.35)
         self.fetch(symbol)
         self.receive(0.3)
+
+    def checked(self, outcome: str) -> float:
+        """Comparisons with the venue's quotes, as the metrics page shows them."""
+        return self.metrics.value("obflow_quote_checks_total", venue=VENUE, outcome=outcome)
 
     def of(self, kind: type) -> list[Any]:
         return [record for record in self.sink.records if type(record) is kind]
@@ -299,6 +303,46 @@ def test_quotes_of_the_venue_confirm_the_book() -> None:
 
     assert check.checked > 30
     assert check.wrong == 0
+    bench.feed.show()
+    assert bench.checked("right") == check.checked
+    assert bench.checked("wrong") == bench.checked("same") == bench.checked("different") == 0
+
+
+def test_a_book_that_the_venues_quotes_contradict_is_counted_where_operators_look() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    stream = bench.feed.router.streams["BTCUSDT"]
+    wrong = BestQuote("BTCUSDT", "1.0", "1.000", "2.0", "1.000", stream.tracked.sequence)
+    stream.on_quote(wrong, bench.clock.now_ns())
+    bench.receive(1)
+    bench.feed.show()
+    bench.feed.show()
+
+    assert bench.checked("wrong") == stream.quotes.wrong > 0
+    assert bench.checked("right") == stream.quotes.checked - stream.quotes.wrong > 0
+
+    unnumbered = BestQuote("BTCUSDT", "1.0", "1.000", "2.0", "1.000")
+    stream.on_quote(unnumbered, bench.clock.now_ns())
+    bench.receive(0.3)
+    bench.feed.show()
+    assert bench.checked("different") == stream.quotes.different > 0
+
+
+def test_a_book_is_stale_once_its_depth_is_silent_while_trades_and_quotes_go_on() -> None:
+    bench = Bench("BTCUSDT", stale_seconds=5.0)
+    bench.go_live("BTCUSDT")
+    stream = bench.feed.router.streams["BTCUSDT"]
+    before = stream.counters.trades
+    for _ in range(6):
+        for frame in bench.frames(1.0):
+            if b"@depth" not in frame:
+                bench.feed.on_frame("c1", frame)
+        bench.feed.beat()
+    bench.feed.show()
+
+    assert stream.counters.trades > before
+    assert bench.of(FeedStatus)[-1].state is FeedState.STALE
+    assert bench.metrics.value("obflow_books", state="stale") == 1
 
 
 @pytest.mark.parametrize("venue_id", ["binance-futures", "binance"])
