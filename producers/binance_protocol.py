@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, NamedTuple, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
@@ -152,6 +152,12 @@ class ListedInstrument(msgspec.Struct):
     deliveryDate: int = 0  # noqa: N815 (the venue's name)
 
 
+class _Named(msgspec.Struct):
+    """Enough of an entry to say whose it is."""
+
+    symbol: str = ""
+
+
 class Dialect(NamedTuple):
     """Where the two venues' words differ.
 
@@ -176,8 +182,13 @@ _TRADE = msgspec.json.Decoder(_Trade)
 _QUOTE = msgspec.json.Decoder(_Quote)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
-_LISTED = msgspec.json.Decoder(list[ListedInstrument])
+_ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
+_LISTED = msgspec.json.Decoder(ListedInstrument)
+_NAMED = msgspec.json.Decoder(_Named)
 _RATE_LIMITS = msgspec.json.Decoder(list[_RateLimit])
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for text that is not what it should be."""
 
 _EVENT_CHANNELS: Final[Mapping[str, Channel]] = {
     "depthUpdate": Channel.DEPTH,
@@ -301,12 +312,20 @@ def _requested_symbol(request: str) -> str | None:
 
 def _listed(entries: bytes, limits: bytes, venue: str, dialect: Dialect) -> InstrumentList:
     instruments, unreadable = [], []
-    for entry in _decoded(_LISTED, entries, Channel.INSTRUMENTS):
+    # One by one: an entry of another shape, of an instrument nobody asked for, must not hide all others.
+    for raw in _decoded(_ENTRIES, entries, Channel.INSTRUMENTS):
         try:
-            instruments.append(_instrument(entry, venue, dialect))
-        except (InvalidNumber, KeyError):
-            unreadable.append(entry.symbol)
+            instruments.append(_instrument(_LISTED.decode(raw), venue, dialect))
+        except (*_UNREADABLE, InvalidNumber, KeyError):
+            unreadable.append(_name_of(raw))
     return InstrumentList(tuple(instruments), tuple(unreadable), _weight_per_minute(limits))
+
+
+def _name_of(entry: msgspec.Raw) -> str:
+    try:
+        return _NAMED.decode(entry).symbol
+    except _UNREADABLE:
+        return ""
 
 
 def _weight_per_minute(limits: bytes) -> int | None:
@@ -364,7 +383,7 @@ def _decoded(decoder: msgspec.json.Decoder[D], text: bytes, channel: Channel | N
         if channel is None:
             raise DecodeError(f"not the shape of a frame: {error}") from None
         raise DecodeError(f"not the shape of a {channel}: {error}", channel=channel, symbol=symbol) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise DecodeError(f"not JSON: {error}") from None
 
 
@@ -372,6 +391,11 @@ def streams(symbol: str) -> tuple[str, ...]:
     """Depth, trades and best quotes of one instrument; stream names are lower case."""
     name = symbol.lower()
     return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
+
+
+def symbols_query(symbols: Sequence[str]) -> str:
+    """`?symbols=["A","B"]`, as a URL carries it; empty where none is named."""
+    return f"?symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if symbols else ""
 
 
 def request_messages(method: str, symbols: Sequence[str], first_id: int, streams_per_message: int) -> list[bytes]:

@@ -139,8 +139,13 @@ class Exchange(Protocol):
         """The request for a whole book."""
         ...
 
-    def instruments_request(self) -> RestRequest:
-        """The request for the instrument list."""
+    def instruments_request(self, symbols: Sequence[str] = ()) -> RestRequest:
+        """The request for the instrument list.
+
+        Args:
+            symbols: Only these, where the venue lets a list be asked for in part; a venue may refuse one that it does
+                not trade. None is all of them.
+        """
         ...
 
 

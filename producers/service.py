@@ -23,7 +23,7 @@ from producers.publisher import TOPIC_OF, Publisher
 from producers.recorder import RecordingWriter
 from producers.records import ProducerRecord
 from producers.resyncs import ResyncReader
-from producers.snapshots import RestClient
+from producers.snapshots import RequestRefused, RestClient
 from producers.venue_messages import InstrumentList, Via
 from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.topics import L2, TRADES
@@ -168,6 +168,8 @@ async def find_instruments(
 ) -> dict[str, Instrument]:
     """The instruments and their grids, from the venue's list; asked for again until it answers.
 
+    A venue that refuses a list of these names alone is asked for all of them.
+
     Args:
         rest: The venue's REST interface.
         exchange: The venue.
@@ -181,7 +183,7 @@ async def find_instruments(
         UsageError: The venue does not trade a symbol, or gives no grid for it.
         ExchangeUnreachable: It did not answer in time.
     """
-    request = exchange.instruments_request()
+    request, whole = exchange.instruments_request(symbols), exchange.instruments_request()
     loop, backoff = asyncio.get_running_loop(), Backoff()
     began = loop.time()
     while not stop.is_set():
@@ -190,6 +192,9 @@ async def find_instruments(
             body = await rest.get(request)
             listed = _listed(exchange, body, request.path, rest.max_bytes)
         except (ExchangeUnreachable, Backpressure, MessageError) as error:
+            if isinstance(error, RequestRefused) and request != whole:
+                request = whole  # one of the names may be wrong: the whole list tells which
+                continue
             if patience_s is not None and loop.time() - began >= patience_s:
                 raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
             retry_after_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0

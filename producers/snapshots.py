@@ -32,6 +32,10 @@ READ_BYTES = 256 * 1024
 log = structlog.get_logger(__name__)
 
 
+class RequestRefused(ExchangeUnreachable):
+    """The venue answered that it will not serve this request (HTTP 4xx): asking again would change nothing."""
+
+
 class RestClient:
     """The venue's REST interface.
 
@@ -68,6 +72,7 @@ class RestClient:
 
         Raises:
             Backpressure: The venue refuses for now; says for how long.
+            RequestRefused: The venue finds the request itself wrong.
             ExchangeUnreachable: No answer in time, or an error.
         """
         if self._session is None:
@@ -85,7 +90,8 @@ class RestClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
         if answer.status != 200:
-            raise self._unreachable(f"HTTP {answer.status}: {body[:200].decode(errors='replace')}")
+            why = f"HTTP {answer.status}: {body[:200].decode(errors='replace')}"
+            raise self._refused_for_good(why) if 400 <= answer.status < 500 else self._unreachable(why)
         return body
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
@@ -111,6 +117,12 @@ class RestClient:
         self._refused_until = time.monotonic() + wait_s
         return Backpressure(
             f"the venue refuses requests (HTTP {answer.status})", retry_after_s=wait_s, address=self._url
+        )
+
+    def _refused_for_good(self, why: str) -> RequestRefused:
+        return RequestRefused(
+            f"{self._exchange.venue} refuses a request at {self._url} ({why})",
+            next_step="check the symbols, or producer.rest_url",
         )
 
     def _unreachable(self, why: str) -> ExchangeUnreachable:

@@ -6,7 +6,7 @@
 | `<symbol>@trade` | `trade` | trade | `TradeTick`; m = true: the seller was the aggressor |
 | `<symbol>@bookTicker` | no event type; u, b, B, a, A | best quote | `BestQuote`, checks the book |
 | REST `/api/v3/depth` | `lastUpdateId`, no time | snapshot | `DepthSnapshot` without a venue time |
-| REST `/api/v3/exchangeInfo` | `symbols` | instrument list | `InstrumentList` |
+| REST `/api/v3/exchangeInfo?symbols=[…]` | `symbols` | instrument list | `InstrumentList` |
 | any | `serverShutdown` | notice | a disconnect will follow |
 
 Depth carries E (send time) alone; trades carry T (matching time). We ask for microseconds and read milliseconds too.
@@ -35,6 +35,9 @@ _DIALECT = Dialect(
     has_previous_id=False,
     market_trades_only=False,
 )
+
+MAX_LISTED = 100
+"""Instruments named in one request for the list; for more than that the whole list is asked: a URL has its bound too."""
 
 
 class Binance:
@@ -78,6 +81,10 @@ class Binance:
         """A book of 1,000 levels a side; 5,000 would cost five times the weight."""
         return RestRequest(f"/api/v3/depth?symbol={symbol}&limit={binance_protocol.SNAPSHOT_LIMIT}", weight=50)
 
-    def instruments_request(self) -> RestRequest:
-        """All instruments with their filters."""
-        return RestRequest("/api/v3/exchangeInfo", weight=20)
+    def instruments_request(self, symbols: Sequence[str] = ()) -> RestRequest:
+        """These instruments with their filters: the whole list has thousands of them and grows towards a frame's bound.
+
+        One name that the venue does not trade has it refuse the request.
+        """
+        query = binance_protocol.symbols_query(symbols) if len(symbols) <= MAX_LISTED else ""
+        return RestRequest("/api/v3/exchangeInfo" + query, weight=20)

@@ -80,6 +80,7 @@ class BinanceFutures:
         """A book of 1,000 levels a side, the most there is."""
         return RestRequest(f"/fapi/v1/depth?symbol={symbol}&limit={binance_protocol.SNAPSHOT_LIMIT}", weight=20)
 
-    def instruments_request(self) -> RestRequest:
-        """All instruments with their filters."""
+    def instruments_request(self, symbols: Sequence[str] = ()) -> RestRequest:
+        """All instruments with their filters: the futures' list cannot be asked for in part."""
+        del symbols
         return RestRequest("/fapi/v1/exchangeInfo", weight=1)

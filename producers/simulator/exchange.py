@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heapreplace
 from typing import NamedTuple
 
+import msgspec
+
 from producers.simulator.catalogue import FUTURES, SPOT, MarketSpec, market_spec, require_venue
 from producers.simulator.faults import DepthFaults, Fault, Schedule
 from producers.simulator.market import Market, Step
@@ -58,6 +60,9 @@ class Answer(NamedTuple):
     status: int
     weight: int
     body: str
+
+
+_NAMES = msgspec.json.Decoder(list[str])
 
 
 class _Depth:
@@ -164,10 +169,24 @@ class SimulatedExchange:
         view = self._markets[symbol].book.view(limit)
         return Answer(200, weight, encode_snapshot(self.specs[symbol], view, matched_ns, self.now_ns))
 
-    def exchange_info(self) -> Answer:
-        """The answer to a request for the instrument list."""
-        body = encode_exchange_info(list(self.specs.values()), self.rules.weight_per_minute, self.now_ns)
-        return Answer(200, 20 if self.venue == SPOT else 1, body)
+    def exchange_info(self, symbols: str = "") -> Answer:
+        """The answer to a request for the instrument list.
+
+        Args:
+            symbols: The query's JSON array of names, where it has one. Spot answers with these alone, and refuses what
+                it does not trade; the futures pay no heed to it.
+        """
+        weight = 20 if self.venue == SPOT else 1
+        wanted = list(self.specs)
+        if symbols and self.venue == SPOT:
+            try:
+                wanted = _NAMES.decode(symbols)
+            except msgspec.DecodeError:
+                return Answer(400, weight, encode_error(-1100, "Illegal characters found in parameter 'symbols'."))
+        if not self.specs.keys() >= set(wanted):
+            return Answer(400, weight, encode_error(-1121, "Invalid symbol."))
+        specs = [self.specs[symbol] for symbol in wanted]
+        return Answer(200, weight, encode_exchange_info(specs, self.rules.weight_per_minute, self.now_ns))
 
     def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> BookView:
         """The book as it is, or was at an update id.

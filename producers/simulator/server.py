@@ -317,7 +317,7 @@ def _answer(exchange: SimulatedExchange, what: str, query: Mapping[str, str]) ->
         limit = query.get("limit", "500" if exchange.venue == FUTURES else "100")
         return exchange.depth(query.get("symbol", ""), int(limit) if limit.isdecimal() else 0)
     if what == "exchangeInfo":
-        return exchange.exchange_info()
+        return exchange.exchange_info(query.get("symbols", ""))
     return Answer(200, 1, "{}") if what == "ping" else Answer(404, 1, encode_error(-5000, "Path is not known."))
 
 

@@ -74,6 +74,7 @@ class TestContract:
             exchange.websocket_path,
             exchange.snapshot_request("BTCUSDT").path,
             exchange.instruments_request().path,
+            exchange.instruments_request(["BTCUSDT"]).path,
         ]
         assert all(path.startswith("/") for path in paths)
         assert not any(address.endswith("/") for address in exchange.endpoints)

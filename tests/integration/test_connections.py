@@ -6,15 +6,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiolimiter import AsyncLimiter
 from websockets.asyncio.server import ServerConnection, serve
 
+from obflow.clock import SystemClock
+from producers import service
 from producers.backoff import Backoff
 from producers.connections import Connection
 from producers.contract import RestRequest
 from producers.exchanges import EXCHANGES
+from producers.recording import read_lines
 from producers.router import VenueNotice
 from producers.snapshots import RestClient, is_loopback
 from producers.venue_messages import Via
@@ -171,6 +175,20 @@ async def test_a_request_is_answered_and_its_weight_known() -> None:
         body = await rest.get(EXCHANGE.snapshot_request("BTCUSDT"))
 
     assert len(body) == MAX_BYTES + 1, "a larger answer is cut, one byte past what is allowed"
+
+
+async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_path: Path) -> None:
+    exchange, path = EXCHANGES["binance"], tmp_path / "list.frames.jsonl"
+    async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
+        with service._Tap(path) as tap:
+            found = await service.find_instruments(
+                rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
+            )
+    (line,) = read_lines(path)
+
+    assert list(found) == ["ETHUSDT"]
+    assert line.request == exchange.instruments_request(["ETHUSDT"]).path
+    assert b"BTCUSDT" not in line.frame
 
 
 @pytest.mark.parametrize(("status", "seconds", "least"), [(429, 0.4, 0.4), (418, 0.0, 30.0)])

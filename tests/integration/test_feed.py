@@ -219,11 +219,12 @@ async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
     assert book.broken == []
 
 
-async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_names(broker: str) -> None:
+@pytest.mark.parametrize("venue_id", ["binance-futures", "binance"])
+async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_names(broker: str, venue_id: str) -> None:
     with pytest.raises(ExceptionGroup) as refused:
-        async with producing(broker, symbols=["BTCUSDT"]) as running:
+        async with producing(broker, venue_id=venue_id, symbols=["BTCUSDT"]) as running:
             await produce(
-                EXCHANGES["binance-futures"],
+                EXCHANGES[venue_id],
                 ["BTCUSD"],
                 running.settings,
                 clock=SystemClock(),

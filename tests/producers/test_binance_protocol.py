@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -251,6 +253,26 @@ class TestRest:
         ]
         assert {found.contract_kind for found in message.instruments} == {ContractKind.LINEAR}
         assert message.unreadable == ("BROKEN", "NOFILTER")
+
+    @pytest.mark.parametrize("odd", [{"symbol": "ODD"}, {"symbol": "ODD", "filters": 1}, {}, [], "x", None, 7])
+    def test_an_entry_of_another_shape_hides_no_other(self, odd: object) -> None:
+        listed = [entry("BTCUSDT", "0.10", "0.001"), odd, entry("ETHUSDT", "0.01", "0.001")]
+        message = one(FUTURES, {"symbols": listed}, Via.REST)
+        assert isinstance(message, InstrumentList)
+        assert [found.symbol for found in message.instruments] == ["BTCUSDT", "ETHUSDT"]
+        assert message.unreadable == ("ODD" if isinstance(odd, dict) and odd else "",)
+
+    def test_spot_is_asked_for_the_named_instruments_alone_and_the_futures_for_all(self) -> None:
+        symbols = ["BTCUSDT", "币安人生USDT"]
+        path, query = SPOT.instruments_request(symbols).path.split("?")
+        assert path == "/api/v3/exchangeInfo"
+        assert re.fullmatch(r"symbols=[A-Za-z0-9%_.~-]+", query), "as a URL may carry it"
+        assert json.loads(parse_qs(query)["symbols"][0]) == symbols
+
+        assert SPOT.instruments_request().path == path
+        many = [f"S{number}USDT" for number in range(2_000)]
+        assert SPOT.instruments_request(many).path == path, "a URL has its bound"
+        assert FUTURES.instruments_request(symbols) == FUTURES.instruments_request()
 
     def test_spot_has_a_canonical_name_of_its_own(self) -> None:
         message = one(SPOT, {"symbols": [entry("BTCUSDT", "0.01", "0.00001000")]}, Via.REST)

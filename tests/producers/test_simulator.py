@@ -261,6 +261,19 @@ def test_the_instrument_list_holds_the_grid_of_every_market(venue: str) -> None:
     assert limits["REQUEST_WEIGHT"] == 1
 
 
+def test_spot_lists_what_is_asked_for_and_the_futures_all_there_is() -> None:
+    spot, futures = exchange(SPOT, ("BTCUSDT", "ETHUSDT")), exchange(FUTURES, ("BTCUSDT", "ETHUSDT"))
+
+    def listed(simulated: SimulatedExchange, symbols: str) -> list[str]:
+        return [entry["symbol"] for entry in json.loads(simulated.exchange_info(symbols).body)["symbols"]]
+
+    assert listed(spot, '["ETHUSDT"]') == ["ETHUSDT"]
+    assert listed(futures, '["ETHUSDT"]') == listed(spot, "") == ["BTCUSDT", "ETHUSDT"]
+    for symbols, code in (('["NOPEUSDT","ETHUSDT"]', -1121), ("ETHUSDT", -1100)):
+        refused = spot.exchange_info(symbols)
+        assert (refused.status, json.loads(refused.body)["code"]) == (400, code)
+
+
 def test_what_cannot_be_simulated_is_refused_with_a_sentence() -> None:
     with pytest.raises(UsageError, match="does not speak for okx"):
         market_spec("okx", "BTC-USDT")
