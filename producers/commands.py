@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
+from obflow.durations import seconds_of
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ NS_PER_SECOND = 1_000_000_000
 RECORDINGS_START_NS = 1_704_067_200 * NS_PER_SECOND
 """Virtual time of a generated recording begins here: 2024-01-01T00:00:00Z."""
 
-SECONDS_OF_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smh]?)")
 _SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
 
 Venue = Annotated[str, typer.Argument(help="Exchange id, such as binance-futures.")]
@@ -82,7 +81,7 @@ def record(
     from obflow.clock import SystemClock
     from producers import service
 
-    exchange, symbols, duration_s = _exchange(venue), _named(symbol), _seconds("--for", seconds)
+    exchange, symbols, duration_s = _exchange(venue), _named(symbol), seconds_of("--for", seconds)
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
@@ -94,7 +93,8 @@ def record(
     if json:
         emit_json(summary)
     else:
-        sys.stdout.write(f"{summary['lines']} lines in {out}\n")
+        told = f"{summary['lines']} lines in {out}" if summary["lines"] else "nothing came, no file is kept"
+        sys.stdout.write(f"{told}\n")
 
 
 def replay(
@@ -138,7 +138,7 @@ def replay(
         shift_to_now=shift == "now",
         limit_frames=limit_frames,
         limit_diffs=limit_diffs,
-        loop_seconds=_seconds("--loop-for", loop_for),
+        loop_seconds=seconds_of("--loop-for", loop_for),
         routine_snapshot_ns=int(settings.producer.routine_snapshot_seconds * NS_PER_SECOND),
     )
     clock, metrics = SystemClock(), Metrics("replay")
@@ -283,16 +283,6 @@ def _named(symbols: list[str] | None) -> list[str]:
     if not symbols:
         raise UsageError("no instrument is named", next_step="give --symbol, as the venue writes it: --symbol BTCUSDT")
     return symbols
-
-
-def _seconds(flag: str, text: str | None) -> float | None:
-    """A time as flags give it: 60s, 5m, 2h, or a number of seconds."""
-    if text is None:
-        return None
-    match = _TIME.fullmatch(text)
-    if match is None or not float(match[1]):
-        raise UsageError(f"{flag} {text} is no length of time", next_step="write 60s, 5m or 2h")
-    return float(match[1]) * SECONDS_OF_UNIT[match[2]]
 
 
 def _speed(text: str) -> float | None:

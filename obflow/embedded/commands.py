@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
+from obflow.durations import seconds_of
 from obflow.embedded.demo.plan import DemoPlan, DemoSource
 from schemas.errors import FatalError, UsageError
 
@@ -20,7 +21,6 @@ WATCH_S = 0.5
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 DEMO_SHUTDOWN_S: Final = 60.0
 MAX_DEMO_S: Final = 7 * 86_400.0
-SECONDS_OF_UNIT: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def kafka(
@@ -92,7 +92,7 @@ def demo(
     from obflow.embedded.demo.command import run
     from obflow.embedded.demo.run import Demo
 
-    duration_s = _seconds(seconds)
+    duration_s = seconds_of("--for", seconds, most_s=MAX_DEMO_S)
     if source is DemoSource.RECORDING and recording is None:
         raise UsageError("--source recording needs a file", next_step="name one with --recording FILE")
     plan = DemoPlan(
@@ -120,20 +120,6 @@ def demo(
         raise FatalError(
             "the demo's result is not whole", next_step=f"keep its data and logs with --data DIR: {summary}"
         )
-
-
-def _seconds(text: str | None) -> float | None:
-    """`60s`, `5m`, `2h` or plain seconds."""
-    if text is None:
-        return None
-    number, unit = (text[:-1], text[-1]) if text[-1:] in SECONDS_OF_UNIT else (text, "s")
-    try:
-        seconds = float(number) * SECONDS_OF_UNIT[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < MAX_DEMO_S:
-        raise UsageError(f"--for {text} is no length of time", next_step="write 60s, 5m or 1h")
-    return seconds
 
 
 @contextmanager
