@@ -73,7 +73,7 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_repeated_total": Metric("Rows sent again, by how they compare with the stored ones.", ("state",)),
     "obflow_gaps_total": Metric("Books that an update did not connect to.", ("venue",)),
     "obflow_quote_checks_total": Metric(
-        "Books compared with the venue's own best quote: right or wrong by its id; same or different by its time alone.",
+        "Books compared with the venue's best quote: right or wrong by its id, same or different by time alone.",
         ("venue", "outcome"),
     ),
     "obflow_resyncs_total": Metric("Snapshots asked for.", ("venue",)),

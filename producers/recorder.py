@@ -20,6 +20,9 @@ MEMBER_BYTES = 4 * 1024 * 1024
 class RecordingWriter:
     """A recording being written: gzip members, each whole by itself, so that every flushed line survives a crash.
 
+    The file is made at once, so that a name that cannot be used is refused before anything is received; closed without
+    a line, it is taken away again.
+
     Args:
         path: A new file; `.gz` is packed, anything else plain.
 
@@ -33,6 +36,7 @@ class RecordingWriter:
 
     def __init__(self, path: Path) -> None:
         self.lines = 0
+        self._path = path
         self.digest = hashlib.sha256()
         self._packed = path.suffix == ".gz"
         self._held: list[bytes] = []
@@ -70,9 +74,11 @@ class RecordingWriter:
         self._file.flush()
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close; a file without a line is no recording, and is removed."""
         self.flush()
         self._file.close()
+        if not self.lines:
+            self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -126,7 +126,7 @@ async def record(
         seconds: Ends it after so long.
 
     Returns:
-        What the file holds.
+        What the file holds; there is none where it was stopped before anything came.
 
     Raises:
         UsageError: The file is there already, or the venue does not trade a symbol.
@@ -153,7 +153,7 @@ async def record(
                 if timer is not None:
                     timer.cancel()
         lines = tap.writer.lines if tap.writer else 0
-    return {"venue": exchange.venue, "lines": lines, "file": str(path), "instruments": _books(feed)}
+    return {"venue": exchange.venue, "lines": lines, "file": str(path) if lines else None, "instruments": _books(feed)}
 
 
 async def find_instruments(

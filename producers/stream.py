@@ -293,7 +293,8 @@ class InstrumentStream:
     def _silence(self, now: int) -> str:
         if not self._stale:
             return ""
-        return f"no depth update for {(now - self._depth_ns) / SECOND_NS:.0f} s" if self._depth_ns else "no depth update"
+        lasted = f" for {(now - self._depth_ns) / SECOND_NS:.0f} s" if self._depth_ns else ""
+        return f"no depth update{lasted}"
 
     def on_stop(self, received_ns: int) -> list[Published]:
         """The producer ends. Readers' books stay what they are and age; a restart raises the epoch."""

@@ -37,7 +37,7 @@ _DIALECT = Dialect(
 )
 
 MAX_LISTED = 100
-"""Instruments named in one request for the list; for more than that the whole list is asked: a URL has its bound too."""
+"""Instruments named in one request for the list; for more than that the whole list is asked: URLs have a bound too."""
 
 
 class Binance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiolimiter import AsyncLimiter
 from websockets.asyncio.server import ServerConnection, serve
 
 from obflow.clock import SystemClock
+from obflow.settings import ProducerSettings, Settings
 from producers import service
 from producers.backoff import Backoff
 from producers.connections import Connection
@@ -22,7 +24,7 @@ from producers.recording import read_lines
 from producers.router import VenueNotice
 from producers.snapshots import RestClient, is_loopback
 from producers.venue_messages import Via
-from schemas.errors import Backpressure, ExchangeUnreachable
+from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
 from tests.integration.simulators import simulator
 
 pytestmark = pytest.mark.integration
@@ -189,6 +191,24 @@ async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_p
     assert list(found) == ["ETHUSDT"]
     assert line.request == exchange.instruments_request(["ETHUSDT"]).path
     assert b"BTCUSDT" not in line.frame
+
+
+async def test_a_recorder_that_ends_before_the_first_line_leaves_no_file(tmp_path: Path) -> None:
+    path, stop = tmp_path / "none.frames.jsonl.gz", asyncio.Event()
+    async with simulator("binance-futures") as venue:
+        settings = Settings(producer=ProducerSettings(rest_url=venue.server.rest_url))
+
+        async def record(symbol: str) -> dict[str, object]:
+            return await service.record(EXCHANGE, [symbol], settings, clock=SystemClock(), stop=stop, path=path)
+
+        with pytest.raises(UsageError, match="does not trade NOPEUSDT"):
+            await record("NOPEUSDT")
+        assert os.listdir(tmp_path) == []
+        stop.set()
+        summary = await record("BTCUSDT")
+
+    assert (summary["lines"], summary["file"]) == (0, None)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(("status", "seconds", "least"), [(429, 0.4, 0.4), (418, 0.0, 30.0)])

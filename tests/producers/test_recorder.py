@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_every_flushed_line_is_readable_before_the_file_is_closed(tmp_path: Path
     assert list(read_lines(path)) == LINES[:3]
     writer.close()
     assert list(read_lines(path)) == LINES
+
+
+@pytest.mark.parametrize("name", ["a.frames.jsonl.gz", "a.frames.jsonl"])
+def test_a_file_without_a_line_is_not_left_behind_and_one_line_is_enough(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with suppress(ValueError), RecordingWriter(path):
+        assert path.exists(), "the name is taken from the start"
+        raise ValueError("before the first frame")
+    assert not path.exists()
+
+    with suppress(ValueError), RecordingWriter(path) as writer:
+        write(writer, LINES[:1])
+        raise ValueError("after it")
+    assert list(read_lines(path)) == LINES[:1]
 
 
 def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
