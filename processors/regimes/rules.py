@@ -35,7 +35,8 @@ class RuleSettings(msgspec.Struct, frozen=True):
         change_slack, change_bar: CUSUM's slack and alarm level, in standard deviations. A slack below
             `direction_enter` lets an imbalance that merely hovers there add up to an alarm.
         change_windows: How many windows a REGIME_CHANGE pulse lasts.
-        dwell_seconds: Least time a label stays.
+        dwell_seconds: Least time a label stays, UNKNOWN and REGIME_CHANGE apart. Windows are five seconds, so up to
+            that it holds nothing back.
     """
 
     half_life_windows: float = 24.0
@@ -190,8 +191,8 @@ def _wanted(state: RuleState, scores: Scores) -> Regime:
 
 
 def _may_change(state: RuleState, wanted: Regime, end_ns: int, settings: RuleSettings) -> bool:
-    """A label stays for the dwell; not knowing is said at once, and so is knowing again."""
-    if Regime.UNKNOWN in (wanted, state.label):
+    """A label stays for the dwell. Not knowing is said at once, and so is a change, whose pulse has its own length."""
+    if {wanted, state.label} & {Regime.UNKNOWN, Regime.REGIME_CHANGE}:
         return True
     return end_ns - state.since_ns >= settings.dwell_seconds * SECOND_NS
 

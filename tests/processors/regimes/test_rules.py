@@ -78,30 +78,53 @@ def test_a_window_with_a_hole_is_unknown_at_once_and_known_again_at_once() -> No
     assert found[61] is not Regime.UNKNOWN
 
 
-@pytest.mark.parametrize("bar", ["direction_enter", "direction_leave"])
-def test_an_input_swinging_about_a_bar_gives_at_most_one_transition(bar: str) -> None:
-    """The imbalance is steered so that its score lies just above, then just below the bar."""
+def _transitions(found: list[Regime]) -> int:
+    return sum(1 for before, after in itertools.pairwise(found) if before is not after)
+
+
+def _at_score(state: RuleState, index: int, score: float) -> WindowSummary:
+    """A window whose direction will have this score."""
+    return window(index, state.mean + score * max(state.variance**0.5, SETTINGS.sd_floor))
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize(("bar", "first"), [("direction_enter", 0.0), ("direction_leave", 1.5)])
+@pytest.mark.parametrize("swing", [1e-9, 0.02, 0.3])
+def test_a_direction_swinging_about_a_bar_gives_one_transition(
+    bar: str, first: float, swing: float, side: float
+) -> None:
+    """Just below, just above and so on: about the bar to enter from outside it, about that to leave from inside."""
     state = RuleState()
     for each in quiet():
         judge(state, each, SETTINGS)
+    scores = [first] * 2 + [getattr(SETTINGS, bar) + swing * (1 if index % 2 else -1) for index in range(200)]
     found = []
-    for index in range(200):
-        target = getattr(SETTINGS, bar) + (0.02 if index % 2 == 0 else -0.02)
-        sd = max(state.variance**0.5, SETTINGS.sd_floor)
-        found.append(judge(state, window(60 + index, state.mean + target * sd), SETTINGS).label)
-    transitions = sum(1 for before, after in itertools.pairwise(found) if before is not after)
-    assert transitions <= 1
+    for index, score in enumerate(scores):
+        verdict = judge(state, _at_score(state, 60 + index, side * score), SETTINGS)
+        assert verdict.scores.direction == pytest.approx(side * score, abs=1e-10)
+        found.append(verdict.label)
+    assert _transitions(found[1:]) == 1
+    pressure = Regime.BULLISH_PRESSURE if side > 0 else Regime.BEARISH_PRESSURE
+    assert {found[1], found[-1]} == {Regime.BALANCED, pressure}
 
 
-def test_a_volatility_swinging_about_its_bar_gives_at_most_one_transition() -> None:
+@pytest.mark.parametrize(("bar", "first"), [("volatile_enter", 0.5), ("volatile_leave", 1.0)])
+def test_a_volatility_swinging_about_a_bar_gives_one_transition(bar: str, first: float) -> None:
+    """Steered by rank among the past variances, a hundredth above the bar, then a hundredth below it."""
     state = RuleState()
-    past = [window(index, 0.01 * (-1) ** index, 1e-8 * (1 + index / 100)) for index in range(100)]
-    for each in past:
-        judge(state, each, SETTINGS)
-    found = [
-        judge(state, window(100 + i, 0.0, 1.905e-8 if i % 2 == 0 else 1.885e-8), SETTINGS).label for i in range(20)
-    ]
-    assert sum(1 for before, after in itertools.pairwise(found) if before is not after) <= 1
+    for index in range(100):
+        judge(state, window(index, 0.01 * (-1) ** index, 1e-8 * (1 + index / 100)), SETTINGS)
+    shares = [first] * 2 + [getattr(SETTINGS, bar) + 0.01 * (1 if index % 2 else -1) for index in range(40)]
+    found = []
+    for index, share in enumerate(shares):
+        ordered = sorted(state.variances)
+        place = min(round(share * len(ordered)), len(ordered) - 1)
+        variance = ordered[-1] * 1.01 if share == 1.0 else (ordered[place - 1] + ordered[place]) / 2
+        verdict = judge(state, window(100 + index, 0.0, variance), SETTINGS)
+        assert verdict.scores.volatility == pytest.approx(share, abs=0.009)
+        found.append(verdict.label)
+    assert _transitions(found[1:]) == 1
+    assert {found[1], found[-1]} == {Regime.BALANCED, Regime.VOLATILE}
 
 
 def test_a_label_stays_for_the_dwell() -> None:
@@ -110,6 +133,15 @@ def test_a_label_stays_for_the_dwell() -> None:
     found = labels(run([*quiet(), *swings], settings))[60:]
     changes = [index for index in range(1, len(found)) if found[index] is not found[index - 1]]
     assert all(after - before >= 6 for before, after in itertools.pairwise(changes))
+    assert len(changes) >= 2
+
+
+def test_a_change_is_told_for_its_length_however_long_labels_dwell() -> None:
+    shifted = [window(60 + index, 0.12, 1e-8) for index in range(12)]
+    brisk, slow = (labels(run([*quiet(), *shifted], RuleSettings(dwell_seconds=dwell)))[60:] for dwell in (5.0, 60.0))
+    pulse = [index for index, label in enumerate(brisk) if label is Regime.REGIME_CHANGE]
+    assert len(pulse) == SETTINGS.change_windows
+    assert [index for index, label in enumerate(slow) if label is Regime.REGIME_CHANGE] == pulse
 
 
 IMBALANCES = st.lists(st.floats(-1.0, 1.0) | st.none(), min_size=1, max_size=60)

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from processors.regimes.state import BEGAN_ANEW_NS, EARLIER_LABELS, VERSION, Clo
 from processors.regimes.window import WINDOW_NS
 from schemas.digest import regime_digest
 from schemas.errors import DecodeError
+from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Regime, RegimeEvent, Source, Status
 from tests.processors.regimes.generated import L2_LOG, Market, packed, record, shifted
 from tests.processors.regimes.test_window import event
@@ -93,6 +95,32 @@ def test_labels_of_many_kinds_occur() -> None:
     """Else the equalities above would say little."""
     labels = Counter(event.label for event in Taker().take(*packed(Market(3).events(8000), [256])).events())
     assert set(labels) == set(Regime)
+
+
+SIDES = {"bid_depth_10bps": "ask_depth_10bps", "ask_depth_10bps": "bid_depth_10bps"}
+MIRROR = {Regime.BULLISH_PRESSURE: Regime.BEARISH_PRESSURE, Regime.BEARISH_PRESSURE: Regime.BULLISH_PRESSURE}
+
+
+def _sides_swapped(each: FactorEvent) -> FactorEvent:
+    """The factors of the same book with bids for asks: imbalance and order flow change their sign, depths places."""
+    values = list(each.values)
+    for name in ("obi_10bps", "ofi_l1"):
+        value = values[FACTOR_INDEX[name]]
+        values[FACTOR_INDEX[name]] = None if value is None else -value
+    for name, other in SIDES.items():
+        values[FACTOR_INDEX[name]] = each.values[FACTOR_INDEX[other]]
+    swapped: FactorEvent = msgspec.structs.replace(each, values=tuple(values))
+    return swapped
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_swapping_the_sides_of_the_book_swaps_bullish_and_bearish_and_nothing_else(seed: int) -> None:
+    events = Market(seed).events(4000)
+    straight = Taker().take(*packed(events, [256])).events()
+    swapped = Taker().take(*packed([_sides_swapped(each) for each in events], [256])).events()
+    assert [other.label for other in swapped] == [MIRROR.get(one.label, one.label) for one in straight]
+    assert [other.confidence for other in swapped] == [one.confidence for one in straight]
+    assert set(MIRROR) <= {one.label for one in straight}
 
 
 def test_repeated_events_are_counted_and_change_nothing() -> None:
