@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import partial
-from math import isfinite
 from typing import NamedTuple, Protocol
 
 from processors.letters import letter_about
@@ -21,7 +20,7 @@ from processors.regimes.events import rule_event, rule_set
 from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed, Passed, RegimeState, take
-from processors.regimes.window import LATEST_NS, USED_FACTORS
+from processors.regimes.window import LATEST_NS, is_possible
 from schemas.codec import decode_as
 from schemas.errors import DecodeError, ImpossibleRecord, MessageError
 from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, RegimeEvent
@@ -219,6 +218,6 @@ def _decode(payload: bytes | None) -> FactorRecord:
     for event in record.events:
         if not 0 <= event.received_ns <= LATEST_NS:
             raise ImpossibleRecord("a received time that no window holds", received_ns=event.received_ns)
-        if not all(isfinite(event.values[index] or 0.0) for index in USED_FACTORS):
-            raise ImpossibleRecord("a factor is not finite", source_offset=event.source_offset)
+        if not is_possible(event):
+            raise ImpossibleRecord("a factor that no book has", source_offset=event.source_offset)
     return record

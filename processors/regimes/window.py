@@ -23,8 +23,8 @@ _OFI_L1 = FACTOR_INDEX["ofi_l1"]
 _BID_DEPTH = FACTOR_INDEX["bid_depth_10bps"]
 _ASK_DEPTH = FACTOR_INDEX["ask_depth_10bps"]
 _USABLE = (Status.OK, Status.THIN)
-USED_FACTORS = (_MID, _SPREAD_BPS, _OBI_10BPS, _OFI_L1, _BID_DEPTH, _ASK_DEPTH)
-"""Places of the factors that windows use."""
+_USED = (_MID, _SPREAD_BPS, _OBI_10BPS, _OFI_L1, _BID_DEPTH, _ASK_DEPTH)
+_LEAST, _LARGEST = 1e-100, 1e100
 LATEST_NS = 2**63 - 1 - 2 * WINDOW_NS
 """Latest time whose window still has an end that fits a record."""
 
@@ -166,6 +166,13 @@ class OpenWindow(msgspec.Struct):
             spread_bps=self.spread_bps.value,
             realised_variance=self.squares if self.whole and self.grid_mid is not None else None,
         )
+
+
+def is_possible(event: FactorEvent) -> bool:
+    """Whether a book can have the factors that windows use. One beyond all measure would never leave the memory."""
+    values = event.values
+    sizes = (abs(values[index] or 0.0) for index in _USED)
+    return abs(values[_OBI_10BPS] or 0.0) <= 1.0 and all(size == 0.0 or _LEAST <= size <= _LARGEST for size in sizes)
 
 
 def _sum_of(bid: float | None, ask: float | None) -> float | None:

@@ -223,7 +223,8 @@ def _with(index: int, **changes: object) -> bytes:
     return encode(record(events))
 
 
-INFINITE = tuple(float("inf") if index == FACTOR_INDEX["ofi_l1"] else None for index in range(len(FACTOR_INDEX)))
+def _values(name: str, value: float) -> tuple[float | None, ...]:
+    return tuple(value if index == FACTOR_INDEX[name] else None for index in range(len(FACTOR_INDEX)))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,11 @@ INFINITE = tuple(float("inf") if index == FACTOR_INDEX["ofi_l1"] else None for i
         (_with(0)[:-1], DecodeError),
         (_with(2, received_ns=LATEST_NS + 1), ImpossibleRecord),
         (_with(1, received_ns=-1), ImpossibleRecord),
-        (_with(1, values=INFINITE), ImpossibleRecord),
+        (_with(1, values=_values("ofi_l1", float("inf"))), ImpossibleRecord),
+        (_with(1, values=_values("mid", float("nan"))), ImpossibleRecord),
+        (_with(1, values=_values("obi_10bps", 1.5)), ImpossibleRecord),
+        (_with(1, values=_values("bid_depth_10bps", 1e300)), ImpossibleRecord),
+        (_with(1, values=_values("mid", 1e-300)), ImpossibleRecord),
     ],
 )
 def test_a_record_that_no_window_takes_is_refused_whole_and_its_letter_says_why(
