@@ -65,17 +65,20 @@ class Choice(msgspec.Struct):
 
 
 class Tokens(msgspec.Struct):
-    """What is read of a completion's usage."""
+    """What is read of a completion's usage. Some endpoints write whole numbers as 600.0."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
 
 
 class Completion(msgspec.Struct):
-    """What is read of a chat completion; everything else in it is passed over."""
+    """What is read of a chat completion; everything else in it is passed over.
 
-    choices: list[Choice]
-    usage: Tokens | None = None
+    Its parts are read each on its own: what an answer took is owed, whatever the answer is worth.
+    """
+
+    choices: msgspec.Raw = msgspec.Raw(b"[]")
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True)
@@ -137,23 +140,27 @@ class LlmClient:
         """
         try:
             async with asyncio.timeout(seconds):
-                status, body = await self._send(prompt, SHAPES[shape], seconds)
+                return await self._answer(prompt, seconds, shape)
         except (TimeoutError, openai.APITimeoutError):
             return Answer(CallOutcome.TIMEOUT, f"no whole answer within {seconds:.3g} s")
         except AnswerRefused as error:
             return Answer(error.outcome, str(error), error.status)
         except KeyUnusable as error:
             return Answer(CallOutcome.UNAUTHORIZED, str(error))
-        except openai.APIStatusError as error:
-            return read_error(error.status_code, error.response.text, error.response.headers.get("retry-after", ""))
         except Exception as error:  # whatever the libraries below raise, it is a failed question and no more
             return Answer(CallOutcome.UNREACHABLE, _cause(error))
-        self.shape = shape
-        return read_answer(body, status)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._openai.close()
+
+    async def _answer(self, prompt: Prompt, seconds: float, shape: int) -> Answer:
+        try:
+            status, body = await self._send(prompt, SHAPES[shape], seconds)
+        except openai.APIStatusError as error:
+            return read_error(error.status_code, error.response.text, error.response.headers.get("retry-after", ""))
+        self.shape = shape
+        return read_answer(body, status)
 
     async def _send(self, prompt: Prompt, shape: dict[str, Any], seconds: float) -> tuple[int, bytes]:
         answer = await self._openai.chat.completions.with_raw_response.create(
@@ -167,19 +174,15 @@ class LlmClient:
 
 def read_answer(body: bytes, status: int = 200) -> Answer:
     """Judge the body of an answer whose status says that all is well."""
+    found = Answer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
     try:
         completion = msgspec.json.decode(body, type=Completion)
-        choice = completion.choices[0]
+        usage = _tokens(completion.usage)
+        found = replace(found, input_tokens=_count(usage.prompt_tokens), output_tokens=_count(usage.completion_tokens))
+        choice = msgspec.json.decode(completion.choices, type=list[Choice])[0]
     except (msgspec.MsgspecError, UnicodeDecodeError, IndexError, RecursionError) as error:
-        return Answer(CallOutcome.GARBAGE, f"no chat completion ({error})", status, body.decode("utf-8", "replace"))
-    usage = completion.usage or Tokens()
-    found = Answer(
-        CallOutcome.OK,
-        status=status,
-        text=choice.message.content or choice.message.refusal or "",
-        input_tokens=_count(usage.prompt_tokens),
-        output_tokens=_count(usage.completion_tokens),
-    )
+        return replace(found, detail=f"no chat completion ({error})")
+    found = replace(found, outcome=CallOutcome.OK, text=choice.message.content or choice.message.refusal or "")
     if choice.finish_reason == "length":
         return replace(found, outcome=CallOutcome.TRUNCATED, detail="the model stopped at its token limit")
     try:
@@ -200,9 +203,16 @@ def read_error(status: int, text: str, retry_after: str) -> Answer:
     return Answer(outcome, f"status {status}", status, text, retry_after_s=wait_s)
 
 
-def _count(tokens: int | None) -> int | None:
+def _tokens(usage: msgspec.Raw) -> Tokens:
+    try:
+        return msgspec.json.decode(usage, type=Tokens | None) or Tokens()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Tokens()
+
+
+def _count(tokens: float | None) -> int | None:
     """A number of tokens that can be one."""
-    return tokens if tokens is not None and 0 <= tokens < 2**31 else None
+    return int(tokens) if tokens is not None and 0 <= tokens < 2**31 and tokens == int(tokens) else None
 
 
 def _seconds(retry_after: str, now: datetime) -> float | None:
@@ -214,16 +224,18 @@ def _seconds(retry_after: str, now: datetime) -> float | None:
     if math.isfinite(seconds):
         return max(0.0, seconds)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after).astimezone(UTC) - now).total_seconds())
-    except ValueError:
+        date = parsedate_to_datetime(retry_after)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp())
+    except (ValueError, OverflowError):
         return None
 
 
 async def _bound(response: httpx2.Response) -> None:
     """Have an answer read to the bound and no further. Called before any of its body is."""
-    encoding = response.headers.get("content-encoding", "identity")
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise AnswerRefused(f"compressed by {encoding[:20]}, unasked", CallOutcome.GARBAGE, response.status_code)
+    response.encoding = "utf-8"  # whatever it claims: Python knows charsets that are none of text
     response.stream = _Bounded(response.stream, response.status_code)
 
 

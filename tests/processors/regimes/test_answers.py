@@ -42,7 +42,7 @@ def test_a_bare_completion_is_enough() -> None:
         b'{"x": ' + b"[" * 100_000,
         b"<html>",
         body()[:-1],
-        body(usage={"prompt_tokens": "many"}),
+        body("\ud800"),
     ],
 )
 def test_what_is_no_completion_is_garbage(data: bytes) -> None:
@@ -59,6 +59,36 @@ def test_no_body_is_an_error_or_a_verdict_by_chance(data: bytes) -> None:
 @pytest.mark.parametrize("nested", ["[" * 100_000, '{"label":' * 50_000])
 def test_a_verdict_that_nests_without_end_is_invalid(nested: str) -> None:
     assert read_answer(body(nested)).outcome is CallOutcome.INVALID
+
+
+USAGE = {"prompt_tokens": 601, "completion_tokens": 40}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"choices": [], "usage": USAGE},
+        {"choices": None, "usage": USAGE},
+        {"usage": USAGE},
+        {"choices": [{"finish_reason": "content_filter"}], "usage": USAGE},
+    ],
+)
+def test_what_an_answer_took_is_known_even_where_it_is_no_completion(data: dict[str, object]) -> None:
+    answer = read_answer(json.dumps(data).encode())
+    assert answer.outcome is CallOutcome.GARBAGE
+    assert (answer.input_tokens, answer.output_tokens) == (601, 40)
+
+
+@pytest.mark.parametrize("usage", ["many", [1], {"prompt_tokens": "many"}, {"prompt_tokens": True}, {}, None])
+def test_a_usage_that_is_none_takes_nothing_from_a_verdict(usage: object) -> None:
+    answer = read_answer(body(usage=usage))
+    assert answer.verdict is not None
+    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+
+
+def test_tokens_written_as_a_float_are_tokens() -> None:
+    answer = read_answer(body(usage={"prompt_tokens": 601.0, "completion_tokens": 40.5}))
+    assert (answer.input_tokens, answer.output_tokens) == (601, None)
 
 
 @pytest.mark.parametrize("tokens", [-1, 2**31, 2**63])
@@ -95,7 +125,14 @@ def test_every_status_has_its_outcome(status: int, outcome: CallOutcome) -> None
         ("inf", None),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
         (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+        ("Sat, 21 Nov 2026 00:01:30 -0000", 90.0),
+        ("Sat, 21 Nov 10000 00:01:30 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
     assert _seconds(header, NOW) == seconds
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 1 00:00:00 +2300"])
+def test_a_date_at_the_end_of_time_is_no_error(date: str) -> None:
+    assert read_error(429, "", date).outcome is CallOutcome.RATE_LIMITED
