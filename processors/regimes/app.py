@@ -114,6 +114,9 @@ def _checked_url(url: str) -> str:
         is_address = False
     if not is_address:
         raise UsageError(f"regimes.base_url is no address: {url}", next_step="write it as http://127.0.0.1:8000/v1")
-    if parts.username or parts.password:
-        raise UsageError("regimes.base_url holds credentials", next_step="put the key into regimes.api_key_file")
+    if parts.username or parts.password or parts.query:
+        raise UsageError(
+            "regimes.base_url holds credentials or a query, and it stands in every row of llm_calls",
+            next_step="put the key into regimes.api_key_file",
+        )
     return url.rstrip("/")

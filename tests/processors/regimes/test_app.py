@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from obflow.metrics import Metrics
 from obflow.settings import RegimeSettings, Settings
-from processors.regimes.app import Out, is_asked, open_desk, rule_settings
+from processors.regimes.agent import Out
+from processors.regimes.app import is_asked, open_desk, rule_settings
 from processors.regimes.rules import RuleSettings
 from schemas.errors import UsageError
 
@@ -57,6 +58,7 @@ def test_a_model_is_asked_where_an_endpoint_or_a_key_is_set(chosen: dict[str, ob
         ({"base_url": "http://[::1", "model": "m"}, "no address"),
         ({"base_url": "http://host:99999/v1", "model": "m"}, "no address"),
         ({"base_url": "http://me:secret@host/v1", "model": "m"}, "credentials"),
+        ({"base_url": "http://host/v1?key=secret", "model": "m"}, "credentials"),
         ({"api_key": SecretStr("two words"), "model": "m"}, "no key"),
     ],
 )
