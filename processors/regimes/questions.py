@@ -61,23 +61,25 @@ class Questions:
         if not is_plain_name(instrument.venue) or not is_plain_name(instrument.symbol):
             self._dropped("not_allowed")
             return False
+        if not closed.window.whole or not closed.window.usable_events:
+            return False  # the book broke or was never fit for use: there is nothing to have an opinion on
         if instrument in self._waiting:
             return True
         scores, label = self._asked.get(instrument, (None, None))
         return changed_materially(scores, closed.verdict.scores, label, closed.verdict.label)
 
     def put(self, question: Question, now_s: float) -> None:
-        """Let a question wait in place of the instrument's older one."""
-        if self._waiting.pop(question.instrument, None) is not None:
+        """Let a question wait in place of the instrument's older one.
+
+        It takes over that one's place in the queue: else, where there is more to ask than may be asked, instruments
+        whose windows close last would never have their turn.
+        """
+        if question.instrument in self._waiting:
             self._dropped("superseded")
         self._waiting[question.instrument] = (question, now_s)
 
-    def ready(self) -> bool:
-        """Whether one could be asked now."""
-        return any(instrument not in self._under_way for instrument in self._waiting)
-
     def take(self, now_s: float) -> Question | None:
-        """The question that has waited longest of those that could be asked now."""
+        """The question of the instrument that has waited longest, of those that could be asked now."""
         for instrument, (question, put_s) in list(self._waiting.items()):
             if instrument in self._under_way:
                 continue
