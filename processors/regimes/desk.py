@@ -16,12 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from aiolimiter import AsyncLimiter
-
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.regimes.client import SHAPES, Answer
 from processors.regimes.events import Usage, llm_event
+from processors.regimes.pace import Pace
 from processors.regimes.pricing import Prices
 from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
@@ -37,6 +36,8 @@ LEAST_TRY_S: Final = 0.2
 LONGEST_QUIET_S: Final = 60.0
 """Longest an endpoint is left alone because it asked for it."""
 MAX_RESPONSE_CHARACTERS: Final = 2_000
+MAX_DETAIL_CHARACTERS: Final = 500
+"""Causes quote the answer they complain of."""
 PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
 """Outcomes that another try may better."""
 ANSWERED: Final = frozenset({CallOutcome.OK, CallOutcome.STALE, CallOutcome.INVALID, CallOutcome.TRUNCATED})
@@ -111,7 +112,7 @@ class Desk:
         self._way = way
         self._metrics = metrics
         self._questions = Questions(self.dropped, patience_s=rules.deadline_s)
-        self._limiter = AsyncLimiter(rules.requests_per_minute, 60.0)
+        self._pace = Pace(rules.requests_per_minute)
         self._slots = asyncio.Semaphore(rules.concurrency)
         self._changed = asyncio.Event()
         self._quiet_until_s = 0.0
@@ -156,14 +157,14 @@ class Desk:
     async def _next(self) -> Question:
         """The next question, once one waits, the endpoint is not to be left alone and the minute has room."""
         while True:
-            while not self._questions.ready() or self._quiet_s() > 0.0:
-                self._changed.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._quiet_s() or None)
-            await self._limiter.acquire()
-            question = self._questions.take(time.monotonic())
+            held_s = self._held_s()
+            question = self._questions.take(time.monotonic()) if not held_s else None
             if question is not None:
+                self._pace.leaves(time.monotonic())
                 return question
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), held_s or None)
 
     async def _work_on(self, question: Question) -> None:
         answered = False
@@ -191,13 +192,20 @@ class Desk:
             if answer.outcome is CallOutcome.OK:
                 return True
             pause_s = self._pause_s(asking, answer)
-            if pause_s is None or self._left_s(asking) - pause_s < LEAST_TRY_S:
+            if pause_s is None or not await self._may_try_again(asking, pause_s):
                 return False
-            await asyncio.sleep(pause_s)
-            if not self._limiter.has_capacity():
-                return False
-            await self._limiter.acquire()  # there is room, so this does not wait
+            self._pace.leaves(time.monotonic())
             self._metrics.counter("obflow_retries_total", stage="llm").inc()
+
+    async def _may_try_again(self, asking: _Asking, pause_s: float) -> bool:
+        """Pause, at least until a request may leave; False where the deadline leaves no room for that and a try."""
+        pause_s = max(pause_s, self._held_s())
+        while self._left_s(asking) - pause_s >= LEAST_TRY_S:
+            if pause_s == 0.0:
+                return True
+            await asyncio.sleep(pause_s)
+            pause_s = self._held_s()
+        return False
 
     async def _try(self, asking: _Asking) -> Answer:
         """Send one request, publish its answer where that may be, and write its row."""
@@ -214,6 +222,8 @@ class Desk:
     def _publish(self, asking: _Asking, answer: Answer) -> Answer:
         if answer.verdict is None:
             return answer
+        if self._left_s(asking) < 0.0:  # a busy loop sees the answer before it sees that its time is up
+            return replace(answer, outcome=CallOutcome.TIMEOUT, detail="the answer came after the deadline")
         question, rules = asking.question, self._rules
         place = (question.closed.source_log, question.closed.source_offset)
         log_before, offset_before = self._published.get(question.instrument, ("", -1))
@@ -252,7 +262,7 @@ class Desk:
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             cost_usd=cost,
-            detail=self._way.masked(answer.detail),
+            detail=self._way.masked(answer.detail)[:MAX_DETAIL_CHARACTERS],
             response=self._way.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
         )
         self._way.call(question.home.partition, call)
@@ -277,14 +287,19 @@ class Desk:
             return None
         if answer.retry_after_s is not None:
             return answer.retry_after_s
-        return float(FIRST_PAUSE_S * 2.0 ** (asking.attempt - 1) * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        pause_s = FIRST_PAUSE_S * 2.0 ** (asking.attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
+        return float(pause_s)
 
     def _leave_alone(self, seconds: float) -> None:
-        """Ask no new question for as long as the endpoint asks for."""
+        """Ask nothing for as long as the endpoint asks for, whichever question it was asked by."""
         self._quiet_until_s = max(self._quiet_until_s, time.monotonic() + min(seconds, LONGEST_QUIET_S))
 
     def _quiet_s(self) -> float:
         return max(0.0, self._quiet_until_s - time.monotonic())
+
+    def _held_s(self) -> float:
+        """How long no request may leave; 0 where one may."""
+        return max(self._quiet_s(), self._pace.wait_s(time.monotonic()))
 
     def _left_s(self, asking: _Asking) -> float:
         return asking.begun_s + self._rules.deadline_s - time.monotonic()
