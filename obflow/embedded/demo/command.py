@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Final
 
@@ -14,6 +15,7 @@ from rich.live import Live
 from obflow.embedded.demo.run import TICK_S, Demo, snapshot
 from obflow.embedded.demo.screen import book_line, panel
 from obflow.embedded.demo.summary import Summary, sentences
+from obflow.settings import Settings, reference
 
 PLAIN_EVERY_S: Final = 5.0
 ROWS_EVERY_S: Final = 1.0
@@ -28,7 +30,7 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
     """
     demo.start()
     demo.wait_first_event(stop)
-    console.print(how_to_query(demo), soft_wrap=True, highlight=False)
+    console.print(how_to_query(demo.environment, Settings.load()), markup=False, soft_wrap=True, highlight=False)
     show(demo, seconds, stop, console)
     if stop.is_set():
         return None
@@ -80,8 +82,17 @@ class _Drawing:
         self._last_s, self._seen, self._rows = now, snapshot(self._demo.seen), rows
 
 
-def how_to_query(demo: Demo) -> str:
-    """The words that let a second terminal ask the tables."""
-    address = demo.settings.clickhouse
-    setting = "" if address.port == 8123 else f" --set clickhouse.port={address.port}"
-    return f'ask it, in a second terminal: .venv/bin/obflow query{setting} "{EXAMPLE_SQL}"'
+def how_to_query(environment: Mapping[str, str], elsewhere: Settings) -> str:
+    """The words, to be copied, that let a second terminal ask the tables and look after the roles.
+
+    Args:
+        environment: Variables that point a command at the demo.
+        elsewhere: The settings that a command has in the second terminal without them.
+    """
+    shown = elsewhere.shown()
+    usual = {entry.env: str(shown[entry.key]) for entry in reference()}
+    other = [f"{name}={value}" for name, value in environment.items() if usual[name] != value]
+    lines = [f"in a second terminal, first: export {' '.join(other)}"] if other else []
+    lines.append(f'ask it, in a second terminal: .venv/bin/obflow query "{EXAMPLE_SQL}"')
+    lines.append("see whether all is well:      .venv/bin/obflow doctor")
+    return "\n".join(lines)

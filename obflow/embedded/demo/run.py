@@ -22,14 +22,13 @@ from obflow.embedded.demo.summary import GAPS, Summary, count_rows
 from obflow.embedded.demo.watch import Seen, Watch
 from obflow.embedded.kafka import EmbeddedKafka
 from obflow.embedded.supervisor import RestartPolicy, Supervisor, obflow_command
-from obflow.settings import Settings
+from obflow.settings import Settings, reference
 from schemas.errors import FatalError, PipelineError
 from schemas.topics import TOPICS
 
 if TYPE_CHECKING:
     from obflow.clickhouse import Client
 
-PARTITIONS: Final = 8
 FIRST_EVENT_S: Final = 90.0
 DRAIN_S: Final = 30.0
 STOP_S: Final = 4.0
@@ -38,6 +37,17 @@ CLOSE_SERVERS_S: Final = 1.5
 TICK_S: Final = 0.25
 KAFKA_PORT: Final = 9092
 AUDIT_GROUP: Final = "obflow.audits"
+PLACED: Final = (
+    "kafka.bootstrap_servers",
+    "kafka.partitions",
+    "kafka.topic_prefix",
+    "clickhouse.host",
+    "clickhouse.port",
+    "clickhouse.database",
+)
+"""Settings that say where the demo's records and rows are."""
+SAVING_OFTEN: Final = {"OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2", "OBFLOW_REGIMES__CHECKPOINT_SECONDS": "2"}
+"""Offsets wait for checkpoints, and the end of the demo for offsets."""
 
 Report = Callable[[str], None]
 
@@ -80,14 +90,8 @@ class Demo:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that point any obflow command at this demo's broker and database."""
-        return {
-            "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
-            "OBFLOW_KAFKA__PARTITIONS": str(PARTITIONS),
-            "OBFLOW_CLICKHOUSE__HOST": self.settings.clickhouse.host,
-            "OBFLOW_CLICKHOUSE__PORT": str(self.settings.clickhouse.port),
-            "OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2",
-            "OBFLOW_REGIMES__CHECKPOINT_SECONDS": "2",
-        }
+        shown = self.settings.shown()
+        return {entry.env: str(shown[entry.key]) for entry in reference() if entry.key in PLACED}
 
     def start(self) -> None:
         """Start broker, engine and roles, each step with its seconds."""
@@ -177,7 +181,7 @@ class Demo:
         )
 
     def _environment_of_children(self) -> dict[str, str]:
-        return {**os.environ, **self.environment, **self.plan.environment}
+        return {**os.environ, **self.environment, **self.plan.environment, **SAVING_OFTEN}
 
     def _run_to_end(self, role: Role) -> None:
         child = self._roles.add(role.name, obflow_command(*role.words), env=self._environment_of_children())
@@ -260,7 +264,7 @@ def _pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Settin
     """The settings with the demo's own broker and database."""
     return settings.model_copy(
         update={
-            "kafka": settings.kafka.model_copy(update={"bootstrap_servers": bootstrap, "partitions": PARTITIONS}),
+            "kafka": settings.kafka.model_copy(update={"bootstrap_servers": bootstrap}),
             "clickhouse": settings.clickhouse.model_copy(update={"host": host, "port": port}),
         }
     )
