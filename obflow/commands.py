@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -95,6 +96,9 @@ def check(json: JsonFlag = False) -> int:
 
 def doctor(
     audit: Annotated[bool, typer.Option("--audit", help="Also compare what is stored with the whole log.")] = False,
+    digests: Annotated[
+        bool, typer.Option("--digests", help="Also compute all of it anew and compare to the bit; slow on a long log.")
+    ] = False,
     json: JsonFlag = False,
 ) -> int:
     """Look for what would keep the pipeline from working, and say what mends it; exits with 1 if there is anything.
@@ -102,7 +106,7 @@ def doctor(
     Example: obflow doctor --audit --json
     """
     from obflow.doctor import audit as run_audit
-    from obflow.doctor import audit_problems, examine
+    from obflow.doctor import audit_problems, digests_equal, examine
 
     loaded = load_settings()
     findings = examine(loaded)
@@ -111,16 +115,21 @@ def doctor(
         for finding in findings:
             remedy = f": {finding.remedy}" if finding.remedy else ""
             _line(finding.ok, f"{finding.name:<{width}}  {finding.detail}{remedy}")
-    audited = run_audit(loaded) if audit else None
+    audited = run_audit(loaded, digests=digests) if audit or digests else None
     problems = audit_problems(audited) if audited else []
     well = all(finding.ok for finding in findings) and not problems
     if json:
         result: dict[str, object] = {"ok": well, "checks": [finding._asdict() for finding in findings]}
         if audited:
-            result["audit"] = {name: getattr(audited, name) for name in AUDITED} | {"problems": problems}
+            counted = {name: getattr(audited, name) for name in AUDITED} | {"problems": problems}
+            if audited.contents is not None:
+                counted |= {"digests": audited.contents, "digests_equal": digests_equal(audited.contents)}
+            result["audit"] = counted
         emit_json(result)
     elif audited:
         counts = ", ".join(f"{name} {getattr(audited, name)}" for name in AUDITED[:-1])
+        if audited.contents is not None:
+            counts += "".join(f", digests {what} {n}" for what, n in Counter(audited.contents.values()).items())
         _line(not problems, "; ".join([f"{'audit':<{width}}  {counts}", *problems]))
     return EXIT_DONE if well else EXIT_FAILED
 

@@ -36,6 +36,9 @@ MIN_OPEN_FILES = 1024
 MIN_FREE_BYTES = 2 * 1024**3
 READER_GROUP = "obflow-doctor"
 PEEK_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0
+"""Several times what a record takes from the log into its table."""
+EQUAL, DIFFERENT = "equal", "different"
 
 
 class Check(NamedTuple):
@@ -63,6 +66,8 @@ class Audit(Protocol):
         lost: Expected, but neither stored nor dead-lettered.
         duplicates: Stored rows beyond one an identity.
         instruments: The same numbers by `venue:symbol`.
+        contents: By `venue:symbol`, `equal` or `different`: whether the stored numbers are those that the log gives.
+            Anything else says why they cannot be compared. None where nobody asked.
     """
 
     @property
@@ -75,6 +80,8 @@ class Audit(Protocol):
     def duplicates(self) -> int: ...  # noqa: D102
     @property
     def instruments(self) -> Mapping[str, Mapping[str, int]]: ...  # noqa: D102
+    @property
+    def contents(self) -> Mapping[str, str] | None: ...  # noqa: D102
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -85,15 +92,19 @@ def examine(settings: Settings) -> list[Check]:
     return findings
 
 
-def audit(settings: Settings) -> Audit:
-    """Compare what is stored with the log.
+def audit(settings: Settings, *, digests: bool = False) -> Audit:
+    """Compare what is stored with the log. What a pipeline at work has not stored yet, it waits for a while.
+
+    Args:
+        settings: All are passed on.
+        digests: Whether to compute every event anew and compare what is stored to the bit.
 
     Raises:
         DependencyError: No audit is installed, or the broker or the database does not answer.
     """
     for entry in entry_points(group=AUDIT_GROUP):
         if entry.name == "audit":
-            result: Audit = entry.load()(settings)
+            result: Audit = entry.load()(settings, patience_seconds=PATIENCE_SECONDS, digests=digests)
             return result
     raise DependencyError("no audit is installed", next_step="`make setup` installs all of obflow")
 
@@ -105,6 +116,8 @@ def audit_problems(found: Audit) -> list[str]:
     problems = []
     for name, counts in sorted(found.instruments.items()):
         wrong = [f"{counts[key]} {key}" for key in ("lost", "duplicates") if counts[key]]
+        if (found.contents or {}).get(name) == DIFFERENT:
+            wrong.append("stored numbers differ from those that the log gives with these settings")
         if counts["expected"] == 0:
             wrong.insert(0, "nothing expected")
         if wrong:
@@ -114,6 +127,13 @@ def audit_problems(found: Audit) -> list[str]:
         if elsewhere > 0:
             problems.append(f"trades: {elsewhere} {key}")
     return problems
+
+
+def digests_equal(contents: Mapping[str, str]) -> bool | None:
+    """Whether every instrument's stored numbers are those that the log gives; None where that cannot be told."""
+    if DIFFERENT in contents.values():
+        return False
+    return True if contents and set(contents.values()) == {EQUAL} else None
 
 
 def runtime_checks(settings: Settings) -> list[Check]:

@@ -3,7 +3,7 @@
 Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
 `invalid`s, and records that broke a LIVE book. Lost is what is expected and neither stored nor dead-lettered by a sink;
 duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. The reader knows the book and the codec,
-and nothing of processors or sinks.
+and nothing of processors or sinks. Whether the stored numbers are right is another question: `research.contents`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from obflow.topics import topic_name
 from obflow.whole_log import Logged, read_log
 from orderbook.grid import Grid
 from orderbook.validity import Outcome, TrackedBook
+from research.contents import Verdict, compare_contents
+from research.contents import stored_digests as stored_digests
 from schemas.codec import decode_as
-from schemas.digest import EventDigest
 from schemas.errors import MessageError
-from schemas.factors import FACTOR_NAMES
-from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, L2Record, Status
+from schemas.messages import FactorRecord, InstrumentKey, L2Record
 from schemas.topics import FACTORS, L2, TRADES, Topic
 
 EVENTFUL: Final = frozenset(
@@ -93,6 +93,7 @@ class Audit:
         trades_dead_lettered: Those of them that a sink dead-lettered.
         trades_duplicates: Rows beyond one an identity.
         undecodable: Records of the book log that are none.
+        contents: By `venue:symbol`, whether the stored numbers are those the log gives; None where nobody asked.
     """
 
     instruments: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -102,6 +103,7 @@ class Audit:
     trades_dead_lettered: int = 0
     trades_duplicates: int = 0
     undecodable: int = 0
+    contents: dict[str, Verdict] | None = None
 
     @property
     def expected(self) -> int:
@@ -132,13 +134,14 @@ class Audit:
         return sum(counts[name] for counts in self.instruments.values())
 
 
-def audit(settings: Settings, *, patience_seconds: float = 0.0) -> Audit:
+def audit(settings: Settings, *, patience_seconds: float = 0.0, digests: bool = False) -> Audit:
     """Read the log from its start and compare it with the database.
 
     Args:
-        settings: `kafka` and `clickhouse` are used.
+        settings: `kafka` and `clickhouse` are used; with `digests`, also `processor.thin_notional`.
         patience_seconds: How long to ask the database again while something is missing, for a pipeline that is still
             at work.
+        digests: Whether to compute every event anew and compare what is stored to the bit.
 
     Raises:
         BrokerUnreachable, StoreUnreachable: One of them does not answer.
@@ -157,8 +160,11 @@ def audit(settings: Settings, *, patience_seconds: float = 0.0) -> Audit:
             found.instruments = _compare(tables, expectation, l2, factors)
             _compare_trades(tables, found, trades, logged_trades)
             if not found.lost or time.monotonic() > give_up_s:
-                return found
+                break
             time.sleep(ASK_AGAIN_SECONDS)
+    if digests:
+        found.contents = compare_contents(settings, l2.topic, l2.short_id)
+    return found
 
 
 def expected_events(log: Iterable[Logged]) -> Expectation:
@@ -197,26 +203,6 @@ def emitted_events(log: Iterable[Logged]) -> Emission:
         )
     found.identities = sum(map(len, offsets.values()))
     return found
-
-
-def stored_digests(client: clickhouse.Client) -> dict[InstrumentKey, tuple[int, str]]:
-    """Events and canonical digest of every instrument, from the rows as they are stored, in source order."""
-    keys = client.query("SELECT DISTINCT venue, symbol FROM factors ORDER BY venue, symbol").result_rows
-    return {InstrumentKey(venue, symbol): _stored_digest(client, venue, symbol) for venue, symbol in keys}
-
-
-def _stored_digest(client: clickhouse.Client, venue: str, symbol: str) -> tuple[int, str]:
-    digest = EventDigest()
-    rows = client.query(
-        "SELECT source_offset, sequence, toUnixTimestamp64Nano(received_at), status, "  # noqa: S608 (our own names)
-        f"toUnixTimestamp64Nano(exchange_at), {', '.join(FACTOR_NAMES)} FROM factors "
-        "WHERE venue = {venue:String} AND symbol = {symbol:String} "
-        "ORDER BY source_log, source_partition, source_offset",
-        parameters={"venue": venue, "symbol": symbol},
-    ).result_rows
-    for offset, sequence, received_ns, status, exchange_ns, *values in rows:
-        digest.update(FactorEvent(offset, sequence, received_ns, Status(status), tuple(values), exchange_ns))
-    return digest.events, digest.hexdigest()
 
 
 class Tables:

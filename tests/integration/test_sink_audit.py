@@ -16,7 +16,9 @@ from obflow.whole_log import read_log
 from processors.columns import L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
-from research.audit import Audit, audit, stored_digests
+from research import contents
+from research.audit import Audit, audit
+from research.contents import stored_digests
 from schemas.codec import decode_as
 from schemas.digest import digest
 from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Kind, L2Record, Source
@@ -135,6 +137,34 @@ def test_an_exact_pipeline_is_audited_as_exact_to_the_bit(settings: Settings) ->
     assert doctor.audit_problems(found) == []
     with closing(database.connect(settings.clickhouse)) as client:
         assert stored_digests(client) == {key: (len(one), digest(one)) for key, one in events.items()}
+
+
+def test_numbers_changed_in_the_table_are_found_and_what_is_only_missing_is_not_called_wrong(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "PAGE_ROWS", 7)
+    monkeypatch.setattr(contents, "BATCH", 5)
+    same = settings.model_copy(update={"processor": settings.processor.model_copy(update={"thin_notional": 1.0})})
+    publish(settings)
+    send_trades(settings, 1)
+    feed_tables(settings)
+    assert set((audit(same, digests=True).contents or {}).values()) == {"equal"}
+
+    store.command("ALTER TABLE factors DELETE WHERE symbol = 'A' AND sequence = 3 SETTINGS mutations_sync = 1")
+    change = "ALTER TABLE factors UPDATE spread_bps = spread_bps + 1e-9 WHERE symbol = 'B' AND sequence = 5"
+    store.command(f"{change} SETTINGS mutations_sync = 1")
+    found = audit(same, digests=True)
+
+    assert found.contents == {
+        "binance-futures:A": "equal",
+        "binance-futures:B": "different",
+        "binance-futures:C": "equal",
+    }
+    assert (found.lost, found.duplicates) == (1, 0)
+    assert doctor.audit_problems(found) == [
+        "binance-futures:A: 1 lost",
+        "binance-futures:B: stored numbers differ from those that the log gives with these settings",
+    ]
 
 
 def test_a_lost_and_a_doubled_row_are_found_where_they_are(settings: Settings, store: Store) -> None:

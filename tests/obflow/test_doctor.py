@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from obflow import cli, doctor
-from obflow.doctor import Check, audit_problems, broker_checks, examine, runtime_checks
+from obflow.doctor import Check, audit_problems, broker_checks, digests_equal, examine, runtime_checks
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.errors import BrokerUnreachable, DependencyError
 
@@ -28,6 +28,7 @@ class Found:
     instruments: dict[str, dict[str, int]] = field(
         default_factory=lambda: {"binance:BTCUSDT": {"expected": 10, "stored": 10, "lost": 0, "duplicates": 0}}
     )
+    contents: dict[str, str] | None = None
 
 
 def well(settings: Settings) -> list[Check]:
@@ -46,11 +47,17 @@ def unreachable(settings: Settings) -> list[Check]:
     raise BrokerUnreachable("no broker answers", next_step="start one")
 
 
-def clean(settings: Settings) -> Found:
-    return Found()
+def clean(settings: Settings, *, patience_seconds: float, digests: bool) -> Found:
+    """A pipeline at work: what it has just received is stored when it was given a moment."""
+    return Found(lost=0 if patience_seconds else 3, contents={"binance:BTCUSDT": "equal"} if digests else None)
 
 
-def dirty(settings: Settings) -> Found:
+def wrong(settings: Settings, *, patience_seconds: float, digests: bool) -> Found:
+    contents = {"binance:BTCUSDT": "different", "binance:ETHUSDT": "not comparable"}
+    return Found(contents=contents if digests else None)
+
+
+def dirty(settings: Settings, *, patience_seconds: float, digests: bool) -> Found:
     return Found(lost=2, instruments={"binance:BTCUSDT": {"expected": 10, "stored": 8, "lost": 2, "duplicates": 0}})
 
 
@@ -175,6 +182,20 @@ class TestAudit:
     def test_what_no_instrument_holds_is_a_problem_of_the_trades(self) -> None:
         assert audit_problems(Found(lost=7, duplicates=4)) == ["trades: 7 lost", "trades: 4 duplicates"]
 
+    @pytest.mark.parametrize(
+        ("contents", "equal"),
+        [
+            (["equal", "equal"], True),
+            (["equal", "different", "not comparable"], False),
+            (["equal", "not comparable"], None),
+            ([], None),
+        ],
+    )
+    def test_only_instruments_that_all_compared_equal_are_called_equal(
+        self, contents: list[str], equal: bool | None
+    ) -> None:
+        assert digests_equal({str(number): found for number, found in enumerate(contents)}) is equal
+
     def test_none_installed_is_said(self, install: object) -> None:
         install(())  # type: ignore[operator]
         with pytest.raises(DependencyError, match="no audit is installed"):
@@ -200,6 +221,30 @@ class TestCommand:
         assert "FAIL  audit  expected 10, stored 10, lost 2, duplicates 0; binance:BTCUSDT: 2 lost" in (
             capsys.readouterr().out
         )
+
+    def test_nobody_asked_for_digests_and_none_are_computed(
+        self, install: object, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        install(("well",), "wrong")  # type: ignore[operator]
+        assert cli.main(["doctor", "--audit", "--json"]) == 0
+        assert "digests" not in json.loads(capsys.readouterr().out)["audit"]
+
+    def test_different_numbers_fail_and_name_the_instrument(
+        self, install: object, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        install(("well",), "wrong")  # type: ignore[operator]
+        assert cli.main(["doctor", "--digests"]) == 1
+        out = capsys.readouterr().out
+        assert "duplicates 0, digests different 1, digests not comparable 1; binance:BTCUSDT: stored numbers" in out
+        assert cli.main(["doctor", "--audit", "--digests", "--json"]) == 1
+        audited = json.loads(capsys.readouterr().out)["audit"]
+        assert audited["digests_equal"] is False
+        assert audited["digests"] == {"binance:BTCUSDT": "different", "binance:ETHUSDT": "not comparable"}
+
+    def test_equal_numbers_are_well(self, install: object, capsys: pytest.CaptureFixture[str]) -> None:
+        install(("well",), "clean")  # type: ignore[operator]
+        assert cli.main(["doctor", "--audit", "--digests"]) == 0
+        assert "digests equal 1" in capsys.readouterr().out
 
     def test_json_holds_checks_and_audit(self, install: object, capsys: pytest.CaptureFixture[str]) -> None:
         install(("sick",), "dirty")  # type: ignore[operator]

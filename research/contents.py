@@ -1,0 +1,188 @@
+"""Contents: whether what is stored is, to the bit, what the pure core makes of the log.
+
+The audit of `research.audit` counts identities; this one computes every event anew, from the log's start, and compares
+canonical digests (`schemas/digest.py`) instrument by instrument. Only events that are stored are judged: what is
+missing or doubled, the audit says. It costs about what a worker's computing costs, so it is asked for by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from obflow import clickhouse, kafka
+from obflow.settings import Settings
+from obflow.whole_log import Logged, read_log
+from processors.columns import L2Columns, check_grid
+from processors.core import process_batch
+from processors.state import InstrumentState
+from schemas.codec import decode_as
+from schemas.digest import EventDigest
+from schemas.errors import MessageError
+from schemas.factors import FACTOR_NAMES
+from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
+
+BATCH: Final = 256
+"""Records of one instrument handed to the core at once; any other number gives the same events."""
+PAGE_ROWS: Final = 20_000
+ROWS: Final = (
+    "SELECT source_log, source_partition, source_offset, sequence, toUnixTimestamp64Nano(received_at), status, "  # noqa: S608 (our own names)
+    f"toUnixTimestamp64Nano(exchange_at), {', '.join(FACTOR_NAMES)} FROM factors "
+    "WHERE venue = {venue:String} AND symbol = {symbol:String} AND ({log:String} = '' OR source_log = {log:String}) "
+    "AND (source_log, source_partition, source_offset) > ({after_log:String}, {after_part:UInt16}, {after:UInt64}) "
+    "ORDER BY source_log, source_partition, source_offset LIMIT {rows:UInt32} WITH TIES"
+)
+
+
+class Verdict(StrEnum):
+    """What comparing an instrument's digests says."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    UNKNOWN = "not comparable"
+    """The log no longer begins at offset 0: what went into the first windows is gone."""
+
+
+class StoredEvent(NamedTuple):
+    """A factor event as its row holds it, and where its record lies."""
+
+    log: str
+    partition: int
+    event: FactorEvent
+
+
+class StoredContent(NamedTuple):
+    """One instrument's rows of one log: their digest, and the places they came from."""
+
+    hexdigest: str
+    places: frozenset[tuple[int, int]]
+
+
+def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Verdict]:
+    """Compute every event of a book log anew and compare with what is stored, by `venue:symbol`.
+
+    Args:
+        settings: `kafka`, `clickhouse` and `processor.thin_notional` are used; the last has to be the workers' own.
+        topic: The log's name on the broker.
+        log: The part of its identity that rows carry.
+
+    Raises:
+        BrokerUnreachable, StoreUnreachable: One of them does not answer.
+        QueryFailed: The database refuses.
+        FatalError: The log did not give its records in time.
+    """
+    with clickhouse.explained(settings.clickhouse):
+        client = clickhouse.connect(settings.clickhouse, readonly=True)
+        try:
+            stored = {instrument: _content(client, instrument, log) for instrument in _instruments(client, log)}
+        finally:
+            client.close()
+    cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
+    # Read after the rows, so that it holds the record behind every one of them.
+    computed = computed_digests(read_log(settings, topic), stored, settings.processor.thin_notional)
+    return {str(key): _judge(content, computed.get(key, ""), cut) for key, content in sorted(stored.items())}
+
+
+def computed_digests(
+    log: Iterable[Logged], stored: Mapping[InstrumentKey, StoredContent], thin_notional: float
+) -> dict[InstrumentKey, str]:
+    """What the pure core makes of the log: each instrument's digest over the events that are stored.
+
+    Args:
+        log: Its records from its start, each partition in order.
+        stored: Whose events to compute, and which of them are stored.
+        thin_notional: As of `InstrumentState`, quote units.
+    """
+    found = {key: _Computed(content, thin_notional) for key, content in stored.items()}
+    for logged in log:
+        try:
+            record = decode_as(L2Record, logged.value)
+            check_grid(record)
+        except MessageError:
+            continue  # the processors dead-letter it
+        if record.instrument in found:
+            found[record.instrument].take(logged, record)
+    return {key: computed.hexdigest() for key, computed in found.items()}
+
+
+def stored_digests(client: clickhouse.Client) -> dict[InstrumentKey, tuple[int, str]]:
+    """Events and canonical digest of every instrument, from the rows as they are stored, in source order."""
+    found = {}
+    for instrument in _instruments(client, ""):
+        digest = EventDigest()
+        for row in stored_events(client, instrument):
+            digest.update(row.event)
+        found[instrument] = (digest.events, digest.hexdigest())
+    return found
+
+
+def stored_events(client: clickhouse.Client, instrument: InstrumentKey, log: str = "") -> Iterator[StoredEvent]:
+    """An instrument's rows in source order, a page at a time; of one log, or of all where none is named."""
+    after: tuple[str, int, int] = ("", 0, 0)
+    while True:
+        where = {"log": log, "after_log": after[0], "after_part": after[1], "after": after[2], "rows": PAGE_ROWS}
+        rows = client.query(ROWS, parameters={**instrument._asdict(), **where}).result_rows
+        for source_log, part, offset, sequence, received_ns, status, exchange_ns, *values in rows:
+            event = FactorEvent(offset, sequence, received_ns, Status(status), tuple(values), exchange_ns)
+            yield StoredEvent(source_log, part, event)
+        if len(rows) < PAGE_ROWS:
+            return
+        after = tuple(rows[-1][:3])
+
+
+class _Computed:
+    """One instrument's events as the core makes them, digested where they are stored."""
+
+    def __init__(self, stored: StoredContent, thin_notional: float) -> None:
+        self._places = stored.places
+        self._state = InstrumentState(thin_notional)
+        self._digest = EventDigest()
+        self._partition = -1
+        self._offsets: list[int] = []
+        self._records: list[L2Record] = []
+
+    def take(self, logged: Logged, record: L2Record) -> None:
+        """Take the instrument's next record."""
+        if len(self._records) == BATCH or logged.partition != self._partition:
+            self._process()
+        self._partition = logged.partition
+        self._offsets.append(logged.offset)
+        self._records.append(record)
+
+    def hexdigest(self) -> str:
+        """The digest of everything taken."""
+        self._process()
+        return self._digest.hexdigest()
+
+    def _process(self) -> None:
+        if not self._records:
+            return
+        columns = L2Columns.from_records(self._offsets, self._records)
+        self._offsets, self._records = [], []
+        for event in process_batch(self._state, columns).events():
+            if (self._partition, event.source_offset) in self._places:
+                self._digest.update(event)
+
+
+def _instruments(client: clickhouse.Client, log: str) -> list[InstrumentKey]:
+    keys = client.query(
+        "SELECT DISTINCT venue, symbol FROM factors WHERE {log:String} = '' OR source_log = {log:String} "
+        "ORDER BY venue, symbol",
+        parameters={"log": log},
+    )
+    return [InstrumentKey(venue, symbol) for venue, symbol in keys.result_rows]
+
+
+def _content(client: clickhouse.Client, instrument: InstrumentKey, log: str) -> StoredContent:
+    digest, places = EventDigest(), set()
+    for row in stored_events(client, instrument, log):
+        digest.update(row.event)
+        places.add((row.partition, row.event.source_offset))
+    return StoredContent(digest.hexdigest(), frozenset(places))
+
+
+def _judge(stored: StoredContent, computed: str, cut: set[int]) -> Verdict:
+    if any(part in cut for part, _ in stored.places):
+        return Verdict.UNKNOWN
+    return Verdict.EQUAL if stored.hexdigest == computed else Verdict.DIFFERENT
