@@ -28,6 +28,7 @@ TOPIC_OF: dict[type, Topic] = {L2Record: L2, TradeRecord: TRADES, FeedStatus: FE
 WAIT_SECONDS = 0.05
 """How long one wait for room in the queue takes at most."""
 NS_PER_SECOND = 1_000_000_000
+AGAIN = "start again once the broker is well: the next epoch begins with snapshots"
 
 Report = Callable[[KafkaError | None, Message], None]
 
@@ -178,6 +179,9 @@ class Publisher:
         if error is None:
             self._unacknowledged[topic] -= 1
             self._acknowledge(topic, 1)
+        elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            # What a stream gives is never larger than declared (`producers.records.MAX_LEVELS`): the topic differs.
+            self._fail(f"{topic} takes smaller records than declared", "`obflow topics check` names the difference")
         else:
             self._fail(f"the broker did not take a record of {topic} ({error.str()})")
 
@@ -185,11 +189,11 @@ class Publisher:
         self.acknowledged[self._declared[topic]] += count
         self._metrics.counter("obflow_emitted_total", topic=self._declared[topic]).inc(count)
 
-    def _fail(self, cause: str) -> None:
+    def _fail(self, cause: str, next_step: str = AGAIN) -> None:
         if self._failure is None:
             self._failure = DeliveryFailed(
                 cause,
-                next_step="start again once the broker is well: the next epoch begins with snapshots",
+                next_step=next_step,
                 broker=self._settings.kafka.bootstrap_servers,
             )
             self._producer.purge()  # nothing later may leave before it

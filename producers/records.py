@@ -11,6 +11,10 @@ from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, 
 
 NO_LEVELS = SideLevels([], [])
 
+MAX_LEVELS = 400_000
+"""Levels of a record, both sides together. A level takes up to 20 bytes on the wire, so that the largest record, with
+all trades that may wait for it, stays below what the broker takes (8 MiB): a test holds it to that."""
+
 
 class Times(NamedTuple):
     """Both times of a record, ns UTC."""

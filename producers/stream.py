@@ -13,6 +13,8 @@ What holds, whatever comes in:
 - A REST snapshot is held until a delta bridges it; one that no delta can bridge any more is discarded (`no_bridge`).
 - After `invalid` nothing of the book is published until the next snapshot; deltas wait in a bounded buffer.
 - `received_ns` never falls: deltas that waited for a snapshot are lifted to its time, since only then are they known.
+- No record is larger than the broker takes: a message with more levels is refused like any other bad input, and a book
+  that outgrew a snapshot is fetched afresh.
 - Trades go to `trades.v1` always, and with the next delta where the book is LIVE; a snapshot neither carries nor
   consumes them, an `invalid` drops the pending ones from the book's side.
 - Restart, refetch and regrid raise the epoch; snapshots from memory keep it.
@@ -29,11 +31,11 @@ from orderbook.validity import Outcome as Applied
 from orderbook.validity import TrackedBook, Validity
 from producers.instruments import Instrument, Levels, Scale, SideLevels, TextGrid
 from producers.quotes import QuoteCheck, Top
-from producers.records import NO_LEVELS, BookLevels, Links, RecordWriter, Times
+from producers.records import MAX_LEVELS, NO_LEVELS, BookLevels, Links, RecordWriter, Times
 from producers.sequencing import Alignment, Outcome, Position, SequenceRule
 from producers.stream_options import SECOND_NS, StreamCounters, StreamOptions
 from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick
-from schemas.errors import InvalidNumber
+from schemas.errors import FrameTooLarge, InvalidNumber, MessageError
 from schemas.messages import FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
 
 MAX_PENDING_TRADES = 10_000
@@ -152,6 +154,7 @@ class InstrumentStream:
 
         Raises:
             InvalidNumber: A price or size may not be used. The caller says `on_bad_input`: an update is lost.
+            FrameTooLarge: It has more levels than a record may carry; as above.
         """
         placed = self._placed(delta)
         now = self._hear_depth(received_ns)
@@ -170,6 +173,7 @@ class InstrumentStream:
 
         Raises:
             InvalidNumber: A price or size may not be used.
+            FrameTooLarge: It has more levels than a record may carry.
         """
         self._placed(snapshot)
         now = self._clock(received_ns)  # an answer over REST says nothing of the stream
@@ -308,6 +312,7 @@ class InstrumentStream:
     # -- onto the grid
 
     def _placed(self, message: DepthDelta | DepthSnapshot) -> _Placed:
+        _require_levels(len(message.bids) + len(message.asks), "a message")
         return self._placed_levels(message.bids, message.asks)
 
     def _placed_levels(self, bids: Levels, asks: Levels) -> _Placed:
@@ -322,6 +327,7 @@ class InstrumentStream:
         return _Placed(placed_bids, placed_asks, grid)
 
     def _scaled_book(self, scale: Scale) -> tuple[SideLevels, SideLevels, SideLevels]:
+        _require_levels(self._book_levels, "a book")  # it is about to be published as a snapshot
         bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
         return (
             scale.levels(SideLevels(bid_ticks, bid_lots)),
@@ -396,7 +402,7 @@ class InstrumentStream:
         delta, received_ns = self._waiting.popleft()
         try:
             placed = self._placed(delta)
-        except InvalidNumber as error:  # read once already, but finer than this book can follow within int64
+        except MessageError as error:  # read once already, but finer than this book can follow
             self.counters.deltas_refused += 1
             self._invalidate(Reason.BAD_INPUT, self._now_ns, out, str(error))
             return
@@ -435,7 +441,15 @@ class InstrumentStream:
         self.counters.resyncs_answered += 1
         self._publish_from_memory(now, out)
 
+    @property
+    def _book_levels(self) -> int:
+        return self.tracked.book.bid_levels + self.tracked.book.ask_levels
+
     def _publish_from_memory(self, received_ns: int, out: list[Published]) -> None:
+        if self._book_levels > MAX_LEVELS:  # far levels that nobody removes: the venue's own snapshot is shorter
+            detail = f"a book of {self._book_levels} levels; a snapshot holds {MAX_LEVELS}"
+            self._invalidate(Reason.OVERLOAD, received_ns, out, detail)
+            return
         bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
         bids, asks = SideLevels(bid_ticks, bid_lots), SideLevels(ask_ticks, ask_lots)
         self._publish_snapshot(bids, asks, self.tracked.sequence, received_ns, out)
@@ -525,6 +539,11 @@ class InstrumentStream:
     def _top(self) -> Top:
         book = self.tracked.book
         return Top(book.best_bid, book.best_bid_lots, book.best_ask, book.best_ask_lots)
+
+
+def _require_levels(levels: int, what: str) -> None:
+    if levels > MAX_LEVELS:
+        raise FrameTooLarge(f"{what} of {levels} levels; a record holds {MAX_LEVELS}")
 
 
 def _copied(tracked: TrackedBook) -> TrackedBook:

@@ -6,7 +6,7 @@
     │  ├─ UnknownMessage             well-formed, but of no kind this channel has
     │  ├─ UnknownSymbol              an instrument nobody subscribed to
     │  ├─ InvalidNumber              not a plain decimal, negative, not finite, beyond int64
-    │  ├─ FrameTooLarge              refused before it is parsed
+    │  ├─ FrameTooLarge              refused before it is parsed, or more levels than a record may hold
     │  └─ ImpossibleRecord           decodes, but breaks the record's own rules
     ├─ BookError                     the book can no longer be trusted: resync
     │  ├─ SequenceGap
@@ -87,7 +87,7 @@ class InvalidNumber(MessageError):
 
 
 class FrameTooLarge(MessageError):
-    """The frame exceeds the size limit and was refused before it was parsed."""
+    """The frame exceeds the size limit and was refused before it was parsed, or holds more levels than a record may."""
 
 
 class ImpossibleRecord(MessageError):

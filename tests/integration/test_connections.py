@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -193,6 +192,10 @@ async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_p
     assert b"BTCUSDT" not in line.frame
 
 
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def test_a_recorder_that_ends_before_the_first_line_leaves_no_file(tmp_path: Path) -> None:
     path, stop = tmp_path / "none.frames.jsonl.gz", asyncio.Event()
     async with simulator("binance-futures") as venue:
@@ -203,12 +206,12 @@ async def test_a_recorder_that_ends_before_the_first_line_leaves_no_file(tmp_pat
 
         with pytest.raises(UsageError, match="does not trade NOPEUSDT"):
             await record("NOPEUSDT")
-        assert os.listdir(tmp_path) == []
+        assert files_in(tmp_path) == []
         stop.set()
         summary = await record("BTCUSDT")
 
     assert (summary["lines"], summary["file"]) == (0, None)
-    assert os.listdir(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(("status", "seconds", "least"), [(429, 0.4, 0.4), (418, 0.0, 30.0)])

@@ -22,8 +22,9 @@ from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, RESYNC, TRADES
-from tests.integration.producing import SYMBOLS, producing, read_positions, read_topic
+from tests.integration.producing import SYMBOLS, fresh_topics, producing, read_positions, read_topic
 from tests.producers.l2_reader import books_of
+from tests.producers.messages import largest_record
 
 pytestmark = pytest.mark.integration
 
@@ -206,6 +207,17 @@ async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) 
     assert states[2:4] == [FeedState.STALE, FeedState.LIVE]
     assert states[-1] is FeedState.STOPPED
     assert "no depth update for" in statuses[2].detail
+
+
+def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
+    settings = fresh_topics(broker, compression="none")
+    publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns)
+    largest = largest_record()
+    assert publisher.offer(largest)
+    publisher.flush(20)
+    publisher.close()
+
+    assert read_topic(settings, L2) == [largest]
 
 
 async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:

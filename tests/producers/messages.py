@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from producers.instruments import Instrument
+from producers.instruments import Instrument, SideLevels, TextGrid
+from producers.records import MAX_LEVELS, BookLevels, Links, RecordWriter, Times
 from producers.sequencing import BinanceFuturesRule
-from producers.stream import InstrumentStream
+from producers.stream import MAX_PENDING_TRADES, InstrumentStream
 from producers.stream_options import StreamOptions
 from producers.venue_messages import DepthDelta, DepthSnapshot, TradeTick
-from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, TradeRecord
+from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
 
 SECOND = 1_000_000_000
 BTC = Instrument("binance-futures", "BTCUSDT", "0.1", "0.001", contract_kind=ContractKind.LINEAR)
@@ -40,6 +41,16 @@ def live_stream(**options: object) -> InstrumentStream:
     made.on_snapshot(snapshot(100), 2 * SECOND)
     assert made.is_live
     return made
+
+
+def largest_record() -> L2Record:
+    """As many levels and trades as a record may carry, each number as long on the wire as a number can be."""
+    top = 2**63 - 1
+    half = SideLevels([top] * (MAX_LEVELS // 2), [top] * (MAX_LEVELS // 2))
+    trades = SideLevels([top] * MAX_PENDING_TRADES, [-top] * MAX_PENDING_TRADES)
+    levels = BookLevels(half, half, trades)
+    links, times, grid = Links(top, top, top, None), Times(top, top), TextGrid.of("0.1", "0.1")
+    return RecordWriter(BTC, Source.LIVE).l2(Kind.DELTA, links, times, grid, levels)
 
 
 def l2(records: Iterable[object]) -> list[L2Record]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
 from producers.connections import Connection
+from producers.contract import MAX_FRAME_BYTES
 from producers.exchanges import EXCHANGES
 from producers.feed import LiveFeed
 from producers.instruments import Instrument
-from producers.records import ProducerRecord
+from producers.records import MAX_LEVELS, ProducerRecord
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.protocol import Frame, encode_frame
@@ -196,6 +198,35 @@ def test_a_frame_beyond_the_bound_is_dead_lettered_with_the_payload_cut() -> Non
     (letter,) = bench.of(DeadLetter)
 
     assert (letter.reason, letter.payload_bytes, len(letter.payload)) == ("FrameTooLarge", 100_001, 64 * 1024)
+
+
+def test_an_update_larger_than_any_record_is_dead_lettered_with_its_payload_cut_and_its_book_begins_afresh() -> None:
+    """Within the bound of a frame, beyond that of the broker: live, it costs one resync of one instrument."""
+    bench = Bench("BTCUSDT", "ETHUSDT")
+    bench.go_live("BTCUSDT")
+    bench.fetch("ETHUSDT")
+    bench.receive(0.3)
+    stream = bench.feed.router.streams["BTCUSDT"]
+    last = stream.tracked.sequence
+    update = {"e": "depthUpdate", "E": 1, "T": 1, "s": "BTCUSDT", "U": last + 1, "u": last + 2, "pu": last}
+    levels = [[f"{number / 10:.1f}", "0.001"] for number in range(1, MAX_LEVELS + 2)]
+    frame = msgspec.json.encode({"stream": "btcusdt@depth@100ms", "data": {**update, "b": levels, "a": []}})
+    assert len(frame) < MAX_FRAME_BYTES
+    bench.feed.on_frame(bench.connection.name, frame)
+    (letter,) = bench.of(DeadLetter)
+
+    assert (letter.reason, letter.symbol, letter.role) == ("FrameTooLarge", "BTCUSDT", "producer")
+    assert letter.error.startswith(f"a message of {MAX_LEVELS + 1} levels; a record holds {MAX_LEVELS}")
+    assert (letter.payload, letter.payload_bytes) == (frame[: 64 * 1024], len(frame))
+    assert not stream.is_live
+    assert bench.feed.router.streams["ETHUSDT"].is_live
+    bench.receive(0.2)
+    bench.fetch("BTCUSDT")
+    bench.receive(0.3)
+    assert stream.is_live
+    books = books_of(bench.of(L2Record))
+    assert (books["BTCUSDT"].invalid, books["BTCUSDT"].broken) == (["bad_input"], [])
+    assert (books["ETHUSDT"].invalid, books["ETHUSDT"].broken) == ([], [])
 
 
 @pytest.mark.parametrize(

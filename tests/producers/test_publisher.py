@@ -104,6 +104,14 @@ def test_a_record_the_broker_did_not_take_ends_it_and_nothing_later_leaves(
     assert out.acknowledged == {}
 
 
+def test_a_topic_that_takes_less_than_declared_is_named_with_the_command_that_shows_it(client: FakeClient) -> None:
+    out = publisher()
+    out.offer(l2())
+    client.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    with pytest.raises(DeliveryFailed, match=r"t\.l2\.v1 takes smaller records than declared.*`obflow topics check`"):
+        out.poll()
+
+
 def test_a_flush_has_a_deadline(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "poll", lambda _seconds: 0)
     out = publisher()

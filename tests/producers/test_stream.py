@@ -6,15 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
+from obflow.kafka import MAX_RECORD_BYTES
+from producers import stream as stream_module
 from producers.stream import MAX_PENDING_TRADES
 from producers.venue_messages import BestQuote
-from schemas.errors import InvalidNumber
+from schemas.codec import encode
+from schemas.errors import FrameTooLarge, InvalidNumber
 from schemas.messages import FeedState, FeedStatus, Kind, Reason, ResyncRequest
 from tests.producers.messages import (
     SECOND,
     delta,
     kinds,
     l2,
+    largest_record,
     live_stream,
     snapshot,
     states,
@@ -446,6 +450,57 @@ class TestBadInput:
         assert kinds(live.on_bad_input(3 * SECOND, "why")) == [(INVALID, 110, Reason.BAD_INPUT)]
         assert live.needs_snapshot is Reason.BAD_INPUT
         assert live.on_bad_input(3 * SECOND) == []
+
+
+class TestTooLarge:
+    """The broker takes records up to a bound: none may be larger, and whatever would be must not end the producer."""
+
+    def levels(self, count: int) -> list[tuple[str, str]]:
+        return [(f"{number}.0", "1") for number in range(1, count + 1)]
+
+    def test_the_largest_record_is_one_the_broker_takes(self) -> None:
+        # Key, headers and what Kafka puts around a record are within the kilobyte left.
+        assert len(encode(largest_record())) < MAX_RECORD_BYTES - 1024
+
+    def test_a_message_with_more_levels_than_a_record_holds_is_refused_and_changes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(stream_module, "MAX_LEVELS", 5)
+        live = live_stream()
+        with pytest.raises(FrameTooLarge, match="a message of 6 levels; a record holds 5"):
+            live.on_delta(delta(111, 120, 110, bids=self.levels(4), asks=[("101", "1"), ("102", "1")]), 3 * SECOND)
+        with pytest.raises(FrameTooLarge):
+            live.on_snapshot(snapshot(200, bids=self.levels(6), asks=[]), 3 * SECOND)
+
+        assert kinds(live.on_delta(delta(111, 120, 110, bids=self.levels(5)), 3 * SECOND)) == [(DELTA, 120, None)]
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_a_book_that_outgrew_a_snapshot_is_fetched_afresh(
+        self, monkeypatch: pytest.MonkeyPatch, asked: bool
+    ) -> None:
+        live = live_stream(routine_snapshot_ns=60 * SECOND)
+        assert kinds(live.on_delta(delta(111, 120, 110, bids=self.levels(8)), 3 * SECOND)) == [(DELTA, 120, None)]
+        monkeypatch.setattr(stream_module, "MAX_LEVELS", 9)
+
+        if asked:
+            request = ResyncRequest("binance-futures", "BTCUSDT", Reason.GAP, live.epoch, 0, 9)
+            records = live.on_resync_request(request, 4 * SECOND, outdated=False)
+        else:
+            records = live.on_delta(delta(121, 130, 120), 70 * SECOND)[1:]
+
+        assert kinds(records)[-1][::2] == (INVALID, Reason.OVERLOAD)
+        assert live.needs_snapshot is Reason.OVERLOAD
+        live.on_delta(delta(131, 140, 130), 71 * SECOND)
+        assert kinds(live.on_snapshot(snapshot(135), 72 * SECOND)) == [(SNAPSHOT, 135, None), (DELTA, 140, None)]
+
+    def test_a_book_too_large_for_a_snapshot_moves_to_no_finer_grid(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        live = live_stream()
+        live.on_delta(delta(111, 120, 110, bids=self.levels(8)), 3 * SECOND)
+        monkeypatch.setattr(stream_module, "MAX_LEVELS", 9)
+        with pytest.raises(FrameTooLarge, match="a book of 10 levels"):
+            live.on_delta(delta(121, 130, 120, bids=[("0.01", "1")]), 4 * SECOND)
+
+        assert kinds(live.on_bad_input(4 * SECOND, "why")) == [(INVALID, 120, Reason.BAD_INPUT)]
 
 
 def test_a_copy_goes_its_own_way() -> None:
