@@ -34,7 +34,7 @@ SHAPES: Final[tuple[dict[str, Any], ...]] = (
     {"response_format": {"type": "json_object"}, "max_tokens": MAX_ANSWER_TOKENS},
     {},
 )
-"""What is asked for beside the messages, from most to least: compatible endpoints answer 400 to what they lack."""
+"""What is asked for beside the messages, from most to least: compatible endpoints refuse what they lack."""
 
 
 class AnswerRefused(openai.OpenAIError):

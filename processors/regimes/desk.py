@@ -38,6 +38,8 @@ LONGEST_QUIET_S: Final = 60.0
 MAX_RESPONSE_CHARACTERS: Final = 2_000
 MAX_DETAIL_CHARACTERS: Final = 500
 """Causes quote the answer they complain of."""
+LACKING: Final = (400, 422)
+"""What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it."""
 PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
 """Outcomes that another try may better."""
 ANSWERED: Final = frozenset({CallOutcome.OK, CallOutcome.STALE, CallOutcome.INVALID, CallOutcome.TRUNCATED})
@@ -158,8 +160,9 @@ class Desk:
         """The next question, once one waits, the endpoint is not to be left alone and the minute has room."""
         while True:
             held_s = self._held_s()
-            question = self._questions.take(time.monotonic()) if not held_s else None
-            if question is not None:
+            if held_s:
+                self._questions.expire(time.monotonic())
+            elif (question := self._questions.take(time.monotonic())) is not None:
                 self._pace.leaves(time.monotonic())
                 return question
             self._changed.clear()
@@ -278,7 +281,7 @@ class Desk:
 
     def _pause_s(self, asking: _Asking, answer: Answer) -> float | None:
         """How long to wait before the next try; None where there is to be none."""
-        if answer.status == 400 and asking.shape + 1 < len(SHAPES):
+        if answer.status in LACKING and asking.shape + 1 < len(SHAPES):
             asking.shape += 1
             return 0.0
         if answer.retry_after_s is not None:

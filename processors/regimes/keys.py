@@ -43,7 +43,7 @@ class Keys:
 
     def masked(self, text: str) -> str:
         """The text without any key that was ever used: endpoints quote what they refuse."""
-        for key in self._used - {NO_KEY}:
+        for key in sorted(self._used - {NO_KEY}, key=len, reverse=True):  # one may be the beginning of another
             text = text.replace(key, MASK)
         return text
 

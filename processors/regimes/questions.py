@@ -80,19 +80,22 @@ class Questions:
 
     def take(self, now_s: float) -> Question | None:
         """The question of the instrument that has waited longest, of those that could be asked now."""
-        for instrument, (question, put_s) in list(self._waiting.items()):
-            if instrument in self._under_way:
-                continue
-            del self._waiting[instrument]
-            if now_s - put_s > self._patience_s:
-                self._dropped("expired")
-            elif not question.home.owned:
-                self._dropped("moved")
-            else:
+        self.expire(now_s)
+        for instrument, (question, _) in self._waiting.items():
+            if instrument not in self._under_way:
+                del self._waiting[instrument]
                 self._under_way.add(instrument)
                 self._asked[instrument] = (question.closed.verdict.scores, question.closed.verdict.label)
                 return question
         return None
+
+    def expire(self, now_s: float) -> None:
+        """Drop what has waited too long, or is no longer this worker's to ask."""
+        for instrument, (question, put_s) in list(self._waiting.items()):
+            reason = "expired" if now_s - put_s > self._patience_s else "moved"
+            if reason == "expired" or not question.home.owned:
+                del self._waiting[instrument]
+                self._dropped(reason)
 
     def done(self, instrument: InstrumentKey, *, answered: bool) -> None:
         """A question taken came to its end. Without an answer the instrument's next window is asked about again."""

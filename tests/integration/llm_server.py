@@ -39,45 +39,55 @@ class LlmServer:
 
     Attributes:
         ways: How the next requests are answered; the last way goes on.
+        way_of: How requests about a symbol are answered, where that is not by turns.
         asked: Every request.
         cost_usd: By its own prices, of the answers it sent whole, exact.
         sent_bytes: Of the last answer, as far as it was taken.
         keys: Keys it takes; empty takes any.
         without_usage: Whether answers say nothing of tokens.
-        refuses: Names in a request that it answers with 400.
-        under_way, most_under_way: Requests being answered, now and at most.
+        refuses, refuses_with: Names in a request that it refuses, and the status of that.
+        answering: Symbols of the requests being answered now.
+        most_under_way: Most of them at once.
     """
 
     url: str = ""
     ways: list[str] = field(default_factory=lambda: ["good"])
+    way_of: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     cost_usd: Fraction = Fraction(0)
     sent_bytes: int = 0
     keys: set[str] = field(default_factory=set)
     without_usage: bool = False
     refuses: set[str] = field(default_factory=set)
+    refuses_with: int = 400
     retry_after: str = "0.3"
     delay_s: float = 0.0
-    under_way: int = 0
+    answering: list[str] = field(default_factory=list)
     most_under_way: int = 0
 
+    @property
+    def under_way(self) -> int:
+        """Requests being answered now."""
+        return len(self.answering)
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.under_way += 1
+        body = await request.json()
+        symbol = json.loads(body["messages"][1]["content"])["symbol"]
+        self.answering.append(symbol)
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            return await self._answer(request)
+            return await self._answer(request, body, symbol)
         finally:
-            self.under_way -= 1
+            self.answering.remove(symbol)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        way = self.ways.pop(0) if len(self.ways) > 1 else self.ways[0]
+    async def _answer(self, request: web.Request, body: dict[str, Any], symbol: str) -> web.StreamResponse:
+        way = self.way_of.get(symbol) or (self.ways.pop(0) if len(self.ways) > 1 else self.ways[0])
         self.asked.append(Asked(body, request.headers.get("Authorization", "").removeprefix("Bearer "), way))
         await asyncio.sleep(self.delay_s)
         if self.keys and self.asked[-1].key not in self.keys:
             way = "unauthorized"
         if self.refuses & body.keys():
-            return web.json_response({"error": {"message": f"unknown {self.refuses}"}}, status=400)
+            return web.json_response({"error": {"message": f"unknown {self.refuses}"}}, status=self.refuses_with)
         return await WAYS[way](self, request)
 
     def completion(self, content: str | None, finish: str = "stop") -> dict[str, Any]:
@@ -178,6 +188,16 @@ async def _drip(server: LlmServer, request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _no_choices(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Says what it took and nothing else, as some do where a filter cut in."""
+    return web.json_response({**server.completion(None), "choices": []})
+
+
+async def _odd_charset(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Fails, in a charset that Python knows and that is none of text."""
+    return web.Response(body=b"no", status=500, headers={"Content-Type": "text/plain; charset=idna"})
+
+
 async def _redirect(server: LlmServer, request: web.Request) -> web.StreamResponse:
     return web.Response(status=307, headers={"Location": str(request.url.with_path("/elsewhere"))})
 
@@ -186,6 +206,7 @@ WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamRes
     "good": _says(json.dumps(VERDICT)),
     "prose": _says("The market looks rather volatile to me, so be careful."),
     "wrong_label": _says(json.dumps({**VERDICT, "label": "SIDEWAYS"})),
+    "long_label": _says(json.dumps({**VERDICT, "label": "S" * 100_000})),
     "confidence_2": _says(json.dumps({**VERDICT, "confidence": 2})),
     "refusal": _says(None),
     "truncated": _says('{"label": "VOLA', "length"),
@@ -204,6 +225,8 @@ WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamRes
     "hang": _hang,
     "drip": _drip,
     "redirect": _redirect,
+    "no_choices": _no_choices,
+    "odd_charset": _odd_charset,
 }
 
 

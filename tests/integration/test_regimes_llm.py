@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,10 +15,19 @@ from pathlib import Path
 import pytest
 
 from obflow.metrics import Metrics
-from processors.regimes.client import MAX_ANSWER_BYTES, LlmClient
-from processors.regimes.desk import MAX_TRIES, Desk, DeskRules, Way
+from processors.regimes.client import MAX_ANSWER_BYTES, Answer, LlmClient, read_answer
+from processors.regimes.desk import (
+    MAX_DETAIL_CHARACTERS,
+    MAX_RESPONSE_CHARACTERS,
+    MAX_TRIES,
+    Desk,
+    DeskRules,
+    Endpoint,
+    Way,
+)
 from processors.regimes.keys import Keys
 from processors.regimes.pricing import Prices
+from processors.regimes.prompt import Prompt
 from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed, RegimeState, take
@@ -75,7 +86,12 @@ class Office:
 
 @asynccontextmanager
 async def office(
-    server: LlmServer, *, key: str = "k-secret", key_file: Path | None = None, **rules: object
+    server: LlmServer,
+    *,
+    client: Endpoint | None = None,
+    key: str = "k-secret",
+    key_file: Path | None = None,
+    **rules: object,
 ) -> AsyncIterator[Office]:
     metrics = Metrics("regimes")
     keys = Keys(key, key_file, lambda: metrics.counter("obflow_rejected_total", reason="key_unusable").inc())
@@ -90,7 +106,7 @@ async def office(
         **rules,
     }
     way = Way(lambda _, event: found.events.append(event), lambda _, call: found.calls.append(call), keys.masked)
-    client = LlmClient(server.url, "small-model", keys.current)
+    client = client or LlmClient(server.url, "small-model", keys.current)
     found = Office(Desk(client, DeskRules(**chosen), way, metrics), metrics)  # type: ignore[arg-type] # changes of a test
     running = asyncio.create_task(found.desk.run())
     try:
@@ -128,9 +144,11 @@ FAILURES: dict[str, tuple[CallOutcome, int | None, int]] = {
     # the way it is answered, and the outcome, status and number of requests that come of it
     "prose": (CallOutcome.INVALID, 200, 1),
     "wrong_label": (CallOutcome.INVALID, 200, 1),
+    "long_label": (CallOutcome.INVALID, 200, 1),
     "confidence_2": (CallOutcome.INVALID, 200, 1),
     "refusal": (CallOutcome.INVALID, 200, 1),
     "truncated": (CallOutcome.TRUNCATED, 200, 1),
+    "no_choices": (CallOutcome.GARBAGE, 200, 1),
     "html": (CallOutcome.GARBAGE, 200, 1),
     "html_as_json": (CallOutcome.GARBAGE, 200, 1),
     "half_json": (CallOutcome.GARBAGE, 200, 1),
@@ -140,6 +158,7 @@ FAILURES: dict[str, tuple[CallOutcome, int | None, int]] = {
     "not_found": (CallOutcome.REFUSED, 404, 1),
     "redirect": (CallOutcome.REFUSED, 307, 1),
     "error": (CallOutcome.SERVER_ERROR, 500, 2),
+    "odd_charset": (CallOutcome.SERVER_ERROR, 500, 2),
     "unavailable": (CallOutcome.SERVER_ERROR, 503, 2),
     "huge": (CallOutcome.TOO_LARGE, 200, 1),
     "bomb": (CallOutcome.GARBAGE, 200, 1),
@@ -151,8 +170,9 @@ FAILURES: dict[str, tuple[CallOutcome, int | None, int]] = {
 @pytest.mark.parametrize("way", FAILURES)
 async def test_a_failure_is_rows_with_its_outcome_and_never_an_event(way: str) -> None:
     outcome, status, least = FAILURES[way]
+    deadline_s = 0.4 if outcome is CallOutcome.TIMEOUT else DEADLINE_S
     with llm_server(way) as server:
-        async with office(server) as found:
+        async with office(server, deadline_s=deadline_s) as found:
             found.ask()
             await found.until(lambda: len(found.calls) >= least)
             await found.until(lambda: found.desk._questions._under_way == set())
@@ -160,12 +180,13 @@ async def test_a_failure_is_rows_with_its_outcome_and_never_an_event(way: str) -
     assert least <= len(found.calls) <= MAX_TRIES
     assert {(call.outcome, call.status) for call in found.calls} == {(outcome, status)}
     assert [call.attempt for call in found.calls] == list(range(1, len(found.calls) + 1))
-    assert all(call.detail for call in found.calls)
+    assert all(0 < len(call.detail) <= MAX_DETAIL_CHARACTERS for call in found.calls)
+    assert all(len(call.response) <= MAX_RESPONSE_CHARACTERS for call in found.calls)
     assert len(server.asked) == len(found.calls)
     assert found.count("obflow_llm_calls_total", outcome=outcome.value) == len(found.calls)
     spent = sum((Fraction(str(call.cost_usd)) for call in found.calls if call.cost_usd is not None), Fraction(0))
     assert spent == (0 if way == "bomb" else server.cost_usd)  # what is never read is never known
-    assert all(call.latency_ms <= (DEADLINE_S + 0.5) * 1e3 for call in found.calls)
+    assert all(call.latency_ms <= (deadline_s + 0.5) * 1e3 for call in found.calls)
 
 
 async def test_ten_megabytes_are_not_read_to_their_end() -> None:
@@ -191,27 +212,43 @@ async def test_retry_after_is_honoured_within_the_deadline() -> None:
 
 async def test_a_retry_after_beyond_the_deadline_is_not_waited_for_and_nobody_else_asks_meanwhile() -> None:
     with llm_server("rate_limited", "good") as server:
-        server.retry_after = "1.5"
-        async with office(server) as found:
+        server.retry_after = "0.7"
+        async with office(server, deadline_s=0.5) as found:
             found.ask()
             assert await found.calls_made(1) == [CallOutcome.RATE_LIMITED]
             found.ask(1, InstrumentKey("binance", "ETHUSDT"))
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(0.3)
             assert len(server.asked) == 1
             found.ask(2, InstrumentKey("binance", "ETHUSDT"))
             assert await found.calls_made(2) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
-    assert found.calls[1].started_ns - found.calls[0].started_ns >= 1.5e9
+    assert found.calls[1].started_ns - found.calls[0].started_ns >= 0.7e9
     assert found.calls[1].window_end_ns == WINDOWS[2].window.end_ns
 
 
+async def test_a_retry_after_holds_for_the_tries_of_other_questions_too() -> None:
+    with llm_server() as server:
+        server.way_of = {"FAILS": "error", "BTCUSDT": "rate_limited"}
+        server.delay_s, server.retry_after = 0.1, "0.7"
+        async with office(server, deadline_s=2.0) as found:
+            found.ask(0, InstrumentKey("binance", "FAILS"))
+            found.ask(0)
+            await found.until(lambda: len(server.asked) == 2)
+            server.way_of = {}
+            assert (await found.calls_made(4))[2:] == [CallOutcome.OK] * 2
+    told_ns = next(call.started_ns for call in found.calls if call.outcome is CallOutcome.RATE_LIMITED)
+    assert all(call.started_ns - told_ns >= 0.75e9 for call in found.calls if call.attempt == 2)
+
+
 @pytest.mark.parametrize(
-    ("refused", "shapes"), [({"temperature"}, 2), ({"response_format"}, 3)], ids=["temperature", "response_format"]
+    ("refused", "shapes", "status"),
+    [({"temperature"}, 2, 400), ({"response_format"}, 3, 400), ({"response_format"}, 3, 422)],
+    ids=str,
 )
 async def test_an_endpoint_that_lacks_something_is_asked_for_less_and_that_is_remembered(
-    refused: set[str], shapes: int
+    refused: set[str], shapes: int, status: int
 ) -> None:
     with llm_server("good") as server:
-        server.refuses = refused
+        server.refuses, server.refuses_with = refused, status
         async with office(server) as found:
             found.ask(0)
             assert await found.calls_made(shapes) == [*[CallOutcome.REFUSED] * (shapes - 1), CallOutcome.OK]
@@ -268,8 +305,36 @@ async def test_what_leaves_in_a_minute_is_bounded_and_what_waits_too_long_is_dro
         async with office(server, requests_per_minute=40, deadline_s=0.5) as found:
             for number in range(60):
                 found.ask(0, InstrumentKey("binance", f"SYM{number}"))
-            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="expired") >= 15, 9.0)
-    assert 40 <= len(server.asked) <= 45
+            await found.until(lambda: len(found.calls) == 40)
+            await asyncio.sleep(0.5)
+            found.ask(1)
+            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="expired") == 20)
+    assert len(server.asked) == 40
+
+
+class Late:
+    """An endpoint whose answer comes while nobody looks, and whose time is up by then."""
+
+    shape = 0
+
+    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> Answer:
+        time.sleep(seconds + 0.01)  # noqa: ASYNC251 (the loop is meant to stand still)
+        tokens = {"prompt_tokens": 601, "completion_tokens": 40}
+        choice = {"message": {"content": json.dumps(VERDICT)}}
+        return read_answer(json.dumps({"choices": [choice], "usage": tokens}).encode())
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_an_answer_that_is_seen_after_the_deadline_is_a_row_with_its_cost_and_no_event() -> None:
+    with llm_server() as server:
+        async with office(server, client=Late(), deadline_s=0.1) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.TIMEOUT]
+    assert found.events == []
+    assert found.calls[0].input_tokens == 601
+    assert found.calls[0].cost_usd is not None
 
 
 async def test_an_answer_for_a_partition_that_moved_is_a_row_and_no_event() -> None:
@@ -320,10 +385,14 @@ async def test_a_key_changed_in_its_file_is_used_at_once_and_a_malformed_one_nev
     assert found.count("obflow_rejected_total", reason="key_unusable") == 3
 
 
-async def test_a_key_that_an_endpoint_quotes_is_in_no_row() -> None:
+async def test_a_key_that_an_endpoint_quotes_is_in_no_row_and_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     with llm_server("unauthorized") as server:
         async with office(server) as found:
             found.ask()
             assert await found.calls_made(1) == [CallOutcome.UNAUTHORIZED]
+    assert server.asked[0].key == "k-secret"
     assert "k-secret" not in repr(found.calls)
+    assert "401" in caplog.text, "the libraries' own lines are among them"
+    assert "k-secret" not in caplog.text
     assert "**********" in found.calls[0].response
