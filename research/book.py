@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TypedDict
 
+from obflow.progress import Watch
 from orderbook.validity import TrackedBook
 from producers.recording import RecordingReplay
 from producers.stream_options import SECOND_NS
@@ -46,7 +47,7 @@ class BookAt(TypedDict):
     asks: list[Level]
 
 
-def book_at(replay: RecordingReplay, symbol: str, at_ns: int, levels: int) -> BookAt:
+def book_at(replay: RecordingReplay, symbol: str, at_ns: int, levels: int, watch: Watch = iter) -> BookAt:
     """Read a recording as far as needed and give the book as known at `at_ns`.
 
     Args:
@@ -54,10 +55,11 @@ def book_at(replay: RecordingReplay, symbol: str, at_ns: int, levels: int) -> Bo
         symbol: An instrument of it.
         at_ns: The moment by our clock, ns UTC.
         levels: How many levels a side to give.
+        watch: The recording's lines go through it.
     """
     tracked, reason = TrackedBook(), None
     last: L2Record | None = None
-    for record in replay.records():
+    for record in (record for step in watch(replay) for record in step.records):
         if not isinstance(record, L2Record | FeedStatus) or record.symbol != symbol:
             continue
         if isinstance(record, FeedStatus):

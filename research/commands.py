@@ -26,9 +26,12 @@ def verify(file: FileArgument, venue: VenueOption, json: JsonFlag = False) -> No
 
     Example: obflow verify BTCUSDT.frames.jsonl.gz --venue binance-futures --json
     """
+    from obflow.progress import progress
     from research.verify import verify as verify_recording
 
-    report = verify_recording(_replay(file, venue))
+    replay = _replay(file, venue)
+    with progress(f"verifying {file.name}", replay.found.lines) as bar:
+        report = verify_recording(replay, bar.over)
     if json:
         emit_json(report)
     else:
@@ -49,6 +52,7 @@ def factors(
 
     Example: obflow factors BTCUSDT.frames.jsonl.gz --venue binance-futures --out factors.parquet --digest
     """
+    from obflow.progress import progress
     from research.replay import FactorReplay, require_symbol, summarise
     from research.tables import event_table
 
@@ -56,12 +60,13 @@ def factors(
     replay = _replay(file, venue)
     if symbol is not None:
         require_symbol(replay.found, symbol, file)
-    events = FactorReplay(replay, settings.processor.thin_notional, symbol)
-    if out is None:
-        summary = summarise(events)
-    else:
-        with event_table(out) as write:
-            summary = summarise(events, write)
+    with progress(f"computing {file.name}", replay.found.lines) as bar:
+        events = FactorReplay(replay, settings.processor.thin_notional, symbol, bar.over)
+        if out is None:
+            summary = summarise(events)
+        else:
+            with event_table(out) as write:
+                summary = summarise(events, write)
     if json:
         emit_json(_factors_result(venue, summary, out))
     else:
@@ -82,13 +87,15 @@ def book(
 
     Example: obflow book BTCUSDT.frames.jsonl.gz --venue binance --symbol BTCUSDT --at 2024-08-08T23:55:00Z
     """
+    from obflow.progress import progress
     from research.book import book_at, moment_ns
     from research.replay import require_symbol
 
     at_ns = moment_ns(at)
     replay = _replay(file, venue)
     require_symbol(replay.found, symbol, file)
-    found = book_at(replay, symbol, at_ns, levels)
+    with progress(f"reading {file.name}", replay.found.lines) as bar:
+        found = book_at(replay, symbol, at_ns, levels, bar.over)
     if json:
         emit_json(found)
     else:
@@ -96,9 +103,12 @@ def book(
 
 
 def _replay(file: Path, venue: str) -> RecordingReplay:
+    from obflow.progress import progress
     from research.replay import exchange_named, open_replay
 
-    return open_replay(file, exchange_named(venue), load_settings())
+    exchange, settings = exchange_named(venue), load_settings()
+    with progress(f"looking through {file.name}"):
+        return open_replay(file, exchange, settings)
 
 
 def _factors_result(venue: str, summary: Mapping[str, FactorSummary], out: Path | None) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from obflow.progress import Watch
 from obflow.settings import Settings, nearest
 from processors.columns import L2Columns
 from processors.core import process_batch
@@ -78,18 +79,22 @@ class FactorReplay:
         replay: The recording.
         thin_notional: As of `InstrumentState`, quote units.
         symbol: Only this instrument; None takes all.
+        watch: The recording's lines go through it.
     """
 
-    def __init__(self, replay: RecordingReplay, thin_notional: float, symbol: str | None = None) -> None:
+    def __init__(
+        self, replay: RecordingReplay, thin_notional: float, symbol: str | None = None, watch: Watch = iter
+    ) -> None:
         self._replay = replay
         self._thin_notional = thin_notional
         self._symbol = symbol
+        self._watch = watch
         self._states: dict[InstrumentKey, InstrumentState] = {}
         self._pending: dict[InstrumentKey, tuple[list[int], list[L2Record]]] = {}
 
     def __iter__(self) -> Iterator[InstrumentEvent]:
         offset = -1
-        for record in self._replay.records():
+        for record in (record for step in self._watch(self._replay) for record in step.records):
             if not isinstance(record, L2Record):
                 continue
             offset += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from obflow.progress import Watch
 from orderbook.validity import TrackedBook
 from producers.recording import RecordingReplay
 from producers.stream import InstrumentStream
@@ -68,9 +69,9 @@ class RecordingReport(TypedDict):
     instruments: dict[str, BookReport]
 
 
-def verify(replay: RecordingReplay) -> RecordingReport:
-    """Replay a recording to its end and report. Errors as of `RecordingReplay`."""
-    for _ in replay:
+def verify(replay: RecordingReplay, watch: Watch = iter) -> RecordingReport:
+    """Replay a recording to its end and report, its lines going through `watch`. Errors as of `RecordingReplay`."""
+    for _ in watch(replay):
         pass
     found, router = replay.found, replay.router
     return RecordingReport(

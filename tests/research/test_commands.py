@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from obflow.cli import main
+from tests.obflow.terminal import on_terminal
 from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script
 
 EACH = pytest.mark.parametrize("venue", VENUES)
@@ -91,6 +92,29 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(
     assert (found, out) == (code, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+AT = "2024-08-08T23:55:00Z"
+
+
+@pytest.mark.parametrize(
+    ("words", "doing"),
+    [
+        (("verify",), "verifying"),
+        (("factors",), "computing"),
+        (("book", "--symbol", SYMBOL, "--at", AT), "reading"),
+    ],
+)
+def test_a_bar_is_drawn_on_a_terminal_and_the_result_stays_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], doing: str
+) -> None:
+    file = frames("binance")
+    with on_terminal(monkeypatch) as terminal:
+        assert main([words[0], str(file), "--venue", "binance", *words[1:], "--json"]) == 0
+        drawn = terminal.drawn()
+    assert capsys.readouterr().out.count("\n") == 1
+    assert f"looking through {file.name}" in drawn
+    assert f"{doing} {file.name}" in drawn
 
 
 @pytest.mark.parametrize("command", ["verify", "factors", "book"])
