@@ -31,6 +31,7 @@ class Asked:
     body: dict[str, Any]
     key: str
     way: str
+    symbol: str
 
 
 @dataclass
@@ -82,7 +83,7 @@ class LlmServer:
 
     async def _answer(self, request: web.Request, body: dict[str, Any], symbol: str) -> web.StreamResponse:
         way = self.way_of.get(symbol) or (self.ways.pop(0) if len(self.ways) > 1 else self.ways[0])
-        self.asked.append(Asked(body, request.headers.get("Authorization", "").removeprefix("Bearer "), way))
+        self.asked.append(Asked(body, request.headers.get("Authorization", "").removeprefix("Bearer "), way, symbol))
         await asyncio.sleep(self.delay_s)
         if self.keys and self.asked[-1].key not in self.keys:
             way = "unauthorized"
