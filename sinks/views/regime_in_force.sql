@@ -1,7 +1,8 @@
 -- The regime that holds for every instrument now, and who says so.
 -- The rules judge every window at once; the model is asked where a window differs materially from the one it was asked
 -- about before. So its newest judgement stays in force after its own window: as long as the rules' label has not
--- changed since, and for at most a minute of received time. Else the rules' newest judgement holds.
+-- changed since, and for at most a minute of received time. Else the rules' newest judgement holds. Where received time
+-- began anew (a recording replayed as it was), a judgement from beyond the rules' newest window is of the run before.
 CREATE OR REPLACE VIEW regime_in_force AS
 WITH
     rule AS
@@ -25,6 +26,7 @@ SELECT
     rule.symbol AS symbol,
     llm.source_log = rule.source_log
         AND llm.source_offset > earlier.last_other_offset
+        AND llm.window_end <= rule.window_end
         AND llm.window_end > rule.window_end - toIntervalMinute(1) AS by_llm,
     if(by_llm, 'llm', 'rule') AS source,
     if(by_llm, llm.label, rule.label) AS label,

@@ -332,6 +332,16 @@ def test_a_regime_of_another_log_is_no_longer_in_force(migrated: Store) -> None:
     assert found == [("rule", "BALANCED")]
 
 
+def test_a_regime_of_the_run_before_is_not_in_force_where_time_began_anew(migrated: Store) -> None:
+    """A recording replayed twice as it was, too short for the rules to say anything but UNKNOWN."""
+    before = [judged("REPLAYED", 4, UNKNOWN), judged("REPLAYED", 4, VOLATILE, llm=True)]
+    anew = msgspec.structs.replace(judged("REPLAYED", 0, UNKNOWN), source_offset=200)
+    store_all(migrated, "regimes", [*before, anew], first=2000)
+
+    found = migrated.query("SELECT source, label FROM regime_in_force WHERE symbol = 'REPLAYED'")
+    assert found == [("rule", "UNKNOWN")]
+
+
 def test_every_view_is_queried_by_a_test() -> None:
     tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
 
