@@ -123,6 +123,7 @@ def replay(
     """
     from obflow.clock import SystemClock
     from obflow.metrics import Metrics
+    from obflow.progress import progress
     from obflow.topics import apply
     from producers.guard import refuse_where_live
     from producers.publisher import Publisher
@@ -142,7 +143,8 @@ def replay(
         routine_snapshot_ns=int(settings.producer.routine_snapshot_seconds * NS_PER_SECOND),
     )
     clock, metrics = SystemClock(), Metrics("replay")
-    recordings = Replay(file, exchange, plan, clock)
+    with progress("looking through the recordings"):
+        recordings = Replay(file, exchange, plan, clock)
     if topic_prefix is not None:
         apply(settings)
     refuse_where_live(settings, venue, recordings.targets(), clock)
@@ -150,7 +152,8 @@ def replay(
         publisher = Publisher(settings, metrics, clock.now_ns, each_report=False)
         try:
             deadline_s = settings.producer.delivery_timeout_seconds
-            summary = recordings.run(publisher, stop, flush_seconds=deadline_s + 10.0)
+            with progress("replaying", recordings.steps) as bar:
+                summary = recordings.run(publisher, stop, flush_seconds=deadline_s + 10.0, watch=bar.over)
         finally:
             publisher.close()
     if json:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from obflow.clock import NS_PER_SECOND, Clock
+from obflow.progress import Watch
 from producers.contract import Exchange
 from producers.copies import Copier, copy_names
 from producers.publisher import Publisher
@@ -93,13 +94,25 @@ class Replay:
         symbols = {symbol for file in self._files for symbol in file.found.instruments}
         return [name for symbol in sorted(symbols) for name in copy_names(symbol, self._plan.copies)]
 
-    def run(self, publisher: Publisher, stop: threading.Event, *, flush_seconds: float) -> dict[str, Any]:
+    @property
+    def steps(self) -> int | None:
+        """How many steps `run` takes; None where only the data or the time tells."""
+        if self._plan.loop_seconds is not None or self._plan.limit_diffs is not None:
+            return None
+        limit = self._plan.limit_frames
+        lines = (file.found.lines for file in self._files)
+        return sum(1 + (count if limit is None else min(count, limit)) for count in lines)
+
+    def run(
+        self, publisher: Publisher, stop: threading.Event, *, flush_seconds: float, watch: Watch = iter
+    ) -> dict[str, Any]:
         """Publish everything and wait until it is acknowledged.
 
         Args:
             publisher: Made without `each_report`.
             stop: Ends it early.
             flush_seconds: Longest wait for the last acknowledgement; the broker's own deadline should come first.
+            watch: The steps go through it.
 
         Returns:
             What was acknowledged, and how fast.
@@ -117,7 +130,7 @@ class Replay:
             return stop.is_set() or (loop_s is not None and seconds() >= loop_s)
 
         for file in cycle(self._files) if loop_s is not None else self._files:
-            self._play(self._steps(file, over), publisher, stop)
+            self._play(watch(self._steps(file, over)), publisher, stop)
             if over():
                 break
         publisher.flush(flush_seconds)

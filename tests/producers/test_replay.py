@@ -11,6 +11,7 @@ import pytest
 
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
+from obflow.progress import Bar
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
 from producers.publisher import Publisher
@@ -153,6 +154,21 @@ def test_a_loop_ends_in_the_middle_of_a_file_and_stops_its_feeds(client: FakeCli
     assert max(received) - RECORDED_NS < 2 * 10**9
     assert isinstance(records[-1], FeedStatus)
     assert records[-1].state is FeedState.STOPPED
+
+
+@pytest.mark.parametrize("limit", [None, 100, 10**6])
+def test_every_step_is_announced_and_watched(client: FakeClient, limit: int | None) -> None:
+    told: list[int] = []
+    clock = ManualClock(NOW_NS)
+    replay = Replay([FUTURES, FUTURES], EXCHANGES["binance-futures"], ReplayPlan(limit_frames=limit), clock)
+    publisher = Publisher(Settings(), Metrics("replay"), clock.now_ns, each_report=False)
+    replay.run(publisher, Sleeper(clock), flush_seconds=1, watch=Bar(told.append).over)
+    assert sum(told) == replay.steps
+
+
+@pytest.mark.parametrize("plan", [ReplayPlan(loop_seconds=1.0), ReplayPlan(limit_diffs=3)])
+def test_a_replay_whose_end_is_not_known_announces_none(client: FakeClient, plan: ReplayPlan) -> None:
+    assert Replay([FUTURES], EXCHANGES["binance-futures"], plan, ManualClock(NOW_NS)).steps is None
 
 
 def test_several_files_are_played_one_after_the_other(client: FakeClient, tmp_path: Path) -> None:
