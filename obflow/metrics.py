@@ -28,6 +28,7 @@ CounterName = Literal[
     "obflow_quote_checks_total",
     "obflow_resyncs_total",
     "obflow_connections_total",
+    "obflow_rival_statuses_total",
     "obflow_retries_total",
     "obflow_llm_calls_total",
     "obflow_llm_questions_dropped_total",
@@ -78,6 +79,9 @@ COUNTERS: Mapping[CounterName, Metric] = {
     ),
     "obflow_resyncs_total": Metric("Snapshots asked for.", ("venue",)),
     "obflow_connections_total": Metric("Connections opened to a venue.", ("venue",)),
+    "obflow_rival_statuses_total": Metric(
+        "Statuses of another process that produces the same instruments live.", ("venue",)
+    ),
     "obflow_retries_total": Metric("Calls made again after a failure.", ("stage",)),
     "obflow_llm_calls_total": Metric("Requests to the language model, by what became of them.", ("outcome",)),
     "obflow_llm_questions_dropped_total": Metric("Questions that were never sent, by reason.", ("reason",)),

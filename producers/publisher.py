@@ -7,10 +7,11 @@ still waits, and the process ends. Its next start raises the epochs, so that rea
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -19,6 +20,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from producers.records import ProducerRecord
+from producers.statuses import RUN_HEADER
 from schemas.codec import encode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record, TradeRecord
@@ -52,12 +54,15 @@ class Publisher:
 
     Attributes:
         acknowledged: Records the broker has, by declared topic name. Without `each_report`, up to date after `flush`.
+        run: Of this publisher alone; its statuses carry it, so that another producer's are told from them.
     """
 
     def __init__(
         self, settings: Settings, metrics: Metrics, now_ns: Callable[[], int], *, each_report: bool = True
     ) -> None:
         self.acknowledged: Counter[str] = Counter()
+        self.run = uuid.uuid4().hex
+        self._run_header = [(RUN_HEADER, self.run.encode())]
         self._producer = kafka.producer(
             settings,
             {"on_delivery": self._on_report} if each_report else _ERRORS_ONLY | {"on_delivery": self._on_report},
@@ -100,11 +105,11 @@ class Publisher:
         if self._failure is not None:
             raise self._failure
         topic = self._topics[kind]
+        options: dict[str, Any] = {} if report is None else {"on_delivery": report}
+        if kind is FeedStatus:
+            options["headers"] = self._run_header
         try:
-            if report is None:
-                self._producer.produce(topic, payload, key)
-            else:
-                self._producer.produce(topic, payload, key, on_delivery=report)
+            self._producer.produce(topic, payload, key, **options)
         except BufferError:
             return False
         except KafkaException as error:

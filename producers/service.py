@@ -18,6 +18,7 @@ from obflow.topics import topic_name
 from producers.backoff import Backoff
 from producers.contract import Exchange
 from producers.feed import LiveFeed
+from producers.guard import LiveGuard
 from producers.instruments import Instrument
 from producers.publisher import TOPIC_OF, Publisher
 from producers.recorder import RecordingWriter
@@ -65,14 +66,16 @@ async def produce(
 
     Raises:
         BrokerUnreachable, TopicMismatch: At the start.
-        UsageError: The venue does not trade a symbol.
+        UsageError: The venue does not trade a symbol, or another process produces one of them already.
         DeliveryFailed: The broker did not take a record in time.
     """
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
     requests = ResyncReader(settings, exchange.venue)
     publisher = Publisher(settings, metrics, clock.now_ns)
+    guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
     try:
+        await guard.stand_alone(stop)
         with _Tap(recording) as tap:
             async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
@@ -94,6 +97,7 @@ async def produce(
 
                 def on_tick() -> None:
                     publisher.poll()
+                    guard.look()
                     feed.on_requests(*requests.poll())
 
                 await _run(feed, rest, exchange, settings, stop, on_tick, tap)
@@ -102,6 +106,7 @@ async def produce(
     finally:
         publisher.close()
         requests.close()
+        guard.close()
 
 
 async def record(
@@ -256,6 +261,7 @@ async def _run(
     url = settings.producer.websocket_url or exchange.endpoints.websocket
     async with asyncio.TaskGroup() as group:
         feed.fetch_with(rest, group.create_task)
+        feed.beat()  # from here on, whoever would produce the same instruments knows of this feed
         tasks = [group.create_task(connection.run()) for connection in feed.connections(url)]
         tasks.append(group.create_task(_tend(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.beat)))

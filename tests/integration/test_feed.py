@@ -42,7 +42,7 @@ async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker
         assert book.deltas >= 3
         assert book.invalid == []
         told = [status.state for status in statuses if status.symbol == symbol]
-        assert told == [FeedState.AWAITING_SNAPSHOT, FeedState.LIVE, FeedState.STOPPED]
+        assert told == [FeedState.CONNECTING, FeedState.AWAITING_SNAPSHOT, FeedState.LIVE, FeedState.STOPPED]
     assert {record.source for record in (*l2, *trades, *statuses)} == {Source.SIMULATOR}
     assert running.summary["messages"] == len(l2) + len(trades)
     assert running.summary["rejected"] == running.summary["shed"] == {}
@@ -203,10 +203,10 @@ async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) 
     statuses = [status for status in read_topic(running.settings, FEED_STATUS) if not status.heartbeat]
     states = [status.state for status in statuses]
 
-    assert states[:2] == [FeedState.AWAITING_SNAPSHOT, FeedState.LIVE]
-    assert states[2:4] == [FeedState.STALE, FeedState.LIVE]
+    assert states[:3] == [FeedState.CONNECTING, FeedState.AWAITING_SNAPSHOT, FeedState.LIVE]
+    assert states[3:5] == [FeedState.STALE, FeedState.LIVE]
     assert states[-1] is FeedState.STOPPED
-    assert "no depth update for" in statuses[2].detail
+    assert "no depth update for" in statuses[3].detail
 
 
 def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
@@ -244,6 +244,25 @@ async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_nam
                 stop=running.stop,
             )
     assert refused.group_contains(UsageError, match="does not trade BTCUSD.*did you mean BTCUSDT")
+
+
+async def test_a_second_producer_of_an_instrument_is_refused_and_the_first_goes_on(broker: str) -> None:
+    async with producing(broker, stale_seconds=0.6) as running:
+        await running.all_live()
+        with pytest.raises(UsageError, match=r"ETHUSDT of binance-futures is produced .* now \(source simulator\)"):
+            await produce(
+                EXCHANGES["binance-futures"],
+                ["ETHUSDT"],
+                running.settings,
+                clock=SystemClock(),
+                metrics=Metrics("producer"),
+                stop=running.stop,
+            )
+        await running.all_live()
+    trades = [(trade.symbol, trade.trade_id) for trade in read_topic(running.settings, TRADES)]
+
+    assert len(set(trades)) == len(trades) > 0
+    assert running.metrics.value("obflow_rival_statuses_total", venue="binance-futures") == 0
 
 
 async def test_what_is_recorded_while_producing_replays_to_the_same_records(broker: str, tmp_path: Path) -> None:

@@ -12,16 +12,14 @@ from typing import Any
 
 import pytest
 
-from obflow.clock import ManualClock, SystemClock
+from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
-from producers.guard import latest_statuses, refuse_where_live
 from producers.publisher import Publisher
 from producers.recording import RecordingReplay
-from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
-from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
+from schemas.topics import DEAD_LETTERS, L2, TRADES
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.l2_reader import books_of
 
@@ -89,34 +87,6 @@ def test_a_replay_keeps_away_from_an_instrument_that_is_live_and_a_prefix_is_the
     beside = settings.kafka.topic_prefix + "beside."
     summary = summary_of(run_replay(settings, "--limit-diffs", "5", "--topic-prefix", beside, "--json"))
     assert summary["l2"] == 12
-
-
-@pytest.mark.parametrize(
-    ("state", "source", "symbol"),
-    [
-        (FeedState.STOPPED, Source.LIVE, "BTCUSDT"),
-        (FeedState.LIVE, Source.REPLAY, "BTCUSDT"),
-        (FeedState.LIVE, Source.LIVE, "SOLUSDT"),
-    ],
-)
-def test_a_stopped_feed_another_replay_and_another_instrument_do_not_hinder(
-    settings: Settings, state: FeedState, source: Source, symbol: str
-) -> None:
-    say(settings, state, source, symbol)
-    refuse_where_live(settings, "binance-futures", ["BTCUSDT", "ETHUSDT"], SystemClock())
-
-
-def test_the_newest_status_counts_and_an_old_one_does_not(settings: Settings) -> None:
-    say(settings, FeedState.LIVE, Source.LIVE)
-    with pytest.raises(UsageError):
-        refuse_where_live(settings, "binance-futures", ["BTCUSDT"], SystemClock())
-    in_a_minute = ManualClock(SystemClock().now_ns() + 61 * 10**9)
-    assert latest_statuses(settings, in_a_minute) == {}
-    refuse_where_live(settings, "binance-futures", ["BTCUSDT"], in_a_minute)
-
-    say(settings, FeedState.STOPPED, Source.LIVE)
-    refuse_where_live(settings, "binance-futures", ["BTCUSDT"], SystemClock())
-    assert [status.state for status in read_topic(settings, FEED_STATUS)] == [FeedState.LIVE, FeedState.STOPPED]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from confluent_kafka import KafkaError
 class Sent:
     """A message at the broker."""
 
-    def __init__(self, topic: str, value: bytes, key: bytes, offset: int) -> None:
+    def __init__(
+        self, topic: str, value: bytes, key: bytes, offset: int, headers: list[tuple[str, bytes]] | None = None
+    ) -> None:
+        self._headers = headers
         self._topic, self._value, self._key, self._offset = topic, value, key, offset
 
     def topic(self) -> str:
@@ -22,6 +25,9 @@ class Sent:
 
     def key(self) -> bytes:
         return self._key
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return self._headers
 
     def partition(self) -> int:
         return 3
@@ -44,10 +50,17 @@ class FakeClient:
     def __len__(self) -> int:
         return len(self.queue)
 
-    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Callable[..., None] | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        on_delivery: Callable[..., None] | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
         if len(self.queue) >= self.room:
             raise BufferError
-        sent = Sent(topic, value, key, len(self.log) + len(self.queue))
+        sent = Sent(topic, value, key, len(self.log) + len(self.queue), headers)
         self.queue.append((sent, on_delivery or self.config["on_delivery"]))
 
     def poll(self, _seconds: float) -> int:

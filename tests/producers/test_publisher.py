@@ -104,6 +104,16 @@ def test_a_record_the_broker_did_not_take_ends_it_and_nothing_later_leaves(
     assert out.acknowledged == {}
 
 
+def test_statuses_carry_the_run_that_wrote_them_and_nothing_else_does(client: FakeClient) -> None:
+    out, other = publisher(), publisher()
+    for record in (STATUS, l2(), TRADE):
+        out.offer(record)
+    out.flush(1)
+
+    assert [sent.headers() for sent in client.log] == [[("run", out.run.encode())], None, None]
+    assert out.run != other.run
+
+
 def test_a_topic_that_takes_less_than_declared_is_named_with_the_command_that_shows_it(client: FakeClient) -> None:
     out = publisher()
     out.offer(l2())

@@ -1,0 +1,189 @@
+"""Who may produce an instrument, by what others say on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+import structlog
+
+from obflow.clock import ManualClock, SystemClock
+from obflow.metrics import Metrics
+from obflow.settings import Settings
+from producers import guard as guard_module
+from producers.guard import LiveGuard, refuse_where_live
+from producers.publisher import Publisher
+from producers.statuses import StatusReader
+from schemas.errors import UsageError
+from schemas.messages import FeedState, FeedStatus, Source
+from tests.integration.producing import fresh_topics
+
+pytestmark = pytest.mark.integration
+
+CONNECTING, LIVE, STOPPED = FeedState.CONNECTING, FeedState.LIVE, FeedState.STOPPED
+
+
+class Producer:
+    """Another producer, as far as its statuses show it."""
+
+    def __init__(self, settings: Settings, venue: str) -> None:
+        self.venue = venue
+        self.publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns)
+        self.epoch = 0
+
+    def say(
+        self, state: FeedState, source: Source = Source.LIVE, symbol: str = "BTCUSDT", venue: str | None = None
+    ) -> None:
+        self.epoch += 1  # a resync raises it, and changes nothing of who it is
+        assert self.publisher.offer(FeedStatus(venue or self.venue, symbol, source, state, self.epoch, 0))
+        self.publisher.flush(20)
+
+
+@pytest.fixture(scope="module")
+def settings(broker: str) -> Settings:
+    """One set of topics: each test has a venue of its own in them."""
+    return fresh_topics(broker)
+
+
+@pytest.fixture
+def venue() -> str:
+    return f"venue-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def first(settings: Settings, venue: str) -> Iterator[Producer]:
+    producer = Producer(settings, venue)
+    yield producer
+    producer.publisher.close()
+
+
+@pytest.fixture
+def second(settings: Settings, venue: str) -> Iterator[Producer]:
+    producer = Producer(settings, venue)
+    yield producer
+    producer.publisher.close()
+
+
+def replay_refused(settings: Settings, venue: str) -> bool:
+    try:
+        refuse_where_live(settings, venue, ["BTCUSDT", "ETHUSDT"], SystemClock())
+    except UsageError:
+        return True
+    return False
+
+
+def guard_of(settings: Settings, venue: str, run: str = "ours", metrics: Metrics | None = None) -> LiveGuard:
+    metrics = metrics or Metrics("producer")
+    return LiveGuard(settings, venue, ["BTCUSDT", "ETHUSDT"], run=run, clock=SystemClock(), metrics=metrics)
+
+
+async def seconds_to_stand_alone(settings: Settings, venue: str) -> float:
+    began = time.monotonic()
+    with closing(guard_of(settings, venue)) as guard:
+        await guard.stand_alone(asyncio.Event())
+    return time.monotonic() - began
+
+
+class TestReplay:
+    def test_a_farewell_another_replay_and_other_instruments_do_not_hinder(
+        self, settings: Settings, venue: str, first: Producer
+    ) -> None:
+        first.say(LIVE)
+        first.say(STOPPED)
+        first.say(LIVE, Source.REPLAY, "ETHUSDT")
+        first.say(LIVE, symbol="SOLUSDT")
+        first.say(LIVE, venue="binance")
+        assert not replay_refused(settings, venue)
+
+    def test_a_live_producer_is_not_hidden_by_what_others_said_later(
+        self, settings: Settings, venue: str, first: Producer, second: Producer
+    ) -> None:
+        first.say(LIVE)
+        second.say(LIVE, Source.REPLAY)
+        second.say(STOPPED, Source.REPLAY)
+        second.say(STOPPED)
+        assert replay_refused(settings, venue)
+
+        first.say(STOPPED)
+        assert not replay_refused(settings, venue)
+
+    def test_an_old_status_is_of_a_producer_that_is_gone(self, settings: Settings, venue: str, first: Producer) -> None:
+        first.say(LIVE)
+        in_a_minute = ManualClock(SystemClock().now_ns() + 61 * 10**9)
+        with closing(StatusReader(settings, in_a_minute)) as reader:
+            assert reader.recent() == {}
+        refuse_where_live(settings, venue, ["BTCUSDT"], in_a_minute)
+        assert replay_refused(settings, venue)
+
+
+class TestLive:
+    async def test_where_nobody_is_it_begins_at_once(self, settings: Settings, venue: str, first: Producer) -> None:
+        first.say(LIVE)
+        first.say(STOPPED)
+        first.say(LIVE, Source.REPLAY)
+        assert await seconds_to_stand_alone(settings, venue) < 5
+
+    async def test_a_sign_of_life_refuses_it_whatever_the_epoch(
+        self, settings: Settings, venue: str, first: Producer
+    ) -> None:
+        first.say(LIVE)
+        with closing(guard_of(settings, venue)) as guard:
+            waiting = asyncio.create_task(guard.stand_alone(asyncio.Event()))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+            await asyncio.to_thread(first.say, LIVE)
+            with pytest.raises(UsageError, match=r"BTCUSDT of venue-.* is produced.*kafka\.topic_prefix"):
+                await asyncio.wait_for(waiting, 5)
+
+    async def test_a_farewell_lets_it_begin(self, settings: Settings, venue: str, first: Producer) -> None:
+        first.say(LIVE)
+        with closing(guard_of(settings, venue)) as guard:
+            waiting = asyncio.create_task(guard.stand_alone(asyncio.Event()))
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(first.say, STOPPED)
+            await asyncio.wait_for(waiting, 5)
+
+    async def test_one_that_was_killed_is_waited_for_until_it_has_been_silent_long_enough(
+        self, settings: Settings, venue: str, first: Producer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(guard_module, "SILENT_SECONDS", 1.0)
+        first.say(LIVE)
+        written = time.monotonic()
+        await seconds_to_stand_alone(settings, venue)
+        assert 0.9 <= time.monotonic() - written < 5
+
+    async def test_whoever_stops_it_need_not_wait(self, settings: Settings, venue: str, first: Producer) -> None:
+        first.say(LIVE)
+        stop = asyncio.Event()
+        stop.set()
+        with closing(guard_of(settings, venue)) as guard:
+            await asyncio.wait_for(guard.stand_alone(stop), 5)
+
+    async def test_one_that_appears_later_is_warned_of_once_and_counted(
+        self, settings: Settings, venue: str, first: Producer, second: Producer
+    ) -> None:
+        metrics = Metrics("producer")
+        with (
+            closing(guard_of(settings, venue, second.publisher.run, metrics)) as guard,
+            structlog.testing.capture_logs() as logs,
+        ):
+            await guard.stand_alone(asyncio.Event())
+            second.say(LIVE)  # our own word
+            for state in (CONNECTING, LIVE, LIVE, STOPPED):
+                first.say(state)
+            first.say(LIVE, Source.REPLAY)
+            first.say(LIVE, symbol="SOLUSDT")
+            async with asyncio.timeout(10):
+                while metrics.value("obflow_rival_statuses_total", venue=venue) < 3:
+                    guard.look()
+                    await asyncio.sleep(0.02)
+            for _ in range(10):
+                guard.look()
+                await asyncio.sleep(0.02)
+
+        assert metrics.value("obflow_rival_statuses_total", venue=venue) == 3
+        assert [(line["event"], line["symbol"]) for line in logs] == [("another_producer", "BTCUSDT")]
