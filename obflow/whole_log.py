@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from obflow import kafka
 from obflow.settings import Settings
 from schemas.errors import FatalError
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
 
 IDLE_S: Final = 30.0
 READ_AT_ONCE: Final = 2000

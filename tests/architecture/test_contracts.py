@@ -28,6 +28,7 @@ PLANTED = [
     ("Replays in memory", "research/book.py", "import sinks.writer"),
     ("Research itself", "research/commands.py", "import confluent_kafka"),
     ("Faust", "sinks/batching.py", "import faust"),
+    ("The Kafka client", "processors/source.py", "import confluent_kafka"),
     ("The ClickHouse client", "sinks/contract.py", "import clickhouse_connect"),
     ("The language model", "processors/regimes/desk.py", "import openai"),
     ("The embedded default", "sinks/contract.py", "import chdb"),
