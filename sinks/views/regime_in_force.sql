@@ -1,7 +1,8 @@
 -- The regime that holds for every instrument now, and who says so.
 -- The rules judge every window at once; the model is asked where a window differs materially from the one it was asked
 -- about before. So its newest judgement stays in force after its own window: as long as the rules' label has not
--- changed since, and for at most a minute of received time. Else the rules' newest judgement holds. Where received time
+-- changed since, no book broke since, and for at most a minute of received time. Else the rules' newest judgement holds:
+-- a window that is not whole, or holds nothing usable, is one that nobody may have an opinion on. Where received time
 -- began anew (a recording replayed as it was), a judgement from beyond the rules' newest window is of the run before.
 CREATE OR REPLACE VIEW regime_in_force AS
 WITH
@@ -15,17 +16,17 @@ WITH
     ),
     earlier AS
     (
-        SELECT past.venue AS venue, past.symbol AS symbol, max(past.source_offset) AS last_other_offset
+        SELECT past.venue AS venue, past.symbol AS symbol, max(past.source_offset) AS last_end_offset
         FROM regimes AS past
         INNER JOIN rule ON past.venue = rule.venue AND past.symbol = rule.symbol AND past.source_log = rule.source_log
-        WHERE past.source = 'rule' AND past.label != rule.label
+        WHERE past.source = 'rule' AND (past.label != rule.label OR NOT past.whole OR past.usable_events = 0)
         GROUP BY past.venue, past.symbol
     )
 SELECT
     rule.venue AS venue,
     rule.symbol AS symbol,
     llm.source_log = rule.source_log
-        AND llm.source_offset > earlier.last_other_offset
+        AND llm.source_offset > earlier.last_end_offset
         AND llm.window_end <= rule.window_end
         AND llm.window_end > rule.window_end - toIntervalMinute(1) AS by_llm,
     if(by_llm, 'llm', 'rule') AS source,

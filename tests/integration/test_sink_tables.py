@@ -332,6 +332,22 @@ def test_a_regime_of_another_log_is_no_longer_in_force(migrated: Store) -> None:
     assert found == [("rule", "BALANCED")]
 
 
+@pytest.mark.parametrize("lack", ["whole", "usable_events"])
+def test_no_regime_of_the_model_outlives_its_book(migrated: Store, lack: str) -> None:
+    """While the rules warm up they say UNKNOWN of every window; that a book broke shows elsewhere."""
+    first = 3000 if lack == "whole" else 3100
+    before = [judged(lack, 0, UNKNOWN), judged(lack, 0, VOLATILE, llm=True)]
+    broken = msgspec.structs.replace(judged(lack, 1, UNKNOWN), **{lack: False if lack == "whole" else 0})
+    store_all(migrated, "regimes", [*before, broken], first=first)
+    in_force = f"SELECT source, label FROM regime_in_force WHERE symbol = '{lack}'"  # noqa: S608 (a name of the list)
+    assert migrated.query(in_force) == [("rule", "UNKNOWN")]
+
+    store_all(migrated, "regimes", [judged(lack, 2, UNKNOWN)], first=first + 10)
+    assert migrated.query(in_force) == [("rule", "UNKNOWN")]
+    store_all(migrated, "regimes", [judged(lack, 2, BALANCED, llm=True)], first=first + 20)
+    assert migrated.query(in_force) == [("llm", "BALANCED")]
+
+
 def test_a_regime_of_the_run_before_is_not_in_force_where_time_began_anew(migrated: Store) -> None:
     """A recording replayed twice as it was, too short for the rules to say anything but UNKNOWN."""
     before = [judged("REPLAYED", 4, UNKNOWN), judged("REPLAYED", 4, VOLATILE, llm=True)]
