@@ -13,16 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.llm_server import llm_server
+
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 MARK = "OBFLOW_RECORDINGS"  # any variable the children inherit and nobody here reads
 START_S = 120.0
 
 
-def start(mark: str, *words: str) -> subprocess.Popen[str]:
+def start(mark: str, *words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "obflow", "demo", *words],
-        env={**os.environ, MARK: mark},
+        env={**os.environ, MARK: mark, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -42,9 +44,12 @@ def left_behind(mark: str) -> list[str]:
 
 
 def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
+    """Calls of the language model among it: here one that hangs, so that some are given up at the end."""
     mark = f"demo-{uuid.uuid4()}"
-    running = start(mark, "--for", "12s", "--json")
-    out, err = running.communicate(timeout=START_S + 60.0)
+    with llm_server("hang") as server:
+        asked = {"OBFLOW_REGIMES__BASE_URL": server.url, "OBFLOW_REGIMES__MODEL": "small-model"}
+        running = start(mark, "--for", "12s", "--json", **asked)
+        out, err = running.communicate(timeout=START_S + 60.0)
     assert running.returncode == 0, err[-4000:]
     result = json.loads(out.splitlines()[-1])
     assert result["messages"] > 0
@@ -53,6 +58,8 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
     assert (result["lost"], result["duplicates"]) == (0, 0)
     assert result["rows"]["factors"] == result["factors"]
     assert result["rows"]["trades"] > 0
+    assert result["rows"]["regimes"] > 0
+    assert result["rows"]["llm_calls"] == len(server.asked) > 0
     assert result["latency_ms"]["p50"] is not None
     assert left_behind(mark) == []
 

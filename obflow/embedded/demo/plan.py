@@ -64,7 +64,7 @@ class DemoPlan:
 
     @property
     def consumers(self) -> tuple[Role, ...]:
-        """The roles that turn records into rows."""
+        """The roles that turn records into rows, the one that stores them last."""
         processors = tuple(Role(f"processor {number}", ("process",)) for number in range(1, self.workers + 1))
         return (*processors, Role("regimes", ("regimes",)), Role("sink", ("sink",)))
 

@@ -157,9 +157,13 @@ class Demo:
         """Stop the producers, let the rest drain, and ask ClickHouse and the audit."""
         books_live = self.seen.books_live
         self._roles.stop([role.name for role in self.plan.producers], STOP_S)
+        *others, sink = (role.name for role in self.plan.consumers)
         with self._step("drained"):
             self._drain()
-        self._roles.stop([role.name for role in self.plan.consumers], STOP_S)
+            # The last a regime worker writes is which calls it gave up: the sink stays for that.
+            self._roles.stop(others, STOP_S)
+            self._drain()
+        self._roles.stop([sink], STOP_S)
         summary = self._summary(books_live)
         with self._step("audit against the log"):
             self._audit(summary)
