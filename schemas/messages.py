@@ -463,7 +463,7 @@ class LlmCall(msgspec.Struct, frozen=True, gc=False):
         latency_ms: Until the outcome was known.
         status: HTTP status; null where none was received.
         input_tokens, output_tokens, cost_usd: As the endpoint reports usage, by the configured prices; else null.
-        detail: The cause as a sentence, where the outcome is not ok.
+        detail: The cause as a sentence, where the outcome is not ok, cut at 500 characters.
         response: The answer's text, cut at 2,000 characters.
     """
 
