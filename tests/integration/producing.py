@@ -57,7 +57,7 @@ def read_positions(settings: Settings, topic: Topic) -> list[tuple[Record, int, 
         left = set(ends)
         while left:
             assert time.monotonic() < deadline, f"{name} could not be read"
-            for message in consumer.consume(1000, 0.1):
+            for message in consumer.consume(1000, 0.02):
                 assert message.error() is None, message.error()
                 if message.offset() < ends[message.partition()]:
                     found.append((decode(message.value()), message.partition(), message.offset()))
