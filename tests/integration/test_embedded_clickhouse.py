@@ -24,6 +24,7 @@ from backports import zstd
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from obflow.cli import main
 from obflow.clickhouse import InsertUnanswered, connect, insert_arrow
 from obflow.embedded.clickhouse import EmbeddedClickHouse
 from obflow.settings import ClickHouseSettings
@@ -404,32 +405,35 @@ def _alive(pid: int) -> bool:
 # --- the commands
 
 
-def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
+def test_the_command_serves_until_a_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     command = [sys.executable, "-m", "obflow", "clickhouse", "--port", "0", "--data", str(tmp_path)]
+
+    def query(*words: str) -> tuple[int, str, str]:
+        code = main(["query", *words])
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         assert "listens on http://127.0.0.1:" in line
         host, _, port = line.split("http://")[1].split(";")[0].partition(":")
-        environment = os.environ | {"OBFLOW_CLICKHOUSE__HOST": host, "OBFLOW_CLICKHOUSE__PORT": port}
-        environment["OBFLOW_CLICKHOUSE__DATABASE"] = "default"
-        answered = _query(environment, "SELECT number AS n, toString(n) AS s FROM numbers(2)", "--json")
-        refused = _query(environment, "SELEC 1")
-        writing = _query(environment, "CREATE DATABASE nope")
+        for name, value in (("HOST", host), ("PORT", port), ("DATABASE", "default")):
+            monkeypatch.setenv(f"OBFLOW_CLICKHOUSE__{name}", value)
+        answered = query("SELECT number AS n, toString(n) AS s FROM numbers(2)", "--json")
+        refused = query("SELEC 1")
+        writing = query("CREATE DATABASE nope")
         process.send_signal(signal.SIGINT)
         assert process.wait(5.0) == 0
-    assert json.loads(answered.stdout) == {"columns": ["n", "s"], "rows": [[0, "0"], [1, "1"]]}
-    assert answered.returncode == 0
-    for failed, words in ((refused, "Syntax error"), (writing, "readonly mode")):
-        assert (failed.returncode, failed.stdout) == (1, "")
-        assert failed.stderr.startswith("obflow: ClickHouse refused it: ")
-        assert words in failed.stderr
-        assert failed.stderr.count("\n") == 1
-    gone = _query(environment, "SELECT 1")
-    assert gone.returncode == 3
-    assert f"no ClickHouse answers at {host}:{port}" in gone.stderr
-
-
-def _query(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "obflow", "query", *words]
-    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=60)
+    assert (answered[0], answered[2]) == (0, "")
+    assert json.loads(answered[1]) == {"columns": ["n", "s"], "rows": [[0, "0"], [1, "1"]]}
+    for (code, out, err), words in ((refused, "Syntax error"), (writing, "readonly mode")):
+        assert (code, out) == (1, "")
+        assert err.startswith("obflow: ClickHouse refused it: ")
+        assert words in err
+        assert err.count("\n") == 1
+    gone = query("SELECT 1")
+    assert gone[0] == 3
+    assert f"no ClickHouse answers at {host}:{port}" in gone[2]
