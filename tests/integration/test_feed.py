@@ -104,20 +104,20 @@ async def test_a_lost_connection_invalidates_its_books_and_comes_back(broker: st
 async def test_a_venue_that_turns_connections_away_is_not_hammered(broker: str) -> None:
     async with producing(broker) as running:
         await running.all_live()
-        await running.venue.inject("refuse_connections", seconds=1.0)
+        await running.venue.inject("refuse_connections", seconds=0.4)
         await running.venue.inject("disconnect")
         await running.until(lambda: not running.stream("BTCUSDT").is_live)
         await running.all_live()
         stats = (await running.venue.report())["stats"]
 
-    assert 1 <= stats["connections_refused"] <= 12
+    assert 1 <= stats["connections_refused"] <= 8
 
 
 @pytest.mark.parametrize("status", [429, 418])
 async def test_a_refused_request_is_repeated_no_sooner_than_the_venue_says(broker: str, status: int) -> None:
     async with producing(broker) as running:
         await running.all_live()
-        await running.venue.inject("refuse_requests", count=1, status=status, seconds=0.7)
+        await running.venue.inject("refuse_requests", count=1, status=status, seconds=0.4)
         await running.venue.inject("gap", symbol="BTCUSDT")
         await running.until(lambda: not running.stream("BTCUSDT").is_live)
         loop = asyncio.get_running_loop()
@@ -125,14 +125,22 @@ async def test_a_refused_request_is_repeated_no_sooner_than_the_venue_says(broke
         await running.until(lambda: running.stream("BTCUSDT").is_live)
         waited = loop.time() - lost
 
-    assert 0.6 <= waited <= 3
+    assert 0.35 <= waited <= 3
 
 
 async def test_a_broker_that_is_behind_makes_books_invalid_in_the_open(broker: str) -> None:
     """A tiny queue whose batches wait long: records do not fit, and what a reader gets is whole or says it is not."""
     async with producing(broker, queue_messages=25, linger_ms=400) as running:
-        await running.until(lambda: running.is_up and running.feed.outlet.overloads >= 2, 20)
-        await asyncio.sleep(1.0)
+        await running.until(lambda: running.is_up)
+        outlet, shed = running.feed.outlet, set[str]()
+
+        def is_over() -> bool:
+            """Whether a book that was LIVE was shed, and what says so was let through again."""
+            now = {symbol for symbol in SYMBOLS if outlet.is_overloaded(symbol)}
+            shed.update(symbol for symbol in now if running.stream(symbol).reason is Reason.OVERLOAD)
+            return bool(shed - now)
+
+        await running.until(is_over, 20)
     books = books_of(read_topic(running.settings, L2))
     statuses = read_topic(running.settings, FEED_STATUS)
 
@@ -176,7 +184,8 @@ async def test_a_request_that_is_none_is_dead_lettered_with_where_it_stood(broke
     async with producing(broker, symbols=["BTCUSDT"]) as running:
         await running.all_live()
         await asyncio.to_thread(send, running.settings, b"\x00\x00\x00\x00\x05nonsense")
-        await asyncio.sleep(0.5)
+        emitted = "obflow_emitted_total"
+        await running.until(lambda: running.metrics.value(emitted, topic=DEAD_LETTERS.name))
     (letter,) = read_topic(running.settings, DEAD_LETTERS)
 
     assert letter.reason == "DecodeError"
@@ -195,9 +204,9 @@ def send(settings: Settings, request: ResyncRequest | bytes) -> None:
 
 
 async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) -> None:
-    async with producing(broker, symbols=["BTCUSDT"], stale_seconds=0.6) as running:
+    async with producing(broker, symbols=["BTCUSDT"], stale_seconds=0.4) as running:
         await running.all_live()
-        await running.venue.inject("pause", seconds=1.5)
+        await running.venue.inject("pause", seconds=0.8)
         await running.until(lambda: running.stream("BTCUSDT").state is FeedState.STALE)
         await running.all_live()
     statuses = [status for status in read_topic(running.settings, FEED_STATUS) if not status.heartbeat]
@@ -221,9 +230,11 @@ def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
 
 
 async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
-    async with producing(broker, symbols=["BTCUSDT"], routine_snapshot_seconds=0.5) as running:
+    async with producing(broker, symbols=["BTCUSDT"], routine_snapshot_seconds=0.2) as running:
         await running.all_live()
-        await asyncio.sleep(1.5)
+        counters = running.stream("BTCUSDT").counters
+        goal = counters.deltas_applied + 6
+        await running.until(lambda: counters.deltas_applied >= goal)
     book = books_of(read_topic(running.settings, L2))["BTCUSDT"]
 
     assert len(book.snapshots) >= 3

@@ -81,7 +81,7 @@ def test_simulate_produce_and_stop(broker: str) -> None:
     with simulated("--gap-every", "1") as where:
         urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
         with running("produce", "binance-futures", "--symbol", "BTCUSDT", *urls, "--json", **environment) as producer:
-            wait_for_deltas(settings, 20)
+            wait_for_deltas(settings, 12)
             code, out, err = stop(producer)
     summary = json.loads(out.splitlines()[-1])
     l2 = read_topic(settings, L2)
@@ -96,14 +96,14 @@ def wait_for_deltas(settings: Settings, count: int) -> None:
     deadline = time.monotonic() + 30
     while sum(isinstance(record, L2Record) for record in read_topic(settings, L2)) < count:
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
     path = tmp_path / "live.frames.jsonl.gz"
-    with simulated("--disconnect-every", "1") as where:
+    with simulated("--disconnect-every", "0.5") as where:
         urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
-        words = ("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), "--for", "3s", "--json")
+        words = ("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), "--for", "2s", "--json")
         with running(*words, *urls) as recorder:
             out, err = recorder.communicate(timeout=30)
     summary = json.loads(out.splitlines()[-1])
@@ -128,7 +128,7 @@ def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
         urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
         with running("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), *urls) as recorder:
             deadline = time.monotonic() + 20
-            while not path.exists() or path.stat().st_size < 10_000:
+            while not path.exists() or path.stat().st_size < 3_000:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             recorder.kill()
@@ -145,7 +145,7 @@ def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) 
     }
     urls = ("--websocket-url", "ws://127.0.0.1:1", "--rest-url", "http://127.0.0.1:1")
     with running("produce", "binance-futures", "--symbol", "BTCUSDT", *urls, **environment) as producer:
-        lines = [json.loads(first_line(producer.stderr)) for _ in range(3)]
+        lines = [json.loads(first_line(producer.stderr)) for _ in range(2)]
         code, _, _ = stop(producer)
 
     assert code == 0

@@ -22,7 +22,7 @@ class IndependentReader:
         self.bids: Side = {}
         self.asks: Side = {}
         self.last_u = 0
-        self.applied = self.dropped = self.trades = self.quotes_checked = 0
+        self.updates = self.applied = self.dropped = self.trades = self.quotes_checked = 0
         self.snapshot_range = (Decimal(0), Decimal(0))
         self._snapshot_id: int | None = None
         self._previous: dict[str, Any] | None = None
@@ -66,6 +66,7 @@ class IndependentReader:
                 raise RuleBroken(f"{event['U']}..{event['u']} after {previous['u']}")
             assert event["E"] >= previous["E"]
         self._previous = event
+        self.updates += 1
         if self._snapshot_id is None:
             self._waiting.append(event)
         else:
