@@ -33,6 +33,7 @@ pytestmark = pytest.mark.integration
 async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker: str, venue_id: str) -> None:
     async with producing(broker, venue_id=venue_id) as running:
         await running.all_live()
+        await running.until(lambda: all(running.stream(symbol).counters.deltas_applied >= 3 for symbol in SYMBOLS))
     settings = running.settings
     l2, trades, statuses = (read_topic(settings, topic) for topic in (L2, TRADES, FEED_STATUS))
     books = books_of(l2)
