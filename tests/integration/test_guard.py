@@ -150,11 +150,11 @@ class TestLive:
     async def test_one_that_was_killed_is_waited_for_until_it_has_been_silent_long_enough(
         self, settings: Settings, venue: str, first: Producer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(guard_module, "SILENT_SECONDS", 1.0)
+        monkeypatch.setattr(guard_module, "SILENT_SECONDS", 0.5)
         first.say(LIVE)
         written = time.monotonic()
         await seconds_to_stand_alone(settings, venue)
-        assert 0.9 <= time.monotonic() - written < 5
+        assert 0.45 <= time.monotonic() - written < 5
 
     async def test_whoever_stops_it_need_not_wait(self, settings: Settings, venue: str, first: Producer) -> None:
         first.say(LIVE)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +29,7 @@ from tests.producers.l2_reader import books_of
 
 pytestmark = pytest.mark.integration
 
+RECORDING = Path(__file__).parents[1] / "recordings" / "binance-futures.frames.jsonl.gz"
 OBFLOW = [sys.executable, "-c", "import sys; from obflow.cli import main; sys.exit(main())"]
 
 
@@ -154,23 +155,28 @@ def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) 
         assert "set producer.rest_url" in line["error"]
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "sentence"),
-    [
-        (("produce", "binance-futures", "--symbol", "BTCUSDT"), 3, "no Kafka broker answers at 127.0.0.1:1"),
-        (("produce", "binance-futures"), 2, "no instrument is named"),
-        (("produce", "binance-future", "--symbol", "X"), 2, "did you mean binance-futures?"),
-        (("simulate", "--venue", "okx"), 2, "does not speak for okx"),
-    ],
-)
-def test_a_command_that_cannot_go_on_says_so_in_one_sentence(words: tuple[str, ...], code: int, sentence: str) -> None:
-    environment = {**os.environ, "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
-    done = subprocess.run([*OBFLOW, *words], capture_output=True, text=True, timeout=60, env=environment)
+UNABLE = [
+    (("produce", "binance-futures", "--symbol", "BTCUSDT"), 3, "no Kafka broker answers at 127.0.0.1:1"),
+    (("produce", "binance-futures"), 2, "no instrument is named"),
+    (("produce", "binance-future", "--symbol", "X"), 2, "did you mean binance-futures?"),
+    (("simulate", "--venue", "okx"), 2, "does not speak for okx"),
+    (("replay", str(RECORDING), "--venue", "binance-futures", "--speed", "fast"), 2, "--speed fast is no speed"),
+    (("replay", str(RECORDING), "--venue", "binance-futures", "--loop-for", "0s"), 2, "0s is no length of time"),
+    (("replay", str(RECORDING), "--venue", "binance-futures", "--shift", "then"), 2, "--shift then is not known"),
+]
 
-    assert done.returncode == code
-    assert sentence in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+
+def test_a_command_that_cannot_go_on_says_so_in_one_sentence() -> None:
+    environment = {"OBFLOW_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    with ExitStack() as stack:  # side by side: most of a command's time is its start
+        started = [stack.enter_context(running(*words, **environment)) for words, _, _ in UNABLE]
+        ended = [(process.communicate(timeout=60), process.returncode) for process in started]
+
+    for (words, code, sentence), ((out, err), returncode) in zip(UNABLE, ended, strict=True):
+        assert returncode == code, words
+        assert sentence in err
+        assert err.count("\n") == 1, words
+        assert out == ""
 
 
 def test_a_record_no_broker_takes_in_time_is_a_failed_delivery() -> None:

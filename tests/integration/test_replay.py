@@ -87,18 +87,3 @@ def test_a_replay_keeps_away_from_an_instrument_that_is_live_and_a_prefix_is_the
     beside = settings.kafka.topic_prefix + "beside."
     summary = summary_of(run_replay(settings, "--limit-diffs", "5", "--topic-prefix", beside, "--json"))
     assert summary["l2"] == 12
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("--speed", "fast"), "--speed fast is no speed"),
-        (("--loop-for", "0s"), "--loop-for 0s is no length of time"),
-        (("--shift", "then"), "--shift then is not known"),
-    ],
-)
-def test_words_that_mean_nothing_are_refused(broker: str, words: tuple[str, ...], sentence: str) -> None:
-    done = run_replay(Settings(), *words)
-
-    assert done.returncode == 2
-    assert sentence in done.stderr
