@@ -22,7 +22,6 @@ from obflow.whole_log import Logged, read_log
 from orderbook.grid import Grid
 from orderbook.validity import Outcome, TrackedBook
 from research.contents import Verdict, compare_contents
-from research.contents import stored_digests as stored_digests
 from schemas.codec import decode_as
 from schemas.errors import MessageError
 from schemas.messages import FactorRecord, InstrumentKey, L2Record

@@ -26,8 +26,24 @@ from obflow.settings import Settings
 from schemas.codec import decode_as
 from schemas.messages import FactorRecord
 from schemas.topics import FACTORS, TOPICS
+from sinks import migrate
+from sinks.store import Store
 
 RESTART = RestartPolicy(limit=20, first_backoff_s=0.2, longest_backoff_s=1.0)
+
+
+def run_json(*words: str, timeout_s: float = 120.0) -> dict[str, Any]:
+    """Run one command to its end with --json; its last line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "obflow", *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, f"obflow {' '.join(words)}: exit {done.returncode}\n{done.stderr[-4000:]}"
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 @dataclass
@@ -36,6 +52,7 @@ class Emitted:
 
     events: int = 0
     identities: set[tuple[str, str, str, int, int]] = field(default_factory=set)
+    partitions: set[int] = field(default_factory=set)
 
     @property
     def repeated(self) -> int:
@@ -64,6 +81,7 @@ class FactorLog:
         consumer.close()
 
     def _count(self, record: FactorRecord) -> None:
+        self.emitted.partitions.add(record.source_partition)
         for event in record.events:
             self.emitted.events += 1
             self.emitted.identities.add(
@@ -97,25 +115,9 @@ class Pipeline:
             {"kafka.bootstrap_servers": bootstrap, "clickhouse.host": host, "clickhouse.port": port}
         )
         topics.apply(self.settings)
-        self.run("tables", "apply")
-
-    def run(self, *words: str, timeout_s: float = 120.0) -> str:
-        """Run one command to its end; its standard output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "obflow", *words],
-            env=self._env(),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        assert done.returncode == 0, f"obflow {' '.join(words)}: exit {done.returncode}\n{done.stderr[-4000:]}"
-        return done.stdout
-
-    def run_json(self, *words: str, timeout_s: float = 120.0) -> dict[str, Any]:
-        """Run one command with --json; its last line."""
-        result: dict[str, Any] = json.loads(self.run(*words, "--json", timeout_s=timeout_s).splitlines()[-1])
-        return result
+        migrate.create_database(self.settings.clickhouse)
+        with closing(Store(self.settings.clickhouse)) as store:
+            migrate.apply(store, self.settings.sink.ttl_days)
 
     def start_role(
         self, name: str, *words: str, environment: dict[str, str] | None = None, restart: RestartPolicy = RESTART
@@ -156,13 +158,16 @@ class Pipeline:
         done = kafka.committed_offsets(self.settings, group, names)
         return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(self.settings, names).items())
 
-    def members(self) -> int:
-        """Workers that own at least one partition of the book log."""
-        group = self.settings.processor.app_id
-        answer = kafka.ask(
-            self.settings, lambda client, left: client.describe_consumer_groups([group], request_timeout=left)
-        )
-        return sum(1 for member in answer[group].members if member.assignment and member.assignment.topic_partitions)
+    def share(self, *names: str) -> bool:
+        """Whether each of these workers owns partitions of the book log that no other does, and together all."""
+        owned = [self.partitions(name) for name in names]
+        return all(owned) and sum(map(len, owned)) == self.settings.kafka.partitions == len(set.union(*owned))
+
+    def partitions(self, name: str) -> set[int]:
+        """The partitions of the book log a worker was given last, by its own log."""
+        lines = self.roles.child(name).log.read_text("utf-8").splitlines()
+        assigned = [line for line in lines if '"partitions_assigned"' in line]
+        return set(json.loads(assigned[-1])["partitions"]) if assigned else set()
 
     def close(self) -> None:
         self.roles.stop(grace_s=5.0)

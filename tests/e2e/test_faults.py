@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from obflow.embedded.supervisor import NEVER
-from research.audit import Audit, audit, stored_digests
+from research.audit import Audit, audit
+from research.contents import stored_digests
 from tests.conftest import RECORDINGS
-from tests.e2e.pipeline import FactorLog, Pipeline, first_diffs, pipeline
+from tests.e2e.pipeline import FactorLog, Pipeline, first_diffs, pipeline, run_json
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -44,11 +45,12 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return first_diffs(source, DIFFS, tmp_path_factory.mktemp("recording") / "head.frames.jsonl.gz")
 
 
-def in_memory(running: Pipeline, path: Path) -> Input:
+@pytest.fixture(scope="module")
+def expected(recording: Path) -> Input:
     """The replay in memory: what every way through Kafka must equal."""
-    found = running.run_json("factors", str(path), "--venue", VENUE, "--digest")
+    found = run_json("factors", str(recording), "--venue", VENUE, "--digest")
     (instrument,) = found["instruments"].values()
-    return Input(path, instrument["events"], instrument["digest"])
+    return Input(recording, instrument["events"], instrument["digest"])
 
 
 def start_workers(running: Pipeline) -> None:
@@ -56,14 +58,14 @@ def start_workers(running: Pipeline) -> None:
     running.start_role("processor-1", "process")
     running.start_role("processor-2", "process")
     running.start_role("sink", "sink")
-    running.wait_until("two workers own partitions", lambda: running.members() == 2, 60.0)
+    running.wait_until("two workers own partitions", lambda: running.share("processor-1", "processor-2"), 60.0)
 
 
 def start_workers_beside(running: Pipeline, other: str) -> None:
     """One healthy processor beside another that is already started, and the sink."""
     running.start_role("processor-2", "process")
     running.start_role("sink", "sink")
-    running.wait_until(f"{other} and a second worker own partitions", lambda: running.members() == 2, 60.0)
+    running.wait_until(f"{other} and a second worker own partitions", lambda: running.share(other, "processor-2"), 60.0)
 
 
 def start_replay(running: Pipeline, path: Path) -> None:
@@ -94,26 +96,26 @@ def assert_exact(running: Pipeline, found: Audit, expected: Input) -> None:
     assert len(digests) == COPIES
 
 
-def test_at_full_speed_nothing_is_lost_or_doubled(tmp_path: Path, recording: Path) -> None:
+def test_at_full_speed_nothing_is_lost_or_doubled(tmp_path: Path, expected: Input) -> None:
     with pipeline(tmp_path) as running:
-        expected = in_memory(running, recording)
         log = FactorLog(running.settings)
         start_workers(running)
-        start_replay(running, recording)
+        start_replay(running, expected.path)
         found = settled(running, log, expected)
         log.close()
         assert_exact(running, found, expected)
         print_figures("undisturbed", expected, log, found)
 
 
-def test_a_killed_worker_and_a_killed_sink_lose_and_double_nothing(tmp_path: Path, recording: Path) -> None:
+def test_a_killed_worker_and_a_killed_sink_lose_and_double_nothing(tmp_path: Path, expected: Input) -> None:
     with pipeline(tmp_path) as running:
-        expected = in_memory(running, recording)
         wanted = expected.events * COPIES
         log = FactorLog(running.settings)
         start_workers(running)
-        start_replay(running, recording)
+        doomed = running.partitions("processor-1")
+        start_replay(running, expected.path)
         running.wait_until("30 % of the events", lambda: len(log.emitted.identities) >= 0.3 * wanted, DEADLINE_S)
+        running.wait_until("its own events", lambda: bool(doomed & log.emitted.partitions), DEADLINE_S)
         running.kill("processor-1")
         at_kill = len(log.emitted.identities)
         assert at_kill <= 0.7 * wanted
@@ -129,13 +131,12 @@ def test_a_killed_worker_and_a_killed_sink_lose_and_double_nothing(tmp_path: Pat
         print_figures(f"worker killed at {at_kill / wanted:.0%}, then the sink", expected, log, found)
 
 
-def test_a_failed_factor_send_ends_the_worker_and_loses_nothing(tmp_path: Path, recording: Path) -> None:
+def test_a_failed_factor_send_ends_the_worker_and_loses_nothing(tmp_path: Path, expected: Input) -> None:
     with pipeline(tmp_path) as running:
-        expected = in_memory(running, recording)
         log = FactorLog(running.settings)
         running.start_role("failing", "process", environment={"OBFLOW_FAULT_FAIL_SEND": "3"}, restart=NEVER)
         start_workers_beside(running, "failing")
-        start_replay(running, recording)
+        start_replay(running, expected.path)
         failing = running.roles.child("failing")
         running.wait_until("the worker ends", lambda: not failing.is_running(), DEADLINE_S)
         assert failing.exit_code == 1

@@ -83,8 +83,12 @@ class Worker:
 
     def owned(self) -> int:
         """How many partitions it has."""
+        return len(self.partitions())
+
+    def partitions(self) -> set[int]:
+        """The partitions of `l2.v1` it was given last."""
         assigned = self.logged("partitions_assigned")
-        return len(assigned[-1]["partitions"]) if assigned else 0
+        return set(assigned[-1]["partitions"]) if assigned else set()
 
     def kill(self) -> None:
         self.process.kill()
@@ -211,6 +215,7 @@ class FactorLog:
         emitted: Events read, repetitions included.
         differing: Repetitions that differ from the first.
         disordered: First events that lie behind one of a higher offset of the same instrument.
+        partitions: The partitions that hold an event.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -221,6 +226,7 @@ class FactorLog:
         self._logs: set[str] = set()
         self.events: dict[InstrumentKey, dict[int, dict[str, Any]]] = defaultdict(dict)
         self.emitted = self.differing = self.disordered = 0
+        self.partitions: set[int] = set()
 
     @property
     def distinct(self) -> int:
@@ -240,6 +246,7 @@ class FactorLog:
         instrument = InstrumentKey(record["venue"], record["symbol"])
         assert message.key.decode() == str(instrument)
         assert record["source_partition"] == message.partition
+        self.partitions.add(message.partition)
         self._logs.add(record["source_log"])
         assert len(self._logs) == 1
         known = self.events[instrument]

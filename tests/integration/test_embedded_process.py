@@ -114,9 +114,11 @@ def test_starting_a_running_child_changes_nothing(tmp_path: Path) -> None:
 def test_a_child_and_its_own_children_die_with_the_parent(tmp_path: Path, how: signal.Signals) -> None:
     grandchild = "import subprocess, sys\nprint('grandchild', subprocess.Popen(['sleep', '60']).pid, flush=True)\n"
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from pathlib import Path\n"
         "from obflow.embedded.process import Child\n"
+        # A shell's background job ignores Ctrl-C, and what it starts inherits that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"child = Child('child', [sys.executable, '-c', {grandchild + STUBBORN!r}], log=Path(sys.argv[1]))\n"
         "child.start()\n"
         "child.wait_until(lambda: 'ready' in child.log_text(), 10)\n"

@@ -64,13 +64,13 @@ def test_no_end_of_a_worker_loses_reorders_or_changes_an_event(broker: str, tmp_
         Producer(Random(number), 60_000, 40, 500, GRIDS[number % len(GRIDS)], 0.01, 60_000_000)
         for number in range(INSTRUMENTS)
     ]
-    streams = [renamed(producer.records(1400), f"SYM{number:02}") for number, producer in enumerate(producers)]
+    streams = [renamed(producer.records(900), f"SYM{number:02}") for number, producer in enumerate(producers)]
     publishing = threading.Thread(target=publish, args=(settings, interleaved(streams), RATE))
     with workers(settings, tmp_path) as start:
         chaos = Chaos(start, random)
         publishing.start()
         for blow in (chaos.kill, chaos.freeze, chaos.stop, chaos.kill_all, chaos.kill):
-            time.sleep(random.uniform(1, 3))
+            time.sleep(random.uniform(0.5, 1.5))
             blow()
         publishing.join()
         drained(settings, 90)
