@@ -21,12 +21,14 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if RECORDINGS.is_dir():
-        return
     skip = pytest.mark.skip(reason=f"no recorded frames at {RECORDINGS}: set OBFLOW_RECORDINGS")
+    # Those that start servers share them, and wait more than they compute: one after the other, beside all the rest.
+    servers = pytest.mark.xdist_group("servers")
     for item in items:
-        if item.get_closest_marker("recorded"):
+        if item.get_closest_marker("recorded") and not RECORDINGS.is_dir():
             item.add_marker(skip)
+        if item.get_closest_marker("integration") or item.get_closest_marker("e2e"):
+            item.add_marker(servers)
 
 
 @pytest.fixture(scope="session")
