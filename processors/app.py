@@ -73,9 +73,14 @@ class Worker(Generic[A]):
     beside: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     before_stop: Callable[[], Coroutine[Any, Any, None]] | None = None
 
-    def recovered(self) -> int:
-        """How far the recovery of the checkpoints has come; rises while it goes on. May be called from any thread."""
-        offsets = list(self.app.tables.recovery.active_offsets.values())
+    def recovered(self) -> int | None:
+        """How far the recovery of the checkpoints has come; rises while it goes on. None where none is under way.
+
+        May be called from any thread.
+        """
+        if not self.agent.is_recovering:
+            return None
+        offsets: list[int | None] = list(self.app.tables.recovery.active_offsets.values())
         return sum(offset for offset in offsets if offset is not None)
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Protocol
 
 import faust
@@ -46,6 +46,10 @@ class Delivery(Protocol):
 
     def on_revoked(self) -> None:
         """The group is about to share out its partitions anew: none is ours until `on_assigned`."""
+        ...
+
+    def on_granted(self, partitions: Set[int]) -> None:
+        """The group has given us these; once their checkpoints are recovered, `on_assigned` follows."""
         ...
 
     def on_assigned(self, positions: Mapping[int, int]) -> None:
@@ -169,6 +173,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         self._readers.clear()
         self._delivery.on_revoked()
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Say which partitions are to be recovered: a recovery that never ends would be seen by nobody else."""
+        self._delivery.on_granted({tp.partition for tp in assigned if self._is_source(tp)})
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def on_buffer_full(self, tp: TP) -> None:
         """Leave source partitions in the fetch: the conductor waits for room in the agent's queue, which bounds it.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from obflow import kafka, topics
 from obflow.settings import Settings
 from processors.reading import SourceLog
-from processors.watchdog import Positions
+from processors.watchdog import LogReplaced, Positions
 from schemas.errors import DependencyError, TopicMismatch
 from schemas.topics import BY_NAME, Topic
 
@@ -64,10 +64,13 @@ def require_changelog(settings: Settings, name: str) -> None:
         ) from None
 
 
-def log_ends(settings: Settings, topic: str) -> Positions:
+def log_ends(settings: Settings, log: SourceLog) -> Positions:
     """Offset after the last record of each partition. Blocks, within the deadline of the settings.
 
     Raises:
         BrokerUnreachable: No broker answers.
+        LogReplaced: The topic of that name is another log by now.
     """
-    return {partition: offset for (_, partition), offset in kafka.end_offsets(settings, [topic]).items()}
+    if kafka.topic_ids(settings, [log.topic])[log.topic] != log.topic_id:
+        raise LogReplaced(f"the topic {log.topic} was made anew: it is another log", next_step="restart the worker")
+    return {partition: offset for (_, partition), offset in kafka.end_offsets(settings, [log.topic]).items()}

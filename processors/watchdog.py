@@ -2,8 +2,9 @@
 
 Consumers have been seen to stop after a rebalance without an error, partitions not fetched again. Nothing inside such a
 process can be trusted to notice, so the watchdog is a thread with its own connection to the broker. It ends the process
-when records wait and not one was processed for `watchdog_seconds`. A broker that does not answer proves nothing about
-the worker, and starts the count anew.
+when records wait and not one was processed for `watchdog_seconds`, or when the recovery of its checkpoints stood still
+for so long: before it ends, no partition has a position. A broker that does not answer proves nothing about the worker,
+and starts the count anew.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ class Stalled(FatalError):
     """The worker has records to process and processes none."""
 
 
+class LogReplaced(FatalError):
+    """The topic was deleted and made anew: offsets that were read mean nothing in the new log."""
+
+
 class StallDetector:
     """Judges from positions and log ends whether a worker has stalled. No clock of its own.
 
@@ -36,22 +41,23 @@ class StallDetector:
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
-        self._seen: tuple[dict[int, int], int] = ({}, 0)
+        self._seen: tuple[dict[int, int], int | None] = ({}, None)
         self._since_s: float | None = None
 
-    def look(self, positions: Positions, ends: Positions, now_s: float, recovered: int = 0) -> float | None:
+    def look(self, positions: Positions, ends: Positions, now_s: float, recovered: int | None = None) -> float | None:
         """Take one look.
 
         Args:
             positions: Next offset to process, of each partition the worker has.
             ends: Offset after the last record in the log, of the same partitions.
             now_s: Monotonic time, seconds.
-            recovered: How far the recovery of its state has come, in a number that rises while it goes on.
+            recovered: How far the recovery of its state has come, in a number that rises while it goes on; None where
+                none is under way.
 
         Returns:
             Seconds without progress, where they are beyond patience; else None.
         """
-        waiting = lag(positions, ends)
+        waiting = recovered is not None or lag(positions, ends) > 0
         seen = (dict(positions), recovered)
         moved = seen != self._seen
         self._seen = seen
@@ -76,7 +82,8 @@ class Watchdog:
 
     Args:
         state: Gives the worker's positions and how far its recovery has come; called from this thread.
-        ends: Asks the broker where the log ends; blocks, with a deadline, and raises PipelineError.
+        ends: Asks the broker where the log ends; blocks, with a deadline, and raises PipelineError. LogReplaced ends
+            the process, any other says that nothing could be seen.
         stalled: Called once, with the sentence to end the process with.
         patience_s: As in StallDetector.
         observe: Told positions and ends at each look.
@@ -85,7 +92,7 @@ class Watchdog:
 
     def __init__(
         self,
-        state: Callable[[], tuple[Positions, int]],
+        state: Callable[[], tuple[Positions, int | None]],
         ends: Callable[[], Positions],
         stalled: Callable[[FatalError], None],
         *,
@@ -117,26 +124,30 @@ class Watchdog:
     def _look(self) -> None:
         positions, recovered = self._state()
         try:
-            ends = self._ends() if positions else {}
-        except PipelineError as error:
-            log.warning("watchdog_blind", error=str(error))
+            ends = self._ends() if positions or recovered is not None else {}
+        except LogReplaced as error:
+            self._end(error)
+            return
+        except Exception as error:  # whatever it is, it says nothing of the worker, and a watchdog must not die of it
+            log.warning("watchdog_blind", error=str(error), unexpected=not isinstance(error, PipelineError))
             self._detector.forget()
             return
         self._observe(positions, ends)
-        if any(ends.get(partition, position) < position for partition, position in positions.items()):
-            self._stop.set()
-            self._stalled(
-                Stalled(
-                    "the log ends before what was read of it: the topic was made anew", next_step="restart the worker"
-                )
-            )
-            return
+        stalled = self._judge(positions, ends, recovered)
+        if stalled is not None and not self._stop.is_set():
+            self._end(stalled)
+
+    def _judge(self, positions: Positions, ends: Positions, recovered: int | None) -> Stalled | None:
         stalled_s = self._detector.look(positions, ends, time.monotonic(), recovered)
-        if stalled_s is not None and not self._stop.is_set():
-            self._stop.set()
-            self._stalled(
-                Stalled(
-                    f"nothing was processed for {stalled_s:.0f} s while {lag(positions, ends)} records wait",
-                    next_step="restart the worker",
-                )
-            )
+        if any(ends.get(partition, position) < position for partition, position in positions.items()):
+            return Stalled("the log ends before what was read of it: records were lost", next_step="restart the worker")
+        if stalled_s is None:
+            return None
+        what = f"nothing was processed for {stalled_s:.0f} s while {lag(positions, ends)} records wait"
+        if recovered is not None:
+            what = f"the recovery of the checkpoints has stood still for {stalled_s:.0f} s"
+        return Stalled(what, next_step="restart the worker")
+
+    def _end(self, error: FatalError) -> None:
+        self._stop.set()
+        self._stalled(error)

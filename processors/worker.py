@@ -74,7 +74,7 @@ async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.E
     await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
     watchdog = Watchdog(
         lambda: (worker.agent.positions(), worker.recovered()),
-        lambda: log_ends(settings, source.topic),
+        lambda: log_ends(settings, source),
         end_at_once,
         patience_s=settings.processor.watchdog_seconds,
         observe=worker.meters.lag,

@@ -84,6 +84,9 @@ class BooksAgent(PartitionsAgent[PartitionBooks]):
                 await give_way()
                 without_a_turn = 0
         for letter in decoded.letters:
+            await self._ties.outbox.room()
+            if not self._may_process(batch):
+                return
             self._send_letter(letter)
         books.progress.advance(batch.end)
 

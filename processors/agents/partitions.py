@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from obflow.faults import FaultPoints
@@ -68,6 +68,9 @@ class PartitionsAgent(ABC, Generic[H]):
         ties: What binds it to its application.
         max_batch_records: Most records of a batch.
         meters: What is counted.
+
+    Attributes:
+        is_recovering: Whether partitions were given to this worker whose checkpoints are still being read.
     """
 
     def __init__(self, ties: Ties, max_batch_records: int, meters: WorkerMeters) -> None:
@@ -77,6 +80,7 @@ class PartitionsAgent(ABC, Generic[H]):
         self._meters = meters
         self._held: dict[int, H] = {}
         self._is_draining = False
+        self.is_recovering = False
 
     @abstractmethod
     def _new(self, partition: int, position: int) -> H:
@@ -111,8 +115,13 @@ class PartitionsAgent(ABC, Generic[H]):
 
     def on_revoked(self) -> None:
         """The group is about to share out its partitions anew."""
+        self.is_recovering = False
         for held in self._held.values():
             held.owned = False
+
+    def on_granted(self, partitions: Set[int]) -> None:
+        """The group has given these partitions to this worker; their checkpoints are read first."""
+        self.is_recovering = bool(partitions)
 
     def on_assigned(self, positions: Mapping[int, int]) -> None:
         """These partitions are this worker's, and are read from these offsets.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
-from processors.watchdog import StallDetector, Watchdog, lag
+from processors.watchdog import LogReplaced, StallDetector, Watchdog, lag
 from schemas.errors import BrokerUnreachable, FatalError
 
 
@@ -46,6 +47,14 @@ def test_a_recovery_that_goes_on_is_progress() -> None:
     assert detector.look({0: 5}, {0: 9}, 21, recovered=200) == 10
 
 
+def test_a_recovery_that_stands_still_is_a_stall_though_no_partition_has_a_position_yet() -> None:
+    detector = StallDetector(10)
+    looks = {now: detector.look({}, {}, now, recovered=100) for now in range(0, 14, 2)}
+
+    assert [now for now, stalled in looks.items() if stalled is not None] == [10, 12]
+    assert detector.look({}, {}, 14, recovered=None) is None
+
+
 def test_a_time_without_sight_is_not_counted() -> None:
     detector = StallDetector(10)
     detector.look({0: 5}, {0: 9}, 0)
@@ -66,7 +75,7 @@ def test_the_watchdog_ends_a_stalled_worker_with_one_sentence() -> None:
         errors.append(error)
         ended.set()
 
-    dog = Watchdog(lambda: ({0: 5}, 0), lambda: {0: 9}, stalled, patience_s=0.02, look_s=0.005)
+    dog = Watchdog(lambda: ({0: 5}, None), lambda: {0: 9}, stalled, patience_s=0.02, look_s=0.005)
     dog.start()
     assert ended.wait(5)
     dog.stop()
@@ -76,17 +85,70 @@ def test_the_watchdog_ends_a_stalled_worker_with_one_sentence() -> None:
     assert errors[0].exit_code == 1
 
 
-def test_a_broker_that_does_not_answer_does_not_condemn_the_worker() -> None:
-    asked = threading.Event()
+def watch(state: tuple[dict[int, int], int | None], ends: Callable[[], dict[int, int]]) -> list[FatalError]:
+    """What a watchdog without patience ends the process with, after three looks at most."""
     errors: list[FatalError] = []
+    done = threading.Event()
+    looks = iter((state, state, state))
 
-    def unreachable() -> dict[int, int]:
-        asked.set()
+    def next_look() -> tuple[dict[int, int], int | None]:
+        try:
+            return next(looks)
+        except StopIteration:
+            done.set()
+            return {}, None
+
+    def stalled(error: FatalError) -> None:
+        errors.append(error)
+        done.set()
+
+    dog = Watchdog(next_look, ends, stalled, patience_s=0.0, look_s=0.001)
+    dog.start()
+    assert done.wait(5)
+    dog.stop()
+    return errors
+
+
+def test_the_watchdog_ends_a_worker_whose_recovery_stands_still() -> None:
+    [error] = watch(({}, 7), lambda: {0: 9})
+
+    assert "the recovery of the checkpoints has stood still" in str(error)
+
+
+def test_a_log_made_anew_ends_the_worker_however_far_the_new_one_has_come() -> None:
+    def replaced() -> dict[int, int]:
+        raise LogReplaced("the topic l2.v1 was made anew")
+
+    [error] = watch(({0: 5}, None), replaced)
+
+    assert "made anew" in str(error)
+
+
+def test_a_log_that_lost_records_ends_the_worker() -> None:
+    [error] = watch(({0: 5}, None), lambda: {0: 3})
+
+    assert "records were lost" in str(error)
+
+
+def test_the_watchdog_outlives_a_look_that_fails_for_an_unknown_reason() -> None:
+    fails = iter((True, False, False))
+
+    def once_broken() -> dict[int, int]:
+        if next(fails):
+            raise KeyError("l2.v1")
+        return {0: 9}
+
+    [error] = watch(({0: 5}, None), once_broken)
+
+    assert "while 4 records wait" in str(error)
+
+
+def test_a_broker_that_does_not_answer_does_not_condemn_the_worker() -> None:
+    answers = iter((True, False, True))
+
+    def away_in_between() -> dict[int, int]:
+        if next(answers):
+            return {0: 9}
         raise BrokerUnreachable("no answer")
 
-    dog = Watchdog(lambda: ({0: 5}, 0), unreachable, errors.append, patience_s=0.0, look_s=0.001)
-    dog.start()
-    assert asked.wait(5)
-    dog.stop()
-
-    assert errors == []
+    assert watch(({0: 5}, None), away_in_between) == []

@@ -176,6 +176,21 @@ async def test_a_bad_record_is_put_aside_and_the_rest_goes_on(bench: Bench, reco
     assert bench.agent.committable(PARTITION) == 0, "held by the books and by the letter"
 
 
+async def test_letters_wait_for_room_as_factors_do_and_a_partition_taken_away_meanwhile_keeps_its_place(
+    bench: Bench,
+) -> None:
+    rooms = iter((True, True, False))
+
+    def third_room_is_too_late() -> None:
+        bench.current = next(rooms)
+
+    bench.outbox.in_the_way = third_room_is_too_late
+    await bench.take(batch_of([KafkaRecord(offset, b"", b"bad") for offset in range(5)]))
+
+    assert [letter.source_offset for letter in bench.sent(DeadLetter)] == [0, 1]
+    assert bench.position == 0
+
+
 async def test_a_letter_not_yet_acknowledged_holds_the_offset_back(bench: Bench) -> None:
     await bench.take(batch_of([KafkaRecord(0, b"", b"bad"), KafkaRecord(1, b"", b"bad")]))
 
@@ -248,3 +263,18 @@ async def test_a_hole_in_the_log_is_counted(bench: Bench) -> None:
     bench.agent.on_true_hole(PARTITION, 10, 25)
 
     assert bench.metrics.value("obflow_rejected_total", reason="source_hole") == 15
+
+
+async def test_a_recovery_is_under_way_from_the_grant_of_partitions_until_they_are_read(bench: Bench) -> None:
+    seen = [bench.agent.is_recovering]
+    for step in (
+        bench.agent.on_revoked,
+        lambda: bench.agent.on_granted({PARTITION}),
+        lambda: bench.agent.on_assigned({PARTITION: 0}),
+        bench.agent.on_revoked,
+        lambda: bench.agent.on_granted(set()),
+    ):
+        step()
+        seen.append(bench.agent.is_recovering)
+
+    assert seen == [False, False, True, False, False, False]
