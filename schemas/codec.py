@@ -174,8 +174,7 @@ def _fields(payload: bytes, version: SchemaVersion) -> dict[str, Any]:
 
 
 def _factor_fields(record: FactorRecord) -> dict[str, Any]:
-    if not 0 < len(record.events) <= MAX_EVENTS:
-        raise ImpossibleRecord(f"a factors record packs {len(record.events)} events, not 1 to {MAX_EVENTS}")
+    _check_packed(len(record.events))
     return {
         "venue": record.venue,
         "symbol": record.symbol,
@@ -185,6 +184,11 @@ def _factor_fields(record: FactorRecord) -> dict[str, Any]:
         "source_partition": record.source_partition,
         "events": [_event_fields(event) for event in record.events],
     }
+
+
+def _check_packed(events: int) -> None:
+    if not 0 < events <= MAX_EVENTS:
+        raise ImpossibleRecord(f"a factors record packs {events} events, not 1 to {MAX_EVENTS}")
 
 
 def _event_fields(event: FactorEvent) -> dict[str, Any]:
@@ -212,7 +216,9 @@ def _to_event(fields: Mapping[str, Any]) -> FactorEvent:
 
 
 def _to_factor_record(fields: dict[str, Any]) -> FactorRecord:
-    events = [_to_event(event) for event in fields.pop("events")]
+    packed = fields.pop("events")
+    _check_packed(len(packed))
+    events = [_to_event(event) for event in packed]
     return msgspec.convert({**fields, "events": events}, FactorRecord)
 
 

@@ -13,6 +13,7 @@ from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibi
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import codec
 from schemas.codec import FRAME, RECORD_TYPES, SCHEMAS, SchemaVersion, decode, decode_as, encode, schema_text
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTORS, NO_FACTORS
@@ -163,6 +164,19 @@ def test_a_factor_record_packs_1_to_256_events(count: int) -> None:
     event = FactorEvent(1, 1, 1, Status.RESYNCING, NO_FACTORS)
     with pytest.raises(ImpossibleRecord, match="256"):
         encode(FactorRecord("v", "s", Source.LIVE, "a1", "abcdefgh", 0, [event] * count))
+
+
+@pytest.mark.parametrize("count", [0, 257])
+def test_a_factor_record_that_packs_none_or_too_many_is_refused_by_its_reader(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = FactorEvent(1, 1, 1, Status.RESYNCING, NO_FACTORS)
+    with monkeypatch.context() as careless_writer:
+        careless_writer.setattr(codec, "_check_packed", lambda events: None)
+        payload = encode(FactorRecord("v", "s", Source.LIVE, "a1", "abcdefgh", 0, [event] * count))
+
+    with pytest.raises(ImpossibleRecord, match=f"packs {count} events"):
+        decode(payload)
 
 
 def _official(version: SchemaVersion) -> avro.schema.Schema:
