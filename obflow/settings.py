@@ -42,8 +42,9 @@ UNITS = {
     "price": "USD per million tokens",
 }
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Rows = Annotated[int, Field(ge=1, le=500_000)]  # with a poll on top still one atomic insert: the engine takes 1,048,449
 Port = Annotated[int, Field(ge=0, le=65535)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -130,7 +131,7 @@ class ProcessorSettings(Section):
     """Time between two signs of life to the broker."""
     watchdog_seconds: Seconds = 60.0
     """A worker whose lag grows while it processes nothing for this long ends itself."""
-    thin_notional: Annotated[float, Field(ge=0)] = 10_000.0
+    thin_notional: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
     """A book with less than this near its best prices has status THIN."""
     max_batch_records: Count = 2_000
     """Records of one partition handed over at once."""
@@ -192,11 +193,11 @@ class SinkSettings(Section):
 
     group: str = Field(default="obflow-sink", pattern=r"^[A-Za-z0-9._-]+$")
     """Consumer group that shows how far the tables are; nobody reads back what is committed to it."""
-    flush_rows: Count = 20_000
+    flush_rows: Rows = 20_000
     """A batch of this size is written at once."""
     flush_seconds: Seconds = 1.0
     """A smaller batch is written after this time."""
-    max_buffered_rows: Count = 100_000
+    max_buffered_rows: Rows = 100_000
     """Rows held while the database does not answer; then reading pauses."""
     ttl_days: Annotated[int, Field(ge=0)] = 0
     """Age at which rows are deleted; 0 keeps them."""

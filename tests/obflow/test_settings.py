@@ -122,6 +122,20 @@ class TestRefusals:
         with pytest.raises(SettingsError, match=r"kafka\.partitions .*greater than or equal to 1 \(got '0', from env"):
             Settings.load()
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("processor.thin_notional", 0),
+            ("processor.thin_notional", "inf"),
+            ("processor.checkpoint_seconds", "inf"),
+            ("sink.max_buffered_rows", 500_001),
+            ("sink.flush_rows", 500_001),
+        ],
+    )
+    def test_a_value_that_a_role_could_not_work_with_is_refused_at_its_start(self, name: str, value: object) -> None:
+        with pytest.raises(SettingsError, match=name):
+            Settings.load({name: value})
+
     def test_a_section_given_as_a_value_is_refused(self) -> None:
         write("kafka = 3\n")
         with pytest.raises(SettingsError, match="unknown setting kafka"):
