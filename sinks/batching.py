@@ -101,8 +101,13 @@ class Batch:
         self.payload_bytes += len(letter.payload)
 
     def is_full(self, limits: Limits) -> bool:
-        """Whether it is large enough to be written at once."""
-        return self.rows >= limits.rows or self.payload_bytes >= limits.payload_bytes
+        """Whether it is large enough to be written at once. A letter counts as a row: its payload may be empty."""
+        return self.held >= limits.rows or self.payload_bytes >= limits.payload_bytes
+
+    @property
+    def held(self) -> int:
+        """Rows and letters."""
+        return self.rows + len(self.letters)
 
     def is_due(self, now_s: float, limits: Limits) -> bool:
         """Whether it is full, or its first record has waited long enough."""

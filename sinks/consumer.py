@@ -85,7 +85,7 @@ class Counts:
         refused: Refused records by reason.
         letters: Letters published about them.
         lags: Records not read yet, by partition, as of the last second.
-        buffered_rows: Rows read and not known to be stored.
+        buffered_rows: Rows read and not known to be stored, letters included.
     """
 
     records: int = 0
@@ -211,8 +211,8 @@ class Worker:
 
     @property
     def buffered_rows(self) -> int:
-        """Rows read and not known to be stored."""
-        return self._batch.rows + (self._in_flight[0].rows if self._in_flight else 0)
+        """Rows read and not known to be stored, and letters not known to be published."""
+        return self._batch.held + (self._in_flight[0].held if self._in_flight else 0)
 
     def _take(self, read: Read) -> None:
         self.counts.records += 1

@@ -7,7 +7,8 @@ nobody would read them again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from obflow.settings import Settings
 
 ROLE: Final = "sink"
+FULL_QUEUE_SECONDS: Final = 0.1
 
 
 def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: PipelineError) -> DeadLetter:
@@ -80,8 +82,7 @@ class LetterBox:
 
         producer = self._producer = self._producer or kafka.producer(self._settings)  # most sinks never need one
         for letter in letters:
-            producer.produce(self._topic, encode(letter), key=letter.letter_id.encode(), on_delivery=delivered)
-            producer.poll(0)
+            self._send(producer, letter, delivered)
         unsent = producer.flush(self._settings.producer.delivery_timeout_seconds)
         if unsent or failures:
             raise DeliveryFailed(
@@ -89,6 +90,22 @@ class LetterBox:
                 f"({failures[0] if failures else 'no answer in time'})",
                 next_step="nothing past their records was stored; the sink reads them again when it restarts",
             )
+
+    def _send(
+        self, producer: Producer, letter: DeadLetter, delivered: Callable[[KafkaError | None, Message], None]
+    ) -> None:
+        """Hand one letter over. A full queue empties by itself: what is in it is delivered, or fails in time."""
+        give_up_s = time.monotonic() + self._settings.producer.delivery_timeout_seconds
+        while True:
+            try:
+                producer.produce(self._topic, encode(letter), key=letter.letter_id.encode(), on_delivery=delivered)
+            except BufferError:
+                if time.monotonic() > give_up_s:
+                    raise DeliveryFailed("dead letters wait for a broker that takes none") from None
+                producer.poll(FULL_QUEUE_SECONDS)
+            else:
+                producer.poll(0)
+                return
 
 
 class Letter(NamedTuple):

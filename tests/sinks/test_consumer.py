@@ -172,6 +172,16 @@ def test_what_is_buffered_is_bounded_and_reading_goes_on_once_it_is_written() ->
     assert bench.offsets == list(range(40))
 
 
+def test_letters_about_records_without_bytes_are_bounded_too() -> None:
+    held = Held()
+    bench = Bench([read(n, b"") for n in range(40)], rows=4, max_buffered_rows=10, submit=held.submit, poll_records=1)
+    for _ in range(40):
+        bench.worker.step(0)
+
+    assert bench.reader.paused
+    assert bench.worker.buffered_rows == 10
+
+
 def test_one_insert_is_in_flight_at_a_time() -> None:
     held = Held()
     bench = Bench([events(n, n) for n in range(20)], rows=2, submit=held.submit, poll_records=2)
