@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,6 +24,10 @@ ORIGIN_HEADER: Final = "obflow-origin"
 MAX_POLL_RECORDS: Final = 500
 PREFETCH_KBYTES: Final = 16 * 1024
 NS_PER_MS: Final = 1_000_000
+LAST_PARTITION: Final = 2**16 - 1
+"""Highest partition the tables' columns hold."""
+LAST_OFFSET: Final = 2**63 - 1
+_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 class Read(NamedTuple):
@@ -237,6 +242,7 @@ def parse_letter_id(topic: str, text: str) -> Origin | None:
     """
     topic_id, _, rest = text.partition(":")
     partition, _, offset = rest.partition(":")
-    if not topic_id or not partition.isdecimal() or not offset.isdecimal():
+    if not topic_id or not _NUMBER.fullmatch(partition) or not _NUMBER.fullmatch(offset):
         return None
-    return Origin(topic, topic_id, int(partition), int(offset))
+    origin = Origin(topic, topic_id, int(partition), int(offset))
+    return origin if origin.partition <= LAST_PARTITION and origin.offset <= LAST_OFFSET else None

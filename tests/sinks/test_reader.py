@@ -37,7 +37,9 @@ def test_a_letters_id_names_the_record_it_is_about() -> None:
     assert origin.position == Position("_8Gbh6GZ", 3, 17)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a:1", "a:1:", ":1:2", "a:x:2", "a:1:-2", "a:1:2:3"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "a:1", "a:1:", ":1:2", "a:x:2", "a:1:-2", "a:1:2:3", "a:65536:1", f"a:1:{2**63}", "a:²:1"]
+)
 def test_what_names_no_record_is_none(text: str) -> None:
     assert parse_letter_id("trades.v1", text) is None
 
