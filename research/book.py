@@ -14,7 +14,7 @@ from research.verify import Level, top_levels
 from schemas.errors import UsageError
 from schemas.messages import FeedStatus, L2Record, Reason
 
-_FRACTION = re.compile(r"(.*:\d\d)\.(\d+)(.*)")
+_FRACTION = re.compile(r"(.*:\d\d)[.,](\d+)(.*)")
 
 
 class BookAt(TypedDict):
@@ -117,6 +117,8 @@ def moment_ns(text: str) -> int:
         if len(fraction) > 9:
             raise ValueError(fraction)
         moment = datetime.fromisoformat(whole)
+        if moment.microsecond:  # a fraction in a form we did not cut off: it would be lost below
+            raise ValueError(text)
     except ValueError:
         raise UsageError(
             f"{text!r} is no moment", next_step="write 2024-08-08T23:54:20.5Z, or nanoseconds since 1970"
