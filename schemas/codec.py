@@ -22,6 +22,8 @@ from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import (
     MAX_EVENTS,
+    MAX_LETTER_TEXT,
+    MAX_PAYLOAD_BYTES,
     DeadLetter,
     FactorEvent,
     FactorRecord,
@@ -103,7 +105,7 @@ def encode(record: Record) -> bytes:
     """
     name = RECORD_NAMES[type(record)]
     schema_id = _NEWEST[name].schema_id
-    fields = _factor_fields(record) if isinstance(record, FactorRecord) else msgspec.structs.asdict(record)
+    fields = _to_fields(record)
     buffer = io.BytesIO()
     buffer.write(FRAME.pack(MAGIC, schema_id))
     try:
@@ -173,6 +175,14 @@ def _fields(payload: bytes, version: SchemaVersion) -> dict[str, Any]:
     return dict(fields)
 
 
+def _to_fields(record: Record) -> dict[str, Any]:
+    if isinstance(record, FactorRecord):
+        return _factor_fields(record)
+    if isinstance(record, DeadLetter):
+        return _letter_fields(record)
+    return msgspec.structs.asdict(record)
+
+
 def _factor_fields(record: FactorRecord) -> dict[str, Any]:
     _check_packed(len(record.events))
     return {
@@ -199,6 +209,13 @@ def _event_fields(event: FactorEvent) -> dict[str, Any]:
     fields["received_ns"] = event.received_ns
     fields["status"] = event.status
     return fields
+
+
+def _letter_fields(letter: DeadLetter) -> dict[str, Any]:
+    """A letter must never be too large to leave: what it quotes, a name in a key or a symbol, may be megabytes long."""
+    fields = msgspec.structs.asdict(letter)
+    texts = {name: fields[name][:MAX_LETTER_TEXT] for name in ("error", "venue", "symbol")}
+    return {**fields, **texts, "payload": letter.payload[:MAX_PAYLOAD_BYTES]}
 
 
 _STATUS: dict[str, Status] = {status.value: status for status in Status}

@@ -302,8 +302,8 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
             again after a crash is the same letter.
         role: Who refused it: producer, processor, regimes or sink.
         reason: The error's class name.
-        error: The error's sentence.
-        venue, symbol: Where known, else empty.
+        error: The error's sentence, cut at `MAX_LETTER_TEXT` characters.
+        venue, symbol: Where known, else empty; cut like the error.
         source_topic, source_partition, source_offset: Where the record lay; topic empty and -1 for frames.
         received_ns: When the refused message was received (a record: its Kafka time), ns UTC.
         payload: The bytes, cut at 64 KiB.
@@ -496,6 +496,9 @@ class LlmCall(msgspec.Struct, frozen=True, gc=False):
 
 MAX_EVENTS = 256
 """Most events a factor record may pack."""
+
+MAX_LETTER_TEXT = 1_000
+"""Where a dead letter's texts are cut."""
 
 MAX_PAYLOAD_BYTES = 64 * 1024
 """Where a dead letter's payload is cut."""

@@ -17,7 +17,7 @@ from schemas import codec
 from schemas.codec import FRAME, RECORD_TYPES, SCHEMAS, SchemaVersion, decode, decode_as, encode, schema_text
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTORS, NO_FACTORS
-from schemas.messages import FactorEvent, FactorRecord, Kind, L2Record, Reason, Source, Status, TradeRecord
+from schemas.messages import DeadLetter, FactorEvent, FactorRecord, Kind, L2Record, Reason, Source, Status, TradeRecord
 from tests.schemas.examples import example_files, load
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -177,6 +177,19 @@ def test_a_factor_record_that_packs_none_or_too_many_is_refused_by_its_reader(
 
     with pytest.raises(ImpossibleRecord, match=f"packs {count} events"):
         decode(payload)
+
+
+def test_a_letter_stays_small_whatever_it_quotes() -> None:
+    huge = "S" * 9_000_000
+    error = ImpossibleRecord("a level has a negative price or size", venue="v", symbol=huge)
+    letter = DeadLetter(
+        "log:0:1", "sink", error.reason, str(error), 1, huge.encode(), len(huge), venue="v", symbol=huge
+    )
+    read = decode_as(DeadLetter, encode(letter))
+
+    assert len(encode(letter)) < 70_000
+    assert (read.error, read.symbol) == (str(error)[:1_000], huge[:1_000])
+    assert (len(read.payload), read.payload_bytes) == (65_536, 9_000_000)
 
 
 def _official(version: SchemaVersion) -> avro.schema.Schema:
