@@ -7,7 +7,7 @@ the best, counts them, and remembers from where on the side is incomplete.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 
 
@@ -66,12 +66,6 @@ class BookSide:
         """The `count` best levels as (ticks, lots), best first."""
         lots = self.lots
         return [(tick, lots[tick]) for tick in self.top_prices(count)]
-
-    def prices_to(self, limit: int) -> list[int]:
-        """Every price from the best to `limit` inclusive, best first."""
-        if self.is_bid:
-            return self.prices[bisect_left(self.prices, limit) :][::-1]
-        return self.prices[: bisect_right(self.prices, limit)]
 
     def sizes_at(self, ticks: Sequence[int]) -> list[int]:
         """Lots at each of these prices, 0 where there is no level."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.errors import ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
-from schemas.messages import FactorEvent, FactorRecord, Status
+from schemas.messages import FactorEvent, FactorRecord
 from schemas.topics import FACTORS as TOPIC
 from sinks.contract import INSTRUMENT_COLUMNS, Position, Row, Table, integer, nullable, number, text, time
 
@@ -50,19 +50,6 @@ def _check_finite(record: FactorRecord, event: FactorEvent) -> None:
         raise ImpossibleRecord(
             f"factor {bad[0]} is not finite", venue=record.venue, symbol=record.symbol, sequence=event.sequence
         )
-
-
-def event_of(row: Row) -> FactorEvent:
-    """The event a row was made of; `contract.selection` reads such rows back."""
-    sequence, received_ns, exchange_ns, status = row[3:7]
-    return FactorEvent(
-        source_offset=row[-1],
-        sequence=sequence,
-        received_ns=received_ns,
-        status=Status(status),
-        values=row[8:-3],
-        exchange_ns=exchange_ns,
-    )
 
 
 TABLE: Final = Table(

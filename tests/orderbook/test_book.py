@@ -47,15 +47,6 @@ def test_a_replaced_side_is_the_snapshot_without_zeros(levels: Levels, is_bid: b
     assert side.prices == sorted(side.lots)
 
 
-@given(MESSAGES, st.booleans(), st.integers(0, 45))
-def test_prices_up_to_a_limit_come_best_first_and_include_it(messages: list[Levels], is_bid: bool, limit: int) -> None:
-    side = BookSide(is_bid=is_bid)
-    for message in messages:
-        side.update(*columns(message))
-    inside = [tick for tick in side.lots if (tick >= limit if is_bid else tick <= limit)]
-    assert side.prices_to(limit) == sorted(inside, reverse=is_bid)
-
-
 def test_removing_an_absent_level_is_normal() -> None:
     book = Book()
     book.update([10], [0], [11], [0])

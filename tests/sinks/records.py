@@ -9,7 +9,7 @@ from schemas.codec import encode
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
 from sinks.batching import Entry
-from sinks.contract import Origin, Position
+from sinks.contract import Origin, Position, Row
 from sinks.tables import TABLES
 
 SOURCE_LOG = "l2logl2l"
@@ -34,6 +34,19 @@ def factors(symbol: str, offsets: list[int], partition: int = 0, source_log: str
     """A record of one instrument's events at these source offsets."""
     return FactorRecord(
         "binance-futures", symbol, Source.REPLAY, "a1", source_log, partition, [event(offset) for offset in offsets]
+    )
+
+
+def event_of(row: Row) -> FactorEvent:
+    """The event a row was made of; `contract.selection` reads such rows back."""
+    sequence, received_ns, exchange_ns, status = row[3:7]
+    return FactorEvent(
+        source_offset=row[-1],
+        sequence=sequence,
+        received_ns=received_ns,
+        status=Status(status),
+        values=row[8:-3],
+        exchange_ns=exchange_ns,
     )
 
 

@@ -13,8 +13,8 @@ from schemas.factors import FACTOR_NAMES
 from schemas.messages import DeadLetter, FactorRecord, FeedStatus, InstrumentKey, TradeRecord
 from sinks.contract import Position, Row, Stream, Table
 from sinks.tables import TABLES
-from sinks.tables.factors import event_of
 from tests.schemas.examples import EXAMPLES, load
+from tests.sinks.records import event_of
 
 POSITION = Position("aaaaaaaa", 3, 17)
 
