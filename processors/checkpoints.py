@@ -17,9 +17,9 @@ import faust
 from faust.stores import memory
 from faust.types import TP
 
+from processors.changelog import Checkpoint, Due
 from processors.delivery import LIBRARY_LOG
 from processors.outbox import Outbox, Send
-from processors.partition import Checkpoint, Due
 from schemas.errors import DecodeError
 
 TICK_SECONDS = 0.2

@@ -7,7 +7,6 @@ an older checkpoint last): then the partition is read again from the state's own
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,6 +14,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from orderbook.validity import Outcome, Validity
+from processors.changelog import Checkpoint, Due
 from processors.columns import FactorColumns, L2Columns, check_grid
 from processors.core import process_batch
 from processors.letters import letter_about
@@ -37,66 +37,10 @@ from schemas.messages import (
 ROLE = "processor"
 PACKED_EVENTS = 160
 """Most events in one record: fewer than it may hold, so that a dead letter about it keeps it whole (64 KiB)."""
-CHECKPOINT_VERSION = 1
-CHECKPOINT_HEAD = struct.Struct(">B8sq")
 READ_AGAIN_RECORDS = 500_000
 """Farthest a partition is read again for one instrument. A state older than that belongs to one that was quiet."""
 CONNECTS = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
 """What a record does to a state that lacks nothing before it. Any other outcome may be owed to what is lacking."""
-
-
-class Checkpoint(NamedTuple):
-    """What the changelog holds of one instrument.
-
-    Attributes:
-        source_log: Log whose offsets the state refers to. A recreated topic is another log: its offsets start anew,
-            and a state of the old one would skip them.
-        next_offset: First offset of that log that is not in the state.
-        state: `InstrumentState.to_bytes()`.
-    """
-
-    source_log: str
-    next_offset: int
-    state: bytes
-
-    def to_bytes(self) -> bytes:
-        """Version, log, offset, state."""
-        return CHECKPOINT_HEAD.pack(CHECKPOINT_VERSION, self.source_log.encode(), self.next_offset) + self.state
-
-    def supersedes(self, other: Checkpoint) -> bool:
-        """Whether this one, which the changelog holds behind the other, is to be taken for the newer.
-
-        An owner that has lost the partition and does not know it yet may write once more, behind its successor.
-        """
-        return self.source_log != other.source_log or self.next_offset >= other.next_offset
-
-    @classmethod
-    def from_bytes(cls, payload: bytes) -> Checkpoint:
-        """Read one.
-
-        Raises:
-            DecodeError: Too short, or of a version this code does not know.
-        """
-        if len(payload) < CHECKPOINT_HEAD.size:
-            raise DecodeError(f"a checkpoint of {len(payload)} bytes has no head")
-        version, source_log, next_offset = CHECKPOINT_HEAD.unpack_from(payload)
-        if version != CHECKPOINT_VERSION:
-            raise DecodeError(f"a checkpoint of unknown version {version}")
-        return cls(source_log.decode("ascii", "replace"), next_offset, payload[CHECKPOINT_HEAD.size :])
-
-
-class Due(NamedTuple):
-    """One checkpoint to be written.
-
-    Attributes:
-        instrument: Whose.
-        payload: `Checkpoint.to_bytes()`.
-        saved: To be called when it is acknowledged.
-    """
-
-    instrument: InstrumentKey
-    payload: bytes
-    saved: Callable[[], None]
 
 
 class Run(NamedTuple):

@@ -12,7 +12,7 @@ from schemas.errors import EXIT_DONE, EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
     from obflow.settings import Settings
-    from sinks.consumer import Counts
+    from sinks.counts import Counts
     from sinks.store import Store
 
 STOP_SECONDS = 5.0

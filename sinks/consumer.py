@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
 from obflow.clock import Clock
@@ -18,6 +17,7 @@ from schemas.errors import ImpossibleRecord, MessageError
 from schemas.messages import DeadLetter
 from sinks.batching import MAX_BATCH_BYTES, Batch, Entry, Limits
 from sinks.contract import Row, Table
+from sinks.counts import Counts
 from sinks.dead_letters import letter_about
 from sinks.identities import Identities, Sorted
 from sinks.reader import Read
@@ -66,41 +66,6 @@ class BatchWriter(Protocol):
     def write(self, batch: Batch) -> Written:
         """Write one batch, all of it."""
         ...
-
-
-@dataclass
-class Counts:
-    """What a worker has done.
-
-    Attributes:
-        records: Records read.
-        rows: Rows stored.
-        repeated: Rows not stored because the table holds them.
-        dead_lettered: Records refused, each with a letter; `refused` has them by reason.
-        equal: Repeated rows found to be the stored ones to the bit.
-        different: Repeated rows that differ from the stored ones.
-        unchecked: Repeated rows that were not compared.
-        expired: Records that retention deleted before they were read.
-        batches: Inserts.
-        refused: Refused records by reason.
-        letters: Letters published about them.
-        lags: Records not read yet, by partition, as of the last second.
-        buffered_rows: Rows read and not known to be stored, letters included.
-    """
-
-    records: int = 0
-    rows: int = 0
-    repeated: int = 0
-    dead_lettered: int = 0
-    equal: int = 0
-    different: int = 0
-    unchecked: int = 0
-    expired: int = 0
-    batches: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    letters: int = 0
-    lags: dict[int, int] = field(default_factory=dict)
-    buffered_rows: int = 0
 
 
 Submit: TypeAlias = Callable[[Callable[[Batch], Written], Batch], Future[Written]]

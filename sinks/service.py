@@ -14,8 +14,9 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, PipelineError, SchemaMismatch, StoreUnreachable
 from sinks.batching import Limits
-from sinks.consumer import Counts, Worker
+from sinks.consumer import Worker
 from sinks.contract import Table
+from sinks.counts import Counts
 from sinks.dead_letters import LetterBox
 from sinks.identities import Identities
 from sinks.migrate import lacking

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from processors.changelog import Checkpoint, Due
 from processors.letters import letter_about
-from processors.partition import Checkpoint, Due
 from processors.progress import PartitionProgress
 from processors.reading import SourceLog, SourceRecord
 from processors.regimes.events import rule_event, rule_set

@@ -26,7 +26,7 @@ from schemas.codec import encode
 from schemas.messages import Record
 from schemas.topics import Topic
 from sinks import migrate
-from sinks.consumer import Counts
+from sinks.counts import Counts
 from sinks.service import serve
 from sinks.store import Store
 from sinks.tables import TABLES

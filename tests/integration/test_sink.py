@@ -25,16 +25,16 @@ from schemas.digest import digest
 from schemas.errors import DecodeError, FatalError, SchemaMismatch, TopicMismatch
 from schemas.messages import DeadLetter, FactorEvent, Kind, L2Record, Record, Source
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, TRADES, Topic
-from sinks.consumer import POLL_SECONDS, Counts
+from sinks.consumer import POLL_SECONDS
 from sinks.contract import Position, Row, selection
+from sinks.counts import Counts
 from sinks.reader import Read, TopicReader
 from sinks.store import Store
 from sinks.tables import TABLES
-from sinks.tables.factors import event_of
 from tests.integration.backends import Backend
 from tests.integration.sinking import Feed, Sink, opened, pipeline, read_all, run_until, wait_for
 from tests.schemas.examples import EXAMPLES, load
-from tests.sinks.records import event, factors
+from tests.sinks.records import event, event_of, factors
 
 pytestmark = pytest.mark.integration
 

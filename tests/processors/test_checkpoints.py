@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from processors.changelog import Checkpoint, Due
 from processors.checkpoints import Checkpointer, CheckpointStore
 from processors.outbox import Outbox, Send
-from processors.partition import Checkpoint, Due
 from schemas.messages import InstrumentKey
 
 INSTRUMENT = InstrumentKey("binance", "BTCUSDT")

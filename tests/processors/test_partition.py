@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.changelog import Checkpoint
 from processors.columns import L2Columns
 from processors.core import process_batch
-from processors.partition import PACKED_EVENTS, READ_AGAIN_RECORDS, Checkpoint, PartitionBooks, ReadAgain
+from processors.partition import PACKED_EVENTS, READ_AGAIN_RECORDS, PartitionBooks, ReadAgain
 from processors.reading import SourceBatch, SourceLog
 from processors.state import InstrumentState
 from schemas.codec import encode

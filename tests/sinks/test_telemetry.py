@@ -8,8 +8,8 @@ from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from schemas.messages import Source
 from sinks.batching import Batch
-from sinks.consumer import Counts
 from sinks.contract import Position
+from sinks.counts import Counts
 from sinks.tables import TABLES
 from sinks.telemetry import Telemetry
 from sinks.writer import Written

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.partition import Checkpoint
+from processors.changelog import Checkpoint
 from processors.reading import SourceLog
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.partition import PartitionRegimes

@@ -1,0 +1,40 @@
+"""What a worker of a sink has done, for whoever watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Counts:
+    """What a worker has done.
+
+    Attributes:
+        records: Records read.
+        rows: Rows stored.
+        repeated: Rows not stored because the table holds them.
+        dead_lettered: Records refused, each with a letter; `refused` has them by reason.
+        equal: Repeated rows found to be the stored ones to the bit.
+        different: Repeated rows that differ from the stored ones.
+        unchecked: Repeated rows that were not compared.
+        expired: Records that retention deleted before they were read.
+        batches: Inserts.
+        refused: Refused records by reason.
+        letters: Letters published about them.
+        lags: Records not read yet, by partition, as of the last second.
+        buffered_rows: Rows read and not known to be stored, letters included.
+    """
+
+    records: int = 0
+    rows: int = 0
+    repeated: int = 0
+    dead_lettered: int = 0
+    equal: int = 0
+    different: int = 0
+    unchecked: int = 0
+    expired: int = 0
+    batches: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    letters: int = 0
+    lags: dict[int, int] = field(default_factory=dict)
+    buffered_rows: int = 0
