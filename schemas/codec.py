@@ -260,7 +260,8 @@ def check_l2(record: L2Record) -> None:
 
     Raises:
         ImpossibleRecord: arrays of a side differ in length; a negative price or size; a delta without
-            `previous_sequence`; an invalid without reason or with levels; trades on anything but a delta.
+            `previous_sequence`; an invalid without reason or with levels; trades on anything but a delta, or of a
+            negative price.
     """
     problem = _l2_problem(record)
     if problem:
@@ -281,4 +282,6 @@ def _l2_problem(record: L2Record) -> str:
     levels = (record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
     if any(values and min(values) < 0 for values in levels):
         return "a level has a negative price or size"
+    if record.trade_ticks and min(record.trade_ticks) < 0:
+        return "a trade has a negative price"
     return ""

@@ -144,6 +144,7 @@ def _delta(**changes: object) -> L2Record:
         ({"bid_ticks": [1], "bid_lots": [-1]}, "negative"),
         ({"ask_ticks": [-1], "ask_lots": [1]}, "negative"),
         ({"kind": Kind.SNAPSHOT, "trade_ticks": [1], "trade_lots": [1]}, "carries trades"),
+        ({"trade_ticks": [-1], "trade_lots": [1]}, "negative"),
         ({"kind": Kind.INVALID}, "needs a reason"),
         ({"kind": Kind.INVALID, "reason": Reason.GAP, "bid_ticks": [1], "bid_lots": [1]}, "carries no levels"),
     ],

@@ -111,6 +111,8 @@ def test_a_trade_without_size_or_grid_is_refused() -> None:
 
     with pytest.raises(ImpossibleRecord, match="size 0"):
         TABLES["trades"].rows(msgspec.structs.replace(record, size_lots=0), POSITION)
+    with pytest.raises(ImpossibleRecord, match="negative price"):
+        TABLES["trades"].rows(msgspec.structs.replace(record, price_ticks=-1), POSITION)
     with pytest.raises(InvalidNumber):
         TABLES["trades"].rows(msgspec.structs.replace(record, tick_size="1e-1"), POSITION)
 
