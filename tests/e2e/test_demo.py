@@ -44,11 +44,15 @@ def left_behind(mark: str) -> list[str]:
 
 
 def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
-    """Calls of the language model among it: here one that hangs, so that some are given up at the end."""
+    """Calls of the language model among it: here one that hangs, so that some are given up at the end.
+
+    Its flags reach the roles: each book is thinner than they ask for, and the topics have a prefix.
+    """
     mark = f"demo-{uuid.uuid4()}"
     with llm_server("hang") as server:
         asked = {"OBFLOW_REGIMES__BASE_URL": server.url, "OBFLOW_REGIMES__MODEL": "small-model"}
-        running = start(mark, "--for", "12s", "--json", **asked)
+        flags = ("--set", "kafka.topic_prefix=apart.", "--set", "processor.thin_notional=1e15")
+        running = start(mark, "--for", "12s", "--json", *flags, **asked)
         out, err = running.communicate(timeout=START_S + 60.0)
     assert running.returncode == 0, err[-4000:]
     result = json.loads(out.splitlines()[-1])
@@ -58,6 +62,8 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
     assert (result["lost"], result["duplicates"]) == (0, 0)
     assert result["rows"]["factors"] == result["factors"]
     assert result["rows"]["trades"] > 0
+    assert " 0.0% OK" in err
+    assert "not drained" not in err
     assert result["rows"]["regimes"] > 0
     assert result["rows"]["llm_calls"] == len(server.asked) > 0
     assert result["latency_ms"]["p50"] is not None

@@ -1,15 +1,20 @@
-"""The demo's words for a second terminal: what is copied from them works there."""
+"""The demo: its roles are told what it was told, and its words for a second terminal work when copied."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 
 import pytest
 
+from obflow.embedded.demo import children
 from obflow.embedded.demo.command import how_to_query
 from obflow.embedded.demo.plan import DemoPlan, DemoSource
 from obflow.embedded.demo.run import PLACED, Demo
+from obflow.embedded.supervisor import Ended, Supervisor
 from obflow.settings import Settings
+from schemas.errors import FatalError, UsageError
 
 
 @pytest.fixture
@@ -21,9 +26,22 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch
     return monkeypatch
 
 
-def environment(settings: Settings, folder: Path) -> dict[str, str]:
+def demo(settings: Settings, folder: Path) -> Demo:
     plan = DemoPlan(DemoSource.SIMULATOR, ("X",), "binance", None, workers=1, seconds=1.0)
-    return Demo(plan, settings, folder, report=lambda sentence: None).environment
+    return Demo(plan, settings, folder, report=lambda sentence: None)
+
+
+def environment(settings: Settings, folder: Path) -> dict[str, str]:
+    return demo(settings, folder).environment
+
+
+def as_a_child(alone: pytest.MonkeyPatch, variables: dict[str, str]) -> Settings:
+    """The settings a role loads where these are all its variables."""
+    for name in set(os.environ) - set(variables):
+        alone.delenv(name)
+    for name, value in variables.items():
+        alone.setenv(name, value)
+    return Settings.load()
 
 
 def test_a_demo_at_the_usual_addresses_needs_no_settings_in_a_second_terminal(
@@ -50,3 +68,60 @@ def test_what_differs_is_one_line_that_makes_every_command_see_the_demo(
         alone.setenv(*item.split("=", 1))
     there = Settings.load().shown()
     assert {key: there[key] for key in PLACED} == {key: of_demo.shown()[key] for key in PLACED}
+
+
+def test_a_role_has_every_setting_that_a_flag_a_variable_or_a_file_gave_the_demo(
+    alone: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret\n")
+    file = tmp_path / "given.toml"
+    file.write_text(f'[sink]\nflush_rows = 7\n[regimes]\nmodel = "of the file"\napi_key_file = "{key}"\n')
+    (tmp_path / "obflow.toml").write_text("[producer]\nlinger_ms = 77\n")  # not the file that was named
+    alone.setenv("OBFLOW_REGIMES__MODEL", "of the environment")
+    flags = {"processor.thin_notional": "5.5", "clickhouse.password": "a word", "regimes.checkpoint_seconds": "9"}
+    of_demo = Settings.load(flags, file)
+    of_role = as_a_child(alone, children.environment(of_demo, {"OBFLOW_CLICKHOUSE__PORT": "41234"}))
+    there, here = of_role.shown(), of_demo.shown()
+    assert {name for name in there if there[name] != here[name]} == {"clickhouse.port", "processor.checkpoint_seconds"}
+    assert of_role.clickhouse.password.get_secret_value() == "a word"
+    assert of_role.regimes.api_key.get_secret_value() == "secret"
+
+
+def test_a_command_beside_the_demo_is_told_its_settings_but_neither_secrets_nor_what_each_process_has_its_own(
+    alone: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = {"regimes.model": "two words", "clickhouse.password": "x", "log.level": "debug", "metrics.port": "9100"}
+    said = how_to_query(environment(Settings.load(given), tmp_path), Settings.load()).splitlines()[0]
+    assert shlex.split(said)[5:] == ["export", "OBFLOW_REGIMES__MODEL=two words"]
+
+
+def test_each_role_serves_its_metrics_at_a_port_of_its_own(alone: pytest.MonkeyPatch) -> None:
+    names = ("processor 1", "sink", "producer")
+    assert children.metrics_ports(Settings.load(), names) == dict.fromkeys(names, 0)
+    counted = children.metrics_ports(Settings.load({"metrics.port": 65_533}), names)
+    assert counted == {"processor 1": 65_533, "sink": 65_534, "producer": 65_535}
+    with pytest.raises(UsageError, match="set it to 65533 at most"):
+        children.metrics_ports(Settings.load({"metrics.port": 65_534}), names)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(2, UsageError), (1, FatalError)])
+def test_a_role_that_cannot_run_ends_the_demo_with_its_sentence(
+    alone: pytest.MonkeyPatch, tmp_path: Path, code: int, kind: type[FatalError]
+) -> None:
+    end = Ended("replay", code, None, "{}\nobflow: there is no recording x: check the path")
+    alone.setattr(Supervisor, "tick", lambda self: [end])
+    with pytest.raises(FatalError) as caught:
+        demo(Settings.load(), tmp_path).tick()
+    assert type(caught.value) is kind
+    assert str(caught.value) == "the demo's replay cannot run: there is no recording x: check the path"
+
+
+def test_the_demo_drains_the_groups_its_workers_are_in(alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A worker's group has the topics' prefix, a sink's has not."""
+    groups = demo(Settings.load({"kafka.topic_prefix": "apart."}), tmp_path).groups
+    assert groups == (
+        ("apart.obflow-processor", "processors"),
+        ("apart.obflow-regimes", "regimes"),
+        ("obflow-sink", "sinks"),
+    )

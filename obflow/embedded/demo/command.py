@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 import time
@@ -91,7 +92,7 @@ def how_to_query(environment: Mapping[str, str], elsewhere: Settings) -> str:
     """
     shown = elsewhere.shown()
     usual = {entry.env: str(shown[entry.key]) for entry in reference()}
-    other = [f"{name}={value}" for name, value in environment.items() if usual[name] != value]
+    other = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if usual[name] != value]
     lines = [f"in a second terminal, first: export {' '.join(other)}"] if other else []
     lines.append(f'ask it, in a second terminal: .venv/bin/obflow query "{EXAMPLE_SQL}"')
     lines.append("see whether all is well:      .venv/bin/obflow doctor")

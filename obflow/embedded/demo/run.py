@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import socket
 import threading
 import time
@@ -16,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from obflow import clickhouse, kafka, topics
 from obflow.embedded.clickhouse import EmbeddedClickHouse
+from obflow.embedded.demo import children
 from obflow.embedded.demo.plan import DemoPlan, DemoSource, Role
 from obflow.embedded.demo.screen import Rates, rates, role_lines
 from obflow.embedded.demo.summary import GAPS, Summary, count_rows
 from obflow.embedded.demo.watch import Seen, Watch
 from obflow.embedded.kafka import EmbeddedKafka
-from obflow.embedded.supervisor import RestartPolicy, Supervisor, obflow_command
+from obflow.embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow.settings import Settings, reference
-from schemas.errors import FatalError, PipelineError
+from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
 from schemas.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ PLACED: Final = (
     "clickhouse.database",
 )
 """Settings that say where the demo's records and rows are."""
-SAVING_OFTEN: Final = {"OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2", "OBFLOW_REGIMES__CHECKPOINT_SECONDS": "2"}
-"""Offsets wait for checkpoints, and the end of the demo for offsets."""
 
 Report = Callable[[str], None]
 
@@ -57,9 +55,13 @@ class Demo:
 
     Args:
         plan: What to run.
-        settings: The caller's settings; broker and database addresses are replaced by the demo's own.
+        settings: The caller's settings, passed on to every role; broker and database addresses are replaced by the
+            demo's own.
         data: Folder for the broker's and the engine's data and for the roles' logs.
         report: Receives each sentence for a person.
+
+    Raises:
+        UsageError: There are fewer ports from `metrics.port` on than roles.
     """
 
     def __init__(self, plan: DemoPlan, settings: Settings, data: Path, report: Report) -> None:
@@ -67,6 +69,9 @@ class Demo:
         self.settings = settings
         self._data = data
         self._report = report
+        self._metrics_ports = children.metrics_ports(
+            settings, tuple(role.name for role in (*plan.consumers, plan.producers[-1]))
+        )
         self._broker = EmbeddedKafka(
             data / "kafka", port=usual_or_free_port(KAFKA_PORT), cache=settings.cache, report=report
         )
@@ -74,7 +79,6 @@ class Demo:
         self._roles = Supervisor(data / "logs")
         self._watch: Watch | None = None
         self._started_s = time.monotonic()
-        self.ended: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +93,11 @@ class Demo:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that point any obflow command at this demo's broker and database."""
+        """Variables that make any obflow command see this demo's broker and database, as the demo's roles see them."""
+        return {**children.shown(self.settings), **self._places}
+
+    @property
+    def _places(self) -> dict[str, str]:
         shown = self.settings.shown()
         return {entry.env: str(shown[entry.key]) for entry in reference() if entry.key in PLACED}
 
@@ -124,9 +132,15 @@ class Demo:
                 stop.wait(TICK_S)
 
     def tick(self) -> None:
-        """Look at the roles once: restart what ended and remember what is to be said of it."""
+        """Look at the roles once: restart what ended, and report it.
+
+        Raises:
+            UsageError: A role refused its command line, and nothing has come of the demo yet.
+            FatalError: A role ended for good otherwise, and nothing has come of the demo yet.
+        """
         for end in self._roles.tick():
-            self.ended.append(str(end))
+            if end.exit_code and end.restart_in_s is None and not self.seen.events:
+                raise _hopeless(end)
             self._report(f"{end}; its last lines:\n{end.tail}" if end.exit_code else str(end))
 
     @contextmanager
@@ -180,15 +194,19 @@ class Demo:
             both.submit(self._broker.stop, CLOSE_SERVERS_S)
 
     def _add(self, role: Role) -> None:
+        port = self._metrics_ports.get(role.name, 0)  # the simulator has none
+        if port:
+            self._report(f"metrics of {role.name}: http://{self.settings.metrics.host}:{port}/metrics")
         self._roles.add(
-            role.name, obflow_command(*role.words), restart=RestartPolicy(), env=self._environment_of_children()
+            role.name, obflow_command(*role.words), restart=RestartPolicy(), env=self._environment_of_child(port)
         )
 
-    def _environment_of_children(self) -> dict[str, str]:
-        return {**os.environ, **self.environment, **self.plan.environment, **SAVING_OFTEN}
+    def _environment_of_child(self, metrics_port: int) -> dict[str, str]:
+        own = {**self._places, **self.plan.environment, children.METRICS_PORT: str(metrics_port)}
+        return children.environment(self.settings, own)
 
     def _run_to_end(self, role: Role) -> None:
-        child = self._roles.add(role.name, obflow_command(*role.words), env=self._environment_of_children())
+        child = self._roles.add(role.name, obflow_command(*role.words), env=self._environment_of_child(0))
         child.start()
         if child.wait(FIRST_EVENT_S):
             raise FatalError(f"`obflow {' '.join(role.words)}` failed", next_step=child.log_tail())
@@ -204,12 +222,15 @@ class Demo:
 
     def _is_drained(self) -> bool:
         """Every consumer has committed the end of what it reads; offsets are held back until work is safe."""
-        return all(self._has_read(group, role) for group, role in self._groups())
+        return all(self._has_read(group, role) for group, role in self.groups)
 
-    def _groups(self) -> tuple[tuple[str, str], ...]:
+    @property
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """The consumer groups and, as the topics' declaration calls them, the roles behind them."""
+        prefix = self.settings.kafka.topic_prefix  # a worker's group has it, a sink's has not
         return (
-            (self.settings.kafka.topic_prefix + self.settings.processor.app_id, "processors"),
-            (self.settings.regimes.app_id, "regimes"),
+            (prefix + self.settings.processor.app_id, "processors"),
+            (prefix + self.settings.regimes.app_id, "regimes"),
             (self.settings.sink.group, "sinks"),
         )
 
@@ -262,6 +283,13 @@ def usual_or_free_port(usual: int) -> int:
 def snapshot(seen: Seen) -> Seen:
     """A copy to compare with later."""
     return copy.copy(seen)
+
+
+def _hopeless(end: Ended) -> FatalError:
+    """What a role that ends for good said last, in the demo's own words."""
+    said = end.tail.strip().rpartition("\n")[2].removeprefix("obflow: ")
+    kind = UsageError if end.exit_code == EXIT_USAGE else FatalError
+    return kind(f"the demo's {end.name} cannot run: {said}")
 
 
 def _pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Settings:

@@ -1,0 +1,71 @@
+"""What the demo's roles are told in their environment: every setting the caller gave, and the demo's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import reduce
+from typing import Final
+
+from pydantic import SecretStr
+
+from obflow.settings import CONFIG_VARIABLE, SECRET_FILE_SUFFIX, Settings, reference
+from schemas.errors import UsageError
+
+METRICS_PORT: Final = "OBFLOW_METRICS__PORT"
+LAST_PORT: Final = 65_535
+SAVING_OFTEN: Final = {"OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2", "OBFLOW_REGIMES__CHECKPOINT_SECONDS": "2"}
+"""Offsets wait for checkpoints, and the end of the demo for offsets. What the caller sets goes before it."""
+OF_ONE_PROCESS: Final = ("log.", "metrics.")
+"""Settings of a process rather than of the pipeline: a command beside the demo has its own."""
+
+
+def environment(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a child, secrets in clear.
+
+    Args:
+        settings: The caller's, as loaded.
+        own: Variables of the demo, which go before the caller's.
+    """
+    # The settings file has been read by the demo itself; a child could find another one.
+    return {**SAVING_OFTEN, **os.environ, **_given(settings), **own, CONFIG_VARIABLE: os.devnull}
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """What a command beside the demo has to be told, fit to be printed: the pipeline's settings without secrets."""
+    hidden = {
+        entry.env
+        for entry in reference()
+        if entry.secret or entry.key.startswith(OF_ONE_PROCESS) or entry.key == "cache"
+    }
+    return {name: value for name, value in _given(settings).items() if name not in hidden}
+
+
+def metrics_ports(settings: Settings, names: tuple[str, ...]) -> dict[str, int]:
+    """A port a role, counted up from `metrics.port`; 0 for all of them where none is set.
+
+    Raises:
+        UsageError: There are not as many ports after it.
+    """
+    first = settings.metrics.port
+    if not first:
+        return dict.fromkeys(names, 0)
+    if first + len(names) - 1 > LAST_PORT:
+        raise UsageError(
+            f"metrics.port {first} leaves too few ports for the demo's {len(names)} roles, which count up from it",
+            next_step=f"set it to {LAST_PORT + 1 - len(names)} at most",
+        )
+    return {name: first + number for number, name in enumerate(names)}
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """Variables that say again what a flag, the environment or a file said."""
+    origins = settings.origins()
+    given = {entry.key: entry.env for entry in reference() if origins[entry.key] != "default"}
+    variables = {}
+    for key, variable in given.items():
+        if key + SECRET_FILE_SUFFIX in given:  # the child reads the file itself; both would be refused
+            continue
+        value = reduce(getattr, key.split("."), settings)
+        variables[variable] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return variables
