@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,6 +11,7 @@ import orjson
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
+from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from obflow.settings import ClickHouseSettings
 
 SHOWN_ROWS: Final = 1000
+_FORMAT: Final = re.compile(r"\bFORMAT\s+\w+$", re.IGNORECASE)
 _NUMERIC: Final = ("Int", "UInt", "Float", "Decimal", "BFloat")
 
 
@@ -41,6 +44,7 @@ def query(
     Example: obflow query "SELECT symbol, count() FROM factors GROUP BY symbol"
     """
     chosen = Format.JSON if json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.TSV)
+    sql = _statement(sql)
     settings = load_settings().clickhouse
     if chosen is Format.JSON:
         answer = orjson.loads(_ask(settings, sql, "JSONCompact"))
@@ -53,13 +57,25 @@ def query(
         sys.stdout.flush()
 
 
+def _statement(sql: str) -> str:
+    statement = sql.strip().rstrip("; \n")
+    if not statement:
+        raise UsageError("the statement is empty", next_step='write one, such as "SHOW TABLES"')
+    if named := _FORMAT.search(statement):
+        raise UsageError(
+            f"the statement ends with {named[0]}, and this command names a format itself",
+            next_step=f"leave that out and choose one with --format {'|'.join(Format)}",
+        )
+    return statement
+
+
 def _ask(settings: ClickHouseSettings, sql: str, output: str) -> bytes:
     """The answer in one of ClickHouse's own formats, which keep what Python's types would lose (nanoseconds)."""
     from obflow.clickhouse import ClickHouseError, connect, query_error
 
     client = connect(settings, readonly=True)
     try:
-        answer: bytes = client.raw_query(sql.strip().rstrip(";"), fmt=output)
+        answer: bytes = client.raw_query(sql, fmt=output)
     except (ClickHouseError, OSError) as error:
         raise query_error(error, settings) from error
     finally:

@@ -8,6 +8,7 @@ import pytest
 
 from obflow import query as module
 from obflow.query import Format, query
+from schemas.errors import UsageError
 
 ANSWERS = {
     "JSONCompact": b'{"meta":[{"name":"symbol","type":"String"},{"name":"n","type":"UInt64"}],'
@@ -64,3 +65,20 @@ def test_a_long_table_says_how_much_it_shows(
     monkeypatch.setattr(module, "SHOWN_ROWS", 1)
     query("SELECT 1", Format.TABLE)
     assert capsys.readouterr().out.endswith("2 rows, the first 1 shown; --format csv prints all\n")
+
+
+def test_a_statement_may_end_as_on_a_console(capsys: pytest.CaptureFixture[str]) -> None:
+    query(" SELECT 1 ;\n", Format.CSV)
+    assert capsys.readouterr().out == ANSWERS["CSVWithNames"].decode()
+
+
+@pytest.mark.parametrize("sql", ["", "  ", ";"])
+def test_an_empty_statement_is_refused_before_anybody_is_asked(sql: str) -> None:
+    with pytest.raises(UsageError, match="the statement is empty"):
+        query(sql)
+
+
+@pytest.mark.parametrize("sql", ["SELECT 1 FORMAT JSON", "select 1 format CSVWithNames;"])
+def test_a_statement_that_names_a_format_is_told_of_the_flag(sql: str) -> None:
+    with pytest.raises(UsageError, match=r"leave that out and choose one with --format table\|tsv\|csv\|json"):
+        query(sql)
