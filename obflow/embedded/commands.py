@@ -126,7 +126,12 @@ def demo(
 def _folder(wanted: Path | None) -> Iterator[Path]:
     """The folder asked for, or a temporary one that goes with the demo."""
     if wanted is not None:
-        wanted.mkdir(parents=True, exist_ok=True)
+        try:
+            wanted.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"the data folder {wanted} cannot be written ({error.strerror})", next_step="give --data another one"
+            ) from None
         yield wanted.absolute()
         return
     with tempfile.TemporaryDirectory(prefix="obflow-demo-", ignore_cleanup_errors=True) as folder:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from obflow.settings import Settings
-from schemas.errors import EXIT_DONE, EXIT_USAGE, DependencyError, FatalError
+from schemas.errors import EXIT_DONE, EXIT_USAGE, DependencyError, FatalError, UsageError
 
 ROOTS = (
     "org.apache.kafka:kafka_2.13:4.1.0",
@@ -122,26 +122,38 @@ def ensure_jars(cache: Path, lock: Lock | None = None, report: Report | None = N
 
     Raises:
         DependencyError: A jar cannot be fetched, or the repository serves another one than the lock names.
+        UsageError: A jar is missing and the cache cannot be written.
     """
     lock = lock or load_lock()
     folder = cache.absolute() / "jars" / lock.digest[:16]
     missing = [jar for jar in lock.jars if not _is_intact(folder / jar.filename, jar)]
     if missing:
+        _require_writable(folder)
         if report:
             megabytes = sum(jar.size_bytes for jar in missing) / 1e6
             report(f"downloading {len(missing)} of the Kafka broker's {len(lock.jars)} jars ({megabytes:.1f} MB)")
-        folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(PARALLEL) as pool:
             # Consumed in full, so that the first failure is raised after every other download has ended.
             list(pool.map(lambda jar: _fetch(jar, folder), missing))
     return [folder / jar.filename for jar in lock.jars]
 
 
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"the cache folder {folder} cannot be written ({error.strerror})",
+            next_step="set OBFLOW_CACHE to one that can",
+        ) from None
+
+
 def _is_intact(path: Path, jar: Jar) -> bool:
     """Whether the file is there, whole and the one the lock names."""
     try:
         return path.stat().st_size == jar.size_bytes and _sha256(path) == jar.sha256
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

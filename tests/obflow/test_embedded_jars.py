@@ -13,7 +13,7 @@ import pytest
 from obflow.embedded import jars, kafka
 from obflow.embedded.jars import LOCK_PATH, ROOTS, Jar, Lock, load_lock, main, maven_mirror
 from obflow.embedded.kafka import EmbeddedKafka
-from schemas.errors import EXIT_FAILED, EXIT_USAGE, DependencyError, FatalError
+from schemas.errors import EXIT_FAILED, EXIT_USAGE, DependencyError, FatalError, UsageError
 
 SETTINGS = """<?xml version="1.0"?>
 <settings{namespace}><mirrors>
@@ -175,3 +175,13 @@ def test_an_authority_only_the_system_knows_is_trusted_on_the_next_try(
 def test_an_unknown_word_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["install"]) == EXIT_USAGE
     assert "fetch|lock" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence_and_nothing_is_downloaded(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    with pytest.raises(
+        UsageError, match=r"the cache folder .* cannot be written \(Not a directory\): set OBFLOW_CACHE"
+    ):
+        jars.ensure_jars(tmp_path / "file" / "cache", report=said.append)
+    assert not said
