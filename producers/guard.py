@@ -11,6 +11,7 @@ from contextlib import closing
 
 import structlog
 
+from obflow import kafka
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
@@ -33,6 +34,7 @@ def refuse_where_live(settings: Settings, venue: str, symbols: Iterable[str], cl
         BrokerUnreachable: No broker answers.
         TopicMismatch: The topic is not there.
     """
+    kafka.require_broker(settings)
     wanted = set(symbols)
     with closing(StatusReader(settings, clock)) as reader:
         live = [seen for seen in reader.recent().values() if _is_live(seen, venue, wanted)]

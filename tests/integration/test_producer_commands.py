@@ -157,6 +157,7 @@ def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) 
 
 UNABLE = [
     (("produce", "binance-futures", "--symbol", "BTCUSDT"), 3, "no Kafka broker answers at 127.0.0.1:1"),
+    (("replay", str(RECORDING), "--venue", "binance-futures"), 3, "answers at 127.0.0.1:1 (Connection refused)"),
     (("produce", "binance-futures"), 2, "no instrument is named"),
     (("produce", "binance-future", "--symbol", "X"), 2, "did you mean binance-futures?"),
     (("simulate", "--venue", "okx"), 2, "does not speak for okx"),
