@@ -1,4 +1,7 @@
-"""What the demo prints: a line a role and a line a book, redrawn on a terminal, repeated elsewhere."""
+"""What the demo prints: a line a role and a line a book, redrawn on a terminal, repeated elsewhere.
+
+Usual numbers fit a terminal of 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -39,12 +43,12 @@ def rates(before: Seen, now: Seen, rows_before: int, rows: int, seconds: float) 
 def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates, rows: int) -> list[str]:
     """One sentence a role."""
     p50, p99 = seen.latency_quantile_ms(0.5), seen.latency_quantile_ms(0.99)
-    latency = f", socket to factor p50 {p50:.0f} ms, p99 {p99:.0f} ms" if p50 is not None and p99 is not None else ""
+    latency = f", latency p50 {p50:.0f} ms, p99 {p99:.0f} ms" if p50 is not None and p99 is not None else ""
     said = {
-        source: f"{seen.l2_end:,} book updates and {seen.trades_end:,} trades on the log"
-        f" ({speed.l2:,.0f} and {speed.trades:,.0f} a second)",
-        "processors": f"{seen.events:,} factor events ({speed.events:,.0f} a second), lag {seen.lag}{latency}",
-        "sink": f"{rows:,} rows in ClickHouse ({speed.rows:,.0f} a second)",
+        source: f"{seen.l2_end:,} book updates ({speed.l2:,.0f}/s) and {seen.trades_end:,} trades"
+        f" ({speed.trades:,.0f}/s) on the log",
+        "processors": f"{seen.events:,} factor events ({speed.events:,.0f}/s), lag {seen.lag}{latency}",
+        "sink": f"{rows:,} factor rows in ClickHouse ({speed.rows:,.0f}/s)",
     }
     notes = "".join(f"; {name}: {state}" for name, state in running.items() if state)
     return [f"{name:<11}{sentence}" for name, sentence in said.items()] + ([f"roles{notes}"] if notes else [])
@@ -52,23 +56,29 @@ def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates
 
 def book_line(name: str, book: BookView) -> str:
     """One book in words."""
+    mid, imbalance, spread = _numbers(book)
+    return f"{name:<28}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread} bps"
+
+
+def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Group:
+    """The live picture of a terminal."""
+    table = Table("book", "status", box=None, pad_edge=False, header_style="dim")
+    for heading in ("mid", "imbalance", "spread bps"):
+        table.add_column(heading, justify="right")
+    for name in sorted(books):
+        book = books[name]
+        cells = (name, str(book.status), *_numbers(book))
+        table.add_row(*map(Text, cells), style=_STYLE.get(book.status, "yellow"))
+    return Group(*map(Text, lines), table, Text(remaining, style="dim"))
+
+
+def _numbers(book: BookView) -> tuple[str, str, str]:
     mid = "–" if book.mid is None else f"{book.mid:,.{_decimals(book.mid)}f}"
     imbalance = "–" if book.obi_10bps is None else f"{book.obi_10bps:+.3f}"
-    spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f} bps"
-    return f"{name:<28}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread}"
+    spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f}"
+    return mid, imbalance, spread
 
 
 def _decimals(price: float) -> int:
     """Decimals that show seven significant digits, at least two."""
     return 2 if price <= 0.0 else max(2, 6 - math.floor(math.log10(price)))
-
-
-def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Table:
-    """The live picture of a terminal."""
-    table = Table.grid(padding=(0, 1))
-    for line in lines:
-        table.add_row(Text(line))
-    for name in sorted(books):
-        table.add_row(Text(book_line(name, books[name]), style=_STYLE.get(books[name].status, "yellow")))
-    table.add_row(Text(remaining, style="dim"))
-    return table

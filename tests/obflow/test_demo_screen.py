@@ -1,0 +1,27 @@
+"""The demo's picture: a terminal of 80 columns shows it without a broken line."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+
+from obflow.embedded.demo.screen import Rates, panel, role_lines
+from obflow.embedded.demo.watch import BookView, Seen
+from schemas.messages import Status
+
+
+def test_the_picture_fits_a_terminal_of_80_columns() -> None:
+    books = {
+        "binance-futures:BTCUSDT": BookView(Status.RESYNCING, None, None, None, 0),
+        "binance-futures:ETHUSDT": BookView(Status.OK, 61_799.45, -0.185, 0.016, 0),
+    }
+    seen = Seen(books, events=123_456, l2_end=123_456, trades_end=234_567, lag=0, latency_ms=Counter({11: 99, 808: 1}))
+    lines = role_lines("producer", {}, seen, Rates(40.0, 131.0, 44.0, 88.0), 123_456)
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(panel(lines, books, "Ctrl-C stops it"))
+    shown = captured.get().splitlines()
+    assert [line.split()[0] for line in shown] == ["producer", "processors", "sink", "book", *books, "Ctrl-C"]
+    assert shown[4].split() == ["binance-futures:BTCUSDT", "RESYNCING", "–", "–", "–"]
+    assert shown[5].split() == ["binance-futures:ETHUSDT", "OK", "61,799.45", "-0.185", "0.016"]
