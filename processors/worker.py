@@ -15,6 +15,7 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from processors.app import Role, Worker, quietly, until_stopped
+from processors.reading import SourceLog
 from processors.source import log_ends, open_source, require_changelog
 from processors.watchdog import Watchdog
 from schemas.errors import EXIT_DONE, FatalError
@@ -72,13 +73,7 @@ async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.E
     source = await asyncio.to_thread(open_source, settings, role.reads, role.uses)
     worker = role.create(settings, source, metrics, end_at_once)
     await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
-    watchdog = Watchdog(
-        lambda: (worker.agent.positions(), worker.recovered()),
-        lambda: log_ends(settings, source),
-        end_at_once,
-        patience_s=settings.processor.watchdog_seconds,
-        observe=worker.meters.lag,
-    )
+    watchdog = _watchdog_of(worker, settings, source)
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
     parts = {
         "outbox": worker.outbox.run(),
@@ -96,6 +91,16 @@ async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.E
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
+
+
+def _watchdog_of(worker: Worker[Any], settings: Settings, source: SourceLog) -> Watchdog:
+    return Watchdog(
+        lambda: (worker.agent.positions(), worker.recovered()),
+        lambda: log_ends(settings, source),
+        end_at_once,
+        patience_s=settings.processor.watchdog_seconds,
+        observe=worker.meters.lag,
+    )
 
 
 def _end_if_failed(done: set[asyncio.Task[Any]]) -> None:

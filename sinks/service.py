@@ -13,6 +13,7 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, PipelineError, SchemaMismatch, StoreUnreachable
+from schemas.topics import Topic
 from sinks.batching import Limits
 from sinks.consumer import Worker
 from sinks.contract import Table
@@ -96,14 +97,7 @@ def serve(
     logs = patiently(lambda: look_up(settings, [table.topic for table in tables]), stop)
     if store is None or logs is None:
         return {}
-    around = Surroundings(settings, store, telemetry, clock, stop)
-    workers: list[Worker] = []
-    try:
-        workers.extend(open_worker(around, table, logs[table.topic]) for table in tables)
-    except BaseException:
-        for worker in workers:
-            worker.close()
-        raise
+    workers = _open_all(Surroundings(settings, store, telemetry, clock, stop), tables, logs)
     counts = {worker.table.name: worker.counts for worker in workers}
 
     def look() -> None:
@@ -116,6 +110,18 @@ def serve(
     if failures:
         raise failures[0]
     return counts
+
+
+def _open_all(around: Surroundings, tables: Sequence[Table[Any]], logs: Mapping[Topic, Log]) -> list[Worker]:
+    """A worker for each table, or none at all."""
+    workers: list[Worker] = []
+    try:
+        workers.extend(open_worker(around, table, logs[table.topic]) for table in tables)
+    except BaseException:
+        for worker in workers:
+            worker.close()
+        raise
+    return workers
 
 
 def open_worker(around: Surroundings, table: Table[Any], log: Log) -> Worker:
