@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from obflow.cli import main
-from obflow.settings import ClickHouseSettings
+from obflow.doctor import Check
+from obflow.settings import ClickHouseSettings, Settings
 from schemas.errors import SchemaMismatch
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.messages import (
@@ -28,6 +29,7 @@ from schemas.messages import (
 )
 from sinks import migrate
 from sinks.batching import Batch, Entry
+from sinks.checks import table_checks
 from sinks.contract import Position
 from sinks.store import Store
 from sinks.tables import TABLES
@@ -362,3 +364,23 @@ def test_every_view_is_queried_by_a_test() -> None:
     tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
 
     assert [view.name for view in migrate.views() if f"FROM {view.name}" not in tests] == []
+
+
+def test_the_doctor_names_what_the_tables_lack_and_the_command_that_mends_it(
+    empty: Store, clickhouse: ClickHouseSettings
+) -> None:
+    settings = Settings(clickhouse=clickhouse)
+    (before,) = table_checks(settings)
+    assert not before.ok
+    assert before.detail.startswith("not done: apply migration 0001")
+    assert before.remedy == "`obflow tables apply`"
+    migrate.apply(empty, ttl_days=7)
+    assert table_checks(settings) == [Check("tables", True, f"all {len(TABLES)} as declared")]
+    empty.command("ALTER TABLE trades DROP COLUMN side")
+    (drifted,) = table_checks(settings)
+    assert (drifted.ok, drifted.detail) == (False, "column trades.side does not exist")
+
+
+def test_without_a_database_the_tables_are_unknown_and_not_well() -> None:
+    (finding,) = table_checks(Settings(clickhouse=ClickHouseSettings(port=1)))
+    assert finding == Check("tables", False, "not known while no ClickHouse answers")
