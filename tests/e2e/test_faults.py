@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from obflow.embedded.supervisor import NEVER
+from producers.copies import copy_names
 from research.audit import Audit, audit
 from research.contents import stored_digests
+from schemas.messages import InstrumentKey
 from tests.conftest import RECORDINGS
 from tests.e2e.pipeline import FactorLog, Pipeline, first_diffs, pipeline, run_json
 
@@ -28,13 +31,33 @@ DIFFS = None if FULL else 504
 DEADLINE_S = 900.0 if FULL else 120.0
 
 
-@dataclass
-class Input:
-    """The recording under test and what the replay in memory says of it."""
+class Replayed(NamedTuple):
+    """What the replay in memory says of one instrument."""
 
-    path: Path
     events: int
     digest: str
+
+
+@dataclass
+class Input:
+    """The recording under test and what the replay in memory says of it: what every way through Kafka must equal."""
+
+    path: Path
+    instruments: dict[str, Replayed]
+
+    @property
+    def events(self) -> int:
+        """Events of all copies."""
+        return COPIES * sum(replayed.events for replayed in self.instruments.values())
+
+    @property
+    def copies(self) -> dict[InstrumentKey, Replayed]:
+        """What each copy's is."""
+        return {
+            InstrumentKey(VENUE, name): replayed
+            for symbol, replayed in self.instruments.items()
+            for name in copy_names(symbol, COPIES)
+        }
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +70,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(recording: Path) -> Input:
-    """The replay in memory: what every way through Kafka must equal."""
-    found = run_json("factors", str(recording), "--venue", VENUE, "--digest")
-    (instrument,) = found["instruments"].values()
-    return Input(recording, instrument["events"], instrument["digest"])
+    found = run_json("factors", str(recording), "--venue", VENUE, "--digest")["instruments"]
+    return Input(recording, {symbol: Replayed(one["events"], one["digest"]) for symbol, one in found.items()})
 
 
 def start_workers(running: Pipeline) -> None:
@@ -75,7 +96,7 @@ def start_replay(running: Pipeline, path: Path) -> None:
 
 def settled(running: Pipeline, log: FactorLog, expected: Input) -> Audit:
     """Wait until every event is on the log and stored, and audit what came of it."""
-    wanted = expected.events * COPIES
+    wanted = expected.events
     running.wait_until(f"{wanted} events", lambda: len(log.emitted.identities) >= wanted, DEADLINE_S)
     running.wait_until(f"{wanted} rows", lambda: running.count("factors") >= wanted, DEADLINE_S)
     running.wait_until("the replay ends", lambda: not running.roles.child("replay").is_running(), DEADLINE_S)
@@ -87,13 +108,11 @@ def assert_exact(running: Pipeline, found: Audit, expected: Input) -> None:
     """Nothing lost, nothing doubled, every instrument's digest that of the replay in memory."""
     assert found.lost == 0
     assert found.duplicates == 0
-    assert len(found.instruments) == COPIES
-    for instrument, counted in found.instruments.items():
-        assert counted["expected"] == expected.events, instrument
+    assert {str(name): counted["expected"] for name, counted in found.instruments.items()} == {
+        str(name): replayed.events for name, replayed in expected.copies.items()
+    }
     with running.client() as client:
-        digests = stored_digests(client)
-    assert set(digests.values()) == {(expected.events, expected.digest)}
-    assert len(digests) == COPIES
+        assert stored_digests(client) == expected.copies
 
 
 def test_at_full_speed_nothing_is_lost_or_doubled(tmp_path: Path, expected: Input) -> None:
@@ -109,7 +128,7 @@ def test_at_full_speed_nothing_is_lost_or_doubled(tmp_path: Path, expected: Inpu
 
 def test_a_killed_worker_and_a_killed_sink_lose_and_double_nothing(tmp_path: Path, expected: Input) -> None:
     with pipeline(tmp_path) as running:
-        wanted = expected.events * COPIES
+        wanted = expected.events
         log = FactorLog(running.settings)
         start_workers(running)
         doomed = running.partitions("processor-1")
@@ -147,7 +166,8 @@ def test_a_failed_factor_send_ends_the_worker_and_loses_nothing(tmp_path: Path, 
 
 
 def print_figures(what: str, expected: Input, log: FactorLog, found: Audit) -> None:
+    each = ", ".join(f"{symbol} {one.events} events {one.digest[:16]}" for symbol, one in expected.instruments.items())
     print(  # noqa: T201 - the figures of `make faults`
-        f"\n{what}: {COPIES} symbols x {expected.events} events, lost {found.lost}, duplicates {found.duplicates},"
-        f" re-emitted {log.emitted.repeated}, digest {expected.digest[:16]} on every symbol"
+        f"\n{what}: lost {found.lost}, duplicates {found.duplicates}, re-emitted {log.emitted.repeated},"
+        f" digest as in memory on each of {COPIES} copies of {each}"
     )
