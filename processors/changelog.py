@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -65,3 +66,8 @@ class Due(NamedTuple):
     instrument: InstrumentKey
     payload: bytes
     saved: Callable[[], None]
+
+
+def first_due_s(instrument: InstrumentKey, now_s: float, every_s: float) -> float:
+    """When an instrument's first checkpoint is due: anywhere in the interval, so that not all save at once."""
+    return now_s + every_s * zlib.crc32(str(instrument).encode()) / 2**32

@@ -7,14 +7,13 @@ an older checkpoint last): then the partition is read again from the state's own
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 from orderbook.validity import Outcome, Validity
-from processors.changelog import Checkpoint, Due
+from processors.changelog import Checkpoint, Due, first_due_s
 from processors.columns import FactorColumns, L2Columns, check_grid
 from processors.core import process_batch
 from processors.letters import letter_about
@@ -189,10 +188,8 @@ class PartitionBooks:
     def _keep(self, instrument: InstrumentKey, now_s: float) -> Kept:
         kept = self._kept.get(instrument)
         if kept is None:
-            # The first checkpoint falls anywhere in the interval, so that the instruments do not all save at once.
-            share = zlib.crc32(str(instrument).encode()) / 2**32
-            kept = Kept(instrument, self.partition, self._state(instrument), now_s + share * self._checkpoint_s)
-            self._kept[instrument] = kept
+            due_s = first_due_s(instrument, now_s, self._checkpoint_s)
+            kept = self._kept[instrument] = Kept(instrument, self.partition, self._state(instrument), due_s)
         return kept
 
     def _state(self, instrument: InstrumentKey) -> InstrumentState:

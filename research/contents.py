@@ -27,11 +27,11 @@ BATCH: Final = 256
 """Records of one instrument handed to the core at once; any other number gives the same events."""
 PAGE_ROWS: Final = 20_000
 ROWS: Final = (
-    "SELECT source_log, source_partition, source_offset, sequence, toUnixTimestamp64Nano(received_at), status, "  # noqa: S608 (our own names)
+    "SELECT source_partition, source_offset, sequence, toUnixTimestamp64Nano(received_at), status, "  # noqa: S608 (our own names)
     f"toUnixTimestamp64Nano(exchange_at), {', '.join(FACTOR_NAMES)} FROM factors "
-    "WHERE venue = {venue:String} AND symbol = {symbol:String} AND ({log:String} = '' OR source_log = {log:String}) "
-    "AND (source_log, source_partition, source_offset) > ({after_log:String}, {after_part:UInt16}, {after:UInt64}) "
-    "ORDER BY source_log, source_partition, source_offset LIMIT {rows:UInt32} WITH TIES"
+    "WHERE venue = {venue:String} AND symbol = {symbol:String} AND source_log = {log:String} "
+    "AND (source_partition, source_offset) > ({after_part:Int32}, {after:Int64}) "
+    "ORDER BY source_partition, source_offset LIMIT {rows:UInt32} WITH TIES"
 )
 
 
@@ -45,9 +45,8 @@ class Verdict(StrEnum):
 
 
 class StoredEvent(NamedTuple):
-    """A factor event as its row holds it, and where its record lies."""
+    """A factor event as its row holds it, and the partition that holds its record."""
 
-    log: str
     partition: int
     event: FactorEvent
 
@@ -106,31 +105,6 @@ def computed_digests(
     return {key: computed.hexdigest() for key, computed in found.items()}
 
 
-def stored_digests(client: clickhouse.Client) -> dict[InstrumentKey, tuple[int, str]]:
-    """Events and canonical digest of every instrument, from the rows as they are stored, in source order."""
-    found = {}
-    for instrument in _instruments(client, ""):
-        digest = EventDigest()
-        for row in stored_events(client, instrument):
-            digest.update(row.event)
-        found[instrument] = (digest.events, digest.hexdigest())
-    return found
-
-
-def stored_events(client: clickhouse.Client, instrument: InstrumentKey, log: str = "") -> Iterator[StoredEvent]:
-    """An instrument's rows in source order, a page at a time; of one log, or of all where none is named."""
-    after: tuple[str, int, int] = ("", 0, 0)
-    while True:
-        where = {"log": log, "after_log": after[0], "after_part": after[1], "after": after[2], "rows": PAGE_ROWS}
-        rows = client.query(ROWS, parameters={**instrument._asdict(), **where}).result_rows
-        for source_log, part, offset, sequence, received_ns, status, exchange_ns, *values in rows:
-            event = FactorEvent(offset, sequence, received_ns, Status(status), tuple(values), exchange_ns)
-            yield StoredEvent(source_log, part, event)
-        if len(rows) < PAGE_ROWS:
-            return
-        after = tuple(rows[-1][:3])
-
-
 class _Computed:
     """One instrument's events as the core makes them, digested where they are stored."""
 
@@ -167,16 +141,30 @@ class _Computed:
 
 def _instruments(client: clickhouse.Client, log: str) -> list[InstrumentKey]:
     keys = client.query(
-        "SELECT DISTINCT venue, symbol FROM factors WHERE {log:String} = '' OR source_log = {log:String} "
-        "ORDER BY venue, symbol",
+        "SELECT DISTINCT venue, symbol FROM factors WHERE source_log = {log:String} ORDER BY venue, symbol",
         parameters={"log": log},
     )
     return [InstrumentKey(venue, symbol) for venue, symbol in keys.result_rows]
 
 
+def _events(client: clickhouse.Client, instrument: InstrumentKey, log: str) -> Iterator[StoredEvent]:
+    """An instrument's rows of one log in source order, a page at a time."""
+    after = (-1, -1)
+    while True:
+        where = {"log": log, "after_part": after[0], "after": after[1], "rows": PAGE_ROWS}
+        rows = client.query(ROWS, parameters={**instrument._asdict(), **where}).result_rows
+        for part, offset, sequence, received_ns, status, exchange_ns, *values in rows:
+            yield StoredEvent(
+                part, FactorEvent(offset, sequence, received_ns, Status(status), tuple(values), exchange_ns)
+            )
+        if len(rows) < PAGE_ROWS:
+            return
+        after = (rows[-1][0], rows[-1][1])
+
+
 def _content(client: clickhouse.Client, instrument: InstrumentKey, log: str) -> StoredContent:
     digest, places, before = EventDigest(), set(), None
-    for row in stored_events(client, instrument, log):
+    for row in _events(client, instrument, log):
         if row != before:  # a row that is there twice is no other content
             digest.update(row.event)
         places.add((row.partition, row.event.source_offset))

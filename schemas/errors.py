@@ -8,12 +8,7 @@
     │  ├─ InvalidNumber              not a plain decimal, negative, not finite, beyond int64
     │  ├─ FrameTooLarge              refused before it is parsed, or more levels than a record may hold
     │  └─ ImpossibleRecord           decodes, but breaks the record's own rules
-    ├─ BookError                     the book can no longer be trusted: resync
-    │  ├─ SequenceGap
-    │  ├─ ChecksumMismatch
-    │  └─ CrossedBook
     ├─ Backpressure                  somebody is full: pause, retry
-    │  └─ Overload
     └─ FatalError                    stop with a sentence and an exit code
        ├─ UsageError                 exit 2: the caller's words are off
        │  └─ SettingsError
@@ -25,7 +20,8 @@
           ├─ StoreUnreachable
           └─ ExchangeUnreachable
 
-A dead letter carries the class name as its reason, so these names are part of the contract.
+A dead letter carries the class name as its reason, so these names are part of the contract. A book that can no longer
+be trusted is no error but an outcome: `orderbook.validity` judges it, and `Reason` says why.
 """
 
 from __future__ import annotations
@@ -94,22 +90,6 @@ class ImpossibleRecord(MessageError):
     """The record decodes but breaks its own rules (array lengths differ, a snapshot with trades …)."""
 
 
-class BookError(PipelineError):
-    """The book can no longer be trusted and needs a fresh snapshot."""
-
-
-class SequenceGap(BookError):
-    """An update does not connect to the one before it."""
-
-
-class ChecksumMismatch(BookError):
-    """The venue's checksum differs from the book's."""
-
-
-class CrossedBook(BookError):
-    """Best bid above best ask for longer than a message in flight can explain."""
-
-
 class Backpressure(PipelineError):
     """Somebody downstream is full. Pause and retry.
 
@@ -122,10 +102,6 @@ class Backpressure(PipelineError):
     def __init__(self, cause: str, *, retry_after_s: float = 1.0, **context: object) -> None:
         super().__init__(cause, next_step=f"retrying in {retry_after_s} s", **context)
         self.retry_after_s = retry_after_s
-
-
-class Overload(Backpressure):
-    """A bounded buffer overflowed: the book is invalidated in the open and a snapshot is asked for."""
 
 
 class FatalError(PipelineError):

@@ -7,12 +7,11 @@ a window is closed once in the life of a log, and asked about at most once.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from processors.changelog import Checkpoint, Due
+from processors.changelog import Checkpoint, Due, first_due_s
 from processors.letters import letter_about
 from processors.progress import PartitionProgress
 from processors.reading import SourceLog, SourceRecord
@@ -193,9 +192,8 @@ class PartitionRegimes:
     def _keep(self, instrument: InstrumentKey, now_s: float) -> Kept:
         kept = self._kept.get(instrument)
         if kept is None:
-            # The first checkpoint falls anywhere in the interval, so that the instruments do not all save at once.
-            share = zlib.crc32(str(instrument).encode()) / 2**32
-            kept = self._kept[instrument] = Kept(*self._restored(instrument), now_s + share * self._checkpoint_s)
+            due_s = first_due_s(instrument, now_s, self._checkpoint_s)
+            kept = self._kept[instrument] = Kept(*self._restored(instrument), due_s)
         return kept
 
     def _restored(self, instrument: InstrumentKey) -> tuple[RegimeState, int]:

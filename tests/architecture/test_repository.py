@@ -21,6 +21,7 @@ REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|maven\.apache\.org/maven2|repo1\.maven|maven\.org|registry\.npmjs|crates\.io"
     r"|proxy\.golang|deb\.debian|(?<!--no-emit-)index-url|find-links|trusted-host"
 )
+# What no committed file may hold; this file apart, which spells it out.
 LOOSE_END = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\braise NotImplementedError\b")
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\]+?))?(?= \\\n)")
 HASHES = re.compile(r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n")
@@ -31,6 +32,7 @@ def committed() -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
+        # Unpacked from an archive, without git: the folder may hold anything beside the project's own files.
         pytest.skip(f"not a git checkout ({listed.stderr.strip()}): nothing tells what is committed")
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 

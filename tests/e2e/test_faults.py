@@ -15,10 +15,10 @@ import pytest
 from obflow.embedded.supervisor import NEVER
 from producers.copies import copy_names
 from research.audit import Audit, audit
-from research.contents import stored_digests
 from schemas.messages import InstrumentKey
 from tests.conftest import RECORDINGS
 from tests.e2e.pipeline import FactorLog, Pipeline, first_diffs, pipeline, run_json
+from tests.integration.stored import stored_digests
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from schemas.errors import EXIT_DEPENDENCY, DependencyError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 CONTENTS = {"one": b"first jar " * 5000, "two": b"second jar " * 5000}
-PATH = "/maven/org/example/{name}/1.0/{name}-1.0.jar"
+PATH = "/jars/org/example/{name}/1.0/{name}-1.0.jar"
 
 
 class Repository(ThreadingHTTPServer):
@@ -32,7 +32,7 @@ class Repository(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/maven"
+        return f"http://127.0.0.1:{self.server_address[1]}/jars"
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -432,6 +432,7 @@ def test_kills_of_the_sink_and_of_the_engine_lose_nothing_and_double_nothing(
 ) -> None:
     """Killed again and again while a source sends events twice: a plain SELECT has each exactly once, to the bit."""
     if backend.name != "native":
+        # A backend that was asked for is never replaced by another, and the shared server is not this test's to kill.
         pytest.skip("kills an engine of its own, which only the native backend has")
     kills = random.Random(20)
     with EmbeddedClickHouse(tmp_path / "engine") as engine:

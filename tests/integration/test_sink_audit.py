@@ -18,13 +18,13 @@ from processors.core import process_batch
 from processors.state import InstrumentState
 from research import contents
 from research.audit import Audit, audit
-from research.contents import stored_digests
 from schemas.codec import decode_as
 from schemas.digest import digest
 from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Kind, L2Record, Source
 from schemas.topics import FACTORS, L2, TRADES
 from sinks.store import Store
 from tests.integration.sinking import Feed, opened, pipeline, run_until
+from tests.integration.stored import stored_digests
 from tests.schemas.examples import EXAMPLES, load
 
 pytestmark = pytest.mark.integration

@@ -18,10 +18,10 @@ from schemas.errors import EXIT_FAILED, EXIT_USAGE, DependencyError, FatalError,
 SETTINGS = """<?xml version="1.0"?>
 <settings{namespace}><mirrors>
   <mirror><id>other</id><url>https://other.example/</url><mirrorOf>{other}</mirrorOf></mirror>
-  <mirror><id>ours</id><url> https://ours.example/maven/ </url><mirrorOf>{ours}</mirrorOf></mirror>
+  <mirror><id>ours</id><url> https://ours.example/jars/ </url><mirrorOf>{ours}</mirrorOf></mirror>
 </mirrors></settings>
 """
-NAMESPACE = ' xmlns="http://maven.apache.org/SETTINGS/1.2.0"'
+NAMESPACE = ' xmlns="urn:any:settings"'  # Maven's own differs from version to version, so any is taken
 
 
 def settings(tmp_path: Path, ours: str, *, other: str = "snapshots", namespace: str = NAMESPACE) -> Path:
@@ -80,7 +80,7 @@ def test_a_damaged_lock_is_one_sentence(tmp_path: Path, content: str | None) -> 
 
 @pytest.mark.parametrize("pattern", ["central", "*", "external:*", "internal,central", "*,!snapshots"])
 def test_a_mirror_of_central_is_used(tmp_path: Path, pattern: str) -> None:
-    assert maven_mirror(settings(tmp_path, pattern)) == "https://ours.example/maven"
+    assert maven_mirror(settings(tmp_path, pattern)) == "https://ours.example/jars"
 
 
 @pytest.mark.parametrize("pattern", ["snapshots", "*,!central", ""])
@@ -93,7 +93,7 @@ def test_the_first_mirror_that_fits_wins(tmp_path: Path) -> None:
 
 
 def test_settings_without_a_namespace_are_read_too(tmp_path: Path) -> None:
-    assert maven_mirror(settings(tmp_path, "*", namespace="")) == "https://ours.example/maven"
+    assert maven_mirror(settings(tmp_path, "*", namespace="")) == "https://ours.example/jars"
 
 
 def test_settings_that_are_absent_or_broken_set_no_mirror(tmp_path: Path) -> None:
