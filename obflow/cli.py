@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-import traceback
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ import typer
 from typer import TyperException
 from typer.core import TyperCommand, TyperGroup
 
+from obflow.terminal import json_text, say, say_lines, tell, tell_error, tell_thread_error, tell_traceback
 from schemas.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DependencyError, PipelineError, UsageError
 
 if TYPE_CHECKING:
     import asyncio
-    import threading
     from collections.abc import Coroutine
     from contextlib import AbstractContextManager
 
@@ -86,11 +86,7 @@ def load_settings(overrides: Mapping[str, object] | None = None) -> Settings:
 
 def emit_json(result: object) -> None:
     """Print one JSON object on one line of standard output; nothing else may follow it there."""
-    import orjson
-
-    text = orjson.dumps(result, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-    sys.stdout.write(text.decode() + "\n")
-    sys.stdout.flush()
+    say_lines(json_text(result))
 
 
 def run_async(main: Callable[[asyncio.Event], Coroutine[object, object, T]], *, shutdown_seconds: float = 10.0) -> T:
@@ -191,12 +187,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     token = _invocation.set(Invocation())
+    hook = threading.excepthook
+    if hook is threading.__excepthook__:
+        threading.excepthook = tell_thread_error
     try:
         result = typer.main.get_command(app).main(words, prog_name="obflow", standalone_mode=False)
         return result if isinstance(result, int) and not isinstance(result, bool) else EXIT_DONE
     except Exception as error:
         return _report(error, verbose=_invocation.get().verbose)
     finally:
+        threading.excepthook = hook
         _invocation.reset(token)
 
 
@@ -207,7 +207,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        sys.stdout.write(f"obflow {version('obflow')}\n")
+        say(f"obflow {version('obflow')}")
         raise typer.Exit
 
 
@@ -263,15 +263,15 @@ def _add_common_options(command: Command) -> None:
 def _report(error: Exception, *, verbose: bool) -> int:
     known = _find_known(error)
     if verbose:
-        traceback.print_exception(error, file=sys.stderr)
+        tell_traceback(error)
     if known is not None:
-        sys.stderr.write(f"obflow: {known}\n")
+        tell_error(known)
         return known.exit_code
     if isinstance(error, TyperException):
         return _report_usage(error)
     text = " ".join(str(error).split())
     again = "" if verbose else "; -v shows where"
-    sys.stderr.write(f"obflow: unexpected {type(error).__name__}: {text or 'no message'}{again}\n")
+    tell(f"obflow: unexpected {type(error).__name__}: {text or 'no message'}{again}")
     return EXIT_FAILED
 
 
@@ -281,7 +281,7 @@ def _report_usage(error: TyperException) -> int:
     if not text:  # no words at all: typer has printed the help
         return EXIT_USAGE
     sentence = text[:1].lower() + text[1:].rstrip(".")
-    sys.stderr.write(f"obflow: {sentence}; see `{context.command_path if context else 'obflow'} --help`\n")
+    tell(f"obflow: {sentence}; see `{context.command_path if context else 'obflow'} --help`")
     return error.exit_code
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import Annotated
 
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
+from obflow.terminal import say, say_lines
 from schemas.errors import EXIT_DONE, EXIT_FAILED
 
 AUDITED = ("expected", "stored", "lost", "duplicates", "instruments")
@@ -27,7 +27,7 @@ def settings(
     from obflow.settings import Settings, reference_text
 
     if env:
-        sys.stdout.write(reference_text())
+        say_lines(reference_text().rstrip("\n"))
         return
     if schema:
         emit_json(Settings.model_json_schema())
@@ -40,7 +40,7 @@ def settings(
     width = max(map(len, shown))
     for key, value in shown.items():
         line = f"{key:<{width}}  {value}"
-        sys.stdout.write(f"{line}  ({origins[key]})\n" if origin else f"{line}\n")
+        say(f"{line}  ({origins[key]})" if origin else line)
 
 
 topics = typer.Typer(help="Create the declared topics on the broker, or check them.", no_args_is_help=True)
@@ -62,10 +62,10 @@ def apply(json: JsonFlag = False) -> None:
         )
         return
     for name in done.created:
-        sys.stdout.write(f"created {name} ({settings.kafka.partitions} partitions)\n")
+        say(f"created {name} ({settings.kafka.partitions} partitions)")
     for change in done.changed:
-        sys.stdout.write(f"changed {change.topic}: {change.what} from {change.found} to {change.declared}\n")
-    sys.stdout.write(f"{len(done.unchanged)} topics were as declared\n")
+        say(f"changed {change.topic}: {change.what} from {change.found} to {change.declared}")
+    say(f"{len(done.unchanged)} topics were as declared")
 
 
 @topics.command()
@@ -82,15 +82,13 @@ def check(json: JsonFlag = False) -> int:
         emit_json({"topics": len(TOPICS), "differences": [str(difference) for difference in differences]})
     else:
         for difference in differences:
-            sys.stdout.write(f"{difference}\n")
+            say(f"{difference}")
         if not differences:
-            sys.stdout.write(f"all {len(TOPICS)} topics are as declared\n")
+            say(f"all {len(TOPICS)} topics are as declared")
         elif all(difference.mendable for difference in differences):
-            sys.stdout.write("`obflow topics apply` mends this\n")
+            say("`obflow topics apply` mends this")
         else:
-            sys.stdout.write(
-                "another number of partitions needs new topics: set kafka.topic_prefix or kafka.partitions\n"
-            )
+            say("another number of partitions needs new topics: set kafka.topic_prefix or kafka.partitions")
     return EXIT_FAILED if differences else EXIT_DONE
 
 
@@ -135,5 +133,4 @@ def doctor(
 
 
 def _line(ok: bool, text: str) -> None:
-    sys.stdout.write(f"{'ok  ' if ok else 'FAIL'}  {text}\n")
-    sys.stdout.flush()
+    say(f"{'ok  ' if ok else 'FAIL'}  {text}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,6 +19,7 @@ from typing import TypeVar
 
 import uvloop
 
+from obflow.terminal import tell
 from schemas.errors import EXIT_FAILED, FatalError
 
 PARENT_VARIABLE = "OBFLOW_PARENT"
@@ -176,6 +176,5 @@ def _orphaned() -> bool:
 
 
 def _end_now(why: str) -> None:
-    sys.stderr.write(f"obflow: cut off, since {why}\n")
-    sys.stderr.flush()
+    tell(f"obflow: cut off, since {why}")
     os._exit(EXIT_FAILED)

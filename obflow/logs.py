@@ -2,7 +2,7 @@
 
 An event's name is a snake_case noun and its values are fields, never text pasted together. Lines of the libraries below
 (the Kafka client, Faust, the WebSocket client) pass through the same handler. Secrets are masked by their field's name
-wherever they stand.
+wherever they stand. An event is one line whatever its values hold, and none controls a terminal (`obflow.terminal`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TextIO, TypedDict, Unpack, cast
 
-import orjson
 import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from obflow.settings import LogSettings
+from obflow.terminal import escape_text, json_text, quoted_lines
 
 MASK = "**********"
 SECRET_NAME = re.compile(r"passw|secret|token|api_?key|authorization|credential", re.IGNORECASE)
 URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 MAX_DEPTH = 4
+QUOTED_FIELDS = ("exception", "stack")
 # What goes wrong in these comes back as an error, which says it better; a failing command prints one sentence.
 # (The database client resets the level of `urllib3` itself when it is imported.)
 ECHOES = ("urllib3.connectionpool", "clickhouse_connect")
@@ -89,6 +90,27 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: _masked(name, value, MAX_DEPTH) for name, value in event.items()}
 
 
+def fit_for_a_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape names and values, so that an event is one line and controls nothing; tracebacks keep theirs."""
+    return {escape_text(str(name)): _fitted(name, value) for name, value in event.items()}
+
+
+class _Shown(str):
+    """A value as it is to be written; the renderer would quote, and so escape, it once more."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _fitted(name: str, value: object) -> object:
+    if name in QUOTED_FIELDS:
+        return quoted_lines(str(value))
+    if not isinstance(value, str):
+        return _Shown(escape_text(repr(value)))
+    shown = escape_text(value)
+    return value if shown == value else _Shown(shown if name == "event" else f"'{shown}'")
+
+
 def _masked(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 (a log value may be anything)
     if isinstance(value, SecretStr) or (SECRET_NAME.search(name) and isinstance(value, str | bytes)):
         return MASK
@@ -105,9 +127,12 @@ def _rendering(settings: LogSettings, target: TextIO) -> list[Processor]:
     on_terminal = target.isatty()
     if settings.format == "console" or (settings.format == "auto" and on_terminal):
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0, exception_formatter=plain)]
+        return [
+            fit_for_a_line,
+            structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0, exception_formatter=plain),
+        ]
     return [structlog.processors.JSONRenderer(serializer=_json)]
 
 
 def _json(event: EventDict, **_options: object) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+    return json_text(event)

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 
 from obflow.settings import MetricsSettings
+from obflow.terminal import escape_text
 from schemas.errors import UsageError
 
 CounterName = Literal[
@@ -139,7 +140,7 @@ class Metrics:
         Raises:
             ValueError: The labels are not those of the list.
         """
-        return self._counters[name].labels(**labels)
+        return self._counters[name].labels(**_printable(labels))
 
     def gauge(self, name: GaugeName, **labels: str) -> Gauge:
         """The gauge of these labels.
@@ -147,7 +148,7 @@ class Metrics:
         Raises:
             ValueError: The labels are not those of the list.
         """
-        return self._gauges[name].labels(**labels)
+        return self._gauges[name].labels(**_printable(labels))
 
     def histogram(self, name: HistogramName, **labels: str) -> Histogram:
         """The histogram of these labels.
@@ -155,7 +156,7 @@ class Metrics:
         Raises:
             ValueError: The labels are not those of the list.
         """
-        return self._histograms[name].labels(**labels)
+        return self._histograms[name].labels(**_printable(labels))
 
     def raise_to(self, name: CounterName, total: float, **labels: str) -> None:
         """Show the running total of a pure module, which counts by itself.
@@ -169,7 +170,7 @@ class Metrics:
 
     def value(self, name: MetricName, **labels: str) -> float:
         """What is shown for a counter or gauge now; 0 where nothing was counted yet."""
-        return self.registry.get_sample_value(name, labels) or 0.0
+        return self.registry.get_sample_value(name, _printable(labels)) or 0.0
 
     def page(self) -> str:
         """The page as Prometheus reads it."""
@@ -199,3 +200,8 @@ class Metrics:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def _printable(labels: Mapping[str, str]) -> dict[str, str]:
+    """Label values fit for a page: a venue's name comes from outside, and half a character would end the page."""
+    return {label: escape_text(value) for label, value in labels.items()}

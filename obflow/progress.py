@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol, TypeVar
 
+from obflow.terminal import console, escape_text
+
 TOLD_EVERY: Final = 100
 DRAWN_PER_SECOND: Final = 5
 
@@ -57,7 +59,6 @@ def progress(what: str, total: int | None = None) -> Iterator[Bar]:
     if not sys.stderr.isatty():  # rich would also draw where an environment variable asks for colours
         yield Bar()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     shown = (
@@ -68,11 +69,11 @@ def progress(what: str, total: int | None = None) -> Iterator[Bar]:
     )
     drawn = Progress(
         *shown,
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
         redirect_stdout=False,  # it would go where the bar goes
         refresh_per_second=DRAWN_PER_SECOND,
     )
     with drawn:
-        task = drawn.add_task(what, total=total)
+        task = drawn.add_task(escape_text(what), total=total)
         yield Bar(lambda items: drawn.advance(task, items))

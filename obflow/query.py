@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
+from obflow.terminal import console, say, say_answer
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,20 +42,22 @@ def query(
 ) -> None:
     """Ask ClickHouse, read-only, and print the answer.
 
+    TSV and CSV leave ClickHouse's bytes as they are where the output is a file or a pipe; everything else is
+    escaped, so that no value can control a terminal.
+
     Example: obflow query "SELECT symbol, count() FROM factors GROUP BY symbol"
     """
     chosen = Format.JSON if json else format_ or (Format.TABLE if sys.stdout.isatty() else Format.TSV)
     sql = _statement(sql)
     settings = load_settings().clickhouse
     if chosen is Format.JSON:
-        answer = orjson.loads(_ask(settings, sql, "JSONCompact"))
+        answer = _parsed(_ask(settings, sql, "JSONCompact"))
         emit_json({"columns": [column["name"] for column in answer["meta"]], "rows": answer["data"]})
     elif chosen is Format.TABLE:
-        _print_table(orjson.loads(_ask(settings, sql, "JSONCompactStrings")))
+        _print_table(_parsed(_ask(settings, sql, "JSONCompactStrings")))
     else:
         name = "CSVWithNames" if chosen is Format.CSV else "TabSeparatedWithNames"
-        sys.stdout.write(_ask(settings, sql, name).decode("utf-8", "replace"))
-        sys.stdout.flush()
+        say_answer(_ask(settings, sql, name))
 
 
 def _statement(sql: str) -> str:
@@ -83,24 +86,27 @@ def _ask(settings: ClickHouseSettings, sql: str, output: str) -> bytes:
     return answer
 
 
-def _print_table(answer: dict[str, Any]) -> None:
-    from rich.console import Console
+def _parsed(answer: bytes) -> dict[str, Any]:
+    """ClickHouse's JSON; its texts are any bytes, JSON's are not: what is no UTF-8 becomes U+FFFD."""
+    found: dict[str, Any] = orjson.loads(answer.decode("utf-8", "replace"))
+    return found
 
-    Console().print(_table(answer))
+
+def _print_table(answer: dict[str, Any]) -> None:
+    console().print(_table(answer))
     total, shown = len(answer["data"]), min(len(answer["data"]), SHOWN_ROWS)
     more = f", the first {shown} shown; --format csv prints all" if shown < total else ""
-    sys.stdout.write(f"{total} row{'' if total == 1 else 's'}{more}\n")
+    say(f"{total} row{'' if total == 1 else 's'}{more}")
 
 
 def _table(answer: dict[str, Any]) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table()
     for column in answer["meta"]:
-        table.add_column(Text(column["name"]), justify="right" if _is_numeric(column["type"]) else "left")
+        table.add_column(column["name"], justify="right" if _is_numeric(column["type"]) else "left")
     for row in answer["data"][:SHOWN_ROWS]:
-        table.add_row(*(Text("" if value is None else value) for value in row))
+        table.add_row(*("" if value is None else value for value in row))
     return table
 
 

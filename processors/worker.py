@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import time
 from typing import Any, NoReturn
 
@@ -14,6 +13,7 @@ import uvloop
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
+from obflow.terminal import tell_error
 from processors.app import Role, Worker, quietly, until_stopped
 from processors.reading import SourceLog
 from processors.source import log_ends, open_source, require_changelog
@@ -49,8 +49,7 @@ def end_at_once(error: FatalError) -> NoReturn:
     """
     log.critical("worker_ended", error=str(error))
     logging.shutdown()
-    sys.stderr.write(f"obflow: {error}\n")
-    sys.stderr.flush()
+    tell_error(error)
     os._exit(error.exit_code)
 
 

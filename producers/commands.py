@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
 from obflow.durations import seconds_of
+from obflow.terminal import say
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def produce(
     if json:
         emit_json(summary)
     else:
-        sys.stdout.write(f"{summary['messages']} messages acknowledged\n")
+        say(f"{summary['messages']} messages acknowledged")
 
 
 def record(
@@ -94,7 +94,7 @@ def record(
         emit_json(summary)
     else:
         told = f"{summary['lines']} lines in {out}" if summary["lines"] else "nothing came, no file is kept"
-        sys.stdout.write(f"{told}\n")
+        say(told)
 
 
 def replay(
@@ -159,7 +159,7 @@ def replay(
     if json:
         emit_json(summary)
     else:
-        sys.stdout.write(f"{summary['messages']} messages acknowledged, {summary['records_per_s']} records/s\n")
+        say(f"{summary['messages']} messages acknowledged, {summary['records_per_s']} records/s")
 
 
 def simulate(
@@ -245,8 +245,7 @@ def _serve_simulation(market: _Market, host: str, port: int, *, json: bool) -> N
             emit_json(where)
         else:
             for name, url in where.items():
-                sys.stdout.write(f"{name} {url}\n")
-            sys.stdout.flush()
+                say(f"{name} {url}")
         try:
             await server.wait(stop)
         finally:
@@ -268,7 +267,7 @@ def _record_simulation(market: _Market, path: Path, seconds: float, *, json: boo
     if json:
         emit_json(summary)
     else:
-        sys.stdout.write(f"{summary['lines']} lines in {path}\n")
+        say(f"{summary['lines']} lines in {path}")
 
 
 def _exchange(venue: str) -> Exchange:

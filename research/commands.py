@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
+from obflow.terminal import console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,41 +121,35 @@ def _factors_result(venue: str, summary: Mapping[str, FactorSummary], out: Path 
 
 
 def _show_report(report: RecordingReport, file: Path) -> None:
-    from rich.console import Console
-
-    console = Console()
+    screen = console()
     rejected = ", ".join(f"{count} {reason}" for reason, count in report["rejected"].items()) or "none"
-    console.print(f"{file.name}: {report['messages']:,} messages in {report['seconds']:,} s, rejected: {rejected}")
+    screen.print(f"{file.name}: {report['messages']:,} messages in {report['seconds']:,} s, rejected: {rejected}")
     for symbol, found in report["instruments"].items():
         rows = [(name, _cell(value)) for name, value in found.items() if name not in ("best_bids", "best_asks")]
-        console.print(_table(f"{report['venue']} {symbol}", ("", ""), rows))
-        console.print(_levels_table(found["best_bids"], found["best_asks"]))
+        screen.print(_table(f"{report['venue']} {symbol}", ("", ""), rows))
+        screen.print(_levels_table(found["best_bids"], found["best_asks"]))
     if not report["instruments"]:
-        console.print("it holds no book")
+        screen.print("it holds no book")
 
 
 def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, *, digest: bool) -> None:
-    from rich.console import Console
-
-    console = Console()
+    screen = console()
     if digest:
         for symbol, found in summary.items():
-            console.print(f"{symbol} {found.events} events, digest {found.digest}", soft_wrap=True, highlight=False)
+            screen.print(f"{symbol} {found.events} events, digest {found.digest}", soft_wrap=True, highlight=False)
     rows = [
         (symbol, status, f"{count:,}") for symbol, found in summary.items() for status, count in found.statuses.items()
     ]
-    console.print(_table("factor events", ("symbol", "status", "events"), rows))
+    screen.print(_table("factor events", ("symbol", "status", "events"), rows))
     if out is not None:
-        console.print(f"written to {out}", soft_wrap=True, highlight=False)
+        screen.print(f"written to {out}", soft_wrap=True, highlight=False)
 
 
 def _show_book(found: BookAt) -> None:
-    from rich.console import Console
-
-    console = Console()
+    screen = console()
     rows = [(name, _cell(value)) for name, value in found.items() if name not in ("bids", "asks")]
-    console.print(_table(f"{found['venue']} {found['symbol']}", ("", ""), rows))
-    console.print(_levels_table(found["bids"], found["asks"]))
+    screen.print(_table(f"{found['venue']} {found['symbol']}", ("", ""), rows))
+    screen.print(_levels_table(found["bids"], found["asks"]))
 
 
 def _levels_table(bids: Sequence[Level], asks: Sequence[Level]) -> object:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
+from obflow.terminal import say, say_lines
 from schemas.errors import EXIT_DONE, EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def sink(
         emit_json({name: _summary(found) for name, found in counts.items()})
         return
     for name, found in counts.items():
-        sys.stdout.write(
+        say(
             f"{name}: {found.rows} rows stored from {found.records} records, {found.repeated} repeated, "
-            f"{found.dead_lettered} dead-lettered\n"
+            f"{found.dead_lettered} dead-lettered"
         )
 
 
@@ -89,9 +89,9 @@ def apply(
         emit_json({"database": settings.clickhouse.database, "dry_run": dry_run, "steps": steps})
         return
     for step in steps:
-        sys.stdout.write(f"{step}\n")
+        say(f"{step}")
     if not steps:
-        sys.stdout.write("the tables were as declared\n")
+        say("the tables were as declared")
 
 
 @tables.command()
@@ -111,11 +111,11 @@ def check(json: JsonFlag = False) -> int:
         emit_json({"tables": list(TABLES), "differences": differences})
     else:
         for difference in differences:
-            sys.stdout.write(f"{difference}\n")
+            say(f"{difference}")
         if not differences:
-            sys.stdout.write(f"all {len(TABLES)} tables are as declared\n")
+            say(f"all {len(TABLES)} tables are as declared")
         elif missing:
-            sys.stdout.write("`obflow tables apply` does what is not done\n")
+            say("`obflow tables apply` does what is not done")
     return EXIT_FAILED if differences else EXIT_DONE
 
 
@@ -142,9 +142,9 @@ def list_letters(
         return
     for letter in letters:
         what = f"{letter.source_topic} {letter.venue}:{letter.symbol}".strip(" :") or "-"
-        sys.stdout.write(f"{letter.letter_id}  {letter.role}  {letter.reason}  {what}  {letter.error}\n")
+        say(f"{letter.letter_id}  {letter.role}  {letter.reason}  {what}  {letter.error}")
     if not letters:
-        sys.stdout.write("there are no such letters\n")
+        say("there are no such letters")
 
 
 @dead_letters.command()
@@ -163,8 +163,8 @@ def show(letter_id: Annotated[str, typer.Argument(help="As listed.")], json: Jso
         return
     for letter, payload in found:
         for name, value in letter._asdict().items():
-            sys.stdout.write(f"{name:<17} {value}\n")
-        sys.stdout.write(f"{'payload':<17} {payload!r}\n")
+            say(f"{name:<17} {value}")
+        say_lines(f"{'payload':<17} {payload!r}")
 
 
 @dead_letters.command("redrive")
@@ -191,7 +191,7 @@ def redrive_letters(
         emit_json({"sent": sent})
         return
     for one, name in sent.items():
-        sys.stdout.write(f"sent {one} to {name} again\n")
+        say(f"sent {one} to {name} again")
 
 
 def _unknown(letter_id: str) -> UsageError:

@@ -17,6 +17,7 @@ from aiohttp import web
 from obflow.embedded.clickhouse_engine import Engine
 from obflow.embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface, is_loopback
 from obflow.lifecycle import run_async
+from obflow.terminal import say, tell_error
 from schemas.errors import EXIT_DONE, PipelineError, UsageError
 
 HOST: Final = "127.0.0.1"
@@ -96,8 +97,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _say(host: str, port: int, version: str) -> None:
-    sys.stdout.write(f"ClickHouse {version} listens on http://{host}:{port}; Ctrl-C stops it\n")
-    sys.stdout.flush()
+    say(f"ClickHouse {version} listens on http://{host}:{port}; Ctrl-C stops it")
 
 
 def main() -> int:
@@ -109,7 +109,7 @@ def main() -> int:
     try:
         serve(arguments.data, port=arguments.port)
     except PipelineError as error:
-        sys.stderr.write(f"obflow: {error}\n")
+        tell_error(error)
         return error.exit_code
     return EXIT_DONE
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import typer
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.embedded.demo.plan import DemoPlan, DemoSource
+from obflow.terminal import console, tell_lines
 from schemas.errors import FatalError, UsageError
 
 WATCH_S = 0.5
@@ -36,11 +36,11 @@ def kafka(
     from obflow.embedded.kafka import EmbeddedKafka
 
     settings = load_settings()
-    broker = EmbeddedKafka(data or settings.cache / "kafka", port=port, cache=settings.cache, report=_say)
+    broker = EmbeddedKafka(data or settings.cache / "kafka", port=port, cache=settings.cache, report=tell_lines)
     with stop_on_signal() as stop:
         try:
             address = broker.start()
-            _say(f"Kafka 4.1.0 listens on {address}; data and log in {broker.data}; Ctrl-C stops it")
+            tell_lines(f"Kafka 4.1.0 listens on {address}; data and log in {broker.data}; Ctrl-C stops it")
             while not stop.is_set():
                 broker.wait(WATCH_S)
         finally:
@@ -62,7 +62,7 @@ def clickhouse(
     folder = (data or load_settings().cache / "clickhouse").absolute()
 
     def ready(host: str, bound: int, version: str) -> None:
-        _say(f"ClickHouse {version} listens on http://{host}:{bound}; data in {folder}; Ctrl-C stops it")
+        tell_lines(f"ClickHouse {version} listens on http://{host}:{bound}; data in {folder}; Ctrl-C stops it")
 
     serve(folder, port=port, ready=ready)
 
@@ -87,8 +87,6 @@ def demo(
 
     Example: obflow demo --for 60s --json
     """
-    from rich.console import Console
-
     from obflow.embedded.demo.command import run
     from obflow.embedded.demo.run import Demo
 
@@ -105,13 +103,12 @@ def demo(
         simulator_port=free_port(),
     )
     settings = load_settings()
-    console = Console(stderr=True)
     with (
         stop_on_signal(shutdown_seconds=DEMO_SHUTDOWN_S) as stop,
         _folder(data) as folder,
-        Demo(plan, settings, folder, _say) as running,
+        Demo(plan, settings, folder, tell_lines) as running,
     ):
-        summary = run(running, duration_s, stop, console)
+        summary = run(running, duration_s, stop, console(stderr=True))
     if summary is None:
         return
     if json:
@@ -136,11 +133,6 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="obflow-demo-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(sentence + "\n")
-    sys.stderr.flush()
 
 
 def free_port() -> int:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from obflow.settings import Settings
+from obflow.terminal import tell, tell_error
 from schemas.errors import EXIT_DONE, EXIT_USAGE, DependencyError, FatalError, UsageError
 
 ROOTS = (
@@ -308,20 +309,20 @@ def main(arguments: list[str]) -> int:
     """`fetch` fills the cache, `lock` rewrites the lock; anything else is a usage error."""
     if arguments == ["lock"]:
         lock = write_lock()
-        sys.stderr.write(f"{LOCK_PATH.name}: {len(lock.jars)} jars for {', '.join(lock.roots)}\n")
+        tell(f"{LOCK_PATH.name}: {len(lock.jars)} jars for {', '.join(lock.roots)}")
         return EXIT_DONE
     if arguments != ["fetch"]:
-        sys.stderr.write("usage: python -m obflow.embedded.jars fetch|lock\n")
+        tell("usage: python -m obflow.embedded.jars fetch|lock")
         return EXIT_USAGE
     said: list[str] = []
     before_s = time.monotonic()
     try:
         ensure_jars(Settings.load().cache, report=said.append)
     except FatalError as error:
-        sys.stderr.write(f"{error}\n")
+        tell_error(error)
         return error.exit_code
     if said:
-        sys.stderr.write(f"==> broker jars: {time.monotonic() - before_s:.1f} s ({said[0]})\n")
+        tell(f"==> broker jars: {time.monotonic() - before_s:.1f} s ({said[0]})")
     return EXIT_DONE
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rich.cells import cell_len
 from rich.console import Console
 
-from obflow.embedded.demo.screen import Rates, panel, role_lines
+from obflow.embedded.demo.screen import Rates, book_line, panel, role_lines
 from obflow.embedded.demo.watch import BookView, Seen
 from schemas.messages import Status
+from tests.obflow.hostile import HOSTILE, obeyed
 
 
 def test_the_picture_fits_a_terminal_of_80_columns() -> None:
@@ -25,3 +27,16 @@ def test_the_picture_fits_a_terminal_of_80_columns() -> None:
     assert [line.split()[0] for line in shown] == ["producer", "processors", "sink", "book", *books, "Ctrl-C"]
     assert shown[4].split() == ["binance-futures:BTCUSDT", "RESYNCING", "–", "–", "–"]
     assert shown[5].split() == ["binance-futures:ETHUSDT", "OK", "61,799.45", "-0.185", "0.016"]
+
+
+def test_names_from_outside_are_drawn_in_letters_and_columns() -> None:
+    books = {name: BookView(Status.OK, 1.0, 0.1, 1.0, 0) for name in (HOSTILE, "v:[red]X", "v:比特币", "v:BTCUSDT")}
+    screen = Console(width=600, color_system=None)
+    with screen.capture() as captured:
+        screen.print(panel([HOSTILE], books, "Ctrl-C stops it"))
+    assert obeyed(captured.get()) == ""
+    assert "[red]" in captured.get()
+    rows = captured.get().splitlines()[2:-1]
+    assert len({cell_len(row[: row.index("OK")]) for row in rows}) == 1
+    lines = [book_line(name, books[name]) for name in ("v:比特币", "v:BTCUSDT")]
+    assert len({cell_len(line) for line in lines}) == 1

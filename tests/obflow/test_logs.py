@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from pydantic import SecretStr
 
 from obflow.logs import ECHOES, configure, get_logger, log_context
 from obflow.settings import LogSettings
+from tests.obflow.hostile import HOSTILE, obeyed, obeyed_on_a_terminal
+from tests.obflow.terminal import on_terminal
 
 
 @pytest.fixture
@@ -120,3 +123,51 @@ def test_a_value_json_does_not_know_is_written_as_text(stream: io.StringIO) -> N
     get_logger("x").info("odd", error=ValueError("why"), ids={1: "one"})
     (line,) = lines(stream)
     assert (line["error"], line["ids"]) == ("why", {"1": "one"})
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_no_event_controls_a_terminal_or_takes_more_than_its_line(stream: io.StringIO, style: str) -> None:
+    configure(LogSettings.model_validate({"format": style}), stream)
+    log = get_logger("x")
+    with log_context(symbol=HOSTILE):
+        log.info(HOSTILE, error=HOSTILE, cause=ValueError(HOSTILE), payload=HOSTILE.encode(), **{HOSTILE: 1})
+        log.info("nested", found={HOSTILE: [HOSTILE, (HOSTILE, 1)]}, half="\ud800", path=Path("\udcff"))
+    logging.getLogger("y").warning("lost %s", HOSTILE)
+    assert obeyed(stream.getvalue()) == ""
+    assert stream.getvalue().count("\n") == 3
+
+
+def test_a_json_line_holds_the_very_text(stream: io.StringIO) -> None:
+    configure(LogSettings(), stream)
+    get_logger("x").info("odd", error=HOSTILE, half="\ud800")
+    (line,) = lines(stream)
+    assert (line["error"], line["half"]) == (HOSTILE, "\ud800")
+
+
+def test_a_line_for_people_shows_what_was_escaped_once(stream: io.StringIO) -> None:
+    configure(LogSettings(format="console"), stream)
+    get_logger("x").info("odd", plain="BTC", spaced="a b", count=3, symbol="a\x1b[2J", back="a\\b")
+    _, _, shown = stream.getvalue().partition("odd ")
+    assert sorted(shown.split(maxsplit=1)[1].rsplit(" time=")[0].split(" ")) == sorted(
+        [r"back='a\\b'", r"count=3", r"plain=BTC", r"spaced='a", r"b'", r"symbol='a\x1b[2J'"]
+    )
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_controls_no_terminal_and_poses_as_no_event(stream: io.StringIO, style: str) -> None:
+    configure(LogSettings.model_validate({"format": style}), stream)
+    try:
+        raise LookupError(f"{HOSTILE}\n2024-01-01T00:00:00Z [info] all is well")
+    except LookupError:
+        get_logger("x").exception("failed")
+    assert obeyed(stream.getvalue()) == ""
+    assert "\n2024" not in stream.getvalue()
+
+
+def test_on_a_terminal_the_colours_are_the_only_thing_it_obeys(monkeypatch: pytest.MonkeyPatch, stream: object) -> None:
+    with on_terminal(monkeypatch) as terminal:
+        configure(LogSettings())
+        get_logger("x").info(HOSTILE, symbol=HOSTILE, spaced=f"a {HOSTILE}")
+        drawn = terminal.drawn()
+    assert "\x1b[" in drawn
+    assert obeyed_on_a_terminal(drawn.encode()) == ""

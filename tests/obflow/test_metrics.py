@@ -13,6 +13,7 @@ import pytest
 from obflow.metrics import COUNTERS, GAUGES, HISTOGRAMS, MINIMUM, CounterName, GaugeName, HistogramName, Metrics
 from obflow.settings import MetricsSettings
 from schemas.errors import UsageError
+from tests.obflow.hostile import HOSTILE, obeyed
 
 ALL = (*COUNTERS.values(), *GAUGES.values(), *HISTOGRAMS.values())
 
@@ -111,3 +112,11 @@ class TestServing:
                 Metrics("x").served(MetricsSettings(port=port)),
             ):
                 pass
+
+
+def test_a_label_from_outside_controls_nothing_and_is_counted_under_its_name() -> None:
+    metrics = Metrics("test")
+    for venue in (HOSTILE, "half a character: \ud800"):
+        metrics.counter("obflow_gaps_total", venue=venue).inc(3)
+        assert metrics.value("obflow_gaps_total", venue=venue) == 3
+    assert obeyed(metrics.page()) == ""

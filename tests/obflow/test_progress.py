@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from obflow.progress import TOLD_EVERY, Bar, progress
+from tests.obflow.hostile import HOSTILE, obeyed_on_a_terminal
 from tests.obflow.terminal import on_terminal
 
 WIPED = "\x1b[2K"
@@ -53,3 +54,10 @@ def test_every_item_is_counted_once(items: int) -> None:
     assert list(Bar(told.append).over(range(items))) == list(range(items))
     assert sum(told) == items
     assert len(told) <= items // TOLD_EVERY + 1
+
+
+def test_a_name_from_outside_is_drawn_in_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    with on_terminal(monkeypatch) as terminal:
+        with progress(f"reading {HOSTILE}", 1) as bar:
+            list(bar.over(range(1)))
+        assert obeyed_on_a_terminal(terminal.drawn().encode()) == ""

@@ -9,6 +9,7 @@ import pytest
 from obflow import query as module
 from obflow.query import Format, query
 from schemas.errors import UsageError
+from tests.obflow.hostile import obeyed
 
 ANSWERS = {
     "JSONCompact": b'{"meta":[{"name":"symbol","type":"String"},{"name":"n","type":"UInt64"}],'
@@ -82,3 +83,15 @@ def test_an_empty_statement_is_refused_before_anybody_is_asked(sql: str) -> None
 def test_a_statement_that_names_a_format_is_told_of_the_flag(sql: str) -> None:
     with pytest.raises(UsageError, match=r"leave that out and choose one with --format table\|tsv\|csv\|json"):
         query(sql)
+
+
+@pytest.mark.parametrize("format_", [Format.JSON, Format.TABLE])
+def test_a_value_that_is_no_utf8_is_shown_all_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, format_: Format
+) -> None:
+    answer = b'{"meta":[{"name":"payload","type":"String"}],"data":[["a\xff\\u001b[2J"]],"rows":1}'
+    monkeypatch.setattr(module, "_ask", lambda *_: answer)
+    query("SELECT 1", format_)
+    printed = capsys.readouterr().out
+    assert "a\ufffd" in printed
+    assert obeyed(printed) == ""

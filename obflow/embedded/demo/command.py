@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
 from rich.live import Live
 
 from obflow.embedded.demo.run import TICK_S, Demo, snapshot
 from obflow.embedded.demo.screen import book_line, panel
 from obflow.embedded.demo.summary import Summary, sentences
 from obflow.settings import Settings, reference
+from obflow.terminal import shell_word, tell, tell_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PLAIN_EVERY_S: Final = 5.0
 ROWS_EVERY_S: Final = 1.0
@@ -31,14 +32,15 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
     """
     demo.start()
     demo.wait_first_event(stop)
-    console.print(how_to_query(demo.environment, Settings.load()), markup=False, soft_wrap=True, highlight=False)
+    for line in how_to_query(demo.environment, Settings.load()).split("\n"):
+        tell_lines(line)
     show(demo, seconds, stop, console)
     if stop.is_set():
         return None
     summary = demo.finish()
     with demo.client() as client:
         for sentence in sentences(client, summary):
-            console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            tell(sentence)
     return summary
 
 
@@ -77,9 +79,8 @@ class _Drawing:
         if self._live:
             self._live.update(panel(lines, books, left))
         else:
-            block = [*lines, *(book_line(name, books[name]) for name in sorted(books)), left]
-            sys.stderr.write("\n".join(block) + "\n\n")
-            sys.stderr.flush()
+            for line in (*lines, *(book_line(name, books[name]) for name in sorted(books)), left, ""):
+                tell(line)
         self._last_s, self._seen, self._rows = now, snapshot(self._demo.seen), rows
 
 
@@ -92,7 +93,7 @@ def how_to_query(environment: Mapping[str, str], elsewhere: Settings) -> str:
     """
     shown = elsewhere.shown()
     usual = {entry.env: str(shown[entry.key]) for entry in reference()}
-    other = [f"{name}={shlex.quote(value)}" for name, value in environment.items() if usual[name] != value]
+    other = [f"{name}={shell_word(value)}" for name, value in environment.items() if usual[name] != value]
     lines = [f"in a second terminal, first: export {' '.join(other)}"] if other else []
     lines.append(f'ask it, in a second terminal: .venv/bin/obflow query "{EXAMPLE_SQL}"')
     lines.append("see whether all is well:      .venv/bin/obflow doctor")

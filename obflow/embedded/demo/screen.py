@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from obflow.embedded.demo.watch import BookView, Seen
+from obflow.terminal import escape_text, pad
 from schemas.messages import Status
 
 _STYLE = {Status.OK: "green", Status.THIN: "yellow", Status.RESYNCING: "red"}
@@ -57,19 +58,21 @@ def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates
 def book_line(name: str, book: BookView) -> str:
     """One book in words."""
     mid, imbalance, spread = _numbers(book)
-    return f"{name:<28}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread} bps"
+    return f"{pad(name, 28)}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread} bps"
 
 
 def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Group:
     """The live picture of a terminal."""
-    table = Table("book", "status", box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("book", no_wrap=True)  # a name that is too long must not go on where a line of ours begins
+    table.add_column("status")
     for heading in ("mid", "imbalance", "spread bps"):
         table.add_column(heading, justify="right")
     for name in sorted(books):
         book = books[name]
         cells = (name, str(book.status), *_numbers(book))
-        table.add_row(*map(Text, cells), style=_STYLE.get(book.status, "yellow"))
-    return Group(*map(Text, lines), table, Text(remaining, style="dim"))
+        table.add_row(*(Text(escape_text(cell)) for cell in cells), style=_STYLE.get(book.status, "yellow"))
+    return Group(*(Text(escape_text(line)) for line in lines), table, Text(remaining, style="dim"))
 
 
 def _numbers(book: BookView) -> tuple[str, str, str]:
