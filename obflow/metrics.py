@@ -27,6 +27,7 @@ CounterName = Literal[
     "obflow_repeated_total",
     "obflow_gaps_total",
     "obflow_quote_checks_total",
+    "obflow_trades_off_grid_total",
     "obflow_resyncs_total",
     "obflow_connections_total",
     "obflow_rival_statuses_total",
@@ -77,6 +78,9 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_quote_checks_total": Metric(
         "Books compared with the venue's best quote: right or wrong by its id, same or different by time alone.",
         ("venue", "outcome"),
+    ),
+    "obflow_trades_off_grid_total": Metric(
+        "Trades in their own topic alone, since the book's grid does not hold them exactly.", ("venue",)
     ),
     "obflow_resyncs_total": Metric("Snapshots asked for.", ("venue",)),
     "obflow_connections_total": Metric("Connections opened to a venue.", ("venue",)),

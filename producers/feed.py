@@ -228,6 +228,8 @@ class LiveFeed:
             raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
         for state in FeedState:
             self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
+        off_grid = sum(stream.counters.trades_off_grid for stream in streams)
+        raise_to("obflow_trades_off_grid_total", off_grid, venue=self._exchange.venue)
         self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
         waiting = sum(stream.waiting for stream in streams)
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)

@@ -14,14 +14,17 @@ from collections import deque
 from copy import copy
 from typing import NamedTuple
 
-from producers.instruments import TextGrid
+from producers.instruments import Steps, TextGrid
 from producers.venue_messages import BestQuote
+from schemas.errors import InvalidNumber
 
 MAX_UNJUDGED = 1_000
 """Updates that wait for a later quote; a feed this far behind is judged by what it has."""
 MAX_QUOTES = 10_000
 """Quotes remembered while no update asks for them."""
 COMPARABLE_NS = 1_000_000_000
+OFF_GRID = -1
+"""A price or size that no book on the grid can show."""
 
 
 class Top(NamedTuple):
@@ -121,8 +124,17 @@ def _id_of(entry: tuple[int, BestQuote]) -> int:
 
 def _on_grid(quote: BestQuote, grid: TextGrid) -> Top:
     return Top(
-        grid.price.count(quote.bid),
-        grid.size.count(quote.bid_size),
-        grid.price.count(quote.ask),
-        grid.size.count(quote.ask_size),
+        _steps(grid.price, quote.bid),
+        _steps(grid.size, quote.bid_size),
+        _steps(grid.price, quote.ask),
+        _steps(grid.size, quote.ask_size),
     )
+
+
+def _steps(steps: Steps, text: str) -> int:
+    """How many steps, or `OFF_GRID`: a quote may be finer than the book, or beyond int64 on a grid that came later."""
+    try:
+        count = steps.count(text)
+    except InvalidNumber:
+        return OFF_GRID
+    return OFF_GRID if count is None else count

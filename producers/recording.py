@@ -133,7 +133,7 @@ class _Scanner:
             self._grid(message.symbol).add(message.bids)
             self._grid(message.symbol).add(message.asks)
         elif isinstance(message, TradeTick):
-            self._grid(message.symbol).add([(message.price, message.size)])
+            self._grid(message.symbol).add_trade(message.price, message.size)
 
     def _grid(self, symbol: str | None) -> FinestGrid:
         return self._grids.setdefault(symbol or "", FinestGrid())

@@ -7,7 +7,18 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from producers.instruments import Instrument, SideLevels, TextGrid
-from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
+from schemas.errors import MessageError
+from schemas.messages import (
+    MAX_PAYLOAD_BYTES,
+    DeadLetter,
+    FeedState,
+    FeedStatus,
+    Kind,
+    L2Record,
+    Reason,
+    Source,
+    TradeRecord,
+)
 
 NO_LEVELS = SideLevels([], [])
 
@@ -101,6 +112,21 @@ class RecordWriter(NamedTuple):
             sequence=links.sequence if links.epoch else None,
             heartbeat=heartbeat,
             detail=detail,
+        )
+
+    def letter(self, error: MessageError, sequence: int, payload: bytes, received_ns: int) -> DeadLetter:
+        """A message that was read, waited, and then could not be used; `payload` is what it said."""
+        venue, symbol = self.instrument.venue, self.instrument.symbol
+        return DeadLetter(
+            letter_id=f"{venue}:{symbol}:{received_ns}:{sequence}",
+            role="producer",
+            reason=error.reason,
+            error=str(error),
+            received_ns=received_ns,
+            payload=payload[:MAX_PAYLOAD_BYTES],
+            payload_bytes=len(payload),
+            venue=venue,
+            symbol=symbol,
         )
 
 

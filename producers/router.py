@@ -19,7 +19,7 @@ from typing import NamedTuple
 from producers.contract import MAX_FRAME_BYTES, Channel, Exchange, damaged_symbol
 from producers.instruments import Instrument
 from producers.records import ProducerRecord
-from producers.stream import InstrumentStream
+from producers.stream import InstrumentStream, Published
 from producers.stream_options import StreamOptions
 from producers.venue_messages import (
     Ack,
@@ -162,13 +162,18 @@ class FrameRouter:
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
             self._connection_of[message.symbol] = connection
-            taken.records.extend(stream.on_delta(message, received_ns))
+            self._keep(stream.on_delta(message, received_ns), taken)
         elif isinstance(message, DepthSnapshot):
-            taken.records.extend(self._stream(self._asked_for(message)).on_snapshot(message, received_ns))
+            self._keep(self._stream(self._asked_for(message)).on_snapshot(message, received_ns), taken)
         elif isinstance(message, Ignored):
             self.ignored[message.kind] += 1
         else:
             taken.notices.append(message)
+
+    def _keep(self, records: list[Published], taken: Taken) -> None:
+        """Take what depth gave; a stream refuses an update that waited by a dead letter of its own."""
+        self.rejected.update(record.reason for record in records if isinstance(record, DeadLetter))
+        taken.records.extend(records)
 
     def _stream(self, symbol: str) -> InstrumentStream:
         try:

@@ -349,6 +349,7 @@ def _books(feed: LiveFeed) -> Mapping[str, Any]:
             "duplicates": stream.counters.duplicates,
             "gaps": stream.counters.gaps,
             "trades": stream.counters.trades,
+            "trades_off_grid": stream.counters.trades_off_grid,
         }
         for symbol, stream in feed.router.streams.items()
     }

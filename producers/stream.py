@@ -18,6 +18,8 @@ What holds, whatever comes in:
 - Trades go to `trades.v1` always, and with the next delta where the book is LIVE; a snapshot neither carries nor
   consumes them, an `invalid` drops the pending ones from the book's side.
 - Restart, refetch and regrid raise the epoch; snapshots from memory keep it.
+- A fetched snapshot returns to the venue's listed grid. Levels alone move a book to a finer one, and only as long as
+  `HEADROOM` is left above them. A trade that does not lie on it is in `trades.v1` alone, exact on a grid of its own.
 """
 
 from __future__ import annotations
@@ -26,22 +28,24 @@ from collections import deque
 from copy import copy
 from typing import NamedTuple
 
+import msgspec
+
 from orderbook.book import Book, BookSide
 from orderbook.validity import Outcome as Applied
 from orderbook.validity import TrackedBook, Validity
-from producers.instruments import Instrument, Levels, Scale, SideLevels, TextGrid
+from producers.instruments import Instrument, Levels, Placed, Scale, SideLevels, TextGrid, require_headroom
 from producers.quotes import QuoteCheck, Top
 from producers.records import MAX_LEVELS, NO_LEVELS, BookLevels, Links, RecordWriter, Times
 from producers.sequencing import Alignment, Outcome, Position, SequenceRule
 from producers.stream_options import SECOND_NS, StreamCounters, StreamOptions
 from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick
 from schemas.errors import FrameTooLarge, InvalidNumber, MessageError
-from schemas.messages import FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
+from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
 
 MAX_PENDING_TRADES = 10_000
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
 
-Published = L2Record | TradeRecord | FeedStatus
+Published = L2Record | TradeRecord | FeedStatus | DeadLetter
 """What a stream gives to publish, in order."""
 
 
@@ -55,19 +59,11 @@ class _Held(NamedTuple):
     received_ns: int
 
 
-class _Placed(NamedTuple):
-    """Levels in ticks and lots, and the grid they are on: the stream's, or a finer one it has to move to first."""
-
-    bids: SideLevels
-    asks: SideLevels
-    grid: TextGrid
-
-
 class InstrumentStream:
     """The state of one instrument at its producer.
 
     Attributes:
-        instrument: The instrument; its grid moves with `grid`.
+        instrument: The instrument, with the venue's listed grid.
         counters: What happened so far.
         quotes: The check against the venue's best quotes.
         tracked: The book and its validity, as every reader sees it.
@@ -85,7 +81,8 @@ class InstrumentStream:
         self._rule = rule
         self._options = options or StreamOptions()
         self._records = RecordWriter(instrument, self._options.source)
-        self._grid = TextGrid.of(instrument.tick_size, instrument.lot_size)
+        self._listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
+        self._grid = self._listed  # of the book: finer while a level of a LIVE one asks for it
         self._now_ns = 0  # newest received_ns of any input
         self._published_ns = 0  # received_ns of the last L2 record
         self._snapshot_ns = 0  # received_ns of the last published snapshot
@@ -189,22 +186,20 @@ class InstrumentStream:
         return out
 
     def on_trade(self, trade: TradeTick, received_ns: int) -> list[Published]:
-        """Take a trade: published at once, and part of the next delta where the book is LIVE.
+        """Take a trade: published at once, and part of the next delta where the book is LIVE and its grid holds it.
 
         Raises:
             InvalidNumber: Its price or size may not be used.
         """
-        placed = self._placed_levels([(trade.price, trade.size)], [])
+        levels, sign = [(trade.price, trade.size)], 1 if trade.buyer_is_aggressor else -1
+        placed = self._listed.place(levels)
         now = self._hear(received_ns)
         out: list[Published] = []
-        ticks, lots = placed.bids.ticks[0], placed.bids.lots[0]
-        lots = lots if trade.buyer_is_aggressor else -lots
         if self.tracked.is_live:
-            self._move_to(placed.grid, now, out)
-            self._trade_ticks.append(ticks)
-            self._trade_lots.append(lots)
+            self._add_trade(levels, sign)
         self.counters.trades += 1
-        out.append(self._records.trade(trade.trade_id, ticks, lots, Times(trade.exchange_ns, now), placed.grid))
+        ticks, lots, times = placed.bids.ticks[0], sign * placed.bids.lots[0], Times(trade.exchange_ns, now)
+        out.append(self._records.trade(trade.trade_id, ticks, lots, times, placed.grid))
         if len(self._trade_ticks) > MAX_PENDING_TRADES:
             self._invalidate(Reason.OVERLOAD, now, out)
         self._tell(out)
@@ -216,7 +211,7 @@ class InstrumentStream:
         Raises:
             InvalidNumber: A price or size may not be used.
         """
-        self._grid.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
+        self._listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
         out: list[Published] = []
         self.quotes.on_quote(quote, self._hear(received_ns))
         self._tell(out)
@@ -311,37 +306,46 @@ class InstrumentStream:
 
     # -- onto the grid
 
-    def _placed(self, message: DepthDelta | DepthSnapshot) -> _Placed:
+    def _placed(self, message: DepthDelta | DepthSnapshot) -> Placed:
+        """The levels on the book's grid, or on a finer one it has to move to; refused before anything changes."""
         _require_levels(len(message.bids) + len(message.asks), "a message")
-        return self._placed_levels(message.bids, message.asks)
+        placed = self._grid.place(message.bids, message.asks)
+        if placed.grid is not self._grid:
+            book = self._scaled_book(self._grid.scale_to(placed.grid)) if self.tracked.is_live else ()
+            require_headroom(self._grid, placed.grid, placed.bids, placed.asks, *book)
+        return placed
 
-    def _placed_levels(self, bids: Levels, asks: Levels) -> _Placed:
-        placed_bids, placed_asks, grid = self._grid.levels(bids), self._grid.levels(asks), self._grid
-        if placed_bids is None or placed_asks is None:
-            grid = grid.refined([*bids, *asks])
-            placed_bids, placed_asks = grid.levels(bids), grid.levels(asks)
-            if placed_bids is None or placed_asks is None:
-                raise InvalidNumber("levels that lie on no common grid")
-            if self.tracked.is_live:
-                self._scaled_book(self._grid.scale_to(grid))  # refuses what the book cannot follow, before any change
-        return _Placed(placed_bids, placed_asks, grid)
-
-    def _scaled_book(self, scale: Scale) -> tuple[SideLevels, SideLevels, SideLevels]:
+    def _scaled_book(self, scale: Scale) -> tuple[SideLevels, SideLevels]:
         _require_levels(self._book_levels, "a book")  # it is about to be published as a snapshot
         bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
-        return (
-            scale.levels(SideLevels(bid_ticks, bid_lots)),
-            scale.levels(SideLevels(ask_ticks, ask_lots)),
-            scale.levels(SideLevels(self._trade_ticks, self._trade_lots)),
-        )
+        return scale.levels(SideLevels(bid_ticks, bid_lots)), scale.levels(SideLevels(ask_ticks, ask_lots))
+
+    def _scale_trades(self, scale: Scale) -> None:
+        """Pending trades follow the book; those that cannot are in `trades.v1` alone: no trade stops a book."""
+        waited = len(self._trade_ticks)
+        self._trade_ticks, self._trade_lots = scale.within_int64(SideLevels(self._trade_ticks, self._trade_lots))
+        self.counters.trades_off_grid += waited - len(self._trade_ticks)
+
+    def _add_trade(self, levels: Levels, sign: int) -> None:
+        """Let a trade wait for the next delta, where it lies on the book's grid."""
+        try:
+            placed = self._grid.levels(levels)
+        except InvalidNumber:  # beyond int64 in the finer steps of the book: on the listed grid it was read already
+            placed = None
+        if placed is None:
+            self.counters.trades_off_grid += 1
+            return
+        self._trade_ticks.append(placed.ticks[0])
+        self._trade_lots.append(sign * placed.lots[0])
 
     def _move_to(self, grid: TextGrid, now: int, out: list[Published]) -> None:
         """Regrid a LIVE book: a new epoch, and a snapshot from memory in the finer steps."""
         if grid is self._grid:
             return
-        bids, asks, trades = self._scaled_book(self._grid.scale_to(grid))
+        scale = self._grid.scale_to(grid)
+        bids, asks = self._scaled_book(scale)
+        self._scale_trades(scale)
         self._grid = grid
-        self._trade_ticks, self._trade_lots = trades
         self.counters.regrids += 1
         self._raise_epoch()
         self._publish_snapshot(bids, asks, self.tracked.sequence, now, out)
@@ -349,7 +353,7 @@ class InstrumentStream:
 
     # -- finding the place of an update
 
-    def _follow(self, delta: DepthDelta, placed: _Placed, now: int, out: list[Published]) -> None:
+    def _follow(self, delta: DepthDelta, placed: Placed, now: int, out: list[Published]) -> None:
         last = Position(self.tracked.sequence, self._exchange_ns)
         outcome = self._rule.follow(delta, last)
         if outcome is Outcome.APPLIED:
@@ -404,6 +408,7 @@ class InstrumentStream:
             placed = self._placed(delta)
         except MessageError as error:  # read once already, but finer than this book can follow
             self.counters.deltas_refused += 1
+            out.append(self._records.letter(error, delta.last_sequence, msgspec.json.encode(delta), received_ns))
             self._invalidate(Reason.BAD_INPUT, self._now_ns, out, str(error))
             return
         if bridging:
@@ -413,7 +418,7 @@ class InstrumentStream:
 
     # -- publishing
 
-    def _apply(self, delta: DepthDelta, placed: _Placed, received_ns: int, out: list[Published]) -> None:
+    def _apply(self, delta: DepthDelta, placed: Placed, received_ns: int, out: list[Published]) -> None:
         self._move_to(placed.grid, received_ns, out)
         self._exchange_ns = delta.exchange_ns
         record = self._l2(
@@ -470,7 +475,7 @@ class InstrumentStream:
         record = self._l2(Kind.INVALID, self.tracked.sequence, now, reason=reason)
         self.tracked.apply(record)
         out.append(record)
-        self._trade_ticks, self._trade_lots = [], []
+        self._trade_ticks, self._trade_lots, self._grid = [], [], self._listed
         self._wanted = self.reason = reason
         self._tell(out, detail)
 

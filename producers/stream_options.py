@@ -40,9 +40,10 @@ class StreamCounters:
         gaps: Deltas that did not connect to a LIVE book.
         crossed: Deltas after which the book was crossed.
         checksums_ok, checksums_bad: The venue's checksums, where it has any.
-        deltas_refused: Deltas that waited and then did not fit the book's grid within int64.
+        deltas_refused: Deltas that waited and then asked for a finer grid than the book can follow.
         regrids: Changes to a finer grid of a LIVE book.
         trades: Trades published.
+        trades_off_grid: Those that no delta of a LIVE book carries, since its grid does not hold them.
         resyncs_answered, resyncs_outdated: Requests answered from memory, and those older than the last snapshot.
     """
 
@@ -59,5 +60,6 @@ class StreamCounters:
         self.deltas_refused = 0
         self.regrids = 0
         self.trades = 0
+        self.trades_off_grid = 0
         self.resyncs_answered = 0
         self.resyncs_outdated = 0

@@ -5,7 +5,7 @@
     │  ├─ DecodeError                bytes that are not what the channel carries
     │  ├─ UnknownMessage             well-formed, but of no kind this channel has
     │  ├─ UnknownSymbol              an instrument nobody subscribed to
-    │  ├─ InvalidNumber              not a plain decimal, negative, not finite, beyond int64
+    │  ├─ InvalidNumber              not a plain decimal, negative, not finite, beyond int64 or what a book can follow
     │  ├─ FrameTooLarge              refused before it is parsed, or more levels than a record may hold
     │  └─ ImpossibleRecord           decodes, but breaks the record's own rules
     ├─ Backpressure                  somebody is full: pause, retry
@@ -79,7 +79,7 @@ class UnknownSymbol(MessageError):
 
 
 class InvalidNumber(MessageError):
-    """A price or size that is not a plain decimal, is negative, not finite, or beyond int64."""
+    """A price or size that is not a plain decimal, is negative, not finite, beyond int64, or too fine for its book."""
 
 
 class FrameTooLarge(MessageError):

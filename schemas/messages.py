@@ -175,7 +175,8 @@ class L2Record(msgspec.Struct, frozen=True, gc=False):
         sequence_source: Whether the venue numbered this update.
         bid_ticks, bid_lots, ask_ticks, ask_lots: Levels as parallel arrays.
         trade_ticks, trade_lots: Trades received since the previous delta, in order of receipt; lots are signed,
-            positive where the buyer was the aggressor. Empty on snapshots and invalids.
+            positive where the buyer was the aggressor. Empty on snapshots and invalids. A trade that does not lie on
+            this grid is in `trades.v1` alone.
     """
 
     venue: str

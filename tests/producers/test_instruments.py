@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.instruments import INT64_MAX, FinestGrid, SideLevels, Steps, TextGrid, finest_grid, plain, power_of_ten
+from producers.instruments import (
+    FARTHEST_DIGITS,
+    HEADROOM,
+    INT64_MAX,
+    FinestGrid,
+    SideLevels,
+    Steps,
+    TextGrid,
+    decimals,
+    finest_grid,
+    plain,
+    power_of_ten,
+)
 from schemas.errors import InvalidNumber
 
 STEPS = st.sampled_from(["1", "5", "0.1", "0.10", "0.5", "0.25", "0.01", "0.00000001", "0.003", "10"])
@@ -135,6 +147,54 @@ def test_the_finest_grid_passes_over_what_is_no_number_and_what_no_grid_can_foll
     grid.add([("NaN", "-1"), ("1e-9", "0.1"), ("0." + "0" * 15 + "1", "1")])
 
     assert (grid.tick_size, grid.lot_size) == ("1", "0.1")
+
+
+REAL = [(f"618{number % 100:02}.{number % 10}", f"0.{number % 1000:03}") for number in range(1, 2_000)]
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        ("61800.00000000000001", "1"),
+        ("61800.000000000001", "1"),
+        ("99999999999999.9", "1"),
+        ("1", "0.00000000000000000001"),
+        ("1", "9" * 19),
+    ],
+)
+def test_one_absurd_level_does_not_set_the_grid_of_a_recording(absurd: tuple[str, str]) -> None:
+    for place in (0, 1_000, len(REAL)):
+        assert finest_grid([*REAL[:place], absurd, *REAL[place:]]) == ("0.1", "0.001")
+
+
+@given(st.lists(st.tuples(PLAIN, PLAIN), max_size=19))
+def test_a_few_trades_never_set_the_grid_of_a_recording(trades: list[tuple[str, str]]) -> None:
+    grid = FinestGrid()
+    grid.add(REAL)
+    for price, size in [*REAL, *trades]:
+        grid.add_trade(price, size)
+
+    assert (grid.tick_size, grid.lot_size) == ("0.1", "0.001")
+
+
+@given(st.lists(st.tuples(PLAIN, PLAIN), max_size=40), st.lists(st.tuples(PLAIN, PLAIN), max_size=40))
+def test_levels_that_a_common_grid_holds_with_room_lie_on_the_scanned_one(
+    levels: list[tuple[str, str]], trades: list[tuple[str, str]]
+) -> None:
+    grid = FinestGrid()
+    grid.add(levels)
+    for trade in trades:
+        grid.add_trade(*trade)
+    numbers = [Decimal(price) for price, _ in levels]
+    places = max((max(0, -number.normalize().as_tuple().exponent) for number in numbers), default=0)  # type: ignore[operator]
+
+    if max(numbers, default=Decimal(0)) * 10**places < 10**FARTHEST_DIGITS:
+        assert all(Steps(grid.tick_size).count(price) is not None for price, _ in levels)
+    assert 0 <= decimals(grid.tick_size) <= FARTHEST_DIGITS
+
+
+def test_numbers_of_so_many_digits_leave_the_headroom_that_is_promised() -> None:
+    assert (10**FARTHEST_DIGITS - 1) * HEADROOM <= INT64_MAX
 
 
 def test_a_finest_grid_can_include_another() -> None:

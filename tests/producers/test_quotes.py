@@ -46,6 +46,16 @@ def test_another_price_or_size_is_wrong() -> None:
         assert (check.checked, check.wrong) == (1, 1)
 
 
+def test_a_quote_that_the_grid_does_not_hold_is_no_empty_side() -> None:
+    for off_grid in ("100.05", "9223372036854775807"):
+        check = QuoteCheck()
+        check.on_quote(quote(100, bid=off_grid), 0)
+        check.on_book(100, TOP._replace(bid=None), GRID, 0)
+        check.finish()
+
+        assert (check.checked, check.wrong) == (1, 1)
+
+
 def test_quotes_in_disorder_are_put_in_order() -> None:
     check = QuoteCheck()
     for sequence, bid in ((90, "99.0"), (101, "99.5"), (100, "100.0")):

@@ -72,6 +72,8 @@ BAD_UPDATES: list[tuple[str, dict[str, Any], str]] = [
     ("NaN", {"a": [["1", "NaN"]]}, "InvalidNumber"),
     ("inf", {"a": [["inf", "1"]]}, "InvalidNumber"),
     ("20 digits", {"a": [["99999999999999999999", "1"]]}, "InvalidNumber"),
+    ("no room above the book", {"b": [["99.00000000000001", "1"]]}, "InvalidNumber"),
+    ("no room above a size", {"b": [["99.0", "0.000000000000001"]]}, "InvalidNumber"),
     ("beyond int64 in lots", {"a": [["1", "9223372036854775.808"]]}, "InvalidNumber"),
     ("empty text", {"a": [["", "1"]]}, "InvalidNumber"),
     ("spaces", {"a": [[" 1", "1"]]}, "InvalidNumber"),
@@ -86,6 +88,7 @@ HARMLESS: list[tuple[str, bytes, Via, str]] = [
     ("unknown symbol, bad update", depth("ZUSDT", 1, 2, 0, b=None), Via.WS, "DecodeError"),
     ("too large", b" " * (16 * 1024 * 1024 + 1), Via.WS, "FrameTooLarge"),
     ("bad trade", trade(p="NaN"), Via.WS, "InvalidNumber"),
+    ("trade on no grid", trade(p="61800.00000000000000001"), Via.WS, "InvalidNumber"),
     ("trade without price", trade(p=None), Via.WS, "DecodeError"),
     ("bad quote", quote(A="-1"), Via.WS, "InvalidNumber"),
     ("snapshot without levels", rest(200, bids=None), Via.REST, "DecodeError"),
@@ -108,6 +111,22 @@ def test_an_update_that_cannot_be_used_is_dead_lettered_and_invalidates_its_book
     assert made.rejected == {reason: 1}
     assert made.streams["AUSDT"].needs_snapshot is Reason.BAD_INPUT
     assert made.streams["BUSDT"].is_live
+
+
+def test_an_update_that_waited_and_then_cannot_be_used_is_dead_lettered_too() -> None:
+    made = router("AUSDT", live=False)
+    made.on_frame(depth("AUSDT", 95, 110, 94), Via.WS, SECOND)
+    made.on_frame(depth("AUSDT", 111, 120, 110, b=[["0.0000000001", "1"]]), Via.WS, SECOND)
+    snapshot = rest(100, asks=[["900000000000000", "1"]])
+
+    records = made.on_frame(snapshot, Via.REST, 2 * SECOND, request=request("AUSDT")).records
+
+    (letter,) = [record for record in records if isinstance(record, DeadLetter)]
+    assert (letter.reason, letter.symbol, letter.letter_id) == ("InvalidNumber", "AUSDT", f"{VENUE}:AUSDT:{SECOND}:120")
+    assert b"0.0000000001" in letter.payload
+    assert made.rejected == {"InvalidNumber": 1}
+    assert kinds(records)[-1] == (Kind.INVALID, 110, Reason.BAD_INPUT)
+    assert made.streams["AUSDT"].needs_snapshot is Reason.BAD_INPUT
 
 
 @pytest.mark.parametrize(("frame", "via", "reason"), [row[1:] for row in HARMLESS], ids=[row[0] for row in HARMLESS])

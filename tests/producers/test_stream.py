@@ -10,9 +10,9 @@ from obflow.kafka import MAX_RECORD_BYTES
 from producers import stream as stream_module
 from producers.stream import MAX_PENDING_TRADES
 from producers.venue_messages import BestQuote
-from schemas.codec import encode
+from schemas.codec import decode, encode
 from schemas.errors import FrameTooLarge, InvalidNumber
-from schemas.messages import FeedState, FeedStatus, Kind, Reason, ResyncRequest
+from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, Reason, ResyncRequest
 from tests.producers.messages import (
     SECOND,
     delta,
@@ -382,14 +382,62 @@ class TestRegrid:
         assert (records[1].bid_ticks, records[1].trade_ticks) == ([9995], [10000])
         assert (live.counters.deltas_applied, live.counters.snapshots, live.counters.regrids) == (2, 1, 1)
 
-    def test_a_finer_trade_does_the_same(self) -> None:
+    @pytest.mark.parametrize(
+        ("price", "size", "exact"),
+        [
+            ("100.05", "0.00001", ("0.01", "0.00001", 10005, 1)),
+            ("100.00000000000001", "0.5", ("0.00000000000001", "0.001", 10_000_000_000_000_001, 500)),
+            ("100.0", "0.000000000000000001", ("0.1", "0.000000000000000001", 1000, 1)),
+        ],
+    )
+    def test_a_finer_trade_is_exact_on_its_own_grid_and_moves_no_book(
+        self, price: str, size: str, exact: tuple[object, ...]
+    ) -> None:
         live = live_stream()
-        records = live.on_trade(trade("100.05", "0.00001"), 3 * SECOND)
+        live.on_trade(trade("100.0", "0.25"), 3 * SECOND)
+        before = live.epoch
 
-        assert kinds(records) == [(SNAPSHOT, 110, None)]
-        assert l2(records)[0].bid_lots == [100_000]
+        records = live.on_trade(trade(price, size), 3 * SECOND)
+
         found = trades(records)[0]
-        assert (found.tick_size, found.lot_size, found.price_ticks, found.size_lots) == ("0.01", "0.00001", 10005, 1)
+        assert kinds(records) == []
+        assert (found.tick_size, found.lot_size, found.price_ticks, found.size_lots) == exact
+        update = l2(live.on_delta(delta(111, 120, 110), 4 * SECOND))[0]
+        assert (update.epoch, update.tick_size, update.lot_size) == (before, "0.1", "0.001")
+        assert (update.trade_ticks, update.trade_lots) == ([1000], [250])
+        assert (live.counters.trades, live.counters.trades_off_grid) == (2, 1)
+
+    def test_a_trade_that_no_grid_holds_is_refused_and_changes_nothing(self) -> None:
+        live = live_stream()
+        with pytest.raises(InvalidNumber):
+            live.on_trade(trade("61800.00000000000000001"), 3 * SECOND)
+
+        assert kinds(live.on_delta(delta(111, 120, 110), 4 * SECOND)) == [(DELTA, 120, None)]
+        assert (live.counters.trades, live.counters.trades_off_grid) == (0, 0)
+
+    def test_a_pending_trade_that_cannot_follow_to_a_finer_grid_does_not_stop_the_book(self) -> None:
+        live = live_stream()
+        live.on_trade(trade("900000000000000000"), 3 * SECOND)
+        live.on_trade(trade("100.0", "0.25"), 3 * SECOND)
+
+        records = l2(live.on_delta(delta(111, 120, 110, bids=[("99.95", "2")]), 3 * SECOND))
+
+        assert kinds(records) == [(SNAPSHOT, 110, None), (DELTA, 120, None)]
+        assert (records[1].trade_ticks, records[1].trade_lots) == ([10000], [250])
+        assert live.counters.trades_off_grid == 1
+        live.on_trade(trade("900000000000000000"), 3 * SECOND)
+        assert kinds(live.on_delta(delta(121, 130, 120), 3 * SECOND)) == [(DELTA, 130, None)]
+        assert (live.counters.trades, live.counters.trades_off_grid) == (3, 2)
+
+    def test_a_quote_that_was_read_before_the_grid_became_finer_refuses_no_update(self) -> None:
+        live = live_stream()
+        live.on_quote(BestQuote("BTCUSDT", "900000000000000000", "1", "900000000000000001", "1", 115), 3 * SECOND)
+        live.on_quote(BestQuote("BTCUSDT", "100.0", "1", "100.1", "1", 116), 3 * SECOND)
+
+        records = live.on_delta(delta(111, 115, 110, bids=[("99.95", "2")]), 3 * SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 110, None), (DELTA, 115, None)]
+        assert (live.quotes.checked, live.quotes.wrong) == (1, 1)
 
     def test_a_finer_trade_before_the_book_is_live_is_exact_and_moves_nothing(self) -> None:
         fresh = stream()
@@ -398,6 +446,27 @@ class TestRegrid:
 
         fresh.on_delta(delta(95, 110, 94), SECOND)
         assert l2(fresh.on_snapshot(snapshot(100), SECOND))[0].tick_size == "0.1"
+
+    def test_a_level_whose_grid_would_leave_no_room_above_the_book_is_refused(self) -> None:
+        live = live_stream()
+        for price, size in (("99.00000000000001", "1"), ("99.0", "0.00000000000000001")):
+            with pytest.raises(InvalidNumber, match="leave no room"):
+                live.on_delta(delta(111, 120, 110, bids=[(price, size)]), 3 * SECOND)
+
+        assert l2(live.on_delta(delta(111, 120, 110), 3 * SECOND))[0].tick_size == "0.1"
+        assert live.counters.regrids == 0
+
+    def test_a_resync_returns_to_the_listed_grid(self) -> None:
+        live = live_stream()
+        finer = l2(live.on_delta(delta(111, 120, 110, bids=[("99.9999", "0.00001")]), 3 * SECOND))
+        lost = l2(live.on_delta(delta(131, 140, 130), 3 * SECOND))
+        assert [(record.tick_size, record.lot_size) for record in [*finer, *lost]] == [("0.0001", "0.00001")] * 3
+
+        records = l2(live.on_snapshot(snapshot(135), 4 * SECOND))
+
+        assert kinds(records) == [(SNAPSHOT, 135, None), (DELTA, 140, None)]
+        assert {(record.tick_size, record.lot_size) for record in records} == {("0.1", "0.001")}
+        assert trades(live.on_trade(trade(), 4 * SECOND))[0].tick_size == "0.1"
 
     def test_a_finer_snapshot_sets_the_grid(self) -> None:
         fresh = stream()
@@ -425,6 +494,10 @@ class TestRegrid:
 
         assert kinds(records) == [(SNAPSHOT, 100, None), (DELTA, 110, None), (INVALID, 110, Reason.BAD_INPUT)]
         assert (fresh.counters.deltas_refused, fresh.waiting) == (1, 1)
+        (letter,) = [record for record in records if isinstance(record, DeadLetter)]
+        assert (letter.reason, letter.symbol, letter.received_ns) == ("InvalidNumber", "BTCUSDT", SECOND)
+        assert b'"first_sequence":111,"last_sequence":120,"bids":[["0.0000000001","1"]]' in letter.payload
+        assert decode(encode(letter)) == letter
 
 
 class TestBadInput:
