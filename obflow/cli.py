@@ -28,6 +28,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from obflow.terminal import json_text, say, say_lines, tell, tell_error, tell_thread_error, tell_traceback
 from schemas.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, DependencyError, PipelineError, UsageError
+from schemas.masking import mask_credentials
 
 if TYPE_CHECKING:
     import asyncio
@@ -269,7 +270,7 @@ def _report(error: Exception, *, verbose: bool) -> int:
         return known.exit_code
     if isinstance(error, TyperException):
         return _report_usage(error)
-    text = " ".join(str(error).split())
+    text = mask_credentials(" ".join(str(error).split()))
     again = "" if verbose else "; -v shows where"
     tell(f"obflow: unexpected {type(error).__name__}: {text or 'no message'}{again}")
     return EXIT_FAILED
@@ -277,7 +278,7 @@ def _report(error: Exception, *, verbose: bool) -> int:
 
 def _report_usage(error: TyperException) -> int:
     context = getattr(error, "ctx", None)
-    text = error.format_message().strip()
+    text = mask_credentials(error.format_message().strip())
     if not text:  # no words at all: typer has printed the help
         return EXIT_USAGE
     sentence = text[:1].lower() + text[1:].rstrip(".")

@@ -25,6 +25,7 @@ from obflow.logs import get_logger
 from obflow.settings import Settings
 from schemas.codec import RECORD_TYPES, decode
 from schemas.errors import DependencyError, MessageError, PipelineError
+from schemas.masking import mask_credentials
 from schemas.topics import TOPICS, Topic
 
 CHECK_GROUP = "obflow.checks"
@@ -150,7 +151,7 @@ def broker_checks(settings: Settings) -> list[Check]:
     except PipelineError as error:
         unseen = "not known while no broker answers"
         return [_failed("broker", error), Check("topics", False, unseen), Check("records", False, unseen)]
-    address = settings.kafka.bootstrap_servers
+    address = mask_credentials(settings.kafka.bootstrap_servers)
     return [
         Check("broker", True, f"{brokers} broker{'s' if brokers > 1 else ''} at {address}"),
         _topics(settings),
@@ -164,7 +165,8 @@ def store_checks(settings: Settings) -> list[Check]:
 
     with connect(settings.clickhouse, database="system", readonly=True) as client:
         free = int(client.query("SELECT min(unreserved_space) FROM system.disks").result_rows[0][0])
-        detail = f"ClickHouse {client.server_version} at {settings.clickhouse.host}:{settings.clickhouse.port}"
+        address = mask_credentials(f"{settings.clickhouse.host}:{settings.clickhouse.port}")
+        detail = f"ClickHouse {client.server_version} at {address}"
     low = free < MIN_FREE_BYTES
     return [
         Check("store", True, detail),
@@ -180,7 +182,8 @@ def _run(entry: EntryPoint, settings: Settings) -> list[Check]:
         return [_failed(entry.name, error)]
     except Exception as error:  # a check that breaks is a finding, and must not hide the others'
         get_logger(__name__).debug("check_failed", check=entry.name, exc_info=error)
-        detail = f"the check itself failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        why = mask_credentials(" ".join(str(error).split()))
+        detail = f"the check itself failed: {type(error).__name__}: {why}"
         return [Check(entry.name, False, detail, "`obflow doctor -v` shows where")]
 
 

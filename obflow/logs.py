@@ -20,10 +20,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from obflow.settings import LogSettings
 from obflow.terminal import escape_text, json_text, quoted_lines
+from schemas.masking import MASK, mask_credentials
 
-MASK = "**********"
 SECRET_NAME = re.compile(r"passw|secret|token|api_?key|authorization|credential", re.IGNORECASE)
-URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 MAX_DEPTH = 4
 QUOTED_FIELDS = ("exception", "stack")
 # What goes wrong in these comes back as an error, which says it better; a failing command prints one sentence.
@@ -115,7 +114,7 @@ def _masked(name: str, value: Any, depth: int) -> Any:  # noqa: ANN401 (a log va
     if isinstance(value, SecretStr) or (SECRET_NAME.search(name) and isinstance(value, str | bytes)):
         return MASK
     if isinstance(value, str):
-        return URL_CREDENTIALS.sub(MASK, value)
+        return mask_credentials(value)
     if depth and isinstance(value, Mapping):
         return {key: _masked(str(key), inner, depth - 1) for key, inner in value.items()}
     if depth and isinstance(value, list | tuple):

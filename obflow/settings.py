@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from pydantic_settings import SettingsError as SourceError
 
 from schemas.errors import SettingsError
+from schemas.masking import MASK, mask_credentials
 
 ENV_PREFIX = "OBFLOW_"
 ENV_DELIMITER = "__"
@@ -314,7 +315,7 @@ class Settings(BaseSettings):
         return {entry.key: self._origins.get(entry.key, "default") for entry in reference()}
 
     def shown(self) -> dict[str, object]:
-        """Every value by dotted key, fit to be printed: secrets are masked."""
+        """Every value by dotted key, fit to be printed: secrets are masked, and credentials in addresses."""
         return {entry.key: _printable(self._value(entry.key)) for entry in reference()}
 
     def _value(self, key: str) -> object:
@@ -388,7 +389,9 @@ def _as_text(value: object) -> str:
 
 def _printable(value: object) -> object:
     if isinstance(value, SecretStr):
-        return "**********" if value.get_secret_value() else ""
+        return MASK if value.get_secret_value() else ""
+    if isinstance(value, str):
+        return mask_credentials(value)
     return str(value) if isinstance(value, Path) else value
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TextIO
 
 from schemas.errors import PipelineError
+from schemas.masking import mask_credentials
 
 if TYPE_CHECKING:
     import threading
@@ -122,7 +123,7 @@ def tell_error(error: PipelineError) -> None:
 
 def tell_traceback(error: BaseException) -> None:
     """Show where an error came from, on standard error."""
-    tell_lines("".join(traceback.format_exception(error)).rstrip("\n"))
+    tell_lines(mask_credentials("".join(traceback.format_exception(error))).rstrip("\n"))
 
 
 def tell_thread_error(failed: threading.ExceptHookArgs) -> None:

@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from schemas.masking import mask_credentials
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -35,7 +37,7 @@ EXIT_DEPENDENCY = 3
 
 
 class PipelineError(Exception):
-    """Base of every error obflow raises on purpose.
+    """Base of every error obflow raises on purpose. It names addresses, and never the credentials in them.
 
     Args:
         cause: What is wrong, as a sentence without a full stop.
@@ -46,10 +48,12 @@ class PipelineError(Exception):
     exit_code: ClassVar[int] = EXIT_FAILED
 
     def __init__(self, cause: str, *, next_step: str = "", **context: object) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.next_step = next_step
-        self.context = context
+        self.cause = mask_credentials(cause)
+        super().__init__(self.cause)
+        self.next_step = mask_credentials(next_step)
+        self.context = {
+            name: mask_credentials(value) if type(value) is str else value for name, value in context.items()
+        }
 
     @property
     def reason(self) -> str:

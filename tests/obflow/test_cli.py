@@ -42,6 +42,10 @@ def bug() -> None:
     """Fail unexpectedly."""
     raise KeyError("x")
 
+def leak() -> None:
+    """Fail unexpectedly, with an address."""
+    raise ValueError("no answer at http://user:hunter2@host/v1?api_key=hunter2")
+
 def partly() -> int:
     """Answer with a code of its own."""
     return 1
@@ -55,7 +59,7 @@ def apply() -> None:
 def check() -> None:
     """Check."""
 '''
-NAMES = ("hello", "unreachable", "several", "bug", "partly", "group")
+NAMES = ("hello", "unreachable", "several", "bug", "leak", "partly", "group")
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +182,20 @@ class TestErrors:
         assert got == code
         assert "Traceback (most recent call last)" in err
         assert "madeup_commands.py" in err
+
+    def test_credentials_of_an_address_are_in_no_error_and_no_traceback(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(capsys, "leak") == (
+            1,
+            "",
+            "obflow: unexpected ValueError: no answer at http://**********@host/v1?api_key=**********"
+            "; -v shows where\n",
+        )
+        code, _, err = run(capsys, "leak", "-v")
+        assert code == 1
+        assert err.count("http://**********@host") == 3  # the line that raised, the exception and the sentence
+        assert "ValueError" in err
 
     def test_a_command_may_answer_with_a_code_of_its_own(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(capsys, "partly") == (1, "", "")

@@ -96,6 +96,10 @@ def test_configuring_twice_does_not_write_twice(stream: io.StringIO) -> None:
         {"tokens": ["hunter2", "hunter2"]},
         {"url": "wss://me:hunter2@host/path"},
         {"requests": [{"url": "http://me:hunter2@host"}]},
+        {"url": "https://hunter2@host/path"},
+        {"url": "https://host/path?access_token=hunter2&limit=5"},
+        {"broker": "a:9092,me:hunter2@b:9092"},
+        {"error": "no answer at http://me:p@ss/hunter2@host (refused)"},
     ],
 )
 @pytest.mark.parametrize("style", ["json", "console"])

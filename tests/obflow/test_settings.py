@@ -165,6 +165,29 @@ class TestSecrets:
         assert "hunter2" not in repr(settings)
         assert settings.shown()["clickhouse.password"] == "**********"
 
+    def test_credentials_in_an_address_are_masked_wherever_settings_are_shown(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        given = {
+            "producer.rest_url": "http://user:hunter2@host:8080/v1",
+            "producer.websocket_url": "wss://hunter2@host/ws?listenKey=hunter2",
+            "regimes.base_url": "https://host/v1?api_key=hunter2",
+            "kafka.bootstrap_servers": "a:9092,user:hunter2@b:9092",
+            "clickhouse.host": "http://user:hunter2@host",
+        }
+        words = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+        for flags in ([], ["--json"], ["--origin"], ["--json", "--origin"]):
+            assert main(["settings", *words, *flags]) == 0
+            out = capsys.readouterr().out
+            assert "hunter2" not in out
+            assert out.count("**********") == len(given) + 1  # one address has two
+        assert Settings.load(given).producer.rest_url == given["producer.rest_url"]
+
+    def test_an_address_in_a_refused_value_is_masked(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            Settings.load({"kafka.partitions": "http://user:hunter2@host"})
+        assert "hunter2" not in str(caught.value)
+
     def test_a_secret_is_read_from_a_file_without_its_last_line_break(self, tmp_path: Path) -> None:
         path = write("s3cret\n", tmp_path / "password")
         settings = Settings.load({"clickhouse.password_file": str(path)})
