@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+LONGEST_S = 15 * 60.0
+"""No wait is longer, whatever the other side asked for."""
+
 
 class Backoff:
     """Waits between tries of one thing.
@@ -22,7 +25,7 @@ class Backoff:
         """Seconds to wait now; `at_least_s` is what the other side asked for."""
         longest = min(self._most_s, self._first_s * 2.0 ** min(self._tries, 30))
         self._tries += 1
-        return at_least_s + random.uniform(0.0, longest)  # noqa: S311 (jitter, not a secret)
+        return min(LONGEST_S, at_least_s + random.uniform(0.0, longest))  # noqa: S311 (jitter, not a secret)
 
     def reset(self) -> None:
         """It worked: begin again with short waits."""

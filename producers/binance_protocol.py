@@ -331,8 +331,12 @@ def _name_of(entry: msgspec.Raw) -> str:
 def _weight_per_minute(limits: bytes) -> int | None:
     if not limits:
         return None
-    for rule in _decoded(_RATE_LIMITS, limits, Channel.INSTRUMENTS):
-        if (rule.rateLimitType, rule.interval, rule.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1) and rule.limit > 0:
+    try:
+        rules = _RATE_LIMITS.decode(limits)
+    except _UNREADABLE:
+        return 0  # no limit that could be meant: the list itself is none the worse for it
+    for rule in rules:
+        if (rule.rateLimitType, rule.interval, rule.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1):
             return rule.limit
     return None
 

@@ -7,18 +7,19 @@ WebSocket library answers the venue's pings and sends its own, so that a peer th
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
 from aiolimiter import AsyncLimiter
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus, WebSocketException
 
 from producers.backoff import Backoff
 from producers.contract import Exchange
 from producers.router import VenueNotice
-from producers.snapshots import is_loopback
+from producers.snapshots import TOO_MANY, asked_wait_s, is_loopback
 from producers.venue_messages import Ack, Notice, NoticeKind
 from schemas.errors import ExchangeUnreachable
 
@@ -55,6 +56,14 @@ class Listener(Protocol):
         ...
 
 
+class _Connect(connect):
+    """The library's connection, staying where it was sent: the address is the operator's to choose."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """A redirect is a refusal like any other."""
+        return exc
+
+
 class Connection:
     """One connection and the instruments it carries.
 
@@ -66,6 +75,9 @@ class Connection:
         listener: Takes what comes.
         max_bytes: Largest frame that is received; see `Listener.on_oversized`.
         connects: Keeps the venue's limit on new connections; shared by all of them.
+
+    Attributes:
+        ignored: What the venue said of its limits and could not be meant, by what it was.
     """
 
     def __init__(
@@ -86,6 +98,7 @@ class Connection:
         self._listener = listener
         self._max_bytes = max_bytes
         self._connects = connects
+        self.ignored: Counter[str] = Counter()
         self._backoff = Backoff()
         self._next_id = 1
 
@@ -100,12 +113,12 @@ class Connection:
             except (OSError, TimeoutError, WebSocketException, ExchangeUnreachable) as error:
                 if loop.time() - began > STEADY_SECONDS:
                     self._backoff.reset()
-                wait_s = self._backoff.next_s()
+                wait_s = self._backoff.next_s(self._asked_s(error))
                 log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=wait_s)
                 await asyncio.sleep(wait_s)
 
     async def _session(self) -> None:
-        async with connect(
+        async with _Connect(
             self._url,
             compression=None,
             open_timeout=OPEN_SECONDS,
@@ -157,10 +170,23 @@ class Connection:
         elif isinstance(notice, Notice):
             log.warning("venue_notice", connection=self.name, kind=str(notice.kind), detail=notice.detail)
 
+    def _asked_s(self, error: Exception) -> float:
+        """Seconds the venue asks to be left alone where it refused the handshake; 0 where it does not."""
+        if not isinstance(error, InvalidStatus):
+            return 0.0
+        told = next(iter(error.response.headers.get_all("Retry-After")), "")
+        if not told and error.response.status_code not in TOO_MANY:
+            return 0.0
+        return asked_wait_s(told, self.ignored)
+
     def _readable(self, error: Exception) -> Exception:
         if isinstance(error, ExchangeUnreachable):
             return error
-        why = "a subscription was not acknowledged" if isinstance(error, TimeoutError) and not str(error) else error
+        why = (
+            "a subscription was not acknowledged" if isinstance(error, TimeoutError) and not str(error) else str(error)
+        )
+        if isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 400:
+            why += ", a redirect, which is not followed"
         return ExchangeUnreachable(
             f"{self._exchange.venue} does not answer at {self._url} ({why})",
             next_step="check the network, or set producer.websocket_url",

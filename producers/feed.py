@@ -8,6 +8,7 @@ Everything here happens on one event loop, in the order in which it was received
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -88,6 +89,7 @@ class LiveFeed:
         self._tap = tap
         self._sink = sink
         self._fetcher: SnapshotFetcher | None = None
+        self._edges: list[Connection | RestClient] = []
         self._connection_of: dict[str, str] = {}
         self._oversized = 0
         self._received = metrics.counter("obflow_received_total", source=exchange.venue)
@@ -122,11 +124,13 @@ class LiveFeed:
                     connects=connects,
                 )
             )
+        self._edges += connections
         return connections
 
     def fetch_with(self, client: RestClient, spawn: Callable[[Coroutine[Any, Any, None]], Any]) -> None:
         """Fetch the books that streams need over this client, in tasks started by `spawn`."""
         self._fetcher = SnapshotFetcher(client, self._exchange, self._on_snapshot, spawn)
+        self._edges.append(client)
 
     # -- what connections bring
 
@@ -219,20 +223,24 @@ class LiveFeed:
             raise_to("obflow_dead_lettered_total", count, reason=reason)
         for kind, count in self.outlet.shed.items():
             raise_to("obflow_rejected_total", count, reason=f"Overload_{kind}")
-        for reason, count in self.router.ignored.items():
+        for reason, count in self._ignored().items():
             raise_to("obflow_ignored_total", count, reason=reason)
         streams = self.router.streams.values()
         raise_to("obflow_gaps_total", sum(stream.counters.gaps for stream in streams), venue=self._exchange.venue)
         raise_to("obflow_ignored_total", sum(stream.counters.duplicates for stream in streams), reason="duplicate")
+        off_grid = sum(stream.counters.trades_off_grid for stream in streams)
+        raise_to("obflow_trades_off_grid_total", off_grid, venue=self._exchange.venue)
         for outcome, count in self._quote_checks().items():
             raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
         for state in FeedState:
             self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
-        off_grid = sum(stream.counters.trades_off_grid for stream in streams)
-        raise_to("obflow_trades_off_grid_total", off_grid, venue=self._exchange.venue)
         self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
         waiting = sum(stream.waiting for stream in streams)
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
+
+    def _ignored(self) -> Counter[str]:
+        """What rightly changed nothing, by reason: messages, and headers that could not be meant."""
+        return sum((edge.ignored for edge in self._edges), self.router.ignored.copy())
 
     def _quote_checks(self) -> Mapping[str, int]:
         """How the books compared with the venue's best quotes, all instruments together."""

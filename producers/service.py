@@ -207,7 +207,7 @@ async def find_instruments(
             log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
             await _wait(stop, wait_s)
             continue
-        if listed.weight_per_minute:
+        if listed.weight_per_minute is not None:
             rest.limit_weight(listed.weight_per_minute)
         found = _choose(exchange.venue, symbols, listed)
         tap.write(clock.now_ns(), Via.REST, body.decode(errors="replace"), request=request.path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import aiohttp
 import structlog
 from aiolimiter import AsyncLimiter
 
+from obflow.response_headers import read_count, read_retry_after
 from producers.backoff import Backoff
 from producers.contract import Exchange, RestRequest
 from schemas.errors import Backpressure, ExchangeUnreachable
@@ -27,6 +29,9 @@ USABLE_WEIGHT = 0.8
 """Share of the venue's weight that is used: others may share the address, and their clock is not ours."""
 DEFAULT_REFUSAL_SECONDS = 30.0
 TOO_MANY = (429, 418)
+UNAVAILABLE = 503
+WEIGHT_FACTOR = 100.0
+"""A venue that tells a limit so many times smaller or larger than it documents is not believed."""
 READ_BYTES = 256 * 1024
 
 log = structlog.get_logger(__name__)
@@ -37,21 +42,25 @@ class RequestRefused(ExchangeUnreachable):
 
 
 class RestClient:
-    """The venue's REST interface.
+    """The venue's REST interface. What its headers say is bounded, and no redirect is followed.
 
     Args:
         exchange: The venue; its limits are kept.
         url: Its address, without a path.
         max_bytes: A larger answer is cut one byte past it: whoever takes it refuses it by its size.
+
+    Attributes:
+        ignored: What the venue said of its limits and could not be meant, by what it was.
     """
 
     def __init__(self, exchange: Exchange, url: str, max_bytes: int) -> None:
         self._exchange = exchange
         self._url = url.rstrip("/")
         self.max_bytes = max_bytes
+        self.ignored: Counter[str] = Counter()
         self._refused_until = 0.0
         self._session: aiohttp.ClientSession | None = None
-        self.limit_weight(exchange.limits.weight_per_minute)
+        self._limit(exchange.limits.weight_per_minute)
 
     async def __aenter__(self) -> RestClient:
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
@@ -63,7 +72,14 @@ class RestClient:
             await self._session.close()
 
     def limit_weight(self, weight_per_minute: int) -> None:
-        """Take the limit the venue itself told."""
+        """Take the limit the venue itself told, where it can be meant."""
+        documented = self._exchange.limits.weight_per_minute
+        if documented / WEIGHT_FACTOR <= weight_per_minute <= documented * WEIGHT_FACTOR:
+            self._limit(weight_per_minute)
+        else:
+            self.ignored["weight_limit"] += 1
+
+    def _limit(self, weight_per_minute: int) -> None:
         self._weight_per_minute = weight_per_minute
         self._limiter = AsyncLimiter(weight_per_minute * USABLE_WEIGHT, 60.0)
 
@@ -80,17 +96,17 @@ class RestClient:
         wait_s = self._refused_until - time.monotonic()
         if wait_s > 0:
             raise Backpressure("the venue refuses requests for now", retry_after_s=wait_s, address=self._url)
-        await self._limiter.acquire(request.weight)
+        await self._limiter.acquire(min(request.weight, self._limiter.max_rate))
         try:
-            async with self._session.get(self._url + request.path) as answer:
+            async with self._session.get(self._url + request.path, allow_redirects=False) as answer:
                 self._note_weight(answer.headers.get(self._exchange.limits.weight_header, ""), request.weight)
-                if answer.status in TOO_MANY:
-                    raise self._refused(answer)
+                self._require_welcome(answer)
                 body = await self._body(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
         if answer.status != 200:
-            why = f"HTTP {answer.status}: {body[:200].decode(errors='replace')}"
+            said = "a redirect, which is not followed" if 300 <= answer.status < 400 else _quoted(body)
+            why = f"HTTP {answer.status}: {said}"
             raise self._refused_for_good(why) if 400 <= answer.status < 500 else self._unreachable(why)
         return body
 
@@ -105,17 +121,20 @@ class RestClient:
 
     def _note_weight(self, used: str, weight: int) -> None:
         """Where the venue has counted nearly all of the minute's weight, stop until the next minute."""
-        if used.isdecimal() and int(used) + weight > self._weight_per_minute:
+        counted = read_count(used) if used else 0
+        if counted is None:
+            self.ignored["weight_header"] += 1
+        elif counted + weight > self._weight_per_minute:
             self._refused_until = time.monotonic() + 60.0 - time.time() % 60.0
 
-    def _refused(self, answer: aiohttp.ClientResponse) -> Backpressure:
+    def _require_welcome(self, answer: aiohttp.ClientResponse) -> None:
+        """Stop all requests where the venue asks to be left alone for a while."""
         told = answer.headers.get("Retry-After", "")
-        try:
-            wait_s = max(0.0, float(told))
-        except ValueError:
-            wait_s = DEFAULT_REFUSAL_SECONDS
+        if answer.status not in TOO_MANY and not (answer.status == UNAVAILABLE and told):
+            return
+        wait_s = asked_wait_s(told, self.ignored)
         self._refused_until = time.monotonic() + wait_s
-        return Backpressure(
+        raise Backpressure(
             f"the venue refuses requests (HTTP {answer.status})", retry_after_s=wait_s, address=self._url
         )
 
@@ -205,6 +224,18 @@ class SnapshotFetcher:
             backoff = self._backoffs.setdefault(symbol, Backoff())
             self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
             del self._tasks[symbol]
+
+
+def asked_wait_s(told: str, ignored: Counter[str]) -> float:
+    """Seconds a venue that refuses asks to be left alone; where it does not say, or nothing readable, a default."""
+    wait_s = read_retry_after(told, time.time())
+    if told and wait_s is None:
+        ignored["retry_after"] += 1
+    return DEFAULT_REFUSAL_SECONDS if wait_s is None else wait_s
+
+
+def _quoted(body: bytes) -> str:
+    return body[:200].decode(errors="replace")
 
 
 def is_loopback(url: str) -> bool:

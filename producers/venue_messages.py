@@ -86,7 +86,7 @@ class InstrumentList(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         instruments: With their grids.
         unreadable: Names of entries that gave no usable grid; empty where not even a name could be read.
-        weight_per_minute: Request weight the venue allows now; null where it does not say.
+        weight_per_minute: Request weight the venue says it allows, unchecked; null where it does not say.
     """
 
     instruments: tuple[Instrument, ...]

@@ -7,19 +7,19 @@ last. What comes back is bounded in size, taken uncompressed, and judged by what
 from __future__ import annotations
 
 import asyncio
-import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx2
 import msgspec
 import openai
 
+from obflow.response_headers import read_retry_after
 from processors.regimes.prompt import Prompt
 from processors.regimes.verdict import RESPONSE_SCHEMA, InvalidVerdict, LlmVerdict, parse_verdict
+from schemas.masking import mask_credentials
 from schemas.messages import CallOutcome
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
@@ -93,6 +93,7 @@ class Answer:
         verdict: The validated answer, where it is ok.
         input_tokens, output_tokens: As reported.
         retry_after_s: How long the endpoint asks to be left alone, seconds.
+        ignored: The header that could not be meant; empty where there is none.
     """
 
     outcome: CallOutcome
@@ -103,6 +104,7 @@ class Answer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     retry_after_s: float | None = None
+    ignored: str = ""
 
 
 class LlmClient:
@@ -199,8 +201,9 @@ def read_error(status: int, text: str, retry_after: str) -> Answer:
         outcome = CallOutcome.RATE_LIMITED
     else:
         outcome = CallOutcome.SERVER_ERROR if status >= 500 else CallOutcome.REFUSED
-    wait_s = _seconds(retry_after, datetime.now(UTC))
-    return Answer(outcome, f"status {status}", status, text, retry_after_s=wait_s)
+    wait_s = read_retry_after(retry_after, time.time())
+    ignored = "retry_after" if retry_after and wait_s is None else ""
+    return Answer(outcome, f"status {status}", status, text, retry_after_s=wait_s, ignored=ignored)
 
 
 def _tokens(usage: msgspec.Raw) -> Tokens:
@@ -213,21 +216,6 @@ def _tokens(usage: msgspec.Raw) -> Tokens:
 def _count(tokens: float | None) -> int | None:
     """A number of tokens that can be one."""
     return int(tokens) if tokens is not None and 0 <= tokens < 2**31 and tokens == int(tokens) else None
-
-
-def _seconds(retry_after: str, now: datetime) -> float | None:
-    """A Retry-After header, in seconds or as a date; None where it is neither."""
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        seconds = math.nan
-    if math.isfinite(seconds):
-        return max(0.0, seconds)
-    try:
-        date = parsedate_to_datetime(retry_after)
-        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp())
-    except (ValueError, OverflowError):
-        return None
 
 
 async def _bound(response: httpx2.Response) -> None:
@@ -260,4 +248,4 @@ class _Bounded(httpx2.AsyncByteStream):
 
 def _cause(error: Exception) -> str:
     inner = error.__cause__ or error
-    return f"{type(inner).__name__}: {' '.join(str(inner).split())}"
+    return mask_credentials(f"{type(inner).__name__}: {' '.join(str(inner).split())}")

@@ -272,6 +272,8 @@ class Desk:
 
     def _count(self, answer: Answer, cost: float | None) -> None:
         self._metrics.counter("obflow_llm_calls_total", outcome=answer.outcome.value).inc()
+        if answer.ignored:
+            self._metrics.counter("obflow_ignored_total", reason=answer.ignored).inc()
         for direction, tokens in (("input", answer.input_tokens), ("output", answer.output_tokens)):
             self._metrics.counter("obflow_llm_tokens_total", direction=direction).inc(tokens or 0)
         if cost is not None:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from obflow.clock import NS_PER_SECOND, Clock, SystemClock
+from obflow.response_headers import read_count
 from producers.simulator.catalogue import FUTURES, SPOT
 from producers.simulator.exchange import Answer, Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
@@ -35,6 +36,9 @@ TICK_SECONDS = 0.01
 MAX_HELD_FRAMES = 100_000
 """Frames held back by a pause; beyond it the venue drops its clients instead."""
 SHUTDOWN_NOTICE_SECONDS = 0.2
+MAX_COUNT = 10_000
+"""Frames or requests that one fault befalls, and requests that wait to be refused."""
+MAX_SECONDS = 3_600.0
 MINUTE_NS = 60 * NS_PER_SECOND
 REST_PATHS = {FUTURES: "/fapi/v1/{what}", SPOT: "/api/v3/{what}"}
 WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
@@ -43,16 +47,17 @@ log = structlog.get_logger(__name__)
 
 
 class Control(msgspec.Struct, forbid_unknown_fields=True):
-    """A fault asked for.
+    """A fault asked for. Every number is bounded; what lies beyond is refused and changes nothing.
 
     Attributes:
         fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `disconnect` cuts every
             connection, `shutdown` announces it first; `pause` holds all frames back; `refuse_connections` turns new
             connections away; `refuse_requests` answers REST requests with an error.
         symbol, venue: What it befalls; empty is everything.
-        count: How many depth frames, or REST requests.
-        seconds: How long a pause, or the refusal of connections, lasts; `Retry-After` of refused requests.
-        status: HTTP status of refused requests.
+        count: How many depth frames, or REST requests, 1 to 10,000.
+        seconds: How long a pause, or the refusal of connections, lasts, up to an hour; of refused requests, what their
+            `Retry-After` says.
+        status: HTTP status of refused requests, 400 to 599.
         damage: What is wrong with corrupt frames.
     """
 
@@ -69,9 +74,9 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
     ]
     symbol: str = ""
     venue: str = ""
-    count: int = 1
-    seconds: float = 1.0
-    status: int = 429
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)] = 1
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 1.0
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 429
     damage: Damage = Damage.CUT
 
 
@@ -268,7 +273,8 @@ class SimulatorServer:
         symbol, sequence, limit = (request.query.get(name) for name in ("symbol", "sequence", "limit"))
         try:
             exchange = self._venues[request.query.get("venue") or next(iter(self._venues))].exchange
-            view = exchange.true_book(symbol or "", int(sequence) if sequence else None, int(limit) if limit else None)
+            levels = _levels(limit) if limit else None
+            view = exchange.true_book(symbol or "", int(sequence) if sequence else None, levels)
         except (KeyError, ValueError, UnknownSequence) as error:
             return web.json_response({"error": str(error)}, status=400)
         spec = exchange.specs[symbol or ""]
@@ -281,12 +287,30 @@ class SimulatorServer:
     async def _control(self, request: web.Request) -> web.Response:
         try:
             control = _CONTROL.decode(await request.read())
-        except msgspec.DecodeError as error:
+            befallen = self._befallen(control)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        for venue, served in self._venues.items():
-            if control.venue in ("", venue):
-                self._inject(control, served)
+        for served in befallen:
+            self._inject(control, served)
         return web.json_response({"ok": True})
+
+    def _befallen(self, control: Control) -> list[_Served]:
+        """The venues a fault befalls.
+
+        Raises:
+            ValueError: There is none, or no more requests can wait to be refused.
+        """
+        chosen = [
+            served
+            for venue, served in self._venues.items()
+            if control.venue in ("", venue) and (not control.symbol or control.symbol in served.exchange.specs)
+        ]
+        if not chosen:
+            raise ValueError("no venue of that name is served here, or none that trades the symbol")
+        waiting = max(len(served.refusals) for served in chosen)
+        if control.fault == "refuse_requests" and waiting + control.count > MAX_COUNT:
+            raise ValueError(f"{waiting} requests wait to be refused already; at most {MAX_COUNT} do")
+        return chosen
 
     def _inject(self, control: Control, served: _Served) -> None:
         until_ns = self._clock.now_ns() + int(control.seconds * NS_PER_SECOND)
@@ -315,10 +339,17 @@ _CONTROL = msgspec.json.Decoder(Control)
 def _answer(exchange: SimulatedExchange, what: str, query: Mapping[str, str]) -> Answer:
     if what == "depth":
         limit = query.get("limit", "500" if exchange.venue == FUTURES else "100")
-        return exchange.depth(query.get("symbol", ""), int(limit) if limit.isdecimal() else 0)
+        return exchange.depth(query.get("symbol", ""), read_count(limit) or 0)
     if what == "exchangeInfo":
         return exchange.exchange_info(query.get("symbols", ""))
     return Answer(200, 1, "{}") if what == "ping" else Answer(404, 1, encode_error(-5000, "Path is not known."))
+
+
+def _levels(limit: str) -> int:
+    count = read_count(limit)
+    if not count:
+        raise ValueError("a limit is a number of levels")
+    return count
 
 
 def _json(status: int, body: str, headers: Mapping[str, str]) -> web.Response:

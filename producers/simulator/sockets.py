@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 import orjson
@@ -75,7 +76,7 @@ class Client:
 
 class _Request(msgspec.Struct):
     method: str
-    id: int | None = None
+    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     params: list[str] = []
 
 
@@ -117,7 +118,7 @@ class Gateway:
         await client.socket.prepare(request)
         self._stats["connections"] += 1
         self._clients.add(client)
-        self._listen(client, [name for name in request.query.get("streams", "").split("/") if name])
+        self._listen(client, [name for name in request.query.get("streams", "").split("/") if self._is_stream(name)])
         writer = asyncio.create_task(client.write())
         try:
             await self._read(client)

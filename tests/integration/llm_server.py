@@ -47,6 +47,7 @@ class LlmServer:
         keys: Keys it takes; empty takes any.
         without_usage: Whether answers say nothing of tokens.
         refuses, refuses_with: Names in a request that it refuses, and the status of that.
+        redirects: Status and address of a redirect.
         answering: Symbols of the requests being answered now.
         most_under_way: Most of them at once.
     """
@@ -62,6 +63,7 @@ class LlmServer:
     refuses: set[str] = field(default_factory=set)
     refuses_with: int = 400
     retry_after: str = "0.3"
+    redirects: tuple[int, str] = (307, "")
     delay_s: float = 0.0
     answering: list[str] = field(default_factory=list)
     most_under_way: int = 0
@@ -200,7 +202,8 @@ async def _odd_charset(server: LlmServer, request: web.Request) -> web.StreamRes
 
 
 async def _redirect(server: LlmServer, request: web.Request) -> web.StreamResponse:
-    return web.Response(status=307, headers={"Location": str(request.url.with_path("/elsewhere"))})
+    status, where = server.redirects
+    return web.Response(status=status, headers={"Location": where or str(request.url.with_path("/elsewhere"))})
 
 
 WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamResponse]]]] = {

@@ -198,6 +198,27 @@ async def test_ten_megabytes_are_not_read_to_their_end() -> None:
     assert MAX_ANSWER_BYTES < HUGE_BYTES // 10
 
 
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_to_anywhere(status: int) -> None:
+    with llm_server("redirect") as server, llm_server("good") as elsewhere:
+        server.redirects = (status, f"{elsewhere.url}/chat/completions")
+        async with office(server) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.REFUSED]
+    assert found.calls[0].status == status
+    assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize("told", ["inf", "nan", "-1", "1e10", "9" * 5_000, "soon"])
+async def test_a_retry_after_that_cannot_be_meant_is_counted_and_ignored(told: str) -> None:
+    with llm_server("rate_limited", "good") as server:
+        server.retry_after = told
+        async with office(server, deadline_s=5.0) as found:
+            found.ask()
+            assert await found.calls_made(2) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
+    assert found.count("obflow_ignored_total", reason="retry_after") == 1
+
+
 async def test_retry_after_is_honoured_within_the_deadline() -> None:
     with llm_server("rate_limited", "good") as server:
         async with office(server) as found:

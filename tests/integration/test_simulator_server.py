@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -184,6 +185,79 @@ async def test_a_pause_holds_frames_back_and_loses_none() -> None:
 async def test_a_book_nobody_has_is_refused(query: dict[str, object]) -> None:
     async with simulator(FUTURES) as venue:
         assert (await venue.get("/true-book", **query))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        {"fault": "refuse_requests", "count": 10**9},
+        {"fault": "gap", "count": 10**9},
+        {"fault": "gap", "count": 10**400},
+        {"fault": "gap", "count": 0},
+        {"fault": "gap", "count": -1},
+        {"fault": "pause", "seconds": 10**9},
+        {"fault": "pause", "seconds": -1},
+        {"fault": "pause", "seconds": "1e999"},
+        {"fault": "refuse_connections", "seconds": 10**400},
+        {"fault": "refuse_requests", "status": 10**9},
+        {"fault": "refuse_requests", "status": 200},
+        {"fault": "gap", "symbol": "NOPE"},
+        {"fault": "gap", "venue": "okx"},
+        {"fault": "gap", "venue": SPOT},
+        {"fault": "earthquake"},
+        {"fault": "gap", "strength": 5},
+    ],
+)
+async def test_a_fault_beyond_its_bounds_is_refused_and_changes_nothing(control: dict[str, object]) -> None:
+    text = json.dumps(control).replace('"1e999"', "1e999")
+    async with simulator(FUTURES) as venue:
+        async with venue.session.post(f"{venue.server.rest_url}/control", data=text) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["error"]
+        assert (await venue.get("/fapi/v1/ping"))[0] == 200
+        async with websockets.connect(venue.server.websocket_url + "/stream?streams=btcusdt@depth@100ms") as socket:
+            assert len(await frames_for(socket, 0.5)) >= 3
+
+
+@pytest.mark.parametrize("text", ["", "[" * 60_000, "\xff\xfe", '{"fault":' + '"x' * 100])
+async def test_a_fault_that_cannot_be_read_is_refused(text: str) -> None:
+    async with (
+        simulator(FUTURES) as venue,
+        venue.session.post(f"{venue.server.rest_url}/control", data=text.encode("latin-1")) as answer,
+    ):
+        assert answer.status == 400
+
+
+async def test_a_body_too_large_is_refused_unread() -> None:
+    async with (
+        simulator(FUTURES) as venue,
+        venue.session.post(f"{venue.server.rest_url}/control", data=io.BytesIO(b" " * 10_000_000)) as answer,
+    ):
+        assert answer.status == 413
+
+
+async def test_requests_to_be_refused_do_not_pile_up() -> None:
+    async with simulator(FUTURES) as venue:
+        await venue.inject("refuse_requests", count=10_000)
+        control = {"fault": "refuse_requests", "count": 1}
+        async with venue.session.post(f"{venue.server.rest_url}/control", json=control) as answer:
+            assert answer.status == 400
+            assert "10000 requests wait" in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize("limit", ["9" * 5_000, "-1", "0", "1e3", "many"])
+async def test_a_limit_that_is_none_is_refused(limit: str) -> None:
+    async with simulator(FUTURES) as venue:
+        assert (await venue.get("/fapi/v1/depth", symbol="BTCUSDT", limit=limit))[0] == 400
+        assert (await venue.get("/true-book", symbol="BTCUSDT", limit=limit))[0] == 400
+        assert (await venue.get("/true-book", symbol="BTCUSDT", sequence="9" * 5_000))[0] == 400
+
+
+async def test_a_request_id_beyond_int64_is_refused_and_the_connection_lives() -> None:
+    async with simulator(FUTURES) as venue, websockets.connect(venue.server.websocket_url + "/ws") as socket:
+        await socket.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": 10**30}))
+        assert "error" in json.loads(await socket.recv())
+        assert (await ask(socket, method="LIST_SUBSCRIPTIONS", id=2))["result"] == []
 
 
 async def test_an_unknown_fault_is_refused() -> None:

@@ -20,8 +20,8 @@ from producers.records import MAX_LEVELS, ProducerRecord
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.protocol import Frame, encode_frame
-from producers.snapshots import Fetched
-from producers.venue_messages import Ack, BestQuote, Via
+from producers.snapshots import Fetched, RestClient
+from producers.venue_messages import Ack, BestQuote, TradeTick, Via
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
 from tests.producers.l2_reader import books_of
 
@@ -324,6 +324,22 @@ def test_what_was_counted_is_shown() -> None:
     assert metrics.value("obflow_books", state="live") == 1
     assert metrics.value("obflow_connections_total", venue=VENUE) == 1
     assert metrics.value("obflow_received_total", source=VENUE) > 20
+
+
+def test_trades_beside_the_grid_and_headers_that_cannot_be_meant_are_shown() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    stream = bench.feed.router.streams["BTCUSDT"]
+    stream.on_trade(TradeTick("BTCUSDT", "1", "61800.00000000000001", "0.001", True), bench.clock.now_ns())
+    client = RestClient(bench.exchange, "http://127.0.0.1:1", 1)
+    bench.feed.fetch_with(client, lambda _: None)
+    client.ignored["retry_after"] += 2
+    bench.connection.ignored["retry_after"] += 1
+    bench.feed.show()
+    bench.feed.show()
+
+    assert bench.metrics.value("obflow_trades_off_grid_total", venue=VENUE) == 1
+    assert bench.metrics.value("obflow_ignored_total", reason="retry_after") == 3
 
 
 def test_quotes_of_the_venue_confirm_the_book() -> None:
