@@ -35,6 +35,7 @@ EXAMPLE_LINE = re.compile(r"^# (?P<name>[A-Z][A-Z0-9_]+)=(?P<default>.*)$", re.M
 SETTINGS = {entry.env: entry for entry in reference()}
 BY_COMPOSE_ITSELF = {"COMPOSE_PROFILES"}
 STORE_SECRET = "clickhouse_password"  # noqa: S105 (a name)
+PASSWORD_VOLUME = "clickhouse-password"  # noqa: S105 (a name)
 UNTOUCHED = {"OBFLOW_CACHE", "OBFLOW_CLICKHOUSE__PASSWORD", "OBFLOW_REGIMES__API_KEY"}
 """Settings that no container is given: nothing is cached in one, and secrets are files."""
 
@@ -137,10 +138,10 @@ def test_services_wait_for_what_they_need_to_be_ready_not_just_started() -> None
             assert how == {"condition": wanted[other]}, f"{name} on {other}"
     # `up --wait` takes the end of a one-shot that nobody waits for as a failure.
     assert set(ONE_SHOTS) <= awaited
-    assert ONE_SHOTS == ["tables", "topics"]
+    assert ONE_SHOTS == ["password", "tables", "topics"]
 
 
-@pytest.mark.parametrize("service", ROLES)
+@pytest.mark.parametrize("service", [name for name in ROLES if "entrypoint" not in SERVICES[name]])
 def test_a_role_s_command_line_is_one_that_obflow_takes(service: str) -> None:
     name, *words = [re.sub(VARIABLE, lambda match: match["default"], word) for word in SERVICES[service]["command"]]
     assert name in command_entries()
@@ -165,9 +166,82 @@ def test_every_setting_can_be_set_in_a_deployment() -> None:
 
 def test_only_what_asks_the_database_is_told_where_it_is_and_given_its_password() -> None:
     told = {role for role, values in environments().items() if any("CLICKHOUSE" in name for name in values)}
-    given = {name for name, service in SERVICES.items() if STORE_SECRET in service.get("secrets", [])}
+    given = {name: mode for name in SERVICES for mode in modes_of(name, PASSWORD_VOLUME)}
     assert told == {"sink", "tables"}
-    assert given == {"clickhouse", *told}
+    assert given == {"password": "rw", "clickhouse": "ro", **dict.fromkeys(told, "ro")}
+    assert [name for name, service in SERVICES.items() if STORE_SECRET in service.get("secrets", [])] == ["password"]
+
+
+def modes_of(service: str, volume: str) -> list[str]:
+    """How a service mounts a volume: `rw` or `ro`; nothing where it does not."""
+    mounts = [mount.split(":") for mount in SERVICES[service].get("volumes", [])]
+    return [
+        mode[0] if mode else "rw" for source, target, *mode in mounts if (source, target) == (volume, "/run/obflow")
+    ]
+
+
+def test_the_database_s_password_is_read_where_it_is_made_and_nobody_starts_before() -> None:
+    made = SERVICES["password"]["entrypoint"][-1]
+    readers = {name for name, service in SERVICES.items() if made in service["environment"].values()}
+    assert readers == {"clickhouse", "sink", "tables"}
+    assert SERVICES["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD_FILE"] == made
+    assert "password" in SERVICES["clickhouse"]["depends_on"]
+    for reader in readers - {"clickhouse"}:  # by way of the database, or of the tables in it
+        assert {"clickhouse", "tables"} & SERVICES[reader]["depends_on"].keys()
+    assert SERVICES["password"]["network_mode"] == "none"
+    assert f"install -d -o 10001 -g 10001 {Path(made).parent}" in DOCKERFILE
+
+
+def make_password(given: Path, kept: Path) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "deploy" / "clickhouse" / "make-password.sh"
+    return subprocess.run(["bash", script, given, kept], capture_output=True, text=True, timeout=20)
+
+
+class TestPassword:
+    """What `password` does at each `up`."""
+
+    @pytest.fixture
+    def given(self) -> Path:
+        """What an operator gave who gave nothing."""
+        return ROOT / VARIABLE.fullmatch(COMPOSE["secrets"][STORE_SECRET]["file"])["default"]  # type: ignore[index]
+
+    def test_one_is_made_at_the_first_start_and_stays(self, given: Path, tmp_path: Path) -> None:
+        kept, other = tmp_path / "password", tmp_path / "other"
+        for path in (kept, kept, other):
+            assert make_password(given, path).returncode == 0, path
+        first = kept.read_text()
+        assert re.fullmatch(r"[A-Za-z0-9_-]{32}\n", first)
+        assert make_password(given, kept).returncode == 0
+        assert kept.read_text() == first
+        assert other.read_text() != first
+        assert kept.stat().st_mode & 0o777 == 0o444
+        assert sorted(tmp_path.iterdir()) == [other, kept], "no drafts are left"
+
+    def test_the_operator_s_own_takes_its_place_and_a_blank_file_gives_none(self, given: Path, tmp_path: Path) -> None:
+        own, kept = tmp_path / "own", tmp_path / "kept"
+        make_password(given, kept)
+        own.write_text("p@ss 'word' $1\n")
+        assert make_password(own, kept).returncode == 0
+        assert kept.read_text() == "p@ss 'word' $1\n"
+        own.write_text("\n")
+        assert make_password(own, kept).returncode == 0
+        assert kept.read_text() == "p@ss 'word' $1\n"
+        assert make_password(own, tmp_path / "fresh").returncode == 0
+        assert len((tmp_path / "fresh").read_text()) == 33
+
+    def test_of_many_that_make_it_at_once_one_wins(self, given: Path, tmp_path: Path) -> None:
+        kept = tmp_path / "password"
+        script = str(ROOT / "deploy" / "clickhouse" / "make-password.sh")
+        running = [subprocess.Popen(["bash", script, str(given), str(kept)]) for _ in range(8)]
+        assert [one.wait(20) for one in running] == [0] * 8
+        assert len(kept.read_text()) == 33
+        assert list(tmp_path.iterdir()) == [kept]
+
+    def test_a_file_that_cannot_be_read_ends_the_start_and_changes_nothing(self, tmp_path: Path) -> None:
+        done = make_password(tmp_path / "missing", tmp_path / "kept")
+        assert done.returncode != 0
+        assert "missing" in done.stderr
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_env_example_names_every_setting_at_its_default() -> None:
@@ -202,7 +276,8 @@ def test_secrets_are_files_that_exist_and_no_password_is_in_an_environment() -> 
         for variable, value in service["environment"].items():
             if re.search(r"PASSWORD|API_KEY|SECRET|TOKEN", variable) and variable != "CLICKHOUSE_READONLY_PASSWORD":
                 assert variable.endswith("_FILE"), f"{name}: {variable}"
-                assert re.search(r"/run/secrets/(\w+)\}?$", str(value))[1] in service["secrets"]
+                secret = re.search(r"/run/secrets/(\w+)\}?$", str(value))
+                assert secret[1] in service["secrets"] if secret else modes_of(name, PASSWORD_VOLUME) == ["ro"]
 
 
 def test_the_database_s_reader_takes_password_and_grant_from_what_compose_sets_and_may_only_read() -> None:
@@ -223,7 +298,7 @@ def test_nothing_hides_the_folders_that_an_image_writes_to_at_its_start() -> Non
     for service in SERVICES.values():
         for mount in service.get("volumes", []):
             source, target, *mode = mount.split(":")
-            if mode == ["ro"]:
+            if mode == ["ro"] and source not in COMPOSE["volumes"]:
                 assert (ROOT / source).is_file(), f"{source} on {target}"
 
 

@@ -22,11 +22,11 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """A deployment that leaves nothing behind. Without an engine it fails, since skipping would look like passing."""
     if problem := _engine_problem():
         pytest.fail(f"the deployment cannot be tried: {problem}", pytrace=False)
-    made = Deployment(tmp_path_factory.mktemp("deployment"))
+    made = Deployment()
     request.session.stash[_DEPLOYMENT] = made
     try:
         yield made

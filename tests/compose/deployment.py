@@ -1,4 +1,4 @@
-"""One deployment of docker-compose.yml, apart from every other: its own project, ports, secrets and image tag."""
+"""One deployment of docker-compose.yml, apart from every other: its own project, ports, reader and image tag."""
 
 from __future__ import annotations
 
@@ -30,21 +30,13 @@ PASSED_ON = ("PATH", "HOME", "DOCKER_", "BUILDX_", "BUILDKIT_", "HTTP_PROXY", "H
 
 
 class Deployment:
-    """Builds, starts, breaks and removes one deployment, and asks it from outside.
+    """Builds, starts, breaks and removes one deployment, and asks it from outside."""
 
-    Args:
-        folder: Where its secrets are kept.
-    """
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.project = f"obflow-test-{secrets.token_hex(4)}"
         self.image = f"obflow:{self.project.removeprefix('obflow-')}"
-        self.password = secrets.token_urlsafe(12)
         self.reader_password = secrets.token_urlsafe(12)
         self.kafka_port, self.clickhouse_port = _free_ports(2)
-        password_file = folder / "clickhouse_password"
-        password_file.write_text(self.password + "\n")
-        password_file.chmod(0o644)
         self._environment = {
             **{name: value for name, value in os.environ.items() if name.upper().startswith(PASSED_ON)},
             **images(),
@@ -52,7 +44,6 @@ class Deployment:
             "OBFLOW_IMAGE": self.image,
             "KAFKA_PORT": str(self.kafka_port),
             "CLICKHOUSE_PORT": str(self.clickhouse_port),
-            "CLICKHOUSE_PASSWORD_FILE": str(password_file),
             "CLICKHOUSE_READONLY_PASSWORD": self.reader_password,
             "CLICKHOUSE_NOFILE": os.environ.get("CLICKHOUSE_NOFILE", str(_allowed_open_files())),
         }
@@ -110,23 +101,23 @@ class Deployment:
 
     # -- what it says, from outside
 
-    def query(self, sql: str, user: str = "reader") -> str:
-        """Ask ClickHouse over its port on loopback.
+    def query(self, sql: str, user: str = "reader", password: str | None = None) -> str:
+        """Ask ClickHouse over its port on loopback; without a password with the reader's.
 
         Raises:
             HTTPError: It refuses.
             OSError: It does not answer.
         """
-        password = self.reader_password if user == "reader" else self.password
-        headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password, "X-ClickHouse-Database": "obflow"}
+        key = self.reader_password if password is None else password
+        headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": key, "X-ClickHouse-Database": "obflow"}
         request = Request(f"http://127.0.0.1:{self.clickhouse_port}/", sql.encode(), headers)
         with urlopen(request, timeout=20) as answer:  # noqa: S310 (http, written two lines above)
             return str(answer.read().decode()).strip()
 
-    def refusal(self, sql: str, user: str = "reader") -> str:
+    def refusal(self, sql: str, user: str = "reader", password: str | None = None) -> str:
         """What ClickHouse says when it refuses; empty where it does not."""
         try:
-            self.query(sql, user)
+            self.query(sql, user, password)
         except HTTPError as error:
             return error.read().decode()
         return ""

@@ -1,8 +1,9 @@
 """The deployment for real, chapter by chapter: each test goes on where the one before it ended (`make test-compose`).
 
-Up from nothing, rows, a reader who can only read, three processors, one of them killed, the regime worker killed, the
-broker restarted, the database away for half a minute; then the producer stops, everything drains, and an audit inside
-the network compares what is stored with the log. All the while the simulator keeps the producer busy.
+Up from nothing, rows, a reader who can only read, a writer's password made on the spot, three processors, one of them
+killed, the regime worker killed, the broker restarted, the database away for half a minute; then the producer stops,
+everything drains, and an audit inside the network compares what is stored with the log. All the while the simulator
+keeps the producer busy.
 """
 
 from __future__ import annotations
@@ -98,6 +99,28 @@ def test_the_reading_user_reads_and_can_do_nothing_else(deployment: Deployment) 
     deployment.reader_password, right = "wrong", deployment.reader_password
     assert "AUTHENTICATION_FAILED" in deployment.refusal("SELECT 1")
     deployment.reader_password = right
+
+
+def test_the_writing_user_s_password_was_made_here_stays_and_is_shown_to_nobody_else(deployment: Deployment) -> None:
+    def kept(service: str) -> str:
+        return deployment.compose("exec", "-T", service, "cat", "/run/obflow/clickhouse_password").strip()
+
+    made = kept("sink")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{32}", made)
+    assert kept("clickhouse") == made
+    for guess in ("", "obflow", "obflow-change-me", "default", deployment.reader_password):
+        assert "AUTHENTICATION_FAILED" in deployment.refusal("SELECT 1", "obflow", guess), guess
+    assert deployment.query("SELECT 1", "obflow", made) == "1"
+    with step("up again: the one-shots run once more, nothing is made anew"):
+        deployment.compose("up", "-d", "--wait", "--no-recreate", timeout_s=180)
+    assert kept("sink") == made
+    for service in ("processor", "producer", "regimes", "simulator"):
+        seen = deployment.compose("exec", "-T", service, "sh", "-c", "env; ls -A /run/obflow; cat /proc/mounts")
+        assert made not in seen
+        assert "clickhouse_password" not in seen
+    seen = deployment.compose("exec", "-T", "sink", "sh", "-c", "env; touch /run/obflow/x 2>&1 || true")
+    assert made not in seen
+    assert "Read-only file system" in seen
 
 
 @pytest.mark.parametrize("service", ROLES)
