@@ -2,21 +2,27 @@
 
 Migrations are numbered SQL files, append-only: the only place where columns are created. Each is applied once and noted
 in the ledger with its digest; its statements are idempotent, so that a crash between the two is mended by applying it
-again. Views are replaced when their text changes. A table's age limit follows the settings. A second `apply` finds
-nothing to do; `check` says what it would do, and what it must not do by itself.
+again. The ledger says what was done, not what is there: a table, column, index, projection or view that is missing is
+made again at its newest shape. Views are replaced when their text changes. A table's age limit follows the settings.
+A second `apply` finds nothing to do; `check` says what it would do, and what it must not do by itself.
+
+What obflow did not make is left alone: where a table of that name is ordered otherwise, or stands where a view
+belongs, nothing at all is done.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any, Final, Literal, NamedTuple
 
 from obflow.settings import ClickHouseSettings
 from schemas.errors import SchemaMismatch
 from sinks.contract import Table
+from sinks.shape import COLUMN, INDEX, PROJECTION, Shape, added_by, shapes, target
 from sinks.store import SERVER_DATABASE, Store
 from sinks.tables import TABLES
 
@@ -34,6 +40,20 @@ ORDER BY (kind, name, applied_at)
 MIGRATION_NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+")
 AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
 DAY_MS: Final = 24 * 3600 * 1000
+ALONE: Final = "is in the database alone"
+DOES_NOT_EXIST: Final = "does not exist"
+NO_TABLE: Final = f"table {{}} {DOES_NOT_EXIST}"
+NO_COLUMN: Final = f"column {{}}.{{}} {DOES_NOT_EXIST}"
+OTHER_TYPE: Final = (
+    "no column's type is changed, for that could lose values: rename the table (RENAME TABLE … TO …_before) and run "
+    "`obflow tables apply`, which makes it anew; the sink then fills it from the log"
+)
+APART: Final = "set clickhouse.database to one of obflow's own"
+ELEMENTS: Final = (
+    f"SELECT table, '{COLUMN}', name FROM system.columns WHERE database = currentDatabase() "  # noqa: S608 (our own words)
+    f"UNION ALL SELECT table, '{INDEX}', name FROM system.data_skipping_indices WHERE database = currentDatabase() "
+    f"UNION ALL SELECT table, '{PROJECTION}', name FROM system.projections WHERE database = currentDatabase()"
+)
 
 
 class Script(NamedTuple):
@@ -67,11 +87,27 @@ class Step(NamedTuple):
         what: The step as a sentence.
         statements: What is sent for it, in order.
         script: The file to note in the ledger, if it is one.
+        mends: The sentence of `drift` that is true no longer afterwards, if there is one.
+        ages: Whether it only sets an age limit.
     """
 
     what: str
     statements: tuple[str, ...]
     script: Script | None = None
+    mends: str = ""
+    ages: bool = False
+
+
+class Found(NamedTuple):
+    """What the database holds under its name now.
+
+    Attributes:
+        engine: `View`, or a table's engine.
+        sorted_by: A table's sorting key.
+    """
+
+    engine: str
+    sorted_by: str
 
 
 def migrations() -> tuple[Script, ...]:
@@ -116,14 +152,16 @@ def plan(store: Store, ttl_days: int) -> list[Step]:
         ttl_days: Age at which rows are deleted; 0 keeps them.
 
     Raises:
-        SchemaMismatch: A migration was edited after it was applied, or the database is newer than the code.
+        SchemaMismatch: A migration was edited after it was applied, the database is newer than the code, or something
+            in it has a name of ours and is not ours.
     """
-    applied = _ledger(store)
-    _refuse_rewritten(applied)
-    scripts = [script for script in migrations() if ("migration", script.name) not in applied]
-    steps = [Step(f"apply migration {script.name}", tuple(script.statements), script) for script in scripts]
-    steps += [step for table in TABLES.values() if (step := _age_step(store, table, ttl_days))]
     existing = _objects(store)
+    _refuse_foreign(existing)
+    applied = _ledger(store, existing)
+    _refuse_rewritten(applied)
+    steps = [step for script in migrations() for step in _script_steps(script, applied, existing)]
+    steps += _additions(store, applied, existing)
+    steps += [step for table in TABLES.values() if (step := _age_step(store, table, ttl_days))]
     for view in views():
         if applied.get(("view", view.name)) != view.digest or view.name not in existing:
             steps.append(Step(f"replace view {view.name}", tuple(view.statements), view))
@@ -132,8 +170,8 @@ def plan(store: Store, ttl_days: int) -> list[Step]:
 
 def apply(store: Store, ttl_days: int) -> list[Step]:
     """Do what `plan` says and return what was done."""
-    store.command(CREATE_LEDGER)
     steps = plan(store, ttl_days)
+    store.command(CREATE_LEDGER)
     for step in steps:
         for statement in step.statements:
             store.command(statement)
@@ -151,14 +189,26 @@ def lacking(store: Store, table: Table[Any]) -> list[str]:
     """What keeps rows from being inserted, a sentence each; columns that only the database knows do not."""
     found = _columns(store, table)
     if not found:
-        return [f"table {table.name} does not exist"]
+        return [NO_TABLE.format(table.name)]
     sentences = []
     for name, kind, _ in table.columns:
         if name not in found:
-            sentences.append(f"column {table.name}.{name} does not exist")
+            sentences.append(NO_COLUMN.format(table.name, name))
         elif found[name] != kind:
             sentences.append(f"column {table.name}.{name} is {found[name]}, not {kind}")
     return sentences
+
+
+def missing(store: Store, names: Iterable[str]) -> list[str]:
+    """Which of these tables do not exist, a sentence each."""
+    existing = _objects(store)
+    return [NO_TABLE.format(name) for name in names if name not in existing]
+
+
+def advice(sentences: Iterable[str]) -> str:
+    """What mends the differences that `drift`, `lacking` and `missing` name."""
+    makes_anew = all(sentence.endswith(DOES_NOT_EXIST) for sentence in sentences)
+    return "`obflow tables apply` mends this, `obflow tables check` says more" if makes_anew else OTHER_TYPE
 
 
 def age_limit_days(table: Table[Any], ttl_days: int) -> int:
@@ -177,8 +227,53 @@ def _scripts(kind: Literal["migration", "view"], folder: str) -> Iterator[Script
         yield Script(kind, entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8"))
 
 
-def _ledger(store: Store) -> dict[tuple[str, str], str]:
-    if LEDGER not in _objects(store):
+def _script_steps(
+    script: Script, applied: Mapping[tuple[str, str], str], existing: Mapping[str, Found]
+) -> Iterator[Step]:
+    """A migration that was not applied; of one that was, what it did to tables that are missing."""
+    if ("migration", script.name) not in applied:
+        yield Step(f"apply migration {script.name}", tuple(script.statements), script)
+        return
+    for table in sorted({target(statement) for statement in script.statements} - existing.keys() - {""}):
+        again = tuple(statement for statement in script.statements if target(statement) == table)
+        what = f"apply migration {script.name} to {table} again, which is missing"
+        yield Step(what, again, mends=NO_TABLE.format(table))
+
+
+def _additions(store: Store, applied: Mapping[tuple[str, str], str], existing: Mapping[str, Found]) -> Iterator[Step]:
+    """What existing tables lack of their newest shape, but for what migrations to be applied add to them."""
+    pending = [script for script in migrations() if ("migration", script.name) not in applied]
+    coming = added_by(statement for script in pending for statement in script.statements)
+    found = _elements(store)
+    for shape in (shape for shape in _shapes().values() if shape.table in existing):
+        for element, statements in shape.additions(found[shape.table]):
+            kind, name, _ = element
+            if (shape.table, kind, name) in coming:
+                continue
+            what = f"add {kind.lower()} {shape.table}.{name}, which is missing"
+            if kind == COLUMN:
+                what += ": rows stored so far hold its default"
+            yield Step(what, statements, mends=NO_COLUMN.format(shape.table, name) if kind == COLUMN else "")
+
+
+def _shapes() -> dict[str, Shape]:
+    return shapes(statement for script in migrations() for statement in script.statements)
+
+
+def _refuse_foreign(existing: Mapping[str, Found]) -> None:
+    ours = {LEDGER: shapes([CREATE_LEDGER])[LEDGER], **_shapes()}
+    for name, found in existing.items():
+        if name in ours and not found.sorted_by.startswith(ours[name].sorted_by):
+            is_what = f"ordered by {found.sorted_by}" if found.sorted_by else f"of the kind {found.engine}"
+            raise SchemaMismatch(
+                f"the database has a table {name} that obflow did not make ({is_what})", next_step=APART
+            )
+        if name in {view.name for view in views()} and found.engine != "View":
+            raise SchemaMismatch(f"the database has a table {name} where a view of obflow belongs", next_step=APART)
+
+
+def _ledger(store: Store, existing: Mapping[str, Found]) -> dict[tuple[str, str], str]:
+    if LEDGER not in existing:
         return {}
     rows = store.query("SELECT kind, name, argMax(digest, applied_at) FROM migrations GROUP BY kind, name")
     return {(kind, name): digest for kind, name, digest in rows}
@@ -207,9 +302,17 @@ def _note(store: Store, script: Script) -> None:
     )
 
 
-def _objects(store: Store) -> set[str]:
-    rows = store.query("SELECT name FROM system.tables WHERE database = currentDatabase()")
-    return {name for (name,) in rows}
+def _objects(store: Store) -> dict[str, Found]:
+    rows = store.query("SELECT name, engine, sorting_key FROM system.tables WHERE database = currentDatabase()")
+    return {name: Found(engine, sorted_by) for name, engine, sorted_by in rows}
+
+
+def _elements(store: Store) -> dict[str, set[tuple[str, str]]]:
+    """Kind and name of every column, index and projection, by table."""
+    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for table, kind, name in store.query(ELEMENTS):
+        found[table].add((kind, name))
+    return found
 
 
 def _age_step(store: Store, table: Table[Any], ttl_days: int) -> Step | None:
@@ -221,9 +324,9 @@ def _age_step(store: Store, table: Table[Any], ttl_days: int) -> Step | None:
     if now == wanted:
         return None
     if not days:
-        return Step(f"keep the rows of {table.name} for ever", (f"ALTER TABLE {table.name} REMOVE TTL",))
+        return Step(f"keep the rows of {table.name} for ever", (f"ALTER TABLE {table.name} REMOVE TTL",), ages=True)
     what = f"delete rows of {table.name} {days} days after they were stored"
-    return Step(what, (f"ALTER TABLE {table.name} MODIFY TTL {wanted}",))
+    return Step(what, (f"ALTER TABLE {table.name} MODIFY TTL {wanted}",), ages=True)
 
 
 def _engine(store: Store, table: Table[Any]) -> str:
@@ -236,9 +339,7 @@ def _engine(store: Store, table: Table[Any]) -> str:
 
 def _unknown(store: Store, table: Table[Any]) -> list[str]:
     known = {column.name for column in table.columns}
-    return [
-        f"column {table.name}.{name} is in the database alone" for name in _columns(store, table) if name not in known
-    ]
+    return [f"column {table.name}.{name} {ALONE}" for name in _columns(store, table) if name not in known]
 
 
 def _columns(store: Store, table: Table[Any]) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -27,6 +28,9 @@ NS_PER_MS: Final = 1_000_000
 LAST_PARTITION: Final = 2**16 - 1
 """Highest partition the tables' columns hold."""
 LAST_OFFSET: Final = 2**63 - 1
+SHORT_SECONDS: Final = 10.0
+"""How long a log has to be found short before it is called so: a broker that restarts may know less for a moment."""
+SHORT_LOOK_SECONDS: Final = 0.2
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
@@ -96,6 +100,34 @@ def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
     }
 
 
+def look_up_after(settings: Settings, topic: Topic, stored: Mapping[tuple[str, int], int]) -> Log:
+    """The log of a topic, looked up after its table was asked how far it is, and again before it is called short.
+
+    The order matters: an end that is older than the table's answer would make what was written between the two look
+    like records the broker has lost.
+
+    Args:
+        settings: `kafka` is used.
+        topic: The topic.
+        stored: Highest offset the table holds, by (log, partition).
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: The topic is not there, or ends before what the table holds of it for ten seconds.
+    """
+    give_up_s = time.monotonic() + SHORT_SECONDS
+    while True:
+        log = look_up(settings, [topic])[topic]
+        try:
+            spans(log, stored)
+        except TopicMismatch:
+            if time.monotonic() > give_up_s:
+                raise
+            time.sleep(SHORT_LOOK_SECONDS)
+        else:
+            return log
+
+
 def _of_topic(offsets: Mapping[tuple[str, int], int], name: str) -> dict[int, int]:
     return {partition: offset for (topic, partition), offset in offsets.items() if topic == name}
 
@@ -117,7 +149,8 @@ def spans(log: Log, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
             raise TopicMismatch(
                 f"the table holds partition {partition} of {log.topic} ({log.name}) up to {resume - 1}, but it ends "
                 f"at {log.ends[partition]}: the broker has lost records",
-                next_step="delete the topic and apply it again, so that it is another log",
+                next_step="set kafka.topic_prefix for every role and run `obflow topics apply`: "
+                "new topics are other logs, and the rows stored so far stay",
             )
         expired = start - resume if resume and start > resume else 0
         found[partition] = Span(max(resume, start), expired)
@@ -130,11 +163,18 @@ class TopicReader:
     Args:
         settings: `kafka` and `sink` are used.
         log: The topic's log.
+        skipped: Told of offsets that hold no record, as partition, first of them and first past them.
     """
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        skipped: Callable[[int, int, int], None] = lambda _partition, _first, _end: None,
+    ) -> None:
         self._settings = settings
         self._log = log
+        self._skipped = skipped
         self._name = log.topic
         overrides = {
             # Offsets are chosen here; one that is gone must not be replaced in silence.
@@ -144,6 +184,7 @@ class TopicReader:
         self._consumer = kafka.consumer(settings, settings.sink.group, overrides)
         self._assigned: list[TopicPartition] = []
         self._starts: dict[int, int] = {}
+        self._next: dict[int, int] = {}
         self._paused = False
 
     def assign(self, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
@@ -158,6 +199,7 @@ class TopicReader:
         found = spans(self._log, stored)
         self._assigned = [TopicPartition(self._name, partition, span.start) for partition, span in found.items()]
         self._starts = {partition: span.start for partition, span in found.items()}
+        self._next = dict(self._starts)
         self._consumer.assign(self._assigned)
         return found
 
@@ -218,6 +260,10 @@ class TopicReader:
 
     def _read(self, message: Message) -> Read:
         own = Origin(self._log.topic, self._log.topic_id, message.partition(), message.offset())
+        wanted = self._next[own.partition]
+        self._next[own.partition] = own.offset + 1
+        if own.offset > wanted:
+            self._skipped(own.partition, wanted, own.offset)
         _, appended_ms = message.timestamp()
         first = self._first(message)
         return Read(own.position, message.value() or b"", appended_ms * NS_PER_MS, first or own, first is not None)

@@ -13,15 +13,16 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, PipelineError, SchemaMismatch, StoreUnreachable
-from schemas.topics import Topic
 from sinks.batching import Limits
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.dead_letters import LetterBox
+from sinks.holes import TABLE as HOLES
+from sinks.holes import Hole, HoleKind, expired_holes, note
 from sinks.identities import Identities
-from sinks.migrate import lacking
-from sinks.reader import Log, TopicReader, look_up
+from sinks.migrate import advice, lacking, missing
+from sinks.reader import Log, TopicReader, look_up, look_up_after
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
 from sinks.store import Store
@@ -97,7 +98,7 @@ def serve(
     logs = patiently(lambda: look_up(settings, [table.topic for table in tables]), stop)
     if store is None or logs is None:
         return {}
-    workers = _open_all(Surroundings(settings, store, telemetry, clock, stop), tables, logs)
+    workers = _open_all(Surroundings(settings, store, telemetry, clock, stop), tables)
     counts = {worker.table.name: worker.counts for worker in workers}
 
     def look() -> None:
@@ -112,11 +113,11 @@ def serve(
     return counts
 
 
-def _open_all(around: Surroundings, tables: Sequence[Table[Any]], logs: Mapping[Topic, Log]) -> list[Worker]:
+def _open_all(around: Surroundings, tables: Sequence[Table[Any]]) -> list[Worker]:
     """A worker for each table, or none at all."""
     workers: list[Worker] = []
     try:
-        workers.extend(open_worker(around, table, logs[table.topic]) for table in tables)
+        workers.extend(open_worker(around, table) for table in tables)
     except BaseException:
         for worker in workers:
             worker.close()
@@ -124,7 +125,7 @@ def _open_all(around: Surroundings, tables: Sequence[Table[Any]], logs: Mapping[
     return workers
 
 
-def open_worker(around: Surroundings, table: Table[Any], log: Log) -> Worker:
+def open_worker(around: Surroundings, table: Table[Any]) -> Worker:
     """A worker that begins where its table ends.
 
     Raises:
@@ -136,8 +137,12 @@ def open_worker(around: Surroundings, table: Table[Any], log: Log) -> Worker:
     _require_shape(store, table)
     settle(store, table)
     stored = stored_positions(store, table)
-    reader = TopicReader(settings, log)
+    log = look_up_after(settings, table.topic, stored)
+    reader = TopicReader(settings, log, _noting_absent(store, table, log))
     spans = reader.assign(stored)
+    expired = expired_holes(settings, log, stored)
+    for hole in expired:
+        note(store, table.name, log, hole)
     known = {(log.name, partition): -1 for partition in spans} | stored
     worker = Worker(
         table,
@@ -151,19 +156,25 @@ def open_worker(around: Surroundings, table: Table[Any], log: Log) -> Worker:
         clock=around.clock,
         written=around.telemetry.written,
     )
-    worker.counts.expired = sum(span.expired for span in spans.values())
+    worker.counts.expired = sum(hole.end - hole.first for hole in expired)
     if worker.counts.expired:
         _log.error("records_expired", topic=log.topic, records=worker.counts.expired)
     _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
     return worker
 
 
+def _noting_absent(store: Store, table: Table[Any], log: Log) -> Callable[[int, int, int], None]:
+    def skipped(partition: int, first: int, end: int) -> None:
+        note(store, table.name, log, Hole(HoleKind.ABSENT, partition, first, end))
+        _log.error("records_absent", topic=log.topic, partition=partition, first=first, records=end - first)
+
+    return skipped
+
+
 def _require_shape(store: Store, table: Table[Any]) -> None:
-    differences = lacking(store, table)
+    differences = lacking(store, table) or missing(store, [HOLES])
     if differences:
-        raise SchemaMismatch(
-            differences[0], next_step="`obflow tables apply` mends this, `obflow tables check` says more"
-        )
+        raise SchemaMismatch(differences[0], next_step=advice(differences))
 
 
 def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
