@@ -54,14 +54,15 @@ class Publisher:
 
     Attributes:
         acknowledged: Records the broker has, by declared topic name. Without `each_report`, up to date after `flush`.
-        run: Of this publisher alone; its statuses carry it, so that another producer's are told from them.
+        run: Of this publisher alone; its statuses carry it, so that another producer's are told from them. It begins
+            with the time of its start, so that runs sort by age.
     """
 
     def __init__(
         self, settings: Settings, metrics: Metrics, now_ns: Callable[[], int], *, each_report: bool = True
     ) -> None:
         self.acknowledged: Counter[str] = Counter()
-        self.run = uuid.uuid4().hex
+        self.run = f"{now_ns():016x}{uuid.uuid4().hex[:16]}"
         self._run_header = [(RUN_HEADER, self.run.encode())]
         self._producer = kafka.producer(
             settings,

@@ -27,6 +27,7 @@ from producers.resyncs import ResyncReader
 from producers.snapshots import RequestRefused, RestClient
 from producers.venue_messages import InstrumentList, Via
 from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
+from schemas.messages import Source
 from schemas.topics import L2, TRADES
 
 TICK_SECONDS = 0.02
@@ -81,6 +82,7 @@ async def produce(
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
+                await guard.claim(publisher, Source(settings.producer.source), stop)
                 feed = LiveFeed(
                     exchange,
                     instruments,

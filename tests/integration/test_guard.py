@@ -20,7 +20,8 @@ from producers.publisher import Publisher
 from producers.statuses import StatusReader
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
-from tests.integration.producing import fresh_topics
+from schemas.topics import FEED_STATUS
+from tests.integration.producing import fresh_topics, read_topic
 
 pytestmark = pytest.mark.integration
 
@@ -86,6 +87,12 @@ async def seconds_to_stand_alone(settings: Settings, venue: str) -> float:
     with closing(guard_of(settings, venue)) as guard:
         await guard.stand_alone(asyncio.Event())
     return time.monotonic() - began
+
+
+async def look_for_ever(guard: LiveGuard) -> None:
+    while True:
+        guard.look()
+        await asyncio.sleep(0.02)
 
 
 class TestReplay:
@@ -168,15 +175,15 @@ class TestLive:
     ) -> None:
         metrics = Metrics("producer")
         with (
-            closing(guard_of(settings, venue, second.publisher.run, metrics)) as guard,
+            closing(guard_of(settings, venue, first.publisher.run, metrics)) as guard,
             structlog.testing.capture_logs() as logs,
         ):
             await guard.stand_alone(asyncio.Event())
-            second.say(LIVE)  # our own word
+            first.say(LIVE)  # our own word
             for state in (CONNECTING, LIVE, LIVE, STOPPED):
-                first.say(state)
-            first.say(LIVE, Source.REPLAY)
-            first.say(LIVE, symbol="SOLUSDT")
+                second.say(state)
+            second.say(LIVE, Source.REPLAY)
+            second.say(LIVE, symbol="SOLUSDT")
             async with asyncio.timeout(10):
                 while metrics.value("obflow_rival_statuses_total", venue=venue) < 3:
                     guard.look()
@@ -187,3 +194,59 @@ class TestLive:
 
         assert metrics.value("obflow_rival_statuses_total", venue=venue) == 3
         assert [(line["event"], line["symbol"]) for line in logs] == [("another_producer", "BTCUSDT")]
+
+    async def test_of_two_that_have_begun_the_later_one_gives_way(
+        self, settings: Settings, venue: str, first: Producer, second: Producer
+    ) -> None:
+        with closing(guard_of(settings, venue, second.publisher.run)) as guard:
+            await guard.stand_alone(asyncio.Event())
+            first.say(CONNECTING)
+            first.say(LIVE)
+            with pytest.raises(UsageError, match=r"BTCUSDT of venue-.* is produced.*kafka\.topic_prefix"):
+                await asyncio.wait_for(look_for_ever(guard), 10)
+
+
+class TestClaim:
+    async def test_of_those_that_claim_at_once_exactly_one_goes_on(self, settings: Settings, venue: str) -> None:
+        producers = [Producer(settings, venue) for _ in range(3)]
+        guards = [guard_of(settings, venue, one.publisher.run) for one in producers]
+
+        async def start(guard: LiveGuard, producer: Producer) -> str:
+            await guard.stand_alone(asyncio.Event())
+            await guard.claim(producer.publisher, Source.LIVE, asyncio.Event())
+            for symbol in ("BTCUSDT", "ETHUSDT"):  # as a feed does that begins
+                await asyncio.to_thread(producer.say, CONNECTING, symbol=symbol)
+            return "begun"
+
+        try:
+            async with asyncio.timeout(60):
+                ends = await asyncio.gather(*map(start, guards, producers), return_exceptions=True)
+        finally:
+            for one in (*guards, *(producer.publisher for producer in producers)):
+                one.close()
+
+        assert ends.count("begun") == 1, ends
+        assert sum(isinstance(end, UsageError) for end in ends) == 2, ends
+        with closing(StatusReader(settings, SystemClock())) as reader:
+            last = {seen.run: seen.status.state for seen in reader.recent().values() if seen.status.venue == venue}
+        winner = producers[ends.index("begun")].publisher.run
+        assert last == {one.publisher.run: CONNECTING if one.publisher.run == winner else STOPPED for one in producers}
+
+    async def test_a_claim_and_its_farewell_change_no_feed(
+        self, settings: Settings, venue: str, first: Producer
+    ) -> None:
+        """No table holds them, so that nobody reads of a feed that stopped where another one goes on."""
+        stop = asyncio.Event()
+        with closing(guard_of(settings, venue, first.publisher.run)) as guard:
+            await guard.stand_alone(stop)
+            stop.set()
+            await guard.claim(first.publisher, Source.LIVE, stop)
+        said = [one for one in read_topic(settings, FEED_STATUS) if one.venue == venue]
+
+        assert sorted((one.symbol, one.state) for one in said) == [
+            ("BTCUSDT", CONNECTING),
+            ("BTCUSDT", STOPPED),
+            ("ETHUSDT", CONNECTING),
+            ("ETHUSDT", STOPPED),
+        ]
+        assert all(one.heartbeat and one.detail for one in said)
