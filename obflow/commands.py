@@ -97,6 +97,9 @@ def doctor(
     digests: Annotated[
         bool, typer.Option("--digests", help="Also compute all of it anew and compare to the bit; slow on a long log.")
     ] = False,
+    known_log: Annotated[
+        list[str] | None, typer.Option(help="A log that is gone: accept its rows without an audit; repeatable.")
+    ] = None,
     json: JsonFlag = False,
 ) -> int:
     """Look for what would keep the pipeline from working, and say what mends it; exits with 1 if there is anything.
@@ -104,7 +107,7 @@ def doctor(
     Example: obflow doctor --audit --json
     """
     from obflow.doctor import audit as run_audit
-    from obflow.doctor import audit_problems, digests_equal, examine
+    from obflow.doctor import audit_lines, audit_problems, digests_equal, event_problems, examine
 
     loaded = load_settings()
     findings = examine(loaded)
@@ -113,13 +116,14 @@ def doctor(
         for finding in findings:
             remedy = f": {finding.remedy}" if finding.remedy else ""
             _line(finding.ok, f"{finding.name:<{width}}  {finding.detail}{remedy}")
-    audited = run_audit(loaded, digests=digests) if audit or digests else None
+    audited = run_audit(loaded, digests=digests, known_logs=known_log or ()) if audit or digests else None
     problems = audit_problems(audited) if audited else []
     well = all(finding.ok for finding in findings) and not problems
     if json:
         result: dict[str, object] = {"ok": well, "checks": [finding._asdict() for finding in findings]}
         if audited:
             counted = {name: getattr(audited, name) for name in AUDITED} | {"problems": problems}
+            counted["lines"] = [line._asdict() for line in audit_lines(audited)]
             if audited.contents is not None:
                 counted |= {"digests": audited.contents, "digests_equal": digests_equal(audited.contents)}
             result["audit"] = counted
@@ -128,7 +132,11 @@ def doctor(
         counts = ", ".join(f"{name} {getattr(audited, name)}" for name in AUDITED[:-1])
         if audited.contents is not None:
             counts += "".join(f", digests {what} {n}" for what, n in Counter(audited.contents.values()).items())
-        _line(not problems, "; ".join([f"{'audit':<{width}}  {counts}", *problems]))
+        events = event_problems(audited)
+        _line(not events, "; ".join([f"{'audit':<{width}}  {counts}", *events]))
+        for line in audit_lines(audited):
+            counts = ", ".join(f"{name} {count}" for name, count in line.counts.items())
+            _line(not line.problems, "; ".join([f"{'audit':<{width}}  {line.name}: {counts}", *line.problems]))
     return EXIT_DONE if well else EXIT_FAILED
 
 

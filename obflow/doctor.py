@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, requires, version
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
@@ -58,8 +58,24 @@ class Check(NamedTuple):
     remedy: str = ""
 
 
+class AuditLine(NamedTuple):
+    """One more thing that an audit looked at, beside factor events.
+
+    Attributes:
+        name: What: a table, or another question put to log and tables.
+        counts: What was counted, by name.
+        problems: Why it is not well, a few words each; none where it is.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    problems: tuple[str, ...] = ()
+
+
 class Audit(Protocol):
     """What an audit reports: the log, read independently from its start, against what is stored.
+
+    It may also have `lines`, a sequence of `AuditLine`.
 
     Attributes:
         expected: Events that the log calls for.
@@ -93,25 +109,39 @@ def examine(settings: Settings) -> list[Check]:
     return findings
 
 
-def audit(settings: Settings, *, digests: bool = False) -> Audit:
+def audit(settings: Settings, *, digests: bool = False, known_logs: Collection[str] = ()) -> Audit:
     """Compare what is stored with the log. What a pipeline at work has not stored yet, it waits for a while.
 
     Args:
         settings: All are passed on.
         digests: Whether to compute every event anew and compare what is stored to the bit.
+        known_logs: Logs that are gone from the broker, whose rows are accepted without an audit.
 
     Raises:
         DependencyError: No audit is installed, or the broker or the database does not answer.
     """
     for entry in entry_points(group=AUDIT_GROUP):
         if entry.name == "audit":
-            result: Audit = entry.load()(settings, patience_seconds=PATIENCE_SECONDS, digests=digests)
+            more = {"known_logs": known_logs} if known_logs else {}
+            result: Audit = entry.load()(settings, patience_seconds=PATIENCE_SECONDS, digests=digests, **more)
             return result
     raise DependencyError("no audit is installed", next_step="`make setup` installs all of obflow")
 
 
+def audit_lines(found: Audit) -> Sequence[AuditLine]:
+    """What an audit looked at beside factor events."""
+    lines: Sequence[AuditLine] = getattr(found, "lines", ())
+    return lines
+
+
 def audit_problems(found: Audit) -> list[str]:
-    """Why an audit is not clean, instrument by instrument; nothing where it is."""
+    """Why an audit is not clean: instrument by instrument, then line by line; nothing where it is."""
+    lines = [f"{line.name}: {', '.join(line.problems)}" for line in audit_lines(found) if line.problems]
+    return [*event_problems(found), *lines]
+
+
+def event_problems(found: Audit) -> list[str]:
+    """Why the audit of factor events is not clean, and what is lost or doubled elsewhere without a line of its own."""
     if found.expected == 0:
         return ["the log holds no event to audit"]
     problems = []
@@ -123,8 +153,9 @@ def audit_problems(found: Audit) -> list[str]:
             wrong.insert(0, "nothing expected")
         if wrong:
             problems.append(f"{name}: {', '.join(wrong)}")
+    told = [*found.instruments.values(), *(line.counts for line in audit_lines(found))]
     for key, total in (("lost", found.lost), ("duplicates", found.duplicates)):
-        elsewhere = total - sum(counts[key] for counts in found.instruments.values())
+        elsewhere = total - sum(counts.get(key, 0) for counts in told)
         if elsewhere > 0:
             problems.append(f"trades: {elsewhere} {key}")
     return problems

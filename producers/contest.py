@@ -1,7 +1,7 @@
 """Which of several producers of one instrument goes on: decided by what each says in `feed-status.v1`, alike by all.
 
-Whoever wants to produce says so, once for each instrument: a claim. It then reads up to its own claims, so that it
-knows every claim that lies before one of them, and until it has begun:
+Whoever wants to produce says so: the first status of each feed is a claim. It then reads up to its own claims, so
+that it knows every claim that lies before one of them, and until it has begun:
 
 - a rival of a lower run makes it give way, with a farewell;
 - a rival of a higher run whose claim lies before has either seen this producer's, and gives way, or has seen none and

@@ -48,7 +48,7 @@ def refuse_where_live(settings: Settings, venue: str, symbols: Iterable[str], cl
 
 
 class Publisher(Protocol):
-    """The way to the broker, for a producer's first words and its last."""
+    """The way to the broker."""
 
     def offer(self, record: FeedStatus) -> bool:
         """Hand over one status; False where the queue is full."""
@@ -111,10 +111,10 @@ class LiveGuard:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def claim(self, publisher: Publisher, source: Source, stop: asyncio.Event) -> None:
-        """Say what is to be produced here, and return once nobody else may begin, or when told to stop.
+        """Return once nobody else may begin, or when told to stop. The first status of each feed is its claim.
 
         Args:
-            publisher: Of the run this guard was made with.
+            publisher: Of the run this guard was made with; the first status of each instrument was handed to it.
             source: What the statuses carry.
             stop: Ends the waiting.
 
@@ -123,11 +123,10 @@ class LiveGuard:
             DeliveryFailed: The broker did not take the claims.
             BrokerUnreachable: They could not be read back in time.
         """
-        await self._say(publisher, source, FeedState.CONNECTING, "claims the instrument")
+        await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         lost_to = await self._wait_for_rivals(stop)
-        if lost_to is not None or stop.is_set():
-            await self._say(publisher, source, FeedState.STOPPED, "gives way before it began")
         if lost_to is not None:
+            await self._say_farewell(publisher, source)
             raise _refusal([lost_to], APART)
 
     def look(self) -> None:
@@ -160,11 +159,14 @@ class LiveGuard:
         """Let go of the broker."""
         self._reader.close()
 
-    async def _say(self, publisher: Publisher, source: Source, state: FeedState, detail: str) -> None:
-        """Say it of every instrument; as heartbeats, which no table stores, for no feed has changed by it."""
+    async def _say_farewell(self, publisher: Publisher, source: Source) -> None:
+        """Take the claims back; as heartbeats, which no table stores: the feeds that go on are another producer's."""
         now_ns = self._clock.now_ns()
         for symbol in sorted(self._symbols):
-            status = FeedStatus(self._venue, symbol, source, state, 0, now_ns, heartbeat=True, detail=detail)
+            detail = "gives way to another producer"
+            status = FeedStatus(
+                self._venue, symbol, source, FeedState.STOPPED, 0, now_ns, heartbeat=True, detail=detail
+            )
             while not publisher.offer(status):
                 await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)

@@ -82,7 +82,6 @@ async def produce(
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
-                await guard.claim(publisher, Source(settings.producer.source), stop)
                 feed = LiveFeed(
                     exchange,
                     instruments,
@@ -96,6 +95,8 @@ async def produce(
                     tap=tap.writer,
                 )
                 on_feed(feed)
+                feed.beat()  # from here on, whoever would produce the same instruments knows of this feed
+                await guard.claim(publisher, Source(settings.producer.source), stop)
 
                 def on_tick() -> None:
                     publisher.poll()
@@ -263,7 +264,6 @@ async def _run(
     url = settings.producer.websocket_url or exchange.endpoints.websocket
     async with asyncio.TaskGroup() as group:
         feed.fetch_with(rest, group.create_task)
-        feed.beat()  # from here on, whoever would produce the same instruments knows of this feed
         tasks = [group.create_task(connection.run()) for connection in feed.connections(url)]
         tasks.append(group.create_task(_tend(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.beat)))

@@ -1,64 +1,37 @@
-"""The audit: what the log calls for, counted by an independent reading with the pure book, against what is stored.
+"""The audit: what the logs call for, counted by an independent reading, against what is stored.
 
 Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
-`invalid`s, and records that broke a LIVE book. Lost is what is expected and neither stored nor dead-lettered by a sink;
-duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. The reader knows the book and the codec,
-and nothing of processors or sinks. Whether the stored numbers are right is another question: `research.contents`.
+`invalid`s, and records that broke a LIVE book; a judgement of every window that the factor log closes; and a row of
+every trade, change of a feed, letter and request to the language model. Lost is what is expected and neither stored nor
+dead-lettered by a sink; duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the
+stored numbers are right is another question: `research.contents`.
+
+What cannot be seen is not called well: rows of a log that is gone, records that expired before they were stored, a
+producer that has fallen silent without a farewell. Each has a line of its own, and is counted apart from lost.
 """
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Set
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from obflow import clickhouse, kafka
+from obflow.doctor import AuditLine
 from obflow.settings import Settings
-from obflow.topics import topic_name
-from obflow.whole_log import Logged, read_log
-from orderbook.grid import Grid
-from orderbook.validity import Outcome, TrackedBook
+from research.called import Called, read_logs
 from research.contents import Verdict, compare_contents
-from research.stored import Identity, LogId, Place, Tables
-from schemas.codec import decode_as
-from schemas.errors import MessageError
-from schemas.messages import FactorRecord, InstrumentKey, L2Record
-from schemas.topics import FACTORS, L2, TRADES, Topic
+from research.expected import EVENTFUL, Expectation, Identity, LogId, emitted_events, expected_events
+from research.stored import Tables
+from research.unseen import unseen
+from schemas.messages import RegimeSource
+from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
 
-EVENTFUL: Final = frozenset(
-    {Outcome.APPLIED, Outcome.CROSSED_OUT, Outcome.MADE_LIVE, Outcome.INVALIDATED, Outcome.BROKE}
-)
-"""Outcomes that must give an event."""
+__all__ = ["EVENTFUL", "Audit", "audit", "emitted_events", "expected_events"]
+
 ASK_AGAIN_SECONDS: Final = 0.5
-
-
-@dataclass
-class Expectation:
-    """What an independent reading of the book log calls for.
-
-    Attributes:
-        events: Places of the records that must have an event, by instrument; an empty set where none must.
-        undecodable: Records that are none, or whose grid is not made of plain decimals: a processor dead-letters them.
-    """
-
-    events: dict[InstrumentKey, set[Place]] = field(default_factory=dict)
-    undecodable: int = 0
-
-
-@dataclass
-class Emission:
-    """What the factor log holds.
-
-    Attributes:
-        events: Events in it.
-        identities: Events with an identity of their own.
-    """
-
-    events: int = 0
-    identities: int = 0
 
 
 @dataclass
@@ -71,9 +44,11 @@ class Audit:
         trades_logged: Records the trade log holds.
         trades_stored: Those of them that have a row.
         trades_dead_lettered: Those of them that a sink dead-lettered.
-        trades_duplicates: Rows beyond one an identity.
+        trades_duplicates: Rows beyond one a trade.
         undecodable: Records of the book log that are none.
         contents: By `venue:symbol`, whether the stored numbers are those the log gives; None where nobody asked.
+        tables: The same counts of every other table.
+        unseen: What else there is to say of how much was audited.
     """
 
     instruments: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -84,6 +59,8 @@ class Audit:
     trades_duplicates: int = 0
     undecodable: int = 0
     contents: dict[str, Verdict] | None = None
+    tables: list[AuditLine] = field(default_factory=list)
+    unseen: list[AuditLine] = field(default_factory=list)
 
     @property
     def expected(self) -> int:
@@ -102,86 +79,81 @@ class Audit:
 
     @property
     def lost(self) -> int:
-        """Expected, but neither stored nor dead-lettered by a sink; trades included."""
-        return self._total("lost") + self.trades_lost
+        """Expected, but neither stored nor dead-lettered by a sink; of every table."""
+        return self._total("lost") + self.trades_lost + sum(line.counts["lost"] for line in self.tables)
 
     @property
     def duplicates(self) -> int:
-        """Rows beyond one an identity; trades included."""
-        return self._total("duplicates") + self.trades_duplicates
+        """Rows beyond one an identity; of every table."""
+        return (
+            self._total("duplicates") + self.trades_duplicates + sum(line.counts["duplicates"] for line in self.tables)
+        )
+
+    @property
+    def waits(self) -> bool:
+        """Whether a pipeline at work may still store what is missing."""
+        return self.lost > 0 or any(line.counts.get("pending") for line in self.tables)
+
+    @property
+    def lines(self) -> list[AuditLine]:
+        """What was looked at beside factor events."""
+        counts = {
+            "expected": self.trades_logged,
+            "stored": self.trades_stored,
+            "dead_lettered": self.trades_dead_lettered,
+            "lost": self.trades_lost,
+            "duplicates": self.trades_duplicates,
+        }
+        return [AuditLine("trades", counts, _wrong(counts)), *self.tables, *self.unseen]
 
     def _total(self, name: str) -> int:
         return sum(counts[name] for counts in self.instruments.values())
 
 
-def audit(settings: Settings, *, patience_seconds: float = 0.0, digests: bool = False) -> Audit:
-    """Read the log from its start and compare it with the database.
+def audit(
+    settings: Settings, *, patience_seconds: float = 0.0, digests: bool = False, known_logs: Collection[str] = ()
+) -> Audit:
+    """Read the logs from their start and compare them with the database.
 
     Args:
-        settings: `kafka` and `clickhouse` are used; with `digests`, also `processor.thin_notional`.
+        settings: `kafka`, `clickhouse`, `sink.group` and `regimes.app_id` are used; with `digests`, also
+            `processor.thin_notional`.
         patience_seconds: How long to ask the database again while something is missing, for a pipeline that is still
             at work.
         digests: Whether to compute every event anew and compare what is stored to the bit.
+        known_logs: Logs that are gone from the broker, whose rows are accepted without an audit.
 
     Raises:
         BrokerUnreachable, StoreUnreachable: One of them does not answer.
         TopicMismatch: A topic is missing.
-        FatalError: The log did not give its records in time, or the database refuses.
+        SchemaMismatch: A table is missing.
+        FatalError: A log did not give its records in time, or the database refuses.
     """
-    l2, factors, trades = _log_ids(settings, (L2, FACTORS, TRADES))
-    expectation = expected_events(read_log(settings, l2.topic))
-    emission = emitted_events(read_log(settings, factors.topic))
-    logged_trades = _extent(settings, trades)
+    called = read_logs(settings)
     give_up_s = time.monotonic() + patience_seconds
     with closing(clickhouse.connect(settings.clickhouse, readonly=True)) as client:
         tables = Tables(client, settings)
-        while True:
-            found = Audit(reemitted=emission.events - emission.identities, undecodable=expectation.undecodable)
-            found.instruments = _compare(tables, expectation, l2, factors)
-            _compare_trades(tables, found, trades, logged_trades)
-            if not found.lost or time.monotonic() > give_up_s:
-                break
+        while (found := _compare_all(settings, tables, called)).waits and time.monotonic() <= give_up_s:
             time.sleep(ASK_AGAIN_SECONDS)
+        found.unseen = unseen(settings, tables, called, known_logs)
     if digests:
+        l2 = called.logs[L2]
         found.contents = compare_contents(settings, l2.topic, l2.short_id)
     return found
 
 
-def expected_events(log: Iterable[Logged]) -> Expectation:
-    """What the book log calls for, by the pure book alone.
-
-    Args:
-        log: Its records from its start, each partition in order.
-    """
-    found = Expectation()
-    books: dict[InstrumentKey, TrackedBook] = defaultdict(TrackedBook)
-    for logged in log:
-        try:
-            record = decode_as(L2Record, logged.value)
-            Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
-        except MessageError:
-            found.undecodable += 1
-            continue
-        places = found.events.setdefault(record.instrument, set())
-        if books[record.instrument].apply(record) in EVENTFUL:
-            places.add((logged.partition, logged.offset))
-    return found
-
-
-def emitted_events(log: Iterable[Logged]) -> Emission:
-    """Count the events of the factor log, and those that have an identity of their own."""
-    found = Emission()
-    offsets: dict[tuple[InstrumentKey, str, int], set[int]] = defaultdict(set)
-    for logged in log:
-        try:
-            record = decode_as(FactorRecord, logged.value)
-        except MessageError:
-            continue  # a sink dead-letters it; it holds no event that anybody could store
-        found.events += len(record.events)
-        offsets[record.instrument, record.source_log, record.source_partition].update(
-            event.source_offset for event in record.events
-        )
-    found.identities = sum(map(len, offsets.values()))
+def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
+    emission = called.emission
+    found = Audit(reemitted=emission.events - emission.identities, undecodable=called.events.undecodable)
+    found.instruments = _compare(tables, called.events, called.logs[L2], called.logs[FACTORS])
+    _compare_trades(tables, found, called)
+    statuses, calls = called.logs[FEED_STATUS], called.logs[LLM_CALLS]
+    found.tables = [
+        _compare_places(tables, "feed_status", called.statuses.changes, statuses),
+        _compare_places(tables, "llm_calls", called.calls, calls),
+        _tally("dead_letters", called.letters, tables.letters(), frozenset()),
+        *_compare_regimes(settings, tables, called),
+    ]
     return found
 
 
@@ -205,23 +177,62 @@ def _compare(tables: Tables, expectation: Expectation, l2: LogId, factors: LogId
     return found
 
 
-def _compare_trades(tables: Tables, found: Audit, log: LogId, extent: Mapping[int, tuple[int, int]]) -> None:
-    found.trades_duplicates = tables.trade_duplicates()
-    refused = tables.refused_offsets(log)
-    for part, (start, end) in extent.items():
-        found.trades_logged += end - start
-        found.trades_stored += tables.trades(log, part, start, end)
-        letters = {offset for offset in refused[part] if start <= offset < end}
+def _compare_trades(tables: Tables, found: Audit, called: Called) -> None:
+    log, reading = called.logs[TRADES], called.readings[TRADES]
+    found.trades_duplicates = tables.doubled("trades")
+    found.trades_logged = called.trades.total()
+    refused = tables.refused_places(log)
+    for part, end in reading.ends.items():
+        start = reading.starts[part]
+        found.trades_stored += tables.trades(log, part, (start, end), reading.absent.get(part, ()))
+        letters = {offset for refused_part, offset in refused if refused_part == part and start <= offset < end}
         found.trades_dead_lettered += len(letters - tables.trades_among(log, part, letters))
 
 
-def _log_ids(settings: Settings, wanted: Iterable[Topic]) -> list[LogId]:
-    names = [topic_name(settings, topic) for topic in wanted]
-    ids = kafka.topic_ids(settings, names)
-    return [LogId(name, ids[name], kafka.source_log(ids[name])) for name in names]
+def _compare_places(tables: Tables, table: str, expected: Set[Any], log: LogId) -> AuditLine:
+    stored, refused = tables.row_places(table, log), tables.refused_places(log)
+    return _tally(table, expected, stored, refused, duplicates=tables.doubled(table))
 
 
-def _extent(settings: Settings, log: LogId) -> dict[int, tuple[int, int]]:
-    """Where each partition begins and ends; a record lies at every offset between, for nothing is compacted."""
-    starts, ends = kafka.start_offsets(settings, [log.topic]), kafka.end_offsets(settings, [log.topic])
-    return {part: (starts[log.topic, part], end) for (_, part), end in ends.items()}
+def _compare_regimes(settings: Settings, tables: Tables, called: Called) -> list[AuditLine]:
+    """Two lines, one for each that judges: the rules of every window, the language model of those it answered for.
+
+    A window that the workers have not come to yet is pending: lost is what they have passed, or what is on their log.
+    """
+    l2, factors = called.logs[L2].short_id, called.logs[FACTORS].topic
+    refused = tables.refused_verdicts(called.logs[REGIMES])
+    windows = {one: place for one, place in called.windows.items() if one.log == l2}
+    stored, written = tables.verdicts(l2, RegimeSource.RULE), called.verdicts[RegimeSource.RULE]
+    missing = windows.keys() - stored - refused[RegimeSource.RULE] - written
+    done = kafka.committed_offsets(settings, settings.kafka.topic_prefix + settings.regimes.app_id, [factors])
+    pending = {one for one in missing if done.get((factors, windows[one][0]), 0) <= windows[one][1]}
+    rules = _tally(
+        "regimes",
+        windows.keys() - pending,
+        stored,
+        refused[RegimeSource.RULE],
+        duplicates=tables.doubled("regimes"),
+        pending=len(pending),
+    )
+    of_model = {one for one in called.verdicts[RegimeSource.LLM] if one.log == l2}
+    answers = tables.verdicts(l2, RegimeSource.LLM)
+    return [rules, _tally("regimes of the model", of_model, answers, refused[RegimeSource.LLM])]
+
+
+def _tally(
+    name: str, expected: Set[Any], stored: Set[Any], refused: Set[Any], *, duplicates: int = 0, pending: int = 0
+) -> AuditLine:
+    missing = expected - stored
+    counts = {
+        "expected": len(expected) + pending,
+        "stored": len(expected & stored),
+        "dead_lettered": len(missing & refused),
+        "lost": len(missing - refused),
+        "duplicates": duplicates,
+    }
+    waiting = (f"{pending} closed windows not judged yet: is `obflow regimes` at work?",) if pending else ()
+    return AuditLine(name, counts | ({"pending": pending} if pending else {}), (*_wrong(counts), *waiting))
+
+
+def _wrong(counts: dict[str, int]) -> tuple[str, ...]:
+    return tuple(f"{counts[name]} {name}" for name in ("lost", "duplicates") if counts[name])

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
 
 from obflow import clickhouse
 from obflow.settings import Settings
+from research.expected import Identity, LogId, Place, verdict_identity
+from research.retention import Stretch
 from schemas.codec import decode_as
-from schemas.errors import MessageError
-from schemas.messages import FactorRecord, InstrumentKey
+from schemas.errors import MessageError, SchemaMismatch
+from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent, RegimeSource
 
-Place: TypeAlias = tuple[int, int]
-"""Partition and offset in one log."""
-
-
-class Identity(NamedTuple):
-    """What identifies a factor event: the instrument and where its record lies."""
-
-    instrument: InstrumentKey
-    log: str
-    partition: int
-    offset: int
-
-
-class LogId(NamedTuple):
-    """A topic as it is on the broker now: its name, its whole id, and the part of it that rows carry."""
-
-    topic: str
-    topic_id: str
-    short_id: str
+UNKNOWN_TABLE: Final = 60
+# A venue gives a trade one id for ever. A simulator that starts again counts from the same one: its trades are told
+# apart by its own time. A recording that is played again on purpose moves its times.
+TRADE: Final = (
+    "venue, symbol, trade_id, multiIf(source = 'live', 0, source = 'simulator', "
+    "ifNull(toUnixTimestamp64Nano(exchange_at), 0), toUnixTimestamp64Nano(received_at))"
+)
+IDENTITY: Final = "venue, symbol, source_log, source_partition, source_offset"
+UNIQUE: Final = {
+    "trades": (IDENTITY, TRADE),
+    "feed_status": (IDENTITY,),
+    "regimes": (f"{IDENTITY}, source",),
+    "llm_calls": (IDENTITY, "call_id"),
+}
+"""By which expressions no two rows of a table may be equal."""
+LOG_COLUMN: Final = {
+    "factors": "source_log",
+    "trades": "source_log",
+    "feed_status": "source_log",
+    "regimes": "source_log",
+    "llm_calls": "source_log",
+    "dead_letters": "k_log",
+}
+"""The column that says which log a row belongs to."""
 
 
 class Tables:
@@ -62,6 +69,33 @@ class Tables:
         )
         return Counter({InstrumentKey(venue, symbol): int(doubled) for venue, symbol, doubled in rows})
 
+    def doubled(self, table: str) -> int:
+        """Rows beyond one an identity, whatever the log; where a row has several, by the one with most of them."""
+        counted = ", ".join(f"count() - uniqExact({unique})" for unique in UNIQUE[table])
+        [found] = self._ask(f"SELECT {counted} FROM {table}")  # noqa: S608 (our own names)
+        return max(map(int, found))
+
+    def row_places(self, table: str, log: LogId) -> set[Place]:
+        """Places of a log that a table has a row of."""
+        rows = self._ask(
+            "SELECT DISTINCT source_partition, source_offset FROM {table:Identifier} WHERE source_log = {log:String}",
+            {"table": table, "log": log.short_id},
+        )
+        return {(int(part), int(offset)) for part, offset in rows}
+
+    def verdicts(self, log: str, source: RegimeSource) -> set[Identity]:
+        """Identities of the stored judgements on one book log."""
+        rows = self._ask(
+            "SELECT DISTINCT venue, symbol, source_partition, source_offset FROM regimes "
+            "WHERE source_log = {log:String} AND source = {source:String}",
+            {"log": log, "source": source.value},
+        )
+        return {Identity(InstrumentKey(venue, symbol), log, part, offset) for venue, symbol, part, offset in rows}
+
+    def letters(self) -> set[tuple[str, str]]:
+        """Id and role of every stored letter."""
+        return {(letter_id, role) for letter_id, role in self._ask("SELECT DISTINCT letter_id, role FROM dead_letters")}
+
     def refused_events(self, log: LogId) -> set[Identity]:
         """Identities inside the factor records that a sink dead-lettered."""
         found: set[Identity] = set()
@@ -74,24 +108,34 @@ class Tables:
             found.update(Identity(*head, event.source_offset) for event in record.events)
         return found
 
-    def refused_offsets(self, log: LogId) -> dict[int, set[int]]:
-        """Offsets of the records that a sink dead-lettered, by partition."""
-        found: dict[int, set[int]] = defaultdict(set)
-        for letter_id, _ in self._letters(log):
-            _, part, offset = letter_id.rsplit(":", 2)
-            found[int(part)].add(int(offset))
+    def refused_verdicts(self, log: LogId) -> dict[RegimeSource, set[Identity]]:
+        """Identities of the judgements that a sink dead-lettered."""
+        found: dict[RegimeSource, set[Identity]] = {source: set() for source in RegimeSource}
+        for _, payload in self._letters(log):
+            try:
+                verdict = decode_as(RegimeEvent, payload)
+            except MessageError:
+                continue
+            found[verdict.source].add(verdict_identity(verdict))
         return found
 
-    def trades(self, log: LogId, part: int, start: int, end: int) -> int:
-        """How many records of a stretch of the trade log have a row."""
+    def refused_places(self, log: LogId, role: str = "sink") -> set[Place]:
+        """Places of the records that a role dead-lettered."""
+        parsed = (letter_id.rsplit(":", 2) for letter_id, _ in self._letters(log, role))
+        return {(int(part), int(offset)) for _, part, offset in parsed}
+
+    def trades(self, log: LogId, part: int, stretch: Stretch, absent: Collection[Stretch]) -> int:
+        """How many records of a stretch of the trade log have a row, but for those in its holes."""
         [(records,)] = self._ask(
             "SELECT uniqExact(source_offset) FROM trades WHERE source_log = {log:String} "
-            "AND source_partition = {part:UInt16} AND source_offset >= {start:UInt64} AND source_offset < {end:UInt64}",
-            {"log": log.short_id, "part": part, "start": start, "end": end},
+            "AND source_partition = {part:UInt16} AND source_offset >= {start:UInt64} AND source_offset < {end:UInt64} "
+            "AND NOT arrayExists(hole -> source_offset >= hole.1 AND source_offset < hole.2, "
+            "{absent:Array(Tuple(UInt64, UInt64))})",
+            {"log": log.short_id, "part": part, "start": stretch[0], "end": stretch[1], "absent": list(absent)},
         )
         return int(records)
 
-    def trades_among(self, log: LogId, part: int, offsets: set[int]) -> set[int]:
+    def trades_among(self, log: LogId, part: int, offsets: Iterable[int]) -> set[int]:
         """Which of some records of the trade log have a row."""
         rows = self._ask(
             "SELECT DISTINCT source_offset FROM trades WHERE source_log = {log:String} "
@@ -100,18 +144,40 @@ class Tables:
         )
         return {int(offset) for (offset,) in rows}
 
-    def trade_duplicates(self) -> int:
-        """Trade rows beyond one an identity, whatever the log."""
-        [(doubled,)] = self._ask(
-            "SELECT count() - uniqExact(venue, symbol, source_log, source_partition, source_offset) FROM trades"
+    def other_logs(self, table: str, column: str, log: str) -> dict[str, int]:
+        """Rows of a table that belong to another log than this, by log."""
+        rows = self._ask(
+            f"SELECT {column}, count() FROM {table} WHERE {column} != {{log:String}} "  # noqa: S608 (our own names)
+            f"GROUP BY {column} ORDER BY {column}",
+            {"log": log},
         )
-        return int(doubled)
+        return {other: int(count) for other, count in rows}
 
-    def _letters(self, log: LogId) -> list[tuple[str, bytes]]:
+    def holes(self, table: str, log: LogId) -> dict[int, list[Stretch]]:
+        """Stretches of a log that expired before a sink could read them, by partition, as the sinks wrote down."""
+        rows = self._ask(
+            "SELECT k_part, first_offset, end_offset FROM log_holes FINAL "
+            "WHERE table_name = {table:String} AND k_log = {log:String} AND kind = 'expired' ORDER BY ALL",
+            {"table": table, "log": log.short_id},
+        )
+        found: dict[int, list[Stretch]] = defaultdict(list)
+        for part, first, end in rows:
+            found[part].append((first, end))
+        return found
+
+    def read_until(self, table: str, log: LogId) -> dict[int, int]:
+        """Offset after the last record that gave a row, by partition of the log that feeds the table."""
+        rows = self._ask(
+            "SELECT k_part, max(k_off) + 1 FROM {table:Identifier} WHERE k_log = {log:String} GROUP BY k_part",
+            {"table": table, "log": log.short_id},
+        )
+        return {int(part): int(end) for part, end in rows}
+
+    def _letters(self, log: LogId, role: str = "sink") -> list[tuple[str, bytes]]:
         rows = self._ask(
             "SELECT letter_id, hex(payload) FROM dead_letters FINAL "
-            "WHERE role = 'sink' AND source_topic = {topic:String} AND startsWith(letter_id, {log:String})",
-            {"topic": log.topic, "log": f"{log.topic_id}:"},
+            "WHERE role = {role:String} AND source_topic = {topic:String} AND startsWith(letter_id, {log:String})",
+            {"role": role, "topic": log.topic, "log": f"{log.topic_id}:"},
         )
         return [(letter_id, bytes.fromhex(payload)) for letter_id, payload in rows]
 
@@ -119,4 +185,7 @@ class Tables:
         try:
             return list(self._client.query(statement, parameters=dict(parameters or {})).result_rows)
         except (clickhouse.ClickHouseError, OSError) as error:
-            raise clickhouse.query_error(error, self._settings.clickhouse) from error
+            failure = clickhouse.query_error(error, self._settings.clickhouse)
+            if getattr(error, "code", None) == UNKNOWN_TABLE:
+                raise SchemaMismatch(failure.cause, next_step="`obflow tables apply` makes what is missing") from error
+            raise failure from error

@@ -213,9 +213,11 @@ class TestClaim:
 
         async def start(guard: LiveGuard, producer: Producer) -> str:
             await guard.stand_alone(asyncio.Event())
+            for symbol in ("BTCUSDT", "ETHUSDT"):
+                await asyncio.to_thread(producer.say, CONNECTING, symbol=symbol)
             await guard.claim(producer.publisher, Source.LIVE, asyncio.Event())
             for symbol in ("BTCUSDT", "ETHUSDT"):  # as a feed does that begins
-                await asyncio.to_thread(producer.say, CONNECTING, symbol=symbol)
+                await asyncio.to_thread(producer.say, LIVE, symbol=symbol)
             return "begun"
 
         try:
@@ -230,23 +232,28 @@ class TestClaim:
         with closing(StatusReader(settings, SystemClock())) as reader:
             last = {seen.run: seen.status.state for seen in reader.recent().values() if seen.status.venue == venue}
         winner = producers[ends.index("begun")].publisher.run
-        assert last == {one.publisher.run: CONNECTING if one.publisher.run == winner else STOPPED for one in producers}
+        assert last == {one.publisher.run: LIVE if one.publisher.run == winner else STOPPED for one in producers}
 
-    async def test_a_claim_and_its_farewell_change_no_feed(
+    async def test_the_farewell_of_one_that_gives_way_stops_no_feed(
+        self, settings: Settings, venue: str, first: Producer, second: Producer
+    ) -> None:
+        """No table holds it, so that nobody reads of a feed that stopped where another one goes on."""
+        with closing(guard_of(settings, venue, second.publisher.run)) as guard:
+            await guard.stand_alone(asyncio.Event())
+            for producer in (first, second):
+                for symbol in ("BTCUSDT", "ETHUSDT"):
+                    producer.say(CONNECTING, symbol=symbol)
+            with pytest.raises(UsageError, match="is produced into these topics"):
+                await guard.claim(second.publisher, Source.LIVE, asyncio.Event())
+        said = [one for one in read_topic(settings, FEED_STATUS) if one.venue == venue and one.state is STOPPED]
+
+        assert sorted(one.symbol for one in said) == ["BTCUSDT", "ETHUSDT"]
+        assert all(one.heartbeat and one.detail for one in said)
+
+    async def test_whoever_stops_it_while_it_claims_need_not_wait(
         self, settings: Settings, venue: str, first: Producer
     ) -> None:
-        """No table holds them, so that nobody reads of a feed that stopped where another one goes on."""
         stop = asyncio.Event()
+        stop.set()
         with closing(guard_of(settings, venue, first.publisher.run)) as guard:
-            await guard.stand_alone(stop)
-            stop.set()
-            await guard.claim(first.publisher, Source.LIVE, stop)
-        said = [one for one in read_topic(settings, FEED_STATUS) if one.venue == venue]
-
-        assert sorted((one.symbol, one.state) for one in said) == [
-            ("BTCUSDT", CONNECTING),
-            ("BTCUSDT", STOPPED),
-            ("ETHUSDT", CONNECTING),
-            ("ETHUSDT", STOPPED),
-        ]
-        assert all(one.heartbeat and one.detail for one in said)
+            await asyncio.wait_for(guard.claim(first.publisher, Source.LIVE, stop), 5)

@@ -107,8 +107,8 @@ def processed(settings: Settings, log: str) -> Iterator[FactorRecord]:
 def send_trades(settings: Settings, trades: int) -> None:
     feed = Feed(settings, TRADES)
     trade = load(EXAMPLES / "trades/v1/buy.json")
-    for _ in range(trades):
-        feed.send(trade)
+    for number in range(trades):
+        feed.send(msgspec.structs.replace(trade, trade_id=str(number)))
     feed.send_bytes(b"bad", key="binance-futures:BTCUSDT")
     feed.flush()
 

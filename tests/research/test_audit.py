@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import pytest
 
+from obflow.doctor import AuditLine, audit_problems
 from obflow.whole_log import Logged
 from orderbook.validity import Outcome
 from research.audit import EVENTFUL, Audit, emitted_events, expected_events
+from research.expected import (
+    LogId,
+    expected_changes,
+    identity_of,
+    places,
+    written_letters,
+    written_verdicts,
+)
+from research.stored import LOG_COLUMN, UNIQUE
+from research.unseen import FED_BY
 from schemas.codec import encode
-from schemas.messages import InstrumentKey, Kind, L2Record, Reason, Source
+from schemas.messages import (
+    DeadLetter,
+    FeedState,
+    FeedStatus,
+    InstrumentKey,
+    Kind,
+    L2Record,
+    Reason,
+    RegimeSource,
+    Source,
+)
+from sinks.reader import ORIGIN_HEADER
+from sinks.tables import TABLES
+from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors
 
 X, Y = InstrumentKey("binance", "X"), InstrumentKey("binance", "Y")
@@ -87,3 +111,71 @@ def test_totals_are_the_sums_with_trades() -> None:
     found = Audit({"a:X": counts, "a:Y": counts}, trades_logged=10, trades_stored=7, trades_dead_lettered=1)
 
     assert (found.expected, found.stored, found.lost, found.duplicates) == (10, 6, 4, 4)
+
+
+NAME = LogId("x.v1", "topicidtopicidtopicid0", "topicidt")
+
+
+def status(state: FeedState, *, heartbeat: bool = False, source: Source = Source.LIVE) -> bytes:
+    return encode(FeedStatus("binance", "X", source, state, 1, 0, heartbeat=heartbeat))
+
+
+def test_changes_of_a_feed_are_expected_and_heartbeats_are_not() -> None:
+    payloads = [status(FeedState.LIVE), status(FeedState.LIVE, heartbeat=True), b"bad", status(FeedState.STALE)]
+    found = expected_changes([Logged(1, n, payload, 1000 + n) for n, payload in enumerate(payloads)], NAME)
+
+    assert found.changes == {(1, 0), (1, 2), (1, 3)}
+    assert {key: (word.state, word.written_ms) for key, word in found.last.items()} == {
+        (X, "live"): (FeedState.STALE, 1003)
+    }
+
+
+def test_the_farewell_of_a_producer_that_gave_way_is_no_feeds_last_word() -> None:
+    payloads = [status(FeedState.LIVE), status(FeedState.STOPPED, heartbeat=True)]
+    found = expected_changes([Logged(0, n, payload) for n, payload in enumerate(payloads)], NAME)
+
+    assert [word.state for word in found.last.values()] == [FeedState.LIVE]
+
+
+def test_a_record_sent_again_by_hand_is_expected_where_the_first_one_was() -> None:
+    log = [
+        Logged(0, 0, b""),
+        Logged(0, 1, b"", headers=((ORIGIN_HEADER, f"{NAME.topic_id}:3:7".encode()),)),
+        Logged(0, 2, b"", headers=((ORIGIN_HEADER, b"anothertopic:3:8"),)),
+        Logged(0, 3, b"", headers=((ORIGIN_HEADER, b"nonsense"),)),
+    ]
+
+    assert [identity_of(logged, NAME) for logged in log] == [(0, 0), (3, 7), None, (0, 3)]
+    assert places(log, NAME) == {(0, 0), (3, 7), (0, 3)}
+
+
+def test_a_letter_that_cannot_be_read_is_the_sinks_about_itself() -> None:
+    letter = DeadLetter("a:0:1", "processor", "DecodeError", "no", 1, b"", 0)
+    found = written_letters([Logged(0, 0, encode(letter)), Logged(0, 1, encode(letter)), Logged(2, 5, b"bad")], NAME)
+
+    assert found == {("a:0:1", "processor"), (f"{NAME.topic_id}:2:5", "sink")}
+
+
+def test_judgements_are_told_apart_by_who_judged() -> None:
+    examples = [load(EXAMPLES / f"regimes/v1/{name}.json") for name in ("rule", "llm", "warming_up")]
+    found = written_verdicts([*(Logged(0, n, encode(one)) for n, one in enumerate(examples)), Logged(0, 9, b"bad")])
+
+    assert {source: len(identities) for source, identities in found.items()} == {
+        RegimeSource.RULE: 2,
+        RegimeSource.LLM: 1,
+    }
+
+
+def test_every_table_is_audited() -> None:
+    assert {name: table.topic for name, table in TABLES.items()} == FED_BY
+    assert set(LOG_COLUMN) == set(TABLES)
+    assert set(UNIQUE) == set(TABLES) - {"factors", "dead_letters"}  # one by instrument, the other by the engine
+
+
+def test_what_any_line_counts_as_lost_or_doubled_is_in_the_totals_and_a_problem() -> None:
+    fine = {"expected": 5, "stored": 5, "dead_lettered": 0, "lost": 0, "duplicates": 0, "unexpected": 0}
+    regimes = AuditLine("regimes", {"lost": 2, "duplicates": 1}, ("2 lost", "1 duplicates"))
+    found = Audit({"a:X": fine}, trades_logged=4, trades_stored=3, tables=[regimes])
+
+    assert (found.lost, found.duplicates) == (3, 1)
+    assert audit_problems(found) == ["trades: 1 lost", "regimes: 2 lost, 1 duplicates"]

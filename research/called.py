@@ -1,0 +1,122 @@
+"""Reads every log that the audit needs, once, and says what they call for."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from obflow import kafka
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from obflow.whole_log import Logged, LogReading
+from research.expected import (
+    Emission,
+    Expectation,
+    Identity,
+    LogId,
+    Place,
+    Statuses,
+    emitted_events,
+    expected_changes,
+    expected_events,
+    identity_of,
+    places,
+    written_letters,
+    written_verdicts,
+)
+from research.windows import ClosedWindows
+from schemas.messages import RegimeSource
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+
+READ: Final = (FEED_STATUS, DEAD_LETTERS, L2, FACTORS, TRADES, REGIMES, LLM_CALLS)
+REGIMES_ROLE: Final = "regimes"
+NS_PER_MS: Final = 1_000_000
+
+
+@dataclass
+class Called:
+    """What the logs call for.
+
+    Attributes:
+        logs: Each topic's identity.
+        readings: Where each began and ended, and what was absent.
+        asked_ms: When the log of statuses was asked where it ends, ms UTC.
+        statuses: Changes of feeds, and who said what last.
+        letters: Id and role of every letter.
+        events: Places of the book log's records that must have a factor event.
+        emission: Factor events on their log.
+        windows: Windows that the factor log closes, each with the place of the record that closes it.
+        trades: Trade records by partition, without those sent again by hand.
+        verdicts: Judgements on their log, by who judged.
+        calls: Places of the requests to the language model.
+    """
+
+    logs: dict[Topic, LogId]
+    readings: dict[Topic, LogReading]
+    asked_ms: int
+    statuses: Statuses
+    letters: set[tuple[str, str]]
+    events: Expectation
+    emission: Emission
+    windows: dict[Identity, Place]
+    trades: Counter[int]
+    verdicts: dict[RegimeSource, set[Identity]]
+    calls: set[Place]
+
+
+def read_logs(settings: Settings) -> Called:
+    """Read them all. The letters come before the factors, for they say which of those no window takes.
+
+    Raises:
+        BrokerUnreachable: The broker does not answer.
+        TopicMismatch: A topic is missing.
+        FatalError: A log did not give its records in time.
+    """
+    logs = _log_ids(settings)
+    asked_ms = time.time_ns() // NS_PER_MS
+    readings: dict[Topic, LogReading] = {}
+
+    def reading(topic: Topic) -> LogReading:
+        readings[topic] = LogReading(settings, logs[topic].topic)
+        return readings[topic]
+
+    statuses = expected_changes(reading(FEED_STATUS), logs[FEED_STATUS])
+    letters = written_letters(reading(DEAD_LETTERS), logs[DEAD_LETTERS])
+    windows = ClosedWindows(_refused(letters, logs[FACTORS]))
+    return Called(
+        logs=logs,
+        readings=readings,
+        asked_ms=asked_ms,
+        statuses=statuses,
+        letters=letters,
+        events=expected_events(reading(L2)),
+        emission=emitted_events(reading(FACTORS), windows.take),
+        windows=windows.closed,
+        trades=_count_trades(iter(reading(TRADES)), logs[TRADES]),
+        verdicts=written_verdicts(reading(REGIMES)),
+        calls=places(reading(LLM_CALLS), logs[LLM_CALLS]),
+    )
+
+
+def _log_ids(settings: Settings) -> dict[Topic, LogId]:
+    names = {topic: topic_name(settings, topic) for topic in READ}
+    ids = kafka.topic_ids(settings, names.values())
+    return {topic: LogId(name, ids[name], kafka.source_log(ids[name])) for topic, name in names.items()}
+
+
+def _refused(letters: set[tuple[str, str]], factors: LogId) -> set[Place]:
+    """Places of the factor records that the regime workers dead-lettered."""
+    found = set()
+    for letter_id, role in letters:
+        topic_id, _, place = letter_id.partition(":")
+        if role == REGIMES_ROLE and topic_id == factors.topic_id:
+            part, _, offset = place.partition(":")
+            found.add((int(part), int(offset)))
+    return found
+
+
+def _count_trades(log: Iterator[Logged], name: LogId) -> Counter[int]:
+    return Counter(logged.partition for logged in log if identity_of(logged, name) == (logged.partition, logged.offset))

@@ -1,0 +1,210 @@
+"""What the logs call for, read independently: with the pure book and the codec, and nothing of processors or sinks.
+
+Every function takes a log's records from its start, each partition in order, and says what must be stored of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeAlias
+
+from obflow.whole_log import Logged
+from orderbook.grid import Grid
+from orderbook.validity import Outcome, TrackedBook
+from schemas.codec import decode_as
+from schemas.errors import MessageError
+from schemas.messages import (
+    DeadLetter,
+    FactorRecord,
+    FeedState,
+    FeedStatus,
+    InstrumentKey,
+    L2Record,
+    RegimeEvent,
+    RegimeSource,
+)
+
+Place: TypeAlias = tuple[int, int]
+"""Partition and offset in one log."""
+EVENTFUL: Final = frozenset(
+    {Outcome.APPLIED, Outcome.CROSSED_OUT, Outcome.MADE_LIVE, Outcome.INVALIDATED, Outcome.BROKE}
+)
+"""Outcomes that must give an event."""
+ORIGIN_HEADER: Final = "obflow-origin"
+"""Header of a record that was sent again by hand: `topic_id:partition:offset` of the first one, whose row it gives."""
+
+
+class Identity(NamedTuple):
+    """What identifies an event: the instrument and where the record of the book log lies that it comes from."""
+
+    instrument: InstrumentKey
+    log: str
+    partition: int
+    offset: int
+
+
+class LogId(NamedTuple):
+    """A topic as it is on the broker now: its name, its whole id, and the part of it that rows carry."""
+
+    topic: str
+    topic_id: str
+    short_id: str
+
+
+@dataclass
+class Expectation:
+    """What an independent reading of the book log calls for.
+
+    Attributes:
+        events: Places of the records that must have an event, by instrument; an empty set where none must.
+        undecodable: Records that are none, or whose grid is not made of plain decimals: a processor dead-letters them.
+        written_ms: Kafka's time of each instrument's newest record, ms UTC.
+    """
+
+    events: dict[InstrumentKey, set[Place]] = field(default_factory=dict)
+    undecodable: int = 0
+    written_ms: dict[InstrumentKey, int] = field(default_factory=dict)
+
+
+@dataclass
+class Emission:
+    """What the factor log holds.
+
+    Attributes:
+        events: Events in it.
+        identities: Events with an identity of their own.
+    """
+
+    events: int = 0
+    identities: int = 0
+
+
+class LastWord(NamedTuple):
+    """What was said last of a feed; `written_ms` is Kafka's time of it, ms UTC."""
+
+    state: FeedState
+    written_ms: int
+
+
+@dataclass
+class Statuses:
+    """What the log of statuses holds.
+
+    Attributes:
+        changes: Places of the records that must have a row, or a letter: all but heartbeats.
+        last: The newest word of each feed, by instrument and source.
+    """
+
+    changes: set[Place] = field(default_factory=set)
+    last: dict[tuple[InstrumentKey, str], LastWord] = field(default_factory=dict)
+
+
+def expected_events(log: Iterable[Logged]) -> Expectation:
+    """What the book log calls for, by the pure book alone."""
+    found = Expectation()
+    books: dict[InstrumentKey, TrackedBook] = defaultdict(TrackedBook)
+    for logged in log:
+        try:
+            record = decode_as(L2Record, logged.value)
+            Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
+        except MessageError:
+            found.undecodable += 1
+            continue
+        places = found.events.setdefault(record.instrument, set())
+        found.written_ms[record.instrument] = logged.written_ms
+        if books[record.instrument].apply(record) in EVENTFUL:
+            places.add((logged.partition, logged.offset))
+    return found
+
+
+def emitted_events(
+    log: Iterable[Logged], also: Callable[[Logged, FactorRecord], None] = lambda _logged, _record: None
+) -> Emission:
+    """Count the events of the factor log, and those that have an identity of their own.
+
+    Args:
+        log: Its records.
+        also: Given each record that is one.
+    """
+    found = Emission()
+    offsets: dict[tuple[InstrumentKey, str, int], set[int]] = defaultdict(set)
+    for logged in log:
+        try:
+            record = decode_as(FactorRecord, logged.value)
+        except MessageError:
+            continue  # a sink dead-letters it; it holds no event that anybody could store
+        also(logged, record)
+        found.events += len(record.events)
+        offsets[record.instrument, record.source_log, record.source_partition].update(
+            event.source_offset for event in record.events
+        )
+    found.identities = sum(map(len, offsets.values()))
+    return found
+
+
+def places(log: Iterable[Logged], name: LogId) -> set[Place]:
+    """Places that must have a row or a letter, where every record gives one."""
+    return {place for logged in log if (place := identity_of(logged, name))}
+
+
+def expected_changes(log: Iterable[Logged], name: LogId) -> Statuses:
+    """What the log of statuses calls for: a row a change. And who said what last."""
+    found = Statuses()
+    for logged in log:
+        place = identity_of(logged, name)
+        try:
+            status = decode_as(FeedStatus, logged.value)
+        except MessageError:
+            found.changes |= {place} if place else set()
+            continue
+        if place and not status.heartbeat:
+            found.changes.add(place)
+        if status.state is FeedState.STOPPED and status.heartbeat:
+            continue  # it gave way before it began: the feed is another producer's
+        found.last[status.instrument, status.source.value] = LastWord(status.state, logged.written_ms)
+    return found
+
+
+def written_letters(log: Iterable[Logged], name: LogId) -> set[tuple[str, str]]:
+    """Id and role of every letter; one that cannot be read is the sink's letter about itself."""
+    found = set()
+    for logged in log:
+        try:
+            letter = decode_as(DeadLetter, logged.value)
+        except MessageError:
+            found.add((f"{name.topic_id}:{logged.partition}:{logged.offset}", "sink"))
+        else:
+            found.add((letter.letter_id, letter.role))
+    return found
+
+
+def written_verdicts(log: Iterable[Logged]) -> dict[RegimeSource, set[Identity]]:
+    """Identities of the judgements on their log, by who judged."""
+    found: dict[RegimeSource, set[Identity]] = {source: set() for source in RegimeSource}
+    for logged in log:
+        try:
+            verdict = decode_as(RegimeEvent, logged.value)
+        except MessageError:
+            continue  # a sink dead-letters it
+        found[verdict.source].add(verdict_identity(verdict))
+    return found
+
+
+def verdict_identity(verdict: RegimeEvent) -> Identity:
+    """The identity of a judgement: the event that closed its window."""
+    return Identity(verdict.instrument, verdict.source_log, verdict.source_partition, verdict.source_offset)
+
+
+def identity_of(logged: Logged, name: LogId) -> Place | None:
+    """Where the record lies that a row of this one carries: elsewhere where it was sent again by hand.
+
+    None where that is in another log.
+    """
+    origin = dict(logged.headers).get(ORIGIN_HEADER, b"").decode("ascii", "replace")
+    topic_id, _, rest = origin.partition(":")
+    partition, _, offset = rest.partition(":")
+    if not (topic_id and partition.isdecimal() and offset.isdecimal()):
+        return logged.partition, logged.offset
+    return (int(partition), int(offset)) if topic_id == name.topic_id else None

@@ -1,0 +1,97 @@
+"""What the audit cannot see, and so must not call well: other logs, silent producers, records that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from obflow import kafka
+from obflow.doctor import AuditLine
+from obflow.settings import Settings
+from research.called import Called
+from research.expected import LogId
+from research.retention import Stretches, length, told, unread
+from research.stored import LOG_COLUMN, Tables
+from schemas.messages import FeedState
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
+
+SILENT_S: Final = 30.0
+"""A producer says every ten seconds that it is alive; one silent for three times as long is not."""
+FED_BY: Final = {
+    "factors": FACTORS,
+    "trades": TRADES,
+    "feed_status": FEED_STATUS,
+    "dead_letters": DEAD_LETTERS,
+    "regimes": REGIMES,
+    "llm_calls": LLM_CALLS,
+}
+"""Every table, and the topic that feeds it."""
+
+
+def unseen(settings: Settings, tables: Tables, called: Called, known_logs: Collection[str]) -> list[AuditLine]:
+    """A line for each thing that keeps an audit from being whole."""
+    return [_other_logs(tables, called, known_logs), _producers(called), _retention(settings, tables, called)]
+
+
+def _other_logs(tables: Tables, called: Called, known_logs: Collection[str]) -> AuditLine:
+    """Rows of logs that the broker does not have: whether they are all there, nobody can tell."""
+    problems, rows, accepted = [], 0, 0
+    for table, column in LOG_COLUMN.items():
+        own = called.logs[L2 if table in ("factors", "regimes") else FED_BY[table]].short_id
+        for log, count in tables.other_logs(table, column, own).items():
+            rows += count
+            if log in known_logs:
+                accepted += count
+            else:
+                problems.append(f"{count} rows of {table} are of the log {log or '(none)'}, which the broker has not")
+    return AuditLine("other logs", {"rows": rows, "accepted": accepted}, tuple(problems))
+
+
+def _producers(called: Called) -> AuditLine:
+    """Feeds whose producer has fallen silent: what they should have brought is not on the log, nor in the count."""
+    counts, problems = {"live": 0, "stopped": 0, "silent": 0}, []
+    for (instrument, source), word in sorted(called.statuses.last.items()):
+        heard_ms = max(word.written_ms, called.events.written_ms.get(instrument, 0))
+        silent_s = (called.asked_ms - heard_ms) / 1000
+        state = "stopped" if word.state == FeedState.STOPPED else "silent" if silent_s > SILENT_S else "live"
+        counts[state] += 1
+        if state == "silent":
+            problems.append(
+                f"{instrument} ({source}) is not audited to its end: its producer has said nothing for "
+                f"{silent_s:.0f} s, nor that it stopped"
+            )
+    return AuditLine("producers", counts, tuple(problems))
+
+
+def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
+    """Records that are gone from the logs: those that expired after they were stored are no matter."""
+    counts = {"expired": sum(sum(reading.starts.values()) for reading in called.readings.values())}
+    counts |= {"expired_unread": 0, "absent": 0}
+    problems = []
+    for table, topic in FED_BY.items():
+        log = called.logs[topic]
+        read = tables.read_until(table, log)
+        for part, offset in _committed(settings, settings.sink.group, log).items():
+            read[part] = max(offset, read.get(part, 0))
+        missed = unread(called.readings[topic].starts, read, tables.holes(table, log))
+        counts["expired_unread"] += length(missed)
+        problems += _named(missed, f"records of {topic.name} expired before they were stored")
+    for app_id, topic in ((settings.processor.app_id, L2), (settings.regimes.app_id, FACTORS)):
+        read = _committed(settings, settings.kafka.topic_prefix + app_id, called.logs[topic])
+        missed = unread(called.readings[topic].starts, read, {})
+        counts["expired_unread"] += length(missed)
+        problems += _named(missed, f"records of {topic.name} expired before {app_id} read them")
+    for topic, reading in called.readings.items():
+        counts["absent"] += length(reading.absent)
+        problems += _named(reading.absent, f"offsets of {topic.name} hold no record")
+    return AuditLine("retention", counts, tuple(problems))
+
+
+def _named(stretches: Stretches, what: str) -> list[str]:
+    count = length(stretches)
+    return [f"{count} {what} ({told(stretches)})"] if count else []
+
+
+def _committed(settings: Settings, group: str, log: LogId) -> dict[int, int]:
+    """First offset of each partition that a group has not committed yet, as far as it has committed any."""
+    return {part: offset for (_, part), offset in kafka.committed_offsets(settings, group, [log.topic]).items()}
