@@ -9,7 +9,7 @@ import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
 from obflow.terminal import say, say_lines
-from schemas.errors import EXIT_DONE, EXIT_FAILED
+from schemas.errors import EXIT_DONE, EXIT_FAILED, SettingsError
 
 AUDITED = ("expected", "stored", "lost", "duplicates", "instruments")
 
@@ -32,7 +32,12 @@ def settings(
     if schema:
         emit_json(Settings.model_json_schema())
         return
-    loaded = load_settings()
+    try:
+        loaded = load_settings()
+    except SettingsError:  # whoever is told to look here has settings that cannot be loaded
+        if not json:
+            say_lines(reference_text().rstrip("\n"))
+        raise
     shown, origins = loaded.shown(), loaded.origins()
     if json:
         emit_json({key: {"value": value, "origin": origins[key]} if origin else value for key, value in shown.items()})

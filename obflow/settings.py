@@ -19,7 +19,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings import SettingsError as SourceError
 
 from schemas.errors import SettingsError
 from schemas.masking import MASK, mask_credentials
@@ -418,13 +417,8 @@ def _from_file(config: Path | None) -> tuple[dict[str, object], dict[str, str]]:
 
 
 def _from_environment(cls: type[Settings]) -> tuple[dict[str, object], dict[str, str]]:
-    try:
-        values = _flat(EnvSettingsSource(cls)())
-    except SourceError as error:
-        raise SettingsError(
-            f"the environment cannot be read: {_in_sentence(error)}", next_step="lists are written as JSON"
-        ) from None
-    _refuse_stray_variables()
+    _refuse_stray_variables()  # one of them is a whole section as a value, which the source would take for JSON
+    values = _flat(EnvSettingsSource(cls)())
     return values, {key: f"environment {_variable(key)}" for key in values}
 
 
@@ -511,7 +505,8 @@ def _unacceptable(error: ValidationError, origins: Mapping[str, str]) -> Setting
     text = first["msg"][:1].lower() + first["msg"][1:]
     others = f"; {error.error_count() - 1} more after it" if error.error_count() > 1 else ""
     return SettingsError(
-        f"setting {key} is not acceptable: {text}{got}{others}", next_step="`obflow settings` shows what is in force"
+        f"setting {key} is not acceptable: {text}{got}{others}",
+        next_step="`obflow settings` lists them all and what each means",
     )
 
 

@@ -2,7 +2,7 @@
 
 Options differ back and forth harmlessly and are set right in place. The number of partitions is not: it decides which
 worker owns an instrument, and the offsets and checkpoints of each partition would be another's. So it is never changed
-here; a declaration with another number needs new topics (another prefix, or the old ones deleted).
+here; a declaration with another number needs new topics, under another prefix.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ from schemas.topics import TOPICS, Topic
 MISSING = "missing"
 PARTITIONS = "partitions"
 IN_FORCE_CHECK_SECONDS = 0.05
+NEW_LOGS = (
+    "set kafka.topic_prefix for every role and run `obflow topics apply`: new topics are other logs, and the rows "
+    "stored so far stay"
+)
+"""What to do where a broker has lost records, so that offsets mean other records than before."""
 # A compacted log is read whole at each start, so it is cleaned early and in small pieces: what is still in the newest
 # piece is never cleaned, and Kafka's own default lets that grow to a gigabyte a partition.
 COMPACTED_SEGMENT_BYTES = 16 * 1024 * 1024

@@ -60,7 +60,7 @@ def require_changelog(settings: Settings, name: str) -> None:
         raise DependencyError(
             f"the broker at {settings.kafka.bootstrap_servers} has no topic {name} for this app_id's checkpoints",
             next_step=f"create it with {settings.kafka.partitions} partitions and cleanup.policy=compact, "
-            "or set kafka.topic_prefix to have a pipeline apart",
+            "or keep the app_id as it was and set kafka.topic_prefix to have a pipeline apart",
         ) from None
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from obflow.logs import get_logger
+from obflow.topics import NEW_LOGS
 from schemas.errors import FatalError, PipelineError
 
 log = get_logger(__name__)
@@ -140,7 +141,8 @@ class Watchdog:
     def _judge(self, positions: Positions, ends: Positions, recovered: int | None) -> Stalled | None:
         stalled_s = self._detector.look(positions, ends, time.monotonic(), recovered)
         if any(ends.get(partition, position) < position for partition, position in positions.items()):
-            return Stalled("the log ends before what was read of it: records were lost", next_step="restart the worker")
+            # A worker that starts again would take the records at these offsets for ones it knows.
+            return Stalled("the log ends before what was read of it: records were lost", next_step=NEW_LOGS)
         if stalled_s is None:
             return None
         what = f"nothing was processed for {stalled_s:.0f} s while {lag(positions, ends)} records wait"

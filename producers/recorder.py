@@ -44,7 +44,7 @@ class RecordingWriter:
         try:
             self._file = path.open("xb")
         except FileExistsError:
-            raise UsageError(f"{path} is there already", next_step="give --out another name") from None
+            raise UsageError(f"{path} is there already", next_step="choose another name") from None
         except OSError as error:
             raise UsageError(f"{path} cannot be written ({error.strerror})", next_step="check the folder") from None
 

@@ -200,11 +200,14 @@ def verdict_identity(verdict: RegimeEvent) -> Identity:
 def identity_of(logged: Logged, name: LogId) -> Place | None:
     """Where the record lies that a row of this one carries: elsewhere where it was sent again by hand.
 
-    None where that is in another log.
+    None where that is in another log. One that names a place it cannot have been at first is a record like any other.
     """
-    origin = dict(logged.headers).get(ORIGIN_HEADER, b"").decode("ascii", "replace")
-    topic_id, _, rest = origin.partition(":")
+    own = (logged.partition, logged.offset)
+    topic_id, _, rest = dict(logged.headers).get(ORIGIN_HEADER, b"").decode("ascii", "replace").partition(":")
     partition, _, offset = rest.partition(":")
     if not (topic_id and partition.isdecimal() and offset.isdecimal()):
-        return logged.partition, logged.offset
-    return (int(partition), int(offset)) if topic_id == name.topic_id else None
+        return own
+    if topic_id != name.topic_id:
+        return None
+    first = (int(partition), int(offset))
+    return first if first[0] == own[0] and first < own else own

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from obflow import kafka
-from obflow.topics import topic_name
+from obflow.topics import NEW_LOGS, topic_name
 from schemas.errors import FatalError, TopicMismatch
 from schemas.topics import Topic
 from sinks.contract import Origin, Position, log_of
@@ -149,8 +149,7 @@ def spans(log: Log, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
             raise TopicMismatch(
                 f"the table holds partition {partition} of {log.topic} ({log.name}) up to {resume - 1}, but it ends "
                 f"at {log.ends[partition]}: the broker has lost records",
-                next_step="set kafka.topic_prefix for every role and run `obflow topics apply`: "
-                "new topics are other logs, and the rows stored so far stay",
+                next_step=NEW_LOGS,
             )
         expired = start - resume if resume and start > resume else 0
         found[partition] = Span(max(resume, start), expired)

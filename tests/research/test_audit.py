@@ -139,14 +139,17 @@ def test_the_farewell_of_a_producer_that_gave_way_is_no_feeds_last_word() -> Non
 
 def test_a_record_sent_again_by_hand_is_expected_where_the_first_one_was() -> None:
     log = [
-        Logged(0, 0, b""),
-        Logged(0, 1, b"", headers=((ORIGIN_HEADER, f"{NAME.topic_id}:3:7".encode()),)),
-        Logged(0, 2, b"", headers=((ORIGIN_HEADER, b"anothertopic:3:8"),)),
-        Logged(0, 3, b"", headers=((ORIGIN_HEADER, b"nonsense"),)),
+        Logged(3, 9, b"", headers=((ORIGIN_HEADER, f"{NAME.topic_id}:3:7".encode()),)),
+        Logged(0, 2, b"", headers=((ORIGIN_HEADER, b"anothertopic:0:8"),)),
+        *(
+            Logged(0, 3, b"", headers=((ORIGIN_HEADER, origin.encode()),))
+            for origin in ("nonsense", f"{NAME.topic_id}:1:0", f"{NAME.topic_id}:0:3", f"{NAME.topic_id}:0:x")
+        ),
+        Logged(0, 4, b""),
     ]
 
-    assert [identity_of(logged, NAME) for logged in log] == [(0, 0), (3, 7), None, (0, 3)]
-    assert places(log, NAME) == {(0, 0), (3, 7), (0, 3)}
+    assert [identity_of(logged, NAME) for logged in log] == [(3, 7), None, *[(0, 3)] * 4, (0, 4)]
+    assert places(log, NAME) == {(3, 7), (0, 3), (0, 4)}
 
 
 def test_a_letter_that_cannot_be_read_is_the_sinks_about_itself() -> None:
