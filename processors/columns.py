@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from orderbook.grid import Grid
 from orderbook.validity import Outcome
 from schemas.messages import ContractKind, FactorEvent, InstrumentKey, Kind, L2Record, Reason, Source, Status
 
@@ -50,7 +49,6 @@ class L2Columns:
 
         Raises:
             ValueError: no records, offsets that do not pair up, or more than one instrument.
-            InvalidNumber: a record's grid is not made of plain decimals (see `check_grid`).
         """
         if not records or len(offsets) != len(records):
             raise ValueError(f"{len(offsets)} offsets for {len(records)} records")
@@ -90,7 +88,6 @@ class L2Columns:
     def _append(self, offset: int, record: L2Record) -> None:
         if (record.venue, record.symbol) != self.instrument:
             raise ValueError(f"{record.instrument} among records of {self.instrument}")
-        check_grid(record)
         self.source_offset.append(offset)
         self.source.append(record.source)
         self.kind.append(record.kind)
@@ -110,15 +107,6 @@ class L2Columns:
         self.ask_lots.append(record.ask_lots)
         self.trade_ticks.append(record.trade_ticks)
         self.trade_lots.append(record.trade_lots)
-
-
-def check_grid(record: L2Record) -> None:
-    """The one rule of a record the codec leaves to us: call it on each decoded record, before it joins a batch.
-
-    Raises:
-        InvalidNumber: tick size, lot size or contract value is not a plain decimal above zero.
-    """
-    Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from orderbook.validity import Outcome, Validity
 from processors.changelog import Checkpoint, Due, first_due_s
-from processors.columns import FactorColumns, L2Columns, check_grid
+from processors.columns import FactorColumns, L2Columns
 from processors.core import process_batch
 from processors.letters import letter_about
 from processors.progress import PartitionProgress
@@ -250,9 +250,7 @@ class PartitionBooks:
 def _decode(payload: bytes | None) -> L2Record:
     if payload is None:
         raise DecodeError("a record without a value")
-    record = decode_as(L2Record, payload)
-    check_grid(record)
-    return record
+    return decode_as(L2Record, payload)
 
 
 def _add(runs: list[Run], offset: int, record: L2Record) -> None:

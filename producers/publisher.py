@@ -186,7 +186,7 @@ class Publisher:
             self._unacknowledged[topic] -= 1
             self._acknowledge(topic, 1)
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            # What a stream gives is never larger than declared (`producers.records.MAX_LEVELS`): the topic differs.
+            # What a stream gives is never larger than declared (`schemas.bounds.MAX_LEVELS`): the topic differs.
             self._fail(f"{topic} takes smaller records than declared", "`obflow topics check` names the difference")
         else:
             self._fail(f"the broker did not take a record of {topic} ({error.str()})")

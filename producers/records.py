@@ -7,24 +7,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from producers.instruments import Instrument, SideLevels, TextGrid
+from schemas.bounds import MAX_LEVELS as MAX_LEVELS
+from schemas.bounds import MAX_PAYLOAD_BYTES
 from schemas.errors import MessageError
-from schemas.messages import (
-    MAX_PAYLOAD_BYTES,
-    DeadLetter,
-    FeedState,
-    FeedStatus,
-    Kind,
-    L2Record,
-    Reason,
-    Source,
-    TradeRecord,
-)
+from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
 
 NO_LEVELS = SideLevels([], [])
-
-MAX_LEVELS = 400_000
-"""Levels of a record, both sides together. A level takes up to 20 bytes on the wire, so that the largest record, with
-all trades that may wait for it, stays below what the broker takes (8 MiB): a test holds it to that."""
 
 
 class Times(NamedTuple):

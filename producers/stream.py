@@ -39,10 +39,11 @@ from producers.records import MAX_LEVELS, NO_LEVELS, BookLevels, Links, RecordWr
 from producers.sequencing import Alignment, Outcome, Position, SequenceRule
 from producers.stream_options import SECOND_NS, StreamCounters, StreamOptions
 from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick
+from schemas.bounds import MAX_TRADES
 from schemas.errors import FrameTooLarge, InvalidNumber, MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
 
-MAX_PENDING_TRADES = 10_000
+MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
 
 Published = L2Record | TradeRecord | FeedStatus | DeadLetter

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from obflow import clickhouse, kafka
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
-from processors.columns import L2Columns, check_grid
+from processors.columns import L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
 from schemas.codec import decode_as
@@ -97,7 +97,6 @@ def computed_digests(
     for logged in log:
         try:
             record = decode_as(L2Record, logged.value)
-            check_grid(record)
         except MessageError:
             continue  # the processors dead-letter it
         if record.instrument in found:

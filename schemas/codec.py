@@ -1,8 +1,9 @@
 """Bytes to records and back: Confluent framing (0x00, 4-byte schema id, Avro body), ids fixed in this file.
 
 A record is written with the newest version of its schema and read with the version it names, so that old logs stay
-readable. Whatever does not decode is a `DecodeError`, whatever decodes but breaks the record's own rules an
-`ImpossibleRecord`: both are message errors, to be dead-lettered while the partition goes on.
+readable. Whatever does not decode is a `DecodeError`; whatever decodes but has a value outside of its bounds
+(`schemas/bounds.py`) or breaks the record's own rules (`schemas/rules.py`) is an `ImpossibleRecord`. Both are message
+errors, to be dead-lettered while the partition goes on. What decodes fits its table.
 """
 
 from __future__ import annotations
@@ -10,37 +11,33 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Callable, Mapping
 from importlib import resources
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import fastavro
 import msgspec
 from fastavro.types import Schema
 
+from schemas.bounds import MAX_LETTER_TEXT, MAX_NAME, MAX_PAYLOAD_BYTES
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import (
-    MAX_EVENTS,
-    MAX_LETTER_TEXT,
-    MAX_PAYLOAD_BYTES,
     DeadLetter,
     FactorEvent,
     FactorRecord,
     FeedStatus,
-    Kind,
     L2Record,
     LlmCall,
     Record,
     RegimeEvent,
     ResyncRequest,
-    Status,
     TradeRecord,
 )
+from schemas.rules import packing_problem, problem_of
 
 MAGIC = 0
 FRAME = struct.Struct(">bI")
-INT64_MAX = 2**63 - 1
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -120,12 +117,13 @@ def decode(payload: bytes) -> Record:
 
     Raises:
         DecodeError: not framed, an unknown schema id, cut short, or bytes left over.
-        ImpossibleRecord: decodes, but breaks the record's own rules.
+        ImpossibleRecord: decodes, but a value lies outside of its bounds, or it breaks the record's own rules.
     """
     version = _version_of(payload)
-    record = _TO_RECORD[version.record](_fields(payload, version))
-    if isinstance(record, L2Record):
-        check_l2(record)
+    record = _to_record(version.record, _fields(payload, version))
+    problem = problem_of(record)
+    if problem:
+        raise ImpossibleRecord(problem, **_whose(record))
     return record
 
 
@@ -179,7 +177,7 @@ def _to_fields(record: Record) -> dict[str, Any]:
     if isinstance(record, FactorRecord):
         return _factor_fields(record)
     if isinstance(record, DeadLetter):
-        return _letter_fields(record)
+        return msgspec.structs.asdict(cut_letter(record))
     return msgspec.structs.asdict(record)
 
 
@@ -197,8 +195,9 @@ def _factor_fields(record: FactorRecord) -> dict[str, Any]:
 
 
 def _check_packed(events: int) -> None:
-    if not 0 < events <= MAX_EVENTS:
-        raise ImpossibleRecord(f"a factors record packs {events} events, not 1 to {MAX_EVENTS}")
+    problem = packing_problem(events)
+    if problem:
+        raise ImpossibleRecord(problem)
 
 
 def _event_fields(event: FactorEvent) -> dict[str, Any]:
@@ -211,77 +210,38 @@ def _event_fields(event: FactorEvent) -> dict[str, Any]:
     return fields
 
 
-def _letter_fields(letter: DeadLetter) -> dict[str, Any]:
-    """A letter must never be too large to leave: what it quotes, a name in a key or a symbol, may be megabytes long."""
-    fields = msgspec.structs.asdict(letter)
-    texts = {name: fields[name][:MAX_LETTER_TEXT] for name in ("error", "venue", "symbol")}
-    return {**fields, **texts, "payload": letter.payload[:MAX_PAYLOAD_BYTES]}
+def cut_letter(letter: DeadLetter) -> DeadLetter:
+    """Cut a letter's texts and payload: what it quotes, a name in a key or a symbol, may be megabytes long."""
+    texts = {name: getattr(letter, name)[:MAX_LETTER_TEXT] for name in ("error", "venue", "symbol")}
+    return msgspec.structs.replace(letter, **texts, payload=letter.payload[:MAX_PAYLOAD_BYTES])
 
 
-_STATUS: dict[str, Status] = {status.value: status for status in Status}
+_values_of = itemgetter(*FACTOR_NAMES)
 
 
-def _to_event(fields: Mapping[str, Any]) -> FactorEvent:
-    return FactorEvent(
-        source_offset=fields["source_offset"],
-        sequence=fields["sequence"],
-        exchange_ns=fields["exchange_ns"],
-        received_ns=fields["received_ns"],
-        status=_STATUS[fields["status"]],
-        values=tuple([fields[name] for name in FACTOR_NAMES]),
-    )
+def _to_record(name: str, fields: dict[str, Any]) -> Record:
+    if name == RECORD_NAMES[FactorRecord]:
+        for event in fields["events"]:
+            event["values"] = _values_of(event)
+    try:
+        return msgspec.convert(fields, RECORD_TYPES[name])
+    except msgspec.ValidationError as error:
+        raise ImpossibleRecord(
+            f"a {name} record has a value it may not have ({_plain(error)})", **_named(fields)
+        ) from None
 
 
-def _to_factor_record(fields: dict[str, Any]) -> FactorRecord:
-    packed = fields.pop("events")
-    _check_packed(len(packed))
-    events = [_to_event(event) for event in packed]
-    return msgspec.convert({**fields, "events": events}, FactorRecord)
+def _plain(error: msgspec.ValidationError) -> str:
+    """What is wrong with which field, cut: it may quote megabytes, and a pattern says nothing to people."""
+    what, at, where = str(error).rpartition(" - at `$.")
+    short = (what if at else where).split(" matching regex ")[0][:MAX_NAME]
+    return f"{where.rstrip('`')}: {short}" if at else short
 
 
-def _converter(kind: type[Record]) -> Callable[[dict[str, Any]], Record]:
-    def to_record(fields: dict[str, Any]) -> Record:
-        try:
-            return msgspec.convert(fields, kind)
-        except msgspec.ValidationError as error:
-            raise ImpossibleRecord(f"a {RECORD_NAMES[kind]} record has a value it may not have ({error})") from error
-
-    return to_record
+def _whose(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in ("venue", "symbol", "sequence") if hasattr(record, name)}
 
 
-_TO_RECORD: dict[str, Callable[[dict[str, Any]], Record]] = {
-    **{name: _converter(kind) for name, kind in RECORD_TYPES.items()},
-    "factors": _to_factor_record,
-}
-
-
-def check_l2(record: L2Record) -> None:
-    """The rules of an L2 record that Avro cannot say.
-
-    Raises:
-        ImpossibleRecord: arrays of a side differ in length; a negative price or size; a delta without
-            `previous_sequence`; an invalid without reason or with levels; trades on anything but a delta, or of a
-            negative price.
-    """
-    problem = _l2_problem(record)
-    if problem:
-        raise ImpossibleRecord(problem, venue=record.venue, symbol=record.symbol, sequence=record.sequence)
-
-
-def _l2_problem(record: L2Record) -> str:
-    if len(record.bid_ticks) != len(record.bid_lots) or len(record.ask_ticks) != len(record.ask_lots):
-        return "prices and sizes of a side differ in number"
-    if len(record.trade_ticks) != len(record.trade_lots):
-        return "prices and sizes of the trades differ in number"
-    if record.trade_ticks and record.kind is not Kind.DELTA:
-        return f"a {record.kind} carries trades"
-    if record.kind is Kind.DELTA and record.previous_sequence is None:
-        return "a delta has no previous_sequence"
-    if record.kind is Kind.INVALID and (record.reason is None or record.bid_ticks or record.ask_ticks):
-        return "an invalid needs a reason and carries no levels"
-    levels = (record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
-    if any(values and min(values) < 0 for values in levels):
-        return "a level has a negative price or size"
-    if record.trade_ticks and min(record.trade_ticks) < 0:
-        return "a trade has a negative price"
-    return ""
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    """Whose the record says it is, as far as an error's sentence may carry it."""
+    return {name: str(fields[name])[:MAX_NAME] for name in ("venue", "symbol") if name in fields}

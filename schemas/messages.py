@@ -12,6 +12,35 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.bounds import MAX_EVENTS as MAX_EVENTS  # who needs these three takes them from here
+from schemas.bounds import MAX_LETTER_TEXT as MAX_LETTER_TEXT
+from schemas.bounds import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES
+from schemas.bounds import (
+    Count,
+    Decimal,
+    Duration,
+    Epoch,
+    Few,
+    Finite,
+    Int64,
+    Label,
+    Levels,
+    LogName,
+    Offset,
+    OffsetOrNone,
+    Partition,
+    PartitionOrNone,
+    Payload,
+    Quoted,
+    Share,
+    Symbol,
+    Text,
+    TimeNs,
+    TradePrices,
+    TradeSizes,
+    Venue,
+)
+
 
 class Source(StrEnum):
     """Where the frames came from."""
@@ -179,27 +208,27 @@ class L2Record(msgspec.Struct, frozen=True, gc=False):
             this grid is in `trades.v1` alone.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     source: Source
     kind: Kind
-    epoch: int
-    sequence: int
-    received_ns: int
-    tick_size: str
-    lot_size: str
+    epoch: Epoch
+    sequence: Int64
+    received_ns: TimeNs
+    tick_size: Decimal
+    lot_size: Decimal
     reason: Reason | None = None
-    previous_sequence: int | None = None
-    exchange_ns: int | None = None
-    contract_value: str = "1"
+    previous_sequence: Int64 | None = None
+    exchange_ns: TimeNs | None = None
+    contract_value: Decimal = "1"
     contract_kind: ContractKind = ContractKind.SPOT
     sequence_source: SequenceSource = SequenceSource.VENUE
-    bid_ticks: list[int] = []
-    bid_lots: list[int] = []
-    ask_ticks: list[int] = []
-    ask_lots: list[int] = []
-    trade_ticks: list[int] = []
-    trade_lots: list[int] = []
+    bid_ticks: Levels = []
+    bid_lots: Levels = []
+    ask_ticks: Levels = []
+    ask_lots: Levels = []
+    trade_ticks: TradePrices = []
+    trade_lots: TradeSizes = []
 
     @property
     def instrument(self) -> InstrumentKey:
@@ -219,17 +248,17 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
         size_lots: Signed size in lots: positive where the buyer was the aggressor.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     source: Source
-    trade_id: str
-    received_ns: int
-    tick_size: str
-    lot_size: str
-    price_ticks: int
-    size_lots: int
-    exchange_ns: int | None = None
-    contract_value: str = "1"
+    trade_id: Label
+    received_ns: TimeNs
+    tick_size: Decimal
+    lot_size: Decimal
+    price_ticks: Count
+    size_lots: Int64
+    exchange_ns: TimeNs | None = None
+    contract_value: Decimal = "1"
     contract_kind: ContractKind = ContractKind.SPOT
 
     @property
@@ -252,16 +281,16 @@ class FeedStatus(msgspec.Struct, frozen=True, gc=False):
         detail: One sentence for a person.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     source: Source
     state: FeedState
-    epoch: int
-    received_ns: int
+    epoch: Epoch
+    received_ns: TimeNs
     reason: Reason | None = None
-    sequence: int | None = None
+    sequence: Int64 | None = None
     heartbeat: bool = False
-    detail: str = ""
+    detail: Text = ""
 
     @property
     def instrument(self) -> InstrumentKey:
@@ -280,13 +309,13 @@ class ResyncRequest(msgspec.Struct, frozen=True, gc=False):
         attempt: 1 for the first request, then 2, 3 … after 1, 2, 4 … 30 s.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     reason: Reason
-    epoch: int
-    source_partition: int
-    source_offset: int
-    attempt: int = 1
+    epoch: Epoch
+    source_partition: Partition
+    source_offset: Offset
+    attempt: Few = 1
 
     @property
     def instrument(self) -> InstrumentKey:
@@ -311,18 +340,18 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
         payload_bytes: Their full length before the cut.
     """
 
-    letter_id: str
-    role: str
-    reason: str
-    error: str
-    received_ns: int
-    payload: bytes
-    payload_bytes: int
-    venue: str = ""
-    symbol: str = ""
-    source_topic: str = ""
-    source_partition: int = -1
-    source_offset: int = -1
+    letter_id: Quoted
+    role: Label
+    reason: Label
+    error: Quoted
+    received_ns: TimeNs
+    payload: Payload
+    payload_bytes: Count
+    venue: Quoted = ""
+    symbol: Quoted = ""
+    source_topic: Label = ""
+    source_partition: PartitionOrNone = -1
+    source_offset: OffsetOrNone = -1
 
 
 class FactorEvent(msgspec.Struct, frozen=True, gc=False):
@@ -337,12 +366,12 @@ class FactorEvent(msgspec.Struct, frozen=True, gc=False):
             never 0, never NaN.
     """
 
-    source_offset: int
-    sequence: int
-    received_ns: int
+    source_offset: Offset
+    sequence: Int64
+    received_ns: TimeNs
     status: Status
-    values: tuple[float | None, ...]
-    exchange_ns: int | None = None
+    values: tuple[Finite | None, ...]
+    exchange_ns: TimeNs | None = None
 
 
 class FactorRecord(msgspec.Struct, frozen=True, gc=False):
@@ -359,12 +388,12 @@ class FactorRecord(msgspec.Struct, frozen=True, gc=False):
         events: In source order.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     source: Source
-    factor_set: str
-    source_log: str
-    source_partition: int
+    factor_set: Label
+    source_log: LogName
+    source_partition: Partition
     events: list[FactorEvent]
 
     @property
@@ -408,39 +437,39 @@ class RegimeEvent(msgspec.Struct, frozen=True, gc=False):
             the cost also where no prices are set.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     feed_source: Source
     source: RegimeSource
     label: Regime
-    confidence: float
-    window_start_ns: int
-    window_end_ns: int
-    rule_set: str
-    events: int
-    usable_events: int
+    confidence: Share
+    window_start_ns: TimeNs
+    window_end_ns: TimeNs
+    rule_set: Label
+    events: Count
+    usable_events: Count
     whole: bool
-    source_log: str
-    source_partition: int
-    source_offset: int
-    sentence: str = ""
-    direction: float | None = None
-    volatility: float | None = None
-    change: float | None = None
-    mid: float | None = None
-    return_bps: float | None = None
-    imbalance: float | None = None
-    order_flow: float | None = None
-    depth: float | None = None
-    spread_bps: float | None = None
-    realised_variance: float | None = None
-    model: str = ""
-    prompt_version: str = ""
-    prompt_hash: str = ""
-    latency_ms: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
+    source_log: LogName
+    source_partition: Partition
+    source_offset: Offset
+    sentence: Text = ""
+    direction: Finite | None = None
+    volatility: Finite | None = None
+    change: Finite | None = None
+    mid: Finite | None = None
+    return_bps: Finite | None = None
+    imbalance: Finite | None = None
+    order_flow: Finite | None = None
+    depth: Finite | None = None
+    spread_bps: Finite | None = None
+    realised_variance: Finite | None = None
+    model: Text = ""
+    prompt_version: Label = ""
+    prompt_hash: Label = ""
+    latency_ms: Duration | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cost_usd: Finite | None = None
 
     @property
     def instrument(self) -> InstrumentKey:
@@ -468,40 +497,31 @@ class LlmCall(msgspec.Struct, frozen=True, gc=False):
         response: The answer's text, cut at 2,000 characters.
     """
 
-    venue: str
-    symbol: str
+    venue: Venue
+    symbol: Symbol
     feed_source: Source
-    call_id: str
-    attempt: int
-    window_end_ns: int
-    started_ns: int
+    call_id: Label
+    attempt: Few
+    window_end_ns: TimeNs
+    started_ns: TimeNs
     outcome: CallOutcome
-    endpoint: str
-    model: str
-    prompt_version: str
-    prompt_hash: str
-    request_hash: str
-    latency_ms: float
-    status: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
-    detail: str = ""
-    response: str = ""
+    endpoint: Text
+    model: Text
+    prompt_version: Label
+    prompt_hash: Label
+    request_hash: Label
+    latency_ms: Duration
+    status: Few | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cost_usd: Finite | None = None
+    detail: Text = ""
+    response: Text = ""
 
     @property
     def instrument(self) -> InstrumentKey:
         """The instrument; its text form is the Kafka key."""
         return InstrumentKey(self.venue, self.symbol)
 
-
-MAX_EVENTS = 256
-"""Most events a factor record may pack."""
-
-MAX_LETTER_TEXT = 1_000
-"""Where a dead letter's texts are cut."""
-
-MAX_PAYLOAD_BYTES = 64 * 1024
-"""Where a dead letter's payload is cut."""
 
 Record = L2Record | TradeRecord | FeedStatus | ResyncRequest | DeadLetter | FactorRecord | RegimeEvent | LlmCall

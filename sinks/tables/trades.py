@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from orderbook.grid import Grid
-from schemas.errors import ImpossibleRecord
 from schemas.messages import TradeRecord
 from schemas.topics import TRADES as TOPIC
 from sinks.contract import (
@@ -23,16 +22,7 @@ from sinks.contract import (
 
 
 def rows(record: TradeRecord, position: Position) -> list[Row]:
-    """One row. Price and size are each one correctly rounded division of the integers by the grid.
-
-    Raises:
-        ImpossibleRecord: The trade has size 0, so that it has no side, or a negative price.
-        InvalidNumber: The grid is not made of plain decimals above zero.
-    """
-    if not record.size_lots:
-        raise ImpossibleRecord("a trade of size 0 has no side", venue=record.venue, symbol=record.symbol)
-    if record.price_ticks < 0:
-        raise ImpossibleRecord("a trade has a negative price", venue=record.venue, symbol=record.symbol)
+    """One row. Price and size are each one correctly rounded division of the integers by the grid."""
     grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
     row = (
         record.venue,

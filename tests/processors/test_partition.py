@@ -178,7 +178,7 @@ def test_a_grid_that_is_no_number_is_refused_and_not_the_batch() -> None:
     records[1].value = encode(msgspec.structs.replace(run.records[1], tick_size="1e-3"))
     decoded = books_of().decode(batch_of(records))
 
-    assert [letter.reason for letter in decoded.letters] == ["InvalidNumber"]
+    assert [letter.reason for letter in decoded.letters] == ["ImpossibleRecord"]
     assert [run.offsets for run in decoded.runs] == [[0, 2]]
 
 

@@ -5,6 +5,7 @@ import math
 import msgspec
 import pytest
 
+from schemas.codec import encode
 from schemas.errors import ImpossibleRecord
 from schemas.messages import InstrumentKey, LlmCall, RegimeEvent
 from sinks.contract import Position, Stream
@@ -47,7 +48,7 @@ def test_the_rules_and_the_models_judgement_of_one_window_are_two_streams() -> N
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_makes_a_regime_impossible(name: str, bad: float) -> None:
     with pytest.raises(ImpossibleRecord, match=name):
-        REGIMES.rows(regime("llm", **{name: bad}), POSITION)
+        REGIMES.read(encode(regime("llm", **{name: bad})), POSITION)
 
 
 def test_a_call_row_carries_every_field_and_is_identified_by_where_it_lies() -> None:

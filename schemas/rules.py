@@ -1,0 +1,62 @@
+"""What a record must keep that neither its schema nor the bounds of its fields can say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+
+from schemas.bounds import MAX_EVENTS, MAX_LEVELS
+from schemas.messages import FactorRecord, Kind, L2Record, RegimeEvent, TradeRecord
+
+
+def problem_of(record: msgspec.Struct) -> str:
+    """Say which rule of its own a record breaks; empty where it breaks none."""
+    rule = _RULES.get(type(record))
+    return rule(record) if rule else ""
+
+
+def _l2_problem(record: L2Record) -> str:
+    if len(record.bid_ticks) != len(record.bid_lots) or len(record.ask_ticks) != len(record.ask_lots):
+        return "prices and sizes of a side differ in number"
+    if len(record.bid_ticks) + len(record.ask_ticks) > MAX_LEVELS:
+        return f"more than {MAX_LEVELS} levels"
+    if len(record.trade_ticks) != len(record.trade_lots):
+        return "prices and sizes of the trades differ in number"
+    if record.trade_ticks and record.kind is not Kind.DELTA:
+        return f"a {record.kind} carries trades"
+    if record.kind is Kind.DELTA and record.previous_sequence is None:
+        return "a delta has no previous_sequence"
+    if record.kind is Kind.INVALID and (record.reason is None or record.bid_ticks or record.ask_ticks):
+        return "an invalid needs a reason and carries no levels"
+    return ""
+
+
+def _trade_problem(record: TradeRecord) -> str:
+    return "" if record.size_lots else "a trade of size 0 has no side"
+
+
+def packing_problem(events: int) -> str:
+    """Say why a factor record may not pack so many events; empty where it may."""
+    return "" if 0 < events <= MAX_EVENTS else f"a factors record packs {events} events, not 1 to {MAX_EVENTS}"
+
+
+def _factors_problem(record: FactorRecord) -> str:
+    problem = packing_problem(len(record.events))
+    if not problem and any(low.source_offset >= high.source_offset for low, high in pairwise(record.events)):
+        return "events are not in the order of their source"
+    return problem
+
+
+def _regime_problem(record: RegimeEvent) -> str:
+    return "" if record.window_start_ns < record.window_end_ns else "a window ends before it begins"
+
+
+_RULES: Final[dict[type, Callable[[Any], str]]] = {
+    L2Record: _l2_problem,
+    TradeRecord: _trade_problem,
+    FactorRecord: _factors_problem,
+    RegimeEvent: _regime_problem,
+}
