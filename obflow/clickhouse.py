@@ -88,6 +88,28 @@ POISON: Final = frozenset(
         691,  # UNKNOWN_ELEMENT_OF_ENUM
     }
 )
+# Of the inserts that are refused for good, those that no row is to blame for: the table, the user or a setting is not
+# what the insert says.
+MISFIT: Final = frozenset(
+    {
+        8,  # THERE_IS_NO_COLUMN
+        10,  # NOT_FOUND_COLUMN_IN_BLOCK
+        16,  # NO_SUCH_COLUMN_IN_TABLE
+        20,  # NUMBER_OF_COLUMNS_DOESNT_MATCH
+        47,  # UNKNOWN_IDENTIFIER
+        48,  # NOT_IMPLEMENTED
+        60,  # UNKNOWN_TABLE
+        62,  # SYNTAX_ERROR
+        73,  # UNKNOWN_FORMAT
+        81,  # UNKNOWN_DATABASE
+        115,  # UNKNOWN_SETTING
+        164,  # READONLY
+        252,  # TOO_MANY_PARTS, said of a batch over several table partitions
+        452,  # SETTING_CONSTRAINT_VIOLATION
+        497,  # ACCESS_DENIED
+        *NO_ACCESS,
+    }
+)
 # One error code, two meanings: a batch over several table partitions is the caller's mistake, not a busy server.
 _PARTITIONS = "Too many partitions for single INSERT block"
 _MESSAGE = re.compile(r"DB::Exception:\s*(?P<text>.*)", re.S)
@@ -122,6 +144,11 @@ class InsertUnanswered(InsertError):
 
 class InsertRejected(InsertError):
     """Nothing was stored, and the same insert would be refused again: table and rows do not fit."""
+
+    @property
+    def is_misfit(self) -> bool:
+        """Whether no row can be to blame: the table has another shape, or the insert was not allowed or never sent."""
+        return self.code is None or self.code in MISFIT
 
 
 class InsertPoisoned(InsertError):
@@ -208,8 +235,8 @@ def classify_insert(error: Exception, *, table: str, rows: int) -> InsertError:
         rows: How many there were.
 
     Returns:
-        The error to raise. A code that is in none of the lists is a rejection: it stops the writer in the open,
-        where retrying might go on for ever and dropping would lose rows.
+        The error to raise. A code that is in none of the lists is a rejection: whether a row is to blame, the writer
+        finds out.
     """
     code, text = getattr(error, "code", None), message_of(error)
     kind: type[InsertError] = InsertRejected

@@ -160,8 +160,12 @@ def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     found = ask(
         settings, lambda client, timeout: client.describe_topics(TopicCollection(wanted), request_timeout=timeout)
     )
-    # The client library writes the identity in the other base64 alphabet than the broker and its tools do.
-    return {name: str(topic.topic_id).translate(_URL_SAFE) for name, topic in found.items()}
+    return {name: url_safe(topic.topic_id) for name, topic in found.items()}
+
+
+def url_safe(topic_id: object) -> str:
+    """The identity as the broker and its tools write it: the client library uses the other base64 alphabet."""
+    return str(topic_id).translate(_URL_SAFE)
 
 
 def source_log(topic_id: str) -> str:

@@ -42,6 +42,7 @@ GaugeName = Literal[
     "obflow_lag_records",
     "obflow_books",
     "obflow_buffered_records",
+    "obflow_table_failing",
     "obflow_build_info",
 ]
 HistogramName = Literal[
@@ -102,6 +103,7 @@ GAUGES: Mapping[GaugeName, Metric] = {
     "obflow_lag_records": Metric("Records of a partition not yet processed.", ("topic", "partition")),
     "obflow_books": Metric("Books by state.", ("state",)),
     "obflow_buffered_records": Metric("Records held in memory, by where.", ("stage",)),
+    "obflow_table_failing": Metric("1 where a table cannot be fed now, while the others go on.", ("table",)),
     "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role")),
 }
 HISTOGRAMS: Mapping[HistogramName, Metric] = {

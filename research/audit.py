@@ -21,13 +21,7 @@ from typing import Any, Final
 from obflow import clickhouse, kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
-<<<<<<< HEAD
 from research.called import Called, read_logs
-=======
-from obflow.topics import topic_name
-from obflow.whole_log import Logged, read_log
-from orderbook.validity import Outcome, TrackedBook
->>>>>>> 54aa76a (Bound every field in the codec, so that what decodes fits its table)
 from research.contents import Verdict, compare_contents
 from research.expected import EVENTFUL, Expectation, Identity, LogId, emitted_events, expected_events
 from research.stored import Tables
@@ -41,35 +35,6 @@ ASK_AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass
-<<<<<<< HEAD
-=======
-class Expectation:
-    """What an independent reading of the book log calls for.
-
-    Attributes:
-        events: Places of the records that must have an event, by instrument; an empty set where none must.
-        undecodable: Records that are none: a processor dead-letters them.
-    """
-
-    events: dict[InstrumentKey, set[Place]] = field(default_factory=dict)
-    undecodable: int = 0
-
-
-@dataclass
-class Emission:
-    """What the factor log holds.
-
-    Attributes:
-        events: Events in it.
-        identities: Events with an identity of their own.
-    """
-
-    events: int = 0
-    identities: int = 0
-
-
-@dataclass
->>>>>>> 54aa76a (Bound every field in the codec, so that what decodes fits its table)
 class Audit:
     """What an audit found.
 
@@ -177,7 +142,6 @@ def audit(
     return found
 
 
-<<<<<<< HEAD
 def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
     emission = called.emission
     found = Audit(reemitted=emission.events - emission.identities, undecodable=called.events.undecodable)
@@ -190,42 +154,6 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
         _tally("dead_letters", called.letters, tables.letters(), frozenset()),
         *_compare_regimes(settings, tables, called),
     ]
-=======
-def expected_events(log: Iterable[Logged]) -> Expectation:
-    """What the book log calls for, by the pure book alone.
-
-    Args:
-        log: Its records from its start, each partition in order.
-    """
-    found = Expectation()
-    books: dict[InstrumentKey, TrackedBook] = defaultdict(TrackedBook)
-    for logged in log:
-        try:
-            record = decode_as(L2Record, logged.value)
-        except MessageError:
-            found.undecodable += 1
-            continue
-        places = found.events.setdefault(record.instrument, set())
-        if books[record.instrument].apply(record) in EVENTFUL:
-            places.add((logged.partition, logged.offset))
-    return found
-
-
-def emitted_events(log: Iterable[Logged]) -> Emission:
-    """Count the events of the factor log, and those that have an identity of their own."""
-    found = Emission()
-    offsets: dict[tuple[InstrumentKey, str, int], set[int]] = defaultdict(set)
-    for logged in log:
-        try:
-            record = decode_as(FactorRecord, logged.value)
-        except MessageError:
-            continue  # a sink dead-letters it; it holds no event that anybody could store
-        found.events += len(record.events)
-        offsets[record.instrument, record.source_log, record.source_partition].update(
-            event.source_offset for event in record.events
-        )
-    found.identities = sum(map(len, offsets.values()))
->>>>>>> 54aa76a (Bound every field in the codec, so that what decodes fits its table)
     return found
 
 

@@ -7,7 +7,9 @@
     │  ├─ UnknownSymbol              an instrument nobody subscribed to
     │  ├─ InvalidNumber              not a plain decimal, negative, not finite, beyond int64 or what a book can follow
     │  ├─ FrameTooLarge              refused before it is parsed, or more levels than a record may hold
-    │  └─ ImpossibleRecord           decodes, but breaks the record's own rules
+    │  ├─ ImpossibleRecord           decodes, but has a value it may not have or breaks the record's own rules
+    │  ├─ ForeignRecord              not from here: in another's partition, or naming a place that no log has
+    │  └─ Unprocessable              handling it failed in a way that nobody foresaw
     ├─ Backpressure                  somebody is full: pause, retry
     └─ FatalError                    stop with a sentence and an exit code
        ├─ UsageError                 exit 2: the caller's words are off
@@ -91,7 +93,15 @@ class FrameTooLarge(MessageError):
 
 
 class ImpossibleRecord(MessageError):
-    """The record decodes but breaks its own rules (array lengths differ, a snapshot with trades …)."""
+    """The record decodes but has a value it may not have, or breaks its own rules (a snapshot with trades …)."""
+
+
+class ForeignRecord(MessageError):
+    """The record is not from here: it lies in another instrument's partition, or names a place that no log has."""
+
+
+class Unprocessable(MessageError):
+    """Handling the record failed in a way that nobody foresaw; the role's log has the traceback."""
 
 
 class Backpressure(PipelineError):

@@ -121,15 +121,16 @@ class Batch:
     def halves(self) -> tuple[Batch, Batch]:
         """The same entries as two batches, earlier and later, to find the one the engine refuses."""
         middle = len(self.entries) // 2
-        return self.of(self.entries[:middle]), self.of(self.entries[middle:])
+        return self.of(self.table, self.entries[:middle]), self.of(self.table, self.entries[middle:])
 
-    def of(self, entries: Iterable[Entry]) -> Batch:
-        """A batch of some of the entries, without letters."""
-        part = Batch(self.table)
+    @classmethod
+    def of(cls, table: Table[Any], entries: Iterable[Entry]) -> Batch:
+        """A batch of these entries, without letters."""
+        batch = cls(table)
         for entry in entries:
-            part.passed(entry.position, self._opened_s or 0.0)
-            part.add(entry)
-        return part
+            batch.passed(entry.position, 0.0)
+            batch.add(entry)
+        return batch
 
     def arrow(self, stored_ns: int) -> pa.Table:
         """The insert, column by column.

@@ -1,4 +1,4 @@
-"""One table's worker: poll, decode, drop what is stored, batch, write. Any failure ends it, and with it the process.
+"""One table's worker: poll, handle each record, batch, write. Any failure ends it, and it alone.
 
 One insert is in flight at a time, in a thread of its own, while the next batch fills. What may be buffered is bounded:
 beyond it reading pauses and polling goes on. Nothing here remembers anything across a restart; the table does.
@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Final, Protocol, TypeAlias
 
 from obflow.clock import Clock
 from obflow.logs import get_logger
-from schemas.errors import ImpossibleRecord, MessageError
-from schemas.messages import DeadLetter
+from schemas.errors import ImpossibleRecord
 from sinks.batching import MAX_BATCH_BYTES, Batch, Entry, Limits
 from sinks.contract import Row, Table
 from sinks.counts import Counts
-from sinks.dead_letters import letter_about
-from sinks.identities import Identities, Sorted
+from sinks.handling import Checks, RecordHandler
+from sinks.identities import Identities
 from sinks.reader import Read
 from sinks.recheck import Verdict
-from sinks.tables import dead_letters
 from sinks.writer import Stopped, Written
 
 POLL_SECONDS: Final = 0.1
@@ -98,6 +96,8 @@ class Worker:
         limits: When a batch is due.
         max_buffered_rows: Beyond it, reading pauses.
         clock: Tells the time.
+        judge: Holds records against the logs; None where nobody does.
+        counts: What this table's workers have done before this one.
         written: Told of every batch once it is stored.
         submit: Starts the writing of a batch.
     """
@@ -114,16 +114,24 @@ class Worker:
         limits: Limits,
         max_buffered_rows: int,
         clock: Clock,
+        judge: Checks | None = None,
+        counts: Counts | None = None,
         written: Callable[[Batch, Written], None] = lambda batch, written: None,
         submit: Submit = in_thread,
     ) -> None:
         self.table = table
-        self.counts = Counts()
+        self.counts = counts or Counts()
         self._reader = reader
         self._writer = writer
-        self._identities = identities
-        self._recheck = recheck
-        self._find_stored = find_stored
+        self._handler = RecordHandler(
+            table,
+            identities,
+            judge=judge,
+            recheck=lambda rows: recheck(rows, self._now_s()),
+            find_stored=find_stored,
+            flush=self._flush,
+            counts=self.counts,
+        )
         self._limits = limits
         self._max_buffered_rows = max_buffered_rows
         self._clock = clock
@@ -145,6 +153,9 @@ class Worker:
             self.drain(DRAIN_SECONDS)
         except Stopped:
             _log.warning("batch_left", table=self.table.name, rows=self.buffered_rows)
+        except BaseException:
+            self._await_insert(stop)
+            raise
         finally:
             self.close()
 
@@ -154,7 +165,10 @@ class Worker:
 
     def step(self, timeout_seconds: float) -> None:
         """One round: take what there is, see what became of the last insert, begin the next one if it is due."""
-        for read in self._reader.poll(timeout_seconds):
+        reads = self._reader.poll(timeout_seconds)
+        if reads:
+            self._handler.begin()
+        for read in reads:
             self._take(read)
             if self._batch.is_full(self._limits):
                 self._advance()
@@ -181,69 +195,12 @@ class Worker:
 
     def _take(self, read: Read) -> None:
         self.counts.records += 1
-        try:
-            rows = self.table.read(read.payload, read.origin.position)
-        except MessageError as error:
-            self._refuse(read, error)
-        else:
-            self._sort(read, rows)
+        handled = self._handler.handle(read)
+        if isinstance(handled, Entry):
+            self._batch.add(handled)
+        elif handled is not None:
+            self._batch.refuse(handled)
         self._batch.passed(read.position, self._now_s())
-
-    def _sort(self, read: Read, rows: list[Row]) -> None:
-        again = read.sent_again and rows and self.table.identified
-        new, repeated = self._sort_again(rows) if again else self._identities.sort(rows)
-        if repeated:
-            self._look_at(repeated)
-        if new:
-            self._batch.add(Entry(read.position, new, read.payload, read.appended_ns, read.origin))
-
-    def _sort_again(self, rows: list[Row]) -> Sorted:
-        """Sort rows of a record sent again by hand: later ones may be stored, so each is looked for by itself."""
-        self._flush()
-        stored = self._find_stored(rows)
-        sorted_rows = Sorted(
-            [row for row in rows if self.table.source_offset(row) not in stored],
-            [row for row in rows if self.table.source_offset(row) in stored],
-        )
-        self._identities.note(rows)
-        return sorted_rows
-
-    def _look_at(self, repeated: list[Row]) -> None:
-        self.counts.repeated += len(repeated)
-        verdict = self._recheck(repeated, self._now_s())
-        self.counts.equal += verdict.equal
-        self.counts.unchecked += verdict.unchecked
-        self.counts.different += len(verdict.different)
-        if verdict.different:
-            stream = self.table.stream(repeated[0])
-            _log.error(
-                "replay_differs",
-                table=self.table.name,
-                venue=stream.instrument.venue,
-                symbol=stream.instrument.symbol,
-                partition=stream.partition,
-                offset=verdict.different[0],
-                rows=len(verdict.different),
-            )
-
-    def _refuse(self, read: Read, error: MessageError) -> None:
-        letter = letter_about(read.origin, read.payload, read.appended_ns, error)
-        self._count_refused(error.reason, 1)
-        where = {"topic": self.table.topic.name, "partition": read.position.partition, "offset": read.position.offset}
-        _log.warning("record_refused", reason=error.reason, **where)
-        if self.table is dead_letters.TABLE:  # a letter about a letter would come back here: it is stored as it is
-            self._store_letter(read, letter)
-        else:
-            self._batch.refuse(letter)
-
-    def _count_refused(self, reason: str, records: int) -> None:
-        if records:
-            self.counts.refused[reason] = self.counts.refused.get(reason, 0) + records
-            self.counts.dead_lettered += records
-
-    def _store_letter(self, read: Read, letter: DeadLetter) -> None:
-        row = dead_letters.row_of(letter)
-        self._batch.add(Entry(read.position, [row], read.payload, read.appended_ns, read.origin))
 
     def _advance(self) -> None:
         self._collect(0.0)
@@ -274,8 +231,13 @@ class Worker:
         self.counts.rows += written.rows
         self.counts.batches += 1 if batch.rows else 0
         self.counts.letters += written.letters
-        self._count_refused(_POISON, written.letters - len(batch.letters))
+        self.counts.refuse(_POISON, written.letters - len(batch.letters))
         self._written(batch, written)
+
+    def _await_insert(self, stop: threading.Event) -> None:
+        """Wait for the insert in flight: stored after the table was asked where it ends, it would be doubled."""
+        while self._in_flight is not None and not self._in_flight[1].done() and not stop.is_set():
+            wait([self._in_flight[1]], POLL_SECONDS)
 
     def _throttle(self) -> None:
         full = self.buffered_rows >= self._max_buffered_rows or self._batch.payload_bytes >= MAX_BATCH_BYTES

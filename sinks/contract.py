@@ -167,7 +167,7 @@ class Table(Generic[R]):
         record: Type of the topic's records.
         own_columns: The record's columns, before identity and resume columns.
         rows: Pure function from a record and the position that identifies it to rows (own columns, then identity).
-            It raises a MessageError where the record cannot be stored; it may return no rows.
+            Any record that decodes has rows, or none.
         identified: Whether rows carry the identity columns, by which the sink drops what it has stored. Without them
             the engine replaces rows of the same key, and the table is read with FINAL.
         stream_column: A column by whose values an instrument's rows form streams of their own; empty where all of
@@ -207,9 +207,17 @@ class Table(Generic[R]):
             position: The position that identifies the record, where its rows take their identity from it.
 
         Raises:
-            MessageError: The bytes are no such record, or the record cannot be stored.
+            MessageError: The bytes are no such record.
         """
-        return self.rows(decode_as(self.record, payload), position)
+        return self.rows(self.decode(payload), position)
+
+    def decode(self, payload: bytes) -> R:
+        """Decode one record.
+
+        Raises:
+            MessageError: The bytes are no such record.
+        """
+        return decode_as(self.record, payload)
 
     def stream(self, row: Row) -> Stream:
         """The stream in which the row's identity rises. For identified tables alone."""

@@ -23,6 +23,7 @@ class Counts:
         letters: Letters published about them.
         lags: Records not read yet, by partition, as of the last second.
         buffered_rows: Rows read and not known to be stored, letters included.
+        failing: Whether the table cannot be fed now.
     """
 
     records: int = 0
@@ -38,3 +39,10 @@ class Counts:
     letters: int = 0
     lags: dict[int, int] = field(default_factory=dict)
     buffered_rows: int = 0
+    failing: bool = False
+
+    def refuse(self, reason: str, records: int) -> None:
+        """Count refused records."""
+        if records:
+            self.refused[reason] = self.refused.get(reason, 0) + records
+            self.dead_lettered += records

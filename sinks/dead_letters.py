@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obflow import kafka
 from obflow.topics import topic_name
-from schemas.codec import decode, encode
+from schemas.codec import cut_letter, decode, encode
 from schemas.errors import DeliveryFailed, MessageError, PipelineError, UsageError
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
+from schemas.messages import DeadLetter
 from schemas.topics import BY_NAME, DEAD_LETTERS
 from sinks.contract import Origin
 from sinks.reader import ORIGIN_HEADER, parse_letter_id
@@ -40,13 +40,13 @@ def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: Pipeli
         appended_ns: Kafka's time of it, ns UTC.
         error: Why it was refused; its class and sentence are the letter's.
     """
-    return DeadLetter(
+    letter = DeadLetter(
         letter_id=origin.letter_id,
         role=ROLE,
         reason=error.reason,
         error=str(error),
         received_ns=appended_ns,
-        payload=payload[:MAX_PAYLOAD_BYTES],
+        payload=payload,
         payload_bytes=len(payload),
         venue=str(error.context.get("venue", "")),
         symbol=str(error.context.get("symbol", "")),
@@ -54,6 +54,7 @@ def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: Pipeli
         source_partition=origin.partition,
         source_offset=origin.offset,
     )
+    return cut_letter(letter)
 
 
 class LetterBox:

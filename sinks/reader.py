@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from obflow import kafka
 from obflow.topics import NEW_LOGS, topic_name
+from schemas.bounds import INT64_MAX, LAST_PARTITION
 from schemas.errors import FatalError, TopicMismatch
 from schemas.topics import Topic
 from sinks.contract import Origin, Position, log_of
@@ -25,9 +26,6 @@ ORIGIN_HEADER: Final = "obflow-origin"
 MAX_POLL_RECORDS: Final = 500
 PREFETCH_KBYTES: Final = 16 * 1024
 NS_PER_MS: Final = 1_000_000
-LAST_PARTITION: Final = 2**16 - 1
-"""Highest partition the tables' columns hold."""
-LAST_OFFSET: Final = 2**63 - 1
 SHORT_SECONDS: Final = 10.0
 """How long a log has to be found short before it is called so: a broker that restarts may know less for a moment."""
 SHORT_LOOK_SECONDS: Final = 0.2
@@ -43,6 +41,7 @@ class Read(NamedTuple):
         appended_ns: Kafka's time of it, ns UTC.
         origin: What identifies it.
         sent_again: Whether it was sent again by hand, so that its origin lies elsewhere.
+        false_origin: It says that it was, of a place that cannot be its first one; its origin is where it lies.
     """
 
     position: Position
@@ -50,6 +49,7 @@ class Read(NamedTuple):
     appended_ns: int
     origin: Origin
     sent_again: bool = False
+    false_origin: bool = False
 
 
 class Span(NamedTuple):
@@ -265,7 +265,10 @@ class TopicReader:
             self._skipped(own.partition, wanted, own.offset)
         _, appended_ms = message.timestamp()
         first = self._first(message)
-        return Read(own.position, message.value() or b"", appended_ms * NS_PER_MS, first or own, first is not None)
+        false = first is not None and not may_be_first(first, own)
+        origin = own if first is None or false else first
+        payload = message.value() or b""
+        return Read(own.position, payload, appended_ms * NS_PER_MS, origin, origin is not own, false)
 
     def _first(self, message: Message) -> Origin | None:
         """What identifies a record sent again by hand; None for every other, and for a header that says nothing."""
@@ -276,6 +279,17 @@ class TopicReader:
 
 
 _PASSING: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT})
+
+
+def may_be_first(first: Origin, own: Origin) -> bool:
+    """Whether a record can have been written first at a place: in its own log it lies before, in the same partition.
+
+    Args:
+        first: Where it says it was written first.
+        own: Where it lies.
+    """
+    is_earlier = first.partition == own.partition and first.offset < own.offset
+    return first.topic_id != own.topic_id or is_earlier
 
 
 def parse_letter_id(topic: str, text: str) -> Origin | None:
@@ -290,4 +304,4 @@ def parse_letter_id(topic: str, text: str) -> Origin | None:
     if not topic_id or not _NUMBER.fullmatch(partition) or not _NUMBER.fullmatch(offset):
         return None
     origin = Origin(topic, topic_id, int(partition), int(offset))
-    return origin if origin.partition <= LAST_PARTITION and origin.offset <= LAST_OFFSET else None
+    return origin if origin.partition <= LAST_PARTITION and origin.offset <= INT64_MAX else None

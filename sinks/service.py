@@ -1,4 +1,4 @@
-"""One process, a worker thread per table. What ends one worker ends the process, which a supervisor starts again."""
+"""One process, a thread per table. Tables fail alone; where none can be fed the process ends, to be started again."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from obflow.clock import Clock
+from obflow.log_ends import LogEnds
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from schemas.errors import BrokerUnreachable, PipelineError, SchemaMismatch, StoreUnreachable
+from schemas.errors import BrokerUnreachable, SchemaMismatch, StoreUnreachable
+from schemas.topics import L2
 from sinks.batching import Limits
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.dead_letters import LetterBox
+from sinks.feeds import PATIENCE_SECONDS, TableFeed
 from sinks.holes import TABLE as HOLES
 from sinks.holes import Hole, HoleKind, expired_holes, note
 from sinks.identities import Identities
+from sinks.judge import Judge, names_places
 from sinks.migrate import advice, lacking, missing
-from sinks.reader import Log, TopicReader, look_up, look_up_after
+from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
 from sinks.store import Store
 from sinks.telemetry import Telemetry
 from sinks.writer import Writer, pause_seconds
 
-PATIENCE_SECONDS: Final = 30.0
-"""How long a start waits for a broker or a database that does not answer yet."""
 LEAVE_SECONDS: Final = 3.5
 WATCH_SECONDS: Final = 0.2
 T = TypeVar("T")
@@ -56,18 +59,6 @@ class Surroundings:
     stop: threading.Event
 
 
-class Ended(NamedTuple):
-    """How a worker ended.
-
-    Attributes:
-        table: Its table's name.
-        error: What ended it; None where it was told to.
-    """
-
-    table: str
-    error: BaseException | None
-
-
 def serve(
     settings: Settings,
     tables: Sequence[Table[Any]],
@@ -77,55 +68,49 @@ def serve(
     metrics: Metrics | None = None,
     watch: Callable[[Mapping[str, Counts]], None] = lambda counts: None,
 ) -> dict[str, Counts]:
-    """Feed tables from their topics until told to stop, or until a worker fails.
+    """Feed tables from their topics until told to stop, or until nothing more can be done in this process.
 
     Args:
         settings: `kafka`, `clickhouse`, `producer` and `sink` are used.
         tables: Which.
         clock: Tells the time.
-        stop: Set to stop; what is buffered is written first. It is set here when a worker fails.
+        stop: Set to stop; what is buffered is written first. It is set here where no table can be fed.
         metrics: Where it is counted.
-        watch: Called a few times a second with what each worker has done so far.
+        watch: Called a few times a second with what has been done so far, by table.
 
     Returns:
-        What each worker has done.
+        What has been done, by table.
 
     Raises:
-        PipelineError: What ended the first worker to fail.
+        PipelineError: What keeps the first table from being fed that cannot be at the end.
     """
     telemetry = Telemetry(metrics or Metrics("sink"), clock)
     store = patiently(lambda: Store(settings.clickhouse), stop)
-    logs = patiently(lambda: look_up(settings, [table.topic for table in tables]), stop)
-    if store is None or logs is None:
+    if store is None:
         return {}
-    workers = _open_all(Surroundings(settings, store, telemetry, clock, stop), tables)
-    counts = {worker.table.name: worker.counts for worker in workers}
+    around = Surroundings(settings, store, telemetry, clock, stop)
+    feeds: list[TableFeed] = []
+
+    def end_if_hopeless() -> None:
+        if all(feed.is_hopeless for feed in feeds) or any(feed.ends_the_process for feed in feeds):
+            stop.set()
+
+    feeds.extend(TableFeed(table, partial(open_worker, around, table), stop, end_if_hopeless) for table in tables)
+    counts = {feed.table.name: feed.counts for feed in feeds}
 
     def look() -> None:
-        telemetry.show(workers)
+        telemetry.show(feeds)
         watch(counts)
 
-    ended = _run(workers, stop, look)
+    _run(feeds, stop, look)
     look()
-    failures = [end.error for end in ended if end.error is not None]
-    if failures:
-        raise failures[0]
+    failing = [feed for feed in feeds if feed.trouble is not None]
+    for feed in sorted(failing, key=lambda feed: not feed.ends_the_process):
+        raise feed.trouble  # type: ignore[misc] # not None
     return counts
 
 
-def _open_all(around: Surroundings, tables: Sequence[Table[Any]]) -> list[Worker]:
-    """A worker for each table, or none at all."""
-    workers: list[Worker] = []
-    try:
-        workers.extend(open_worker(around, table) for table in tables)
-    except BaseException:
-        for worker in workers:
-            worker.close()
-        raise
-    return workers
-
-
-def open_worker(around: Surroundings, table: Table[Any]) -> Worker:
+def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Worker:
     """A worker that begins where its table ends.
 
     Raises:
@@ -137,30 +122,43 @@ def open_worker(around: Surroundings, table: Table[Any]) -> Worker:
     _require_shape(store, table)
     settle(store, table)
     stored = stored_positions(store, table)
+    identities = Identities(table, stored_identities(store, table))
     log = look_up_after(settings, table.topic, stored)
+    judge = Judge(len(log.ends), LogEnds(settings, L2) if names_places(table.topic) else None)
+    # Last: from here on something has to be closed.
     reader = TopicReader(settings, log, _noting_absent(store, table, log))
-    spans = reader.assign(stored)
-    expired = expired_holes(settings, log, stored)
-    for hole in expired:
-        note(store, table.name, log, hole)
+    try:
+        spans = reader.assign(stored)
+    except BaseException:
+        reader.close()
+        raise
+    _note_expired(store, table, log, expired_holes(settings, log, stored), counts)
     known = {(log.name, partition): -1 for partition in spans} | stored
     worker = Worker(
         table,
         reader,
         Writer(table, store, LetterBox(settings), known, clock=around.clock, stop=around.stop),
-        Identities(table, stored_identities(store, table)),
+        identities,
         recheck=Recheck(store, table).look,
         find_stored=lambda rows: set(stored_rows(store, table, rows)),
         limits=Limits(settings.sink.flush_rows, settings.sink.flush_seconds),
         max_buffered_rows=settings.sink.max_buffered_rows,
         clock=around.clock,
+        judge=judge,
+        counts=counts,
         written=around.telemetry.written,
     )
-    worker.counts.expired = sum(hole.end - hole.first for hole in expired)
-    if worker.counts.expired:
-        _log.error("records_expired", topic=log.topic, records=worker.counts.expired)
     _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
     return worker
+
+
+def _note_expired(store: Store, table: Table[Any], log: Log, expired: Sequence[Hole], counts: Counts) -> None:
+    for hole in expired:
+        note(store, table.name, log, hole)
+    records = sum(hole.end - hole.first for hole in expired)
+    counts.expired += records
+    if records:
+        _log.error("records_expired", topic=log.topic, records=records)
 
 
 def _noting_absent(store: Store, table: Table[Any], log: Log) -> Callable[[int, int, int], None]:
@@ -197,24 +195,8 @@ def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
     return None
 
 
-def _run(workers: list[Worker], stop: threading.Event, watch: Callable[[], None]) -> list[Ended]:
-    ended: list[Ended] = []
-
-    def work(worker: Worker) -> None:
-        error: BaseException | None = None
-        try:
-            worker.run(stop)
-        except BaseException as failure:  # a thread's end must not go unseen, whatever it is
-            error = failure
-            _log.error("worker_failed", table=worker.table.name, error=str(failure), unexpected=not _is_ours(failure))
-        ended.append(Ended(worker.table.name, error))
-        if error is not None:
-            stop.set()
-
-    threads = [
-        threading.Thread(target=work, args=(worker,), name=f"sink-{worker.table.name}", daemon=True)
-        for worker in workers
-    ]
+def _run(feeds: Sequence[TableFeed], stop: threading.Event, watch: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=feed.run, name=f"sink-{feed.table.name}", daemon=True) for feed in feeds]
     for thread in threads:
         thread.start()
     while not stop.wait(WATCH_SECONDS):
@@ -222,8 +204,3 @@ def _run(workers: list[Worker], stop: threading.Event, watch: Callable[[], None]
     deadline_s = time.monotonic() + LEAVE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline_s - time.monotonic()))
-    return ended
-
-
-def _is_ours(error: BaseException) -> bool:
-    return isinstance(error, PipelineError)

@@ -11,7 +11,7 @@ from obflow.metrics import Metrics
 from schemas.messages import Source
 from schemas.topics import DEAD_LETTERS
 from sinks.batching import Batch
-from sinks.consumer import Worker
+from sinks.feeds import TableFeed
 from sinks.writer import Written
 
 NOW: Final = frozenset({Source.LIVE.value, Source.SIMULATOR.value})
@@ -47,14 +47,14 @@ class Telemetry:
             if row[source] in NOW:
                 latency.observe((now_ns - row[received]) / NS_PER_SECOND)
 
-    def show(self, workers: Iterable[Worker]) -> None:
-        """Bring the page up to what the workers have counted."""
+    def show(self, feeds: Iterable[TableFeed]) -> None:
+        """Bring the page up to what was counted, by table."""
         refused: Counter[str] = Counter()
         repeated: Counter[str] = Counter()
         letters = 0
-        for worker in workers:
-            self._show(worker)
-            counts = worker.counts
+        for feed in feeds:
+            self._show(feed)
+            counts = feed.counts
             letters += counts.letters
             refused.update(dict(counts.refused))
             refused[EXPIRED] += counts.expired
@@ -69,8 +69,9 @@ class Telemetry:
         for state, rows in repeated.items():
             self._metrics.raise_to("obflow_repeated_total", rows, state=state)
 
-    def _show(self, worker: Worker) -> None:
-        table, counts = worker.table, worker.counts
+    def _show(self, feed: TableFeed) -> None:
+        table, counts = feed.table, feed.counts
+        self._metrics.gauge("obflow_table_failing", table=table.name).set(counts.failing)
         self._metrics.raise_to("obflow_received_total", counts.records, source=table.topic.name)
         self._metrics.raise_to("obflow_stored_total", counts.rows, table=table.name)
         self._metrics.gauge("obflow_buffered_records", stage=table.name).set(counts.buffered_rows)

@@ -1,9 +1,10 @@
 """Writes batches: letters first, then one atomic insert, and for every way it can fail the one right answer.
 
     it was refused for now           wait with growing, jittered pauses, and send it again
-    no answer                        stop: only the table knows; the next start asks it
+    no answer                        stop: only the table knows; whoever opens it next asks it
     the table does not fit           stop: a person must mend it
     a value does not fit its column  halve until the record is found, write its letter, store the rest
+    a reason nobody knows            send it again a few times, then as if a value did not fit
 
 Before each insert the table must hold nothing of this log that this writer did not put there: a second sink, or an
 insert of a dead one that arrived late, ends this one instead of doubling rows.
@@ -14,12 +15,12 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from obflow.clickhouse import InsertBusy, InsertPoisoned, InsertRejected, InsertUnanswered
+from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
 from obflow.clock import Clock
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter
@@ -28,12 +29,15 @@ from sinks.contract import Table
 from sinks.dead_letters import letter_about
 from sinks.resume import stored_positions
 from sinks.store import Store
+from sinks.tables import dead_letters
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 5.0
 GIVE_UP_SECONDS: Final = 60.0
 MAX_POISON_RECORDS: Final = 16
-"""More refused records than this in one batch are no poison: the table and the code disagree."""
+"""More refused records than this in a row are no poison: the table and the code disagree."""
+UNEXPLAINED_TRIES: Final = 3
+"""How often an insert is sent that is refused for a reason this version does not know: it might be one that passes."""
 
 
 class Letters(Protocol):
@@ -58,15 +62,25 @@ class Written(NamedTuple):
     seconds: float
 
 
+class Done(NamedTuple):
+    """What became of a batch's rows: those stored, and the letters about records that the database refuses."""
+
+    rows: int
+    letters: int
+
+    @staticmethod
+    def sum(parts: Iterable[Done]) -> Done:
+        """Several together."""
+        rows, letters = zip(*parts, strict=True)
+        return Done(sum(rows), sum(letters))
+
+
 class Stopped(Exception):
     """The process was told to stop while an insert was waiting for its next try; nothing of it is stored."""
 
 
-class Poison(NamedTuple):
-    """A record whose rows the database refuses, and why."""
-
-    entry: Entry
-    cause: str
+class Refused(Exception):
+    """The database refuses the rows of an insert, and will again."""
 
 
 class Writer:
@@ -98,6 +112,8 @@ class Writer:
         self._clock = clock
         self._stop = stop
         self._last_ns = 0
+        self._refused_in_a_row = 0
+        self._lasting: set[int | None] = set()  # codes nobody knows that a second try did not make go away
 
     def write(self, batch: Batch) -> Written:
         """Write one batch: everything of it is stored or on the dead-letter log, or an error is raised.
@@ -108,44 +124,76 @@ class Writer:
             Stopped: The process is to end.
         """
         started_ns = self._clock.monotonic_ns()
+        self._lasting.clear()
         if batch.letters:
             self._letters.publish(batch.letters)
-        poison = self._insert(batch) if batch.rows else []
+        done = self._insert(batch) if batch.rows else Done(0, 0)
         seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
-        refused = sum(len(found.entry.rows) for found in poison)
-        return Written(batch.rows - refused, len(batch.letters) + len(poison), seconds)
+        return Written(done.rows, len(batch.letters) + done.letters, seconds)
 
-    def _insert(self, batch: Batch) -> list[Poison]:
+    def _insert(self, batch: Batch) -> Done:
         self._fence()
-        poison: list[Poison] = []
-        self._store_or_halve(batch, poison)
-        return poison
+        return self._store_or_halve(batch)
 
-    def _store_or_halve(self, batch: Batch, poison: list[Poison]) -> None:
+    def _store_or_halve(self, batch: Batch) -> Done:
         """Store a batch; where a value does not fit, its halves, earlier first, so that offsets rise in the table."""
         try:
-            self._send(batch)
-        except (InsertPoisoned, pa.ArrowException, OverflowError) as error:
+            return self._put(batch)
+        except Refused as refused:
             if len(batch.entries) > 1:
-                for half in batch.halves():
-                    self._store_or_halve(half, poison)
-            else:
-                self._refuse(Poison(batch.entries[0], _sentence(error)), poison)
-        else:
-            self._stored.update(batch.positions())
+                return Done.sum(self._store_or_halve(half) for half in batch.halves())
+            return self._refuse(batch.entries[0], str(refused))
 
-    def _refuse(self, found: Poison, poison: list[Poison]) -> None:
-        """Write a record's letter before anything after it is stored."""
-        poison.append(found)
-        if not self._table.identified or len(poison) > MAX_POISON_RECORDS:
-            raise FatalError(
-                f"the table {self._table.name} refuses rows: {found.cause}",
-                next_step="`obflow tables check` compares the table with the code",
-            )
-        entry = found.entry
+    def _put(self, batch: Batch) -> Done:
+        """Store a batch whole.
+
+        Raises:
+            Refused: The database refuses it.
+        """
+        try:
+            self._send(batch)
+        except (InsertPoisoned, InsertRejected, pa.ArrowException, OverflowError) as error:
+            raise Refused(_sentence(error)) from error
+        self._refused_in_a_row = 0
+        self._stored.update(batch.positions())
+        return Done(batch.rows, 0)
+
+    def _refuse(self, entry: Entry, cause: str) -> Done:
+        """Write a record's letter before anything after it is stored; then store those of its rows that fit."""
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row > MAX_POISON_RECORDS:
+            raise self._disagreement(cause)
+        if not self._table.identified:
+            return self._store_about(entry, cause)
         instrument = self._table.stream(entry.rows[0]).instrument
-        error = ImpossibleRecord(f"the table refuses its rows: {found.cause}", **instrument._asdict())
+        error = ImpossibleRecord(f"the table refuses its rows: {cause}", **instrument._asdict())
         self._letters.publish([letter_about(entry.origin, entry.payload, entry.appended_ns, error)])
+        return Done(self._store_fitting(entry), 1)
+
+    def _store_fitting(self, entry: Entry) -> int:
+        """Store the rows of a refused record that the table takes, in their order; how many there are."""
+        middle = len(entry.rows) // 2
+        stored = 0
+        for rows in (entry.rows[:middle], entry.rows[middle:]) if middle else ():
+            part = entry._replace(rows=rows)
+            try:
+                stored += self._put(Batch.of(self._table, [part])).rows
+            except Refused:
+                stored += self._store_fitting(part)
+        return stored
+
+    def _store_about(self, entry: Entry, cause: str) -> Done:
+        """Store, in the place of a letter that is refused, one about it: in its own name it would come back here."""
+        error = ImpossibleRecord(f"the table refuses its row: {cause}")
+        letter = letter_about(entry.origin, entry.payload, entry.appended_ns, error)
+        try:
+            return self._put(Batch.of(self._table, [entry._replace(rows=[dead_letters.row_of(letter)])]))
+        except Refused as refused:
+            raise self._disagreement(str(refused)) from refused
+
+    def _disagreement(self, cause: str) -> FatalError:
+        step = "`obflow tables check` compares the table with the code"
+        return FatalError(f"the table {self._table.name} refuses rows: {cause}", next_step=step)
 
     def _send(self, batch: Batch) -> None:
         if batch.rows > MAX_INSERT_ROWS:
@@ -154,14 +202,20 @@ class Writer:
         for attempt in range(10_000):
             try:
                 return self._attempt(batch)
+            except InsertRejected as rejected:
+                if attempt + 1 >= UNEXPLAINED_TRIES or rejected.code in self._lasting:
+                    self._lasting.add(rejected.code)
+                    raise
+                failure: InsertError = rejected
             except InsertBusy as busy:
                 waited_s = (self._clock.monotonic_ns() - started_ns) / 1e9
                 if waited_s > GIVE_UP_SECONDS:
                     raise StoreUnreachable(
                         f"ClickHouse has refused inserts for {waited_s:.0f} s ({busy.cause})", next_step="see its log"
                     ) from busy
-                if self._stop.wait(pause_seconds(attempt)):
-                    raise Stopped from busy
+                failure = busy
+            if self._stop.wait(pause_seconds(attempt)):
+                raise Stopped from failure
         raise AssertionError("the pauses add up to more than the time after which it gives up")
 
     def _attempt(self, batch: Batch) -> None:
@@ -174,6 +228,8 @@ class Writer:
                 next_step="restart the sink: it goes on from what the table holds",
             ) from error
         except InsertRejected as error:
+            if not error.is_misfit:
+                raise
             raise FatalError(
                 f"ClickHouse refuses inserts into {self._table.name}: {error.cause}",
                 next_step="`obflow tables check` compares the table with the code",

@@ -122,6 +122,11 @@ class FakeStore:
 
     Args:
         events: Receives what happens, in order.
+
+    Attributes:
+        poisoned: Offsets read whose rows it refuses.
+        poisoned_rows: Source offsets of rows it refuses.
+        unexplained: Offsets read whose rows it refuses for a reason nobody knows.
     """
 
     def __init__(self, events: list[str] | None = None) -> None:
@@ -129,6 +134,9 @@ class FakeStore:
         self.tokens: list[str] = []
         self.failures: deque[InsertError] = deque()
         self.poisoned: set[int] = set()
+        self.poisoned_rows: set[int] = set()
+        self.source_offsets: list[int] = []
+        self.unexplained: set[int] = set()
         self.positions: dict[tuple[str, int], int] = {}
         self._events = events if events is not None else []
 
@@ -137,9 +145,13 @@ class FakeStore:
         if self.failures:
             raise self.failures.popleft()
         offsets = rows["k_off"].to_pylist()
-        if self.poisoned & set(offsets):
+        sources = rows["source_offset"].to_pylist()
+        if self.poisoned & set(offsets) or self.poisoned_rows & set(sources):
             raise insert_error("poisoned")
+        if self.unexplained & set(offsets):
+            raise insert_error("rejected", code=9999)
         self.offsets += offsets
+        self.source_offsets += sources
         self._events.append(f"insert {sorted(set(offsets))}")
         for log, part, offset in zip(rows["k_log"].to_pylist(), rows["k_part"].to_pylist(), offsets, strict=True):
             self.positions[log, part] = max(offset, self.positions.get((log, part), -1))

@@ -10,7 +10,14 @@ from schemas.messages import DeadLetter
 from sinks.batching import Batch, Entry
 from sinks.contract import Position
 from sinks.tables import TABLES
-from sinks.writer import GIVE_UP_SECONDS, LONGEST_PAUSE_SECONDS, Stopped, Writer, pause_seconds
+from sinks.writer import (
+    GIVE_UP_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    UNEXPLAINED_TRIES,
+    Stopped,
+    Writer,
+    pause_seconds,
+)
 from tests.sinks.fakes import FakeLetters, FakeStore, insert_error
 from tests.sinks.records import entry, factors, origin_of
 
@@ -168,6 +175,51 @@ def test_a_value_that_does_not_fit_its_column_is_poison_too() -> None:
 
     assert bench.store.offsets == [0, 2]
     assert [found.letter_id for found in bench.letters.published] == ["a-and-more:0:1"]
+
+
+def test_of_a_record_with_refused_rows_all_others_are_stored_behind_its_letter() -> None:
+    bench = Bench()
+    bench.store.poisoned_rows = {13, 14, 29}
+    one = Batch(TABLES["factors"])
+    for offset, first in enumerate(range(0, 40, 10)):
+        one.add(entry(Position("a", 0, offset), factors("X", list(range(first, first + 10)))))
+    written = bench.writer.write(one)
+
+    assert bench.store.source_offsets == [n for n in range(40) if n not in {13, 14, 29}]
+    assert [found.letter_id for found in bench.letters.published] == ["a-and-more:0:1", "a-and-more:0:2"]
+    assert (written.rows, written.letters) == (37, 2)
+    for offset in (1, 2):  # a crash in the midst of them leaves rows out, but the letter is there
+        letter_at = bench.events.index(f"letter a-and-more:0:{offset}")
+        assert all(str(offset) not in event for event in bench.events[:letter_at] if event.startswith("insert"))
+
+
+def test_many_refused_records_among_others_are_no_reason_to_stop() -> None:
+    bench = Bench()
+    bench.store.poisoned = {offset for offset in range(200) if offset % 4}
+    written = bench.writer.write(batch(*range(200)))
+
+    assert bench.store.offsets == list(range(0, 200, 4))
+    assert (written.rows, written.letters) == (50, 150)
+
+
+def test_a_refusal_nobody_can_explain_is_tried_again_and_then_found_out_row_by_row() -> None:
+    bench = Bench()
+    bench.store.unexplained = {5}
+    written = bench.writer.write(batch(*range(8)))
+
+    assert bench.store.offsets == [0, 1, 2, 3, 4, 6, 7]
+    assert [found.letter_id for found in bench.letters.published] == ["a-and-more:0:5"]
+    assert written.letters == 1
+    assert len(bench.stop.pauses) == UNEXPLAINED_TRIES - 1, "only the first time"
+
+
+def test_a_refusal_nobody_can_explain_that_passes_costs_nobody_a_letter() -> None:
+    bench = Bench()
+    bench.store.failures.extend(insert_error("rejected", code=9999) for _ in range(UNEXPLAINED_TRIES - 1))
+    bench.writer.write(batch(0, 1))
+
+    assert bench.store.offsets == [0, 1]
+    assert bench.letters.published == []
 
 
 def test_a_table_that_refuses_everything_stops_the_sink() -> None:

@@ -1,0 +1,82 @@
+"""How far a log goes, for readers of records that name places in it; asked again where what is known is not enough.
+
+A record that names a place was written after the record that lies there, so an answer of the broker that was asked for
+after the record was read decides. Most records name places the last answer holds, and cost nothing.
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from obflow import kafka
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from schemas.places import Extent, Named, is_inside
+from schemas.topics import Topic
+
+
+class LogEnds:
+    """Where the partitions of a topic end.
+
+    Args:
+        settings: `kafka` is used.
+        topic: The topic whose places are named.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: The topic is not there.
+    """
+
+    def __init__(self, settings: Settings, topic: Topic) -> None:
+        self._settings = settings
+        self._topic = topic_name(settings, topic)
+        self._client = kafka.admin(settings)  # held: a new one has to look for the partitions' leaders first
+        self._log, self._partitions = self._identity()
+        self._ends = self._ask_ends()
+        self._ends_are_new = self._log_is_new = True
+
+    @property
+    def extent(self) -> Extent:
+        """The log as the broker's last answers have it."""
+        return Extent(self._log, self._ends)
+
+    def expire(self) -> None:
+        """Records read from now on may name places that the last answers do not hold yet."""
+        self._ends_are_new = self._log_is_new = False
+
+    def knows(self, named: Named) -> bool:
+        """Whether the place is inside the log, or the broker was asked after the record that names it was read."""
+        return (self._ends_are_new and self._log_is_new) or is_inside(named, self.extent)
+
+    def refresh(self, named: Named) -> None:
+        """Ask the broker for as much as it takes to know of a place. Blocks, within the deadline of the settings.
+
+        Raises:
+            BrokerUnreachable: It does not answer.
+            TopicMismatch: The topic is not there any more.
+        """
+        if not self._ends_are_new:
+            self._ends, self._ends_are_new = self._ask_ends(), True
+        if not self.knows(named):
+            log, self._log_is_new = self._log, True
+            self._log, self._partitions = self._identity()
+            if log != self._log:  # deleted and made anew: the answer before may have been of either
+                self._ends = self._ask_ends()
+
+    def _identity(self) -> tuple[str, int]:
+        def call(left: float) -> tuple[str, int]:
+            answers = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=left)
+            found = answers[self._topic].result(left + 1)
+            return kafka.source_log(kafka.url_safe(found.topic_id)), len(found.partitions)
+
+        return kafka.patiently(self._settings, call)
+
+    def _ask_ends(self) -> dict[int, int]:
+        wanted = {TopicPartition(self._topic, part): OffsetSpec.latest() for part in range(self._partitions)}
+
+        def call(left: float) -> dict[int, int]:
+            answers = self._client.list_offsets(wanted, request_timeout=left)
+            return {place.partition: answer.result(left + 1).offset for place, answer in answers.items()}
+
+        return kafka.patiently(self._settings, call)

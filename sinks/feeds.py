@@ -1,0 +1,120 @@
+"""Keeps one table fed, whatever befalls it: a worker that fails is opened again, and no other table hears of it.
+
+    the table, its topic or the code  tried again after growing pauses, for ever; the other tables go on
+    no broker, no database            the same, for half a minute: then nothing can be done in this process
+    nothing works, in any table       the process ends, with the first table's error
+
+A table that fails is told in the log at every try, on the metrics page, and by the exit code in the end.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from obflow.logs import get_logger
+from schemas.errors import DependencyError, PipelineError
+from sinks.consumer import Worker
+from sinks.contract import Table
+from sinks.counts import Counts
+from sinks.writer import pause_seconds
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long a broker or a database may not answer."""
+LONGEST_PAUSE_SECONDS: Final = 30.0
+STEADY_SECONDS: Final = 60.0
+"""A worker that ran for so long was well: the next pause is short again."""
+_log = get_logger(__name__)
+
+
+class TableFeed:
+    """Feeds one table until told to stop.
+
+    Args:
+        table: The table.
+        open_worker: Opens its worker where the table ends, to count in these counts.
+        stop: Set when the process is to end.
+        on_failure: Told of every failure, before the next try.
+        now_s: Monotonic time, seconds.
+
+    Attributes:
+        table: The table.
+        counts: What its workers have done, all together.
+        trouble: What keeps it from being fed; None where nothing does.
+    """
+
+    def __init__(
+        self,
+        table: Table[Any],
+        open_worker: Callable[[Counts], Worker],
+        stop: threading.Event,
+        on_failure: Callable[[], None] = lambda: None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.table = table
+        self.counts = Counts()
+        self.trouble: BaseException | None = None
+        self._open_worker = open_worker
+        self._stop = stop
+        self._on_failure = on_failure
+        self._now_s = now_s
+        self._failures = 0
+        self._silent_since_s: float | None = None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it cannot be fed now: it fails, and has been given the time that may pass where nobody answers."""
+        if not isinstance(self.trouble, DependencyError):
+            return self.trouble is not None
+        return self._silent_since_s is not None and self._now_s() - self._silent_since_s > PATIENCE_SECONDS
+
+    @property
+    def ends_the_process(self) -> bool:
+        """Whether what it fails of is nothing of its own: a broker or database that is gone, or the process itself."""
+        if isinstance(self.trouble, DependencyError):
+            return self.is_hopeless
+        return self.trouble is not None and not isinstance(self.trouble, Exception)
+
+    def run(self) -> None:
+        """Feed the table until told to stop."""
+        while not self._stop.is_set():
+            opened_s = self._now_s()
+            try:
+                self._feed()
+            except BaseException as error:
+                if self._now_s() - opened_s > STEADY_SECONDS:
+                    self._failures = 0
+                self._note(error)
+                self._on_failure()
+                if not isinstance(error, Exception):
+                    return
+                self._stop.wait(self._pause_s())
+
+    def _feed(self) -> None:
+        worker = self._open_worker(self.counts)
+        self.trouble, self._silent_since_s, self.counts.failing = None, None, False
+        worker.run(self._stop)
+
+    def _note(self, error: BaseException) -> None:
+        self._failures += 1
+        self.trouble, self.counts.failing = error, True
+        if isinstance(error, DependencyError):
+            self._silent_since_s = self._silent_since_s or self._now_s()
+        unexpected = not isinstance(error, PipelineError)
+        _log.error(
+            "table_failed",
+            table=self.table.name,
+            error=str(error),
+            failures=self._failures,
+            unexpected=unexpected,
+            exc_info=error if unexpected else None,
+        )
+
+    def _pause_s(self) -> float:
+        """Growing, jittered. Where nobody answers it stays short: the first answer ends the wait."""
+        if isinstance(self.trouble, DependencyError):
+            return min(1.0, pause_seconds(self._failures - 1))
+        return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(self._failures, 8)) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
