@@ -7,7 +7,7 @@ after the record was read decides. Most records name places the last answer hold
 from __future__ import annotations
 
 from confluent_kafka import TopicCollection, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from obflow import kafka
 from obflow.settings import Settings
@@ -17,24 +17,20 @@ from schemas.topics import Topic
 
 
 class LogEnds:
-    """Where the partitions of a topic end.
+    """Where the partitions of a topic end. Nothing is known, and nobody asked, before the first `refresh`.
 
     Args:
         settings: `kafka` is used.
         topic: The topic whose places are named.
-
-    Raises:
-        BrokerUnreachable: No broker answers.
-        TopicMismatch: The topic is not there.
     """
 
     def __init__(self, settings: Settings, topic: Topic) -> None:
         self._settings = settings
         self._topic = topic_name(settings, topic)
-        self._client = kafka.admin(settings)  # held: a new one has to look for the partitions' leaders first
-        self._log, self._partitions = self._identity()
-        self._ends = self._ask_ends()
-        self._ends_are_new = self._log_is_new = True
+        self._client: AdminClient | None = None
+        self._log, self._partitions = "", 0
+        self._ends: dict[int, int] = {}
+        self._ends_are_new = self._log_is_new = False
 
     @property
     def extent(self) -> Extent:
@@ -56,17 +52,17 @@ class LogEnds:
             BrokerUnreachable: It does not answer.
             TopicMismatch: The topic is not there any more.
         """
-        if not self._ends_are_new:
+        if not self._ends_are_new and self._log:
             self._ends, self._ends_are_new = self._ask_ends(), True
         if not self.knows(named):
-            log, self._log_is_new = self._log, True
-            self._log, self._partitions = self._identity()
+            log, (self._log, self._partitions) = self._log, self._identity()
             if log != self._log:  # deleted and made anew: the answer before may have been of either
                 self._ends = self._ask_ends()
+            self._ends_are_new = self._log_is_new = True
 
     def _identity(self) -> tuple[str, int]:
         def call(left: float) -> tuple[str, int]:
-            answers = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=left)
+            answers = self._held().describe_topics(TopicCollection([self._topic]), request_timeout=left)
             found = answers[self._topic].result(left + 1)
             return kafka.source_log(kafka.url_safe(found.topic_id)), len(found.partitions)
 
@@ -76,7 +72,12 @@ class LogEnds:
         wanted = {TopicPartition(self._topic, part): OffsetSpec.latest() for part in range(self._partitions)}
 
         def call(left: float) -> dict[int, int]:
-            answers = self._client.list_offsets(wanted, request_timeout=left)
+            answers = self._held().list_offsets(wanted, request_timeout=left)
             return {place.partition: answer.result(left + 1).offset for place, answer in answers.items()}
 
         return kafka.patiently(self._settings, call)
+
+    def _held(self) -> AdminClient:
+        """One client for every question: a new one has to look for the partitions' leaders first."""
+        self._client = self._client or kafka.admin(self._settings)
+        return self._client

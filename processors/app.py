@@ -8,18 +8,21 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
+from obflow import kafka
 from obflow.faults import FaultPoints
-from obflow.kafka import MAX_RECORD_BYTES
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from processors.agents.partitions import PartitionsAgent, Ties
+from processors.changelog import CheckpointRules
 from processors.checkpoints import Checkpointer, CheckpointTable
 from processors.delivery import BatchApp, IdentityCodec
+from processors.letters import letter_about
 from processors.meters import WorkerMeters
 from processors.outbox import Outbox
-from processors.reading import SourceBatch, SourceLog
-from schemas.errors import FatalError
+from processors.reading import LoggedRecord, SourceBatch, SourceLog
+from processors.source import log_ends
+from schemas.errors import FatalError, MessageError
 from schemas.messages import InstrumentKey
 from schemas.topics import DEAD_LETTERS, Topic
 
@@ -91,10 +94,14 @@ class Names(NamedTuple):
         app_id: The consumer group, without the prefix of the topics.
         table: Of the checkpoints. The changelog is `<app id>-<table>-changelog`: by default the one that
             schemas/topics.py declares.
+        role: Who refuses a checkpoint, in its dead letter.
+        outlives_log: Whether a checkpoint still holds where the source topic was made anew.
     """
 
     app_id: str
     table: str
+    role: str
+    outlives_log: bool = False
 
 
 def wire(
@@ -135,6 +142,7 @@ def wire(
     agent = create(ties)
     app = BatchApp(settings.kafka.topic_prefix + names.app_id, agent, **_options(settings))
     table = app.Table(names.table, key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
+    _judge_checkpoints(table, settings, source, names, agent)
     checkpointer = Checkpointer(
         table.changelog_topic_name,
         outbox,
@@ -147,6 +155,29 @@ def wire(
     )
     app.agent(records, name=names.table)(_as_agent(agent))
     return Worker(app, agent, outbox, checkpointer, meters)
+
+
+def _judge_checkpoints(
+    table: Any,  # noqa: ANN401 (Faust's)
+    settings: Settings,
+    source: SourceLog,
+    names: Names,
+    agent: PartitionsAgent[Any],
+) -> None:
+    """Have the table hold what it recovers against the log, and refuse what is not from here."""
+    topic = table.changelog_topic_name
+    changelog = [SourceLog(topic, "", "")]
+
+    def look() -> CheckpointRules:
+        topic_id = kafka.topic_ids(settings, [topic])[topic]
+        changelog[0] = SourceLog(topic, topic_id, kafka.source_log(topic_id))
+        return CheckpointRules(source.short_id, names.outlives_log, log_ends(settings, source))
+
+    def refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)
+        record = LoggedRecord(message.offset, round(message.timestamp * 1000), message.key, message.value)
+        agent.on_refused_checkpoint(letter_about(changelog[0], message.partition, record, error, names.role))
+
+    table.data.look, table.data.refused = look, refused
 
 
 def _as_agent(held: PartitionsAgent[Any]) -> Callable[[AsyncIterator[SourceBatch]], Any]:
@@ -183,7 +214,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "stream_wait_empty": False,
         "producer_linger": LINGER_SECONDS,
         "producer_max_batch_size": MAX_BATCH_BYTES,
-        "producer_max_request_size": MAX_RECORD_BYTES,
+        "producer_max_request_size": kafka.MAX_RECORD_BYTES,
         "producer_request_timeout": SEND_SECONDS,
     }
 

@@ -17,10 +17,10 @@ import faust
 from faust.stores import memory
 from faust.types import TP
 
-from processors.changelog import Checkpoint, Due
+from processors.changelog import Checkpoint, CheckpointRules, Due
 from processors.delivery import LIBRARY_LOG
 from processors.outbox import Outbox, Send
-from schemas.errors import DecodeError
+from schemas.errors import MessageError
 
 TICK_SECONDS = 0.2
 
@@ -30,14 +30,21 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
 
     It remembers how far it knows each changelog: the stock store knows of none, and would read again, after every
     rebalance, all that this worker wrote itself. And of two checkpoints of an instrument it keeps the one that has come
-    further, whichever was written last.
+    further, whichever was written last; one that is not from here it does not take at all.
+
+    Attributes:
+        look: Gives the rules by which checkpoints are from here; may block.
+        refused: Told of every record of the changelog that was refused, and why.
     """
 
     logger = LIBRARY_LOG
+    look: Callable[[], CheckpointRules]
+    refused: Callable[[Any, MessageError], None]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._known: dict[TP, int] = {}
+        self._rules: CheckpointRules | None = None
 
     def keep(self, key: bytes, value: bytes, written: TP, offset: int) -> None:
         """Hold a checkpoint that the changelog has taken."""
@@ -50,12 +57,19 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
     ) -> None:
         """Take over what recovery has read."""
         for event in batch:
-            key, value = event.message.key, event.message.value
-            if value is None:
-                self.data.pop(key, None)
-            elif key not in self.data or _supersedes(value, self.data[key]):
-                self.data[key] = value
-            self._key_partition[key] = event.message.partition
+            message = event.message
+            try:
+                self._take_over(message.key, message.value, message.partition)
+            except MessageError as error:
+                self.refused(message, error)
+
+    def _take_over(self, key: bytes | None, value: bytes | None, partition: int) -> None:
+        if self._rules is None:
+            self._rules = self.look()
+        checkpoint = self._rules.read(key, value, partition)
+        if key not in self.data or self._rules.prefers(checkpoint, Checkpoint.from_bytes(self.data[key])):
+            self.data[key] = value
+        self._key_partition[key] = partition
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Offset of the newest record of a changelog partition that this store holds."""
@@ -68,16 +82,13 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Forget partitions that came or went: others wrote to them meanwhile, and their keys are dropped."""
+        """Forget partitions that came or went: others wrote to them meanwhile, and their keys are dropped.
+
+        And ask where the log ends now: whatever is recovered was written before.
+        """
         for tp in revoked | newly_assigned:
             self._known.pop(tp, None)
-
-
-def _supersedes(payload: bytes, known: bytes) -> bool:
-    try:
-        return Checkpoint.from_bytes(payload).supersedes(Checkpoint.from_bytes(known))
-    except DecodeError:
-        return True
+        self._rules = await asyncio.to_thread(self.look)
 
 
 class CheckpointTable(faust.Table):  # type: ignore[misc] # untyped base

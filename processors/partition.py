@@ -13,15 +13,15 @@ from itertools import chain
 from typing import NamedTuple
 
 from orderbook.validity import Outcome, Validity
+from processors.admission import ReadAgain, SetAside, admit
 from processors.changelog import Checkpoint, Due, first_due_s
 from processors.columns import FactorColumns, L2Columns
 from processors.core import process_batch
 from processors.letters import letter_about
 from processors.progress import PartitionProgress
-from processors.reading import SourceBatch, SourceLog
+from processors.reading import SourceBatch, SourceLog, SourceRecord
 from processors.resync import ResyncAsker
 from processors.state import InstrumentState
-from schemas.codec import decode_as
 from schemas.errors import DecodeError, MessageError
 from schemas.factors import FACTOR_SET
 from schemas.messages import (
@@ -72,14 +72,6 @@ class Processed(NamedTuple):
     columns: FactorColumns
 
 
-class ReadAgain(Exception):
-    """The partition has to be read again from `offset`, before anything else is processed."""
-
-    def __init__(self, offset: int) -> None:
-        super().__init__(offset)
-        self.offset = offset
-
-
 class Kept:
     """One instrument as this worker holds it."""
 
@@ -128,6 +120,7 @@ class PartitionBooks:
         self._thin_notional = thin_notional
         self._checkpoint_s = checkpoint_s
         self._kept: dict[InstrumentKey, Kept] = {}
+        self._set_aside = SetAside(self.progress)
 
     def decode(self, batch: SourceBatch) -> Decoded:
         """Decode a batch and sort it by instrument. A record that is refused does not stop the others."""
@@ -135,19 +128,21 @@ class PartitionBooks:
         letters = []
         for record in batch.records:
             try:
-                l2 = _decode(record.value)
+                l2 = self._admit(record)
             except MessageError as error:
                 if record.offset >= self.progress.position:
                     letters.append(letter_about(self._log, self.partition, record, error, ROLE))
             else:
-                _add(runs.setdefault(l2.instrument, []), record.offset, l2)
+                alone = self._set_aside.is_looked_through(l2.instrument, record.offset)
+                _add(runs.setdefault(l2.instrument, []), record.offset, l2, alone=alone)
         return Decoded(list(chain.from_iterable(runs.values())), letters)
 
     def process(self, run: Run, now_s: float) -> Processed:
         """Take a run to its instrument's book, records apart that the book already holds.
 
         Raises:
-            ReadAgain: The loaded state is too old for the run.
+            ReadAgain: The loaded state is too old for the run, or handling a record of it failed.
+            FatalError: Handling records fails again and again.
         """
         kept = self._keep(run.instrument, now_s)
         skip = sum(1 for offset in run.offsets if offset < kept.state.next_source_offset)
@@ -155,7 +150,11 @@ class PartitionBooks:
             return Processed(None, 0, FactorColumns())
         offsets, records = run.offsets[skip:], run.records[skip:]
         self._check_first(kept, offsets[0], records[0])
-        columns = process_batch(kept.state, L2Columns.from_records(offsets, records))
+        try:
+            columns = process_batch(kept.state, L2Columns.from_records(offsets, records))
+        except Exception as error:
+            del self._kept[run.instrument]  # half of the run may be in it
+            raise self._set_aside.after_failure(run.instrument, offsets, error) from error
         kept.state.next_source_offset = offsets[-1] + 1
         self.progress.processed(run.instrument, offsets[0])
         self._follow(kept, columns, offsets[-1], len(offsets), now_s)
@@ -174,16 +173,25 @@ class PartitionBooks:
         """Write down the states whose time has come, or all that changed since they were saved."""
         due = []
         for instrument in list(self.progress.dirty):
-            kept = self._kept[instrument]
+            kept = self._kept.get(instrument)
+            if kept is None:
+                continue  # about to be read again
             if everything or now_s >= kept.due_s:
                 kept.due_s = now_s + self._checkpoint_s
                 self.progress.begin_save(instrument)
-                due.append(Due(instrument, self._written_down(kept.state), partial(self.progress.saved, instrument)))
+                payload = self._written_down(instrument, kept.state)
+                due.append(Due(instrument, payload, partial(self.progress.saved, instrument)))
         return due
 
     def abandon(self) -> None:
         """What `due` wrote down will not be saved."""
         self.progress.abandon()
+
+    def _admit(self, record: SourceRecord) -> L2Record:
+        set_aside = self._set_aside.error_of(record.offset)
+        if set_aside is not None:
+            raise set_aside
+        return admit(L2Record, record, self.partition, self._log)
 
     def _keep(self, instrument: InstrumentKey, now_s: float) -> Kept:
         kept = self._kept.get(instrument)
@@ -206,11 +214,14 @@ class PartitionBooks:
         if checkpoint.source_log != self._log.short_id:
             return None
         state = InstrumentState.from_bytes(checkpoint.state)
+        if state.next_source_offset != checkpoint.next_offset:
+            raise DecodeError(f"a checkpoint of {checkpoint.next_offset} with a state of {state.next_source_offset}")
         state.thin_notional = self._thin_notional
         return state
 
-    def _written_down(self, state: InstrumentState) -> bytes:
-        return Checkpoint(self._log.short_id, state.next_source_offset, state.to_bytes()).to_bytes()
+    def _written_down(self, instrument: InstrumentKey, state: InstrumentState) -> bytes:
+        log = self._log.short_id
+        return Checkpoint(str(instrument), log, self.partition, state.next_source_offset, state.to_bytes()).to_bytes()
 
     def _check_first(self, kept: Kept, offset: int, record: L2Record) -> None:
         if not kept.is_first:
@@ -247,14 +258,9 @@ class PartitionBooks:
         )
 
 
-def _decode(payload: bytes | None) -> L2Record:
-    if payload is None:
-        raise DecodeError("a record without a value")
-    return decode_as(L2Record, payload)
-
-
-def _add(runs: list[Run], offset: int, record: L2Record) -> None:
-    if not runs or runs[-1].source is not record.source or len(runs[-1].records) == PACKED_EVENTS:
+def _add(runs: list[Run], offset: int, record: L2Record, *, alone: bool) -> None:
+    is_full = not runs or runs[-1].source is not record.source or len(runs[-1].records) == PACKED_EVENTS
+    if is_full or alone:
         runs.append(Run(record.instrument, record.source, [], []))
     runs[-1].offsets.append(offset)
     runs[-1].records.append(record)

@@ -9,6 +9,7 @@ from obflow.settings import Settings
 from processors.agents.books import BooksAgent
 from processors.app import Fail, Names, Role, Worker, wire
 from processors.meters import Meters
+from processors.partition import ROLE
 from processors.reading import SourceLog
 from schemas.topics import BOOKS_CHANGELOG, DEAD_LETTERS, FACTORS, L2, RESYNC
 
@@ -16,7 +17,7 @@ from schemas.topics import BOOKS_CHANGELOG, DEAD_LETTERS, FACTORS, L2, RESYNC
 def create_processor(settings: Settings, source: SourceLog, metrics: Metrics, fail: Fail) -> Worker[BooksAgent]:
     """Wire a processor."""
     meters = Meters(metrics)
-    names = Names(settings.processor.app_id, "books")
+    names = Names(settings.processor.app_id, "books", ROLE)
     worker = wire(settings, source, names, lambda ties: BooksAgent(settings, ties, meters), meters, fail)
     return replace(worker, beside={"requests": worker.agent.ask})
 

@@ -29,6 +29,10 @@ class PartitionProgress:
         """Instruments with records no acknowledged checkpoint holds."""
         return self._unsaved_from.keys()
 
+    def unsaved_from(self, instrument: InstrumentKey, default: int) -> int:
+        """The first record of an instrument that no acknowledged checkpoint holds."""
+        return self._unsaved_from.get(instrument, default)
+
     def processed(self, instrument: InstrumentKey, first: int) -> None:
         """An instrument processed records, the first at this offset."""
         self._unsaved_from.setdefault(instrument, first)

@@ -19,11 +19,13 @@ class SourceLog(NamedTuple):
         topic: Name of the source topic on the broker.
         topic_id: Its identity, 22 characters.
         short_id: The part of it that records carry.
+        partitions: How many it has; 0 where that does not matter.
     """
 
     topic: str
     topic_id: str
     short_id: str
+    partitions: int = 0
 
 
 class SourceRecord(Protocol):
@@ -53,6 +55,16 @@ class SourceRecord(Protocol):
     def value(self) -> bytes | None:
         """The payload; None is a tombstone."""
         ...
+
+
+class LoggedRecord(NamedTuple):
+    """A record as it lies in a log, for those who have not `SourceRecord`; fields as there."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_type: int = 1
 
 
 class SourceBatch(msgspec.Struct, frozen=True, gc=False):

@@ -42,7 +42,7 @@ def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> Sourc
         raise TopicMismatch("; ".join(unequal), next_step="set kafka.partitions to what is there")
     topic = topics.topic_name(settings, read)
     topic_id = kafka.topic_ids(settings, [topic])[topic]
-    return SourceLog(topic, topic_id, kafka.source_log(topic_id))
+    return SourceLog(topic, topic_id, kafka.source_log(topic_id), settings.kafka.partitions)
 
 
 def require_changelog(settings: Settings, name: str) -> None:

@@ -14,6 +14,7 @@ from obflow.topics import topic_name
 from schemas.codec import decode_as
 from schemas.errors import MessageError
 from schemas.messages import FeedStatus, InstrumentKey, Source
+from schemas.places import Place, check_place
 from schemas.topics import FEED_STATUS
 
 RUN_HEADER = "run"
@@ -92,7 +93,7 @@ class StatusReader:
         later, self._later = self._later, []
         for message in self._consumer.consume(BATCH, 0.0):
             if message.error() is None:
-                later.extend(_seen(message))
+                later.extend(self._seen(message))
             elif message.error().fatal():
                 raise kafka.readable(KafkaException(message.error()), self._settings)
             # Anything else the client mends, and says so in its log.
@@ -113,7 +114,7 @@ class StatusReader:
 
     def _take(self, message: Message, found: dict[Speaker, Seen]) -> None:
         end = self._ends[message.partition()]
-        for seen in _seen(message):
+        for seen in self._seen(message):
             if message.offset() < end:
                 found[seen.speaker] = seen
             else:
@@ -121,13 +122,13 @@ class StatusReader:
         if message.offset() + 1 >= end:
             self._left.discard(message.partition())
 
-
-def _seen(message: Message) -> list[Seen]:
-    """The status, or nothing where it is none: a sink reads this topic too, and dead-letters that."""
-    try:
-        status = decode_as(FeedStatus, message.value() or b"")
-    except MessageError:
-        return []
-    run = dict(message.headers() or []).get(RUN_HEADER) or b""
-    _, written_ms = message.timestamp()
-    return [Seen(status, bytes(run).decode(errors="replace"), written_ms)]
+    def _seen(self, message: Message) -> list[Seen]:
+        """The status, or nothing where it is none from here: a sink reads this topic too, and dead-letters that."""
+        _, written_ms = message.timestamp()
+        try:
+            status = decode_as(FeedStatus, message.value() or b"")
+            check_place(status, Place(message.partition(), len(self._ends), written_ms))
+        except MessageError:
+            return []
+        run = dict(message.headers() or []).get(RUN_HEADER) or b""
+        return [Seen(status, bytes(run).decode(errors="replace"), written_ms)]

@@ -83,7 +83,10 @@ def read_logs(settings: Settings) -> Called:
         readings[topic] = LogReading(settings, logs[topic].topic)
         return readings[topic]
 
-    statuses = expected_changes(reading(FEED_STATUS), logs[FEED_STATUS])
+    def partitions(topic: Topic) -> int:
+        return len(readings[topic].ends)
+
+    statuses = expected_changes(reading(FEED_STATUS), logs[FEED_STATUS], partitions(FEED_STATUS))
     letters = written_letters(reading(DEAD_LETTERS), logs[DEAD_LETTERS])
     windows = ClosedWindows(_refused(letters, logs[FACTORS]))
     return Called(
@@ -92,11 +95,11 @@ def read_logs(settings: Settings) -> Called:
         asked_ms=asked_ms,
         statuses=statuses,
         letters=letters,
-        events=expected_events(reading(L2)),
-        emission=emitted_events(reading(FACTORS), windows.take),
+        events=expected_events(reading(L2), partitions(L2)),
+        emission=emitted_events(reading(FACTORS), windows.take, partitions(FACTORS)),
         windows=windows.closed,
         trades=_count_trades(iter(reading(TRADES)), logs[TRADES]),
-        verdicts=written_verdicts(reading(REGIMES)),
+        verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(reading(LLM_CALLS), logs[LLM_CALLS]),
     )
 

@@ -22,6 +22,7 @@ from schemas.digest import EventDigest
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
+from schemas.places import Place, check_place
 
 BATCH: Final = 256
 """Records of one instrument handed to the core at once; any other number gives the same events."""
@@ -79,12 +80,16 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Verd
             client.close()
     cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
     # Read after the rows, so that it holds the record behind every one of them.
-    computed = computed_digests(read_log(settings, topic), stored, settings.processor.thin_notional)
+    partitions = len(kafka.end_offsets(settings, [topic]))
+    computed = computed_digests(read_log(settings, topic), stored, settings.processor.thin_notional, partitions)
     return {str(key): _judge(content, computed.get(key, ""), cut) for key, content in sorted(stored.items())}
 
 
 def computed_digests(
-    log: Iterable[Logged], stored: Mapping[InstrumentKey, StoredContent], thin_notional: float
+    log: Iterable[Logged],
+    stored: Mapping[InstrumentKey, StoredContent],
+    thin_notional: float,
+    partitions: int = 0,
 ) -> dict[InstrumentKey, str]:
     """What the pure core makes of the log: each instrument's digest over the events that are stored.
 
@@ -92,11 +97,13 @@ def computed_digests(
         log: Its records from its start, each partition in order.
         stored: Whose events to compute, and which of them are stored.
         thin_notional: As of `InstrumentState`, quote units.
+        partitions: How many the log has; 0 where records may lie in any.
     """
     found = {key: _Computed(content, thin_notional) for key, content in stored.items()}
     for logged in log:
         try:
             record = decode_as(L2Record, logged.value)
+            check_place(record, Place(logged.partition, partitions, logged.written_ms))
         except MessageError:
             continue  # the processors dead-letter it
         if record.instrument in found:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from obflow.whole_log import Logged
-from orderbook.grid import Grid
 from orderbook.validity import Outcome, TrackedBook
 from schemas.codec import decode_as
 from schemas.errors import MessageError
@@ -25,6 +24,10 @@ from schemas.messages import (
     RegimeEvent,
     RegimeSource,
 )
+from schemas.places import Place as LogPlace
+from schemas.places import check_place
+
+R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent)
 
 Place: TypeAlias = tuple[int, int]
 """Partition and offset in one log."""
@@ -59,7 +62,7 @@ class Expectation:
 
     Attributes:
         events: Places of the records that must have an event, by instrument; an empty set where none must.
-        undecodable: Records that are none, or whose grid is not made of plain decimals: a processor dead-letters them.
+        undecodable: Records that are none, or that break a rule of `schemas.places`: a processor dead-letters them.
         written_ms: Kafka's time of each instrument's newest record, ms UTC.
     """
 
@@ -101,14 +104,34 @@ class Statuses:
     last: dict[tuple[InstrumentKey, str], LastWord] = field(default_factory=dict)
 
 
-def expected_events(log: Iterable[Logged]) -> Expectation:
-    """What the book log calls for, by the pure book alone."""
+def record_of(kind: type[R], logged: Logged, partitions: int) -> R:
+    """Decode a record of a log, as every reader does.
+
+    Args:
+        kind: What it must be.
+        logged: It.
+        partitions: How many the log has; 0 where records may lie in any.
+
+    Raises:
+        MessageError: It is none, or breaks a rule of `schemas.places`: its reader dead-letters it.
+    """
+    record = decode_as(kind, logged.value)
+    check_place(record, LogPlace(logged.partition, partitions, logged.written_ms))
+    return record
+
+
+def expected_events(log: Iterable[Logged], partitions: int = 0) -> Expectation:
+    """What the book log calls for, by the pure book alone.
+
+    Args:
+        log: Its records from its start, each partition in order.
+        partitions: How many it has; 0 where records may lie in any.
+    """
     found = Expectation()
     books: dict[InstrumentKey, TrackedBook] = defaultdict(TrackedBook)
     for logged in log:
         try:
-            record = decode_as(L2Record, logged.value)
-            Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
+            record = record_of(L2Record, logged, partitions)
         except MessageError:
             found.undecodable += 1
             continue
@@ -120,19 +143,22 @@ def expected_events(log: Iterable[Logged]) -> Expectation:
 
 
 def emitted_events(
-    log: Iterable[Logged], also: Callable[[Logged, FactorRecord], None] = lambda _logged, _record: None
+    log: Iterable[Logged],
+    also: Callable[[Logged, FactorRecord], None] = lambda _logged, _record: None,
+    partitions: int = 0,
 ) -> Emission:
     """Count the events of the factor log, and those that have an identity of their own.
 
     Args:
         log: Its records.
         also: Given each record that is one.
+        partitions: As of `expected_events`.
     """
     found = Emission()
     offsets: dict[tuple[InstrumentKey, str, int], set[int]] = defaultdict(set)
     for logged in log:
         try:
-            record = decode_as(FactorRecord, logged.value)
+            record = record_of(FactorRecord, logged, partitions)
         except MessageError:
             continue  # a sink dead-letters it; it holds no event that anybody could store
         also(logged, record)
@@ -149,13 +175,13 @@ def places(log: Iterable[Logged], name: LogId) -> set[Place]:
     return {place for logged in log if (place := identity_of(logged, name))}
 
 
-def expected_changes(log: Iterable[Logged], name: LogId) -> Statuses:
+def expected_changes(log: Iterable[Logged], name: LogId, partitions: int = 0) -> Statuses:
     """What the log of statuses calls for: a row a change. And who said what last."""
     found = Statuses()
     for logged in log:
         place = identity_of(logged, name)
         try:
-            status = decode_as(FeedStatus, logged.value)
+            status = record_of(FeedStatus, logged, partitions)
         except MessageError:
             found.changes |= {place} if place else set()
             continue
@@ -180,12 +206,12 @@ def written_letters(log: Iterable[Logged], name: LogId) -> set[tuple[str, str]]:
     return found
 
 
-def written_verdicts(log: Iterable[Logged]) -> dict[RegimeSource, set[Identity]]:
+def written_verdicts(log: Iterable[Logged], partitions: int = 0) -> dict[RegimeSource, set[Identity]]:
     """Identities of the judgements on their log, by who judged."""
     found: dict[RegimeSource, set[Identity]] = {source: set() for source in RegimeSource}
     for logged in log:
         try:
-            verdict = decode_as(RegimeEvent, logged.value)
+            verdict = record_of(RegimeEvent, logged, partitions)
         except MessageError:
             continue  # a sink dead-letters it
         found[verdict.source].add(verdict_identity(verdict))

@@ -24,7 +24,7 @@ class Place(NamedTuple):
     Attributes:
         partition: Its partition.
         partitions: How many the topic has; 0 where that is not known, and then none of them is wrong.
-        appended_ms: When the broker took it, ms UTC.
+        appended_ms: When the broker took it, ms UTC; -1 where that is not known, and then no epoch is too far ahead.
     """
 
     partition: int
@@ -69,7 +69,7 @@ def check_place(record: Record, place: Place) -> None:
         return
     check_partition(record.instrument, place.partition, place.partitions)
     epoch = getattr(record, "epoch", 0)
-    if epoch - place.appended_ms > DAY_MS:
+    if place.appended_ms >= 0 and epoch - place.appended_ms > DAY_MS:
         raise ImpossibleRecord("an epoch more than a day ahead of the record's time", epoch=epoch, **_whose(record))
 
 

@@ -9,10 +9,11 @@ from itertools import chain
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.topics import topic_name
+from processors.admission import ReadAgain
 from processors.agents.partitions import PartitionsAgent, Ties, give_way
 from processors.meters import Meters
 from processors.outbox import Send
-from processors.partition import PartitionBooks, ReadAgain
+from processors.partition import PartitionBooks
 from processors.reading import SourceBatch
 from schemas.codec import encode
 from schemas.messages import FactorRecord, ResyncRequest
@@ -73,7 +74,7 @@ class BooksAgent(PartitionsAgent[PartitionBooks]):
             try:
                 processed = books.process(run, time.monotonic())
             except ReadAgain as again:
-                self._read_again(batch, again.offset)
+                self._read_again(batch, again.offset, again.__cause__)
                 return
             if processed.record is not None:
                 self._send_factors(batch.partition, processed.record)

@@ -172,7 +172,9 @@ class PartitionsAgent(ABC, Generic[H]):
     def _may_process(self, batch: SourceBatch) -> bool:
         return not self._is_draining and self._ties.is_current(batch)
 
-    def _read_again(self, batch: SourceBatch, offset: int) -> None:
+    def _read_again(self, batch: SourceBatch, offset: int, failure: BaseException | None = None) -> None:
+        if failure is not None:
+            log.error("record_not_handled", partition=batch.partition, offset=batch.start, exc_info=failure)
         log.info("partition_read_again", partition=batch.partition, offset=offset)
         self._ties.seek_back(batch.partition, offset)
 
@@ -180,13 +182,18 @@ class PartitionsAgent(ABC, Generic[H]):
         self._meters.refused("checkpoint_unreadable", 1)
         log.error("checkpoint_unreadable", venue=instrument.venue, symbol=instrument.symbol, error=str(error))
 
-    def _send_letter(self, letter: DeadLetter) -> None:
+    def on_refused_checkpoint(self, letter: DeadLetter) -> None:
+        """A checkpoint that recovery has read is not from here."""
+        self._send_letter(letter, holds_back=False)
+
+    def _send_letter(self, letter: DeadLetter, *, holds_back: bool = True) -> None:
         log.warning(
             "record_dead_lettered",
             reason=letter.reason,
             error=letter.error,
             partition=letter.source_partition,
             offset=letter.source_offset,
+            topic=letter.source_topic,
         )
         self._meters.dead_lettered(letter.reason)
         self._ties.outbox.put(
@@ -196,7 +203,7 @@ class PartitionsAgent(ABC, Generic[H]):
                 value=encode(letter),
                 partition=None,
                 source_partition=letter.source_partition,
-                source_offset=letter.source_offset,
+                source_offset=letter.source_offset if holds_back else None,
             )
         )
 

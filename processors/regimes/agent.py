@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import msgspec
 
+from obflow.log_ends import LogEnds
+from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.topics import topic_name
+from processors.admission import ReadAgain
 from processors.agents.partitions import PartitionsAgent, Ties, give_way
 from processors.meters import WorkerMeters
 from processors.outbox import Send
-from processors.reading import SourceBatch
-from processors.regimes.partition import Asker, Judged, PartitionRegimes
+from processors.reading import SourceBatch, SourceRecord
+from processors.regimes.partition import Asker, AskFirst, Judged, PartitionRegimes
 from processors.regimes.rules import RuleSettings
 from schemas.codec import encode
-from schemas.errors import MessageError
+from schemas.errors import DependencyError, MessageError
 from schemas.messages import LlmCall, RegimeEvent
-from schemas.topics import LLM_CALLS, REGIMES
+from schemas.topics import L2, LLM_CALLS, REGIMES
+
+ASK_AGAIN_SECONDS = 1.0
+log = get_logger(__name__)
 
 
 class RegimesAgent(PartitionsAgent[PartitionRegimes]):
@@ -37,6 +44,7 @@ class RegimesAgent(PartitionsAgent[PartitionRegimes]):
         self._rules = rules
         self._asker = asker
         self._out = Out(settings, ties)
+        self._book_log = LogEnds(settings, L2)
 
     def _new(self, partition: int, position: int) -> PartitionRegimes:
         return PartitionRegimes(
@@ -49,23 +57,50 @@ class RegimesAgent(PartitionsAgent[PartitionRegimes]):
             checkpoint_s=self._checkpoint_s,
             passed=lambda why: self._meters.passed_over(why.value, 1),
             asker=self._asker,
+            book_log=self._book_log,
         )
 
     async def _process(self, held: PartitionRegimes, batch: SourceBatch) -> None:
+        self._book_log.expire()
         for source in batch.records:
-            await self._ties.outbox.room()
-            if not self._may_process(batch):
-                return
-            # From here to the last put nothing awaits: what changed a window is on its way out before anything else
-            # can happen, a rebalance included.
             try:
-                for judged in held.process(source, time.monotonic()):
-                    self._out.rule_event(batch.partition, source.offset, judged)
-            except MessageError as error:
-                self._send_letter(held.letter(source, error))
+                if not await self._taken(held, batch, source):
+                    return
+            except ReadAgain as again:
+                self._read_again(batch, again.offset, again.__cause__)
+                return
             held.progress.advance(source.offset + 1)
             await give_way()
         held.progress.advance(batch.end)
+
+    async def _taken(self, held: PartitionRegimes, batch: SourceBatch, source: SourceRecord) -> bool:
+        """Take one record; False where the batch may not be processed any more."""
+        while True:
+            await self._ties.outbox.room()
+            if not self._may_process(batch):
+                return False
+            try:
+                self._take(held, batch.partition, source)
+            except AskFirst as ask:
+                await self._ask(ask)
+            else:
+                return True
+
+    def _take(self, held: PartitionRegimes, partition: int, source: SourceRecord) -> None:
+        # Nothing awaits: what changed a window is on its way out before anything else can happen, a rebalance included.
+        try:
+            for judged in held.process(source, time.monotonic()):
+                self._out.rule_event(partition, source.offset, judged)
+        except MessageError as error:
+            self._send_letter(held.letter(source, error))
+
+    async def _ask(self, ask: AskFirst) -> None:
+        """Ask how far the books' log goes; again where no broker answers, as long as the watchdog lets that go on."""
+        try:
+            await asyncio.to_thread(self._book_log.refresh, ask.named)
+        except DependencyError as error:
+            log.warning("waiting", reason=error.reason, cause=error.cause)
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
 class Out:

@@ -15,11 +15,11 @@ from processors.reading import SourceLog
 from processors.regimes.agent import Out, RegimesAgent
 from processors.regimes.events import rule_set
 from processors.regimes.keys import Keys, is_plausible
-from processors.regimes.partition import Asker, Nobody
+from processors.regimes.partition import ROLE, Asker, Nobody
 from processors.regimes.pricing import Prices
 from processors.regimes.rules import RuleSettings
 from schemas.errors import UsageError
-from schemas.topics import DEAD_LETTERS, FACTORS, LLM_CALLS, REGIMES, REGIMES_CHANGELOG
+from schemas.topics import DEAD_LETTERS, FACTORS, L2, LLM_CALLS, REGIMES, REGIMES_CHANGELOG
 
 if TYPE_CHECKING:
     from processors.regimes.desk import Desk
@@ -35,7 +35,7 @@ def create_regimes(settings: Settings, source: SourceLog, metrics: Metrics, fail
     """
     rules = rule_settings(settings.regimes)
     meters = WorkerMeters(metrics, FACTORS, "regime")
-    names = Names(settings.regimes.app_id, "windows")
+    names = Names(settings.regimes.app_id, "windows", ROLE, outlives_log=True)
     desks: list[Desk] = []
 
     def create(ties: Ties) -> RegimesAgent:
@@ -51,7 +51,7 @@ def create_regimes(settings: Settings, source: SourceLog, metrics: Metrics, fail
     return replace(worker, beside={"desk": desks[0].run}, before_stop=desks[0].close)
 
 
-REGIMES_WORKER = Role("regimes", FACTORS, (REGIMES, LLM_CALLS, DEAD_LETTERS, REGIMES_CHANGELOG), create_regimes)
+REGIMES_WORKER = Role("regimes", FACTORS, (L2, REGIMES, LLM_CALLS, DEAD_LETTERS, REGIMES_CHANGELOG), create_regimes)
 
 
 def rule_settings(chosen: RegimeSettings) -> RuleSettings:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from processors.admission import SetAside, admit
 from processors.changelog import Checkpoint, Due, first_due_s
 from processors.letters import letter_about
 from processors.progress import PartitionProgress
@@ -20,9 +21,9 @@ from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed, Passed, RegimeState, take
 from processors.regimes.window import LATEST_NS, is_possible
-from schemas.codec import decode_as
-from schemas.errors import DecodeError, ImpossibleRecord, MessageError
+from schemas.errors import DecodeError, ForeignRecord, ImpossibleRecord, MessageError
 from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, RegimeEvent
+from schemas.places import Extent, Named, check_named, is_inside, named_place
 
 ROLE = "regimes"
 
@@ -55,6 +56,27 @@ class Nobody:
 
     def dropped(self, reason: str) -> None:
         """Nor one to be dropped."""
+
+
+class BookLog(Protocol):
+    """The books' log, in which factor events name places."""
+
+    @property
+    def extent(self) -> Extent:
+        """The log as far as it is known."""
+        ...
+
+    def knows(self, named: Named) -> bool:
+        """Whether enough is known to judge a place."""
+        ...
+
+
+class AskFirst(Exception):
+    """Whether a place is inside the books' log is to be asked of the broker; nothing has changed."""
+
+    def __init__(self, named: Named) -> None:
+        super().__init__(named)
+        self.named = named
 
 
 class Judged(NamedTuple):
@@ -94,6 +116,7 @@ class PartitionRegimes:
         checkpoint_s: Seconds between two checkpoints of an instrument that receives events.
         passed: Told of every event that was left out, and of every fresh start.
         asker: Whoever asks the language model.
+        book_log: The books' log; None where the places that events name are not judged.
 
     Attributes:
         owned: Whether the partition is this worker's at the moment.
@@ -111,6 +134,7 @@ class PartitionRegimes:
         checkpoint_s: float,
         passed: Callable[[Passed], None],
         asker: Asker,
+        book_log: BookLog | None = None,
     ) -> None:
         self.partition = partition
         self.owned = True
@@ -123,6 +147,9 @@ class PartitionRegimes:
         self._checkpoint_s = checkpoint_s
         self._passed = passed
         self._asker = asker
+        self._book_log = book_log
+        self._set_aside = SetAside(self.progress)
+        self._again_until = 0
         self._kept: dict[InstrumentKey, Kept] = {}
         self._saving: list[Question] = []
 
@@ -131,19 +158,21 @@ class PartitionRegimes:
 
         Raises:
             MessageError: It is none, or holds what no window takes; `letter` says so.
+            AskFirst: It names a place of which not enough is known.
+            ReadAgain: Handling it failed.
+            FatalError: Handling records fails again and again.
         """
-        if source.offset < self.progress.position:
+        if self._again_until <= source.offset < self.progress.position:
             return []
-        record = _decode(source.value)
+        record = self._admit(source)
         instrument = record.instrument
         kept = self._keep(instrument, now_s)
+        self._check_named(kept.state, record)
         if source.offset < kept.next_offset:
             for _ in record.events:
                 self._passed(Passed.REPEATED)
             return []
-        closed = take(kept.state, record, self._rules, self._passed)
-        kept.next_offset = source.offset + 1
-        self.progress.processed(instrument, source.offset)
+        closed = self._take(kept, record, source.offset)
         if closed and self._asker.wants(instrument, closed[-1]):
             self._hold(kept, Question(instrument, closed[-1], self), now_s)
         return [Judged(rule_event(instrument, each, self._rule_set), each.received_ns) for each in closed]
@@ -156,11 +185,13 @@ class PartitionRegimes:
         """Write down the states whose time has come, or all that changed since they were saved."""
         due = []
         for instrument in list(self.progress.dirty):
-            kept = self._kept[instrument]
+            kept = self._kept.get(instrument)
+            if kept is None:
+                continue  # about to be read again
             if everything or now_s >= kept.due_s:
                 kept.due_s = now_s + self._checkpoint_s
                 self.progress.begin_save(instrument)
-                payload = Checkpoint(self._log.short_id, kept.next_offset, kept.state.to_bytes()).to_bytes()
+                payload = self._written_down(instrument, kept)
                 due.append(Due(instrument, payload, partial(self._saved, instrument, self._release(kept))))
         return due
 
@@ -170,6 +201,49 @@ class PartitionRegimes:
         for _ in self._saving:
             self._asker.dropped("moved")
         self._saving.clear()
+
+    def _admit(self, source: SourceRecord) -> FactorRecord:
+        set_aside = self._set_aside.error_of(source.offset)
+        if set_aside is not None:
+            raise set_aside
+        return _usable(admit(FactorRecord, source, self.partition, self._log))
+
+    def _check_named(self, state: RegimeState, record: FactorRecord) -> None:
+        """Hold the places that events name against the books' log: one of another would displace it for good.
+
+        A log that was deleted and made anew ends what came of the old one; what is left of that is taken as long as
+        nothing came of the new one.
+        """
+        named = named_place(record)
+        if self._book_log is None or named is None:
+            return
+        extent = self._extent_for(self._book_log, named)
+        if named.log == extent.log:
+            check_named(record, named, extent)
+            state.left_logs = [log for log in state.left_logs if log != extent.log]
+        elif state.source_log == extent.log:
+            raise ForeignRecord(f"it names log {named.log}, and the books' log is {extent.log}")
+
+    def _extent_for(self, book_log: BookLog, named: Named) -> Extent:
+        if not book_log.knows(named):
+            raise AskFirst(named)
+        return book_log.extent
+
+    def _take(self, kept: Kept, record: FactorRecord, offset: int) -> list[Closed]:
+        instrument = record.instrument
+        try:
+            closed = take(kept.state, record, self._rules, self._passed)
+        except Exception as error:
+            del self._kept[instrument]  # half of the record may be in it
+            self._again_until = max(self._again_until, offset + 1)
+            raise self._set_aside.after_failure(instrument, [offset], error) from error
+        kept.next_offset = offset + 1
+        self.progress.processed(instrument, offset)
+        return closed
+
+    def _written_down(self, instrument: InstrumentKey, kept: Kept) -> bytes:
+        log = self._log.short_id
+        return Checkpoint(str(instrument), log, self.partition, kept.next_offset, kept.state.to_bytes()).to_bytes()
 
     def _hold(self, kept: Kept, question: Question, now_s: float) -> None:
         if kept.question is not None:
@@ -203,16 +277,23 @@ class PartitionRegimes:
             if payload is not None:
                 checkpoint = Checkpoint.from_bytes(payload)
                 same = checkpoint.source_log == self._log.short_id
-                return RegimeState.from_bytes(checkpoint.state), checkpoint.next_offset if same else -1
+                return self._judged_state(checkpoint.state), checkpoint.next_offset if same else -1
         except DecodeError as error:
             self._unreadable(instrument, error)
         return RegimeState(), -1
 
+    def _judged_state(self, data: bytes) -> RegimeState:
+        """The state, unless it says that it holds events of records that the books' log does not have yet."""
+        state = RegimeState.from_bytes(data)
+        last = Named(state.source_log, self.partition, state.next_offset - 1)
+        if self._book_log is not None and state.next_offset > 0:
+            extent = self._extent_for(self._book_log, last)
+            if last.log == extent.log and not is_inside(last, extent):
+                raise DecodeError(f"a checkpoint holds events up to {last.offset}, where the books' log does not reach")
+        return state
 
-def _decode(payload: bytes | None) -> FactorRecord:
-    if payload is None:
-        raise DecodeError("a record without a value")
-    record = decode_as(FactorRecord, payload)
+
+def _usable(record: FactorRecord) -> FactorRecord:
     for event in record.events:
         if not 0 <= event.received_ns <= LATEST_NS:
             raise ImpossibleRecord("a received time that no window holds", received_ns=event.received_ns)

@@ -40,6 +40,13 @@ def send(settings: Settings, records: int) -> None:
     feed.flush()
 
 
+def ends_of(settings: Settings) -> LogEnds:
+    """The broker's first answer."""
+    ends = LogEnds(settings, L2)
+    ends.refresh(Named("", 0, 0))
+    return ends
+
+
 def found(ends: LogEnds, named: Named) -> bool:
     if not ends.knows(named):
         ends.refresh(named)
@@ -48,7 +55,7 @@ def found(ends: LogEnds, named: Named) -> bool:
 
 def test_a_place_is_inside_once_its_record_is_there_and_not_before(settings: Settings) -> None:
     send(settings, 3)
-    ends = LogEnds(settings, L2)
+    ends = ends_of(settings)
     log, [part] = ends.extent.log, [part for part, end in ends.extent.ends.items() if end]
 
     assert ends.extent.ends[part] == 3
@@ -63,7 +70,7 @@ def test_the_broker_is_asked_for_places_beyond_the_last_answer_alone(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(settings, 3)
-    ends = LogEnds(settings, L2)
+    ends = ends_of(settings)
     log, [part] = ends.extent.log, [part for part, end in ends.extent.ends.items() if end]
     ends.expire()
     asked = []
@@ -80,7 +87,7 @@ def test_the_broker_is_asked_for_places_beyond_the_last_answer_alone(
 
 def test_a_topic_made_anew_is_another_log_and_the_old_ones_places_lie_outside(settings: Settings) -> None:
     send(settings, 3)
-    ends = LogEnds(settings, L2)
+    ends = ends_of(settings)
     old, [part] = ends.extent.log, [part for part, end in ends.extent.ends.items() if end]
     delete(settings, topics.topic_name(settings, L2))
     topics.apply(settings)
@@ -97,4 +104,4 @@ def test_a_missing_topic_is_said(settings: Settings) -> None:
     delete(settings, topics.topic_name(settings, L2))
 
     with pytest.raises(TopicMismatch, match="obflow topics apply"):
-        LogEnds(settings, L2)
+        LogEnds(settings, L2).refresh(Named("anylogAA", 0, 0))

@@ -8,15 +8,21 @@ from typing import Any
 
 import pytest
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 
-from processors.changelog import Checkpoint, Due
+from processors.changelog import Checkpoint, CheckpointRules, Due
 from processors.checkpoints import Checkpointer, CheckpointStore
 from processors.outbox import Outbox, Send
+from schemas.errors import DecodeError, MessageError
 from schemas.messages import InstrumentKey
+from schemas.partitions import partition_of
 
 INSTRUMENT = InstrumentKey("binance", "BTCUSDT")
 KEY = b"binance:BTCUSDT"
 PARTITION = TP("books-changelog", 3)
+PARTITIONS = 8
+HOME = partition_of(KEY.decode(), PARTITIONS)
 
 
 class SlowProducer:
@@ -114,18 +120,37 @@ async def test_a_checkpoint_holds_back_no_source_offset() -> None:
         assert running.outbox.oldest_offset(3) is None
 
 
-def event(value: bytes | None, key: bytes = KEY) -> Any:
-    return SimpleNamespace(key=key, value=value, message=SimpleNamespace(key=key, value=value, partition=3))
+def event(value: bytes | None, key: bytes | None = KEY, partition: int = HOME) -> Any:
+    return SimpleNamespace(message=SimpleNamespace(key=key, value=value, partition=partition, offset=7))
 
 
-def checkpoint(next_offset: int, log: str = "OqQGnAVA") -> bytes:
-    return Checkpoint(log, next_offset, b"state").to_bytes()
+def checkpoint(next_offset: int, log: str = "OqQGnAVA", key: str = KEY.decode(), partition: int = HOME) -> bytes:
+    return Checkpoint(key, log, partition, next_offset, b"state").to_bytes()
+
+
+class Refusals(list[tuple[str, str]]):
+    """What a store refused: the error's class, and its sentence."""
+
+    def note(self, message: Any, error: MessageError) -> None:
+        self.append((error.reason, str(error)))
 
 
 @pytest.fixture
-def store() -> CheckpointStore:
-    table = SimpleNamespace(name="books")
-    return CheckpointStore("memory://", SimpleNamespace(), table, table_name="books")
+def refusals() -> Refusals:
+    return Refusals()
+
+
+@pytest.fixture
+def store(refusals: Refusals) -> CheckpointStore:
+    return store_of("books", refusals, outlives_log=False)
+
+
+def store_of(name: str, refusals: Refusals, *, outlives_log: bool) -> CheckpointStore:
+    table = SimpleNamespace(name=name)
+    made = CheckpointStore("memory://", SimpleNamespace(), table, table_name=name)
+    made.look = lambda: CheckpointRules("OqQGnAVA", outlives_log, dict.fromkeys(range(PARTITIONS), 100))
+    made.refused = refusals.note
+    return made
 
 
 def recovered(store: CheckpointStore, *values: bytes | None) -> bytes | None:
@@ -134,19 +159,83 @@ def recovered(store: CheckpointStore, *values: bytes | None) -> bytes | None:
     return found
 
 
+def test_a_checkpoint_survives_its_bytes() -> None:
+    written = Checkpoint("binance:币安人生USDT", "abcdefgh", 65_535, 2**62, b"state")
+
+    assert Checkpoint.from_bytes(written.to_bytes()) == written
+
+
+@given(st.data())
+def test_a_checkpoint_that_was_changed_anywhere_is_none(data: st.DataObject) -> None:
+    payload = checkpoint(10)
+    at = data.draw(st.integers(0, len(payload) - 1))
+    changed = bytes([*payload[:at], payload[at] ^ data.draw(st.integers(1, 255)), *payload[at + 1 :]])
+
+    for wrong in (changed, payload[:at], payload + b"x"):
+        with pytest.raises(DecodeError):
+            Checkpoint.from_bytes(wrong)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_checkpoint_or_a_message_error(payload: bytes) -> None:
+    with pytest.raises(MessageError):
+        CheckpointRules("OqQGnAVA", False, {}).read(KEY, payload, HOME)
+
+
 async def test_recovery_keeps_the_checkpoint_that_has_come_further(store: CheckpointStore) -> None:
     assert recovered(store, checkpoint(10), checkpoint(40), checkpoint(30)) == checkpoint(40)
     assert recovered(store, checkpoint(20)) == checkpoint(40)
     assert recovered(store, checkpoint(41)) == checkpoint(41)
 
 
-async def test_a_checkpoint_of_a_recreated_topic_replaces_the_old_ones(store: CheckpointStore) -> None:
-    assert recovered(store, checkpoint(10_000), checkpoint(5, log="gWOcBj2e")) == checkpoint(5, log="gWOcBj2e")
+@pytest.mark.parametrize(
+    ("foreign", "reason", "why"),
+    [
+        (None, "DecodeError", "without a key or a value"),
+        (b"", "DecodeError", "has no head"),
+        (b"garbage", "DecodeError", "has no head"),
+        (b"\x01OqQGnAVA" + bytes(100), "DecodeError", "unknown version 1"),
+        (checkpoint(50)[:-6] + b"others", "DecodeError", "checksum"),
+        (checkpoint(101), "ForeignRecord", "the log ends at 100"),
+        (checkpoint(2**63 - 1), "ForeignRecord", "the log ends at 100"),
+        (checkpoint(-2), "ForeignRecord", "up to -2"),
+        (checkpoint(50, log="gWOcBj2e"), "ForeignRecord", "OqQGnAVA is read"),
+        (checkpoint(50, key="binance:ETHUSDT"), "ForeignRecord", "binance:ETHUSDT"),
+        (checkpoint(50, partition=HOME + 1), "ForeignRecord", f"partition {HOME + 1}"),
+    ],
+)
+async def test_a_checkpoint_that_is_not_from_here_replaces_none(
+    store: CheckpointStore, refusals: Refusals, foreign: bytes | None, reason: str, why: str
+) -> None:
+    assert recovered(store, checkpoint(10), foreign) == checkpoint(10)
+    assert recovered(store, checkpoint(12)) == checkpoint(12)
+    [(found, sentence)] = refusals
+    assert found == reason
+    assert why in sentence
 
 
-async def test_what_cannot_be_read_is_handed_on_as_written(store: CheckpointStore) -> None:
-    assert recovered(store, checkpoint(10), b"garbage") == b"garbage"
-    assert recovered(store, None) is None
+async def test_a_checkpoint_in_a_partition_where_its_key_does_not_belong_is_refused(
+    store: CheckpointStore, refusals: Refusals
+) -> None:
+    elsewhere = (HOME + 1) % PARTITIONS
+    store.apply_changelog_batch(
+        [event(checkpoint(10, partition=elsewhere), partition=elsewhere)], to_key=lambda k: k, to_value=lambda v: v
+    )
+
+    assert KEY not in store.data
+    assert [reason for reason, _ in refusals] == ["ForeignRecord"]
+
+
+async def test_a_state_that_outlives_its_log_is_kept_until_there_is_one_of_the_log_that_is_read(
+    refusals: Refusals,
+) -> None:
+    store = store_of("windows", refusals, outlives_log=True)
+    old = checkpoint(10_000, log="gWOcBj2e")
+
+    assert recovered(store, old) == old
+    assert recovered(store, checkpoint(5)) == checkpoint(5)
+    assert recovered(store, checkpoint(10_001, log="gWOcBj2e")) == checkpoint(5)
+    assert [reason for reason, _ in refusals] == ["ForeignRecord"]
 
 
 async def test_the_store_knows_how_far_it_knows_a_changelog_until_the_partition_comes_or_goes(

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.admission import MAX_UNFORESEEN, ReadAgain
 from processors.changelog import Checkpoint
-from processors.columns import L2Columns
+from processors.columns import FactorColumns, L2Columns
 from processors.core import process_batch
-from processors.partition import PACKED_EVENTS, READ_AGAIN_RECORDS, PartitionBooks, ReadAgain
+from processors.partition import PACKED_EVENTS, READ_AGAIN_RECORDS, PartitionBooks
 from processors.reading import SourceBatch, SourceLog
 from processors.state import InstrumentState
-from schemas.codec import encode
+from schemas.codec import decode, encode
 from schemas.digest import event_bytes
-from schemas.errors import DecodeError
+from schemas.errors import DecodeError, FatalError
 from schemas.messages import (
     MAX_PAYLOAD_BYTES,
     FactorEvent,
@@ -28,6 +29,8 @@ from schemas.messages import (
     Reason,
     Source,
 )
+from schemas.partitions import partition_of
+from schemas.places import DAY_MS
 from tests.processors.generated import GRIDS, Producer
 
 LOG = SourceLog("l2.v1", "OqQGnAVAQsuTXmL131QzrQ", "OqQGnAVA")
@@ -249,21 +252,6 @@ def test_a_checkpoint_that_cannot_be_read_is_told_and_the_book_waits_for_a_snaps
     assert [type(error) for _, error in books.unreadable_seen] == [DecodeError]  # type: ignore[attr-defined]
 
 
-def test_a_checkpoint_survives_its_bytes() -> None:
-    checkpoint = Checkpoint("abcdefgh", 2**62, b"state")
-
-    assert Checkpoint.from_bytes(checkpoint.to_bytes()) == checkpoint
-
-
-def test_of_two_checkpoints_of_one_log_the_one_that_has_come_further_counts() -> None:
-    older, newer = Checkpoint("abcdefgh", 40, b""), Checkpoint("abcdefgh", 60, b"")
-
-    assert newer.supersedes(older)
-    assert newer.supersedes(newer)
-    assert not older.supersedes(newer)
-    assert Checkpoint("recreated", 0, b"").supersedes(newer)
-
-
 def test_a_state_too_old_for_where_reading_began_asks_to_read_again_once() -> None:
     """An earlier owner wrote an older checkpoint last; offsets were committed beyond it."""
     records = log_of(10, 1, 100, wild=0.0)
@@ -452,3 +440,138 @@ def test_whatever_happens_the_log_holds_every_event_in_order_and_each_emission_a
     assert found == {instrument: events for instrument, events in expected_of(cluster.records).items() if events}
     for events in found.values():
         assert list(events) == sorted(events), "a first emission lies behind a later event"
+
+
+def home_log(partitions: int = 6) -> SourceLog:
+    return LOG._replace(partitions=partitions)
+
+
+def at_home(symbol: str, partitions: int = 6) -> bool:
+    return partition_of(f"nowhere:{symbol}", partitions) == PARTITION
+
+
+def test_a_record_of_an_instrument_of_another_partition_is_a_letter_and_no_books() -> None:
+    records = log_of(15, 6, 200, wild=0.0)
+    books = books_of(log=home_log())
+    decoded = books.decode(batch_of(records))
+
+    foreign = [record.offset for record in records if not at_home(decode(record.value).symbol)]  # type: ignore[union-attr, arg-type]
+    assert [letter.source_offset for letter in decoded.letters] == foreign != []
+    assert {letter.reason for letter in decoded.letters} == {"ForeignRecord"}
+    assert all(at_home(run.instrument.symbol) for run in decoded.runs)
+
+
+@pytest.mark.parametrize("epoch", [9_223_372_036_854, 1_700_000_000_000 + 2 * DAY_MS])
+def test_an_epoch_far_ahead_is_a_letter_and_the_book_goes_on(epoch: int) -> None:
+    records = log_of(16, 1, 60, wild=0.0)
+    plain = expected_of(records)
+    [run] = books_of().decode(batch_of(records)).runs
+    poison = msgspec.structs.replace(run.records[30], epoch=epoch, kind=Kind.INVALID, reason=Reason.GAP, **NO_LEVELS)
+    spoilt = [*records[:30], KafkaRecord(30, b"", encode(poison)), *(moved(record) for record in records[30:])]
+    books = books_of()
+
+    assert len(emitted(books, spoilt)) == sum(map(len, plain.values()))
+    assert [letter.error for letter in books_of().decode(batch_of(spoilt)).letters] != []
+
+
+NO_LEVELS: dict[str, list[int]] = {
+    name: [] for name in ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots", "trade_ticks", "trade_lots")
+}
+
+
+def moved(record: KafkaRecord) -> KafkaRecord:
+    return KafkaRecord(record.offset + 1, record.key, record.value)
+
+
+class Mistaken:
+    """The core, which fails on these offsets, halfway through the records it was given."""
+
+    def __init__(self, *offsets: int) -> None:
+        self._offsets = set(offsets)
+        self.failures = 0
+
+    def __call__(self, state: InstrumentState, columns: L2Columns) -> FactorColumns:
+        bad = self._offsets & set(columns.source_offset)
+        if not bad:
+            return process_batch(state, columns)
+        self.failures += 1
+        row = columns.source_offset.index(min(bad))
+        if row:
+            process_batch(state, L2Columns.from_records(columns.source_offset[:row], rows_of(columns, row)))
+        raise KeyError("a mistake")
+
+
+def rows_of(columns: L2Columns, count: int) -> list[L2Record]:
+    return [columns.record(row) for row in range(count)]
+
+
+def read_to_the_end(books: PartitionBooks, records: list[KafkaRecord], size: int) -> tuple[Events, list[int]]:
+    """Read in batches, again from where it is asked; events by instrument and offset, and the letters' offsets."""
+    events: Events = {}
+    letters: list[int] = []
+    at = 0
+    while at < len(records):
+        batch = batch_of(records[at : at + size], start=at)
+        decoded = books.decode(batch)
+        try:
+            for run in decoded.runs:
+                record = books.process(run, 0.0).record
+                for event in record.events if record else ():
+                    known = events.setdefault(run.instrument, {}).setdefault(event.source_offset, event_bytes(event))
+                    assert known == event_bytes(event), "what is sent again is the same"
+        except ReadAgain as again:
+            at = again.offset
+            continue
+        letters += [letter.source_offset for letter in decoded.letters]
+        books.progress.advance(batch.end)
+        at = batch.end
+    return events, letters
+
+
+@pytest.mark.parametrize("size", [1, 10, 200])
+@pytest.mark.parametrize("bad", [[0], [57], [199], [40, 41, 130]])
+def test_a_record_whose_handling_fails_is_set_aside_and_all_others_are_as_without_it(
+    size: int, bad: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = log_of(17, 3, 200, wild=0.0)
+    core = Mistaken(*bad)
+    monkeypatch.setattr("processors.partition.process_batch", core)
+    books = books_of()
+    events, letters = read_to_the_end(books, records, size)
+
+    assert letters == bad
+    assert core.failures >= len(bad)
+    assert events == expected_of([record for record in records if record.offset not in bad])
+    assert books.decode(batch_of(records[bad[0] : bad[0] + 1])).letters == [], "it was told once"
+
+
+def test_a_core_that_fails_on_everything_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = log_of(18, 1, 100, wild=0.0)
+    monkeypatch.setattr("processors.partition.process_batch", Mistaken(*range(100)))
+
+    with pytest.raises(FatalError, match=f"{MAX_UNFORESEEN + 1} records"):
+        read_to_the_end(books_of(), records, 10)
+
+
+def test_while_a_record_is_looked_for_no_checkpoint_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = log_of(19, 1, 20, wild=0.0)
+    monkeypatch.setattr("processors.partition.process_batch", Mistaken(15))
+    books = books_of()
+    emitted(books, records[:10])
+    with pytest.raises(ReadAgain) as again:
+        emitted(books, records[10:])
+
+    assert again.value.offset == 0, "no checkpoint holds anything yet"
+    assert books.due(100.0, everything=True) == []
+    assert books.progress.committable(None) == 0
+
+
+def test_a_checkpoint_whose_state_has_come_to_another_offset_is_none() -> None:
+    records = log_of(20, 1, 60, wild=0.0)
+    saved = saved_after(records[:50])
+    [(instrument, payload)] = saved.items()
+    patched = Checkpoint.from_bytes(payload)._replace(next_offset=55).to_bytes()
+    books = books_of(50, {instrument: patched})
+
+    assert emitted(books, records[50:]) == []
+    assert [type(error) for _, error in books.unreadable_seen] == [DecodeError]  # type: ignore[attr-defined]

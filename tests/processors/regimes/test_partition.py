@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors.admission import ReadAgain
 from processors.changelog import Checkpoint
 from processors.reading import SourceLog
 from processors.regimes.events import rule_event, rule_set
-from processors.regimes.partition import PartitionRegimes
+from processors.regimes.partition import AskFirst, PartitionRegimes
 from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed, Passed, RegimeState, take
@@ -23,7 +24,8 @@ from schemas.codec import decode_as, encode
 from schemas.errors import DecodeError, ImpossibleRecord, MessageError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent
-from tests.processors.regimes.generated import Market, packed, record
+from schemas.places import Extent, Named, is_inside
+from tests.processors.regimes.generated import L2_LOG, Market, packed, record
 
 RULES = RuleSettings()
 LOG = SourceLog("factors.v1", "OqQGnAVAQsuTXmL131QzrQ", "OqQGnAVA")
@@ -76,6 +78,7 @@ class Reader:
         self.passed: Counter[Passed] = Counter()
         self.unreadable: list[InstrumentKey] = []
         self.events: list[RegimeEvent] = []
+        self.asked_offsets: list[int] = []
         self.held = PartitionRegimes(
             PARTITION,
             position,
@@ -266,3 +269,144 @@ def test_the_latest_time_still_makes_an_event_that_fits_its_record() -> None:
     events[1] = msgspec.structs.replace(events[1], received_ns=LATEST_NS)
     reader = Reader().read([KafkaRecord(0, encode(record(events)))])
     assert [encode(event) for event in reader.events]
+
+
+class BookLog:
+    """The books' log, of which only the broker knows the end."""
+
+    def __init__(self, end: int, log: str = L2_LOG) -> None:
+        self.true = Extent(log, dict.fromkeys(range(PARTITIONS), end))
+        self.extent = Extent(log, {})
+        self.is_fresh = False
+        self.asked: list[Named] = []
+
+    def knows(self, named: Named) -> bool:
+        return self.is_fresh or is_inside(named, self.extent)
+
+    def refresh(self, named: Named) -> None:
+        self.asked.append(named)
+        self.extent, self.is_fresh = self.true, True
+
+
+AT_HOME = {"symbol": "AAC", "partition": PARTITION}
+"""An instrument whose key belongs in the partition under test."""
+PARTITIONS = 6
+
+
+def judged_reader(book_log: BookLog, saved: dict[InstrumentKey, bytes] | None = None) -> Reader:
+    reader = Reader(saved)
+    reader.held._book_log = book_log
+    return reader
+
+
+def read_asking(reader: Reader, book_log: BookLog, *values: FactorRecord) -> list[str]:
+    """Read records as the agent does, asking the broker where it must; the reasons of letters."""
+    reasons = []
+    for offset, value in enumerate(values, start=len(reader.asked_offsets)):
+        source = KafkaRecord(offset, encode(value))
+        reader.asked_offsets.append(offset)
+        while True:
+            try:
+                reader.events += [judged.event for judged in reader.held.process(source, 0.0)]
+            except AskFirst as ask:
+                book_log.refresh(ask.named)
+                continue
+            except MessageError as error:
+                reasons.append(error.reason)
+            break
+        reader.held.progress.advance(offset + 1)
+    return reasons
+
+
+def test_windows_go_on_as_if_no_false_origin_had_come() -> None:
+    plain = packed(Market(5).events(300), [10], **AT_HOME)
+    far = [msgspec.structs.replace(event, source_offset=2**60 + n) for n, event in enumerate(plain[3].events)]
+    foreign = [
+        msgspec.structs.replace(plain[3], events=far),
+        msgspec.structs.replace(plain[3], source_log="elsewher"),
+        msgspec.structs.replace(plain[3], source_partition=PARTITION + 1),
+    ]
+    book_log = BookLog(end=plain[-1].events[-1].source_offset + 1)
+    reader = judged_reader(book_log)
+    reasons = read_asking(reader, book_log, *plain[:4], *foreign, *plain[4:])
+
+    assert reasons == ["ForeignRecord"] * 3
+    assert reader.events == expected([KafkaRecord(n, encode(each)) for n, each in enumerate(plain)])["AAC"] != []
+    assert not reader.passed
+
+
+def test_the_broker_is_asked_once_for_all_that_its_answer_holds() -> None:
+    plain = packed(Market(5).events(100), [10], **AT_HOME)
+    book_log = BookLog(end=10_000)
+    read_asking(judged_reader(book_log), book_log, *plain)
+
+    assert len(book_log.asked) == 1
+
+
+def test_what_is_left_of_a_log_that_is_gone_is_taken_until_the_new_one_comes() -> None:
+    old = packed(Market(6).events(120), [10], **AT_HOME, source_log="formerly")
+    new = packed(Market(7).events(120), [10], **AT_HOME)
+    book_log = BookLog(end=10_000)
+    reader = judged_reader(book_log)
+    reasons = read_asking(reader, book_log, *old[:-1], *new, old[-1])
+
+    assert reasons == ["ForeignRecord"]
+    assert {event.source_log for event in reader.events} == {"formerly", L2_LOG}
+
+
+def test_a_log_that_was_left_by_mistake_is_taken_again() -> None:
+    plain = packed(Market(5).events(100), [10], **AT_HOME)
+    book_log = BookLog(end=10_000)
+    saved = state_bytes(RegimeState(source_log="elsewher", left_logs=[L2_LOG], next_offset=5))
+    reader = judged_reader(book_log, saved)
+
+    assert read_asking(reader, book_log, *plain) == []
+    assert reader.events != []
+
+
+def test_a_state_ahead_of_the_books_log_is_not_taken() -> None:
+    plain = packed(Market(5).events(100), [10], **AT_HOME)
+    book_log = BookLog(end=10_000)
+    reader = judged_reader(book_log, state_bytes(RegimeState(source_log=L2_LOG, next_offset=2**60)))
+
+    assert read_asking(reader, book_log, *plain) == []
+    assert reader.unreadable == [InstrumentKey("binance-futures", "AAC")]
+    assert reader.events != []
+
+
+def state_bytes(state: RegimeState) -> dict[InstrumentKey, bytes]:
+    key = InstrumentKey("binance-futures", "AAC")
+    return {key: Checkpoint(str(key), LOG.short_id, PARTITION, 0, state.to_bytes()).to_bytes()}
+
+
+def test_a_record_whose_handling_fails_is_set_aside_and_all_others_are_as_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records = log_of(8)
+    bad = 40
+
+    def mistaken(state: RegimeState, one: FactorRecord, *rest: object) -> list[Closed]:
+        closed = take(state, one, *rest)  # type: ignore[arg-type] # handed through
+        if one == decode_as(FactorRecord, records[bad].value or b""):
+            raise KeyError("a mistake")
+        return closed
+
+    monkeypatch.setattr("processors.regimes.partition.take", mistaken)
+    reader, letters, again_from, at = Reader(), [], [], 0
+    while at < len(records):
+        if at == 20:
+            reader.save()
+        try:
+            reader.read(records[at : at + 1])
+        except ReadAgain as again:
+            again_from.append(again.offset)
+            at = again.offset
+            continue
+        except MessageError as error:
+            letters.append((at, error.reason))
+            reader.held.progress.advance(at + 1)
+        at += 1
+
+    assert letters == [(bad, "Unprocessable")]
+    assert all(20 <= offset <= bad for offset in again_from), "from its last checkpoint"
+    assert by_symbol(distinct(reader.events)) == expected(records[:bad] + records[bad + 1 :])
