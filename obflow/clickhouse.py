@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError as ClickHouseEr
 from clickhouse_connect.driver.exceptions import ProgrammingError
 from clickhouse_connect.driver.httputil import get_pool_manager
 
+from obflow import engine_tokens
 from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, FatalError, PipelineError, StoreUnreachable
 
@@ -184,21 +185,21 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, readon
         client = clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
-            username=settings.user,
-            password=settings.password.get_secret_value(),
             database=database or settings.database,
             connect_timeout=math.ceil(min(CONNECT_TIMEOUT_S, settings.timeout_seconds)),
             send_receive_timeout=math.ceil(settings.timeout_seconds),
             autogenerate_session_id=False,  # a session takes one query at a time
             query_retries=1,
+            **_credentials(settings, readonly=readonly),
             **_transport(settings.host),
         )
     except (ClickHouseError, OSError) as error:
         raise _explain_connect(error, settings, database or settings.database) from error
+    if settings.host in LOOPBACK:
+        client._backend.owns_pool_manager = True  # it closes only pools that it made, and this one is nobody else's
     # The server gives up first, so that its answer says what became of the statement.
-    wanted = {"max_execution_time": str(settings.timeout_seconds * SERVER_SHARE), **WRITER_SETTINGS}
-    if readonly:
-        wanted["readonly"] = "1"
+    wanted = {"max_execution_time": str(settings.timeout_seconds * SERVER_SHARE)}
+    wanted |= {"readonly": "1"} if readonly else WRITER_SETTINGS
     for name, value in wanted.items():
         known = client.server_settings.get(name)
         if known is not None and not known.readonly:  # a user who may only read may not change settings either
@@ -290,6 +291,22 @@ def message_of(error: Exception) -> str:
     return short.rstrip(".") or type(error).__name__
 
 
+def _credentials(settings: ClickHouseSettings, *, readonly: bool) -> dict[str, Any]:
+    """As whom to connect: as the settings say, or where they name no password, with the embedded engine's token.
+
+    An engine that was started again has another token; the client asks for it when the old one is refused.
+    """
+
+    def token() -> str:
+        tokens = engine_tokens.find(settings.port)
+        return "" if tokens is None else tokens.reader if readonly else tokens.writer
+
+    password = settings.password.get_secret_value()
+    if settings.user == engine_tokens.WRITER and not password and settings.host in LOOPBACK and token():
+        return {"token_provider": token}
+    return {"username": settings.user, "password": password}
+
+
 def _transport(host: str) -> dict[str, Any]:
     """On loopback compression only costs time, and a proxy from the environment must not be asked."""
     if host not in LOOPBACK:
@@ -302,7 +319,8 @@ def _explain_connect(error: Exception, settings: ClickHouseSettings, database: s
     if code in NO_ACCESS:
         return DependencyError(
             f"ClickHouse at {where} refuses the user {settings.user}",
-            next_step="check clickhouse.user and clickhouse.password (or password_file)",
+            next_step="check clickhouse.user and clickhouse.password (or password_file); an embedded engine knows the "
+            "commands of the user who started it",
         )
     if code == UNKNOWN_DATABASE:
         return DependencyError(

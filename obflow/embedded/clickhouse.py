@@ -1,10 +1,11 @@
 """A real ClickHouse engine (chDB) on loopback, behind ClickHouse's HTTP interface.
 
     with EmbeddedClickHouse(Path("data")) as engine:
-        clickhouse_connect.get_client(host=engine.host, port=engine.port)
+        obflow.clickhouse.connect(ClickHouseSettings(host=engine.host, port=engine.port))
 
-One process owns the data folder; everything else is an ordinary HTTP client of it, as of a server. This runs that
-process as a child; `clickhouse_server.serve` is what runs inside it.
+Any other client shows one of `engine.tokens` as its password, for the user `default` or `reader`. One process owns the
+data folder; everything else is an ordinary HTTP client of it, as of a server. This runs that process as a child;
+`clickhouse_server.serve` is what runs inside it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from obflow import engine_tokens
 from obflow.embedded.process import Child, ChildFailed, describe_exit
+from obflow.engine_tokens import Tokens
 from schemas.errors import StoreUnreachable
 
 STOP_S: Final = 5.0
@@ -50,6 +53,12 @@ class EmbeddedClickHouse:
     def port(self) -> int:
         """Port of the running engine's HTTP interface."""
         return self._running_address()[1]
+
+    @property
+    def tokens(self) -> Tokens:
+        """What the running engine's users show: the passwords of `reader` and of `default`."""
+        self._running_address()
+        return engine_tokens.read(self.data)
 
     @property
     def pid(self) -> int:

@@ -3,13 +3,17 @@
 Each statement runs in a session of its own, a fresh connection to the engine (0.2 ms), so that settings, the current
 database and read-only mode never leak from one request to the next. One more connection stays open and keeps the
 engine alive.
+
+What runs is never the text that came, but what the engine's parser made of it and the rules let pass.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
+import secrets
 import sys
 import tempfile
 import threading
@@ -19,7 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, TextIO
 
-from obflow.embedded.clickhouse_sql import QueryRefused, Statement, name_by_comment, refuse_file_access
+from obflow.embedded.clickhouse_allowed import REFUSED_SETTINGS
+from obflow.embedded.clickhouse_limits import reader_settings
+from obflow.embedded.clickhouse_parser import Parser
+from obflow.embedded.clickhouse_rules import ANSWERS, Asker, check_format, judge
+from obflow.embedded.clickhouse_sql import READONLY, UNKNOWN_SETTING, QueryRefused, Statement
 from schemas.errors import DependencyError
 
 MAX_ANSWER_BYTES: Final = 1 << 30
@@ -29,9 +37,15 @@ LOCK_FILE: Final = "obflow.lock"
 # In force where a request does not say otherwise.
 DEFAULT_SETTINGS: Final[Mapping[str, str]] = {
     "async_insert": "0",  # an insert that was acknowledged is stored, and is one part
+    "implicit_select": "0",  # as a server: `1 + 1` is no statement
     "max_execution_time": "300",
     "max_result_bytes": str(MAX_ANSWER_BYTES),  # an answer is held in memory until it is sent
 }
+# What our own questions about a text run under.
+_ASKING: Final = (
+    "SET implicit_select = 0, max_query_size = 67108864, max_execution_time = 10, max_memory_usage = 1073741824"
+)
+_log = logging.getLogger(__name__)
 _SETTING_NAME = re.compile(r"[A-Za-z_]\w*")
 _FAILURE = re.compile(r"Code:\s*(\d+)\.\s*(?:DB::Exception:\s*)?(.*)", re.S)
 
@@ -70,17 +84,35 @@ class Answer:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement that may run.
+
+    Attributes:
+        text: What runs.
+        settings: What it runs under.
+        output_format: Format the statement names; empty where it names none.
+        answers: Whether it has a result, be it empty.
+    """
+
+    text: str
+    settings: Mapping[str, str]
+    output_format: str
+    answers: bool
+
+
 class Engine:
     """The engine, opened on a folder that no other process has open.
 
     Args:
         folder: Its data; created when missing.
+        config: Its configuration file, which the folder's preparation wrote.
 
     Raises:
         DependencyError: chDB is not installed, or the folder cannot be opened.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Path) -> None:
         try:
             import chdb
         except ImportError as error:
@@ -89,14 +121,14 @@ class Engine:
                 next_step="run `make setup`, or `pip install obflow[embedded]`",
             ) from error
         self._chdb = chdb
-        self._folder = folder
-        self._lock = _lock(folder)
+        self._address = f"{folder}?config-file={config}"
         self._connecting = threading.Lock()
+        self._rows = f"/rows-{secrets.token_hex(8)}"  # stands for the path of an INSERT's rows until they are in a file
+        self._parser = Parser(self._ask, self._classify)
         try:
             self._keeper = self._connect()
             self.version = self._keeper.query("SELECT version()", "TabSeparated").bytes().decode().strip()
         except RuntimeError as error:
-            self._lock.close()
             raise DependencyError(
                 f"the engine cannot open {folder} ({_sentence(error) or 'it gives no reason'})",
                 next_step="another process may have it open, or choose another folder",
@@ -111,24 +143,58 @@ class Engine:
             default_format: Format of the answer where the text names none.
 
         Raises:
-            QueryRefused: The engine's error, with its code.
+            QueryRefused: The rules' refusal or the engine's error, with its code.
         """
-        if context.readonly:
-            refuse_file_access(statement.text)
-        with self._session(context) as session:
+        ready = self.prepare(statement, context)
+        output = ready.output_format or default_format
+        check_format(output)
+        with self._session(context, ready.settings) as session:
             if statement.data is not None:
-                return _insert(session, statement, statement.data)
-            output = statement.output_format or default_format
-            result = session.query(name_by_comment(statement.text), output)
-            counts = {
-                "read_rows": result.storage_rows_read(),
-                "read_bytes": result.storage_bytes_read(),
-                "written_rows": result.rows_written(),
-                "written_bytes": result.bytes_written(),
-                "result_rows": result.rows_read(),
-                "result_bytes": result.bytes_read(),
-            }
-            return Answer(result.bytes() or b"", output if statement.answers else "", counts)
+                return self._insert(session, ready.text, statement.data)
+            result = session.query(ready.text, output)
+            return Answer(result.bytes() or b"", output if ready.answers else "", _counts(result))
+
+    def prepare(self, statement: Statement, context: Context) -> Prepared:
+        """Parse and judge a statement, without running it.
+
+        Args:
+            statement: The statement and its data.
+            context: What it is to run under.
+
+        Raises:
+            QueryRefused: It is none, or not allowed.
+        """
+        sends_rows = statement.data is not None
+        parsed = self._parser.parse(statement.reading_from(self._rows) if sends_rows else statement.text)
+        try:
+            asker = Asker(not context.readonly, context.database, context.parameters, sends_rows)
+            verdict = judge(parsed.tree, asker)
+        except QueryRefused:
+            if parsed.tree["type"] == "SystemQuery":  # to stop merges or the engine itself is worth a line
+                _log.warning(
+                    "refused SYSTEM %s to a %s",
+                    parsed.tree.get("query_type"),
+                    "reader" if context.readonly else "writer",
+                )
+            raise
+        settings = {**context.settings, **verdict.settings}
+        return Prepared(
+            text=parsed.text if verdict.tree is parsed.tree else self._parser.write(verdict.tree),
+            settings=reader_settings(settings) if context.readonly else settings,
+            output_format=verdict.output_format,
+            answers=verdict.answers,
+        )
+
+    def reads(self, statement: Statement) -> bool:
+        """Say whether a statement has an answer and changes nothing but, at most, running queries.
+
+        Args:
+            statement: As it came.
+
+        Raises:
+            QueryRefused: It is no statement.
+        """
+        return statement.data is None and self._parser.parse(statement.text).tree["type"] in ANSWERS
 
     def cancel(self, query_id: str | None = None) -> None:
         """End a running query, or all of them; one that has ended is left alone.
@@ -137,28 +203,40 @@ class Engine:
             query_id: The client's name for it; None for every query.
         """
         which = "1" if query_id is None else f"Settings['log_comment'] = {quote(query_id)}"
-        with suppress(QueryRefused), self._session(Context(query_id="cancel")) as session:
-            session.query(f"KILL QUERY WHERE {which} AND query NOT LIKE 'KILL%' ASYNC", "TabSeparated")
+        with suppress(QueryRefused):
+            self._ask(f"KILL QUERY WHERE {which} AND query NOT LIKE 'KILL%' ASYNC")
 
     def close(self) -> None:
         """Let go of the folder. Call it when no statement runs."""
         self._keeper.close()
-        self._lock.close()
+
+    def _ask(self, text: str) -> bytes:
+        """The one value of a statement of ours."""
+        with self._opened() as session:
+            session.query(_ASKING, "TabSeparated")
+            return bytes(session.query(text, "TabSeparatedRaw").bytes() or b"")
+
+    def _classify(self, text: str) -> tuple[int, bool]:
+        with self._opened() as session:
+            report = session._conn.classify_query(text, DEFAULT_DATABASE)
+        return int(report["statement_count"]), report["query_class"].name == "READ_ONLY"
+
+    def _insert(self, session: Any, text: str, data: memoryview) -> Answer:  # noqa: ANN401 - chdb publishes no types
+        # chDB takes text only, so binary rows go through a file. (Its `send_insert` takes bytes, but reports success
+        # where the table refused the rows: a violated constraint, too many partitions.)
+        with _file_of(data) as path:
+            result = session.query(text.replace(quote(self._rows), quote(path), 1), "TabSeparated")
+        return Answer(b"", "", {"written_rows": result.rows_written(), "written_bytes": result.bytes_written()})
 
     def _connect(self) -> Any:  # noqa: ANN401 - chdb publishes no types
         with self._connecting:
-            return self._chdb.connect(str(self._folder))
+            return self._chdb.connect(self._address)
 
     @contextmanager
-    def _session(self, context: Context) -> Iterator[Any]:
+    def _opened(self) -> Iterator[Any]:
         session = None
         try:
             session = self._connect()
-            if context.database != DEFAULT_DATABASE:
-                session.query(f"USE {quote(context.database, '`')}", "TabSeparated")
-            session.query(_set_statement(context), "TabSeparated")
-            if context.readonly:  # after the settings: read-only mode would refuse them
-                session.query("SET readonly = 1", "TabSeparated")
             yield session
         except RuntimeError as error:
             raise _refusal(error) from None
@@ -167,30 +245,45 @@ class Engine:
                 with self._connecting:
                     session.close()
 
+    @contextmanager
+    def _session(self, context: Context, settings: Mapping[str, str]) -> Iterator[Any]:
+        """A connection under these settings, and in the engine's own read-only mode where the context only reads."""
+        with self._opened() as session:
+            if context.database != DEFAULT_DATABASE:
+                session.query(f"USE {quote(context.database, '`')}", "TabSeparated")
+            session.query(_set_statement(settings, context), "TabSeparated")
+            if context.readonly:  # after the settings: read-only mode would refuse them
+                session.query("SET readonly = 1", "TabSeparated")
+            yield session
+
 
 def quote(text: str, mark: str = "'") -> str:
     """A literal (or, with a backquote, a name) of ClickHouse's SQL."""
     return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
 
 
-def _set_statement(context: Context) -> str:
-    values = {**DEFAULT_SETTINGS, **context.settings, "log_comment": context.query_id}
+def _counts(result: Any) -> dict[str, int]:  # noqa: ANN401 - chdb publishes no types
+    return {
+        "read_rows": result.storage_rows_read(),
+        "read_bytes": result.storage_bytes_read(),
+        "written_rows": result.rows_written(),
+        "written_bytes": result.bytes_written(),
+        "result_rows": result.rows_read(),
+        "result_bytes": result.bytes_read(),
+    }
+
+
+def _set_statement(settings: Mapping[str, str], context: Context) -> str:
+    values = {**DEFAULT_SETTINGS, **settings, "log_comment": context.query_id}
     values |= {f"param_{name}": value for name, value in context.parameters.items()}
     for name in values:
         if not _SETTING_NAME.fullmatch(name):
-            raise QueryRefused(115, f"Setting {name!r} is neither a builtin setting nor a name (UNKNOWN_SETTING)")
+            raise QueryRefused(
+                UNKNOWN_SETTING, f"Setting {name!r} is neither a builtin setting nor a name (UNKNOWN_SETTING)"
+            )
+        if name in REFUSED_SETTINGS:
+            raise QueryRefused(READONLY, f"Nobody may change {name!r} in the embedded engine (READONLY)")
     return "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in values.items())
-
-
-def _insert(session: Any, statement: Statement, data: memoryview) -> Answer:  # noqa: ANN401 - chdb publishes no types
-    # chDB takes text only, so binary rows go through a file. (Its `send_insert` takes bytes, but reports success where
-    # the table refused the rows: a violated constraint, too many partitions.)
-    with _file_of(data) as path:
-        result = session.query(
-            f"{statement.text} FROM INFILE {quote(path)} {statement.insert_settings} FORMAT {statement.input_format}",
-            "TabSeparated",
-        )
-    return Answer(b"", "", {"written_rows": result.rows_written(), "written_bytes": result.bytes_written()})
 
 
 @contextmanager
@@ -211,8 +304,18 @@ def _write_all(file: IO[bytes], data: memoryview) -> None:
         data = data[file.write(data) :]
 
 
-def _lock(folder: Path) -> TextIO:
-    """Take the folder, by a lock that the system frees however this process ends."""
+def lock_folder(folder: Path) -> TextIO:
+    """Take the folder, by a lock that the system frees however this process ends.
+
+    Args:
+        folder: The data folder; created when missing.
+
+    Returns:
+        What holds the lock: keep it open.
+
+    Raises:
+        DependencyError: Another process has it, or it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK_FILE).open("w")

@@ -9,26 +9,33 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from obflow.embedded.clickhouse_engine import Engine
-from obflow.embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface, is_loopback
+from obflow import engine_tokens
+from obflow.embedded import clickhouse_folder, sandbox
+from obflow.embedded.clickhouse_access import is_loopback
+from obflow.embedded.clickhouse_connections import KEEP_ALIVE_S, Connections
+from obflow.embedded.clickhouse_engine import Engine, lock_folder
+from obflow.embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface
+from obflow.engine_tokens import Tokens
 from obflow.lifecycle import run_async
-from obflow.terminal import say, tell_error
-from schemas.errors import EXIT_DONE, PipelineError, UsageError
+from obflow.terminal import say, tell, tell_error
+from schemas.errors import EXIT_DONE, DependencyError, PipelineError, UsageError
 
 HOST: Final = "127.0.0.1"
 STOP_S: Final = 5.0
 DRAIN_S: Final = 3.0
 BACKLOG: Final = 128
+PRIVATE: Final = 0o077  # what nobody else may do with files this process writes
 Ready = Callable[[str, int, str], None]
 
 
 def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None = None) -> None:
-    """Serve the engine until SIGTERM or SIGINT.
+    """Serve the engine until SIGTERM or SIGINT. The process is of no use for anything else afterwards.
 
     Args:
         data: Its data folder; created when missing.
@@ -41,40 +48,78 @@ def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None
         DependencyError: chDB is missing, or the folder is in use by another process.
     """
     if not is_loopback(host):
-        raise UsageError(
-            f"the embedded ClickHouse has no passwords and does not listen on {host}", next_step=f"use {HOST}"
+        raise UsageError(f"the embedded ClickHouse does not listen on {host}", next_step=f"use {HOST}")
+    folder = data.absolute()
+    with ExitStack() as held:
+        listening = held.enter_context(_listen(host, port))
+        held.enter_context(lock_folder(folder))
+        tokens, config = _prepare(folder, listening.getsockname()[1])
+        _enter(folder)
+        engine = Engine(folder, config)
+        served = run_async(lambda stop: _serve(engine, tokens, listening, stop, ready or _say), shutdown_seconds=STOP_S)
+        _tell("the embedded ClickHouse stops, as a signal asked it to")
+        if not served:  # a thread is stuck in the engine: what was acknowledged is stored, nothing is worth waiting for
+            os._exit(EXIT_DONE)
+        engine.close()
+
+
+def _prepare(folder: Path, port: int) -> tuple[Tokens, Path]:
+    os.umask(PRIVATE)
+    try:
+        config = clickhouse_folder.prepare(folder)
+        tokens = engine_tokens.make(folder)
+    except OSError as error:
+        raise DependencyError(
+            f"the data folder {folder} cannot be used ({error.strerror})", next_step="choose another folder"
+        ) from error
+    try:
+        engine_tokens.announce(port, folder)
+    except OSError as error:
+        _tell(
+            f"no command finds this engine's token by itself ({error.strerror or error}); set "
+            f"clickhouse.password_file to {folder / engine_tokens.WRITER_FILE}"
         )
+    return tokens, config
+
+
+def _enter(folder: Path) -> None:
+    """Make the folder the only place there is, before the engine is loaded and its threads start."""
     os.environ["TZ"] = "UTC"  # the engine's time zone is a server's default, not this machine's
     time.tzset()
-    said = ready or _say
-    with _listen(host, port) as listening:
-        engine = Engine(data.absolute())
-        all_ended = run_async(lambda stop: _serve(engine, listening, stop, said), shutdown_seconds=STOP_S)
-    if all_ended:
-        engine.close()
-    else:  # a thread is stuck in the engine: what was acknowledged is stored, and nothing else is worth waiting for
-        os._exit(EXIT_DONE)
+    # The library looks for configuration and room where it was started and at home, as it is loaded.
+    os.environ["TMPDIR"] = str(folder / "tmp")
+    os.environ["HOME"] = str(folder / clickhouse_folder.NOTHING)
+    os.chdir(folder / clickhouse_folder.NOTHING)
+    read = [folder / name for name in clickhouse_folder.READ_BY_ENGINE]
+    for sentence in sandbox.close_off(read_and_written=read, written=folder):
+        _tell(f"the embedded ClickHouse is not closed off: {sentence}")
 
 
-async def _serve(engine: Engine, listening: socket.socket, stop: asyncio.Event, ready: Ready) -> bool:
-    interface = HttpInterface(engine)
+async def _serve(engine: Engine, tokens: Tokens, listening: socket.socket, stop: asyncio.Event, ready: Ready) -> bool:
+    interface, connections = HttpInterface(engine, tokens), Connections()
+    application = interface.application()
+    application.middlewares.append(connections.hear)
     runner = web.AppRunner(
-        interface.application(),
+        application,
         access_log=None,
         auto_decompress=False,
         handler_cancellation=True,
         handle_signals=False,
+        keepalive_timeout=KEEP_ALIVE_S,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
         shutdown_timeout=0.1,
     )
     await runner.setup()
-    site = web.SockSite(runner, listening, backlog=BACKLOG)
-    await site.start()
+    if runner.server is None:
+        raise AssertionError("a runner that was set up has a server")
+    accepting = await asyncio.get_running_loop().create_server(
+        connections.protocols_of(runner.server), sock=listening, backlog=BACKLOG
+    )
     host, port = listening.getsockname()[:2]
     ready(host, port, engine.version)
     await stop.wait()
-    await site.stop()
+    accepting.close()
     try:
         return await interface.drain(DRAIN_S)
     finally:
@@ -98,6 +143,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _say(host: str, port: int, version: str) -> None:
     say(f"ClickHouse {version} listens on http://{host}:{port}; Ctrl-C stops it")
+
+
+def _tell(sentence: str) -> None:
+    tell(f"obflow: {sentence}")
 
 
 def main() -> int:

@@ -1,8 +1,7 @@
-"""What the embedded ClickHouse has to know of a statement's text before the engine sees it.
+"""A request's statement and the data behind it, and the words in which a statement is refused.
 
-The engine is a library: it runs several statements at once, writes answers into files, and has no sessions that
-outlive a request, where a server over HTTP would refuse. This module makes it refuse in the server's own words and
-codes, and finds where an INSERT's text ends and its data begin.
+Where an INSERT's text ends and its rows begin is found here, in bytes that may be anything. Nothing is judged: what is
+taken for the text goes through the engine's own parser, which refuses it where it is not one statement.
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ from typing import Final
 from schemas.errors import PipelineError
 
 # Error codes of ClickHouse, by its own names.
+BAD_ARGUMENTS: Final = 36
 NOT_IMPLEMENTED: Final = 48
 SYNTAX_ERROR: Final = 62
+UNKNOWN_FORMAT: Final = 73
+UNKNOWN_SETTING: Final = 115
+READONLY: Final = 164
+TOO_DEEP: Final = 306
 OUTFILE_NOT_ALLOWED: Final = 358
 ACCESS_DENIED: Final = 497
 
-_LITERAL = r"""'(?:[^'\\]|\\.|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
-_COMMENT = r"""--[^\n]*|\#[ !][^\n]*|/\*.*?\*/"""
-_QUOTED_NAME = r"""`(?:[^`\\]|\\.|``)*`|"(?:[^"\\]|\\.|"")*\""""
-_OPAQUE = re.compile(
-    rf"(?P<literal>{_LITERAL})|(?P<comment>{_COMMENT})|(?P<name>{_QUOTED_NAME})|(?P<query_id>\bquery_id\b)", re.S
-)
 _NAME = r"""(?:\w+|`(?:[^`\\]|\\.)+`|"(?:[^"\\]|\\.)+"|\{\s*\w+\s*:\s*Identifier\s*\})"""
 # Possessive where the text may hold long runs, so that no statement takes more than one pass.
 _INSERT = re.compile(
@@ -34,11 +32,6 @@ _INSERT = re.compile(
          (?P<end>\b(?:FORMAT\s++(?P<format>\w++)|VALUES))[ \t]*+(?:\r?\n)?""".encode(),
     re.I | re.S | re.X,
 )
-_OUTPUT_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:\bSETTINGS\b.*)?$", re.I | re.S)
-_ANSWERS = re.compile(r"[\s(]*(?:SELECT|WITH|FROM|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK|KILL)\b", re.I)
-_OUTFILE = re.compile(r"\bINTO\s+OUTFILE\b|\bFROM\s+INFILE\b", re.I)
-_SESSION = re.compile(r"\s*(?:SET|USE|CREATE\s+(?:OR\s+REPLACE\s+)?TEMPORARY)\b", re.I)
-_READS_FILE = re.compile(r"\bfile\s*\(", re.I)
 
 
 class QueryRefused(PipelineError):
@@ -64,19 +57,23 @@ class Statement:
         data: The rows of an INSERT in `input_format`; None for every other statement.
         input_format: Format of `data`.
         insert_settings: The SETTINGS clause of an INSERT with data.
-        output_format: Format the text itself asks for; empty where it names none.
-        answers: Whether it has a result, be it empty.
     """
 
     text: str
     data: memoryview | None = None
     input_format: str = ""
     insert_settings: str = ""
-    output_format: str = ""
-    answers: bool = False
+
+    def reading_from(self, path: str) -> str:
+        """Write an INSERT with data as one that reads its rows from a file.
+
+        Args:
+            path: The file's path as it stands between quotes.
+        """
+        return f"{self.text} FROM INFILE '{path}' {self.insert_settings} FORMAT {self.input_format}"
 
 
-def parse_statement(query: str, body: bytes) -> Statement:
+def split_statement(query: str, body: bytes) -> Statement:
     """Split a request into its statement and the statement's data.
 
     Args:
@@ -84,7 +81,7 @@ def parse_statement(query: str, body: bytes) -> Statement:
         body: The body, decompressed. It continues `query` where both are given.
 
     Raises:
-        QueryRefused: Empty, not text, several statements, or something only a client or a session could do.
+        QueryRefused: It is not text.
     """
     insert = _INSERT.match(query.encode())
     if insert and not query.encode()[insert.end() :].strip():
@@ -92,14 +89,9 @@ def parse_statement(query: str, body: bytes) -> Statement:
     if not query and (insert := _INSERT.match(body)):
         return _insert(insert, memoryview(body)[insert.end() :])
     try:
-        text = "\n".join(part for part in (query, body.decode()) if part).strip().rstrip(";").rstrip()
+        return Statement("\n".join(part for part in (query, body.decode()) if part))
     except UnicodeDecodeError:
         raise QueryRefused(SYNTAX_ERROR, "Syntax error: the query is not UTF-8 text (SYNTAX_ERROR)") from None
-    code = code_of(text)
-    _refuse(code)
-    output = _OUTPUT_FORMAT.search(code)
-    answers = _ANSWERS.match(code) is not None
-    return Statement(text, output_format=output[1] if output and answers else "", answers=answers)
 
 
 def _insert(found: re.Match[bytes], data: memoryview) -> Statement:
@@ -110,56 +102,3 @@ def _insert(found: re.Match[bytes], data: memoryview) -> Statement:
         input_format=(found["format"] or b"Values").decode(),
         insert_settings=(found["settings"] or b"").decode(errors="replace").strip(),
     )
-
-
-def _refuse(code: str) -> None:
-    if not code.strip():
-        raise QueryRefused(SYNTAX_ERROR, "Syntax error: Empty query (SYNTAX_ERROR)")
-    if ";" in code.rstrip().rstrip(";"):
-        raise QueryRefused(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed) (SYNTAX_ERROR)")
-    if _OUTFILE.search(code):
-        raise QueryRefused(OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed over HTTP (INTO_OUTFILE_NOT_ALLOWED)")
-    if _SESSION.match(code):
-        raise QueryRefused(
-            NOT_IMPLEMENTED,
-            "The embedded engine keeps no sessions: give settings and the database with each request "
-            "instead of SET, USE and temporary tables (NOT_IMPLEMENTED)",
-        )
-
-
-def refuse_file_access(text: str) -> None:
-    """Keep a reader from the `file` function, which the engine's read-only mode leaves open.
-
-    Raises:
-        QueryRefused: The text calls it.
-    """
-    if _READS_FILE.search(code_of(text)):
-        raise QueryRefused(ACCESS_DENIED, "A reader may not read files of the machine (ACCESS_DENIED)")
-
-
-def code_of(text: str) -> str:
-    """The text with literals emptied, comments removed and quoted names bared: what is left can be searched."""
-    return _OPAQUE.sub(_bare, text)
-
-
-def _bare(found: re.Match[str]) -> str:
-    if found["literal"]:
-        return "''"
-    if found["comment"]:
-        return " "
-    if found["query_id"]:
-        return found[0]
-    name = found["name"][1:-1]
-    if "\\" in name:  # an escaped name may stand for any, so it is taken for the one that readers may not call
-        return "file"
-    return name if name.isidentifier() else "_"
-
-
-def name_by_comment(text: str) -> str:
-    """Let KILL QUERY find a query by the id its client gave it.
-
-    The engine names queries itself; the client's id is kept in the setting `log_comment` of the query's session.
-    """
-    if not re.match(r"\s*KILL\s+QUERY\b", text, re.I):
-        return text
-    return _OPAQUE.sub(lambda found: "Settings['log_comment']" if found["query_id"] else found[0], text)

@@ -28,7 +28,9 @@ def clickhouse_of(backend: Backend) -> Iterator[ClickHouseSettings]:
     from obflow.embedded.clickhouse import EmbeddedClickHouse
 
     with EmbeddedClickHouse() as embedded:
-        yield ClickHouseSettings(host=embedded.host, port=embedded.port, database="default")
+        # Named, though commands find it by the port: some tests reach the engine by a detour, on a port of their own.
+        password = SecretStr(embedded.tokens.writer)
+        yield ClickHouseSettings(host=embedded.host, port=embedded.port, password=password, database="default")
 
 
 @contextmanager

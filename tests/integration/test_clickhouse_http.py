@@ -16,10 +16,12 @@ from obflow.embedded import clickhouse_http
 from obflow.embedded.clickhouse_engine import Answer, Context, Engine
 from obflow.embedded.clickhouse_http import HttpInterface
 from obflow.embedded.clickhouse_sql import Statement
+from obflow.engine_tokens import Tokens
 
 pytestmark = pytest.mark.integration
 
 LIMIT = 10_000
+TOKENS = Tokens(reader="reads", writer="writes")
 
 
 class SlowEngine:
@@ -37,6 +39,9 @@ class SlowEngine:
         data = statement.data
         return Answer(statement.text.encode(), default_format, {"written_bytes": len(data) if data is not None else 0})
 
+    def reads(self, statement: Statement) -> bool:
+        return "SELECT" in statement.text
+
     def cancel(self, query_id: str | None = None) -> None:
         self.cancelled.append(query_id)
         self.released.set()
@@ -48,7 +53,7 @@ class Served:
     def __init__(self, engine: SlowEngine, interface: HttpInterface, session: ClientSession, url: str) -> None:
         self.engine, self.interface, self._session, self._url = engine, interface, session, url
 
-    async def ask(self, body: bytes | FormData, **headers: str) -> tuple[int, str]:
+    async def ask(self, body: bytes | FormData | AsyncIterator[bytes], **headers: str) -> tuple[int, str]:
         """Status and ClickHouse's code."""
         async with self._session.post(self._url, data=body, headers=headers) as response:
             await response.read()
@@ -68,10 +73,10 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     engine = SlowEngine()
-    interface = HttpInterface(cast(Engine, engine), running=1, waiting=1, max_body_bytes=LIMIT)
+    interface = HttpInterface(cast(Engine, engine), TOKENS, readers=1, writers=1, waiting=1, max_body_bytes=LIMIT)
     server = TestServer(interface.application(), handler_cancellation=True)
     await server.start_server(auto_decompress=False)
-    async with ClientSession() as session:
+    async with ClientSession(headers={"X-ClickHouse-Key": TOKENS.writer}) as session:
         yield Served(engine, interface, session, str(server.make_url("/")))
     engine.released.set()
     await server.close()
@@ -107,7 +112,7 @@ async def test_more_than_run_and_wait_at_once_are_turned_away(served: Served) ->
     running = served.start_waiting("first")
     await served.entered()
     waiting = served.start_waiting("second")
-    assert await _holds(lambda: served.interface._waiting == 1)
+    assert await _holds(lambda: served.interface.writers.waiting == 1)
     assert await served.ask(b"SELECT 1") == (500, "202")
     served.engine.released.set()
     assert await running == await waiting == (200, "")
@@ -121,6 +126,40 @@ async def test_who_waits_too_long_for_a_slot_is_told_so(served: Served, monkeypa
     assert await served.ask(b"SELECT 1") == (500, "202")
     served.engine.released.set()
     assert await running == (200, "")
+
+
+async def test_a_reader_has_a_place_while_every_writer_is_busy(served: Served) -> None:
+    running = served.start_waiting("first")
+    await served.entered()
+    shown = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": TOKENS.reader}
+    assert await served.ask(b"SELECT 1", **shown) == (200, "")
+    served.engine.released.set()
+    assert await running == (200, "")
+
+
+async def test_a_body_that_does_not_come_takes_no_place(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clickhouse_http, "ARRIVE_S", 0.3)
+    never = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"SEL"
+        await never.wait()
+
+    asked = asyncio.create_task(served.ask(slow()))
+    await asyncio.sleep(0.05)
+    assert await served.ask(b"SELECT 1") == (200, "")
+    assert await asked == (500, "209")
+
+
+async def test_who_is_nobody_is_refused_before_a_byte_of_the_body(served: Served) -> None:
+    started = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        started.set()
+        yield b"SELECT 1"
+        await asyncio.sleep(30)
+
+    assert await served.ask(body(), **{"X-ClickHouse-Key": "wrong"}) == (403, "516")
 
 
 async def test_a_query_whose_client_has_gone_is_cancelled_and_its_slot_freed(served: Served) -> None:

@@ -45,7 +45,7 @@ def engine() -> Iterator[EmbeddedClickHouse]:
 @pytest.fixture
 def client(engine: EmbeddedClickHouse) -> Iterator[Client]:
     """A client as anybody would open it: compression, a session, no settings of ours."""
-    client = clickhouse_connect.get_client(host=engine.host, port=engine.port)
+    client = clickhouse_connect.get_client(host=engine.host, port=engine.port, password=engine.tokens.writer)
     client.command("CREATE OR REPLACE TABLE t (a UInt64, b String DEFAULT 'x') ENGINE = MergeTree ORDER BY a")
     yield client
     client.close()
@@ -81,7 +81,8 @@ def ask(engine: EmbeddedClickHouse) -> Iterator[Ask]:
         **fields: str,
     ) -> Answer:
         address = f"{path}?{urlencode(fields)}" if fields else path
-        connection.request(method, address, body=body, headers=dict(headers or {}))
+        shown = {"X-ClickHouse-Key": engine.tokens.writer, **(headers or {})}
+        connection.request(method, address, body=body, headers=shown)
         return Answer(connection.getresponse())
 
     yield ask
@@ -162,7 +163,7 @@ def test_chunked_bodies_are_understood(ask: Ask) -> None:
 def test_nothing_of_one_request_is_left_for_the_next(ask: Ask) -> None:
     """Settings, the database and read-only mode belong to a request."""
     asked = b"SELECT currentDatabase(), getSetting('max_threads'), getSetting('readonly')"
-    assert ask(asked, database="system", max_threads="3", readonly="1").body == b"system\t3\t1\n"
+    assert ask(asked, database="system", max_threads="1", readonly="1").body == b"system\t1\t1\n"
     assert ask(asked, max_threads="2").body == b"default\t2\t0\n"
 
 
@@ -175,7 +176,7 @@ def test_an_unknown_setting_a_missing_database_and_an_unknown_user_are_refused(a
     assert ask(b"SELECT 1", no_such_setting="1").code == "115"
     assert ask(b"SELECT 1", **{"a=1, readonly": "0"}).code == "115"
     assert ask(b"SELECT 1", database="no`where").code == "81"
-    assert ask(b"SELECT 1", user="stranger").code == "516"
+    assert ask(b"SELECT 1", headers={"X-ClickHouse-User": "stranger"}).code == "516"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,9 @@ def test_every_way_to_insert_and_to_read_works(client: Client) -> None:
 
 
 async def test_the_async_client_works(engine: EmbeddedClickHouse) -> None:
-    client = await clickhouse_connect.get_async_client(host=engine.host, port=engine.port)
+    client = await clickhouse_connect.get_async_client(
+        host=engine.host, port=engine.port, password=engine.tokens.writer
+    )
     try:
         assert (await client.query("SELECT {n:UInt8}", parameters={"n": 5})).first_row == (5,)
     finally:
@@ -223,7 +226,9 @@ async def test_the_async_client_works(engine: EmbeddedClickHouse) -> None:
 
 
 def test_parameters_in_a_form_are_understood(engine: EmbeddedClickHouse) -> None:
-    client = clickhouse_connect.get_client(host=engine.host, port=engine.port, form_encode_query_params=True)
+    client = clickhouse_connect.get_client(
+        host=engine.host, port=engine.port, password=engine.tokens.writer, form_encode_query_params=True
+    )
     assert client.query("SELECT length({x:String})", parameters={"x": "y" * 100_000}).first_row == (100_000,)
     client.close()
 
@@ -240,13 +245,15 @@ def test_every_type_of_the_tables_survives(client: Client) -> None:
 
 def test_the_reader_reads_and_does_nothing_else(engine: EmbeddedClickHouse, client: Client) -> None:
     client.insert("t", [[1, "one"]], column_names=["a", "b"])
-    reader = clickhouse_connect.get_client(host=engine.host, port=engine.port, username="reader")
+    reader = clickhouse_connect.get_client(
+        host=engine.host, port=engine.port, username="reader", password=engine.tokens.reader
+    )
     assert reader.query("SELECT b FROM t").first_row == ("one",)
     refused = {
         "INSERT INTO t (a) VALUES (2)": 164,
         "DROP TABLE t": 164,
         "ALTER TABLE t DELETE WHERE 1": 164,
-        "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'a Int8')": 164,
+        "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'a Int8')": 497,
         "SELECT * FROM file('/etc/hostname', 'LineAsString', 'a String')": 497,
         "SELECT file('/etc/hostname')": 497,
         "SELECT 1 SETTINGS readonly = 0": 164,
@@ -266,7 +273,7 @@ def test_a_query_is_killed_by_its_clients_name(engine: EmbeddedClickHouse, clien
 
     def run() -> None:
         connection = HTTPConnection(engine.host, engine.port, timeout=60)
-        connection.request("POST", "/?query_id=doomed", body=LONG_QUERY.encode())
+        connection.request("POST", "/?query_id=doomed", body=LONG_QUERY.encode(), headers=_shown(engine))
         codes.append(Answer(connection.getresponse()).code)
         connection.close()
 
@@ -280,10 +287,14 @@ def test_a_query_is_killed_by_its_clients_name(engine: EmbeddedClickHouse, clien
 
 def test_a_query_ends_when_its_client_has_gone(engine: EmbeddedClickHouse, ask: Ask) -> None:
     connection = HTTPConnection(engine.host, engine.port, timeout=60)
-    connection.request("POST", "/?query_id=abandoned", body=LONG_QUERY.encode())
+    connection.request("POST", "/?query_id=abandoned", body=LONG_QUERY.encode(), headers=_shown(engine))
     assert eventually(lambda: _is_running(ask, "abandoned"))
     connection.close()
     assert eventually(lambda: not _is_running(ask, "abandoned"))
+
+
+def _shown(engine: EmbeddedClickHouse) -> dict[str, str]:
+    return {"X-ClickHouse-Key": engine.tokens.writer}
 
 
 def _is_running(ask: Ask, query_id: str) -> bool:
@@ -351,11 +362,12 @@ def test_it_stops_in_time_with_a_query_running_and_a_connection_open(tmp_path: P
     engine = EmbeddedClickHouse(tmp_path)
     engine.start()
     busy = HTTPConnection(engine.host, engine.port, timeout=60)
-    busy.request("POST", "/?query_id=busy", body=LONG_QUERY.encode())
+    busy.request("POST", "/?query_id=busy", body=LONG_QUERY.encode(), headers=_shown(engine))
     idle = HTTPConnection(engine.host, engine.port, timeout=60)
 
     def both_run() -> bool:
-        idle.request("POST", "/", body=b"SELECT Settings['log_comment'] FROM system.processes")
+        asked = b"SELECT Settings['log_comment'] FROM system.processes"
+        idle.request("POST", "/", body=asked, headers=_shown(engine))
         return b"busy" in Answer(idle.getresponse()).body
 
     assert eventually(both_run)

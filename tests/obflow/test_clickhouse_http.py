@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import zlib
 
@@ -9,8 +10,10 @@ import lz4.frame  # type: ignore[import-untyped]
 import pytest
 from backports import zstd
 
-from obflow.embedded.clickhouse_http import decompress, is_loopback
+from obflow.embedded.clickhouse_access import is_loopback, may_write, refuse_browsers
+from obflow.embedded.clickhouse_bodies import decompress
 from obflow.embedded.clickhouse_sql import QueryRefused
+from obflow.engine_tokens import Tokens
 
 ENCODERS = {
     "gzip": gzip.compress,
@@ -73,3 +76,55 @@ def test_an_unknown_encoding_is_refused_by_name() -> None:
 )
 def test_loopback_is_this_machine_and_nothing_else(host: str, ours: bool) -> None:
     assert is_loopback(host) is ours
+
+
+TOKENS = Tokens(reader="r" * 43, writer="w" * 43)
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "writes"),
+    [
+        ({"X-ClickHouse-Key": TOKENS.writer}, {}, True),
+        ({"X-ClickHouse-User": "default", "X-ClickHouse-Key": TOKENS.writer}, {}, True),
+        ({"X-ClickHouse-User": "reader", "X-ClickHouse-Key": TOKENS.reader}, {}, False),
+        (basic(f"default:{TOKENS.writer}"), {}, True),
+        (basic(f"reader:{TOKENS.reader}"), {}, False),
+        ({"Authorization": f"Bearer {TOKENS.reader}"}, {}, False),
+        ({"Authorization": f"bearer {TOKENS.writer}"}, {}, True),
+        ({}, {"user": "reader", "password": TOKENS.reader}, False),
+        ({}, {"password": TOKENS.writer}, True),
+    ],
+)
+def test_a_token_says_who_asks(headers: dict[str, str], fields: dict[str, str], writes: bool) -> None:
+    assert may_write(headers, fields, TOKENS) is writes
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-ClickHouse-User": "default"},
+        {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": TOKENS.writer},
+        {"X-ClickHouse-User": "", "X-ClickHouse-Key": TOKENS.reader},
+        {"X-ClickHouse-Key": TOKENS.reader},
+        basic("default:"),
+        basic(TOKENS.writer),
+        {"Authorization": "Basic not-base64!"},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Digest {TOKENS.writer}"},
+        {"X-ClickHouse-Key": "\udcff" * 43},
+    ],
+)
+def test_who_shows_no_token_or_anothers_is_nobody(headers: dict[str, str]) -> None:
+    with pytest.raises(QueryRefused) as refused:
+        may_write(headers, {}, TOKENS)
+    assert refused.value.code == 516
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin", "None", None])
+def test_a_program_and_a_person_are_no_page(site: str | None) -> None:
+    refuse_browsers({"Host": "127.0.0.1:8123", **({"Sec-Fetch-Site": site} if site else {})})
