@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from schemas.topics import FEED_STATUS
 
 RUN_HEADER = "run"
 """Header of a status: which run of a producer wrote it. Epochs cannot tell: a producer has many, and 0 at its start."""
+RUN = re.compile(r"[0-9a-f]{32}")
+"""What a run looks like. A status without one was not written by a producer, and no word of anybody's."""
 RECENT_SECONDS = 60.0
 """A status older than this, by Kafka's time, is of a producer that is gone: it would have sent a heartbeat."""
 BATCH = 1_000
@@ -26,7 +29,7 @@ NS_PER_MS = 1_000_000
 
 
 class Speaker(NamedTuple):
-    """Whose word a status is: a run of a producer's, on one instrument. `run` is empty where the record has none."""
+    """Whose word a status is: a run of a producer's, on one instrument."""
 
     instrument: InstrumentKey
     source: Source
@@ -123,12 +126,12 @@ class StatusReader:
             self._left.discard(message.partition())
 
     def _seen(self, message: Message) -> list[Seen]:
-        """The status, or nothing where it is none from here: a sink reads this topic too, and dead-letters that."""
+        """The status, or nothing where it is no producer's: a sink reads this topic too, and dead-letters that."""
         _, written_ms = message.timestamp()
         try:
             status = decode_as(FeedStatus, message.value() or b"")
             check_place(status, Place(message.partition(), len(self._ends), written_ms))
         except MessageError:
             return []
-        run = dict(message.headers() or []).get(RUN_HEADER) or b""
-        return [Seen(status, bytes(run).decode(errors="replace"), written_ms)]
+        run = bytes(dict(message.headers() or []).get(RUN_HEADER) or b"").decode(errors="replace")
+        return [Seen(status, run, written_ms)] if RUN.fullmatch(run) else []
