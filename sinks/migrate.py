@@ -38,6 +38,7 @@ ENGINE = MergeTree
 ORDER BY (kind, name, applied_at)
 """
 MIGRATION_NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+")
+CONSTRAINT: Final = re.compile(r"\bCONSTRAINT (`[^`]+`|\w+) (?:CHECK|ASSUME)")
 AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
 DAY_MS: Final = 24 * 3600 * 1000
 ALONE: Final = "is in the database alone"
@@ -181,7 +182,7 @@ def apply(store: Store, ttl_days: int) -> list[Step]:
 
 
 def drift(store: Store, tables: Iterable[Table[Any]] = TABLES.values()) -> list[str]:
-    """Where the tables' columns differ from the code, a sentence each."""
+    """Where the tables differ from the code, a sentence each: their columns, and constraints that may refuse rows."""
     return [sentence for table in tables for sentence in (*lacking(store, table), *_unknown(store, table))]
 
 
@@ -339,7 +340,13 @@ def _engine(store: Store, table: Table[Any]) -> str:
 
 def _unknown(store: Store, table: Table[Any]) -> list[str]:
     known = {column.name for column in table.columns}
-    return [f"column {table.name}.{name} {ALONE}" for name in _columns(store, table) if name not in known]
+    columns = [f"column {table.name}.{name} {ALONE}" for name in _columns(store, table) if name not in known]
+    rows = store.query(
+        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
+        {"name": table.name},
+    )
+    constraints = CONSTRAINT.findall(str(rows[0][0])) if rows else []
+    return [*columns, *(f"constraint {table.name}.{name.strip('`')} {ALONE}" for name in constraints)]
 
 
 def _columns(store: Store, table: Table[Any]) -> dict[str, str]:

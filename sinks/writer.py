@@ -197,7 +197,11 @@ class Writer:
 
     def _send(self, batch: Batch) -> None:
         if batch.rows > MAX_INSERT_ROWS:
-            raise FatalError(f"an insert of {batch.rows} rows would not be atomic", next_step="lower sink.flush_rows")
+            # While one insert is under way the next batch grows beyond flush_rows.
+            raise FatalError(
+                f"an insert of {batch.rows} rows would not be atomic",
+                next_step="lower sink.flush_rows and sink.max_buffered_rows",
+            )
         started_ns = self._clock.monotonic_ns()
         for attempt in range(10_000):
             try:
