@@ -20,7 +20,7 @@ from faust.types import TP
 from processors.changelog import Checkpoint, CheckpointRules, Due
 from processors.delivery import LIBRARY_LOG
 from processors.outbox import Outbox, Send
-from schemas.errors import MessageError
+from schemas.errors import DependencyError, MessageError
 
 TICK_SECONDS = 0.2
 
@@ -88,7 +88,10 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         """
         for tp in revoked | newly_assigned:
             self._known.pop(tp, None)
-        self._rules = await asyncio.to_thread(self.look)
+        try:
+            self._rules = await asyncio.to_thread(self.look)
+        except DependencyError:
+            self._rules = None  # asked again where there is something to recover
 
 
 class CheckpointTable(faust.Table):  # type: ignore[misc] # untyped base

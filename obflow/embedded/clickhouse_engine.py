@@ -2,7 +2,7 @@
 
 Each statement runs in a session of its own, a fresh connection to the engine (0.2 ms), so that settings, the current
 database and read-only mode never leak from one request to the next. One more connection stays open and keeps the
-engine alive.
+engine alive; a few more ask the parser what texts mean, under settings that are ours alone.
 
 What runs is never the text that came, but what the engine's parser made of it and the rules let pass.
 """
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, Any, Final, TextIO
 
 from obflow.embedded.clickhouse_allowed import REFUSED_SETTINGS
@@ -124,6 +125,7 @@ class Engine:
         self._address = f"{folder}?config-file={config}"
         self._connecting = threading.Lock()
         self._rows = f"/rows-{secrets.token_hex(8)}"  # stands for the path of an INSERT's rows until they are in a file
+        self._askers: SimpleQueue[Any] = SimpleQueue()
         self._parser = Parser(self._ask, self._classify)
         try:
             self._keeper = self._connect()
@@ -208,18 +210,34 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the folder. Call it when no statement runs."""
+        with suppress(Empty):
+            while True:
+                self._askers.get_nowait().close()
         self._keeper.close()
 
     def _ask(self, text: str) -> bytes:
-        """The one value of a statement of ours."""
-        with self._opened() as session:
-            session.query(_ASKING, "TabSeparated")
+        """The one row of a statement of ours, in a session that is kept for such statements."""
+        with self._asking() as session:
             return bytes(session.query(text, "TabSeparatedRaw").bytes() or b"")
 
     def _classify(self, text: str) -> tuple[int, bool]:
-        with self._opened() as session:
+        with self._asking() as session:
             report = session._conn.classify_query(text, DEFAULT_DATABASE)
         return int(report["statement_count"]), report["query_class"].name == "READ_ONLY"
+
+    @contextmanager
+    def _asking(self) -> Iterator[Any]:
+        try:
+            session = self._askers.get_nowait()
+        except Empty:
+            session = self._connect()
+            session.query(_ASKING, "TabSeparated")
+        try:
+            yield session
+        except RuntimeError as error:
+            raise _refusal(error) from None
+        finally:
+            self._askers.put(session)
 
     def _insert(self, session: Any, text: str, data: memoryview) -> Answer:  # noqa: ANN401 - chdb publishes no types
         # chDB takes text only, so binary rows go through a file. (Its `send_insert` takes bytes, but reports success

@@ -18,7 +18,7 @@ from obflow.embedded.clickhouse_trees import DESCRIBES, NAMES, Tree
 REMEMBERED: Final = 512  # dashboards and sinks ask the same again and again
 REMEMBERED_BYTES: Final = 16 * 1024
 _NO_TREE: Final = "does not support JSON serialization"
-_SCOPE: Final = ": In scope SELECT "
+_SCOPE: Final = ": In scope "
 _DESCRIBE: Final = "DESCRIBE TABLE "
 _ALL_OF: Final = "SELECT * FROM "
 _OF_NAMES: Final = (
@@ -28,7 +28,7 @@ _OF_NAMES: Final = (
 _NOT_HERE: Final = "This statement is not in the embedded engine (NOT_IMPLEMENTED)"
 
 Ask = Callable[[str], bytes]
-"""Runs a statement of ours and gives its one value, raw; raises QueryRefused."""
+"""Runs a statement of ours and gives its one row, raw; raises QueryRefused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class Parser:
 
     def _parse(self, text: str) -> Parsed:
         try:
-            dumped = self._ask(f"SELECT parseQueryToJSON({_literal(text.encode())})")
+            row = self._ask(f"WITH parseQueryToJSON({_literal(text.encode())}) AS t SELECT t, formatQueryFromJSON(t)")
         except QueryRefused as refused:
             if refused.code == BAD_ARGUMENTS and _NO_TREE in refused.text:
                 return self._parse_short(text)
             raise _own_words(refused) from None
-        tree = _loaded(dumped)
-        return Parsed(tree, self.write(tree))
+        dumped, _, written = row.partition(b"\t")  # JSON has no tab of its own
+        return Parsed(_loaded(dumped), _as_text(written))
 
     def _parse_short(self, text: str) -> Parsed:
         """Parse DESCRIBE, EXISTS or a SHOW that has no tree in JSON.
@@ -100,9 +100,13 @@ class Parser:
         return Parsed({"type": NAMES, "format_ast": {"name": output.removeprefix("FORMAT ")}}, canonical)
 
     def _text(self, call: str) -> str:
-        text = self._ask(f"SELECT {call}").decode(errors="surrogateescape").rstrip("\n")
-        # Bytes that are no text can stand between quotes alone, where they may be written as an escape.
-        return "".join(f"\\x{ord(c) & 0xFF:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
+        return _as_text(self._ask(f"SELECT {call}"))
+
+
+def _as_text(written: bytes) -> str:
+    text = written.decode(errors="surrogateescape").rstrip("\n")
+    # Bytes that are no text can stand between quotes alone, where they may be written as an escape.
+    return "".join(f"\\x{ord(c) & 0xFF:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
 
 
 def _literal(text: bytes) -> str:
