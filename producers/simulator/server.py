@@ -257,12 +257,8 @@ class SimulatorServer:
             self.stats["requests_refused"] += 1
             headers["Retry-After"] = str(60 - now % MINUTE_NS // NS_PER_SECOND)
             return _json(429, encode_error(-1003, "Too much request weight used."), headers)
-        self._count_request(request)
+        self.stats[_counted_as(request, answer)] += 1
         return _json(answer.status, answer.body, headers)
-
-    def _count_request(self, request: web.Request) -> None:
-        what = request.match_info["what"]
-        self.stats[f"{what}:{request.query['symbol']}" if "symbol" in request.query else what] += 1
 
     def _refuse(self, control: Control) -> web.Response:
         self.stats["requests_refused"] += 1
@@ -350,6 +346,14 @@ def _levels(limit: str) -> int:
     if not count:
         raise ValueError("a limit is a number of levels")
     return count
+
+
+def _counted_as(request: web.Request, answer: Answer) -> str:
+    """Names what was asked: a client that asks for ever new nonsense adds no name each time."""
+    if answer.status != 200:
+        return "requests_in_error"
+    what, symbol = request.match_info["what"], request.query.get("symbol", "")
+    return f"{what}:{symbol}" if what == "depth" else what
 
 
 def _json(status: int, body: str, headers: Mapping[str, str]) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producers.simulator import true_book
 from producers.simulator.catalogue import FUTURES, SPOT, VENUES, listed_symbols, market_spec
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
@@ -25,7 +27,7 @@ from producers.simulator.protocol import (
     encode_frame,
     level_texts,
 )
-from producers.simulator.true_book import UnknownSequence
+from producers.simulator.true_book import Change, TrueBook, UnknownSequence
 from schemas.errors import UsageError
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
 
@@ -138,6 +140,24 @@ def test_the_true_book_is_known_at_every_update_id(venue: str) -> None:
         simulated.true_book("BTCUSDT", updates[-1].last_id * 2)
     with pytest.raises(UnknownSequence):
         simulated.true_book("BTCUSDT", updates[0].previous_id - 1)
+
+
+def test_a_true_book_remembers_so_many_changes_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(true_book, "HISTORY_CHANGES", most := 2_000)
+    book = TrueBook(1_000)
+    changes = [Change(1_000 + 3 * n, n % 2 == 0, 500 + n % 7, n) for n in range(1, 2 * most)]
+    tracemalloc.start()
+    for change in changes:
+        book.put(change)
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    last, oldest = changes[-1].sequence, changes[-most - 1].sequence
+
+    assert kept_bytes < 40 * most
+    assert book.view_at(last) == book.view()
+    assert {lots for side in book.view_at(oldest)[1:] for _, lots in side} == set(range(most - 14, most))
+    with pytest.raises(UnknownSequence, match=f"from update {oldest} to {last}"):
+        book.view_at(oldest - 1)
 
 
 @pytest.mark.parametrize("fault", [Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT])
