@@ -1,19 +1,17 @@
-"""The simulated venues on a loopback port: WebSocket streams, REST, the true book, and faults on demand.
+"""Simulated venues on a loopback port: their WebSockets and REST, the true book, and faults on demand.
 
-    /stream  /public/stream  /ws  /public/ws         streams, by `?streams=a/b` or SUBSCRIBE
-    /fapi/v1/{ping,exchangeInfo,depth}  /api/v3/…    REST of the futures and of spot, with their weight limits
-    GET  /true-book?symbol=&venue=&sequence=&limit=  the book as the venue has it, at any recent update id
-    GET  /control                                    what was served and injected
-    POST /control                                    a fault on demand, as JSON: see `Control`
-
-Where both venues are served, `/public/…` is the futures' and `/stream` is spot's, as on the real ones.
+the venues' own paths                            streams and requests; see `VenueRules` of each
+GET  /true-book?symbol=&venue=&sequence=&limit=  the book as the venue has it, at any recent update id
+GET  /control                                    what was served and injected
+POST /control                                    a fault on demand, as JSON: see `Control`
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,12 +20,13 @@ from aiohttp import web
 
 from obflow.clock import NS_PER_SECOND, Clock, SystemClock
 from obflow.response_headers import read_count
-from producers.simulator.catalogue import FUTURES, SPOT
-from producers.simulator.exchange import Answer, Disconnect, SimulatedExchange
+from producers.simulator.contract import SimulatedVenue
+from producers.simulator.events import Damage, MarketEvent
+from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
-from producers.simulator.protocol import Damage, Frame, encode_error, level_texts
 from producers.simulator.sockets import MAX_MESSAGE_BYTES, Gateway
 from producers.simulator.true_book import UnknownSequence
+from schemas.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (only where it is asked for)
@@ -40,8 +39,6 @@ MAX_COUNT = 10_000
 """Frames or requests that one fault befalls, and requests that wait to be refused."""
 MAX_SECONDS = 3_600.0
 MINUTE_NS = 60 * NS_PER_SECOND
-REST_PATHS = {FUTURES: "/fapi/v1/{what}", SPOT: "/api/v3/{what}"}
-WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 
 log = structlog.get_logger(__name__)
 
@@ -89,20 +86,20 @@ class _Served:
         self.paused_until_ns = 0
         self.no_connections_until_ns = 0
         self.refusals: deque[Control] = deque()
-        self._held: deque[Frame] = deque()
+        self._held: deque[MarketEvent] = deque()
         self._minute = 0
         self._weight = 0
 
-    def emit(self, frame: Frame, now_ns: int) -> None:
-        """Send a frame, or hold it back during a pause."""
+    def emit(self, event: MarketEvent, now_ns: int) -> None:
+        """Send an event, or hold it back during a pause."""
         if now_ns < self.paused_until_ns:
-            self._held.append(frame)
+            self._held.append(event)
             if len(self._held) > MAX_HELD_FRAMES:
                 self._held.clear()
                 self.gateway.cut_all()
             return
         self.release()
-        self.gateway.send(frame)
+        self.gateway.send(event)
 
     def release(self) -> None:
         """Send what a pause held back."""
@@ -157,13 +154,15 @@ class SimulatorServer:
             host: On loopback, unless told otherwise; in a container, where the network is its own, on all addresses.
 
         Raises:
+            UsageError: Two venues have the same path.
             OSError: The port is taken, or the address is not this machine's.
         """
         app = web.Application(client_max_size=MAX_MESSAGE_BYTES)
-        for path in ("/stream", "/public/stream", "/ws", "/public/ws"):
-            app.router.add_get(path, self._stream)
-        for path in REST_PATHS.values():
-            app.router.add_get(path, self._rest)
+        for path, served in _websocket_paths(self._venues.values()).items():
+            app.router.add_get(path, partial(self._stream, served))
+        for served in self._venues.values():
+            for prefix in served.exchange.venue.rules.rest_paths:
+                app.router.add_get(prefix + "/{rest:.*}", partial(self._rest, served))
         app.router.add_get("/true-book", self._true_book)
         app.router.add_get("/control", self._report)
         app.router.add_post("/control", self._control)
@@ -232,38 +231,31 @@ class SimulatorServer:
 
     # -- requests
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
-        venue = FUTURES if request.path.startswith("/public") or SPOT not in self._venues else SPOT
-        served = self._venues.get(venue)
-        if served is None:
-            return web.Response(status=404)
+    async def _stream(self, served: _Served, request: web.Request) -> web.StreamResponse:
         if self._clock.now_ns() < served.no_connections_until_ns:
             self.stats["connections_refused"] += 1
             return web.Response(status=503)
         return await served.gateway.serve(request)
 
-    async def _rest(self, request: web.Request) -> web.Response:
-        venue = FUTURES if request.path.startswith("/fapi") else SPOT
-        served = self._venues.get(venue)
-        if served is None:
-            return web.Response(status=404)
+    async def _rest(self, served: _Served, request: web.Request) -> web.Response:
+        venue = served.exchange.venue
         if served.refusals:
-            return self._refuse(served.refusals.popleft())
-        answer = _answer(served.exchange, request.match_info["what"], request.query)
+            control = served.refusals.popleft()
+            headers = {"Retry-After": f"{control.seconds:g}"} if control.seconds else {}
+            return self._refuse(control.status, venue, headers)
+        answer = venue.answer(request.path, request.query, served.exchange)
         now = self._clock.now_ns()
         used = served.charge(answer.weight, now)
-        headers = {WEIGHT_HEADER: str(used)}
-        if used > served.exchange.rules.weight_per_minute:
-            self.stats["requests_refused"] += 1
-            headers["Retry-After"] = str(60 - now % MINUTE_NS // NS_PER_SECOND)
-            return _json(429, encode_error(-1003, "Too much request weight used."), headers)
-        self.stats[_counted_as(request, answer)] += 1
+        headers = {venue.rules.weight_header: str(used)} if venue.rules.weight_header else {}
+        if used > venue.rules.weight_per_minute:
+            left_s = 60 - now % MINUTE_NS // NS_PER_SECOND
+            return self._refuse(429, venue, {**headers, "Retry-After": str(left_s)})
+        self.stats[answer.counted_as] += 1
         return _json(answer.status, answer.body, headers)
 
-    def _refuse(self, control: Control) -> web.Response:
+    def _refuse(self, status: int, venue: SimulatedVenue, headers: Mapping[str, str]) -> web.Response:
         self.stats["requests_refused"] += 1
-        headers = {"Retry-After": f"{control.seconds:g}"} if control.seconds else {}
-        return _json(control.status, encode_error(-1003, "Way too many requests."), headers)
+        return _json(status, venue.refusal(status), headers)
 
     async def _true_book(self, request: web.Request) -> web.Response:
         symbol, sequence, limit = (request.query.get(name) for name in ("symbol", "sequence", "limit"))
@@ -274,7 +266,7 @@ class SimulatorServer:
         except (KeyError, ValueError, UnknownSequence) as error:
             return web.json_response({"error": str(error)}, status=400)
         spec = exchange.specs[symbol or ""]
-        bids, asks = level_texts(spec, view.bids), level_texts(spec, view.asks)
+        bids, asks = spec.level_texts(view.bids), spec.level_texts(view.asks)
         return web.json_response({"symbol": symbol, "sequence": view.sequence, "bids": bids, "asks": asks})
 
     async def _report(self, _: web.Request) -> web.Response:
@@ -332,15 +324,6 @@ class SimulatorServer:
 _CONTROL = msgspec.json.Decoder(Control)
 
 
-def _answer(exchange: SimulatedExchange, what: str, query: Mapping[str, str]) -> Answer:
-    if what == "depth":
-        limit = query.get("limit", "500" if exchange.venue == FUTURES else "100")
-        return exchange.depth(query.get("symbol", ""), read_count(limit) or 0)
-    if what == "exchangeInfo":
-        return exchange.exchange_info(query.get("symbols", ""))
-    return Answer(200, 1, "{}") if what == "ping" else Answer(404, 1, encode_error(-5000, "Path is not known."))
-
-
 def _levels(limit: str) -> int:
     count = read_count(limit)
     if not count:
@@ -348,12 +331,19 @@ def _levels(limit: str) -> int:
     return count
 
 
-def _counted_as(request: web.Request, answer: Answer) -> str:
-    """Names what was asked: a client that asks for ever new nonsense adds no name each time."""
-    if answer.status != 200:
-        return "requests_in_error"
-    what, symbol = request.match_info["what"], request.query.get("symbol", "")
-    return f"{what}:{symbol}" if what == "depth" else what
+def _websocket_paths(venues: Iterable[_Served]) -> dict[str, _Served]:
+    """Who is asked at which path: each at its own, and at its old ones where they are nobody's."""
+    paths: dict[str, _Served] = {}
+    for served in venues:
+        for path in served.exchange.venue.rules.websocket_paths:
+            other = paths.setdefault(path, served)
+            if other is not served:
+                names = f"{other.exchange.venue.name} and {served.exchange.venue.name}"
+                raise UsageError(f"{names} both have the path {path}", next_step="simulate them on two ports")
+    for served in venues:
+        for path in served.exchange.venue.rules.old_websocket_paths:
+            paths.setdefault(path, served)
+    return paths
 
 
 def _json(status: int, body: str, headers: Mapping[str, str]) -> web.Response:

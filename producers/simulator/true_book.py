@@ -22,7 +22,7 @@ class Change(NamedTuple):
     lots: int
 
 
-class BookView(NamedTuple):
+class WholeBook(NamedTuple):
     """A whole book at one update id; levels best first, as (tick, lots)."""
 
     sequence: int
@@ -107,11 +107,11 @@ class TrueBook:
         """Begin the history here: the levels the market opened with are no updates."""
         self._history = _History(self.sequence)
 
-    def view(self, limit: int | None = None) -> BookView:
+    def view(self, limit: int | None = None) -> WholeBook:
         """The book now, at most `limit` levels a side."""
         return _view(self.sequence, self.bids, self.asks, limit)
 
-    def view_at(self, sequence: int, limit: int | None = None) -> BookView:
+    def view_at(self, sequence: int, limit: int | None = None) -> WholeBook:
         """The book after all changes up to and including an update id.
 
         Raises:
@@ -135,7 +135,7 @@ def _put(side: SortedDict[int, int], tick: int, lots: int) -> None:
         side.pop(tick, None)
 
 
-def _view(sequence: int, bids: SortedDict[int, int], asks: SortedDict[int, int], limit: int | None) -> BookView:
+def _view(sequence: int, bids: SortedDict[int, int], asks: SortedDict[int, int], limit: int | None) -> WholeBook:
     count = len(bids) + len(asks) if limit is None else limit
     best_bids = [(tick, bids[tick]) for tick in reversed(bids.keys()[-count:])] if count else []
-    return BookView(sequence, best_bids, list(asks.items()[:count]))
+    return WholeBook(sequence, best_bids, list(asks.items()[:count]))

@@ -11,6 +11,7 @@ import aiohttp
 from obflow.clock import SystemClock
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.server import SimulatorServer
+from producers.simulator.venues import simulated_venue
 
 
 class Simulator:
@@ -44,7 +45,7 @@ async def simulator(
     """Serve venues on a free port of loopback."""
     now_ns = SystemClock().now_ns()
     exchanges = {
-        venue: SimulatedExchange(venue, symbols, seed=seed, start_ns=now_ns, changes_per_second=rate)
+        venue: SimulatedExchange(simulated_venue(venue), symbols, seed=seed, start_ns=now_ns, changes_per_second=rate)
         for venue in venues
     }
     server = SimulatorServer(exchanges)

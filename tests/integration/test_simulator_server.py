@@ -16,14 +16,15 @@ import pytest
 import websockets
 
 from obflow.clock import SystemClock
-from producers.simulator.catalogue import FUTURES, SPOT
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.server import SimulatorServer
+from producers.simulator.venues import simulated_venue
 from tests.integration.simulators import Simulator, simulator
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
 
 pytestmark = pytest.mark.integration
 
+FUTURES, SPOT = "binance-futures", "binance"
 STREAMS = ["btcusdt@depth@100ms", "btcusdt@trade", "btcusdt@bookTicker"]
 
 
@@ -282,9 +283,8 @@ async def wait_closed(socket: websockets.ClientConnection) -> list[str]:
 
 
 async def test_it_listens_on_the_address_it_is_told_and_on_no_other() -> None:
-    server = SimulatorServer(
-        {FUTURES: SimulatedExchange(FUTURES, ["BTCUSDT"], seed=1, start_ns=SystemClock().now_ns())}
-    )
+    exchange = SimulatedExchange(simulated_venue(FUTURES), ["BTCUSDT"], seed=1, start_ns=SystemClock().now_ns())
+    server = SimulatorServer({FUTURES: exchange})
     await server.start(host="127.0.0.2")
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
