@@ -15,6 +15,35 @@ from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import WholeBook
 
 
+class RateLimit(NamedTuple):
+    """So many within so many seconds."""
+
+    most: int
+    seconds: float
+
+
+class SessionRules(NamedTuple):
+    """How long a connection lives, and what keeps it alive. Seconds; 0 is never.
+
+    Attributes:
+        messages: Messages a client may send; more end the connection.
+        ping_every_s: The venue sends a WebSocket ping this often, and ends a connection without a pong.
+        silence_s: A connection whose client says nothing for so long is ended: it has to ping.
+        heartbeat_every_s: The venue asks this often, by a message, whether the client is there.
+        heartbeat_answer_s: A connection whose client does not answer that for so long is ended.
+        lifetime_s: A connection is ended after this.
+        notice_s: Its end is announced so long ahead.
+    """
+
+    messages: RateLimit
+    ping_every_s: float = 0.0
+    silence_s: float = 0.0
+    heartbeat_every_s: float = 0.0
+    heartbeat_answer_s: float = 0.0
+    lifetime_s: float = 0.0
+    notice_s: float = 0.0
+
+
 class VenueRules(NamedTuple):
     """A venue's addresses and limits, as data.
 
@@ -22,21 +51,23 @@ class VenueRules(NamedTuple):
         websocket_paths: Where its WebSocket is.
         old_websocket_paths: Where it is too, as long as no other venue on the same port has these paths.
         rest_paths: What the paths of its REST requests begin with.
-        messages_per_s: Messages a client may send on one connection; more end it.
-        ping_every_s: It sends a WebSocket ping this often, and ends a connection without a pong.
-        weight_per_minute: Request weight of all clients.
-        weight_header: Header that tells the weight used in the current minute; empty where none does.
+        session: How long connections live.
+        weight: Request weight of all clients, counted anew after each of its spans.
+        weight_header: Header that tells the weight used in the current span; empty where none does.
         odd_trade_every: One trade in so many is followed by a message that is none; 0 where none is.
+        book_in_stream: Whether depth begins with the whole book when it is subscribed to.
+        depth_levels: Levels a side that depth shows; 0 is all.
     """
 
     websocket_paths: tuple[str, ...]
     rest_paths: tuple[str, ...]
-    messages_per_s: int
-    ping_every_s: float
-    weight_per_minute: int
+    session: SessionRules
+    weight: RateLimit
     old_websocket_paths: tuple[str, ...] = ()
     weight_header: str = ""
     odd_trade_every: int = 0
+    book_in_stream: bool = False
+    depth_levels: int = 0
 
 
 class Form(NamedTuple):
@@ -59,16 +90,21 @@ class Opening(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """What a client's message leads to, in this order: subscriptions end, begin, and it is answered.
+    """What a client's message leads to.
 
     Attributes:
-        texts: Answers.
-        subscribe, unsubscribe: What the client listens to from now on, and does not any more.
+        texts: Answers; whole books of what is subscribed to follow them.
+        unsubscribe: What the client does not listen to any more.
+        subscribe: What it listens to from now on, or anew: depth then begins with a whole book again.
+        answers_heartbeat: Whether it says that the client is there.
+        heartbeat_every_s: How often the client wants to be asked from now on; None leaves it as it is.
     """
 
     texts: tuple[str, ...] = ()
-    subscribe: tuple[Subscription, ...] = ()
     unsubscribe: tuple[Subscription, ...] = ()
+    subscribe: tuple[Subscription, ...] = ()
+    answers_heartbeat: bool = False
+    heartbeat_every_s: float | None = None
 
 
 class RestAnswer(NamedTuple):
@@ -76,7 +112,7 @@ class RestAnswer(NamedTuple):
 
     Attributes:
         status: Of HTTP.
-        weight: What it cost of `VenueRules.weight_per_minute`.
+        weight: What it cost of `VenueRules.weight`.
         body: JSON.
         counted_as: Under which name it is counted; one of few, whatever clients ask for.
         book: What an answer with a book shows.
@@ -143,6 +179,10 @@ class SimulatedVenue(Protocol):
         """The text of an event."""
         ...
 
+    def heartbeat(self, now_ns: int) -> str:
+        """The question whether the client is there."""
+        ...
+
     def farewell(self, now_ns: int) -> str:
         """The announcement that the connection will end."""
         ...
@@ -187,7 +227,7 @@ class SimulatedVenue(Protocol):
         ...
 
     def book_target(self, symbol: str) -> str:
-        """Path and query of the request for a whole book."""
+        """Path and query of the request for a whole book; empty where books come in the stream."""
         ...
 
     def is_older(self, update: DepthUpdate, snapshot_id: int) -> bool:

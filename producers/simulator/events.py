@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import MarketSpec
+from producers.simulator.true_book import WholeBook
 
 NS_PER_MS = 1_000_000
 DEPTH_SPEED_NS = 100 * NS_PER_MS
@@ -77,7 +78,7 @@ class MarketEvent(NamedTuple):
     stream: Stream
     matched_ns: int
     sent_ns: int
-    what: DepthUpdate | TopOfBook | Fill | OddTrade
+    what: DepthUpdate | WholeBook | TopOfBook | Fill | OddTrade
     damage: Damage = Damage.NONE
 
     @property
@@ -86,10 +87,10 @@ class MarketEvent(NamedTuple):
         return Subscription(self.spec.symbol, self.stream)
 
     def level_texts(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """Bids and asks of a depth update as the venue writes them, one of them broken where a number is damaged."""
-        assert isinstance(self.what, DepthUpdate)  # noqa: S101 (the stream says so)
+        """Bids and asks of depth as the venue writes them, one of them broken where a number is damaged."""
+        assert isinstance(self.what, DepthUpdate | WholeBook)  # noqa: S101 (the stream says so)
         bids, asks = self.spec.level_texts(self.what.bids), self.spec.level_texts(self.what.asks)
-        if self.damage is Damage.NUMBER:
+        if self.damage is Damage.NUMBER and (bids or asks):
             damaged = bids if bids else asks
             damaged[0] = (damaged[0][0], "1e5")
         return bids, asks

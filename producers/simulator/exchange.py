@@ -37,7 +37,7 @@ class _PendingDepth:
     """What changed in one book since its last depth update."""
 
     def __init__(self, sequence: int) -> None:
-        self._previous_id = sequence
+        self.sent_id = sequence
         self._first_id = 0
         self._last_id = sequence
         self._bids: dict[int, int] = {}
@@ -56,8 +56,8 @@ class _PendingDepth:
         if not self._first_id:
             return None
         bids = sorted(self._bids.items(), reverse=True)
-        update = DepthUpdate(self._first_id, self._last_id, self._previous_id, bids, sorted(self._asks.items()))
-        self._previous_id, self._first_id = self._last_id, 0
+        update = DepthUpdate(self._first_id, self._last_id, self.sent_id, bids, sorted(self._asks.items()))
+        self.sent_id, self._first_id = self._last_id, 0
         self._bids, self._asks = {}, {}
         return update
 
@@ -100,6 +100,8 @@ class SimulatedExchange:
         self.faults = {symbol: DepthFaults(every_s, f"{seed}:{venue.name}:{symbol}", start_ns) for symbol in self.specs}
         disconnects = every_s.get(Fault.DISCONNECT)
         self._disconnects = Schedule(disconnects, f"{seed}:{venue.name}", start_ns) if disconnects else None
+        levels = venue.rules.depth_levels
+        self._shown = {symbol: market.book.view(levels) for symbol, market in self._markets.items() if levels}
         self._odd_in = venue.rules.odd_trade_every
         self._next_flush_ns = (start_ns // DEPTH_SPEED_NS + 1) * DEPTH_SPEED_NS
         # Time decides, then the order in which the instruments were named: the same for any steps of `advance`.
@@ -132,6 +134,11 @@ class SimulatedExchange:
         """When a book last changed, ns UTC."""
         return self._depths[symbol].matched_ns or self.now_ns
 
+    def snapshot(self, symbol: str) -> MarketEvent:
+        """A whole book in the stream: as the last depth update left it, so that the next one follows it."""
+        view = self.true_book(symbol, self._depths[symbol].sent_id, self.venue.rules.depth_levels or None)
+        return MarketEvent(self.specs[symbol], Stream.DEPTH, self.matched_ns(symbol), self.now_ns, view)
+
     def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> WholeBook:
         """The book as it is, or was at an update id.
 
@@ -161,10 +168,26 @@ class SimulatedExchange:
         for symbol, depth in self._depths.items():
             update = depth.take()
             if update is not None:
-                event = MarketEvent(self.specs[symbol], Stream.DEPTH, depth.matched_ns, sent_ns, update)
+                what = self._narrow(symbol, update) if self._shown else update
+                event = MarketEvent(self.specs[symbol], Stream.DEPTH, depth.matched_ns, sent_ns, what)
                 yield from self.faults[symbol].pass_on(event)
+                self._markets[symbol].end_update()
+            if self.venue.rules.book_in_stream and self.faults[symbol].take(Fault.SNAPSHOT):
+                yield self.snapshot(symbol)._replace(sent_ns=sent_ns)
         if self._disconnects is not None and self._disconnects.due(sent_ns):
             yield Disconnect(sent_ns)
+
+    def _narrow(self, symbol: str, update: DepthUpdate) -> DepthUpdate:
+        """The same update for readers who see the best levels alone: what left their view is deleted."""
+        now = self._markets[symbol].book.view(self.venue.rules.depth_levels)
+        before, self._shown[symbol] = self._shown[symbol], now
+        return update._replace(bids=_changed(before.bids, now.bids)[::-1], asks=_changed(before.asks, now.asks))
+
+
+def _changed(before: list[tuple[int, int]], now: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The levels that differ, by rising price; 0 lots where one is gone."""
+    old, new = dict(before), dict(now)
+    return [(tick, new.get(tick, 0)) for tick in sorted({*old, *new}) if old.get(tick) != new.get(tick)]
 
 
 def split_target(target: str) -> tuple[str, dict[str, str]]:

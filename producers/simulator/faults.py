@@ -23,9 +23,11 @@ class Fault(StrEnum):
     DISORDER = "disorder"
     CORRUPT = "corrupt"
     DISCONNECT = "disconnect"
+    SNAPSHOT = "snapshot"
+    """A whole book that nobody asked for, where books come in the stream."""
 
 
-DEPTH_FAULTS = (Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT)
+DEPTH_FAULTS = (Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT, Fault.SNAPSHOT)
 """Those that befall one depth update; a disconnect befalls everybody."""
 
 
@@ -90,18 +92,19 @@ class DepthFaults:
         held, self._held = self._held, None
         if held is not None:
             return (update, held)
-        if self._take(Fault.GAP):
+        if self.take(Fault.GAP):
             return ()
-        if self._take(Fault.CORRUPT):
+        if self.take(Fault.CORRUPT):
             return (update._replace(damage=self._damage),)
-        if self._take(Fault.DISORDER):
+        if self.take(Fault.DISORDER):
             self._held = update
             return ()
-        if self._take(Fault.DUPLICATE):
+        if self.take(Fault.DUPLICATE):
             return (update, update)
         return (update,)
 
-    def _take(self, kind: Fault) -> bool:
+    def take(self, kind: Fault) -> bool:
+        """Whether one of a kind is due; then it has happened."""
         if not self._pending[kind]:
             return False
         self._pending[kind] -= 1

@@ -77,6 +77,7 @@ class Market:
         self._trade_id = 1 + int(self._random() * 9e9)
         self._changes: list[Change] = []
         self.book = TrueBook(int(self._random() * 9e12))
+        self._update_id = self.book.sequence
         self._open()
         self.next_ns = start_ns
         self._schedule()
@@ -109,6 +110,11 @@ class Market:
                     gap += self._heavy(self._typical_distance // 10)
                 tick += direction * gap
         self.book.forget()
+        self.end_update()
+
+    def end_update(self) -> None:
+        """Let the changes from here on belong to the next update, where ids count updates."""
+        self._update_id = self.book.sequence + 1
 
     @property
     def _in_burst(self) -> bool:
@@ -203,7 +209,12 @@ class Market:
         return int(median * u / (1.0 - u))
 
     def _set(self, is_bid: bool, tick: int, lots: int) -> None:
-        skipped = int(self._random() * self.spec.hidden_ids) if self.spec.hidden_ids else 0
-        change = Change(self.book.sequence + 1 + skipped, is_bid, tick, lots)
+        change = Change(self._next_id(), is_bid, tick, lots)
         self.book.put(change)
         self._changes.append(change)
+
+    def _next_id(self) -> int:
+        if self.spec.ids_count_updates:
+            return self._update_id
+        skipped = int(self._random() * self.spec.hidden_ids) if self.spec.hidden_ids else 0
+        return self.book.sequence + 1 + skipped

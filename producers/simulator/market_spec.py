@@ -18,6 +18,7 @@ class MarketSpec(NamedTuple):
         price_ticks: Where the market starts, in ticks.
         typical_lots: Median size of a level, in lots.
         hidden_ids: Most update ids that one change may skip, where the venue also counts changes that nobody is shown.
+        ids_count_updates: Whether an update id counts the updates that leave, not the changes in them.
     """
 
     venue: str
@@ -31,6 +32,7 @@ class MarketSpec(NamedTuple):
     price_ticks: int
     typical_lots: int
     hidden_ids: int = 0
+    ids_count_updates: bool = False
 
     def price_text(self, ticks: int) -> str:
         """A price as the venue writes it."""

@@ -61,7 +61,9 @@ class _Reader:
 
     def take(self, event: MarketEvent) -> None:
         self.trades += isinstance(event.what, Fill)
-        if isinstance(event.what, DepthUpdate):
+        if isinstance(event.what, WholeBook):
+            self.take_snapshot(event.what)
+        elif isinstance(event.what, DepthUpdate):
             self.depth_events += 1
             if self.snapshot_id:
                 self._apply(event.what)
@@ -143,8 +145,7 @@ class SimulatedRecording:
                 if isinstance(item, Disconnect):
                     yield from self._disconnect(item.sent_ns)
                 elif self._session is not None and item.subscription in self._session.subscriptions:
-                    self._readers[item.spec.symbol].take(item)
-                    yield self._heard(encode_event(exchange.venue, item, self._session.form), item.sent_ns)
+                    yield self._heard(self._session, item, item.sent_ns)
 
     def expected(self) -> dict[str, Any]:
         """By instrument, what a reader of the recording must find: counts, ids, and the book it ends with.
@@ -168,13 +169,14 @@ class SimulatedRecording:
         exchange, now = self._exchange, self._exchange.now_ns
         if self._session is not None or now < self._connect_ns:
             return
-        self._session = VenueSession(exchange, exchange.venue.websocket_target)
+        self._session = session = VenueSession(exchange, exchange.venue.websocket_target, now)
         self._connection += 1
         yield RecordedFrame(self._received(now), "connect", connection=str(self._connection))
         for message in exchange.venue.subscriptions(tuple(exchange.specs)):
-            for text in self._session.receive(message):
-                yield self._heard(text, now)
-        self._due = [(now + SNAPSHOT_AFTER_NS, symbol) for symbol in exchange.specs]
+            for said in session.receive(message, now):
+                yield self._heard(session, said, now)
+        fetched = [symbol for symbol in exchange.specs if exchange.venue.book_target(symbol)]
+        self._due = [(now + SNAPSHOT_AFTER_NS, symbol) for symbol in fetched]
 
     def _fetch_books(self) -> Iterator[RecordedFrame]:
         """Ask for the books whose time has come, and receive what was asked for a while ago."""
@@ -197,8 +199,11 @@ class SimulatedRecording:
         for reader in self._readers.values():
             reader.snapshot_id = 0
 
-    def _heard(self, text: str, sent_ns: int) -> RecordedFrame:
-        return RecordedFrame(self._received(sent_ns), "ws", text, str(self._connection))
+    def _heard(self, session: VenueSession, said: str | MarketEvent, sent_ns: int) -> RecordedFrame:
+        if isinstance(said, MarketEvent):
+            self._readers[said.spec.symbol].take(said)
+            said = encode_event(self._exchange.venue, said, session.form)
+        return RecordedFrame(self._received(sent_ns), "ws", said, str(self._connection))
 
     def _received(self, sent_ns: int) -> int:
         """When a frame arrives: some milliseconds later, never before the one before it."""

@@ -38,7 +38,6 @@ SHUTDOWN_NOTICE_SECONDS = 0.2
 MAX_COUNT = 10_000
 """Frames or requests that one fault befalls, and requests that wait to be refused."""
 MAX_SECONDS = 3_600.0
-MINUTE_NS = 60 * NS_PER_SECOND
 
 log = structlog.get_logger(__name__)
 
@@ -47,9 +46,10 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
     """A fault asked for. Every number is bounded; what lies beyond is refused and changes nothing.
 
     Attributes:
-        fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `disconnect` cuts every
-            connection, `shutdown` announces it first; `pause` holds all frames back; `refuse_connections` turns new
-            connections away; `refuse_requests` answers REST requests with an error.
+        fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `snapshot` follows the
+            next one where books come in the stream; `disconnect` cuts every connection, `shutdown` announces it first;
+            `pause` holds all frames back; `refuse_connections` turns new connections away; `refuse_requests` answers
+            REST requests with an error.
         symbol, venue: What it befalls; empty is everything.
         count: How many depth frames, or REST requests, 1 to 10,000.
         seconds: How long a pause, or the refusal of connections, lasts, up to an hour; of refused requests, what their
@@ -64,6 +64,7 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
         "disorder",
         "corrupt",
         "disconnect",
+        "snapshot",
         "shutdown",
         "pause",
         "refuse_connections",
@@ -87,7 +88,7 @@ class _Served:
         self.no_connections_until_ns = 0
         self.refusals: deque[Control] = deque()
         self._held: deque[MarketEvent] = deque()
-        self._minute = 0
+        self._span = 0
         self._weight = 0
 
     def emit(self, event: MarketEvent, now_ns: int) -> None:
@@ -106,12 +107,14 @@ class _Served:
         while self._held:
             self.gateway.send(self._held.popleft())
 
-    def charge(self, weight: int, now_ns: int) -> int:
-        """Add to the weight used in this minute; the sum."""
-        if now_ns // MINUTE_NS != self._minute:
-            self._minute, self._weight = now_ns // MINUTE_NS, 0
+    def charge(self, weight: int, now_ns: int) -> tuple[int, int]:
+        """Add to the weight used in this span of time; the sum, and whole seconds until it is counted anew."""
+        span_ns = int(self.exchange.venue.rules.weight.seconds * NS_PER_SECOND)
+        span, passed_ns = divmod(now_ns, span_ns)
+        if span != self._span:
+            self._span, self._weight = span, 0
         self._weight += weight
-        return self._weight
+        return self._weight, -((passed_ns - span_ns) // NS_PER_SECOND)
 
 
 class SimulatorServer:
@@ -214,6 +217,7 @@ class SimulatorServer:
             now = self._clock.now_ns()
             for served in self._venues.values():
                 await self._advance(served, now)
+                served.gateway.tick()
             await asyncio.sleep(TICK_SECONDS)
 
     async def _advance(self, served: _Served, now_ns: int) -> None:
@@ -244,11 +248,9 @@ class SimulatorServer:
             headers = {"Retry-After": f"{control.seconds:g}"} if control.seconds else {}
             return self._refuse(control.status, venue, headers)
         answer = venue.answer(request.path, request.query, served.exchange)
-        now = self._clock.now_ns()
-        used = served.charge(answer.weight, now)
+        used, left_s = served.charge(answer.weight, self._clock.now_ns())
         headers = {venue.rules.weight_header: str(used)} if venue.rules.weight_header else {}
-        if used > venue.rules.weight_per_minute:
-            left_s = 60 - now % MINUTE_NS // NS_PER_SECOND
+        if used > venue.rules.weight.most:
             return self._refuse(429, venue, {**headers, "Retry-After": str(left_s)})
         self.stats[answer.counted_as] += 1
         return _json(answer.status, answer.body, headers)
@@ -291,10 +293,12 @@ class SimulatorServer:
         chosen = [
             served
             for venue, served in self._venues.items()
-            if control.venue in ("", venue) and (not control.symbol or control.symbol in served.exchange.specs)
+            if control.venue in ("", venue)
+            and (not control.symbol or control.symbol in served.exchange.specs)
+            and (control.fault != "snapshot" or served.exchange.venue.rules.book_in_stream)
         ]
         if not chosen:
-            raise ValueError("no venue of that name is served here, or none that trades the symbol")
+            raise ValueError("no venue of that name is served here, or none that trades the symbol or can suffer this")
         waiting = max(len(served.refusals) for served in chosen)
         if control.fault == "refuse_requests" and waiting + control.count > MAX_COUNT:
             raise ValueError(f"{waiting} requests wait to be refused already; at most {MAX_COUNT} do")

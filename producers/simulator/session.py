@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from producers.simulator.events import Subscription
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from producers.simulator.events import MarketEvent, Stream, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
+
+NS_PER_SECOND = 1_000_000_000
+
+
+class Duty(Enum):
+    """What a venue does by itself."""
+
+    ASK = auto()
+    ANNOUNCE_END = auto()
+    END = auto()
 
 
 class VenueSession:
@@ -12,25 +25,65 @@ class VenueSession:
     Args:
         exchange: The venue.
         target: Path and query of the handshake.
+        now_ns: When it opened, on a clock that never falls.
 
     Attributes:
         form: How its frames are written.
         subscriptions: What it listens to.
     """
 
-    def __init__(self, exchange: SimulatedExchange, target: str) -> None:
+    def __init__(self, exchange: SimulatedExchange, target: str, now_ns: int) -> None:
         opening = exchange.venue.open(*split_target(target))
         self._exchange = exchange
+        self._rules = exchange.venue.rules.session
         self.form = opening.form
         self.subscriptions: frozenset[Subscription] = frozenset()
-        self._subscribe(opening.subscriptions)
+        self._opening = opening.subscriptions
+        self._opened_ns = self._heard_ns = now_ns
+        self._asked_ns: int | None = None
+        self._announced = False
+        self._heartbeat_every_s, self._beat_ns = self._rules.heartbeat_every_s, now_ns
 
-    def receive(self, text: str) -> tuple[str, ...]:
-        """Take a message of the client; what it is answered."""
+    def begin(self) -> Sequence[str | MarketEvent]:
+        """Take what the handshake itself subscribes to; what is sent for it."""
+        return self._subscribe(self._opening)
+
+    def receive(self, text: str, now_ns: int) -> Sequence[str | MarketEvent]:
+        """Take a message of the client; what is sent for it."""
+        self._heard_ns = now_ns
         reaction = self._exchange.venue.receive(text, self.subscriptions, self._exchange)
+        if reaction.answers_heartbeat:
+            self._asked_ns = None
+        if reaction.heartbeat_every_s is not None:
+            self._heartbeat_every_s, self._beat_ns = reaction.heartbeat_every_s, now_ns
         self.subscriptions -= frozenset(reaction.unsubscribe)
-        self._subscribe(reaction.subscribe)
-        return reaction.texts
+        return [*reaction.texts, *self._subscribe(reaction.subscribe)]
 
-    def _subscribe(self, wanted: tuple[Subscription, ...]) -> None:
-        self.subscriptions |= {one for one in wanted if one.symbol in self._exchange.specs}
+    def due(self, now_ns: int) -> Duty | None:
+        """What the venue has to do by now."""
+        rules, age_ns = self._rules, now_ns - self._opened_ns
+        if (
+            _over(age_ns, rules.lifetime_s)
+            or _over(now_ns - self._heard_ns, rules.silence_s)
+            or (self._asked_ns is not None and _over(now_ns - self._asked_ns, rules.heartbeat_answer_s))
+        ):
+            return Duty.END
+        if rules.notice_s and not self._announced and _over(age_ns, rules.lifetime_s - rules.notice_s):
+            self._announced = True
+            return Duty.ANNOUNCE_END
+        if _over(now_ns - self._beat_ns, self._heartbeat_every_s):
+            self._beat_ns = now_ns
+            self._asked_ns = now_ns if self._asked_ns is None else self._asked_ns
+            return Duty.ASK
+        return None
+
+    def _subscribe(self, wanted: Sequence[Subscription]) -> list[MarketEvent]:
+        known = [one for one in wanted if one.symbol in self._exchange.specs]
+        self.subscriptions = self.subscriptions.union(known)
+        in_stream = self._exchange.venue.rules.book_in_stream
+        return [self._exchange.snapshot(one.symbol) for one in known if in_stream and one.stream is Stream.DEPTH]
+
+
+def _over(ns: int, seconds: float) -> bool:
+    """Whether a time that is limited has passed."""
+    return seconds > 0 and ns >= seconds * NS_PER_SECOND

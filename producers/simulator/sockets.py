@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from obflow.clock import NS_PER_SECOND, Clock
-from producers.simulator.contract import Form, VenueRules, encode_event
+from producers.simulator.contract import Form, SessionRules, encode_event
 from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange
-from producers.simulator.session import VenueSession
+from producers.simulator.session import Duty, VenueSession
 
 MAX_QUEUED_FRAMES = 20_000
 """Frames waiting for one client; a slower one is disconnected."""
@@ -24,17 +25,18 @@ class Client:
     Args:
         request: The handshake.
         session: What is said on it.
-        rules: The venue's limits.
+        rules: How long it lives.
     """
 
-    def __init__(self, request: web.Request, session: VenueSession, rules: VenueRules) -> None:
+    def __init__(self, request: web.Request, session: VenueSession, rules: SessionRules) -> None:
         self.socket = web.WebSocketResponse(
-            heartbeat=rules.ping_every_s, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+            heartbeat=rules.ping_every_s or None, max_msg_size=MAX_MESSAGE_BYTES, compress=False
         )
         self.session = session
         self._transport = request.transport
         self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED_FRAMES)
-        self._sent_ns: deque[int] = deque(maxlen=rules.messages_per_s)
+        self._limit = rules.messages
+        self._sent_ns: deque[int] = deque(maxlen=rules.messages.most)
 
     def put(self, text: str) -> bool:
         """Queue a frame; False where the client is too slow for more."""
@@ -58,9 +60,9 @@ class Client:
             self._transport.abort()
 
     def asks_too_often(self, now_ns: int) -> bool:
-        """Count a message of the client; True where it has sent more than it may within a second."""
+        """Count a message of the client; True where it has sent more than it may."""
         full = len(self._sent_ns) == self._sent_ns.maxlen
-        too_often = full and now_ns - self._sent_ns[0] < NS_PER_SECOND
+        too_often = full and now_ns - self._sent_ns[0] < self._limit.seconds * NS_PER_SECOND
         self._sent_ns.append(now_ns)
         return too_often
 
@@ -87,11 +89,12 @@ class Gateway:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one connection until it ends."""
-        session = VenueSession(self._exchange, request.path_qs)
-        client = Client(request, session, self._exchange.venue.rules)
+        session = VenueSession(self._exchange, request.path_qs, self._clock.monotonic_ns())
+        client = Client(request, session, self._exchange.venue.rules.session)
         await client.socket.prepare(request)
         self._stats["connections"] += 1
         self._clients.add(client)
+        self._say(client, session.begin())
         writer = asyncio.create_task(client.write())
         try:
             await self._read(client)
@@ -111,6 +114,19 @@ class Gateway:
                     texts[form] = encode_event(self._exchange.venue, event, form)
                 self._put(client, texts[form])
 
+    def tick(self) -> None:
+        """Do what is due on each connection by now: ask whether its client is there, announce its end, end it."""
+        now_ns, venue, time_ns = self._clock.monotonic_ns(), self._exchange.venue, self._exchange.now_ns
+        for client in tuple(self._clients):
+            duty = client.session.due(now_ns)
+            if duty is Duty.ASK:
+                self._put(client, venue.heartbeat(time_ns))
+            elif duty is Duty.ANNOUNCE_END:
+                self._put(client, venue.farewell(time_ns))
+            elif duty is Duty.END:
+                self._stats["connections_ended"] += 1
+                self._cut(client)
+
     def announce_shutdown(self) -> None:
         """Tell everybody that the connection will end."""
         text = self._exchange.venue.farewell(self._exchange.now_ns)
@@ -129,8 +145,12 @@ class Gateway:
             if client.asks_too_often(self._clock.monotonic_ns()):
                 await client.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
                 return
-            for text in client.session.receive(message.data):
-                self._put(client, text)
+            self._say(client, client.session.receive(message.data, self._clock.monotonic_ns()))
+
+    def _say(self, client: Client, said: Sequence[str | MarketEvent]) -> None:
+        for one in said:
+            text = one if isinstance(one, str) else encode_event(self._exchange.venue, one, client.session.form)
+            self._put(client, text)
 
     def _cut(self, client: Client) -> None:
         self._clients.discard(client)

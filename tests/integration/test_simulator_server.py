@@ -207,6 +207,7 @@ async def test_a_book_nobody_has_is_refused(query: dict[str, object]) -> None:
         {"fault": "gap", "symbol": "NOPE"},
         {"fault": "gap", "venue": "okx"},
         {"fault": "gap", "venue": SPOT},
+        {"fault": "snapshot"},
         {"fault": "earthquake"},
         {"fault": "gap", "strength": 5},
     ],

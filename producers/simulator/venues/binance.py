@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from producers.simulator.contract import VenueRules
+from producers.simulator.contract import RateLimit, SessionRules, VenueRules
 from producers.simulator.events import DepthUpdate, MarketEvent
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
@@ -49,9 +49,8 @@ VENUE = BinanceVenue(
     rules=VenueRules(
         websocket_paths=("/stream", "/ws"),
         rest_paths=("/api/v3",),
-        messages_per_s=5,
-        ping_every_s=20.0,
-        weight_per_minute=6000,
+        session=SessionRules(messages=RateLimit(5, 1.0), ping_every_s=20.0),
+        weight=RateLimit(6000, 60.0),
         weight_header="X-MBX-USED-WEIGHT-1M",
     ),
     rest="/api/v3",

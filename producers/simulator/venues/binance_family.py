@@ -133,6 +133,11 @@ class BinanceVenue:
             return self.depth(event, event.what, unit_ns)
         return (self.trade if event.stream is Stream.TRADE else self.quote)(event, unit_ns)
 
+    def heartbeat(self, now_ns: int) -> str:
+        """None: these venues ask by WebSocket pings."""
+        del now_ns
+        return ""
+
     def farewell(self, now_ns: int) -> str:
         """`serverShutdown`."""
         return _json({"e": "serverShutdown", "E": now_ns // NS_PER_MS})
@@ -174,7 +179,7 @@ class BinanceVenue:
             return _refused(400, weight, -1121, "Invalid symbol.")
         entries = [{**self.entry(books.specs[name]), "filters": _filters(books.specs[name])} for name in wanted]
         limits = [
-            _rate_limit("REQUEST_WEIGHT", 1, self.rules.weight_per_minute),
+            _rate_limit("REQUEST_WEIGHT", 1, self.rules.weight.most),
             _rate_limit("RAW_REQUESTS", 5, 61_000),
         ]
         head = {"timezone": "UTC", "serverTime": books.now_ns // NS_PER_MS, "rateLimits": limits, "exchangeFilters": []}

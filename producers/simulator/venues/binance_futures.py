@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from producers.simulator.contract import VenueRules
+from producers.simulator.contract import RateLimit, SessionRules, VenueRules
 from producers.simulator.events import NS_PER_MS, DepthUpdate, MarketEvent, OddTrade
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
@@ -56,9 +56,8 @@ VENUE = BinanceVenue(
         websocket_paths=("/public/stream", "/public/ws"),
         old_websocket_paths=("/stream", "/ws"),
         rest_paths=("/fapi/v1",),
-        messages_per_s=10,
-        ping_every_s=180.0,
-        weight_per_minute=2400,
+        session=SessionRules(messages=RateLimit(10, 1.0), ping_every_s=180.0),
+        weight=RateLimit(2400, 60.0),
         weight_header="X-MBX-USED-WEIGHT-1M",
         odd_trade_every=400,
     ),
