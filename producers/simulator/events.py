@@ -90,7 +90,8 @@ class MarketEvent(NamedTuple):
         """Bids and asks of depth as the venue writes them, one of them broken where a number is damaged."""
         assert isinstance(self.what, DepthUpdate | WholeBook)  # noqa: S101 (the stream says so)
         bids, asks = self.spec.level_texts(self.what.bids), self.spec.level_texts(self.what.asks)
-        if self.damage is Damage.NUMBER and (bids or asks):
-            damaged = bids if bids else asks
-            damaged[0] = (damaged[0][0], "1e5")
+        if self.damage is Damage.NUMBER:
+            damaged = bids or asks
+            price = damaged[0][0] if damaged else self.spec.price_text(self.spec.price_ticks)
+            damaged[:1] = [(price, "1e5")]
         return bids, asks

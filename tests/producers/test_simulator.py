@@ -1,4 +1,4 @@
-"""The simulated venue, against its venue's documented rules and against itself."""
+"""The simulated market, by two of Binance's venues and their documented rules; all venues: tests/contract."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from producers.simulator.events import DEPTH_SPEED_NS, Damage, DepthUpdate, Mark
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.true_book import Change, TrueBook, UnknownSequence
-from producers.simulator.venues import SIMULATED, simulated_venue
+from producers.simulator.venues import simulated_venue
 from schemas.errors import UsageError
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
 
-FUTURES, SPOT = "binance-futures", "binance"
+VENUES = FUTURES, SPOT = "binance-futures", "binance"
 MS, US = 10**6, 10**3
 START_NS = 1_704_067_200 * 10**9
 SECOND_NS = 10**9
@@ -74,7 +74,7 @@ def test_a_market_does_not_depend_on_the_other_markets_beside_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("venue", SIMULATED)
+@pytest.mark.parametrize("venue", VENUES)
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "XRPUSDT", "NEWCOINUSDC"])
 def test_a_reader_that_keeps_to_the_venues_rules_ends_with_the_true_book(venue: str, symbol: str) -> None:
     simulated = exchange(venue, (symbol,))
@@ -97,7 +97,7 @@ def test_a_reader_that_keeps_to_the_venues_rules_ends_with_the_true_book(venue: 
     assert reader.trades > 20
 
 
-@pytest.mark.parametrize("venue", SIMULATED)
+@pytest.mark.parametrize("venue", VENUES)
 def test_the_book_is_a_market_and_not_noise(venue: str) -> None:
     """A narrow spread most of the time, and a book that a snapshot does not show whole and that grows."""
     simulated = exchange(venue, changes_per_second=200.0)
@@ -122,7 +122,7 @@ def test_order_flow_comes_in_bursts() -> None:
     assert levels[-len(levels) // 50] > 3 * levels[len(levels) // 2]
 
 
-@pytest.mark.parametrize("venue", SIMULATED)
+@pytest.mark.parametrize("venue", VENUES)
 def test_the_true_book_is_known_at_every_update_id(venue: str) -> None:
     simulated = exchange(venue)
     book = {True: dict(simulated.true_book("BTCUSDT").bids), False: dict(simulated.true_book("BTCUSDT").asks)}
@@ -181,7 +181,7 @@ def test_a_fault_changes_what_is_sent_and_never_the_market(fault: Fault) -> None
 
 def test_the_independent_reader_notices_a_dropped_frame() -> None:
     """The yardstick itself can fail: else the tests that use it would prove nothing."""
-    for venue in SIMULATED:
+    for venue in VENUES:
         simulated = exchange(venue)
         readers = {"BTCUSDT": IndependentReader(venue == FUTURES, "0.01", "0.00001")}
         simulated.inject(Fault.GAP, "BTCUSDT")
@@ -266,7 +266,7 @@ def test_the_depth_request_is_refused_as_the_venue_does() -> None:
     assert len(json.loads(depth(FUTURES, "BTCUSDT", 1000).body)["bids"]) == 1000
 
 
-@pytest.mark.parametrize("venue", SIMULATED)
+@pytest.mark.parametrize("venue", VENUES)
 def test_the_instrument_list_holds_the_grid_of_every_market(venue: str) -> None:
     simulated = exchange(venue, simulated_venue(venue).listed)
     info = json.loads(simulated.get(*simulated.venue.listing_targets([])).body)

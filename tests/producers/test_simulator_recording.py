@@ -14,12 +14,12 @@ from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.recording import SimulatedRecording
 from producers.simulator.recording_files import write_recording
-from producers.simulator.venues import SIMULATED, simulated_venue
+from producers.simulator.venues import simulated_venue
 from schemas.errors import UsageError
 from tests.producers.binance_reader import IndependentReader, assert_true_book, read_frame
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
-FUTURES = "binance-futures"
+VENUES = FUTURES, SPOT = "binance-futures", "binance"
 START_NS = 1_704_067_200 * 10**9
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -31,7 +31,7 @@ def load(venue: str) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, An
     return [json.loads(line) for line in lines], metadata, books
 
 
-@pytest.mark.parametrize("venue", SIMULATED)
+@pytest.mark.parametrize("venue", VENUES)
 def test_an_independent_reader_finds_what_the_metadata_claims(venue: str) -> None:
     lines, metadata, books = load(venue)
     readers = {
@@ -56,7 +56,7 @@ def test_an_independent_reader_finds_what_the_metadata_claims(venue: str) -> Non
         assert_true_book(reader, books[symbol]["bids"], books[symbol]["asks"])
 
 
-@pytest.mark.parametrize("venue", SIMULATED)
+@pytest.mark.parametrize("venue", VENUES)
 def test_the_recording_can_be_made_again_from_its_seed(venue: str, tmp_path: Path) -> None:
     _, metadata, _ = load(venue)
     simulated = SimulatedExchange(simulated_venue(venue), SYMBOLS, seed=7, start_ns=START_NS, changes_per_second=60.0)
@@ -68,7 +68,7 @@ def test_the_recording_can_be_made_again_from_its_seed(venue: str, tmp_path: Pat
 
 
 def test_times_never_fall_and_snapshots_arrive_after_the_first_updates() -> None:
-    for venue in SIMULATED:
+    for venue in VENUES:
         lines, _, _ = load(venue)
         received = [line["received_ns"] for line in lines]
         vias = [line["via"] for line in lines]

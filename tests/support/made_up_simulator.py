@@ -20,7 +20,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from producers.simulator.contract import (
     Books,
@@ -44,6 +46,16 @@ PART = 2
 _NAMES = {Stream.DEPTH: "book", Stream.TRADE: "deals", Stream.QUOTE: "best"}
 _STREAMS = {name: stream for stream, name in _NAMES.items()}
 _MARKET = ListedMarket("0.5", "0.01", "60000.0", "0.20")
+
+
+class _Request(msgspec.Struct):
+    do: Literal["listen", "leave", "here", "ask"]
+    to: list[str] = []
+    tag: str | None = None
+    every_s: float | None = None
+
+
+_REQUEST = msgspec.json.Decoder(_Request)
 RULES = VenueRules(
     websocket_paths=("/made",),
     rest_paths=("/made",),
@@ -111,17 +123,20 @@ class MadeUpVenue:
         del held  # listening again begins with the whole book again
         if text == "ping":
             return Reaction(("pong",))
-        request: dict[str, Any] = json.loads(text)
-        found = tuple(filter(None, map(_subscription, request.get("to", []))))
-        if len(found) < len(request.get("to", [])) or not {one.symbol for one in found} <= books.specs.keys():
-            return Reaction((json.dumps({"failed": request.get("tag"), "why": "not traded here"}),))
-        done = Reaction((json.dumps({"done": request.get("tag")}),))
+        try:
+            request = _REQUEST.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return Reaction((json.dumps({"failed": None, "why": str(error)}),))
+        found = tuple(filter(None, map(_subscription, request.to)))
+        if len(found) < len(request.to) or not {one.symbol for one in found} <= books.specs.keys():
+            return Reaction((json.dumps({"failed": request.tag, "why": "not traded here"}),))
+        done = Reaction((json.dumps({"done": request.tag}),))
         return {
             "listen": done._replace(subscribe=found),
             "leave": done._replace(unsubscribe=found),
-            "ask": done._replace(heartbeat_every_s=request.get("every_s")),
+            "ask": done._replace(heartbeat_every_s=request.every_s),
             "here": Reaction(answers_heartbeat=True),
-        }[request["do"]]
+        }[request.do]
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
         topics = ([_topic(Subscription(symbol, stream)) for stream in Stream] for symbol in symbols)
