@@ -144,7 +144,7 @@ class SimulatedRecording:
             for item in exchange.advance(min(exchange.now_ns + STEP_NS, self._end_ns)):
                 if isinstance(item, Disconnect):
                     yield from self._disconnect(item.sent_ns)
-                elif self._session is not None and item.subscription in self._session.subscriptions:
+                elif self._session is not None and self._session.hears(item):
                     yield self._heard(self._session, item, item.sent_ns)
 
     def expected(self) -> dict[str, Any]:

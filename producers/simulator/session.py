@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from producers.simulator.events import MarketEvent, Stream, Subscription
+from producers.simulator.events import DepthUpdate, MarketEvent, Stream, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
+from producers.simulator.true_book import WholeBook
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -39,6 +40,7 @@ class VenueSession:
         self.form = opening.form
         self.subscriptions: frozenset[Subscription] = frozenset()
         self._opening = opening.subscriptions
+        self._given: dict[str, int] = {}
         self._opened_ns = self._heard_ns = now_ns
         self._asked_ns: int | None = None
         self._announced = False
@@ -58,6 +60,12 @@ class VenueSession:
             self._heartbeat_every_s, self._beat_ns = reaction.heartbeat_every_s, now_ns
         self.subscriptions -= frozenset(reaction.unsubscribe)
         return [*reaction.texts, *self._subscribe(reaction.subscribe)]
+
+    def hears(self, event: MarketEvent) -> bool:
+        """Whether an event is sent to it: one it listens to, and not in the book that it was given."""
+        if event.subscription not in self.subscriptions:
+            return False
+        return not isinstance(event.what, DepthUpdate) or event.what.last_id > self._given.get(event.spec.symbol, -1)
 
     def due(self, now_ns: int) -> Duty | None:
         """What the venue has to do by now."""
@@ -80,8 +88,11 @@ class VenueSession:
     def _subscribe(self, wanted: Sequence[Subscription]) -> list[MarketEvent]:
         known = [one for one in wanted if one.symbol in self._exchange.specs]
         self.subscriptions = self.subscriptions.union(known)
-        in_stream = self._exchange.venue.rules.book_in_stream
-        return [self._exchange.snapshot(one.symbol) for one in known if in_stream and one.stream is Stream.DEPTH]
+        if not self._exchange.venue.rules.book_in_stream:
+            return []
+        books = [self._exchange.snapshot(one.symbol) for one in known if one.stream is Stream.DEPTH]
+        self._given |= {book.spec.symbol: book.what.sequence for book in books if isinstance(book.what, WholeBook)}
+        return books
 
 
 def _over(ns: int, seconds: float) -> bool:

@@ -106,9 +106,9 @@ class Gateway:
 
     def send(self, event: MarketEvent) -> None:
         """Send an event to everybody who listens to its stream, written once for all who have it in the same form."""
-        subscription, texts = event.subscription, dict[Form, str]()
+        texts: dict[Form, str] = {}
         for client in tuple(self._clients):
-            if subscription in client.session.subscriptions:
+            if client.session.hears(event):
                 form = client.session.form
                 if form not in texts:
                     texts[form] = encode_event(self._exchange.venue, event, form)

@@ -98,6 +98,20 @@ def test_a_book_breaks_at_a_lost_update_and_is_whole_again_once_subscribed_again
     reader.assert_true(simulated)
 
 
+def test_an_update_that_was_held_back_is_not_sent_after_a_book_that_holds_it() -> None:
+    simulated, reader = exchange(), Reader()
+    simulated.inject(Fault.DISORDER, "BTC-EUR")
+    assert list(depth(simulated, 0.1)) == [], "the first update is held back"
+    session = VenueSession(simulated, "/made", 0)
+    reader.take(encode_event(MADE_UP, listen(session)[1]))  # type: ignore[arg-type]
+    after, held = depth(simulated, 0.2)
+
+    assert session.hears(after)
+    assert not session.hears(held)
+    reader.take(encode_event(MADE_UP, after))
+    reader.assert_true(simulated)
+
+
 def test_a_whole_book_that_nobody_asked_for_replaces_the_book() -> None:
     simulated, reader = exchange(), Reader()
     reader.take(encode_event(MADE_UP, simulated.snapshot("BTC-EUR")))
