@@ -13,7 +13,7 @@ NS_PER_MS = 1_000_000
 DEPTH_SPEED_NS = 100 * NS_PER_MS
 
 
-class Stream(StrEnum):
+class StreamKind(StrEnum):
     """What of an instrument can be subscribed to."""
 
     DEPTH = "depth"
@@ -25,7 +25,7 @@ class Subscription(NamedTuple):
     """One stream of one instrument."""
 
     symbol: str
-    stream: Stream
+    stream: StreamKind
 
 
 class Damage(StrEnum):
@@ -75,7 +75,7 @@ class MarketEvent(NamedTuple):
     """
 
     spec: MarketSpec
-    stream: Stream
+    stream: StreamKind
     matched_ns: int
     sent_ns: int
     what: DepthUpdate | WholeBook | TopOfBook | Fill | OddTrade

@@ -17,7 +17,7 @@ from producers.simulator.events import (
     DepthUpdate,
     MarketEvent,
     OddTrade,
-    Stream,
+    StreamKind,
     TopOfBook,
 )
 from producers.simulator.faults import DepthFaults, Fault, Schedule
@@ -137,7 +137,7 @@ class SimulatedExchange:
     def snapshot(self, symbol: str) -> MarketEvent:
         """A whole book in the stream: as the last depth update left it, so that the next one follows it."""
         view = self.true_book(symbol, self._depths[symbol].sent_id, self.venue.rules.depth_levels or None)
-        return MarketEvent(self.specs[symbol], Stream.DEPTH, self.matched_ns(symbol), self.now_ns, view)
+        return MarketEvent(self.specs[symbol], StreamKind.DEPTH, self.matched_ns(symbol), self.now_ns, view)
 
     def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> WholeBook:
         """The book as it is, or was at an update id.
@@ -153,14 +153,14 @@ class SimulatedExchange:
         spec = self.specs[symbol]
         self._depths[symbol].add(step.changes, step.ns)
         for fill in step.fills:
-            yield MarketEvent(spec, Stream.TRADE, step.ns, step.ns, fill)
+            yield MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, fill)
             self._odd_in -= 1
             if not self._odd_in:
                 self._odd_in = self.venue.rules.odd_trade_every
-                yield MarketEvent(spec, Stream.TRADE, step.ns, step.ns, OddTrade(fill.trade_id))
+                yield MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, OddTrade(fill.trade_id))
         if step.touched:
             book = self._markets[symbol].book
-            yield MarketEvent(spec, Stream.QUOTE, step.ns, step.ns, TopOfBook(book.sequence, *book.top()))
+            yield MarketEvent(spec, StreamKind.QUOTE, step.ns, step.ns, TopOfBook(book.sequence, *book.top()))
 
     def _flush(self) -> Iterator[MarketEvent | Disconnect]:
         sent_ns = self._next_flush_ns
@@ -169,7 +169,7 @@ class SimulatedExchange:
             update = depth.take()
             if update is not None:
                 what = self._narrow(symbol, update) if self._shown else update
-                event = MarketEvent(self.specs[symbol], Stream.DEPTH, depth.matched_ns, sent_ns, what)
+                event = MarketEvent(self.specs[symbol], StreamKind.DEPTH, depth.matched_ns, sent_ns, what)
                 yield from self.faults[symbol].pass_on(event)
                 self._markets[symbol].end_update()
             if self.venue.rules.book_in_stream and self.faults[symbol].take(Fault.SNAPSHOT):

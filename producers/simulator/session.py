@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from producers.simulator.events import DepthUpdate, MarketEvent, Stream, Subscription
+from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
 from producers.simulator.true_book import WholeBook
 
@@ -90,7 +90,7 @@ class VenueSession:
         self.subscriptions = self.subscriptions.union(known)
         if not self._exchange.venue.rules.book_in_stream:
             return []
-        books = [self._exchange.snapshot(one.symbol) for one in known if one.stream is Stream.DEPTH]
+        books = [self._exchange.snapshot(one.symbol) for one in known if one.stream is StreamKind.DEPTH]
         self._given |= {book.spec.symbol: book.what.sequence for book in books if isinstance(book.what, WholeBook)}
         return books
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.simulator.contract import SimulatedVenue, encode_event
-from producers.simulator.events import Damage, MarketEvent, Stream, Subscription
+from producers.simulator.events import Damage, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
 from producers.simulator.faults import Fault
 from producers.simulator.recording import SimulatedRecording
@@ -43,7 +43,7 @@ def test_its_client_listens_to_all_streams_of_all_its_instruments(venue: Simulat
         answers = [said for said in session.receive(message, 0) if isinstance(said, str)]
         assert answers, "a subscription is acknowledged"
 
-    assert session.subscriptions == {Subscription(name, stream) for name in simulated.specs for stream in Stream}
+    assert session.subscriptions == {Subscription(name, stream) for name in simulated.specs for stream in StreamKind}
 
 
 def test_the_addresses_of_its_client_are_its_own(venue: SimulatedVenue) -> None:
@@ -100,9 +100,9 @@ def test_every_event_is_written_as_json_and_a_damaged_one_is_damaged(venue: Simu
         assert json.loads(encode_event(venue, event))
         with pytest.raises(json.JSONDecodeError):
             json.loads(encode_event(venue, event._replace(damage=Damage.CUT)))
-        if event.stream is Stream.DEPTH:
+        if event.stream is StreamKind.DEPTH:
             assert '"1e5"' in encode_event(venue, event._replace(damage=Damage.NUMBER))
-    assert {event.stream for event in seen} == set(Stream)
+    assert {event.stream for event in seen} == set(StreamKind)
 
 
 def test_what_it_says_of_itself_is_text(venue: SimulatedVenue) -> None:

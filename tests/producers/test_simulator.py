@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from producers.simulator import true_book
 from producers.simulator.contract import Form, RestAnswer, encode_event
-from producers.simulator.events import DEPTH_SPEED_NS, Damage, DepthUpdate, MarketEvent, Stream
+from producers.simulator.events import DEPTH_SPEED_NS, Damage, DepthUpdate, MarketEvent, StreamKind
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.true_book import Change, TrueBook, UnknownSequence
@@ -44,7 +44,7 @@ def text(event: MarketEvent, form: Form | None = None) -> str:
 
 
 def depth_only(frames: list[MarketEvent]) -> list[MarketEvent]:
-    return [frame for frame in frames if frame.stream is Stream.DEPTH]
+    return [frame for frame in frames if frame.stream is StreamKind.DEPTH]
 
 
 @settings(max_examples=15, deadline=None)
@@ -69,8 +69,8 @@ def test_a_market_does_not_depend_on_the_other_markets_beside_it() -> None:
     alone = frames_until(exchange(symbols=("ETHUSDT",)), 3)
     among = frames_until(exchange(symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT")), 3)
 
-    assert [frame for frame in among if frame.spec.symbol == "ETHUSDT" and frame.stream is not Stream.TRADE] == [
-        frame for frame in alone if frame.stream is not Stream.TRADE
+    assert [frame for frame in among if frame.spec.symbol == "ETHUSDT" and frame.stream is not StreamKind.TRADE] == [
+        frame for frame in alone if frame.stream is not StreamKind.TRADE
     ]
 
 
@@ -103,7 +103,7 @@ def test_the_book_is_a_market_and_not_noise(venue: str) -> None:
     simulated = exchange(venue, changes_per_second=200.0)
     opening = simulated.true_book("BTCUSDT")
     frames = frames_until(simulated, 60)
-    quotes = [frame.what for frame in frames if frame.stream is Stream.QUOTE]
+    quotes = [frame.what for frame in frames if frame.stream is StreamKind.QUOTE]
     spreads = sorted(quote.ask - quote.bid for quote in quotes)
     closing = simulated.true_book("BTCUSDT")
 
@@ -232,9 +232,9 @@ def test_futures_frames_carry_the_venues_fields() -> None:
     frames = frames_until(exchange(), 5)
     fields = {frame.stream: set(json.loads(text(frame, Form(envelope=False)))) for frame in frames}
 
-    assert fields[Stream.DEPTH] == {"e", "E", "T", "s", "U", "u", "pu", "b", "a"}
-    assert fields[Stream.TRADE] == {"e", "E", "T", "s", "t", "p", "q", "X", "m"}
-    assert fields[Stream.QUOTE] == {"e", "u", "s", "b", "B", "a", "A", "T", "E"}
+    assert fields[StreamKind.DEPTH] == {"e", "E", "T", "s", "U", "u", "pu", "b", "a"}
+    assert fields[StreamKind.TRADE] == {"e", "E", "T", "s", "t", "p", "q", "X", "m"}
+    assert fields[StreamKind.QUOTE] == {"e", "u", "s", "b", "B", "a", "A", "T", "E"}
 
 
 def test_trades_happen_at_the_prices_of_the_levels_they_consume() -> None:
@@ -242,9 +242,9 @@ def test_trades_happen_at_the_prices_of_the_levels_they_consume() -> None:
     top: tuple[int, int] | None = None
     outside = 0
     for frame in frames:
-        if frame.stream is Stream.QUOTE:
+        if frame.stream is StreamKind.QUOTE:
             top = (frame.what.bid, frame.what.ask)
-        elif frame.stream is Stream.TRADE and top is not None and hasattr(frame.what, "tick"):
+        elif frame.stream is StreamKind.TRADE and top is not None and hasattr(frame.what, "tick"):
             outside += frame.what.tick < top[1] if frame.what.buyer_is_aggressor else frame.what.tick > top[0]
 
     assert outside == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from producers.simulator.contract import SessionRules, encode_event
-from producers.simulator.events import DepthUpdate, MarketEvent, Stream, Subscription
+from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.recording import SimulatedRecording
@@ -20,7 +20,7 @@ from tests.support.made_up_simulator import LEVELS, MADE_UP, RULES, MadeUpVenue
 
 START_NS = 1_704_067_200 * 10**9
 SECOND_NS = 10**9
-BOOK = Subscription("BTC-EUR", Stream.DEPTH)
+BOOK = Subscription("BTC-EUR", StreamKind.DEPTH)
 
 
 def exchange(*symbols: str, rate: float = 200.0, venue: MadeUpVenue | None = None, **options: Any) -> SimulatedExchange:
@@ -60,7 +60,7 @@ class Reader:
 
 def depth(simulated: SimulatedExchange, until_s: float) -> Iterator[MarketEvent]:
     for item in simulated.advance(START_NS + int(until_s * SECOND_NS)):
-        if isinstance(item, MarketEvent) and item.stream is Stream.DEPTH:
+        if isinstance(item, MarketEvent) and item.stream is StreamKind.DEPTH:
             yield item
 
 
@@ -147,7 +147,7 @@ def test_a_handshake_that_names_a_stream_nobody_has_keeps_no_name() -> None:
     session = VenueSession(spot, "/stream?streams=btcusdt@trade/nopeusdt@trade/btcusdt@nope", 0)
 
     assert session.begin() == []
-    assert session.subscriptions == {Subscription("BTCUSDT", Stream.TRADE)}
+    assert session.subscriptions == {Subscription("BTCUSDT", StreamKind.TRADE)}
 
 
 def lived(rules: SessionRules, until_s: int, says: dict[int, str] | None = None) -> dict[int, Duty]:
@@ -201,7 +201,7 @@ def test_pings_of_a_client_are_answered() -> None:
     assert VenueSession(exchange(), "/made", 0).receive("ping", 0) == ["pong"]
 
 
-def test_a_recording_of_such_a_venue_holds_its_parts_and_books_without_a_request_for_one() -> None:
+def test_a_recording_of_such_a_venue_holds_its_list_in_parts_and_no_request_for_a_book() -> None:
     symbols = ("BTC-EUR", "ETH-EUR", "SOL-EUR")
     recording = SimulatedRecording(exchange(*symbols, faults_every_s={Fault.DISCONNECT: 4.0}), 15)
     frames = list(recording)

@@ -35,7 +35,7 @@ from producers.simulator.contract import (
     SimulatedVenue,
     VenueRules,
 )
-from producers.simulator.events import DepthUpdate, MarketEvent, Stream, Subscription, TopOfBook
+from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind, Subscription, TopOfBook
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
@@ -43,7 +43,7 @@ from schemas.errors import UsageError
 
 LEVELS = 20
 PART = 2
-_NAMES = {Stream.DEPTH: "book", Stream.TRADE: "deals", Stream.QUOTE: "best"}
+_NAMES = {StreamKind.DEPTH: "book", StreamKind.TRADE: "deals", StreamKind.QUOTE: "best"}
 _STREAMS = {name: stream for stream, name in _NAMES.items()}
 _MARKET = ListedMarket("0.5", "0.01", "60000.0", "0.20")
 
@@ -139,7 +139,7 @@ class MadeUpVenue:
         }[request.do]
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
-        topics = ([_topic(Subscription(symbol, stream)) for stream in Stream] for symbol in symbols)
+        topics = ([_topic(Subscription(symbol, stream)) for stream in StreamKind] for symbol in symbols)
         return [json.dumps({"do": "listen", "to": to, "tag": f"t{n}"}) for n, to in zip(count(1), topics, strict=False)]
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from producers.simulator.events import (
     NS_PER_MS,
     DepthUpdate,
     MarketEvent,
-    Stream,
+    StreamKind,
     Subscription,
     TopOfBook,
 )
@@ -31,9 +31,9 @@ NS_PER_US = 1_000
 Fields = dict[str, Any]
 
 CHANNELS = {
-    f"depth@{DEPTH_SPEED_NS // NS_PER_MS}ms": Stream.DEPTH,
-    "trade": Stream.TRADE,
-    "bookTicker": Stream.QUOTE,
+    f"depth@{DEPTH_SPEED_NS // NS_PER_MS}ms": StreamKind.DEPTH,
+    "trade": StreamKind.TRADE,
+    "bookTicker": StreamKind.QUOTE,
 }
 _NAMES = {stream: name for name, stream in CHANNELS.items()}
 MAX_STREAMS = 1024
@@ -131,7 +131,7 @@ class BinanceVenue:
     def _fields(self, event: MarketEvent, unit_ns: int) -> Fields:
         if isinstance(event.what, DepthUpdate):
             return self.depth(event, event.what, unit_ns)
-        return (self.trade if event.stream is Stream.TRADE else self.quote)(event, unit_ns)
+        return (self.trade if event.stream is StreamKind.TRADE else self.quote)(event, unit_ns)
 
     def heartbeat(self, now_ns: int) -> str:
         """None: these venues ask by WebSocket pings."""
@@ -222,7 +222,7 @@ class BinanceVenue:
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
         """One SUBSCRIBE of everything."""
-        names = [_stream_name(Subscription(symbol, stream)) for symbol in symbols for stream in Stream]
+        names = [_stream_name(Subscription(symbol, stream)) for symbol in symbols for stream in StreamKind]
         return [_json({"method": "SUBSCRIBE", "params": names, "id": 1})]
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:
