@@ -69,6 +69,11 @@ def test_the_simulator_shares_no_code_with_what_it_is_the_yardstick_of(path: Pat
         assert {name for name in ours if not name.startswith("producers.simulator.")} == set()
 
 
+def test_every_venue_file_has_its_line() -> None:
+    files = {path.stem for path in VENUE_FILES if path.stem != "__init__" and not path.stem.endswith("_family")}
+    assert files == {name.replace("-", "_") for name in SIMULATED}
+
+
 @pytest.mark.parametrize("name", SIMULATED)
 def test_a_simulated_venue_is_one_file_of_its_name(name: str) -> None:
     assert SIMULATED[name].name == name
