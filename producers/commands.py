@@ -214,12 +214,13 @@ class _Market:
         self.every_s = every_s
 
     def exchange(self, venue: str, start_ns: int) -> SimulatedExchange:
-        from producers.simulator.catalogue import listed_symbols, require_venue
         from producers.simulator.exchange import SimulatedExchange
+        from producers.simulator.venues import simulated_venue
 
+        speaker = simulated_venue(venue)
         return SimulatedExchange(
-            venue,
-            self.symbols or listed_symbols(require_venue(venue))[:2],
+            speaker,
+            self.symbols or speaker.listed[:2],
             seed=self.seed,
             start_ns=start_ns,
             changes_per_second=self.rate,

@@ -8,29 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heapreplace
 from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
-
-from producers.simulator.catalogue import FUTURES, SPOT, MarketSpec, market_spec, require_venue
-from producers.simulator.faults import DepthFaults, Fault, Schedule
-from producers.simulator.market import Market, Step
-from producers.simulator.protocol import (
+from producers.simulator.contract import RestAnswer, SimulatedVenue
+from producers.simulator.events import (
     DEPTH_SPEED_NS,
-    Channel,
     Damage,
     DepthUpdate,
-    Frame,
+    MarketEvent,
     OddTrade,
+    StreamKind,
     TopOfBook,
-    encode_error,
-    encode_exchange_info,
-    encode_snapshot,
 )
-from producers.simulator.true_book import BookView, Change
+from producers.simulator.faults import DepthFaults, Fault, Schedule
+from producers.simulator.market import Market, MarketStep
+from producers.simulator.market_spec import MarketSpec
+from producers.simulator.true_book import Change, WholeBook
 from schemas.errors import UsageError
-
-ODD_TRADE_EVERY = 400
-"""On the futures one trade in so many is followed by a message that is none."""
 
 
 class Disconnect(NamedTuple):
@@ -39,37 +33,11 @@ class Disconnect(NamedTuple):
     sent_ns: int
 
 
-class Rules(NamedTuple):
-    """A venue's request limits: weight a minute, and the weight of a depth request by its largest limit."""
-
-    weight_per_minute: int
-    depth_weights: tuple[tuple[int, int], ...]
-    exact_limits: bool
-
-
-RULES: dict[str, Rules] = {
-    FUTURES: Rules(2400, ((50, 2), (100, 5), (500, 10), (1000, 20)), exact_limits=True),
-    SPOT: Rules(6000, ((100, 5), (500, 25), (1000, 50), (5000, 250)), exact_limits=False),
-}
-FUTURES_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
-
-
-class Answer(NamedTuple):
-    """An answer to a REST request: HTTP status, request weight it cost, body."""
-
-    status: int
-    weight: int
-    body: str
-
-
-_NAMES = msgspec.json.Decoder(list[str])
-
-
-class _Depth:
+class _PendingDepth:
     """What changed in one book since its last depth update."""
 
     def __init__(self, sequence: int) -> None:
-        self._previous_id = sequence
+        self.sent_id = sequence
         self._first_id = 0
         self._last_id = sequence
         self._bids: dict[int, int] = {}
@@ -88,8 +56,8 @@ class _Depth:
         if not self._first_id:
             return None
         bids = sorted(self._bids.items(), reverse=True)
-        update = DepthUpdate(self._first_id, self._last_id, self._previous_id, bids, sorted(self._asks.items()))
-        self._previous_id, self._first_id = self._last_id, 0
+        update = DepthUpdate(self._first_id, self._last_id, self.sent_id, bids, sorted(self._asks.items()))
+        self.sent_id, self._first_id = self._last_id, 0
         self._bids, self._asks = {}, {}
         return update
 
@@ -98,7 +66,7 @@ class SimulatedExchange:
     """One venue.
 
     Args:
-        venue: Exchange id; see `catalogue.VENUES`.
+        venue: How it speaks.
         symbols: What it trades.
         seed: The same seed gives the same frames.
         start_ns: When it opens, ns UTC.
@@ -106,12 +74,12 @@ class SimulatedExchange:
         faults_every_s: Mean seconds between faults of a kind, an instrument (disconnects: the venue).
 
     Raises:
-        UsageError: It does not speak for the venue, a symbol is not in the venue's form, or there is none.
+        UsageError: A symbol is not in the venue's form, or there is none.
     """
 
     def __init__(
         self,
-        venue: str,
+        venue: SimulatedVenue,
         symbols: Sequence[str],
         *,
         seed: int = 0,
@@ -122,73 +90,56 @@ class SimulatedExchange:
         if not symbols:
             raise UsageError("a venue without instruments has nothing to simulate", next_step="give --symbol BTCUSDT")
         every_s = faults_every_s or {}
-        self.venue = require_venue(venue)
-        self.rules = RULES[venue]
-        self.specs: dict[str, MarketSpec] = {symbol: market_spec(venue, symbol) for symbol in symbols}
+        self.venue = venue
+        self.specs: dict[str, MarketSpec] = {symbol: venue.market(symbol) for symbol in symbols}
         self.now_ns = start_ns
         self._markets = {
             symbol: Market(spec, seed, start_ns, changes_per_second) for symbol, spec in self.specs.items()
         }
-        self._depths = {symbol: _Depth(market.book.sequence) for symbol, market in self._markets.items()}
-        self.faults = {symbol: DepthFaults(every_s, f"{seed}:{venue}:{symbol}", start_ns) for symbol in self.specs}
+        self._depths = {symbol: _PendingDepth(market.book.sequence) for symbol, market in self._markets.items()}
+        self.faults = {symbol: DepthFaults(every_s, f"{seed}:{venue.name}:{symbol}", start_ns) for symbol in self.specs}
         disconnects = every_s.get(Fault.DISCONNECT)
-        self._disconnects = Schedule(disconnects, f"{seed}:{venue}", start_ns) if disconnects else None
-        self._odd_in = ODD_TRADE_EVERY
+        self._disconnects = Schedule(disconnects, f"{seed}:{venue.name}", start_ns) if disconnects else None
+        levels = venue.rules.depth_levels
+        self._shown = {symbol: market.book.view(levels) for symbol, market in self._markets.items() if levels}
+        self._odd_in = venue.rules.odd_trade_every
         self._next_flush_ns = (start_ns // DEPTH_SPEED_NS + 1) * DEPTH_SPEED_NS
         # Time decides, then the order in which the instruments were named: the same for any steps of `advance`.
         self._heap = [(market.next_ns, index, symbol) for index, (symbol, market) in enumerate(self._markets.items())]
         heapify(self._heap)
 
-    def advance(self, to_ns: int) -> list[Frame | Disconnect]:
+    def advance(self, to_ns: int) -> list[MarketEvent | Disconnect]:
         """Let time pass, and give what left the venue until then."""
-        out: list[Frame | Disconnect] = []
+        out: list[MarketEvent | Disconnect] = []
         while self._heap[0][0] <= to_ns or self._next_flush_ns <= to_ns:
             ns, index, symbol = self._heap[0]
             if self._next_flush_ns < ns:
                 out.extend(self._flush())
                 continue
             market = self._markets[symbol]
-            out.extend(self._frames(symbol, market.step()))
+            out.extend(self._events(symbol, market.step()))
             heapreplace(self._heap, (market.next_ns, index, symbol))
         self.now_ns = max(self.now_ns, to_ns)
         return out
 
     def inject(self, kind: Fault, symbol: str, count: int = 1, damage: Damage = Damage.CUT) -> None:
-        """Let the next depth frames of an instrument suffer."""
+        """Let the next depth updates of an instrument suffer."""
         self.faults[symbol].inject(kind, count, damage)
 
-    def depth(self, symbol: str, limit: int) -> Answer:
-        """The answer to a request for a whole book."""
-        limits = self.rules.depth_weights
-        if symbol not in self.specs:
-            return Answer(400, 1, encode_error(-1121, "Invalid symbol."))
-        if limit < 1 or limit > limits[-1][0] or (self.rules.exact_limits and limit not in FUTURES_LIMITS):
-            return Answer(400, 1, encode_error(-4021, f"{limit} is not a valid depth limit."))
-        weight = next(weight for most, weight in limits if limit <= most)
-        matched_ns = self._depths[symbol].matched_ns or self.now_ns
-        view = self._markets[symbol].book.view(limit)
-        return Answer(200, weight, encode_snapshot(self.specs[symbol], view, matched_ns, self.now_ns))
+    def get(self, target: str) -> RestAnswer:
+        """The answer to a GET of a path and query."""
+        return self.venue.answer(*split_target(target), self)
 
-    def exchange_info(self, symbols: str = "") -> Answer:
-        """The answer to a request for the instrument list.
+    def matched_ns(self, symbol: str) -> int:
+        """When a book last changed, ns UTC."""
+        return self._depths[symbol].matched_ns or self.now_ns
 
-        Args:
-            symbols: The query's JSON array of names, where it has one. Spot answers with these alone, and refuses what
-                it does not trade; the futures pay no heed to it.
-        """
-        weight = 20 if self.venue == SPOT else 1
-        wanted = list(self.specs)
-        if symbols and self.venue == SPOT:
-            try:
-                wanted = _NAMES.decode(symbols)
-            except msgspec.DecodeError:
-                return Answer(400, weight, encode_error(-1100, "Illegal characters found in parameter 'symbols'."))
-        if not self.specs.keys() >= set(wanted):
-            return Answer(400, weight, encode_error(-1121, "Invalid symbol."))
-        specs = [self.specs[symbol] for symbol in wanted]
-        return Answer(200, weight, encode_exchange_info(specs, self.rules.weight_per_minute, self.now_ns))
+    def snapshot(self, symbol: str) -> MarketEvent:
+        """A whole book in the stream: as the last depth update left it, so that the next one follows it."""
+        view = self.true_book(symbol, self._depths[symbol].sent_id, self.venue.rules.depth_levels or None)
+        return MarketEvent(self.specs[symbol], StreamKind.DEPTH, self.matched_ns(symbol), self.now_ns, view)
 
-    def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> BookView:
+    def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> WholeBook:
         """The book as it is, or was at an update id.
 
         Raises:
@@ -198,26 +149,48 @@ class SimulatedExchange:
         book = self._markets[symbol].book
         return book.view(limit) if sequence is None else book.view_at(sequence, limit)
 
-    def _frames(self, symbol: str, step: Step) -> Iterator[Frame]:
+    def _events(self, symbol: str, step: MarketStep) -> Iterator[MarketEvent]:
         spec = self.specs[symbol]
         self._depths[symbol].add(step.changes, step.ns)
         for fill in step.fills:
-            yield Frame(spec, Channel.TRADE, step.ns, step.ns, fill)
-            self._odd_in -= self.venue == FUTURES
+            yield MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, fill)
+            self._odd_in -= 1
             if not self._odd_in:
-                self._odd_in = ODD_TRADE_EVERY
-                yield Frame(spec, Channel.TRADE, step.ns, step.ns, OddTrade(fill.trade_id))
+                self._odd_in = self.venue.rules.odd_trade_every
+                yield MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, OddTrade(fill.trade_id))
         if step.touched:
             book = self._markets[symbol].book
-            yield Frame(spec, Channel.QUOTE, step.ns, step.ns, TopOfBook(book.sequence, *book.top()))
+            yield MarketEvent(spec, StreamKind.QUOTE, step.ns, step.ns, TopOfBook(book.sequence, *book.top()))
 
-    def _flush(self) -> Iterator[Frame | Disconnect]:
+    def _flush(self) -> Iterator[MarketEvent | Disconnect]:
         sent_ns = self._next_flush_ns
         self._next_flush_ns += DEPTH_SPEED_NS
         for symbol, depth in self._depths.items():
             update = depth.take()
             if update is not None:
-                frame = Frame(self.specs[symbol], Channel.DEPTH, depth.matched_ns, sent_ns, update)
-                yield from self.faults[symbol].pass_on(frame)
+                what = self._narrow(symbol, update) if self._shown else update
+                event = MarketEvent(self.specs[symbol], StreamKind.DEPTH, depth.matched_ns, sent_ns, what)
+                yield from self.faults[symbol].pass_on(event)
+                self._markets[symbol].end_update()
+            if self.venue.rules.book_in_stream and self.faults[symbol].take(Fault.SNAPSHOT):
+                yield self.snapshot(symbol)._replace(sent_ns=sent_ns)
         if self._disconnects is not None and self._disconnects.due(sent_ns):
             yield Disconnect(sent_ns)
+
+    def _narrow(self, symbol: str, update: DepthUpdate) -> DepthUpdate:
+        """The same update for readers who see the best levels alone: what left their view is deleted."""
+        now = self._markets[symbol].book.view(self.venue.rules.depth_levels)
+        before, self._shown[symbol] = self._shown[symbol], now
+        return update._replace(bids=_changed(before.bids, now.bids)[::-1], asks=_changed(before.asks, now.asks))
+
+
+def _changed(before: list[tuple[int, int]], now: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The levels that differ, by rising price; 0 lots where one is gone."""
+    old, new = dict(before), dict(now)
+    return [(tick, new.get(tick, 0)) for tick in sorted({*old, *new}) if old.get(tick) != new.get(tick)]
+
+
+def split_target(target: str) -> tuple[str, dict[str, str]]:
+    """Take a request's target apart: path, and query by name."""
+    url = urlsplit(target)
+    return url.path, dict(parse_qsl(url.query))

@@ -1,6 +1,6 @@
 """What goes wrong between the venue and its client: on a seeded schedule, or on demand.
 
-Only depth frames are touched, and never the market behind them: with and without faults the same seed makes the same
+Only depth updates are touched, and never the market behind them: with and without faults the same seed makes the same
 true book.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from random import Random
 
-from producers.simulator.protocol import Damage, Frame
+from producers.simulator.events import Damage, MarketEvent
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -23,10 +23,12 @@ class Fault(StrEnum):
     DISORDER = "disorder"
     CORRUPT = "corrupt"
     DISCONNECT = "disconnect"
+    SNAPSHOT = "snapshot"
+    """A whole book that nobody asked for, where books come in the stream."""
 
 
-DEPTH_FAULTS = (Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT)
-"""Those that befall one depth frame; a disconnect befalls everybody."""
+DEPTH_FAULTS = (Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT, Fault.SNAPSHOT)
+"""Those that befall one depth update; a disconnect befalls everybody."""
 
 
 class Schedule:
@@ -56,7 +58,7 @@ class Schedule:
 
 
 class DepthFaults:
-    """The faults of one instrument's depth frames.
+    """The faults of one instrument's depth updates.
 
     Args:
         every_s: Mean seconds between two faults of a kind; a kind that is not named does not come by itself.
@@ -73,35 +75,36 @@ class DepthFaults:
         }
         self._pending: dict[Fault, int] = dict.fromkeys(DEPTH_FAULTS, 0)
         self._damage = Damage.CUT
-        self._held: Frame | None = None
+        self._held: MarketEvent | None = None
         self.injected: dict[Fault, int] = dict.fromkeys(DEPTH_FAULTS, 0)
 
     def inject(self, kind: Fault, count: int = 1, damage: Damage = Damage.CUT) -> None:
-        """Let the next `count` depth frames suffer."""
+        """Let the next `count` depth updates suffer."""
         self._pending[kind] += count
         if kind is Fault.CORRUPT:
             self._damage = damage
 
-    def pass_on(self, frame: Frame) -> Iterable[Frame]:
-        """What of this frame, and of one held back before it, reaches the client now."""
+    def pass_on(self, update: MarketEvent) -> Iterable[MarketEvent]:
+        """What of this update, and of one held back before it, reaches the client now."""
         for kind, schedule in self._schedules.items():
-            if schedule.due(frame.sent_ns):
+            if schedule.due(update.sent_ns):
                 self._pending[kind] += 1
         held, self._held = self._held, None
         if held is not None:
-            return (frame, held)
-        if self._take(Fault.GAP):
+            return (update, held)
+        if self.take(Fault.GAP):
             return ()
-        if self._take(Fault.CORRUPT):
-            return (frame._replace(damage=self._damage),)
-        if self._take(Fault.DISORDER):
-            self._held = frame
+        if self.take(Fault.CORRUPT):
+            return (update._replace(damage=self._damage),)
+        if self.take(Fault.DISORDER):
+            self._held = update
             return ()
-        if self._take(Fault.DUPLICATE):
-            return (frame, frame)
-        return (frame,)
+        if self.take(Fault.DUPLICATE):
+            return (update, update)
+        return (update,)
 
-    def _take(self, kind: Fault) -> bool:
+    def take(self, kind: Fault) -> bool:
+        """Whether one of a kind is due; then it has happened."""
         if not self._pending[kind]:
             return False
         self._pending[kind] -= 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from producers.simulator.catalogue import SPOT, MarketSpec
+from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import Change, TrueBook
 
 NS_PER_SECOND = 1_000_000_000
@@ -29,8 +29,6 @@ BURST_SECONDS = (0.2, 1.8)
 BURST_RATE = 6.0
 MARKET_ORDERS, MARKET_ORDERS_IN_BURST, ADDS = 0.03, 0.07, 0.58
 """Shares of the order flow, cumulated; the rest takes liquidity away. More is added than taken: books grow."""
-MAX_IDS_A_CHANGE = 97
-"""On the futures an update id counts changes nobody is shown, so that ids of one book have holes."""
 
 
 class Fill(NamedTuple):
@@ -42,7 +40,7 @@ class Fill(NamedTuple):
     buyer_is_aggressor: bool
 
 
-class Step(NamedTuple):
+class MarketStep(NamedTuple):
     """What happened at one moment."""
 
     ns: int
@@ -79,11 +77,12 @@ class Market:
         self._trade_id = 1 + int(self._random() * 9e9)
         self._changes: list[Change] = []
         self.book = TrueBook(int(self._random() * 9e12))
+        self._update_id = self.book.sequence
         self._open()
         self.next_ns = start_ns
         self._schedule()
 
-    def step(self) -> Step:
+    def step(self) -> MarketStep:
         """Let the next event happen, at `next_ns`, and schedule the one after."""
         before = self.book.top()
         ns, fills = self.next_ns, []
@@ -96,7 +95,7 @@ class Market:
         else:
             self._reduce()
         self._schedule()
-        return Step(ns, self._changes, fills, self.book.top() != before)
+        return MarketStep(ns, self._changes, fills, self.book.top() != before)
 
     def _open(self) -> None:
         levels = min(OPENING_LEVELS, self._anchor // 5)
@@ -111,6 +110,11 @@ class Market:
                     gap += self._heavy(self._typical_distance // 10)
                 tick += direction * gap
         self.book.forget()
+        self.end_update()
+
+    def end_update(self) -> None:
+        """Let the changes from here on belong to the next update, where ids count updates."""
+        self._update_id = self.book.sequence + 1
 
     @property
     def _in_burst(self) -> bool:
@@ -205,7 +209,12 @@ class Market:
         return int(median * u / (1.0 - u))
 
     def _set(self, is_bid: bool, tick: int, lots: int) -> None:
-        skipped = 0 if self.spec.venue == SPOT else int(self._random() * MAX_IDS_A_CHANGE)
-        change = Change(self.book.sequence + 1 + skipped, is_bid, tick, lots)
+        change = Change(self._next_id(), is_bid, tick, lots)
         self.book.put(change)
         self._changes.append(change)
+
+    def _next_id(self) -> int:
+        if self.spec.ids_count_updates:
+            return self._update_id
+        skipped = int(self._random() * self.spec.hidden_ids) if self.spec.hidden_ids else 0
+        return self.book.sequence + 1 + skipped

@@ -20,6 +20,8 @@ from producers.venue_messages import Via
 from schemas.errors import UsageError
 
 SUFFIX = ".frames.jsonl.gz"
+_WORDS = {"snapshot_id": "snapshot_lastUpdateId", "last_id": "last_u"}
+"""Metadata says it in the words of the captured recordings that tests read too."""
 
 
 def write_recording(
@@ -50,17 +52,22 @@ def write_recording(
             writer.write(
                 frame.received_ns, Via(frame.via), frame.raw, connection=frame.connection, request=frame.request
             )
+    venue = exchange.venue.name
     symbols = " ".join(f"--symbol {symbol}" for symbol in exchange.specs)
-    command = f"obflow simulate --venue {exchange.venue} {symbols} --seed {seed} --rate {rate:g} --seconds {seconds:g}"
+    command = f"obflow simulate --venue {venue} {symbols} --seed {seed} --rate {rate:g} --seconds {seconds:g}"
+    instruments = {
+        symbol: {_WORDS.get(name, name): value for name, value in found.items()}
+        for symbol, found in recording.expected().items()
+    }
     metadata: dict[str, Any] = {
-        "venue": exchange.venue,
+        "venue": venue,
         "source": "the exchange simulator, in virtual time",
         "synthetic": True,
         "licence": "Apache-2.0",
         "regenerate": f"{command} --record {path.name}" if not faults else "made with scheduled faults",
         "lines": writer.lines,
         "sha256_unpacked": writer.digest.hexdigest(),
-        "instruments": {} if faults else recording.expected(),
+        "instruments": {} if faults else instruments,
     }
     text = orjson.dumps(metadata, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     path.with_name(f"{stem}.metadata.json").write_bytes(text)

@@ -1,120 +1,36 @@
-"""The simulated venues on a loopback port: WebSocket streams, REST, the true book, and faults on demand.
+"""Simulated venues on a loopback port: their WebSockets and REST, the true book, and faults on demand.
 
-    /stream  /public/stream  /ws  /public/ws         streams, by `?streams=a/b` or SUBSCRIBE
-    /fapi/v1/{ping,exchangeInfo,depth}  /api/v3/…    REST of the futures and of spot, with their weight limits
-    GET  /true-book?symbol=&venue=&sequence=&limit=  the book as the venue has it, at any recent update id
-    GET  /control                                    what was served and injected
-    POST /control                                    a fault on demand, as JSON: see `Control`
-
-Where both venues are served, `/public/…` is the futures' and `/stream` is spot's, as on the real ones.
+the venues' own paths                            streams and requests; see `VenueRules` of each
+GET  /true-book?symbol=&venue=&sequence=&limit=  the book as the venue has it, at any recent update id
+GET  /control                                    what was served and injected
+POST /control                                    a fault on demand, as JSON: see `Control`
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import msgspec
-import structlog
 from aiohttp import web
 
-from obflow.clock import NS_PER_SECOND, Clock, SystemClock
+from obflow.clock import Clock, SystemClock
 from obflow.response_headers import read_count
-from producers.simulator.catalogue import FUTURES, SPOT
-from producers.simulator.exchange import Answer, Disconnect, SimulatedExchange
-from producers.simulator.faults import Fault
-from producers.simulator.protocol import Damage, Frame, encode_error, level_texts
-from producers.simulator.sockets import MAX_MESSAGE_BYTES, Gateway
+from producers.simulator.contract import SimulatedVenue
+from producers.simulator.control import CONTROL, MAX_COUNT, Control
+from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.served import ServedVenue
+from producers.simulator.sockets import MAX_MESSAGE_BYTES
 from producers.simulator.true_book import UnknownSequence
+from schemas.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (only where it is asked for)
 TICK_SECONDS = 0.01
 """How often time is advanced."""
-MAX_HELD_FRAMES = 100_000
-"""Frames held back by a pause; beyond it the venue drops its clients instead."""
-SHUTDOWN_NOTICE_SECONDS = 0.2
-MAX_COUNT = 10_000
-"""Frames or requests that one fault befalls, and requests that wait to be refused."""
-MAX_SECONDS = 3_600.0
-MINUTE_NS = 60 * NS_PER_SECOND
-REST_PATHS = {FUTURES: "/fapi/v1/{what}", SPOT: "/api/v3/{what}"}
-WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
-
-log = structlog.get_logger(__name__)
-
-
-class Control(msgspec.Struct, forbid_unknown_fields=True):
-    """A fault asked for. Every number is bounded; what lies beyond is refused and changes nothing.
-
-    Attributes:
-        fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `disconnect` cuts every
-            connection, `shutdown` announces it first; `pause` holds all frames back; `refuse_connections` turns new
-            connections away; `refuse_requests` answers REST requests with an error.
-        symbol, venue: What it befalls; empty is everything.
-        count: How many depth frames, or REST requests, 1 to 10,000.
-        seconds: How long a pause, or the refusal of connections, lasts, up to an hour; of refused requests, what their
-            `Retry-After` says.
-        status: HTTP status of refused requests, 400 to 599.
-        damage: What is wrong with corrupt frames.
-    """
-
-    fault: Literal[
-        "gap",
-        "duplicate",
-        "disorder",
-        "corrupt",
-        "disconnect",
-        "shutdown",
-        "pause",
-        "refuse_connections",
-        "refuse_requests",
-    ]
-    symbol: str = ""
-    venue: str = ""
-    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)] = 1
-    seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 1.0
-    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 429
-    damage: Damage = Damage.CUT
-
-
-class _Served:
-    """One venue and the state of serving it."""
-
-    def __init__(self, exchange: SimulatedExchange, clock: Clock, stats: Counter[str]) -> None:
-        self.exchange = exchange
-        self.gateway = Gateway(exchange, clock, stats)
-        self.paused_until_ns = 0
-        self.no_connections_until_ns = 0
-        self.refusals: deque[Control] = deque()
-        self._held: deque[Frame] = deque()
-        self._minute = 0
-        self._weight = 0
-
-    def emit(self, frame: Frame, now_ns: int) -> None:
-        """Send a frame, or hold it back during a pause."""
-        if now_ns < self.paused_until_ns:
-            self._held.append(frame)
-            if len(self._held) > MAX_HELD_FRAMES:
-                self._held.clear()
-                self.gateway.cut_all()
-            return
-        self.release()
-        self.gateway.send(frame)
-
-    def release(self) -> None:
-        """Send what a pause held back."""
-        while self._held:
-            self.gateway.send(self._held.popleft())
-
-    def charge(self, weight: int, now_ns: int) -> int:
-        """Add to the weight used in this minute; the sum."""
-        if now_ns // MINUTE_NS != self._minute:
-            self._minute, self._weight = now_ns // MINUTE_NS, 0
-        self._weight += weight
-        return self._weight
 
 
 class SimulatorServer:
@@ -135,7 +51,7 @@ class SimulatorServer:
         self.port = 0
         self.stats: Counter[str] = Counter()
         self._clock = clock or SystemClock()
-        self._venues = {venue: _Served(exchange, self._clock, self.stats) for venue, exchange in exchanges.items()}
+        self._venues = {venue: ServedVenue(exchange, self._clock, self.stats) for venue, exchange in exchanges.items()}
         self._runner: web.AppRunner | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -157,13 +73,15 @@ class SimulatorServer:
             host: On loopback, unless told otherwise; in a container, where the network is its own, on all addresses.
 
         Raises:
+            UsageError: Two venues have the same path.
             OSError: The port is taken, or the address is not this machine's.
         """
         app = web.Application(client_max_size=MAX_MESSAGE_BYTES)
-        for path in ("/stream", "/public/stream", "/ws", "/public/ws"):
-            app.router.add_get(path, self._stream)
-        for path in REST_PATHS.values():
-            app.router.add_get(path, self._rest)
+        for path, served in _websocket_paths(self._venues.values()).items():
+            app.router.add_get(path, partial(self._stream, served))
+        for served in self._venues.values():
+            for prefix in served.exchange.venue.rules.rest_paths:
+                app.router.add_get(prefix + "/{rest:.*}", partial(self._rest, served))
         app.router.add_get("/true-book", self._true_book)
         app.router.add_get("/control", self._report)
         app.router.add_post("/control", self._control)
@@ -214,60 +132,35 @@ class SimulatorServer:
         while True:
             now = self._clock.now_ns()
             for served in self._venues.values():
-                await self._advance(served, now)
+                await served.advance(now)
+                served.gateway.tick()
             await asyncio.sleep(TICK_SECONDS)
-
-    async def _advance(self, served: _Served, now_ns: int) -> None:
-        exchange = served.exchange
-        if now_ns >= served.paused_until_ns:
-            served.release()
-        while exchange.now_ns < now_ns:  # in slices: catching up after a stall leaves room for requests
-            for item in exchange.advance(min(now_ns, exchange.now_ns + NS_PER_SECOND)):
-                if isinstance(item, Disconnect):
-                    self.stats["disconnects"] += 1
-                    served.gateway.cut_all()
-                else:
-                    served.emit(item, now_ns)
-            await asyncio.sleep(0)
 
     # -- requests
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
-        venue = FUTURES if request.path.startswith("/public") or SPOT not in self._venues else SPOT
-        served = self._venues.get(venue)
-        if served is None:
-            return web.Response(status=404)
+    async def _stream(self, served: ServedVenue, request: web.Request) -> web.StreamResponse:
         if self._clock.now_ns() < served.no_connections_until_ns:
             self.stats["connections_refused"] += 1
             return web.Response(status=503)
         return await served.gateway.serve(request)
 
-    async def _rest(self, request: web.Request) -> web.Response:
-        venue = FUTURES if request.path.startswith("/fapi") else SPOT
-        served = self._venues.get(venue)
-        if served is None:
-            return web.Response(status=404)
+    async def _rest(self, served: ServedVenue, request: web.Request) -> web.Response:
+        venue = served.exchange.venue
         if served.refusals:
-            return self._refuse(served.refusals.popleft())
-        answer = _answer(served.exchange, request.match_info["what"], request.query)
-        now = self._clock.now_ns()
-        used = served.charge(answer.weight, now)
-        headers = {WEIGHT_HEADER: str(used)}
-        if used > served.exchange.rules.weight_per_minute:
-            self.stats["requests_refused"] += 1
-            headers["Retry-After"] = str(60 - now % MINUTE_NS // NS_PER_SECOND)
-            return _json(429, encode_error(-1003, "Too much request weight used."), headers)
-        self._count_request(request)
+            control = served.refusals.popleft()
+            headers = {"Retry-After": f"{control.seconds:g}"} if control.seconds else {}
+            return self._refuse(control.status, venue, headers)
+        answer = venue.answer(request.path, request.query, served.exchange)
+        used, left_s = served.charge(answer.weight, self._clock.now_ns())
+        headers = {venue.rules.weight_header: str(used)} if venue.rules.weight_header else {}
+        if used > venue.rules.weight.most:
+            return self._refuse(429, venue, {**headers, "Retry-After": str(left_s)})
+        self.stats[answer.counted_as] += 1
         return _json(answer.status, answer.body, headers)
 
-    def _count_request(self, request: web.Request) -> None:
-        what = request.match_info["what"]
-        self.stats[f"{what}:{request.query['symbol']}" if "symbol" in request.query else what] += 1
-
-    def _refuse(self, control: Control) -> web.Response:
+    def _refuse(self, status: int, venue: SimulatedVenue, headers: Mapping[str, str]) -> web.Response:
         self.stats["requests_refused"] += 1
-        headers = {"Retry-After": f"{control.seconds:g}"} if control.seconds else {}
-        return _json(control.status, encode_error(-1003, "Way too many requests."), headers)
+        return _json(status, venue.refusal(status), headers)
 
     async def _true_book(self, request: web.Request) -> web.Response:
         symbol, sequence, limit = (request.query.get(name) for name in ("symbol", "sequence", "limit"))
@@ -278,7 +171,7 @@ class SimulatorServer:
         except (KeyError, ValueError, UnknownSequence) as error:
             return web.json_response({"error": str(error)}, status=400)
         spec = exchange.specs[symbol or ""]
-        bids, asks = level_texts(spec, view.bids), level_texts(spec, view.asks)
+        bids, asks = spec.level_texts(view.bids), spec.level_texts(view.asks)
         return web.json_response({"symbol": symbol, "sequence": view.sequence, "bids": bids, "asks": asks})
 
     async def _report(self, _: web.Request) -> web.Response:
@@ -286,63 +179,27 @@ class SimulatorServer:
 
     async def _control(self, request: web.Request) -> web.Response:
         try:
-            control = _CONTROL.decode(await request.read())
+            control = CONTROL.decode(await request.read())
             befallen = self._befallen(control)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=400)
         for served in befallen:
-            self._inject(control, served)
+            served.suffer(control)
         return web.json_response({"ok": True})
 
-    def _befallen(self, control: Control) -> list[_Served]:
+    def _befallen(self, control: Control) -> list[ServedVenue]:
         """The venues a fault befalls.
 
         Raises:
             ValueError: There is none, or no more requests can wait to be refused.
         """
-        chosen = [
-            served
-            for venue, served in self._venues.items()
-            if control.venue in ("", venue) and (not control.symbol or control.symbol in served.exchange.specs)
-        ]
+        chosen = [served for served in self._venues.values() if served.can_suffer(control)]
         if not chosen:
-            raise ValueError("no venue of that name is served here, or none that trades the symbol")
+            raise ValueError("no venue of that name is served here, or none that trades the symbol or can suffer this")
         waiting = max(len(served.refusals) for served in chosen)
         if control.fault == "refuse_requests" and waiting + control.count > MAX_COUNT:
             raise ValueError(f"{waiting} requests wait to be refused already; at most {MAX_COUNT} do")
         return chosen
-
-    def _inject(self, control: Control, served: _Served) -> None:
-        until_ns = self._clock.now_ns() + int(control.seconds * NS_PER_SECOND)
-        if control.fault in ("disconnect", "shutdown"):
-            self.stats["disconnects"] += 1
-            if control.fault == "shutdown":
-                served.gateway.announce_shutdown()
-                asyncio.get_running_loop().call_later(SHUTDOWN_NOTICE_SECONDS, served.gateway.cut_all)
-            else:
-                served.gateway.cut_all()
-        elif control.fault == "pause":
-            served.paused_until_ns = until_ns
-        elif control.fault == "refuse_connections":
-            served.no_connections_until_ns = until_ns
-        elif control.fault == "refuse_requests":
-            served.refusals.extend([control] * control.count)
-        else:
-            for symbol in served.exchange.specs:
-                if control.symbol in ("", symbol):
-                    served.exchange.inject(Fault(control.fault), symbol, control.count, control.damage)
-
-
-_CONTROL = msgspec.json.Decoder(Control)
-
-
-def _answer(exchange: SimulatedExchange, what: str, query: Mapping[str, str]) -> Answer:
-    if what == "depth":
-        limit = query.get("limit", "500" if exchange.venue == FUTURES else "100")
-        return exchange.depth(query.get("symbol", ""), read_count(limit) or 0)
-    if what == "exchangeInfo":
-        return exchange.exchange_info(query.get("symbols", ""))
-    return Answer(200, 1, "{}") if what == "ping" else Answer(404, 1, encode_error(-5000, "Path is not known."))
 
 
 def _levels(limit: str) -> int:
@@ -350,6 +207,21 @@ def _levels(limit: str) -> int:
     if not count:
         raise ValueError("a limit is a number of levels")
     return count
+
+
+def _websocket_paths(venues: Iterable[ServedVenue]) -> dict[str, ServedVenue]:
+    """Who is asked at which path: each at its own, and at its old ones where they are nobody's."""
+    paths: dict[str, ServedVenue] = {}
+    for served in venues:
+        for path in served.exchange.venue.rules.websocket_paths:
+            other = paths.setdefault(path, served)
+            if other is not served:
+                names = f"{other.exchange.venue.name} and {served.exchange.venue.name}"
+                raise UsageError(f"{names} both have the path {path}", next_step="simulate them on two ports")
+    for served in venues:
+        for path in served.exchange.venue.rules.old_websocket_paths:
+            paths.setdefault(path, served)
+    return paths
 
 
 def _json(status: int, body: str, headers: Mapping[str, str]) -> web.Response:

@@ -9,8 +9,10 @@ from typing import Any
 import aiohttp
 
 from obflow.clock import SystemClock
+from producers.simulator.contract import SimulatedVenue
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.server import SimulatorServer
+from producers.simulator.venues import simulated_venue
 
 
 class Simulator:
@@ -39,13 +41,14 @@ class Simulator:
 
 @asynccontextmanager
 async def simulator(
-    *venues: str, symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"), seed: int = 1, rate: float = 100.0
+    *venues: str | SimulatedVenue, symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT"), seed: int = 1, rate: float = 100.0
 ) -> AsyncIterator[Simulator]:
-    """Serve venues on a free port of loopback."""
+    """Serve venues, by name or made up, on a free port of loopback."""
     now_ns = SystemClock().now_ns()
+    played = [simulated_venue(venue) if isinstance(venue, str) else venue for venue in venues]
     exchanges = {
-        venue: SimulatedExchange(venue, symbols, seed=seed, start_ns=now_ns, changes_per_second=rate)
-        for venue in venues
+        venue.name: SimulatedExchange(venue, symbols, seed=seed, start_ns=now_ns, changes_per_second=rate)
+        for venue in played
     }
     server = SimulatorServer(exchanges)
     await server.start()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -14,14 +16,15 @@ import pytest
 import websockets
 
 from obflow.clock import SystemClock
-from producers.simulator.catalogue import FUTURES, SPOT
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.server import SimulatorServer
-from tests.integration.simulators import simulator
+from producers.simulator.venues import simulated_venue
+from tests.integration.simulators import Simulator, simulator
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
 
 pytestmark = pytest.mark.integration
 
+FUTURES, SPOT = "binance-futures", "binance"
 STREAMS = ["btcusdt@depth@100ms", "btcusdt@trade", "btcusdt@bookTicker"]
 
 
@@ -204,6 +207,7 @@ async def test_a_book_nobody_has_is_refused(query: dict[str, object]) -> None:
         {"fault": "gap", "symbol": "NOPE"},
         {"fault": "gap", "venue": "okx"},
         {"fault": "gap", "venue": SPOT},
+        {"fault": "snapshot"},
         {"fault": "earthquake"},
         {"fault": "gap", "strength": 5},
     ],
@@ -280,9 +284,8 @@ async def wait_closed(socket: websockets.ClientConnection) -> list[str]:
 
 
 async def test_it_listens_on_the_address_it_is_told_and_on_no_other() -> None:
-    server = SimulatorServer(
-        {FUTURES: SimulatedExchange(FUTURES, ["BTCUSDT"], seed=1, start_ns=SystemClock().now_ns())}
-    )
+    exchange = SimulatedExchange(simulated_venue(FUTURES), ["BTCUSDT"], seed=1, start_ns=SystemClock().now_ns())
+    server = SimulatorServer({FUTURES: exchange})
     await server.start(host="127.0.0.2")
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
@@ -293,3 +296,41 @@ async def test_it_listens_on_the_address_it_is_told_and_on_no_other() -> None:
     finally:
         await server.close()
     assert server.rest_url.startswith("http://127.0.0.2:")
+
+
+def kept() -> Counter[str]:
+    """Objects of the simulator and of its server's library that are alive, and sets, by the name of their type."""
+    gc.collect()
+    names = (f"{type(kept).__module__}.{type(kept).__name__}" for kept in gc.get_objects())
+    return Counter(name for name in names if name.startswith(("producers.simulator", "aiohttp", "builtins.set")))
+
+
+async def test_nothing_of_its_clients_is_kept_after_two_hundred_reconnects() -> None:
+    """Each asks for a stream and a book of its own that nobody has; half are cut, half leave."""
+    async with simulator(FUTURES) as venue:
+
+        async def reconnect(number: int) -> None:
+            url = f"{venue.server.websocket_url}/ws?streams=btcusdt@trade/nope{number}usdt@trade"
+            async with websockets.connect(url) as socket:
+                await venue.get("/fapi/v1/depth", symbol=f"NOPE{number}USDT")
+                if number % 2:
+                    await venue.inject("disconnect")
+                    await wait_closed(socket)
+
+        await reconnect(-1)
+        before = kept()
+        for number in range(200):
+            await reconnect(number)
+        await settled(venue)
+
+        grown = {name: count - before[name] for name, count in kept().items() if count > before[name] + 20}
+        assert grown == {}
+        assert len(venue.server.stats) <= 5
+        assert venue.server.stats["connections"] == 201
+
+
+async def settled(venue: Simulator) -> None:
+    """Wait until the server has seen its last client go."""
+    async with asyncio.timeout(5):
+        while (await venue.report())["venues"][FUTURES]["connections"]:  # noqa: ASYNC110 (another's state)
+            await asyncio.sleep(0.01)

@@ -17,9 +17,11 @@ from producers.exchanges import EXCHANGES
 from producers.feed import LiveFeed
 from producers.instruments import Instrument
 from producers.records import MAX_LEVELS, ProducerRecord
+from producers.simulator.contract import encode_event
+from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
-from producers.simulator.protocol import Frame, encode_frame
+from producers.simulator.venues import simulated_venue
 from producers.snapshots import Fetched, RestClient
 from producers.venue_messages import Ack, BestQuote, TradeTick, Via
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
@@ -69,7 +71,12 @@ class Bench:
         self.exchange = EXCHANGES[venue]
         self.clock = ManualClock(START_NS)
         self.venue = SimulatedExchange(
-            venue, symbols[:2], seed=seed, start_ns=START_NS, changes_per_second=100.0, faults_every_s=every_s
+            simulated_venue(venue),
+            symbols[:2],
+            seed=seed,
+            start_ns=START_NS,
+            changes_per_second=100.0,
+            faults_every_s=every_s,
         )
         self.sink, self.tape, self.metrics = Log(room), Tape(), Metrics("producer")
         self.outdated = False
@@ -95,22 +102,22 @@ class Bench:
     def frames(self, seconds: float) -> list[bytes]:
         self.clock.advance(seconds)
         items = self.venue.advance(self.clock.now_ns())
-        return [encode_frame(item).encode() for item in items if isinstance(item, Frame)]
+        return [encode_event(self.venue.venue, item).encode() for item in items if isinstance(item, MarketEvent)]
 
     def receive(self, seconds: float) -> None:
         """Let time pass on a connection that comes back at once where it is lost."""
         self.clock.advance(seconds)
         name, symbols = self.connection.name, self.connection.symbols
         for item in self.venue.advance(self.clock.now_ns()):
-            if isinstance(item, Frame):
-                self.feed.on_frame(name, encode_frame(item).encode())
+            if isinstance(item, MarketEvent):
+                self.feed.on_frame(name, encode_event(self.venue.venue, item).encode())
             else:
                 self.feed.on_lost(name, symbols)
                 self.feed.on_open(name, symbols)
 
     def answer(self, symbol: str) -> Fetched:
         request = self.exchange.snapshot_request(symbol).path
-        return Fetched(symbol, request, self.venue.depth(symbol, 1000).body.encode())
+        return Fetched(symbol, request, self.venue.get(request).body.encode())
 
     def fetch(self, symbol: str) -> None:
         self.feed._on_snapshot(self.answer(symbol))

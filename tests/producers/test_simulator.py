@@ -1,8 +1,9 @@
-"""The simulated venue, against its venue's documented rules and against itself."""
+"""The simulated market, by two of Binance's venues and their documented rules; all venues: tests/contract."""
 
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 from itertools import pairwise
@@ -11,40 +12,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.simulator.catalogue import FUTURES, SPOT, VENUES, listed_symbols, market_spec
+from producers.simulator import true_book
+from producers.simulator.contract import Form, RestAnswer, encode_event
+from producers.simulator.events import DEPTH_SPEED_NS, Damage, DepthUpdate, MarketEvent, StreamKind
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
-from producers.simulator.protocol import (
-    DEPTH_SPEED_NS,
-    MS,
-    US,
-    Channel,
-    Damage,
-    DepthUpdate,
-    Frame,
-    encode_frame,
-    level_texts,
-)
-from producers.simulator.true_book import UnknownSequence
+from producers.simulator.true_book import Change, TrueBook, UnknownSequence
+from producers.simulator.venues import simulated_venue
 from schemas.errors import UsageError
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
 
+VENUES = FUTURES, SPOT = "binance-futures", "binance"
+MS, US = 10**6, 10**3
 START_NS = 1_704_067_200 * 10**9
 SECOND_NS = 10**9
 
 
 def exchange(venue: str = FUTURES, symbols: tuple[str, ...] = ("BTCUSDT",), **options: object) -> SimulatedExchange:
     given = {"seed": 1, "start_ns": START_NS, "changes_per_second": 100.0, **options}
-    return SimulatedExchange(venue, symbols, **given)  # type: ignore[arg-type]
+    return SimulatedExchange(simulated_venue(venue), symbols, **given)  # type: ignore[arg-type]
 
 
-def frames_until(venue: SimulatedExchange, seconds: float) -> list[Frame]:
+def frames_until(venue: SimulatedExchange, seconds: float) -> list[MarketEvent]:
     items = venue.advance(START_NS + int(seconds * SECOND_NS))
-    return [item for item in items if isinstance(item, Frame)]
+    return [item for item in items if isinstance(item, MarketEvent)]
 
 
-def depth_only(frames: list[Frame]) -> list[Frame]:
-    return [frame for frame in frames if frame.channel is Channel.DEPTH]
+def text(event: MarketEvent, form: Form | None = None) -> str:
+    """An event as a connection reads it."""
+    return encode_event(simulated_venue(event.spec.venue), event, form)
+
+
+def depth_only(frames: list[MarketEvent]) -> list[MarketEvent]:
+    return [frame for frame in frames if frame.stream is StreamKind.DEPTH]
 
 
 @settings(max_examples=15, deadline=None)
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_frames_whatever_steps_time_takes(seed: int
 
 
 def test_another_seed_gives_another_market() -> None:
-    texts = {encode_frame(frames_until(exchange(seed=seed), 1)[-1]) for seed in range(5)}
+    texts = {text(frames_until(exchange(seed=seed), 1)[-1]) for seed in range(5)}
 
     assert len(texts) == 5
 
@@ -69,8 +69,8 @@ def test_a_market_does_not_depend_on_the_other_markets_beside_it() -> None:
     alone = frames_until(exchange(symbols=("ETHUSDT",)), 3)
     among = frames_until(exchange(symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT")), 3)
 
-    assert [frame for frame in among if frame.spec.symbol == "ETHUSDT" and frame.channel is not Channel.TRADE] == [
-        frame for frame in alone if frame.channel is not Channel.TRADE
+    assert [frame for frame in among if frame.spec.symbol == "ETHUSDT" and frame.stream is not StreamKind.TRADE] == [
+        frame for frame in alone if frame.stream is not StreamKind.TRADE
     ]
 
 
@@ -82,16 +82,16 @@ def test_a_reader_that_keeps_to_the_venues_rules_ends_with_the_true_book(venue: 
     reader = IndependentReader(venue == FUTURES, spec.tick_size, spec.lot_size)
     readers = {symbol: reader}
     for frame in frames_until(simulated, 0.45):
-        read_frame(readers, encode_frame(frame))
-    snapshot = simulated.depth(symbol, 1000).body
+        read_frame(readers, text(frame))
+    snapshot = simulated.get(simulated.venue.book_target(symbol)).body
     for frame in frames_until(simulated, 0.65):
-        read_frame(readers, encode_frame(frame))
+        read_frame(readers, text(frame))
     reader.on_snapshot(json.loads(snapshot))
     for frame in frames_until(simulated, 30):
-        read_frame(readers, encode_frame(frame))
+        read_frame(readers, text(frame))
 
     view = simulated.true_book(symbol, reader.last_u)
-    assert_true_book(reader, level_texts(spec, view.bids), level_texts(spec, view.asks))  # type: ignore[arg-type]
+    assert_true_book(reader, spec.level_texts(view.bids), spec.level_texts(view.asks))  # type: ignore[arg-type]
     assert reader.applied > 280
     assert reader.quotes_checked > 250
     assert reader.trades > 20
@@ -103,7 +103,7 @@ def test_the_book_is_a_market_and_not_noise(venue: str) -> None:
     simulated = exchange(venue, changes_per_second=200.0)
     opening = simulated.true_book("BTCUSDT")
     frames = frames_until(simulated, 60)
-    quotes = [frame.event for frame in frames if frame.channel is Channel.QUOTE]
+    quotes = [frame.what for frame in frames if frame.stream is StreamKind.QUOTE]
     spreads = sorted(quote.ask - quote.bid for quote in quotes)
     closing = simulated.true_book("BTCUSDT")
 
@@ -117,7 +117,7 @@ def test_the_book_is_a_market_and_not_noise(venue: str) -> None:
 
 def test_order_flow_comes_in_bursts() -> None:
     frames = frames_until(exchange(changes_per_second=100.0), 60)
-    levels = sorted(len(frame.event.bids) + len(frame.event.asks) for frame in depth_only(frames))
+    levels = sorted(len(frame.what.bids) + len(frame.what.asks) for frame in depth_only(frames))
 
     assert levels[-len(levels) // 50] > 3 * levels[len(levels) // 2]
 
@@ -126,7 +126,7 @@ def test_order_flow_comes_in_bursts() -> None:
 def test_the_true_book_is_known_at_every_update_id(venue: str) -> None:
     simulated = exchange(venue)
     book = {True: dict(simulated.true_book("BTCUSDT").bids), False: dict(simulated.true_book("BTCUSDT").asks)}
-    updates = [frame.event for frame in depth_only(frames_until(simulated, 5))]
+    updates = [frame.what for frame in depth_only(frames_until(simulated, 5))]
     for update in updates:
         for is_bid, levels in ((True, update.bids), (False, update.asks)):
             book[is_bid].update(levels)
@@ -138,6 +138,24 @@ def test_the_true_book_is_known_at_every_update_id(venue: str) -> None:
         simulated.true_book("BTCUSDT", updates[-1].last_id * 2)
     with pytest.raises(UnknownSequence):
         simulated.true_book("BTCUSDT", updates[0].previous_id - 1)
+
+
+def test_a_true_book_remembers_so_many_changes_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(true_book, "HISTORY_CHANGES", most := 2_000)
+    book = TrueBook(1_000)
+    changes = [Change(1_000 + 3 * n, n % 2 == 0, 500 + n % 7, n) for n in range(1, 2 * most)]
+    tracemalloc.start()
+    for change in changes:
+        book.put(change)
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    last, oldest = changes[-1].sequence, changes[-most - 1].sequence
+
+    assert kept_bytes < 40 * most
+    assert book.view_at(last) == book.view()
+    assert {lots for side in book.view_at(oldest)[1:] for _, lots in side} == set(range(most - 14, most))
+    with pytest.raises(UnknownSequence, match=f"from update {oldest} to {last}"):
+        book.view_at(oldest - 1)
 
 
 @pytest.mark.parametrize("fault", [Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT])
@@ -168,17 +186,17 @@ def test_the_independent_reader_notices_a_dropped_frame() -> None:
         readers = {"BTCUSDT": IndependentReader(venue == FUTURES, "0.01", "0.00001")}
         simulated.inject(Fault.GAP, "BTCUSDT")
         head, *rest = depth_only(frames_until(exchange(venue), 1))
-        read_frame(readers, encode_frame(head))
+        read_frame(readers, text(head))
         with pytest.raises(RuleBroken):
-            read_frame(readers, encode_frame(rest[1]))
+            read_frame(readers, text(rest[1]))
 
 
 def test_a_cut_frame_is_no_json_and_a_damaged_number_is_no_decimal() -> None:
     frame = depth_only(frames_until(exchange(), 1))[0]
 
     with pytest.raises(json.JSONDecodeError):
-        json.loads(encode_frame(frame._replace(damage=Damage.CUT)))
-    sizes = [size for _, size in json.loads(encode_frame(frame._replace(damage=Damage.NUMBER)))["data"]["b"]]
+        json.loads(text(frame._replace(damage=Damage.CUT)))
+    sizes = [size for _, size in json.loads(text(frame._replace(damage=Damage.NUMBER)))["data"]["b"]]
     assert sizes[0] == "1e5"
 
 
@@ -203,7 +221,7 @@ def test_depth_leaves_every_hundred_milliseconds_and_names_when_it_was_matched()
 
 def test_spot_has_no_matching_time_and_no_previous_id_and_writes_eight_digits() -> None:
     frame = depth_only(frames_until(exchange(SPOT), 1))[0]
-    milliseconds, microseconds = (json.loads(encode_frame(frame, unit_ns=unit))["data"] for unit in (MS, US))
+    milliseconds, microseconds = (json.loads(text(frame, Form(unit)))["data"] for unit in (MS, US))
 
     assert set(milliseconds) == {"e", "E", "s", "U", "u", "b", "a"}
     assert microseconds["E"] // 1000 == milliseconds["E"]
@@ -212,11 +230,11 @@ def test_spot_has_no_matching_time_and_no_previous_id_and_writes_eight_digits() 
 
 def test_futures_frames_carry_the_venues_fields() -> None:
     frames = frames_until(exchange(), 5)
-    fields = {frame.channel: set(json.loads(encode_frame(frame, combined=False))) for frame in frames}
+    fields = {frame.stream: set(json.loads(text(frame, Form(envelope=False)))) for frame in frames}
 
-    assert fields[Channel.DEPTH] == {"e", "E", "T", "s", "U", "u", "pu", "b", "a"}
-    assert fields[Channel.TRADE] == {"e", "E", "T", "s", "t", "p", "q", "X", "m"}
-    assert fields[Channel.QUOTE] == {"e", "u", "s", "b", "B", "a", "A", "T", "E"}
+    assert fields[StreamKind.DEPTH] == {"e", "E", "T", "s", "U", "u", "pu", "b", "a"}
+    assert fields[StreamKind.TRADE] == {"e", "E", "T", "s", "t", "p", "q", "X", "m"}
+    assert fields[StreamKind.QUOTE] == {"e", "u", "s", "b", "B", "a", "A", "T", "E"}
 
 
 def test_trades_happen_at_the_prices_of_the_levels_they_consume() -> None:
@@ -224,32 +242,36 @@ def test_trades_happen_at_the_prices_of_the_levels_they_consume() -> None:
     top: tuple[int, int] | None = None
     outside = 0
     for frame in frames:
-        if frame.channel is Channel.QUOTE:
-            top = (frame.event.bid, frame.event.ask)
-        elif frame.channel is Channel.TRADE and top is not None and hasattr(frame.event, "tick"):
-            outside += frame.event.tick < top[1] if frame.event.buyer_is_aggressor else frame.event.tick > top[0]
+        if frame.stream is StreamKind.QUOTE:
+            top = (frame.what.bid, frame.what.ask)
+        elif frame.stream is StreamKind.TRADE and top is not None and hasattr(frame.what, "tick"):
+            outside += frame.what.tick < top[1] if frame.what.buyer_is_aggressor else frame.what.tick > top[0]
 
     assert outside == 0
 
 
 def test_the_depth_request_is_refused_as_the_venue_does() -> None:
-    futures, spot = exchange(FUTURES), exchange(SPOT)
+    venues = {FUTURES: exchange(FUTURES), SPOT: exchange(SPOT)}
 
-    assert futures.depth("NOPEUSDT", 1000).status == 400
-    assert futures.depth("BTCUSDT", 999).status == 400
-    assert spot.depth("BTCUSDT", 999).status == 200
-    assert spot.depth("BTCUSDT", 5001).status == 400
-    assert futures.depth("BTCUSDT", 1000).weight == 20
-    assert spot.depth("BTCUSDT", 1000).weight == 50
-    assert len(json.loads(futures.depth("BTCUSDT", 1000).body)["bids"]) == 1000
+    def depth(venue: str, symbol: str, limit: object) -> RestAnswer:
+        path = {FUTURES: "/fapi/v1/depth", SPOT: "/api/v3/depth"}[venue]
+        return venues[venue].get(f"{path}?symbol={symbol}&limit={limit}")
+
+    assert depth(FUTURES, "NOPEUSDT", 1000).status == 400
+    assert depth(FUTURES, "BTCUSDT", 999).status == depth(FUTURES, "BTCUSDT", "x").status == 400
+    assert depth(SPOT, "BTCUSDT", 999).status == 200
+    assert depth(SPOT, "BTCUSDT", 5001).status == 400
+    assert depth(FUTURES, "BTCUSDT", 1000).weight == 20
+    assert depth(SPOT, "BTCUSDT", 1000).weight == 50
+    assert len(json.loads(depth(FUTURES, "BTCUSDT", 1000).body)["bids"]) == 1000
 
 
 @pytest.mark.parametrize("venue", VENUES)
 def test_the_instrument_list_holds_the_grid_of_every_market(venue: str) -> None:
-    simulated = exchange(venue, listed_symbols(venue))
-    info = json.loads(simulated.exchange_info().body)
+    simulated = exchange(venue, simulated_venue(venue).listed)
+    info = json.loads(simulated.get(*simulated.venue.listing_targets([])).body)
 
-    assert [entry["symbol"] for entry in info["symbols"]] == list(listed_symbols(venue))
+    assert [entry["symbol"] for entry in info["symbols"]] == list(simulated_venue(venue).listed)
     for entry in info["symbols"]:
         filters = {rule["filterType"]: rule for rule in entry["filters"]}
         spec = simulated.specs[entry["symbol"]]
@@ -262,30 +284,32 @@ def test_the_instrument_list_holds_the_grid_of_every_market(venue: str) -> None:
 
 
 def test_spot_lists_what_is_asked_for_and_the_futures_all_there_is() -> None:
-    spot, futures = exchange(SPOT, ("BTCUSDT", "ETHUSDT")), exchange(FUTURES, ("BTCUSDT", "ETHUSDT"))
+    def listing(venue: str, symbols: str) -> RestAnswer:
+        path = {FUTURES: "/fapi/v1/exchangeInfo", SPOT: "/api/v3/exchangeInfo"}[venue]
+        return exchange(venue, ("BTCUSDT", "ETHUSDT")).get(f"{path}?symbols={symbols}")
 
-    def listed(simulated: SimulatedExchange, symbols: str) -> list[str]:
-        return [entry["symbol"] for entry in json.loads(simulated.exchange_info(symbols).body)["symbols"]]
+    def listed(venue: str, symbols: str) -> list[str]:
+        return [entry["symbol"] for entry in json.loads(listing(venue, symbols).body)["symbols"]]
 
-    assert listed(spot, '["ETHUSDT"]') == ["ETHUSDT"]
-    assert listed(futures, '["ETHUSDT"]') == listed(spot, "") == ["BTCUSDT", "ETHUSDT"]
+    assert listed(SPOT, '["ETHUSDT"]') == ["ETHUSDT"]
+    assert listed(FUTURES, '["ETHUSDT"]') == listed(SPOT, "") == ["BTCUSDT", "ETHUSDT"]
     for symbols, code in (('["NOPEUSDT","ETHUSDT"]', -1121), ("ETHUSDT", -1100)):
-        refused = spot.exchange_info(symbols)
+        refused = listing(SPOT, symbols)
         assert (refused.status, json.loads(refused.body)["code"]) == (400, code)
 
 
 def test_what_cannot_be_simulated_is_refused_with_a_sentence() -> None:
     with pytest.raises(UsageError, match="does not speak for okx"):
-        market_spec("okx", "BTC-USDT")
+        simulated_venue("okx")
     with pytest.raises(UsageError, match="'btcusdt' is not a symbol"):
-        market_spec(FUTURES, "btcusdt")
+        simulated_venue(FUTURES).market("btcusdt")
     with pytest.raises(UsageError, match="nothing to simulate"):
-        SimulatedExchange(FUTURES, [])
+        SimulatedExchange(simulated_venue(FUTURES), [])
 
 
 def test_ids_of_futures_have_holes_and_those_of_spot_have_none() -> None:
     for venue, expected in ((FUTURES, True), (SPOT, False)):
-        updates = [frame.event for frame in depth_only(frames_until(exchange(venue), 3))]
+        updates = [frame.what for frame in depth_only(frames_until(exchange(venue), 3))]
         assert all(isinstance(update, DepthUpdate) for update in updates)
         holes = any(after.first_id != before.last_id + 1 for before, after in pairwise(updates))
         assert holes is expected

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from producers.simulator.catalogue import FUTURES, VENUES
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.recording import SimulatedRecording
 from producers.simulator.recording_files import write_recording
+from producers.simulator.venues import simulated_venue
 from schemas.errors import UsageError
 from tests.producers.binance_reader import IndependentReader, assert_true_book, read_frame
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
+VENUES = FUTURES, SPOT = "binance-futures", "binance"
 START_NS = 1_704_067_200 * 10**9
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -58,7 +59,7 @@ def test_an_independent_reader_finds_what_the_metadata_claims(venue: str) -> Non
 @pytest.mark.parametrize("venue", VENUES)
 def test_the_recording_can_be_made_again_from_its_seed(venue: str, tmp_path: Path) -> None:
     _, metadata, _ = load(venue)
-    simulated = SimulatedExchange(venue, SYMBOLS, seed=7, start_ns=START_NS, changes_per_second=60.0)
+    simulated = SimulatedExchange(simulated_venue(venue), SYMBOLS, seed=7, start_ns=START_NS, changes_per_second=60.0)
     again = write_recording(simulated, tmp_path / f"{venue}.frames.jsonl.gz", 25, seed=7, rate=60.0, faults=False)
 
     assert json.loads(json.dumps(again)) == metadata
@@ -80,7 +81,12 @@ def test_times_never_fall_and_snapshots_arrive_after_the_first_updates() -> None
 
 def test_a_disconnect_is_recorded_and_the_books_are_asked_for_again() -> None:
     simulated = SimulatedExchange(
-        FUTURES, SYMBOLS, seed=3, start_ns=START_NS, changes_per_second=40.0, faults_every_s={Fault.DISCONNECT: 4.0}
+        simulated_venue(FUTURES),
+        SYMBOLS,
+        seed=3,
+        start_ns=START_NS,
+        changes_per_second=40.0,
+        faults_every_s={Fault.DISCONNECT: 4.0},
     )
     frames = list(SimulatedRecording(simulated, 15))
     lost = [index for index, frame in enumerate(frames) if frame.via == "disconnect"]
@@ -96,7 +102,7 @@ def test_a_disconnect_is_recorded_and_the_books_are_asked_for_again() -> None:
 def test_an_existing_recording_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.frames.jsonl.gz"
     path.write_bytes(b"precious")
-    simulated = SimulatedExchange(FUTURES, SYMBOLS, start_ns=START_NS)
+    simulated = SimulatedExchange(simulated_venue(FUTURES), SYMBOLS, start_ns=START_NS)
 
     with pytest.raises(UsageError, match="is there already"):
         write_recording(simulated, path, 1, seed=0, rate=200.0, faults=False)

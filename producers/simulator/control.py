@@ -1,0 +1,52 @@
+"""Faults on demand, as `POST /control` reads them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from producers.simulator.events import Damage
+
+MAX_COUNT = 10_000
+"""Frames or requests that one fault befalls, and requests that wait to be refused."""
+MAX_SECONDS = 3_600.0
+
+
+class Control(msgspec.Struct, forbid_unknown_fields=True):
+    """A fault asked for. Every number is bounded; what lies beyond is refused and changes nothing.
+
+    Attributes:
+        fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `snapshot` follows the
+            next one where books come in the stream; `disconnect` cuts every connection, `shutdown` announces it first;
+            `pause` holds all frames back; `refuse_connections` turns new connections away; `refuse_requests` answers
+            REST requests with an error.
+        symbol, venue: What it befalls; empty is everything.
+        count: How many depth frames, or REST requests, 1 to 10,000.
+        seconds: How long a pause, or the refusal of connections, lasts, up to an hour; of refused requests, what their
+            `Retry-After` says.
+        status: HTTP status of refused requests, 400 to 599.
+        damage: What is wrong with corrupt frames.
+    """
+
+    fault: Literal[
+        "gap",
+        "duplicate",
+        "disorder",
+        "corrupt",
+        "disconnect",
+        "snapshot",
+        "shutdown",
+        "pause",
+        "refuse_connections",
+        "refuse_requests",
+    ]
+    symbol: str = ""
+    venue: str = ""
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)] = 1
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 1.0
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 429
+    damage: Damage = Damage.CUT
+
+
+CONTROL = msgspec.json.Decoder(Control)

@@ -1,0 +1,23 @@
+"""Every venue the simulator plays: one line here, one file beside it."""
+
+from __future__ import annotations
+
+from producers.simulator.contract import SimulatedVenue
+from producers.simulator.venues import binance, binance_futures
+from schemas.errors import UsageError
+
+SIMULATED: dict[str, SimulatedVenue] = {
+    "binance-futures": binance_futures.VENUE,
+    "binance": binance.VENUE,
+}
+
+
+def simulated_venue(name: str) -> SimulatedVenue:
+    """Find a venue by its exchange id.
+
+    Raises:
+        UsageError: The simulator does not speak for it.
+    """
+    if name not in SIMULATED:
+        raise UsageError(f"the simulator does not speak for {name}", next_step=f"use one of {', '.join(SIMULATED)}")
+    return SIMULATED[name]

@@ -1,0 +1,138 @@
+"""One suite over every venue the simulator plays, and over one that is made up: its own client finds its own truth."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.simulator.contract import SimulatedVenue, encode_event
+from producers.simulator.events import Damage, MarketEvent, StreamKind, Subscription
+from producers.simulator.exchange import SimulatedExchange, split_target
+from producers.simulator.faults import Fault
+from producers.simulator.recording import SimulatedRecording
+from producers.simulator.session import VenueSession
+from producers.simulator.venues import SIMULATED
+from schemas.errors import UsageError
+from tests.support.made_up_simulator import MADE_UP
+
+VENUES = {**SIMULATED, MADE_UP.name: MADE_UP}
+START_NS = 1_704_067_200 * 10**9
+
+pytestmark = pytest.mark.parametrize("venue", VENUES.values(), ids=list(VENUES))
+
+
+def exchange(venue: SimulatedVenue, **options: Any) -> SimulatedExchange:
+    """The venue with its first three markets."""
+    return SimulatedExchange(venue, venue.listed[:3], start_ns=START_NS, changes_per_second=100.0, **options)
+
+
+def events(simulated: SimulatedExchange, seconds: float = 5.0) -> list[MarketEvent]:
+    items = simulated.advance(simulated.now_ns + int(seconds * 10**9))
+    return [item for item in items if isinstance(item, MarketEvent)]
+
+
+def test_its_client_listens_to_all_streams_of_all_its_instruments(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    session = VenueSession(simulated, venue.websocket_target, 0)
+    for message in venue.subscriptions(tuple(simulated.specs)):
+        answers = [said for said in session.receive(message, 0) if isinstance(said, str)]
+        assert answers, "a subscription is acknowledged"
+
+    assert session.subscriptions == {Subscription(name, stream) for name in simulated.specs for stream in StreamKind}
+
+
+def test_the_addresses_of_its_client_are_its_own(venue: SimulatedVenue) -> None:
+    paths, rules = [split_target(target)[0] for target in venue.listing_targets(venue.listed)], venue.rules
+    books = [split_target(target)[0] for target in map(venue.book_target, venue.listed) if target]
+
+    assert split_target(venue.websocket_target)[0] in rules.websocket_paths
+    assert all(path.startswith(tuple(prefix + "/" for prefix in rules.rest_paths)) for path in paths + books)
+    assert rules.book_in_stream != bool(books)
+
+
+def test_its_lists_name_every_instrument_with_its_grid(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    answers = [simulated.get(target) for target in venue.listing_targets(tuple(simulated.specs))]
+    text = "".join(answer.body for answer in answers)
+
+    assert {answer.status for answer in answers} == {200}
+    assert all(0 < answer.weight <= venue.rules.weight.most for answer in answers)
+    for spec in simulated.specs.values():
+        assert all(json.dumps(said) in text for said in (spec.symbol, spec.tick_size, spec.lot_size))
+
+
+def test_a_book_it_answers_with_is_the_true_one(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    events(simulated)
+    for symbol in filter(venue.book_target, simulated.specs):
+        answer = simulated.get(venue.book_target(symbol))
+        assert answer.book == simulated.true_book(symbol, limit=len(answer.book.bids) if answer.book else 0)
+        assert str(simulated.true_book(symbol).sequence) in answer.body
+        assert answer.counted_as == f"depth:{symbol}"
+
+
+@pytest.mark.parametrize("faults", [{}, {Fault.DISCONNECT: 4.0}], ids=["healthy", "disconnected"])
+def test_a_client_that_keeps_to_its_rule_ends_with_the_true_books(
+    venue: SimulatedVenue, faults: dict[Fault, float]
+) -> None:
+    recording = SimulatedRecording(exchange(venue, faults_every_s=faults), 14)
+    frames = list(recording)
+
+    for symbol, true in recording.true_books().items():
+        reader = recording._readers[symbol]
+        assert reader.applied > 100
+        for held, levels in ((reader.bids, true["bids"]), (reader.asks, true["asks"])):
+            texts = dict(reader.spec.level_texts(held.items()))
+            assert texts.items() <= dict(levels).items(), "what it holds is true"
+            assert dict(levels[:20]).items() <= texts.items(), "and the best levels are all there"
+    assert sum(frame.via == "connect" for frame in frames) == 1 + sum(frame.via == "disconnect" for frame in frames)
+
+
+def test_every_event_is_written_as_json_and_a_damaged_one_is_damaged(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    seen = events(simulated)
+    for event in seen:
+        assert json.loads(encode_event(venue, event))
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(encode_event(venue, event._replace(damage=Damage.CUT)))
+        if event.stream is StreamKind.DEPTH:
+            assert '"1e5"' in encode_event(venue, event._replace(damage=Damage.NUMBER))
+    assert {event.stream for event in seen} == set(StreamKind)
+
+
+def test_what_it_says_of_itself_is_text(venue: SimulatedVenue) -> None:
+    assert json.loads(venue.farewell(START_NS))
+    assert all(json.loads(venue.refusal(status)) for status in (418, 429, 503))
+    heartbeats = venue.rules.session.heartbeat_every_s or venue.rules.session.heartbeat_answer_s
+    assert bool(venue.heartbeat(START_NS)) == bool(heartbeats)
+
+
+@pytest.mark.parametrize("symbol", ["", "btcusdt", "BTC USDT", "BTC-", "../x", "\u202e", "A" * 100])
+def test_a_symbol_that_is_not_in_its_form_is_refused(venue: SimulatedVenue, symbol: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(venue.name)):
+        venue.market(symbol)
+
+
+@given(text=st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_a_message_it_does_not_understand_is_answered_and_changes_nothing(venue: SimulatedVenue, text: str) -> None:
+    session = VenueSession(_EXCHANGES[venue.name], venue.websocket_target, 0)
+
+    assert len(session.receive(text, 0)) == 1
+    assert session.subscriptions == frozenset()
+
+
+@given(path=st.text(max_size=20), query=st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3))
+def test_a_request_it_does_not_understand_is_refused_under_one_name(
+    venue: SimulatedVenue, path: str, query: dict[str, str]
+) -> None:
+    answer = venue.answer(f"{venue.rules.rest_paths[0]}/nothing/{path}", query, _EXCHANGES[venue.name])
+
+    assert (answer.status, answer.counted_as) == (404, "requests_in_error")
+
+
+_EXCHANGES = {name: exchange(venue) for name, venue in VENUES.items()}
