@@ -14,7 +14,8 @@ from typing import Any
 
 import fastavro
 
-from schemas.codec import FRAME, SCHEMAS, SchemaVersion, schema_text
+from schemas.codec import FRAME, schema_text
+from schemas.versions import SCHEMAS, SchemaVersion
 
 LONGS = (
     *(sign * 2**bits + step for bits in (0, 8, 15, 16, 31, 32, 52, 53, 62) for sign in (1, -1) for step in (-1, 0, 1)),

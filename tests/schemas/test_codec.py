@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from schemas import codec
 from schemas.bounds import EARLIEST_NS, INT64_MAX, INT64_MIN, LATEST_NS, NS_PER_MS
-from schemas.codec import FRAME, RECORD_TYPES, SCHEMAS, SchemaVersion, decode, decode_as, encode, schema_text
+from schemas.codec import FRAME, RECORD_TYPES, decode, decode_as, encode, schema_text
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTORS, NO_FACTORS
 from schemas.messages import DeadLetter, FactorEvent, FactorRecord, Kind, L2Record, Reason, Source, Status, TradeRecord
+from schemas.versions import SCHEMAS, SchemaVersion
 from tests.schemas.examples import example_files, load
 
 INT64 = st.integers(INT64_MIN, INT64_MAX)
