@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from producers.messages import VenueMessage, Via
 from producers.sequencing import SequenceRule
-from producers.venue_messages import VenueMessage, Via
 from schemas.errors import MessageError
 from schemas.messages import ContractKind
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from producers.venue_messages import DepthDelta
+from producers.messages import DepthDelta
 
 
 class Alignment(StrEnum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from producers.contract import Exchange
-from producers.exchanges.binance import Binance
-from producers.exchanges.binance_futures import BinanceFutures
+from producers.exchanges.binance.spot import Binance
+from producers.exchanges.binance.usd_m import BinanceFutures
 
 EXCHANGES: dict[str, Exchange] = {
     "binance": Binance(),

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from producers.recorder import RecordingWriter
+from producers.messages import Via
+from producers.recordings.writer import RecordingWriter
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.recording import SimulatedRecording
-from producers.venue_messages import Via
 from schemas.errors import UsageError
 
 SUFFIX = ".frames.jsonl.gz"

@@ -22,13 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers import exchanges
+from producers.books.options import StreamOptions
+from producers.books.records import ProducerRecord
+from producers.books.router import FrameRouter
 from producers.contract import MAX_FRAME_BYTES, Exchange
 from producers.exchanges import EXCHANGES
-from producers.recording import Line, RecordingReplay, read_lines, take_line
-from producers.records import ProducerRecord
-from producers.router import FrameRouter
-from producers.stream_options import StreamOptions
-from producers.venue_messages import DepthDelta, DepthSnapshot, Via
+from producers.messages import DepthDelta, DepthSnapshot, Via
+from producers.recordings.reader import Line, RecordingReplay, read_lines, take_line
 from schemas.codec import decode, encode
 from schemas.errors import MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
@@ -53,9 +53,12 @@ def replayed(venue: str, **options: Any) -> tuple[RecordingReplay, list[Producer
 
 
 def test_registry_files_and_fixtures_are_the_same_venues() -> None:
-    files = {module.name.replace("_", "-") for module in pkgutil.iter_modules(exchanges.__path__)}
+    modules = {module.name for module in pkgutil.walk_packages(exchanges.__path__, "producers.exchanges.")}
+    shared = {name for name in modules if name.rpartition(".")[2] in ("frames", "rules")}
+    families = {name.rpartition(".")[0] for name in modules}
     fixtures = {path.name for path in FIXTURES.iterdir() if path.is_dir() and not path.name.startswith("__")}
-    assert set(EXCHANGES) == files == fixtures
+    assert {type(exchange).__module__ for exchange in EXCHANGES.values()} == modules - shared - families
+    assert set(EXCHANGES) == fixtures
 
 
 class TestContract:

@@ -17,10 +17,10 @@ from obflow import kafka, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, ProducerSettings, Settings
-from producers import service
+from producers.books.stream import InstrumentStream
 from producers.exchanges import EXCHANGES
-from producers.feed import LiveFeed
-from producers.stream import InstrumentStream
+from producers.live import run
+from producers.live.feed import LiveFeed
 from schemas.codec import decode
 from schemas.messages import Record
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
@@ -150,7 +150,7 @@ async def producing(
         running = Running(settings, venue)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(
-                service.produce(
+                run.produce(
                     EXCHANGES[venue_id],
                     symbols,
                     settings,

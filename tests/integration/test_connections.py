@@ -12,17 +12,17 @@ import pytest
 from aiolimiter import AsyncLimiter
 from websockets.asyncio.server import ServerConnection, serve
 
+from obflow.backoff import Backoff
 from obflow.clock import SystemClock
 from obflow.settings import ProducerSettings, Settings
-from producers import service
-from producers.backoff import Backoff
-from producers.connections import Connection
+from producers.books.router import VenueNotice
 from producers.contract import RestRequest
 from producers.exchanges import EXCHANGES
-from producers.recording import read_lines
-from producers.router import VenueNotice
-from producers.snapshots import RestClient, is_loopback
-from producers.venue_messages import Via
+from producers.live import run
+from producers.live.connections import Connection
+from producers.live.rest import RestClient, is_loopback
+from producers.messages import Via
+from producers.recordings.reader import read_lines
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
 from tests.integration.simulators import simulator
 
@@ -127,7 +127,7 @@ async def test_a_refused_subscription_ends_the_connection_and_is_tried_again() -
 
 
 async def test_a_subscription_nobody_acknowledges_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.connections.ACK_SECONDS", 0.2)
+    monkeypatch.setattr("producers.live.connections.ACK_SECONDS", 0.2)
 
     async def behave(socket: ServerConnection) -> None:
         await socket.wait_closed()
@@ -181,8 +181,8 @@ async def test_a_request_is_answered_and_its_weight_known() -> None:
 async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_path: Path) -> None:
     exchange, path = EXCHANGES["binance"], tmp_path / "list.frames.jsonl"
     async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
-        with service._Tap(path) as tap:
-            found = await service.find_instruments(
+        with run._Tap(path) as tap:
+            found = await run.find_instruments(
                 rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
             )
     (line,) = read_lines(path)
@@ -202,7 +202,7 @@ async def test_a_recorder_that_ends_before_the_first_line_leaves_no_file(tmp_pat
         settings = Settings(producer=ProducerSettings(rest_url=venue.server.rest_url))
 
         async def record(symbol: str) -> dict[str, object]:
-            return await service.record(EXCHANGE, [symbol], settings, clock=SystemClock(), stop=stop, path=path)
+            return await run.record(EXCHANGE, [symbol], settings, clock=SystemClock(), stop=stop, path=path)
 
         with pytest.raises(UsageError, match="does not trade NOPEUSDT"):
             await record("NOPEUSDT")

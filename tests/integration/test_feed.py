@@ -14,10 +14,10 @@ from obflow import kafka, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, Settings
+from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.publisher import Publisher
-from producers.replay import Replay, ReplayPlan
-from producers.service import produce
+from producers.live.run import produce
+from producers.recordings.replay import Replay, ReplayPlan
 from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, Source, TradeRecord

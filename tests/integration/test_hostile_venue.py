@@ -19,14 +19,14 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from obflow.clock import SystemClock
-from producers import service
-from producers.connections import Connection
 from producers.contract import RestRequest
 from producers.exchanges import EXCHANGES
-from producers.snapshots import DEFAULT_REFUSAL_SECONDS, RestClient
+from producers.live import run
+from producers.live.connections import Connection
+from producers.live.rest import DEFAULT_REFUSAL_SECONDS, RestClient
 from schemas.errors import Backpressure, ExchangeUnreachable
 from tests.integration.test_connections import Notes
-from tests.producers.test_binance_protocol import entry
+from tests.producers.test_binance_frames import entry
 
 pytestmark = pytest.mark.integration
 
@@ -113,8 +113,8 @@ async def test_a_weight_limit_that_cannot_be_meant_is_ignored_and_the_list_is_us
     listed = json.dumps([entry("BTCUSDT", "0.10", "0.001")])
     async with venue() as rest, RestClient(EXCHANGE, rest.url, 100_000) as client:
         rest.body = f'{{"rateLimits":[{rule}],"symbols":{listed}}}'.encode()
-        with service._Tap(None) as tap:
-            found = await service.find_instruments(
+        with run._Tap(None) as tap:
+            found = await run.find_instruments(
                 client, EXCHANGE, ["BTCUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap, patience_s=0.0
             )
         async with asyncio.timeout(5):
@@ -196,7 +196,7 @@ async def knocking(gate: Gate, naps: list[float], monkeypatch: pytest.MonkeyPatc
             max_bytes=1_000,
             connects=AsyncLimiter(100, 1),
         )
-        monkeypatch.setattr("producers.connections.asyncio.sleep", nap)
+        monkeypatch.setattr("producers.live.connections.asyncio.sleep", nap)
         task = asyncio.create_task(connection.run())
         try:
             yield connection

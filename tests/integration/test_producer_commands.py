@@ -17,10 +17,10 @@ import pytest
 
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.publisher import Publisher
-from producers.recording import RecordingReplay, read_lines
-from producers.venue_messages import Via
+from producers.messages import Via
+from producers.recordings.reader import RecordingReplay, read_lines
 from schemas.errors import DeliveryFailed
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import FEED_STATUS, L2

@@ -11,17 +11,17 @@ import pytest
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
-from producers.connections import Connection
+from orderbook.decimals import Instrument
+from producers.books.records import MAX_LEVELS, ProducerRecord
 from producers.contract import MAX_FRAME_BYTES
 from producers.exchanges import EXCHANGES
-from producers.feed import LiveFeed
-from producers.instruments import Instrument
-from producers.records import MAX_LEVELS, ProducerRecord
+from producers.live.connections import Connection
+from producers.live.feed import LiveFeed
+from producers.live.rest import Fetched, RestClient
+from producers.messages import Ack, BestQuote, TradeTick, Via
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.protocol import Frame, encode_frame
-from producers.snapshots import Fetched, RestClient
-from producers.venue_messages import Ack, BestQuote, TradeTick, Via
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
 from tests.producers.l2_reader import books_of
 

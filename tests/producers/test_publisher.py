@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, Settings
-from producers.publisher import Publisher, key_of
+from producers.broker.publisher import Publisher, key_of
 from schemas.codec import decode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord

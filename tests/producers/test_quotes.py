@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from producers.instruments import TextGrid
-from producers.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, QuoteCheck, Top
-from producers.venue_messages import BestQuote
+from orderbook.decimals import TextGrid
+from producers.books.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, QuoteCheck, Top
+from producers.messages import BestQuote
 
 GRID = TextGrid.of("0.1", "0.001")
 TOP = Top(1000, 5, 1001, 7)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from obflow.kafka import MAX_RECORD_BYTES
-from producers import stream as stream_module
-from producers.stream import MAX_PENDING_TRADES
-from producers.venue_messages import BestQuote
+from producers.books import stream as stream_module
+from producers.books.stream import MAX_PENDING_TRADES
+from producers.messages import BestQuote
 from schemas.codec import decode, encode
 from schemas.errors import FrameTooLarge, InvalidNumber
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, Reason, ResyncRequest

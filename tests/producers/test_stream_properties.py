@@ -12,11 +12,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from producers.instruments import Instrument
+from orderbook.decimals import Instrument
+from producers.books.options import StreamOptions
+from producers.books.stream import InstrumentStream
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot
 from producers.sequencing import BinanceFuturesRule, BinanceSpotRule, SequenceRule
-from producers.stream import InstrumentStream
-from producers.stream_options import StreamOptions
-from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot
 from tests.producers.reader import DictReader, Side
 
 MS = 1_000_000

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from orderbook.decimals import Instrument
+from producers.books.stream import InstrumentStream
 from producers.exchanges import EXCHANGES
-from producers.instruments import Instrument
-from producers.recording import read_lines, scan
-from producers.stream import InstrumentStream
-from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick, VenueMessage
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick, VenueMessage
+from producers.recordings.reader import read_lines, scan
 from schemas.messages import L2Record
 
 

@@ -20,7 +20,7 @@ from orderbook.validity import Validity
 from processors.columns import L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
-from producers.stream import InstrumentStream
+from producers.books.stream import InstrumentStream
 from schemas.messages import FactorEvent, Kind, L2Record, Reason, Status
 from tests.research.parsed import ParsedRecording, parse_recording, play
 

@@ -14,7 +14,7 @@ import pytest
 
 from producers.contract import Exchange, damaged_symbol
 from producers.exchanges import EXCHANGES
-from producers.venue_messages import (
+from producers.messages import (
     Ack,
     BestQuote,
     DepthDelta,

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from obflow.clock import NS_PER_SECOND, Clock
 from obflow.progress import Watch
+from producers.books.options import StreamOptions
+from producers.books.records import ProducerRecord, shifted
+from producers.broker.publisher import Publisher
 from producers.contract import Exchange
-from producers.copies import Copier, copy_names
-from producers.publisher import Publisher
-from producers.recording import RecordingReplay, Scan, Step, scan
-from producers.records import ProducerRecord, shifted
-from producers.stream_options import StreamOptions
+from producers.recordings.multiply import Copier, copy_names
+from producers.recordings.reader import RecordingReplay, Scan, Step, scan
 from schemas.errors import UsageError
 from schemas.messages import Kind, L2Record, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.instruments import (
+from orderbook.decimals import (
     FARTHEST_DIGITS,
     HEADROOM,
     INT64_MAX,
@@ -86,7 +86,7 @@ def test_a_step_that_is_no_positive_decimal_is_no_grid(step: str) -> None:
 
 
 def test_the_memory_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.instruments.CACHED_TEXTS", 4)
+    monkeypatch.setattr("orderbook.decimals.CACHED_TEXTS", 4)
     steps = Steps("1")
 
     assert [steps.count(str(number)) for number in range(20)] == list(range(20))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers import outlet as outlet_module
-from producers.outlet import Outlet
-from producers.records import ProducerRecord
+from producers.books.records import ProducerRecord
+from producers.broker import overload as outlet_module
+from producers.broker.overload import Outlet
 from schemas.messages import (
     DeadLetter,
     FeedState,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from producers.books.options import StreamOptions
 from producers.exchanges import EXCHANGES
-from producers.recording import Line, RecordingReplay, read_lines, scan
-from producers.stream_options import StreamOptions
-from producers.venue_messages import Via
+from producers.messages import Via
+from producers.recordings.reader import Line, RecordingReplay, read_lines, scan
 from schemas.errors import FatalError, UsageError
 from schemas.messages import DeadLetter, Kind, L2Record, Reason
 from tests.producers.messages import kinds
-from tests.producers.test_binance_protocol import entry
+from tests.producers.test_binance_frames import entry
 from tests.producers.test_router import depth, request, rest, trade
 
 FUTURES = EXCHANGES["binance-futures"]

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from msgspec.structs import replace
 
-from producers.records import ProducerRecord
+from producers.books.records import ProducerRecord
 from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record
 
 MAX_HELD_LETTERS = 1_000

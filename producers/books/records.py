@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from producers.instruments import Instrument, SideLevels, TextGrid
+from orderbook.decimals import Instrument, SideLevels, TextGrid
 from schemas.errors import MessageError
 from schemas.messages import (
     MAX_PAYLOAD_BYTES,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from producers.instruments import Instrument, Levels
+from orderbook.decimals import Instrument, Levels
 
 
 class Via(StrEnum):

@@ -11,21 +11,21 @@ from typing import Any
 import structlog
 
 from obflow import kafka
+from obflow.backoff import Backoff
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from producers.backoff import Backoff
+from orderbook.decimals import Instrument
+from producers.books.records import ProducerRecord
+from producers.broker.guard import LiveGuard
+from producers.broker.publisher import TOPIC_OF, Publisher
+from producers.broker.resyncs import ResyncReader
 from producers.contract import Exchange
-from producers.feed import LiveFeed
-from producers.guard import LiveGuard
-from producers.instruments import Instrument
-from producers.publisher import TOPIC_OF, Publisher
-from producers.recorder import RecordingWriter
-from producers.records import ProducerRecord
-from producers.resyncs import ResyncReader
-from producers.snapshots import RequestRefused, RestClient
-from producers.venue_messages import InstrumentList, Via
+from producers.live.feed import LiveFeed
+from producers.live.rest import RequestRefused, RestClient
+from producers.messages import InstrumentList, Via
+from producers.recordings.writer import RecordingWriter
 from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.topics import L2, TRADES
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from producers.copies import Copier, avro_string, copy_names
+from producers.recordings.multiply import Copier, avro_string, copy_names
 from schemas.codec import decode
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Source, TradeRecord
 

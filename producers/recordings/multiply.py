@@ -6,8 +6,8 @@ record is encoded once, and each copy is another beginning before the same rest.
 
 from __future__ import annotations
 
-from producers.publisher import key_of
-from producers.records import ProducerRecord, renamed
+from producers.books.records import ProducerRecord, renamed
+from producers.broker.publisher import key_of
 from schemas.codec import FRAME, encode
 from schemas.messages import DeadLetter
 

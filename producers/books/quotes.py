@@ -14,8 +14,8 @@ from collections import deque
 from copy import copy
 from typing import NamedTuple
 
-from producers.instruments import Steps, TextGrid
-from producers.venue_messages import BestQuote
+from orderbook.decimals import Steps, TextGrid
+from producers.messages import BestQuote
 from schemas.errors import InvalidNumber
 
 MAX_UNJUDGED = 1_000

@@ -15,7 +15,7 @@ from obflow import kafka
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from producers.statuses import NS_PER_MS, Seen, Speaker, StatusReader
+from producers.broker.statuses import NS_PER_MS, Seen, Speaker, StatusReader
 from schemas.errors import UsageError
 from schemas.messages import FeedState, Source
 

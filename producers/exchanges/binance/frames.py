@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
+from orderbook.decimals import INT64_MAX, Instrument, Steps
 from producers.contract import Channel
-from producers.instruments import INT64_MAX, Instrument, Steps
-from producers.venue_messages import (
+from producers.messages import (
     Ack,
     BestQuote,
     DepthDelta,

@@ -10,7 +10,7 @@ from typing import Self
 
 import orjson
 
-from producers.venue_messages import Via
+from producers.messages import Via
 from schemas.errors import UsageError
 
 MEMBER_BYTES = 4 * 1024 * 1024
@@ -49,7 +49,7 @@ class RecordingWriter:
             raise UsageError(f"{path} cannot be written ({error.strerror})", next_step="check the folder") from None
 
     def write(self, received_ns: int, via: Via, raw: str = "", *, connection: str = "", request: str = "") -> None:
-        """Add a line; fields as in `producers.recording.Line`."""
+        """Add a line; fields as in `producers.recordings.reader.Line`."""
         line: dict[str, object] = {"received_ns": received_ns, "via": via, "raw": raw}
         if connection:
             line["connection"] = connection

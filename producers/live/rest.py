@@ -18,8 +18,8 @@ import aiohttp
 import structlog
 from aiolimiter import AsyncLimiter
 
+from obflow.backoff import Backoff
 from obflow.response_headers import read_count, read_retry_after
-from producers.backoff import Backoff
 from producers.contract import Exchange, RestRequest
 from schemas.errors import Backpressure, ExchangeUnreachable
 

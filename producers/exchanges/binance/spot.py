@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from producers import binance_protocol
-from producers.binance_protocol import Dialect, ListedInstrument
 from producers.contract import Endpoints, Limits, PingRule, RestRequest
+from producers.exchanges.binance import frames
+from producers.exchanges.binance.frames import Dialect, ListedInstrument
+from producers.messages import VenueMessage, Via
 from producers.sequencing import BinanceSpotRule
-from producers.venue_messages import VenueMessage, Via
 from schemas.messages import ContractKind
 
 
@@ -61,30 +61,30 @@ class Binance:
 
     def parse(self, frame: bytes, via: Via, request: str = "") -> list[VenueMessage]:
         """The messages of one frame."""
-        return binance_protocol.parse(frame, via, request, self.venue, _DIALECT)
+        return frames.parse(frame, via, request, self.venue, _DIALECT)
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """Names of the streams of one instrument."""
-        return binance_protocol.streams(symbol)
+        return frames.streams(symbol)
 
     def subscribe(self, symbols: Sequence[str], first_id: int) -> list[bytes]:
         """Messages that subscribe to these instruments."""
         per_message = self.limits.streams_per_message
-        return binance_protocol.request_messages("SUBSCRIBE", symbols, first_id, per_message)
+        return frames.request_messages("SUBSCRIBE", symbols, first_id, per_message)
 
     def unsubscribe(self, symbols: Sequence[str], first_id: int) -> list[bytes]:
         """Messages that end these subscriptions."""
         per_message = self.limits.streams_per_message
-        return binance_protocol.request_messages("UNSUBSCRIBE", symbols, first_id, per_message)
+        return frames.request_messages("UNSUBSCRIBE", symbols, first_id, per_message)
 
     def snapshot_request(self, symbol: str) -> RestRequest:
         """A book of 1,000 levels a side; 5,000 would cost five times the weight."""
-        return RestRequest(f"/api/v3/depth?symbol={symbol}&limit={binance_protocol.SNAPSHOT_LIMIT}", weight=50)
+        return RestRequest(f"/api/v3/depth?symbol={symbol}&limit={frames.SNAPSHOT_LIMIT}", weight=50)
 
     def instruments_request(self, symbols: Sequence[str] = ()) -> RestRequest:
         """These instruments with their filters: the whole list has thousands of them and grows towards a frame's bound.
 
         One name that the venue does not trade has it refuse the request.
         """
-        query = binance_protocol.symbols_query(symbols) if len(symbols) <= MAX_LISTED else ""
+        query = frames.symbols_query(symbols) if len(symbols) <= MAX_LISTED else ""
         return RestRequest("/api/v3/exchangeInfo" + query, weight=20)

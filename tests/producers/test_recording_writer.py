@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from producers.recorder import RecordingWriter
-from producers.recording import Line, read_lines
-from producers.venue_messages import Via
+from producers.messages import Via
+from producers.recordings.reader import Line, read_lines
+from producers.recordings.writer import RecordingWriter
 from schemas.errors import UsageError
 
 LINES = [
@@ -65,7 +65,7 @@ def test_a_file_without_a_line_is_not_left_behind_and_one_line_is_enough(tmp_pat
 
 
 def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.recorder.MEMBER_BYTES", 10)
+    monkeypatch.setattr("producers.recordings.writer.MEMBER_BYTES", 10)
     path = tmp_path / "a.frames.jsonl.gz"
     writer = RecordingWriter(path)
     write(writer, LINES[:1])

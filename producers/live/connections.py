@@ -16,11 +16,11 @@ from aiolimiter import AsyncLimiter
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus, WebSocketException
 
-from producers.backoff import Backoff
+from obflow.backoff import Backoff
+from producers.books.router import VenueNotice
 from producers.contract import Exchange
-from producers.router import VenueNotice
-from producers.snapshots import TOO_MANY, asked_wait_s, is_loopback
-from producers.venue_messages import Ack, Notice, NoticeKind
+from producers.live.rest import TOO_MANY, asked_wait_s, is_loopback
+from producers.messages import Ack, Notice, NoticeKind
 from schemas.errors import ExchangeUnreachable
 
 OPEN_SECONDS = 10.0

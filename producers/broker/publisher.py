@@ -19,8 +19,8 @@ from obflow import kafka
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from producers.records import ProducerRecord
-from producers.statuses import RUN_HEADER
+from producers.books.records import ProducerRecord
+from producers.broker.statuses import RUN_HEADER
 from schemas.codec import encode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record, TradeRecord
@@ -185,7 +185,7 @@ class Publisher:
             self._unacknowledged[topic] -= 1
             self._acknowledge(topic, 1)
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            # What a stream gives is never larger than declared (`producers.records.MAX_LEVELS`): the topic differs.
+            # What a stream gives is never larger than declared (`books.records.MAX_LEVELS`): the topic differs.
             self._fail(f"{topic} takes smaller records than declared", "`obflow topics check` names the difference")
         else:
             self._fail(f"the broker did not take a record of {topic} ({error.str()})")

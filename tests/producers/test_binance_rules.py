@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from producers.messages import DepthDelta
 from producers.sequencing import Alignment, BinanceFuturesRule, BinanceSpotRule, Outcome, Position
-from producers.venue_messages import DepthDelta
 
 L = 100
 MS = 1_000_000

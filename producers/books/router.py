@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from orderbook.decimals import Instrument
+from producers.books.options import StreamOptions
+from producers.books.records import ProducerRecord
+from producers.books.stream import InstrumentStream, Published
 from producers.contract import MAX_FRAME_BYTES, Channel, Exchange, damaged_symbol
-from producers.instruments import Instrument
-from producers.records import ProducerRecord
-from producers.stream import InstrumentStream, Published
-from producers.stream_options import StreamOptions
-from producers.venue_messages import (
+from producers.messages import (
     Ack,
     BestQuote,
     DepthDelta,

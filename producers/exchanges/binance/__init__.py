@@ -1,0 +1,1 @@
+"""Binance: one file a venue; `frames` reads the JSON they share, `rules` has their rules of sequence."""
