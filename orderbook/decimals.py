@@ -1,4 +1,4 @@
-"""Instruments, and decimal text onto their grid: exact integers, never rounded.
+"""Decimal text onto a grid: exact integers, never rounded.
 
 A venue writes prices and sizes as plain decimals. `Steps` turns one into a whole number of steps (ticks or lots), or
 says that it is finer than the grid, which is legal: real books hold old orders finer than today's step, and a level
@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import NamedTuple, cast
 
 from schemas.errors import InvalidNumber
-from schemas.messages import ContractKind
 
 INT64_MAX = 2**63 - 1
 HEADROOM = 10_000
@@ -39,27 +38,6 @@ _PLAIN = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 
 Levels = Sequence[tuple[str, str]]
 """Price and size as the venue wrote them."""
-
-
-class Instrument(NamedTuple):
-    """One instrument of one venue.
-
-    Attributes:
-        venue: Exchange id.
-        symbol: The venue's own symbol.
-        tick_size, lot_size: The grid, decimal strings without trailing zeros.
-        canonical: Name shared by venues (`BTC-USDT-PERP`: base, quote, kind); empty where no instrument list told.
-        contract_value: Amount of one contract, decimal string; "1" where sizes are in base units.
-        contract_kind: How a size becomes a notional.
-    """
-
-    venue: str
-    symbol: str
-    tick_size: str
-    lot_size: str
-    canonical: str = ""
-    contract_value: str = "1"
-    contract_kind: ContractKind = ContractKind.SPOT
 
 
 class Steps:

@@ -1,7 +1,7 @@
 """What a venue is: bytes in, messages out, and what has to be said to it. No socket, no clock.
 
-To add a venue, write `producers/exchanges/<venue>.py` with one object that satisfies `Exchange`, add its line to
-`EXCHANGES` and a fixture folder; the contract suite then runs over it.
+To add a venue, write `producers/exchanges/<family>/<venue>.py` with one object that satisfies `Exchange`, add its line
+to `EXCHANGES` and a fixture folder; the contract suite then runs over it.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
 """What a frame says, in the venue's own words: numbers still text, sequences still the venue's.
 
-An adapter's whole output. `producers/stream.py` puts these onto the grid and gives each its place.
+An adapter's whole output. `producers/books/stream.py` puts these onto the grid and gives each its place.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
-from orderbook.decimals import Instrument, Levels
+from orderbook.decimals import Levels
+from schemas.messages import ContractKind
 
 
 class Via(StrEnum):
@@ -78,6 +80,27 @@ class BestQuote(msgspec.Struct, frozen=True, gc=False):
     ask: str
     ask_size: str
     sequence: int | None = None
+
+
+class Instrument(NamedTuple):
+    """One instrument of one venue.
+
+    Attributes:
+        venue: Exchange id.
+        symbol: The venue's own symbol.
+        tick_size, lot_size: The grid, decimal strings without trailing zeros.
+        canonical: Name shared by venues (`BTC-USDT-PERP`: base, quote, kind); empty where no instrument list told.
+        contract_value: Amount of one contract, decimal string; "1" where sizes are in base units.
+        contract_kind: How a size becomes a notional.
+    """
+
+    venue: str
+    symbol: str
+    tick_size: str
+    lot_size: str
+    canonical: str = ""
+    contract_value: str = "1"
+    contract_kind: ContractKind = ContractKind.SPOT
 
 
 class InstrumentList(msgspec.Struct, frozen=True, gc=False):

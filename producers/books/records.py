@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from orderbook.decimals import Instrument, SideLevels, TextGrid
+from orderbook.decimals import SideLevels, TextGrid
+from producers.messages import Instrument
 from schemas.errors import MessageError
 from schemas.messages import (
     MAX_PAYLOAD_BYTES,

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from orderbook.decimals import Instrument
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.stream import InstrumentStream, Published
@@ -27,6 +26,7 @@ from producers.messages import (
     DepthDelta,
     DepthSnapshot,
     Ignored,
+    Instrument,
     InstrumentList,
     Notice,
     TradeTick,

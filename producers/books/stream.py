@@ -31,13 +31,13 @@ from typing import NamedTuple
 import msgspec
 
 from orderbook.book import Book, BookSide
-from orderbook.decimals import Instrument, Levels, Placed, Scale, SideLevels, TextGrid, require_headroom
+from orderbook.decimals import Levels, Placed, Scale, SideLevels, TextGrid, require_headroom
 from orderbook.validity import Outcome as Applied
 from orderbook.validity import TrackedBook, Validity
 from producers.books.options import SECOND_NS, StreamCounters, StreamOptions
 from producers.books.quotes import QuoteCheck, Top
 from producers.books.records import MAX_LEVELS, NO_LEVELS, BookLevels, Links, RecordWriter, Times
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, TradeTick
 from producers.sequencing import Alignment, Outcome, Position, SequenceRule
 from schemas.errors import FrameTooLarge, InvalidNumber, MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord

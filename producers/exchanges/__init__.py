@@ -1,4 +1,4 @@
-"""Every venue: one line here, one file beside it, one fixture folder under `tests/producers/fixtures`."""
+"""Every venue: one line here, one file in its family's folder, one fixture folder under `tests/producers/fixtures`."""
 
 from __future__ import annotations
 

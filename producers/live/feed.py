@@ -17,14 +17,14 @@ from aiolimiter import AsyncLimiter
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
-from orderbook.decimals import Instrument
 from producers.books.options import StreamOptions
 from producers.books.router import FrameRouter, VenueNotice
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Exchange
 from producers.live.connections import Connection
-from producers.live.rest import Fetched, RestClient, SnapshotFetcher
-from producers.messages import Via
+from producers.live.rest import RestClient
+from producers.live.snapshots import Fetched, SnapshotFetcher
+from producers.messages import Instrument, Via
 from schemas.errors import FrameTooLarge
 from schemas.messages import DeadLetter, FeedState, ResyncRequest, Source
 

@@ -16,7 +16,6 @@ from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from orderbook.decimals import Instrument
 from producers.books.records import ProducerRecord
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
@@ -24,7 +23,7 @@ from producers.broker.resyncs import ResyncReader
 from producers.contract import Exchange
 from producers.live.feed import LiveFeed
 from producers.live.rest import RequestRefused, RestClient
-from producers.messages import InstrumentList, Via
+from producers.messages import Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.topics import L2, TRADES

@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from orderbook.decimals import FinestGrid, Instrument
+from orderbook.decimals import FinestGrid
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter
 from producers.contract import MAX_FRAME_BYTES, Exchange
-from producers.messages import DepthDelta, DepthSnapshot, InstrumentList, TradeTick, VenueMessage, Via
+from producers.messages import DepthDelta, DepthSnapshot, Instrument, InstrumentList, TradeTick, VenueMessage, Via
 from schemas.errors import FatalError, MessageError, UsageError
 
 MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES

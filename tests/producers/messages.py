@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orderbook.decimals import Instrument, SideLevels, TextGrid
+from orderbook.decimals import SideLevels, TextGrid
 from producers.books.options import StreamOptions
 from producers.books.records import MAX_LEVELS, BookLevels, Links, RecordWriter, Times
 from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
-from producers.messages import DepthDelta, DepthSnapshot, TradeTick
-from producers.sequencing import BinanceFuturesRule
+from producers.exchanges.binance.rules import BinanceFuturesRule
+from producers.messages import DepthDelta, DepthSnapshot, Instrument, TradeTick
 from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
 
 SECOND = 1_000_000_000

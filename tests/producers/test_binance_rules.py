@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from producers.exchanges.binance.rules import BinanceFuturesRule, BinanceSpotRule
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, BinanceFuturesRule, BinanceSpotRule, Outcome, Position
+from producers.sequencing import Alignment, Outcome, Position
 
 L = 100
 MS = 1_000_000

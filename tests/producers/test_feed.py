@@ -11,14 +11,14 @@ import pytest
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
-from orderbook.decimals import Instrument
 from producers.books.records import MAX_LEVELS, ProducerRecord
 from producers.contract import MAX_FRAME_BYTES
 from producers.exchanges import EXCHANGES
 from producers.live.connections import Connection
 from producers.live.feed import LiveFeed
-from producers.live.rest import Fetched, RestClient
-from producers.messages import Ack, BestQuote, TradeTick, Via
+from producers.live.rest import RestClient
+from producers.live.snapshots import Fetched
+from producers.messages import Ack, BestQuote, Instrument, TradeTick, Via
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.protocol import Frame, encode_frame

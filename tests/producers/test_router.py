@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderbook.decimals import Instrument
 from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
-from producers.messages import Ack, Notice, Via
+from producers.messages import Ack, Instrument, Notice, Via
 from schemas.codec import decode, encode
 from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, Kind, Reason
 from tests.producers.messages import SECOND, kinds, l2, states

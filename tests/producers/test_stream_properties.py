@@ -12,11 +12,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from orderbook.decimals import Instrument
 from producers.books.options import StreamOptions
 from producers.books.stream import InstrumentStream
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot
-from producers.sequencing import BinanceFuturesRule, BinanceSpotRule, SequenceRule
+from producers.exchanges.binance.rules import BinanceFuturesRule, BinanceSpotRule
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
+from producers.sequencing import SequenceRule
 from tests.producers.reader import DictReader, Side
 
 MS = 1_000_000

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from orderbook.decimals import Instrument
 from producers.books.stream import InstrumentStream
 from producers.exchanges import EXCHANGES
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick, VenueMessage
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, TradeTick, VenueMessage
 from producers.recordings.reader import read_lines, scan
 from schemas.messages import L2Record
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from orderbook.decimals import INT64_MAX, Instrument, Steps
+from orderbook.decimals import INT64_MAX, Steps
 from producers.contract import Channel
 from producers.messages import (
     Ack,
@@ -21,6 +21,7 @@ from producers.messages import (
     DepthDelta,
     DepthSnapshot,
     Ignored,
+    Instrument,
     InstrumentList,
     Notice,
     NoticeKind,

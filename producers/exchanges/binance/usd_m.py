@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from producers.contract import Endpoints, Limits, PingRule, RestRequest
 from producers.exchanges.binance import frames
 from producers.exchanges.binance.frames import Dialect, ListedInstrument
+from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.messages import VenueMessage, Via
-from producers.sequencing import BinanceFuturesRule
 from schemas.messages import ContractKind
 
 
