@@ -23,6 +23,24 @@ class Via(StrEnum):
     DISCONNECT = "disconnect"
 
 
+class Frame(NamedTuple):
+    """What came at one moment: a frame as received, an answer over REST, or a change of a connection.
+
+    Attributes:
+        received_ns: When, ns UTC by our clock.
+        via: How.
+        connection: The connection; for an answer over REST the one that carries its instrument. Empty where unknown.
+        request: Path and query that a `REST` frame answers, where known.
+        raw: The bytes as received; empty for a change of a connection.
+    """
+
+    received_ns: int
+    via: Via
+    connection: str = ""
+    request: str = ""
+    raw: bytes = b""
+
+
 class DepthDelta(msgspec.Struct, frozen=True, gc=False):
     """One change of a book: absolute sizes, 0 removes.
 
@@ -32,6 +50,7 @@ class DepthDelta(msgspec.Struct, frozen=True, gc=False):
         bids, asks: Levels as the venue wrote them.
         previous_sequence: Id it says it follows; null where the venue does not say.
         exchange_ns: The venue's time, ns UTC.
+        checksum: Of the book after it; null where the venue gives none.
     """
 
     symbol: str
@@ -41,6 +60,16 @@ class DepthDelta(msgspec.Struct, frozen=True, gc=False):
     asks: Levels
     previous_sequence: int | None = None
     exchange_ns: int | None = None
+    checksum: int | None = None
+
+
+class Origin(StrEnum):
+    """How a whole book came."""
+
+    FETCHED = "fetched"
+    """Asked for beside the stream: an update has to bridge it before it may be believed."""
+    IN_STREAM = "in_stream"
+    """In the stream, in order with the updates: it replaces the book at any time."""
 
 
 class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +80,8 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
         sequence: Id of the last change in it.
         bids, asks: Levels as the venue wrote them.
         exchange_ns: The venue's time, ns UTC; null where it gives none.
+        origin: How it came.
+        checksum: Of the book; null where the venue gives none.
     """
 
     symbol: str | None
@@ -58,6 +89,8 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
     bids: Levels
     asks: Levels
     exchange_ns: int | None = None
+    origin: Origin = Origin.FETCHED
+    checksum: int | None = None
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False):
@@ -118,9 +151,15 @@ class InstrumentList(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ack(msgspec.Struct, frozen=True, gc=False):
-    """The venue accepted request `request_id`."""
+    """The venue accepted what was said: `key` is one of a `Say.acknowledged_by`."""
 
-    request_id: int | None
+    key: str
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What the venue wants to hear at once on the same connection: the answer to its heartbeat."""
+
+    raw: bytes
 
 
 class NoticeKind(StrEnum):
@@ -135,7 +174,6 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
 
     kind: NoticeKind
     detail: str = ""
-    request_id: int | None = None
 
 
 class Ignored(msgspec.Struct, frozen=True, gc=False):
@@ -144,4 +182,7 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
     kind: str
 
 
-VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | InstrumentList | Ack | Notice | Ignored
+VenueNotice = Ack | Reply | Notice | InstrumentList
+"""What a venue tells besides data."""
+
+VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | Ignored | VenueNotice

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from producers.contract import Exchange
-from producers.exchanges.binance.spot import Binance
-from producers.exchanges.binance.usd_m import BinanceFutures
+from producers.exchanges.binance.spot import BINANCE
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 
 EXCHANGES: dict[str, Exchange] = {
-    "binance": Binance(),
-    "binance-futures": BinanceFutures(),
+    "binance": BINANCE,
+    "binance-futures": BINANCE_FUTURES,
 }

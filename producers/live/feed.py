@@ -1,7 +1,7 @@
-"""A venue, live: what its connections bring goes through the streams to the outlet; what streams need is fetched.
+"""A venue, live: what its source brings goes through the streams to the outlet; what streams need is asked for.
 
-    Connection ─ on_frame ─▶ FrameRouter ─ records ─▶ Outlet ─▶ broker
-    SnapshotFetcher ◀─ needs_snapshot ─ streams ◀─ resync requests, heartbeats, overload
+    VenueSource ─ frames ─▶ FrameRouter ─ records ─▶ Outlet ─▶ broker
+    BookRecovery ◀─ needs_snapshot ─ streams ◀─ resync requests, heartbeats, overload
 
 Everything here happens on one event loop, in the order in which it was received.
 """
@@ -9,28 +9,26 @@ Everything here happens on one event loop, in the order in which it was received
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
-
-from aiolimiter import AsyncLimiter
 
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
 from producers.books.options import StreamOptions
-from producers.books.router import FrameRouter, VenueNotice
+from producers.books.router import FrameRouter
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Exchange
 from producers.live.connections import Connection
 from producers.live.rest import RestClient
-from producers.live.snapshots import Fetched, SnapshotFetcher
-from producers.messages import Instrument, Via
+from producers.live.snapshots import BookRecovery
+from producers.live.source import VenueSource
+from producers.messages import Frame, Instrument, VenueNotice, Via
 from schemas.errors import FrameTooLarge
 from schemas.messages import DeadLetter, FeedState, ResyncRequest, Source
 
 NS_PER_SECOND = 1_000_000_000
 HEARTBEAT_SECONDS = 10.0
-CONNECT_WINDOW_SECONDS = 300.0
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
 
@@ -38,8 +36,8 @@ RECEIVABLE = 2
 class Tap(Protocol):
     """Keeps what is received, as a recording does."""
 
-    def write(self, received_ns: int, via: Via, raw: str = "", *, connection: str = "", request: str = "") -> None:
-        """One frame, or a change of a connection."""
+    def write(self, frame: Frame) -> None:
+        """Keep a frame, or a change of a connection."""
         ...
 
 
@@ -88,10 +86,9 @@ class LiveFeed:
         self._is_outdated = is_outdated
         self._tap = tap
         self._sink = sink
-        self._fetcher: SnapshotFetcher | None = None
-        self._edges: list[Connection | RestClient] = []
-        self._connection_of: dict[str, str] = {}
+        self._recovery: BookRecovery | None = None
         self._oversized = 0
+        self._edges: list[Connection | RestClient] = []  # count what they ignored
         self._received = metrics.counter("obflow_received_total", source=exchange.venue)
         self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
 
@@ -100,60 +97,50 @@ class LiveFeed:
         """Time between two heartbeats: often enough to notice a stale feed in time."""
         return min(HEARTBEAT_SECONDS, self._settings.stale_seconds / 2)
 
-    def connections(self, url: str) -> list[Connection]:
-        """The connections that carry all instruments, not yet opened.
+    def connect(self, url: str) -> VenueSource:
+        """Make the connections that carry all instruments, not yet opened.
 
         Args:
             url: The venue's WebSocket address, without a path.
         """
-        exchange, limits = self._exchange, self._exchange.limits
-        connects = AsyncLimiter(limits.connects_per_5_min, CONNECT_WINDOW_SECONDS)
-        run = f"{self._clock.now_ns() // 1_000_000:x}"
-        connections = []
-        for number, symbols in enumerate(self._groups(), 1):
-            name = f"{run}-{number}"
-            self._connection_of.update(dict.fromkeys(symbols, name))
-            connections.append(
-                Connection(
-                    name,
-                    exchange,
-                    url.rstrip("/") + exchange.websocket_path,
-                    symbols,
-                    listener=self,
-                    max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
-                    connects=connects,
-                )
-            )
-        self._edges += connections
-        return connections
+        source = VenueSource(
+            self._exchange,
+            list(self.router.streams),
+            url,
+            clock=self._clock,
+            max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
+            on_oversized=self.on_oversized,
+        )
+        for connection in source.connections.values():
+            self.router.assign(connection.name, connection.symbols)
+            self._edges.append(connection)
+        return source
 
-    def fetch_with(self, client: RestClient, spawn: Callable[[Coroutine[Any, Any, None]], Any]) -> None:
-        """Fetch the books that streams need over this client, in tasks started by `spawn`."""
-        self._fetcher = SnapshotFetcher(client, self._exchange, self._on_snapshot, spawn)
-        self._edges.append(client)
+    def has_room(self, symbol: str) -> bool:
+        """Tell whether a book of this instrument could be published now; else it is asked for again later."""
+        return not self.outlet.is_overloaded(symbol)
 
-    # -- what connections bring
+    def recover_with(self, recovery: BookRecovery) -> None:
+        """Ask there for the books that streams need."""
+        self._recovery = recovery
+        self._edges.append(recovery.client)
 
-    def on_open(self, connection: str, symbols: Sequence[str]) -> None:
-        """A connection stands."""
-        now = self._clock.now_ns()
-        self._connections.inc()
+    # -- what the source brings
+
+    def handle(self, frame: Frame) -> Sequence[VenueNotice]:
+        """Handle a frame; what it told besides data is given back."""
         if self._tap:
-            self._tap.write(now, Via.CONNECT, connection=connection)
-        self.outlet.emit(self.router.on_connect(now, connection=connection, symbols=symbols))
-
-    def on_frame(self, connection: str, frame: bytes) -> Sequence[VenueNotice]:
-        """A frame came; what it told besides data is given back."""
-        now = self._clock.now_ns()
-        self._received.inc()
-        if self._tap:
-            self._tap.write(now, Via.WS, frame.decode(errors="replace"), connection=connection)
-        taken = self.router.on_frame(frame, Via.WS, now, connection=connection)
-        self.outlet.emit(taken.records)
-        return taken.notices
+            self._tap.write(frame)
+        if frame.via is Via.WS:
+            self._received.inc()
+        elif frame.via is Via.CONNECT:
+            self._connections.inc()
+        records, notices = self.router.handle(frame)
+        self.outlet.emit(records)
+        return notices
 
     def on_oversized(self, connection: str) -> None:
-        """A frame came that was too large to be received: its payload is not known, that it was is."""
+        """Refuse a frame that was too large to be received: its payload is not known, that it was is."""
         self._oversized += 1
         error = FrameTooLarge(f"a frame of more than {RECEIVABLE * self._settings.max_frame_bytes} bytes")
         self.router.rejected[error.reason] += 1
@@ -169,27 +156,20 @@ class LiveFeed:
         )
         self.outlet.emit([letter])
 
-    def on_lost(self, connection: str, symbols: Sequence[str]) -> None:
-        """A connection is gone, and with it every book it carried."""
-        now = self._clock.now_ns()
-        if self._tap:
-            self._tap.write(now, Via.DISCONNECT, connection=connection)
-        self.outlet.emit(self.router.on_disconnect(now, connection=connection, symbols=symbols))
-
     # -- what has to be done from time to time
 
-    def tend(self) -> None:
+    def request_snapshots(self) -> None:
         """Ask for the books that streams need, and go on where there is room again. To be called often."""
         self.outlet.release()
-        if self._fetcher is None:
+        if self._recovery is None:
             return
         for symbol, stream in self.router.streams.items():
             if stream.is_live:
-                self._fetcher.settled(symbol)
-            elif stream.needs_snapshot and not self.outlet.is_overloaded(symbol):
-                self._fetcher.want(symbol)
+                self._recovery.settled(symbol)
+            elif stream.needs_snapshot and self.has_room(symbol):
+                self._recovery.want(symbol)
 
-    def beat(self) -> None:
+    def send_heartbeats(self) -> None:
         """Say of every feed that it is alive, or that it is not."""
         now = self._clock.now_ns()
         for stream in self.router.streams.values():
@@ -207,15 +187,15 @@ class LiveFeed:
 
     def stop(self) -> None:
         """Say of every feed that it ends here, and give up what is being fetched."""
-        if self._fetcher is not None:
-            self._fetcher.cancel()
+        if self._recovery is not None:
+            self._recovery.cancel()
         now = self._clock.now_ns()
         self.outlet.release()
         for stream in self.router.streams.values():
             self.outlet.emit(stream.on_stop(now))
-        self.show()
+        self.publish_metrics()
 
-    def show(self) -> None:
+    def publish_metrics(self) -> None:
         """Bring the metrics up to what the pure parts have counted."""
         raise_to = self._metrics.raise_to
         for reason, count in self.router.rejected.items():
@@ -251,22 +231,6 @@ class LiveFeed:
             "same": sum(check.compared - check.different for check in checks),
             "different": sum(check.different for check in checks),
         }
-
-    def _groups(self) -> list[list[str]]:
-        symbols = list(self.router.streams)
-        each = max(1, self._exchange.limits.streams_per_connection // len(self._exchange.streams(symbols[0])))
-        return [symbols[start : start + each] for start in range(0, len(symbols), each)]
-
-    def _on_snapshot(self, fetched: Fetched) -> None:
-        if self.outlet.is_overloaded(fetched.symbol):
-            return  # it is asked for again once there is room
-        now = self._clock.now_ns()
-        connection = self._connection_of.get(fetched.symbol, "")
-        if self._tap:
-            raw = fetched.body.decode(errors="replace")
-            self._tap.write(now, Via.REST, raw, connection=connection, request=fetched.request)
-        taken = self.router.on_frame(fetched.body, Via.REST, now, connection=connection, request=fetched.request)
-        self.outlet.emit(taken.records)
 
     def _invalidate(self, symbol: str) -> Sequence[Any]:
         return self.router.streams[symbol].on_overload(self._clock.now_ns())

@@ -15,7 +15,7 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 
 from obflow.response_headers import read_count, read_retry_after
-from producers.contract import Exchange, RestRequest
+from producers.contract import Exchange, Fetch
 from schemas.errors import Backpressure, ExchangeUnreachable
 
 REQUEST_SECONDS = 10.0
@@ -76,7 +76,7 @@ class RestClient:
         self._weight_per_minute = weight_per_minute
         self._limiter = AsyncLimiter(weight_per_minute * USABLE_WEIGHT, 60.0)
 
-    async def get(self, request: RestRequest) -> bytes:
+    async def get(self, request: Fetch) -> bytes:
         """The body of an answer.
 
         Raises:

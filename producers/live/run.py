@@ -20,10 +20,11 @@ from producers.books.records import ProducerRecord
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
-from producers.contract import Exchange
+from producers.contract import Exchange, Fetch, LiveFrameSource
 from producers.live.feed import LiveFeed
 from producers.live.rest import RequestRefused, RestClient
-from producers.messages import Instrument, InstrumentList, Via
+from producers.live.snapshots import BookRecovery
+from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.topics import L2, TRADES
@@ -187,31 +188,36 @@ async def find_instruments(
         UsageError: The venue does not trade a symbol, or gives no grid for it.
         ExchangeUnreachable: It did not answer in time.
     """
-    request, whole = exchange.instruments_request(symbols), exchange.instruments_request()
+    fetches, whole = exchange.listings(symbols), exchange.listings()
     loop, backoff = asyncio.get_running_loop(), Backoff()
     began = loop.time()
     while not stop.is_set():
-        retry_after_s = 0.0
         try:
-            body = await rest.get(request)
-            listed = _listed(exchange, body, request.path, rest.max_bytes)
+            frames = [await _answer(rest, fetch, clock) for fetch in fetches]
+            listed = _listed(exchange, frames, rest.max_bytes)
         except (ExchangeUnreachable, Backpressure, MessageError) as error:
-            if isinstance(error, RequestRefused) and request != whole:
-                request = whole  # one of the names may be wrong: the whole list tells which
+            if isinstance(error, RequestRefused) and fetches != whole:
+                fetches = whole  # one of the names may be wrong: the whole list tells which
                 continue
             if patience_s is not None and loop.time() - began >= patience_s:
                 raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
-            retry_after_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
-            wait_s = backoff.next_s(retry_after_s)
+            wait_s = backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
             log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
             await _wait(stop, wait_s)
             continue
         if listed.weight_per_minute is not None:
             rest.limit_weight(listed.weight_per_minute)
         found = _choose(exchange.venue, symbols, listed)
-        tap.write(clock.now_ns(), Via.REST, body.decode(errors="replace"), request=request.path)
+        if tap.writer is not None:
+            for frame in frames:
+                tap.writer.write(frame)
         return found
     return {}
+
+
+async def _answer(rest: RestClient, fetch: Fetch, clock: Clock) -> Frame:
+    body = await rest.get(fetch)
+    return Frame(clock.now_ns(), Via.REST, request=fetch.path, raw=body)
 
 
 class _Nowhere:
@@ -230,10 +236,6 @@ class _Tap:
 
     def __init__(self, path: Path | None) -> None:
         self.writer = RecordingWriter(path) if path is not None else None
-
-    def write(self, received_ns: int, via: Via, raw: str = "", *, request: str = "") -> None:
-        if self.writer is not None:
-            self.writer.write(received_ns, via, raw, request=request)
 
     def flush(self) -> None:
         if self.writer is not None:
@@ -258,13 +260,15 @@ async def _run(
 ) -> None:
     """Everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.producer.websocket_url or exchange.endpoints.websocket
+    source = feed.connect(url)
     async with asyncio.TaskGroup() as group:
-        feed.fetch_with(rest, group.create_task)
-        feed.beat()  # from here on, whoever would produce the same instruments knows of this feed
-        tasks = [group.create_task(connection.run()) for connection in feed.connections(url)]
-        tasks.append(group.create_task(_tend(feed, on_tick)))
-        tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.beat)))
-        tasks.append(group.create_task(_every(SHOW_SECONDS, feed.show)))
+        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task))
+        feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
+        tasks = [group.create_task(connection.run()) for connection in source.connections.values()]
+        tasks.append(group.create_task(_handle_frames(feed, source)))
+        tasks.append(group.create_task(_tick(feed, on_tick)))
+        tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
+        tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
         tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()
         for task in tasks:
@@ -272,10 +276,15 @@ async def _run(
         feed.stop()
 
 
-async def _tend(feed: LiveFeed, on_tick: Callable[[], None]) -> None:
+async def _handle_frames(feed: LiveFeed, source: LiveFrameSource) -> None:
+    async for frame in source.frames():
+        source.handle(frame, feed.handle(frame))
+
+
+async def _tick(feed: LiveFeed, on_tick: Callable[[], None]) -> None:
     while True:
         on_tick()
-        feed.tend()
+        feed.request_snapshots()
         await asyncio.sleep(TICK_SECONDS)
 
 
@@ -297,14 +306,24 @@ def _rest_url(exchange: Exchange, settings: Settings) -> str:
     return settings.producer.rest_url or exchange.endpoints.rest
 
 
-def _listed(exchange: Exchange, body: bytes, path: str, max_bytes: int) -> InstrumentList:
-    if len(body) > max_bytes:
+def _listed(exchange: Exchange, frames: Sequence[Frame], max_bytes: int) -> InstrumentList:
+    """What all these answers list together."""
+    lists = [_one_list(exchange, frame, max_bytes) for frame in frames]
+    return InstrumentList(
+        tuple(instrument for listed in lists for instrument in listed.instruments),
+        tuple(name for listed in lists for name in listed.unreadable),
+        next((listed.weight_per_minute for listed in lists if listed.weight_per_minute is not None), None),
+    )
+
+
+def _one_list(exchange: Exchange, frame: Frame, max_bytes: int) -> InstrumentList:
+    if len(frame.raw) > max_bytes:
         raise FrameTooLarge(f"the instrument list of {exchange.venue} has more than {max_bytes} bytes")
-    for message in exchange.parse(body, Via.REST, path):
+    for message in exchange.parse(frame):
         if isinstance(message, InstrumentList):
             return message
     raise ExchangeUnreachable(
-        f"{exchange.venue} gave no instrument list ({body[:200].decode(errors='replace')})",
+        f"{exchange.venue} gave no instrument list ({frame.raw[:200].decode(errors='replace')})",
         next_step="check producer.rest_url",
     )
 

@@ -3,7 +3,8 @@
 A recording is `*.frames.jsonl.gz` (or the same unpacked): one JSON object a line, in order of receipt, with
 `received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received. Own recordings add
 `connection`, and `request` (path and query) on `rest` lines, and begin with the instrument list. A file without any
-`request` holds one instrument. Replaying is pure but for reading the file: the same lines give the same records.
+`request` holds one instrument, unless its books come in the stream. Replaying is pure but for reading the file: the
+same lines give the same records.
 """
 
 from __future__ import annotations
@@ -23,8 +24,18 @@ from orderbook.decimals import FinestGrid
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter
-from producers.contract import MAX_FRAME_BYTES, Exchange
-from producers.messages import DepthDelta, DepthSnapshot, Instrument, InstrumentList, TradeTick, VenueMessage, Via
+from producers.contract import MAX_FRAME_BYTES, Exchange, FrameSource
+from producers.messages import (
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Instrument,
+    InstrumentList,
+    Origin,
+    TradeTick,
+    VenueMessage,
+    Via,
+)
 from schemas.errors import FatalError, MessageError, UsageError
 
 MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES
@@ -32,7 +43,7 @@ MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class _Line(msgspec.Struct, frozen=True, gc=False):
     """One line of a recording; see the module's text."""
 
     received_ns: int
@@ -41,40 +52,59 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     connection: str = ""
     request: str = ""
 
-    @property
-    def frame(self) -> bytes:
-        """The frame's bytes as received."""
-        return self.raw.encode()
+
+_LINE = msgspec.json.Decoder(_Line)
 
 
-_LINE = msgspec.json.Decoder(Line)
+class Recording(NamedTuple):
+    """A recording as a source of frames.
 
-
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a recording, in order.
-
-    Raises:
-        UsageError: There is no such file.
-        FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
+    Attributes:
+        path: The file.
+        name: Stands before the names of its connections, and so in the ids of its dead letters.
     """
-    number = 0
-    try:
-        with _opened(path) as file:
-            while text := file.readline(MAX_LINE_BYTES):
-                number += 1
-                yield _line(text, number, path)
-    except FileNotFoundError:
-        raise UsageError(f"there is no recording {path}", next_step="check the path") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FatalError(
-            f"the recording {path} is cut short or damaged after line {number} ({error})",
-            next_step="fetch it again; the lines before are readable with any gzip that ignores its end",
-        ) from None
-    except OSError as error:
-        raise FatalError(
-            f"the recording {path} cannot be read after line {number} ({error.strerror or error})",
-            next_step="check the file and its permissions",
-        ) from None
+
+    path: Path
+    name: str = ""
+
+    def frames(self) -> Iterator[Frame]:
+        """Read its lines, in order.
+
+        Raises:
+            UsageError: There is no such file.
+            FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
+        """
+        number = 0
+        try:
+            with _opened(self.path) as file:
+                while text := file.readline(MAX_LINE_BYTES):
+                    number += 1
+                    yield self._frame(text, number)
+        except FileNotFoundError:
+            raise UsageError(f"there is no recording {self.path}", next_step="check the path") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FatalError(
+                f"the recording {self.path} is cut short or damaged after line {number} ({error})",
+                next_step="fetch it again; the lines before are readable with any gzip that ignores its end",
+            ) from None
+        except OSError as error:
+            raise FatalError(
+                f"the recording {self.path} cannot be read after line {number} ({error.strerror or error})",
+                next_step="check the file and its permissions",
+            ) from None
+
+    def _frame(self, text: bytes, number: int) -> Frame:
+        try:
+            line = _LINE.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FatalError(
+                f"line {number} of the recording {self.path} is not a frame as recorded ({error})",
+                next_step="a line is one JSON object with received_ns, via and raw",
+            ) from None
+        connection = line.connection
+        if self.name:
+            connection = f"{self.name}/{connection}" if connection else self.name
+        return Frame(line.received_ns, line.via, connection, line.request, line.raw.encode())
 
 
 class Scan(NamedTuple):
@@ -92,15 +122,15 @@ class Scan(NamedTuple):
     last_ns: int
 
 
-def scan(path: Path, exchange: Exchange) -> Scan:
-    """Read a recording once to know its instruments and grids. Errors as of `read_lines`."""
+def scan(source: FrameSource, exchange: Exchange) -> Scan:
+    """Read a source once to know its instruments and grids. Errors as of its `frames`."""
     scanner = _Scanner(exchange)
     lines = first_ns = last_ns = 0
-    for line in read_lines(path):
-        first_ns = first_ns or line.received_ns
-        last_ns = line.received_ns
+    for frame in source.frames():
+        first_ns = first_ns or frame.received_ns
+        last_ns = frame.received_ns
         lines += 1
-        scanner.take(line)
+        scanner.look_at(frame)
     return Scan(scanner.instruments(), lines, first_ns, last_ns)
 
 
@@ -112,23 +142,25 @@ class _Scanner:
         self._listed: dict[str, Instrument] = {}
         self._grids: dict[str, FinestGrid] = {}  # "" holds snapshots that name no instrument
         self._updates: Counter[str] = Counter()  # depth updates by symbol
-        self._names_requests = False
+        self._names_books = False
 
-    def take(self, line: Line) -> None:
-        self._names_requests = self._names_requests or bool(line.request)
-        if line.via not in (Via.WS, Via.REST) or len(line.raw) > MAX_FRAME_BYTES:
+    def look_at(self, frame: Frame) -> None:
+        self._names_books = self._names_books or bool(frame.request)
+        if frame.via not in (Via.WS, Via.REST) or len(frame.raw) > MAX_FRAME_BYTES:
             return
         try:
-            messages = self._exchange.parse(line.frame, line.via, line.request)
+            messages = self._exchange.parse(frame)
         except MessageError:
             return
         for message in messages:
-            self._look_at(message)
+            self._note(message)
 
-    def _look_at(self, message: VenueMessage) -> None:
+    def _note(self, message: VenueMessage) -> None:
         if isinstance(message, InstrumentList):
             self._listed.update({instrument.symbol: instrument for instrument in message.instruments})
         elif isinstance(message, DepthDelta | DepthSnapshot):
+            in_stream = isinstance(message, DepthSnapshot) and message.origin is Origin.IN_STREAM
+            self._names_books = self._names_books or in_stream
             self._updates[message.symbol or ""] += isinstance(message, DepthDelta)
             self._grid(message.symbol).add(message.bids)
             self._grid(message.symbol).add(message.asks)
@@ -140,7 +172,7 @@ class _Scanner:
 
     def instruments(self) -> dict[str, Instrument]:
         symbols = [symbol for symbol in self._grids if symbol]
-        if not self._names_requests:
+        if not self._names_books:
             # One instrument a file: the one with the most depth updates; whatever else is named is a stray.
             symbols = sorted(symbols, key=lambda symbol: -self._updates[symbol])[:1]
         if self._listed:
@@ -182,7 +214,7 @@ class RecordingReplay:
         router: The streams; after the last record, the books and counters at the recording's end.
 
     Raises:
-        UsageError, FatalError: As `read_lines`, also while iterating.
+        UsageError, FatalError: As `Recording.frames`, also while iterating.
     """
 
     def __init__(
@@ -194,37 +226,20 @@ class RecordingReplay:
         found: Scan | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
     ) -> None:
-        self.path = path
-        self.found = found or scan(path, exchange)
+        self._source: FrameSource = Recording(path, path.name.partition(".")[0])
+        self.found = found or scan(self._source, exchange)
         self.router = FrameRouter(exchange, self.found.instruments, options, max_frame_bytes=max_frame_bytes)
 
     def __iter__(self) -> Iterator[Step]:
-        name = self.path.name.partition(".")[0]
-        for line in read_lines(self.path):
-            yield Step(line.received_ns, take_line(self.router, line, name))
-        finish(self.router)
+        for frame in self._source.frames():
+            yield Step(frame.received_ns, self.router.handle(frame).records)
+        for stream in self.router.streams.values():
+            stream.quotes.finish()  # no later quote will come
 
     def records(self) -> Iterator[ProducerRecord]:
         """All records, in order."""
         for step in self:
             yield from step.records
-
-
-def take_line(router: FrameRouter, line: Line, name: str = "") -> list[ProducerRecord]:
-    """Let a router take one line; `name` tells recordings apart in the ids of dead letters."""
-    connection = f"{name}/{line.connection}" if line.connection else name
-    if line.via is Via.CONNECT:
-        return router.on_connect(line.received_ns, connection=connection)
-    if line.via is Via.DISCONNECT:
-        return router.on_disconnect(line.received_ns, connection=connection)
-    taken = router.on_frame(line.frame, line.via, line.received_ns, connection=connection, request=line.request)
-    return taken.records
-
-
-def finish(router: FrameRouter) -> None:
-    """The recording is over: judge the updates that waited for a later quote."""
-    for stream in router.streams.values():
-        stream.quotes.finish()
 
 
 @contextmanager
@@ -236,13 +251,3 @@ def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
                 yield unpacked
         else:
             yield file
-
-
-def _line(text: bytes, number: int, path: Path) -> Line:
-    try:
-        return _LINE.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FatalError(
-            f"line {number} of the recording {path} is not a frame as recorded ({error})",
-            next_step="a line is one JSON object with received_ns, via and raw",
-        ) from None

@@ -21,7 +21,7 @@ from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
 from producers.contract import Exchange
 from producers.recordings.multiply import Copier, copy_names
-from producers.recordings.reader import RecordingReplay, Scan, Step, scan
+from producers.recordings.reader import Recording, RecordingReplay, Scan, Step, scan
 from schemas.errors import UsageError
 from schemas.messages import Kind, L2Record, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
@@ -79,7 +79,7 @@ class Replay:
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
-        self._files = [_File(path, scan(path, exchange)) for path in paths]
+        self._files = [_File(path, scan(Recording(path), exchange)) for path in paths]
         for file in self._files:
             if not file.found.instruments:
                 raise UsageError(

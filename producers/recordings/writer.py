@@ -10,7 +10,7 @@ from typing import Self
 
 import orjson
 
-from producers.messages import Via
+from producers.messages import Frame
 from schemas.errors import UsageError
 
 MEMBER_BYTES = 4 * 1024 * 1024
@@ -48,13 +48,17 @@ class RecordingWriter:
         except OSError as error:
             raise UsageError(f"{path} cannot be written ({error.strerror})", next_step="check the folder") from None
 
-    def write(self, received_ns: int, via: Via, raw: str = "", *, connection: str = "", request: str = "") -> None:
-        """Add a line; fields as in `producers.recordings.reader.Line`."""
-        line: dict[str, object] = {"received_ns": received_ns, "via": via, "raw": raw}
-        if connection:
-            line["connection"] = connection
-        if request:
-            line["request"] = request
+    def write(self, frame: Frame) -> None:
+        """Add a line."""
+        line: dict[str, object] = {
+            "received_ns": frame.received_ns,
+            "via": frame.via,
+            "raw": frame.raw.decode(errors="replace"),
+        }
+        if frame.connection:
+            line["connection"] = frame.connection
+        if frame.request:
+            line["request"] = frame.request
         text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         self.digest.update(text)
         self.lines += 1

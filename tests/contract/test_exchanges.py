@@ -13,10 +13,10 @@ import runpy
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,16 +25,21 @@ from producers import exchanges
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter
-from producers.contract import MAX_FRAME_BYTES, Exchange
+from producers.contract import MAX_FRAME_BYTES, Exchange, Fetch
 from producers.exchanges import EXCHANGES
-from producers.messages import DepthDelta, DepthSnapshot, Via
-from producers.recordings.reader import Line, RecordingReplay, read_lines, take_line
+from producers.live.connections import in_messages
+from producers.messages import Ack, DepthDelta, DepthSnapshot, Frame, Notice, NoticeKind, Reply, VenueMessage, Via
+from producers.recordings.reader import Recording, RecordingReplay
 from schemas.codec import decode, encode
 from schemas.errors import MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
+from tests.producers.messages import framed
 from tests.producers.reader import DictReader
 
 FIXTURES = Path(__file__).parents[1] / "producers" / "fixtures"
+SYMBOL = "BTCUSDT"
+SHARED = ("family", "frames", "rules")
+"""What the venues of a family share."""
 EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
 
 
@@ -47,6 +52,26 @@ def expected(venue: str) -> dict[str, Any]:
     return found
 
 
+def lines_of(venue: str) -> list[Frame]:
+    return list(Recording(folder(venue) / "frames.jsonl").frames())
+
+
+def spoken(venue: str) -> dict[str, Any]:
+    """What the venue answers to what is said, as text."""
+    found: dict[str, Any] = json.loads((folder(venue) / "talk.json").read_text())
+    return found
+
+
+def heard(raw: str) -> Frame:
+    return framed(raw.encode())
+
+
+def fetched(exchange: Exchange) -> list[Fetch]:
+    """How a book is fetched, where it is."""
+    way = exchange.recover(SYMBOL)
+    return [way] if isinstance(way, Fetch) else []
+
+
 def replayed(venue: str, **options: Any) -> tuple[RecordingReplay, list[ProducerRecord]]:
     replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue], StreamOptions(**options))
     return replay, list(replay.records())
@@ -54,11 +79,13 @@ def replayed(venue: str, **options: Any) -> tuple[RecordingReplay, list[Producer
 
 def test_registry_files_and_fixtures_are_the_same_venues() -> None:
     modules = {module.name for module in pkgutil.walk_packages(exchanges.__path__, "producers.exchanges.")}
-    shared = {name for name in modules if name.rpartition(".")[2] in ("frames", "rules")}
     families = {name.rpartition(".")[0] for name in modules}
+    files = {name for name in modules - families if name.rpartition(".")[2] not in SHARED}
+    registered = list(EXCHANGES.values())
+    found = [[value for value in vars(import_module(name)).values() if value in registered] for name in files]
     fixtures = {path.name for path in FIXTURES.iterdir() if path.is_dir() and not path.name.startswith("__")}
-    assert {type(exchange).__module__ for exchange in EXCHANGES.values()} == modules - shared - families
-    assert set(EXCHANGES) == fixtures
+    assert all(len(venues) == 1 for venues in found), "a file is a venue"
+    assert {venue.venue for (venue,) in found} == set(EXCHANGES) == fixtures
 
 
 class TestContract:
@@ -73,67 +100,81 @@ class TestContract:
         exchange = EXCHANGES[venue]
         assert exchange.endpoints.websocket.startswith("wss://")
         assert exchange.endpoints.rest.startswith("https://")
-        paths = [
-            exchange.websocket_path,
-            exchange.snapshot_request("BTCUSDT").path,
-            exchange.instruments_request().path,
-            exchange.instruments_request(["BTCUSDT"]).path,
-        ]
+        fetches = [*exchange.listings(), *exchange.listings([SYMBOL]), *fetched(exchange)]
+        paths = [exchange.websocket_path(SYMBOL), *(fetch.path for fetch in fetches)]
         assert all(path.startswith("/") for path in paths)
         assert not any(address.endswith("/") for address in exchange.endpoints)
-        assert "BTCUSDT" in exchange.snapshot_request("BTCUSDT").path
+        assert all(SYMBOL in fetch.path for fetch in fetched(exchange))
 
     @EACH
     def test_limits_leave_room_to_work(self, venue: str) -> None:
         exchange = EXCHANGES[venue]
-        limits, request = exchange.limits, exchange.snapshot_request("BTCUSDT")
-        assert 0 < request.weight < limits.weight_per_minute
-        assert 0 < exchange.instruments_request().weight < limits.weight_per_minute
-        assert len(exchange.streams("BTCUSDT")) <= limits.streams_per_message <= limits.streams_per_connection
-        assert limits.client_messages_per_s > 0
-        assert exchange.ping.server_every_s or exchange.ping.message
+        limits, keepalive = exchange.limits, exchange.keepalive
+        fetches = [*exchange.listings(), *fetched(exchange)]
+        assert all(0 < fetch.weight < limits.weight_per_minute for fetch in fetches)
+        assert len(exchange.streams(SYMBOL)) <= limits.streams_per_message <= limits.streams_per_connection
+        assert min(*limits.client_messages, *limits.connects, limits.lifetime_s) > 0
+        assert bool(keepalive.message) == (keepalive.every_s > 0)
 
     @EACH
     @pytest.mark.parametrize("method", ["subscribe", "unsubscribe"])
-    def test_subscriptions_name_every_stream_once_within_the_bound(self, venue: str, method: str) -> None:
-        exchange = EXCHANGES[venue]
-        symbols = [f"S{number}USDT" for number in range(120)]
-        messages = [msgspec.json.decode(message) for message in getattr(exchange, method)(symbols, 5)]
+    def test_what_is_said_names_what_must_acknowledge_it(self, venue: str, method: str) -> None:
+        exchange, symbols = EXCHANGES[venue], [f"S{number}USDT" for number in range(120)]
+        says = [say for part in in_messages(exchange, symbols) for say in getattr(exchange, method)(part)]
+        keys = [key for say in says for key in say.acknowledged_by]
 
-        assert [message["id"] for message in messages] == list(range(5, 5 + len(messages)))
-        named = [name for message in messages for name in message["params"]]
-        assert named == [name for symbol in symbols for name in exchange.streams(symbol)]
-        assert all(len(message["params"]) <= exchange.limits.streams_per_message for message in messages)
+        assert len(says) >= len(symbols) * len(exchange.streams(SYMBOL)) / exchange.limits.streams_per_message
+        assert all(say.raw and say.acknowledged_by for say in says)
+        assert len(set(keys)) == len(keys), "an acknowledgement belongs to one of them"
+        assert says == [say for part in in_messages(exchange, symbols) for say in getattr(exchange, method)(part)]
+
+    @EACH
+    def test_the_venues_answers_acknowledge_what_was_said(self, venue: str) -> None:
+        exchange, talk = EXCHANGES[venue], spoken(venue)
+        for method in ("subscribe", "unsubscribe"):
+            says = getattr(exchange, method)(talk["symbols"])
+            told = [message for raw in talk[method] for message in exchange.parse(heard(raw))]
+            assert sorted(key for say in says for key in say.acknowledged_by) == sorted(
+                message.key for message in told if isinstance(message, Ack)
+            )
+        for raw in talk["refused"]:
+            (notice,) = exchange.parse(heard(raw))
+            assert isinstance(notice, Notice)
+            assert notice.kind is NoticeKind.REFUSED
+            assert notice.detail
+        for raw, reply in talk["heartbeats"]:
+            assert Reply(reply.encode()) in exchange.parse(heard(raw))
 
     @EACH
     @given(frame=st.binary(max_size=300), via=st.sampled_from([Via.WS, Via.REST]))
     def test_bytes_become_messages_or_a_message_error(self, venue: str, frame: bytes, via: Via) -> None:
         with suppress(MessageError):
-            assert EXCHANGES[venue].parse(frame, via)
+            assert EXCHANGES[venue].parse(framed(frame, via))
 
     @EACH
     def test_parsing_keeps_no_state(self, venue: str) -> None:
-        lines = [line for line in read_lines(folder(venue) / "frames.jsonl") if line.via in (Via.WS, Via.REST)]
+        lines = [line for line in lines_of(venue) if line.via in (Via.WS, Via.REST)]
 
-        def parsed(order: Iterator[Line]) -> dict[int, object]:
+        def parsed(order: Iterator[Frame]) -> dict[int, object]:
             found: dict[int, object] = {}
             for line in order:
                 try:
-                    found[id(line)] = EXCHANGES[venue].parse(line.frame, line.via)
+                    found[id(line)] = EXCHANGES[venue].parse(line)
                 except MessageError as error:
                     found[id(line)] = error.reason
             return found
 
         assert parsed(iter(lines)) == parsed(reversed(lines))
 
-    @EACH
-    def test_a_frame_over_the_bound_is_refused_before_it_is_parsed(self, venue: str) -> None:
-        class NeverParses(type(EXCHANGES[venue])):  # type: ignore[misc]
-            def parse(self, frame: bytes, via: Via, request: str = "") -> list[object]:
+    def test_a_frame_over_the_bound_is_refused_before_it_is_parsed(self) -> None:
+        class NeverParses:
+            venue = "never"
+
+            def parse(self, frame: Frame) -> list[VenueMessage]:
                 raise AssertionError("parsed")
 
-        router = FrameRouter(NeverParses(), {})
-        router.on_frame(b"0" * (MAX_FRAME_BYTES + 1), Via.WS, 0)
+        router = FrameRouter(NeverParses(), {})  # type: ignore[arg-type]
+        router.handle(framed(b"0" * (MAX_FRAME_BYTES + 1)))
         assert router.rejected == {"FrameTooLarge": 1}
 
 
@@ -152,7 +193,7 @@ class TestFixture:
         generate = runpy.run_path(str(FIXTURES / "generate.py"))["generate"]
         for venue in sorted(EXCHANGES):
             generate(venue, tmp_path / venue)
-            for name in ("frames.jsonl", "expected.json", "metadata.json"):
+            for name in ("frames.jsonl", "expected.json", "metadata.json", "talk.json"):
                 assert (tmp_path / venue / name).read_bytes() == (folder(venue) / name).read_bytes()
 
     @EACH
@@ -202,19 +243,19 @@ class TestFixture:
 class TestResync:
     """Gap, resync and heartbeat, driven by the venue's own frames."""
 
-    def live(self, venue: str) -> tuple[FrameRouter, list[Line]]:
+    def live(self, venue: str) -> tuple[FrameRouter, list[Frame]]:
         """A router whose book is live, and the lines that come next."""
         replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue])
-        lines = list(read_lines(folder(venue) / "frames.jsonl"))
+        lines = lines_of(venue)
         for number, line in enumerate(lines):
-            take_line(replay.router, line)
+            replay.router.handle(line)
             if next(iter(replay.router.streams.values())).is_live:
                 return replay.router, lines[number + 1 :]
         raise AssertionError("the fixture never becomes live")
 
-    def is_update(self, venue: str, line: Line) -> bool:
+    def is_update(self, venue: str, line: Frame) -> bool:
         try:
-            return any(isinstance(message, DepthDelta) for message in EXCHANGES[venue].parse(line.frame, line.via))
+            return any(isinstance(message, DepthDelta) for message in EXCHANGES[venue].parse(line))
         except MessageError:
             return False
 
@@ -225,12 +266,12 @@ class TestResync:
         updates = [line for line in lines if self.is_update(venue, line)]
         epoch = stream.epoch
 
-        records = take_line(router, updates[1])  # the first one is lost
+        records = router.handle(updates[1]).records  # the first one is lost
         assert [record.reason for record in records if isinstance(record, L2Record)] == [Reason.GAP]
         assert stream.needs_snapshot is Reason.GAP
-        assert not [record for record in take_line(router, updates[2]) if isinstance(record, L2Record)]
+        assert not [record for record in router.handle(updates[2]).records if isinstance(record, L2Record)]
 
-        (lost,) = EXCHANGES[venue].parse(updates[1].frame, updates[1].via)
+        (lost,) = EXCHANGES[venue].parse(updates[1])
         assert isinstance(lost, DepthDelta)
         healed = stream.on_snapshot(DepthSnapshot(lost.symbol, lost.last_sequence, [], []), updates[2].received_ns)
         assert stream.is_live

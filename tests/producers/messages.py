@@ -9,7 +9,7 @@ from producers.books.options import StreamOptions
 from producers.books.records import MAX_LEVELS, BookLevels, Links, RecordWriter, Times
 from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
 from producers.exchanges.binance.rules import BinanceFuturesRule
-from producers.messages import DepthDelta, DepthSnapshot, Instrument, TradeTick
+from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, TradeTick, Via
 from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
 
 SECOND = 1_000_000_000
@@ -51,6 +51,11 @@ def largest_record() -> L2Record:
     levels = BookLevels(half, half, trades)
     links, times, grid = Links(top, top, top, None), Times(top, top), TextGrid.of("0.1", "0.1")
     return RecordWriter(BTC, Source.LIVE).l2(Kind.DELTA, links, times, grid, levels)
+
+
+def framed(raw: bytes, via: Via = Via.WS, at: int = 0, *, connection: str = "", request: str = "") -> Frame:
+    """Bytes as they came."""
+    return Frame(at, via, connection, request, raw)
 
 
 def l2(records: Iterable[object]) -> list[L2Record]:

@@ -14,6 +14,8 @@ import pytest
 
 from producers.contract import Exchange, damaged_symbol
 from producers.exchanges import EXCHANGES
+from producers.exchanges.binance.spot import BINANCE
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.messages import (
     Ack,
     BestQuote,
@@ -29,8 +31,9 @@ from producers.messages import (
 )
 from schemas.errors import DecodeError, InvalidNumber, MessageError, UnknownMessage
 from schemas.messages import ContractKind
+from tests.producers.messages import framed
 
-SPOT, FUTURES = EXCHANGES["binance"], EXCHANGES["binance-futures"]
+SPOT, FUTURES = BINANCE, BINANCE_FUTURES
 BOTH = pytest.mark.parametrize("exchange", [SPOT, FUTURES], ids=lambda exchange: exchange.venue)
 
 DEPTH: dict[str, Any] = {
@@ -50,7 +53,7 @@ def wrapped(stream: str, data: object) -> bytes:
 
 def one(exchange: Exchange, frame: object, via: Via = Via.WS, request: str = "") -> VenueMessage:
     raw = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
-    (message,) = exchange.parse(raw, via, request)
+    (message,) = exchange.parse(framed(raw, via, request=request))
     return message
 
 
@@ -104,7 +107,7 @@ class TestDepth:
         changes: dict[str, object],
     ) -> None:
         with pytest.raises((DecodeError, UnknownMessage)) as raised:
-            exchange.parse(wrapped("btcusdt@depth@100ms", DEPTH | changes), Via.WS)
+            exchange.parse(framed(wrapped("btcusdt@depth@100ms", DEPTH | changes), Via.WS))
         assert damaged_symbol(raised.value) == "BTCUSDT"
 
     @BOTH
@@ -116,18 +119,18 @@ class TestDepth:
     ) -> None:
         cut = {key: value for key, value in DEPTH.items() if key != missing}
         with pytest.raises(DecodeError) as raised:
-            exchange.parse(wrapped("btcusdt@depth@100ms", cut), Via.WS)
+            exchange.parse(framed(wrapped("btcusdt@depth@100ms", cut), Via.WS))
         assert damaged_symbol(raised.value) == "BTCUSDT"
 
     def test_a_futures_update_without_pu_cannot_be_placed(self) -> None:
         cut = {key: value for key, value in DEPTH.items() if key != "pu"}
         with pytest.raises(DecodeError):
-            FUTURES.parse(json.dumps(cut).encode(), Via.WS)
+            FUTURES.parse(framed(json.dumps(cut).encode(), Via.WS))
 
     @BOTH
     def test_top_n_streams_are_not_mistaken_for_differences(self, exchange: Exchange) -> None:
         with pytest.raises(UnknownMessage):
-            exchange.parse(wrapped("btcusdt@depth20@100ms", DEPTH), Via.WS)
+            exchange.parse(framed(wrapped("btcusdt@depth20@100ms", DEPTH), Via.WS))
 
 
 class TestTrades:
@@ -148,7 +151,7 @@ class TestTrades:
     @BOTH
     def test_a_bad_trade_damages_no_book(self, exchange: Exchange) -> None:
         with pytest.raises(DecodeError) as raised:
-            exchange.parse(wrapped("btcusdt@trade", TRADE | {"p": 1.5}), Via.WS)
+            exchange.parse(framed(wrapped("btcusdt@trade", TRADE | {"p": 1.5}), Via.WS))
         assert damaged_symbol(raised.value) == ""
 
 
@@ -180,7 +183,7 @@ class TestOther:
     )
     def test_a_message_of_no_known_kind_is_refused(self, exchange: Exchange, frame: bytes) -> None:
         with pytest.raises(UnknownMessage):
-            exchange.parse(frame, Via.WS)
+            exchange.parse(framed(frame, Via.WS))
 
     @BOTH
     @pytest.mark.parametrize(
@@ -193,15 +196,15 @@ class TestOther:
     @pytest.mark.parametrize("via", [Via.WS, Via.REST])
     def test_what_is_not_a_json_object_is_refused(self, exchange: Exchange, frame: bytes, via: Via) -> None:
         with pytest.raises((DecodeError, UnknownMessage)) as raised:
-            exchange.parse(frame, via)
+            exchange.parse(framed(frame, via))
         assert damaged_symbol(raised.value) == ""
 
     @BOTH
     def test_answers_to_requests_are_told_to_the_edge(self, exchange: Exchange) -> None:
-        assert one(exchange, b'{"result":null,"id":7}') == Ack(7)
+        assert one(exchange, b'{"result":null,"id":7}') == Ack("7")
         refused = one(exchange, b'{"error":{"code":2,"msg":"Invalid request"},"id":7}')
         assert isinstance(refused, Notice)
-        assert (refused.kind, refused.request_id) == (NoticeKind.REFUSED, 7)
+        assert refused.kind is NoticeKind.REFUSED
         assert "Invalid request" in refused.detail
         banned = one(exchange, b'{"code":-1003,"msg":"Too many requests"}', Via.REST)
         assert banned == Notice(NoticeKind.REFUSED, "-1003 Too many requests")
@@ -216,7 +219,7 @@ class TestOther:
 class TestRest:
     def test_a_snapshot_is_named_by_its_request(self) -> None:
         body = {"lastUpdateId": 9, "E": 5, "T": 4, "bids": [["1.0", "2.0"]], "asks": []}
-        request = FUTURES.snapshot_request("BTCUSDT").path
+        request = FUTURES.recover("BTCUSDT").path
         assert one(FUTURES, body, Via.REST, request) == DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [], 4_000_000)
         assert one(FUTURES, body, Via.REST) == DepthSnapshot(None, 9, [("1.0", "2.0")], [], 4_000_000)
 
@@ -233,7 +236,7 @@ class TestRest:
         body: dict[str, object],
     ) -> None:
         with pytest.raises(MessageError) as raised:
-            exchange.parse(json.dumps(body).encode(), Via.REST, exchange.snapshot_request("BTCUSDT").path)
+            exchange.parse(framed(json.dumps(body).encode(), Via.REST, request=exchange.recover("BTCUSDT").path))
         assert damaged_symbol(raised.value) == ""
 
     def test_the_instrument_list_gives_the_grid_of_the_filters(self) -> None:
@@ -264,15 +267,15 @@ class TestRest:
 
     def test_spot_is_asked_for_the_named_instruments_alone_and_the_futures_for_all(self) -> None:
         symbols = ["BTCUSDT", "币安人生USDT"]
-        path, query = SPOT.instruments_request(symbols).path.split("?")
+        path, query = SPOT.listings(symbols)[0].path.split("?")
         assert path == "/api/v3/exchangeInfo"
         assert re.fullmatch(r"symbols=[A-Za-z0-9%_.~-]+", query), "as a URL may carry it"
         assert json.loads(parse_qs(query)["symbols"][0]) == symbols
 
-        assert SPOT.instruments_request().path == path
+        assert SPOT.listings()[0].path == path
         many = [f"S{number}USDT" for number in range(2_000)]
-        assert SPOT.instruments_request(many).path == path, "a URL has its bound"
-        assert FUTURES.instruments_request(symbols) == FUTURES.instruments_request()
+        assert SPOT.listings(many)[0].path == path, "a URL has its bound"
+        assert FUTURES.listings(symbols)[0] == FUTURES.listings()[0]
 
     def test_spot_has_a_canonical_name_of_its_own(self) -> None:
         message = one(SPOT, {"symbols": [entry("BTCUSDT", "0.01", "0.00001000")]}, Via.REST)
@@ -378,4 +381,4 @@ def test_the_published_instrument_list_gives_its_grids(recordings: Path) -> None
 def test_a_time_beyond_int64_in_nanoseconds_is_refused_and_the_trade_s_instrument_named(time: int) -> None:
     trade = {"e": "trade", "E": time, "T": time, "s": "BTCUSDT", "t": 1, "p": "1", "q": "1", "X": "MARKET", "m": True}
     with pytest.raises(InvalidNumber, match="beyond int64"):
-        EXCHANGES["binance-futures"].parse(wrapped("btcusdt@trade", trade), Via.WS)
+        EXCHANGES["binance-futures"].parse(framed(wrapped("btcusdt@trade", trade), Via.WS))

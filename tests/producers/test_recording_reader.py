@@ -11,8 +11,8 @@ import pytest
 
 from producers.books.options import StreamOptions
 from producers.exchanges import EXCHANGES
-from producers.messages import Via
-from producers.recordings.reader import Line, RecordingReplay, read_lines, scan
+from producers.messages import Frame, Via
+from producers.recordings.reader import Recording, RecordingReplay, scan
 from schemas.errors import FatalError, UsageError
 from schemas.messages import DeadLetter, Kind, L2Record, Reason
 from tests.producers.messages import kinds
@@ -40,19 +40,23 @@ def fine_lines() -> list[dict[str, object]]:
     ]
 
 
+def read(path: Path) -> list[Frame]:
+    return list(Recording(path).frames())
+
+
 class TestReading:
     def test_lines_come_in_order_packed_or_not(self, tmp_path: Path) -> None:
         packed = write(tmp_path / "a.frames.jsonl.gz", fine_lines())
         unpacked = tmp_path / "a.frames.jsonl"
         unpacked.write_bytes(gzip.decompress(packed.read_bytes()))
 
-        assert list(read_lines(packed)) == list(read_lines(unpacked))
-        assert next(read_lines(packed)) == Line(1, Via.WS, fine_lines()[0]["raw"])  # type: ignore[arg-type]
+        assert read(packed) == read(unpacked)
+        assert read(packed)[0] == Frame(1, Via.WS, raw=str(fine_lines()[0]["raw"]).encode())
 
     def test_an_empty_recording_holds_nothing(self, tmp_path: Path) -> None:
         empty = write(tmp_path / "a.gz", [])
-        assert list(read_lines(empty)) == []
-        assert scan(empty, FUTURES).instruments == {}
+        assert read(empty) == []
+        assert scan(Recording(empty), FUTURES).instruments == {}
         assert list(RecordingReplay(empty, FUTURES)) == []
 
     @pytest.mark.parametrize(
@@ -71,14 +75,14 @@ class TestReading:
         path = tmp_path / "a.frames.jsonl"
         path.write_text(json.dumps(line(1)) + "\n" + bad + "\n" + json.dumps(line(2)) + "\n")
         with pytest.raises(FatalError, match=r"line 2 of the recording .*a\.frames\.jsonl"):
-            list(read_lines(path))
+            read(path)
 
     @pytest.mark.parametrize("kept", [15, 60, -12, -1])
     def test_a_recording_cut_short_is_an_error_that_says_where(self, tmp_path: Path, kept: int) -> None:
         path = write(tmp_path / "a.gz", [line(number, depth("AUSDT", 1, 2, 0)) for number in range(100)])
         path.write_bytes(path.read_bytes()[:kept])
         with pytest.raises(FatalError, match=r"cut short or damaged after line \d+"):
-            list(read_lines(path))
+            read(path)
 
     def test_a_flipped_bit_is_an_error(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.gz", fine_lines())
@@ -86,27 +90,27 @@ class TestReading:
         data[len(data) // 2] ^= 0x10
         path.write_bytes(bytes(data))
         with pytest.raises(FatalError):
-            list(read_lines(path))
+            read(path)
 
     def test_a_missing_file_is_the_callers_mistake(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="there is no recording"):
-            list(read_lines(tmp_path / "none"))
+            read(tmp_path / "none")
 
     def test_a_folder_is_no_recording(self, tmp_path: Path) -> None:
         with pytest.raises(FatalError, match="cannot be read"):
-            list(read_lines(tmp_path))
+            read(tmp_path)
 
 
 class TestScan:
     def test_the_grid_is_the_finest_of_levels_and_trades_without_trailing_zeros(self, tmp_path: Path) -> None:
-        found = scan(write(tmp_path / "a.gz", fine_lines()), FUTURES)
+        found = scan(Recording(write(tmp_path / "a.gz", fine_lines())), FUTURES)
 
         assert [(i.symbol, i.tick_size, i.lot_size) for i in found.instruments.values()] == [("AUSDT", "0.01", "0.001")]
         assert (found.lines, found.first_ns, found.last_ns) == (4, 1, 4)
 
     def test_bad_frames_do_not_spoil_the_scan(self, tmp_path: Path) -> None:
         lines = [line(1, b"hello"), *fine_lines(), line(5, depth("AUSDT", 1, 2, 0, b=[["1e-12", "NaN"]]))]
-        found = scan(write(tmp_path / "a.gz", lines), FUTURES)
+        found = scan(Recording(write(tmp_path / "a.gz", lines)), FUTURES)
         assert found.instruments["AUSDT"].tick_size == "0.01"
 
     def test_a_file_without_requests_holds_one_instrument_and_others_are_strays(self, tmp_path: Path) -> None:
@@ -121,7 +125,7 @@ class TestScan:
     def test_a_recording_of_our_own_names_its_requests_and_its_grids(self, tmp_path: Path) -> None:
         listed = json.dumps({"symbols": [entry("AUSDT", "0.10", "0.001"), entry("BUSDT", "0.5", "1")]}).encode()
         lines = [
-            line(1, listed, "rest", request=FUTURES.instruments_request().path),
+            line(1, listed, "rest", request=FUTURES.listings()[0].path),
             line(1, via="connect", connection="1"),
             line(2, depth("AUSDT", 95, 110, 94), connection="1"),
             line(2, depth("BUSDT", 95, 110, 94, b=[["99.5", "3"]], a=[["100", "3"]]), connection="1"),

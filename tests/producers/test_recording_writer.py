@@ -9,22 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from producers.messages import Via
-from producers.recordings.reader import Line, read_lines
+from producers.messages import Frame, Via
+from producers.recordings.reader import Recording
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import UsageError
 
 LINES = [
-    Line(1, Via.REST, '{"symbols":[]}', request="/fapi/v1/exchangeInfo"),
-    Line(2, Via.CONNECT, connection="1"),
-    Line(3, Via.WS, '{"text":"with \\"quotes\\" and ünïcode"}', connection="1"),
-    Line(4, Via.DISCONNECT, connection="1"),
+    Frame(1, Via.REST, "", "/fapi/v1/exchangeInfo", b'{"symbols":[]}'),
+    Frame(2, Via.CONNECT, "1"),
+    Frame(3, Via.WS, "1", "", '{"text":"with \\"quotes\\" and ünïcode"}'.encode()),
+    Frame(4, Via.DISCONNECT, "1"),
 ]
 
 
-def write(writer: RecordingWriter, lines: list[Line]) -> None:
-    for line in lines:
-        writer.write(line.received_ns, line.via, line.raw, connection=line.connection, request=line.request)
+def write(writer: RecordingWriter, frames: list[Frame]) -> None:
+    for frame in frames:
+        writer.write(frame)
+
+
+def read(path: Path) -> list[Frame]:
+    return list(Recording(path).frames())
 
 
 @pytest.mark.parametrize("name", ["a.frames.jsonl.gz", "a.frames.jsonl"])
@@ -32,7 +36,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
     with RecordingWriter(tmp_path / name) as writer:
         write(writer, LINES)
 
-    assert list(read_lines(tmp_path / name)) == LINES
+    assert read(tmp_path / name) == LINES
     assert writer.lines == 4
 
 
@@ -45,9 +49,9 @@ def test_every_flushed_line_is_readable_before_the_file_is_closed(tmp_path: Path
     writer.flush()
     write(writer, LINES[3:])
 
-    assert list(read_lines(path)) == LINES[:3]
+    assert read(path) == LINES[:3]
     writer.close()
-    assert list(read_lines(path)) == LINES
+    assert read(path) == LINES
 
 
 @pytest.mark.parametrize("name", ["a.frames.jsonl.gz", "a.frames.jsonl"])
@@ -61,7 +65,7 @@ def test_a_file_without_a_line_is_not_left_behind_and_one_line_is_enough(tmp_pat
     with suppress(ValueError), RecordingWriter(path) as writer:
         write(writer, LINES[:1])
         raise ValueError("after it")
-    assert list(read_lines(path)) == LINES[:1]
+    assert read(path) == LINES[:1]
 
 
 def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +74,7 @@ def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     writer = RecordingWriter(path)
     write(writer, LINES[:1])
 
-    assert list(read_lines(path)) == LINES[:1]
+    assert read(path) == LINES[:1]
     writer.close()
 
 

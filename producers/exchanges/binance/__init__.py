@@ -1,1 +1,1 @@
-"""Binance: one file a venue; `frames` reads the JSON they share, `rules` has their rules of sequence."""
+"""Binance: one file a venue; `family`, `frames` and `rules` are what they share."""

@@ -1,6 +1,6 @@
-"""The JSON that Binance's spot and futures venues share: shapes, field meanings, subscriptions.
+"""The JSON that Binance's venues share: shapes, field meanings, subscriptions.
 
-Both venue files build on these functions; what differs (sequence ids, trade kinds, addresses, limits) stays with them.
+What differs (sequence ids, trade kinds, addresses, limits) stays with them.
 Unknown extra fields are ignored, as the venue adds some every year. Times come in milliseconds, or in microseconds
 where the connection asked for them; both are told apart by their size.
 """
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, NamedTuple, TypeVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
+from zlib import crc32
 
 import msgspec
 
 from orderbook.decimals import INT64_MAX, Steps
-from producers.contract import Channel
+from producers.contract import Channel, Say
 from producers.messages import (
     Ack,
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    Frame,
     Ignored,
     Instrument,
     InstrumentList,
@@ -38,7 +40,6 @@ Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854_775)]
 MICROSECONDS_FROM: Final = 10**14
 """From here a time is in microseconds: as milliseconds it would lie in the year 5138."""
 DEPTH_SPEED: Final = "100ms"
-SNAPSHOT_LIMIT: Final = 1000
 
 UNUSED_CHANNELS: Final = frozenset(
     {
@@ -160,9 +161,10 @@ class _Named(msgspec.Struct):
 
 
 class Dialect(NamedTuple):
-    """Where the two venues' words differ.
+    """Where the venues' words differ.
 
     Attributes:
+        venue: Exchange id.
         canonical: Canonical name of a listed instrument.
         contract_kind: Kind of all its instruments.
         has_previous_id: Whether a depth event must carry `pu`.
@@ -170,6 +172,7 @@ class Dialect(NamedTuple):
             are left out.
     """
 
+    venue: str
     canonical: Callable[[ListedInstrument], str]
     contract_kind: ContractKind
     has_previous_id: bool
@@ -204,11 +207,11 @@ _STREAM_CHANNELS: Final[Mapping[str, Channel]] = {
 }
 
 
-def parse(frame: bytes, via: Via, request: str, venue: str, dialect: Dialect) -> list[VenueMessage]:
-    """The messages of one frame of either venue; errors as `Exchange.parse`."""
-    if via is Via.REST:
-        return [_parse_rest(frame, request, venue, dialect)]
-    return [_parse_websocket(frame, dialect)]
+def parse(frame: Frame, dialect: Dialect) -> list[VenueMessage]:
+    """The messages of one frame of any of these venues; errors as `Exchange.parse`."""
+    if frame.via is Via.REST:
+        return [_parse_rest(frame.raw, frame.request, dialect)]
+    return [_parse_websocket(frame.raw, dialect)]
 
 
 def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
@@ -256,9 +259,9 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
 def _parse_answer(head: _Frame) -> VenueMessage:
     if head.error or head.code is not None:
         detail = bytes(head.error).decode(errors="replace") if head.error else f"{head.code} {head.msg}"
-        return Notice(NoticeKind.REFUSED, detail[:500], head.id)
+        return Notice(NoticeKind.REFUSED, detail[:500])
     if head.result:
-        return Ack(head.id)
+        return Ack("" if head.id is None else str(head.id))
     raise UnknownMessage("neither a stream's event nor the answer to a request")
 
 
@@ -288,7 +291,7 @@ def _quote(event: bytes, symbol: str) -> BestQuote:
     return BestQuote(quote.s, quote.b, quote.B, quote.a, quote.A, quote.u)
 
 
-def _parse_rest(frame: bytes, request: str, venue: str, dialect: Dialect) -> VenueMessage:
+def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
     if head.lastUpdateId is not None:
         snapshot = _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
@@ -301,7 +304,7 @@ def _parse_rest(frame: bytes, request: str, venue: str, dialect: Dialect) -> Ven
             None if time is None else _nanoseconds(time, Channel.SNAPSHOT, _requested_symbol(request) or ""),
         )
     if head.symbols:
-        return _listed(bytes(head.symbols), bytes(head.rateLimits), venue, dialect)
+        return _listed(bytes(head.symbols), bytes(head.rateLimits), dialect)
     if head.code is not None:
         return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:500])
     raise UnknownMessage("neither a depth snapshot nor an instrument list")
@@ -311,12 +314,12 @@ def _requested_symbol(request: str) -> str | None:
     return next(iter(parse_qs(urlsplit(request).query).get("symbol", [])), None)
 
 
-def _listed(entries: bytes, limits: bytes, venue: str, dialect: Dialect) -> InstrumentList:
+def _listed(entries: bytes, limits: bytes, dialect: Dialect) -> InstrumentList:
     instruments, unreadable = [], []
     # One by one: an entry of another shape, of an instrument nobody asked for, must not hide all others.
     for raw in _decoded(_ENTRIES, entries, Channel.INSTRUMENTS):
         try:
-            instruments.append(_instrument(_LISTED.decode(raw), venue, dialect))
+            instruments.append(_instrument(_LISTED.decode(raw), dialect))
         except (*_UNREADABLE, InvalidNumber, KeyError):
             unreadable.append(_name_of(raw))
     return InstrumentList(tuple(instruments), tuple(unreadable), _weight_per_minute(limits))
@@ -342,11 +345,11 @@ def _weight_per_minute(limits: bytes) -> int | None:
     return None
 
 
-def _instrument(entry: ListedInstrument, venue: str, dialect: Dialect) -> Instrument:
+def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
     # pricePrecision and quantityPrecision are for display; the grid is in the filters.
     filters = {str(rule.get("filterType")): rule for rule in entry.filters}
     return Instrument(
-        venue=venue,
+        venue=dialect.venue,
         symbol=entry.symbol,
         tick_size=Steps(str(filters["PRICE_FILTER"]["tickSize"])).step,
         lot_size=Steps(str(filters["LOT_SIZE"]["stepSize"])).step,
@@ -398,16 +401,11 @@ def streams(symbol: str) -> tuple[str, ...]:
     return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
 
 
-def symbols_query(symbols: Sequence[str]) -> str:
-    """`?symbols=["A","B"]`, as a URL carries it; empty where none is named."""
-    return f"?symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if symbols else ""
+def say(method: str, symbols: Sequence[str]) -> Say:
+    """SUBSCRIBE or UNSUBSCRIBE, naming the streams of these instruments.
 
-
-def request_messages(method: str, symbols: Sequence[str], first_id: int, streams_per_message: int) -> list[bytes]:
-    """SUBSCRIBE or UNSUBSCRIBE messages that name the streams of these instruments."""
+    Its id is drawn from what it asks, so that nobody has to count.
+    """
     names = [name for symbol in symbols for name in streams(symbol)]
-    parts = [names[start : start + streams_per_message] for start in range(0, len(names), streams_per_message)]
-    return [
-        msgspec.json.encode({"method": method, "params": part, "id": first_id + index})
-        for index, part in enumerate(parts)
-    ]
+    key = crc32(" ".join([method, *names]).encode())
+    return Say(msgspec.json.encode({"method": method, "params": names, "id": key}), (str(key),))
