@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas.messages import Source
@@ -28,18 +29,19 @@ class StreamOptions(NamedTuple):
     epoch_floor: int | None = None
 
 
+@dataclass(slots=True)
 class StreamCounters:
     """What happened to one instrument's messages.
 
     Attributes:
-        snapshots: REST snapshots that made the book LIVE.
+        snapshots: Snapshots of the venue that made the book LIVE, or replaced it.
         snapshots_discarded: Those that nothing bridged, or that came when none was needed.
         deltas_applied: Deltas published.
         deltas_dropped: Deltas older than the snapshot, or lost to the bound of the buffer or to a disconnect.
         duplicates: Deltas already applied, ignored.
         gaps: Deltas that did not connect to a LIVE book.
         crossed: Deltas after which the book was crossed.
-        checksums_ok, checksums_bad: The venue's checksums, where it has any.
+        checksums_ok, checksums_bad: The venue's checksums that held, and those that showed the book to be wrong.
         deltas_refused: Deltas that waited and then asked for a finer grid than the book can follow.
         regrids: Changes to a finer grid of a LIVE book.
         trades: Trades published.
@@ -47,19 +49,18 @@ class StreamCounters:
         resyncs_answered, resyncs_outdated: Requests answered from memory, and those older than the last snapshot.
     """
 
-    def __init__(self) -> None:
-        self.snapshots = 0
-        self.snapshots_discarded = 0
-        self.deltas_applied = 0
-        self.deltas_dropped = 0
-        self.duplicates = 0
-        self.gaps = 0
-        self.crossed = 0
-        self.checksums_ok = 0
-        self.checksums_bad = 0
-        self.deltas_refused = 0
-        self.regrids = 0
-        self.trades = 0
-        self.trades_off_grid = 0
-        self.resyncs_answered = 0
-        self.resyncs_outdated = 0
+    snapshots: int = 0
+    snapshots_discarded: int = 0
+    deltas_applied: int = 0
+    deltas_dropped: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    crossed: int = 0
+    checksums_ok: int = 0
+    checksums_bad: int = 0
+    deltas_refused: int = 0
+    regrids: int = 0
+    trades: int = 0
+    trades_off_grid: int = 0
+    resyncs_answered: int = 0
+    resyncs_outdated: int = 0

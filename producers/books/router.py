@@ -75,7 +75,7 @@ class FrameRouter:
     ) -> None:
         self.exchange = exchange
         self.streams = {
-            symbol: InstrumentStream(instrument, exchange.sequence, options)
+            symbol: InstrumentStream(instrument, exchange.sequence, options, exchange.checksum)
             for symbol, instrument in instruments.items()
         }
         self.frames = 0

@@ -278,7 +278,8 @@ async def _run(
 
 async def _handle_frames(feed: LiveFeed, source: LiveFrameSource) -> None:
     async for frame in source.frames():
-        source.handle(frame, feed.handle(frame))
+        if notices := feed.handle(frame):
+            source.handle(frame, notices)
 
 
 async def _tick(feed: LiveFeed, on_tick: Callable[[], None]) -> None:

@@ -93,7 +93,7 @@ class VenueSource:
         """Let the connection of a frame know what it told besides data."""
         if frame.via is Via.WS:
             self.connections[frame.connection].handle(notices)
-        elif notices:
+        else:
             log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
 
     def say(self, symbol: str, says: Sequence[Say]) -> None:

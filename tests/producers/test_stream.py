@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from obflow.kafka import MAX_RECORD_BYTES
 from producers.books import stream as stream_module
-from producers.books.stream import MAX_PENDING_TRADES
-from producers.messages import BestQuote
+from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
+from producers.contract import Checksum
+from producers.exchanges.binance.rules import BinanceFuturesRule
+from producers.messages import BestQuote, DepthSnapshot, Origin
 from schemas.codec import decode, encode
 from schemas.errors import FrameTooLarge, InvalidNumber
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, Reason, ResyncRequest
 from tests.producers.messages import (
+    BTC,
     SECOND,
+    Pairs,
     delta,
     kinds,
     l2,
@@ -498,6 +503,105 @@ class TestRegrid:
         assert (letter.reason, letter.symbol, letter.received_ns) == ("InvalidNumber", "BTCUSDT", SECOND)
         assert b'"first_sequence":111,"last_sequence":120,"bids":[["0.0000000001","1"]]' in letter.payload
         assert decode(encode(letter)) == letter
+
+
+def in_stream(sequence: int, bids: Pairs = (("100.0", "1"),), asks: Pairs = (("100.1", "1"),)) -> DepthSnapshot:
+    """A whole book as some venues send it among their updates."""
+    return replace(snapshot(sequence, bids, asks), origin=Origin.IN_STREAM)
+
+
+class TestInStream:
+    def test_a_book_in_the_stream_is_live_at_once_and_the_next_update_follows_it(self) -> None:
+        fresh = stream()
+        records = fresh.on_snapshot(in_stream(100), SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 100, None)]
+        assert states(records) == [(FeedState.LIVE, None)]
+        assert fresh.needs_snapshot is None
+        assert kinds(fresh.on_delta(delta(101, 110, 100), 2 * SECOND)) == [(DELTA, 110, None)]
+
+    def test_it_replaces_a_live_book_in_a_new_epoch_and_its_ids_may_begin_anew(self) -> None:
+        live = live_stream()
+        live.on_trade(trade(), 3 * SECOND)
+        before = live.epoch
+
+        records = live.on_snapshot(in_stream(1, bids=[("99.0", "2")]), 3 * SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 1, None)]
+        assert l2(records)[0].epoch == live.epoch > before
+        assert live.book.arrays() == ([990], [2000], [1001], [1000])
+        assert live.counters.snapshots == 2
+        update = l2(live.on_delta(delta(2, 5, 1), 4 * SECOND))[0]
+        assert (update.previous_sequence, update.trade_ticks) == (1, [1000]), "a snapshot consumes no trades"
+
+    def test_it_ends_the_wait_for_another_one_and_what_waited_is_in_it(self) -> None:
+        live = live_stream()
+        live.on_delta(delta(121, 130, 120), 3 * SECOND)
+        assert live.needs_snapshot is Reason.GAP
+
+        records = live.on_snapshot(in_stream(140), 4 * SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 140, None)]
+        assert (live.needs_snapshot, live.waiting, live.counters.deltas_dropped) == (None, 0, 1)
+        assert live.is_live
+
+    def test_after_a_lost_connection_it_is_the_first_thing_a_new_one_brings(self) -> None:
+        live = live_stream()
+        live.on_disconnect(3 * SECOND)
+        live.on_connect(4 * SECOND)
+        assert live.needs_snapshot is None, "it comes by itself"
+
+        assert states(live.on_snapshot(in_stream(1), 5 * SECOND)) == [(FeedState.LIVE, None)]
+
+    def test_one_on_another_grid_leaves_pending_trades_to_their_own_records(self) -> None:
+        live = live_stream()
+        live.on_trade(trade(), 3 * SECOND)
+        live.on_snapshot(in_stream(200, bids=[("99.95", "1")]), 3 * SECOND)
+
+        assert live.counters.trades_off_grid == 1
+        assert l2(live.on_delta(delta(201, 210, 200), 4 * SECOND))[0].trade_ticks == []
+
+    def test_a_bad_one_raises_and_changes_nothing(self) -> None:
+        live = live_stream()
+        with pytest.raises(InvalidNumber):
+            live.on_snapshot(in_stream(200, bids=[("NaN", "1")]), 3 * SECOND)
+        assert kinds(live.on_delta(delta(111, 120, 110), 3 * SECOND)) == [(DELTA, 120, None)]
+
+
+class TestChecksum:
+    """A venue that sums up its book: here the number of levels it covers, and their prices."""
+
+    def live(self) -> InstrumentStream:
+        checksum = Checksum(2, lambda bids, asks: sum(int(float(price) * 10) for price, _ in (*bids, *asks)))
+        made = InstrumentStream(BTC, BinanceFuturesRule(), None, checksum)
+        made.on_snapshot(replace(in_stream(100), checksum=1000 + 1001), SECOND)
+        return made
+
+    def test_each_one_that_holds_is_counted(self) -> None:
+        live = self.live()
+        levels = [("99.9", "2"), ("99.8", "1")]
+        records = live.on_delta(replace(delta(101, 110, 100, bids=levels), checksum=1000 + 999 + 1001), SECOND)
+
+        assert kinds(records) == [(DELTA, 110, None)]
+        assert (live.counters.checksums_ok, live.counters.checksums_bad) == (2, 0)
+
+    def test_one_that_does_not_makes_the_book_invalid_right_after_the_update(self) -> None:
+        live = self.live()
+        records = live.on_delta(replace(delta(101, 110, 100), checksum=7), SECOND)
+
+        assert kinds(records) == [(DELTA, 110, None), (INVALID, 110, Reason.CHECKSUM)]
+        assert live.needs_snapshot is Reason.CHECKSUM
+        assert (live.counters.checksums_ok, live.counters.checksums_bad) == (1, 1)
+
+    def test_a_whole_book_is_checked_too(self) -> None:
+        live = self.live()
+        records = live.on_snapshot(replace(in_stream(200), checksum=7), SECOND)
+        assert kinds(records) == [(SNAPSHOT, 200, None), (INVALID, 200, Reason.CHECKSUM)]
+
+    def test_an_update_without_one_is_not_checked(self) -> None:
+        live = self.live()
+        assert kinds(live.on_delta(delta(101, 110, 100), SECOND)) == [(DELTA, 110, None)]
+        assert live.counters.checksums_ok == 1
 
 
 class TestBadInput:
