@@ -85,11 +85,17 @@ class FrameRouter:
         self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
         self._connection_of: dict[str, str] = {}  # by symbol: over which connection its updates come, or came last
         self._assigned: set[str] = set()
+        self._ended: set[str] = set()
 
     def assign(self, connection: str, symbols: Iterable[str]) -> None:
         """Know beforehand which connection carries these instruments; else it is learned from their updates."""
         self._connection_of.update(dict.fromkeys(symbols, connection))
         self._assigned.update(symbols)
+
+    def end(self, symbol: str, received_ns: int) -> list[Published]:
+        """Carry an instrument no longer: what it says last, and what still comes of it is ignored and counted."""
+        self._ended.add(symbol)
+        return self.streams.pop(symbol).on_stop(received_ns)
 
     def handle(self, frame: Frame) -> Handled:
         """Handle whatever came: a frame, an answer over REST, a connection that stands or is lost."""
@@ -114,6 +120,7 @@ class FrameRouter:
         twin.rejected, twin.ignored = self.rejected.copy(), self.ignored.copy()
         twin._frames_of = self._frames_of.copy()
         twin._connection_of, twin._assigned = self._connection_of.copy(), self._assigned.copy()
+        twin._ended = self._ended.copy()
         return twin
 
     def _handle_messages(self, frame: Frame, handled: Handled) -> None:
@@ -128,7 +135,10 @@ class FrameRouter:
             try:
                 self._route(message, frame, handled)
             except MessageError as error:
-                self._refuse(_located(error, message), frame, handled)
+                if isinstance(error, UnknownSymbol) and error.context["symbol"] in self._ended:
+                    self.ignored["ended"] += 1
+                else:
+                    self._refuse(_located(error, message), frame, handled)
 
     def _parse(self, frame: Frame) -> list[VenueMessage]:
         if len(frame.raw) > self._max_frame_bytes:

@@ -31,7 +31,7 @@ from copy import copy
 import msgspec
 
 from orderbook.book import Book, BookSide
-from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, require_headroom
+from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
 from orderbook.validity import Outcome as Applied
 from orderbook.validity import TrackedBook, Validity
 from producers.books.bridge import Bridge, Held, NoBridge
@@ -420,8 +420,10 @@ class InstrumentStream:
         if claimed is None or self._checksum is None or self.tracked.grid is None:
             return True
         grid, book, most = self.tracked.grid, self.tracked.book, self._checksum.levels
-        bids = [(grid.price_text(ticks), grid.size_text(lots)) for ticks, lots in book.top_bids(most)]
-        asks = [(grid.price_text(ticks), grid.size_text(lots)) for ticks, lots in book.top_asks(most)]
+        bids, asks = (
+            [(plain(grid.price_text(ticks)), plain(grid.size_text(lots))) for ticks, lots in side]
+            for side in (book.top_bids(most), book.top_asks(most))
+        )
         if self._checksum.of(bids, asks) == claimed:
             self.counters.checksums_ok += 1
             return True

@@ -86,6 +86,7 @@ class LiveFeed:
         self._is_outdated = is_outdated
         self._tap = tap
         self._sink = sink
+        self._source: VenueSource | None = None
         self._recovery: BookRecovery | None = None
         self._oversized = 0
         self._edges: list[Connection | RestClient] = []  # count what they ignored
@@ -103,7 +104,7 @@ class LiveFeed:
         Args:
             url: The venue's WebSocket address, without a path.
         """
-        source = VenueSource(
+        source = self._source = VenueSource(
             self._exchange,
             list(self.router.streams),
             url,
@@ -115,6 +116,12 @@ class LiveFeed:
             self.router.assign(connection.name, connection.symbols)
             self._edges.append(connection)
         return source
+
+    def end(self, symbol: str) -> None:
+        """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
+        self.outlet.emit(self.router.end(symbol, self._clock.now_ns()))
+        if self._source is not None:
+            self._source.unsubscribe(symbol)
 
     def has_room(self, symbol: str) -> bool:
         """Tell whether a book of this instrument could be published now; else it is asked for again later."""

@@ -359,6 +359,7 @@ def _summary(exchange: Exchange, publisher: Publisher, feed: LiveFeed | None) ->
 def _books(feed: LiveFeed) -> Mapping[str, Any]:
     return {
         symbol: {
+            "canonical": stream.instrument.canonical,
             "live": stream.is_live,
             "reason": stream.reason,
             "sequence": stream.tracked.sequence,

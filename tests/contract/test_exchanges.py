@@ -10,7 +10,7 @@ import hashlib
 import json
 import pkgutil
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from importlib import import_module
@@ -25,26 +25,53 @@ from producers import exchanges
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter
+from producers.books.stream import InstrumentStream
 from producers.contract import MAX_FRAME_BYTES, Exchange, Fetch
 from producers.exchanges import EXCHANGES
 from producers.live.connections import in_messages
-from producers.messages import Ack, DepthDelta, DepthSnapshot, Frame, Notice, NoticeKind, Reply, VenueMessage, Via
+from producers.messages import (
+    Ack,
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Notice,
+    NoticeKind,
+    Origin,
+    Reply,
+    VenueMessage,
+    Via,
+)
 from producers.recordings.reader import Recording, RecordingReplay
 from schemas.codec import decode, encode
 from schemas.errors import MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
+from tests.bazaar import generate as bazaar
+from tests.bazaar.venue import BAZAAR
 from tests.producers.messages import framed
 from tests.producers.reader import DictReader
 
 FIXTURES = Path(__file__).parents[1] / "producers" / "fixtures"
 SYMBOL = "BTCUSDT"
+COUNTED = (
+    "snapshots",
+    "deltas_applied",
+    "deltas_dropped",
+    "duplicates",
+    "gaps",
+    "crossed",
+    "trades",
+    "checksums_ok",
+    "checksums_bad",
+)
 SHARED = ("family", "frames", "rules")
 """What the venues of a family share."""
-EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
+VENUES: dict[str, Exchange] = {**EXCHANGES, "bazaar": BAZAAR}
+"""The registered ones, and one that is made up: its books come in the stream, several instruments a message."""
+EACH = pytest.mark.parametrize("venue", sorted(VENUES))
 
 
 def folder(venue: str) -> Path:
-    return FIXTURES / venue
+    return bazaar.FOLDER if venue == "bazaar" else FIXTURES / venue
 
 
 def expected(venue: str) -> dict[str, Any]:
@@ -72,8 +99,15 @@ def fetched(exchange: Exchange) -> list[Fetch]:
     return [way] if isinstance(way, Fetch) else []
 
 
+def scripted(script: dict[str, Any], router: FrameRouter) -> list[tuple[InstrumentStream, dict[str, Any]]]:
+    """Each instrument's stream and what the script says of it."""
+    said = script.get("instruments") or dict.fromkeys(router.streams, script)
+    assert set(said) == set(router.streams)
+    return [(router.streams[symbol], said[symbol]) for symbol in said]
+
+
 def replayed(venue: str, **options: Any) -> tuple[RecordingReplay, list[ProducerRecord]]:
-    replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue], StreamOptions(**options))
+    replay = RecordingReplay(folder(venue) / "frames.jsonl", VENUES[venue], StreamOptions(**options))
     return replay, list(replay.records())
 
 
@@ -91,13 +125,13 @@ def test_registry_files_and_fixtures_are_the_same_venues() -> None:
 class TestContract:
     @EACH
     def test_a_venue_is_registered_under_its_own_name(self, venue: str) -> None:
-        exchange: Exchange = EXCHANGES[venue]
+        exchange: Exchange = VENUES[venue]
         assert exchange.venue == venue == venue.lower()
         assert ":" not in venue
 
     @EACH
     def test_addresses_and_paths_join(self, venue: str) -> None:
-        exchange = EXCHANGES[venue]
+        exchange = VENUES[venue]
         assert exchange.endpoints.websocket.startswith("wss://")
         assert exchange.endpoints.rest.startswith("https://")
         fetches = [*exchange.listings(), *exchange.listings([SYMBOL]), *fetched(exchange)]
@@ -108,7 +142,7 @@ class TestContract:
 
     @EACH
     def test_limits_leave_room_to_work(self, venue: str) -> None:
-        exchange = EXCHANGES[venue]
+        exchange = VENUES[venue]
         limits, keepalive = exchange.limits, exchange.keepalive
         fetches = [*exchange.listings(), *fetched(exchange)]
         assert all(0 < fetch.weight < limits.weight_per_minute for fetch in fetches)
@@ -119,7 +153,7 @@ class TestContract:
     @EACH
     @pytest.mark.parametrize("method", ["subscribe", "unsubscribe"])
     def test_what_is_said_names_what_must_acknowledge_it(self, venue: str, method: str) -> None:
-        exchange, symbols = EXCHANGES[venue], [f"S{number}USDT" for number in range(120)]
+        exchange, symbols = VENUES[venue], [f"S{number}USDT" for number in range(120)]
         says = [say for part in in_messages(exchange, symbols) for say in getattr(exchange, method)(part)]
         keys = [key for say in says for key in say.acknowledged_by]
 
@@ -130,7 +164,7 @@ class TestContract:
 
     @EACH
     def test_the_venues_answers_acknowledge_what_was_said(self, venue: str) -> None:
-        exchange, talk = EXCHANGES[venue], spoken(venue)
+        exchange, talk = VENUES[venue], spoken(venue)
         for method in ("subscribe", "unsubscribe"):
             says = getattr(exchange, method)(talk["symbols"])
             told = [message for raw in talk[method] for message in exchange.parse(heard(raw))]
@@ -149,7 +183,7 @@ class TestContract:
     @given(frame=st.binary(max_size=300), via=st.sampled_from([Via.WS, Via.REST]))
     def test_bytes_become_messages_or_a_message_error(self, venue: str, frame: bytes, via: Via) -> None:
         with suppress(MessageError):
-            assert EXCHANGES[venue].parse(framed(frame, via))
+            assert VENUES[venue].parse(framed(frame, via))
 
     @EACH
     def test_parsing_keeps_no_state(self, venue: str) -> None:
@@ -159,7 +193,7 @@ class TestContract:
             found: dict[int, object] = {}
             for line in order:
                 try:
-                    found[id(line)] = EXCHANGES[venue].parse(line)
+                    found[id(line)] = VENUES[venue].parse(line)
                 except MessageError as error:
                     found[id(line)] = error.reason
             return found
@@ -191,40 +225,44 @@ class TestFixture:
 
     def test_the_generator_still_writes_the_committed_fixtures(self, tmp_path: Path) -> None:
         generate = runpy.run_path(str(FIXTURES / "generate.py"))["generate"]
-        for venue in sorted(EXCHANGES):
-            generate(venue, tmp_path / venue)
+        for venue in sorted(VENUES):
+            (bazaar.generate if venue == "bazaar" else generate)(venue, tmp_path / venue)
             for name in ("frames.jsonl", "expected.json", "metadata.json", "talk.json"):
                 assert (tmp_path / venue / name).read_bytes() == (folder(venue) / name).read_bytes()
 
     @EACH
     def test_the_recording_gives_what_its_script_says(self, venue: str) -> None:
         replay, records = replayed(venue)
-        script, (stream,) = expected(venue), replay.router.streams.values()
+        script = expected(venue)
 
         assert replay.router.frames == script["frames"]
         assert dict(replay.router.rejected) == script["rejected"]
         assert dict(replay.router.ignored) == script["ignored"]
-        for name in ("snapshots", "deltas_applied", "deltas_dropped", "duplicates", "gaps", "crossed", "trades"):
-            assert getattr(stream.counters, name) == script[name], name
-        assert (stream.quotes.checked, stream.quotes.wrong) == (script["quotes_checked"], script["quotes_wrong"])
-        assert (stream.instrument.tick_size, stream.instrument.lot_size) == (script["tick_size"], script["lot_size"])
-        assert [
-            [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]
-            for record in records
-            if isinstance(record, L2Record)
-        ] == script["l2"]
-        assert sum(isinstance(record, TradeRecord) for record in records) == script["trades"]
         assert sum(isinstance(record, DeadLetter) for record in records) == sum(script["rejected"].values())
+        for stream, said in scripted(script, replay.router):
+            for name in COUNTED:
+                assert getattr(stream.counters, name) == said.get(name, 0), name
+            assert (stream.quotes.checked, stream.quotes.wrong) == (said["quotes_checked"], said["quotes_wrong"])
+            assert (stream.instrument.tick_size, stream.instrument.lot_size) == (said["tick_size"], said["lot_size"])
+            own = [record for record in records if record.symbol == stream.instrument.symbol]
+            assert [
+                [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]
+                for record in own
+                if isinstance(record, L2Record)
+            ] == said["l2"]
+            assert sum(isinstance(record, TradeRecord) for record in own) == said["trades"]
 
     @EACH
-    def test_its_readers_end_with_the_true_book(self, venue: str) -> None:
-        reader, script = DictReader(), expected(venue)
-        reader.read(replayed(venue)[1])
+    def test_its_readers_end_with_the_true_books(self, venue: str) -> None:
+        replay, records = replayed(venue)
+        for stream, said in scripted(expected(venue), replay.router):
+            reader = DictReader()
+            reader.read(record for record in records if record.symbol == stream.instrument.symbol)
 
-        assert reader.live
-        assert reader.sequence == script["last_sequence"]
-        assert reader.bids == {Decimal(price): Decimal(size) for price, size in script["bids"]}
-        assert reader.asks == {Decimal(price): Decimal(size) for price, size in script["asks"]}
+            assert reader.live
+            assert reader.sequence == said["last_sequence"]
+            assert reader.bids == {Decimal(price): Decimal(size) for price, size in said["bids"]}
+            assert reader.asks == {Decimal(price): Decimal(size) for price, size in said["asks"]}
 
     @EACH
     def test_every_record_survives_the_wire(self, venue: str) -> None:
@@ -233,11 +271,15 @@ class TestFixture:
 
     @EACH
     def test_routine_snapshots_agree_with_the_reader_each_time(self, venue: str) -> None:
-        reader = DictReader()
-        records = replayed(venue, routine_snapshot_ns=1)[1]
-        reader.read(records)  # the reader compares each with its book
-        snapshots = [record for record in records if isinstance(record, L2Record) and record.kind is Kind.SNAPSHOT]
-        assert len(snapshots) > expected(venue)["snapshots"]
+        replay, records = replayed(venue, routine_snapshot_ns=1)
+        for stream, said in scripted(expected(venue), replay.router):
+            own = [
+                record
+                for record in records
+                if isinstance(record, L2Record) and record.symbol == stream.instrument.symbol
+            ]
+            DictReader().read(own)  # the reader compares each with its book
+            assert sum(record.kind is Kind.SNAPSHOT for record in own) > said["snapshots"]
 
 
 class TestResync:
@@ -245,7 +287,7 @@ class TestResync:
 
     def live(self, venue: str) -> tuple[FrameRouter, list[Frame]]:
         """A router whose book is live, and the lines that come next."""
-        replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue])
+        replay = RecordingReplay(folder(venue) / "frames.jsonl", VENUES[venue])
         lines = lines_of(venue)
         for number, line in enumerate(lines):
             replay.router.handle(line)
@@ -255,35 +297,38 @@ class TestResync:
 
     def is_update(self, venue: str, line: Frame) -> bool:
         try:
-            return any(isinstance(message, DepthDelta) for message in EXCHANGES[venue].parse(line))
+            return any(isinstance(message, DepthDelta) for message in VENUES[venue].parse(line))
         except MessageError:
             return False
+
+    def books(self, records: Sequence[object], symbol: str) -> list[L2Record]:
+        return [record for record in records if isinstance(record, L2Record) and record.symbol == symbol]
 
     @EACH
     def test_a_lost_update_is_a_gap_that_a_snapshot_heals(self, venue: str) -> None:
         router, lines = self.live(venue)
-        (stream,) = router.streams.values()
+        stream, exchange = next(iter(router.streams.values())), VENUES[venue]
+        symbol, epoch = stream.instrument.symbol, stream.epoch
         updates = [line for line in lines if self.is_update(venue, line)]
-        epoch = stream.epoch
 
         records = router.handle(updates[1]).records  # the first one is lost
-        assert [record.reason for record in records if isinstance(record, L2Record)] == [Reason.GAP]
+        assert [record.reason for record in self.books(records, symbol)] == [Reason.GAP]
         assert stream.needs_snapshot is Reason.GAP
-        assert not [record for record in router.handle(updates[2]).records if isinstance(record, L2Record)]
+        assert self.books(router.handle(updates[2]).records, symbol) == []
 
-        (lost,) = EXCHANGES[venue].parse(updates[1])
-        assert isinstance(lost, DepthDelta)
-        healed = stream.on_snapshot(DepthSnapshot(lost.symbol, lost.last_sequence, [], []), updates[2].received_ns)
+        lost = next(message for message in exchange.parse(updates[1]) if isinstance(message, DepthDelta))
+        origin = Origin.FETCHED if isinstance(exchange.recover(symbol), Fetch) else Origin.IN_STREAM
+        whole = DepthSnapshot(symbol, lost.last_sequence, [], [], origin=origin)
+        healed = stream.on_snapshot(whole, updates[2].received_ns)
         assert stream.is_live
         assert stream.needs_snapshot is None
         assert stream.epoch > epoch
-        assert isinstance(healed[0], L2Record)
-        assert healed[0].kind is Kind.SNAPSHOT
+        assert self.books(healed, symbol)[0].kind is Kind.SNAPSHOT
 
     @EACH
     def test_a_request_is_answered_from_memory_and_an_outdated_one_is_not(self, venue: str) -> None:
         router, _ = self.live(venue)
-        (stream,) = router.streams.values()
+        stream = next(iter(router.streams.values()))
         request = ResyncRequest(venue, stream.instrument.symbol, Reason.GAP, stream.epoch, 0, 5)
 
         assert stream.on_resync_request(request, 0, outdated=True) == []
@@ -294,7 +339,7 @@ class TestResync:
     @EACH
     def test_a_quiet_feed_beats_and_then_goes_stale(self, venue: str) -> None:
         router, _ = self.live(venue)
-        (stream,) = router.streams.values()
+        stream = next(iter(router.streams.values()))
         now = 2 * 10**18
 
         (stale,) = stream.on_heartbeat(now)

@@ -14,8 +14,8 @@ from producers.exchanges import EXCHANGES
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.messages import Ack, Frame, Instrument, Notice, Via
 from schemas.codec import decode, encode
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, Kind, Reason
-from tests.producers.messages import SECOND, framed, kinds, l2
+from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, FeedState, Kind, Reason
+from tests.producers.messages import SECOND, framed, kinds, l2, states
 
 VENUE = "binance-futures"
 
@@ -194,6 +194,15 @@ def test_a_snapshot_without_a_name_belongs_to_the_only_instrument() -> None:
     made = router("AUSDT", live=False)
     made.handle(framed(depth("AUSDT", 95, 110, 94), Via.WS, SECOND))
     assert kinds(made.handle(framed(rest(100), Via.REST, SECOND)).records)[0] == (Kind.SNAPSHOT, 100, None)
+
+
+def test_what_still_comes_of_an_ended_instrument_is_ignored_and_counted() -> None:
+    made = router("AUSDT", "BUSDT")
+    assert states(made.end("AUSDT", 2 * SECOND)) == [(FeedState.STOPPED, None)]
+    made.handle(framed(depth("AUSDT", 111, 120, 110)))
+    made.handle(framed(trade("AUSDT")))
+
+    assert (made.ignored, made.rejected, list(made.streams)) == ({"ended": 2}, {}, ["BUSDT"])
 
 
 class TestConnections:
