@@ -22,11 +22,11 @@ class Backoff:
         self._tries = 0
 
     def next_s(self, at_least_s: float = 0.0) -> float:
-        """Seconds to wait now; `at_least_s` is what the other side asked for."""
+        """Tell how many seconds to wait now; `at_least_s` is what the other side asked for."""
         longest = min(self._most_s, self._first_s * 2.0 ** min(self._tries, 30))
         self._tries += 1
         return min(LONGEST_S, at_least_s + random.uniform(0.0, longest))  # noqa: S311 (jitter, not a secret)
 
     def reset(self) -> None:
-        """It worked: begin again with short waits."""
+        """Begin again with short waits: it worked."""
         self._tries = 0

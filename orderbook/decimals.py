@@ -59,7 +59,7 @@ class Steps:
         self._known: dict[str, int | None] = {}
 
     def count(self, text: str) -> int | None:
-        """How many steps `text` is, or None where it lies between two of them.
+        """Count the steps that `text` is, or give None where it lies between two of them.
 
         Raises:
             InvalidNumber: `text` is not a plain decimal, or its count is beyond int64.
@@ -100,11 +100,11 @@ class TextGrid(NamedTuple):
 
     @classmethod
     def of(cls, tick_size: str, lot_size: str) -> TextGrid:
-        """The grid with these step sizes."""
+        """Make the grid with these step sizes."""
         return cls(Steps(tick_size), Steps(lot_size))
 
     def levels(self, levels: Levels) -> SideLevels | None:
-        """The levels in ticks and lots, or None where one of them is finer than the grid.
+        """Place levels in ticks and lots, or give None where one of them is finer than the grid.
 
         Raises:
             InvalidNumber: One of the numbers may not be used at all.
@@ -132,7 +132,7 @@ class TextGrid(NamedTuple):
         return Placed(placed_bids, placed_asks, grid)
 
     def refined(self, levels: Levels) -> TextGrid:
-        """The coarsest grid on which these levels and everything on this grid lie: a power of ten where it changes.
+        """Find the coarsest grid for these levels and everything on this grid: a power of ten where it changes.
 
         Raises:
             InvalidNumber: One of the numbers may not be used at all.
@@ -142,7 +142,7 @@ class TextGrid(NamedTuple):
         )
 
     def scale_to(self, finer: TextGrid) -> Scale:
-        """What ticks and lots of this grid are multiplied by to lie on a finer one."""
+        """Tell what ticks and lots of this grid are multiplied by to lie on a finer one."""
         return Scale(
             int(Fraction(self.price.step) / Fraction(finer.price.step)),
             int(Fraction(self.size.step) / Fraction(finer.size.step)),
@@ -170,7 +170,7 @@ class Scale(NamedTuple):
     lots: int
 
     def levels(self, levels: SideLevels) -> SideLevels:
-        """The same levels on the finer grid.
+        """Place the same levels on the finer grid.
 
         Raises:
             InvalidNumber: One of them is beyond int64 there.
@@ -181,7 +181,7 @@ class Scale(NamedTuple):
         return scaled
 
     def within_int64(self, trades: SideLevels) -> SideLevels:
-        """The same trades on the finer grid, without those that are beyond int64 there."""
+        """Place the same trades on the finer grid, without those that are beyond int64 there."""
         pairs = zip(trades.ticks, trades.lots, strict=True)
         kept = [pair for pair in pairs if max(pair[0] * self.ticks, abs(pair[1] * self.lots)) <= INT64_MAX]
         return self.levels(SideLevels([tick for tick, _ in kept], [lot for _, lot in kept]))
@@ -209,7 +209,7 @@ def require_headroom(before: TextGrid, after: TextGrid, *sides: SideLevels) -> N
 
 
 def plain(text: str) -> str:
-    """The same number without trailing zeros: "0.10" is "0.1", "5.000" is "5".
+    """Strip a number's trailing zeros: "0.10" is "0.1", "5.000" is "5".
 
     Raises:
         InvalidNumber: Not a plain decimal.
@@ -221,7 +221,7 @@ def plain(text: str) -> str:
 
 
 def decimals(text: str) -> int:
-    """Digits after the point, trailing zeros stripped.
+    """Count the digits after the point, trailing zeros stripped.
 
     Raises:
         InvalidNumber: Not a plain decimal.
@@ -230,7 +230,7 @@ def decimals(text: str) -> int:
 
 
 def power_of_ten(places: int) -> str:
-    """10^-places as a decimal string."""
+    """Write 10^-places as a decimal string."""
     return "0." + "0" * (places - 1) + "1" if places else "1"
 
 

@@ -288,7 +288,7 @@ def _named(symbols: list[str] | None) -> list[str]:
 
 
 def _speed(text: str) -> float | None:
-    """A pace as flags give it; None is as fast as possible."""
+    """Read a pace as flags give it; None is as fast as possible."""
     match = _SPEED.fullmatch(text)
     if text != "max" and (match is None or not float(match[1])):
         raise UsageError(f"--speed {text} is no speed", next_step="write max, 1x or 10x")

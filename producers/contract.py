@@ -53,7 +53,7 @@ class Say(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """A GET whose answer is parsed like any frame: path and query, and what it costs of `Limits.weight_per_minute`."""
+    """A GET whose answer is parsed like any frame: path and query, and its cost in `VenueLimits.weight_per_minute`."""
 
     path: str
     weight: int = 1
@@ -88,7 +88,7 @@ class Rate(NamedTuple):
     seconds: float
 
 
-class Limits(NamedTuple):
+class VenueLimits(NamedTuple):
     """The venue's limits, as data for the edges.
 
     Attributes:
@@ -151,7 +151,7 @@ class Exchange(Protocol):
         ...
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> VenueLimits:
         """The venue's limits."""
         ...
 
@@ -161,11 +161,11 @@ class Exchange(Protocol):
         ...
 
     def websocket_path(self, symbol: str) -> str:
-        """Path and query of the connection that carries this instrument; streams are then subscribed by message."""
+        """Give path and query of the connection that carries it; streams are then subscribed by message."""
         ...
 
     def parse(self, frame: Frame) -> list[VenueMessage]:
-        """The messages of one frame, `WS` or `REST`.
+        """Read the messages of one frame, `WS` or `REST`.
 
         Raises:
             DecodeError: Not JSON, or not the shape of the message it says it is.
@@ -174,23 +174,23 @@ class Exchange(Protocol):
         ...
 
     def streams(self, symbol: str) -> tuple[str, ...]:
-        """Names of the streams of one instrument: depth, trades, best quotes."""
+        """Name the streams of one instrument: depth, trades, best quotes."""
         ...
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
-        """What subscribes to all streams of these instruments; the edge names no more than fit into a message."""
+        """Say what subscribes to all streams of these instruments; the edge names no more than fit into a message."""
         ...
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
-        """What ends these subscriptions."""
+        """Say what ends these subscriptions."""
         ...
 
     def recover(self, symbol: str) -> Fetch | list[Say]:
-        """How to come by a whole book: a GET, or what to say so that one comes in the stream."""
+        """Tell how to come by a whole book: a GET, or what to say so that one comes in the stream."""
         ...
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
-        """Everything to GET for the instrument list.
+        """Name everything to GET for the instrument list.
 
         Args:
             symbols: Only these, where the venue lets a list be asked for in part; a venue may refuse one that it does
@@ -210,6 +210,6 @@ class Channel(StrEnum):
 
 
 def damaged_symbol(error: MessageError) -> str:
-    """The instrument whose book lost an update with this frame; empty where none is known to have."""
+    """Name the instrument whose book lost an update with this frame; empty where none is known to have."""
     damages = error.context.get("channel") == Channel.DEPTH
     return str(error.context.get("symbol", "")) if damages else ""

@@ -63,7 +63,7 @@ class DepthDelta(msgspec.Struct, frozen=True, gc=False):
     checksum: int | None = None
 
 
-class Origin(StrEnum):
+class SnapshotOrigin(StrEnum):
     """How a whole book came."""
 
     FETCHED = "fetched"
@@ -89,7 +89,7 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
     bids: Levels
     asks: Levels
     exchange_ns: int | None = None
-    origin: Origin = Origin.FETCHED
+    origin: SnapshotOrigin = SnapshotOrigin.FETCHED
     checksum: int | None = None
 
 

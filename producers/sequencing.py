@@ -26,15 +26,15 @@ class Alignment(StrEnum):
     TOO_LATE = "too_late"
 
 
-class Outcome(StrEnum):
+class Continuity(StrEnum):
     """An update against a book."""
 
-    APPLIED = "applied"
+    NEXT = "next"
     DUPLICATE = "duplicate"
     GAP = "gap"
 
 
-class Position(NamedTuple):
+class LastUpdate(NamedTuple):
     """The last update of a book: its id, and the venue's time where it gave one."""
 
     sequence: int
@@ -48,12 +48,12 @@ class SequenceRule(Protocol):
         """Place an update against a snapshot, before any update was applied to it."""
         ...
 
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
+    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
         """Place an update against the last one that was applied."""
         ...
 
 
-def is_repeat(delta: DepthDelta, last: Position) -> bool:
+def is_repeat(delta: DepthDelta, last: LastUpdate) -> bool:
     """Tell whether the book has all of the update: ids at or below its own, sent no later than its last one."""
     if delta.last_sequence > last.sequence:
         return False

@@ -62,7 +62,7 @@ class Bridge:
         self._counters = counters
 
     def copy(self, counters: StreamCounters) -> Bridge:
-        """The same bridge, independent from here on."""
+        """Copy it, independent from here on."""
         twin = copy(self)
         twin.waiting, twin._counters = self.waiting.copy(), counters
         return twin

@@ -99,7 +99,7 @@ class FeedTracker:
         return f"no depth update{lasted}"
 
     def state(self, validity: Validity) -> FeedState:
-        """What the feed is now."""
+        """Tell what the feed is now."""
         return SHOWN.get(self.link) or SHOWN_UP[validity, self.silent]
 
     def is_news(self, validity: Validity, reason: Reason | None, epoch: int) -> bool:

@@ -27,7 +27,7 @@ OFF_GRID = -1
 """A price or size that no book on the grid can show."""
 
 
-class Top(NamedTuple):
+class BestLevels(NamedTuple):
     """Best levels of a book after an update, in ticks and lots; None where a side is empty."""
 
     bid: int | None
@@ -38,7 +38,7 @@ class Top(NamedTuple):
 
 class _Unjudged(NamedTuple):
     sequence: int
-    top: Top
+    top: BestLevels
     grid: TextGrid
 
 
@@ -73,7 +73,7 @@ class QuoteCheck:
             self._quotes.append(entry)
         self._judge_known()
 
-    def on_book(self, sequence: int, top: Top, grid: TextGrid, received_ns: int) -> None:
+    def on_book(self, sequence: int, top: BestLevels, grid: TextGrid, received_ns: int) -> None:
         """Take the book's best levels after an update."""
         if self._unnumbered is not None:
             self._compare(self._unnumbered, top, grid, received_ns)
@@ -82,7 +82,7 @@ class QuoteCheck:
             self._judge_known()
 
     def forget(self) -> None:
-        """The connection was lost: what came before says nothing of what comes after, and a quote may be missing."""
+        """Forget everything: what came before says nothing of what comes after, and a quote may be missing."""
         self._unjudged.clear()
         self._quotes.clear()
         self._unnumbered = None
@@ -93,7 +93,7 @@ class QuoteCheck:
             self._judge(self._unjudged.popleft())
 
     def copy(self) -> QuoteCheck:
-        """The same check, independent from here on."""
+        """Copy it, independent from here on."""
         twin = copy(self)
         twin._quotes, twin._unjudged = self._quotes.copy(), self._unjudged.copy()
         return twin
@@ -111,7 +111,7 @@ class QuoteCheck:
             self.checked += 1
             self.wrong += _on_grid(quotes[0][1], update.grid) != update.top
 
-    def _compare(self, entry: tuple[int, BestQuote], top: Top, grid: TextGrid, received_ns: int) -> None:
+    def _compare(self, entry: tuple[int, BestQuote], top: BestLevels, grid: TextGrid, received_ns: int) -> None:
         quoted_ns, quote = entry
         if received_ns - quoted_ns <= COMPARABLE_NS:
             self.compared += 1
@@ -122,8 +122,8 @@ def _id_of(entry: tuple[int, BestQuote]) -> int:
     return entry[0]
 
 
-def _on_grid(quote: BestQuote, grid: TextGrid) -> Top:
-    return Top(
+def _on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:
+    return BestLevels(
         _steps(grid.price, quote.bid),
         _steps(grid.size, quote.bid_size),
         _steps(grid.price, quote.ask),
@@ -132,7 +132,7 @@ def _on_grid(quote: BestQuote, grid: TextGrid) -> Top:
 
 
 def _steps(steps: Steps, text: str) -> int:
-    """How many steps, or `OFF_GRID`: a quote may be finer than the book, or beyond int64 on a grid that came later."""
+    """Count the steps, or give `OFF_GRID`: a quote may be finer than the book, or beyond int64 on a later grid."""
     try:
         count = steps.count(text)
     except InvalidNumber:

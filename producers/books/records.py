@@ -59,7 +59,7 @@ class RecordWriter(NamedTuple):
     source: Source
 
     def l2(self, kind: Kind, links: Links, times: Times, grid: TextGrid, levels: BookLevels) -> L2Record:
-        """An update of the book."""
+        """Write an update of the book."""
         return L2Record(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
@@ -84,7 +84,7 @@ class RecordWriter(NamedTuple):
         )
 
     def trade(self, trade_id: str, ticks: int, lots: int, times: Times, grid: TextGrid) -> TradeRecord:
-        """A trade; `lots` is signed, positive where the buyer was the aggressor."""
+        """Write a trade; `lots` is signed, positive where the buyer was the aggressor."""
         return TradeRecord(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
@@ -101,7 +101,7 @@ class RecordWriter(NamedTuple):
         )
 
     def status(self, state: FeedState, links: Links, received_ns: int, *, heartbeat: bool, detail: str) -> FeedStatus:
-        """The state of the feed; there is no sequence before the first epoch."""
+        """Write the state of the feed; there is no sequence before the first epoch."""
         return FeedStatus(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
@@ -116,7 +116,7 @@ class RecordWriter(NamedTuple):
         )
 
     def letter(self, error: MessageError, sequence: int, payload: bytes, received_ns: int) -> DeadLetter:
-        """A message that was read, waited, and then could not be used; `payload` is what it said."""
+        """Write what was read, waited, and then could not be used; `payload` is what it said."""
         venue, symbol = self.instrument.venue, self.instrument.symbol
         return DeadLetter(
             letter_id=f"{venue}:{symbol}:{received_ns}:{sequence}",
@@ -136,7 +136,7 @@ ProducerRecord = L2Record | TradeRecord | FeedStatus | DeadLetter
 
 
 def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
-    """The same record with a constant added to both times: no other value depends on it."""
+    """Add a constant to both times of a record: no other value depends on it."""
     if isinstance(record, FeedStatus | DeadLetter):
         return replace(record, received_ns=record.received_ns + shift_ns)
     exchange_ns = None if record.exchange_ns is None else record.exchange_ns + shift_ns
@@ -144,7 +144,7 @@ def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
 
 
 def renamed(record: ProducerRecord, symbol: str) -> ProducerRecord:
-    """The same record of another instrument: how one recording becomes many. A dead letter stays its own letter."""
+    """Give a record to another instrument: how one recording becomes many. A dead letter stays its own letter."""
     if isinstance(record, DeadLetter):
         return replace(record, symbol=symbol, letter_id=f"{record.letter_id}:{symbol}")
     return replace(record, symbol=symbol)

@@ -27,7 +27,7 @@ from producers.messages import (
     Frame,
     Ignored,
     Instrument,
-    Origin,
+    SnapshotOrigin,
     TradeTick,
     VenueMessage,
     VenueNotice,
@@ -37,8 +37,9 @@ from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
 from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
 
 MAX_CAUSE = 1_000
-MAX_SYMBOL = 80
 """Characters of a dead letter's sentence: it may quote the frame."""
+MAX_SYMBOL = 80
+"""Characters of the instrument it names."""
 
 
 class Handled(NamedTuple):
@@ -113,7 +114,7 @@ class FrameRouter:
         return handled
 
     def copy(self) -> FrameRouter:
-        """The same router and streams, independent from here on."""
+        """Copy it and its streams, independent from here on."""
         twin = FrameRouter(self.exchange, {}, max_frame_bytes=self._max_frame_bytes)
         twin.streams = {symbol: stream.copy() for symbol, stream in self.streams.items()}
         twin.frames = self.frames
@@ -173,7 +174,7 @@ class FrameRouter:
             raise UnknownSymbol("nobody subscribed to this instrument", symbol=symbol[:80]) from None
 
     def _asked_for(self, snapshot: DepthSnapshot) -> str:
-        """A snapshot that names no instrument belongs to the only one there is."""
+        """Give a snapshot that names no instrument to the only one there is."""
         if snapshot.symbol is None and len(self.streams) == 1:
             return next(iter(self.streams))
         return snapshot.symbol or ""
@@ -204,9 +205,9 @@ class FrameRouter:
 
 
 def _located(error: MessageError, message: VenueMessage) -> MessageError:
-    """The error, with what the message was where its numbers turned out bad."""
+    """Add to an error what the message was, where its numbers turned out bad."""
     if isinstance(message, DepthDelta) or (
-        isinstance(message, DepthSnapshot) and message.origin is Origin.IN_STREAM  # it was to replace the book
+        isinstance(message, DepthSnapshot) and message.origin is SnapshotOrigin.IN_STREAM  # it was to replace the book
     ):
         error.context.setdefault("channel", Channel.DEPTH)
     symbol = getattr(message, "symbol", None)

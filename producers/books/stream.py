@@ -32,17 +32,16 @@ import msgspec
 
 from orderbook.book import Book, BookSide
 from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
-from orderbook.validity import Outcome as Applied
-from orderbook.validity import TrackedBook, Validity
+from orderbook.validity import Outcome, TrackedBook, Validity
 from producers.books.bridge import Bridge, Held, NoBridge
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.options import StreamCounters, StreamOptions
-from producers.books.quotes import QuoteCheck, Top
+from producers.books.quotes import BestLevels, QuoteCheck
 from producers.books.records import MAX_LEVELS, NO_LEVELS, BookLevels, Links, RecordWriter, Times
 from producers.books.trades import PendingTrades
 from producers.contract import Checksum
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, Origin, TradeTick
-from producers.sequencing import Outcome, Position, SequenceRule
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, SnapshotOrigin, TradeTick
+from producers.sequencing import Continuity, LastUpdate, SequenceRule
 from schemas.errors import FrameTooLarge, MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
 
@@ -127,7 +126,7 @@ class InstrumentStream:
         return self._feed.state(self.tracked.validity)
 
     def copy(self) -> InstrumentStream:
-        """The same stream, independent from here on; costs a copy of the book's levels."""
+        """Copy it, independent from here on; costs a copy of the book's levels."""
         twin = copy(self)
         twin.counters, twin.quotes, twin._feed = copy(self.counters), self.quotes.copy(), copy(self._feed)
         twin.tracked = _copied(self.tracked)
@@ -156,7 +155,7 @@ class InstrumentStream:
             self._join()
         if changed:
             self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_snapshot(self, snapshot: DepthSnapshot, received_ns: int) -> list[Published]:
         """Take a whole book.
@@ -170,7 +169,7 @@ class InstrumentStream:
         """
         placed = self._placed_whole(snapshot)
         now = self._clock(received_ns)
-        if snapshot.origin is Origin.IN_STREAM:
+        if snapshot.origin is SnapshotOrigin.IN_STREAM:
             self._feed.note_depth(now)
             self._bridge.receiving = True
             self._replace(snapshot, placed, now)
@@ -182,7 +181,7 @@ class InstrumentStream:
                 self._bridge.hold(snapshot, now)
                 self._join()
         self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_trade(self, trade: TradeTick, received_ns: int) -> list[Published]:
         """Take a trade: published at once, and part of the next delta where the book is LIVE and its grid holds it.
@@ -203,7 +202,7 @@ class InstrumentStream:
             self._invalidate(Reason.OVERLOAD, now)
         if changed:
             self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_quote(self, quote: BestQuote, received_ns: int) -> list[Published]:
         """Take the venue's best quote: checks the book, changes nothing of it.
@@ -215,19 +214,19 @@ class InstrumentStream:
         self.quotes.on_quote(quote, self._clock(received_ns))
         if self._feed.note(LinkEvent.RECEIVED):
             self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_bad_input(self, received_ns: int, detail: str = "") -> list[Published]:
         """Take note that a depth update of this instrument could not be used: a LIVE book has lost it."""
         now = self._clock(received_ns)
         self._feed.note_depth(now)
         self._invalidate(Reason.BAD_INPUT, now, detail)
-        return self._published()
+        return self._drain()
 
     # -- what the edge has to tell
 
     def on_connect(self, received_ns: int) -> list[Published]:
-        """The connection stands. A snapshot is needed once the first delta came: an earlier one could not be bridged.
+        """Note that the connection stands. A snapshot is needed once a delta came: an earlier one could not be bridged.
 
         Without an `on_disconnect` before it, on a book that is LIVE, the connection was lost unseen.
         """
@@ -236,22 +235,22 @@ class InstrumentStream:
             self._lose_connection(now)
         self._feed.note(LinkEvent.OPENED)
         self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_disconnect(self, received_ns: int) -> list[Published]:
-        """The connection is lost, and with it everything that waited."""
+        """Note that the connection is lost, and with it everything that waited."""
         self._lose_connection(self._clock(received_ns))
         self._feed.note(LinkEvent.LOST)
         self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_overload(self, received_ns: int) -> list[Published]:
-        """The way to the broker is full: shed in the open. The book is invalidated and a snapshot asked for."""
+        """Shed in the open, since the way to the broker is full: invalidate the book and ask for a snapshot."""
         self._invalidate(Reason.OVERLOAD, self._clock(received_ns))
-        return self._published()
+        return self._drain()
 
     def on_resync_request(self, request: ResyncRequest, received_ns: int, *, outdated: bool) -> list[Published]:
-        """A reader asks for a snapshot: answered from memory while the book is LIVE, else by the one being fetched.
+        """Answer a reader who asks for a snapshot, from memory while the book is LIVE, else by the one being fetched.
 
         Args:
             request: The request. If it names a higher epoch than ours, some other producer was ahead of us: ours is
@@ -270,7 +269,7 @@ class InstrumentStream:
         elif self.is_live:
             self._answer(now)
         self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     def on_heartbeat(self, now_ns: int) -> list[Published]:
         """Say that this feed is alive, or that its book has gone stale. Live feeds only: a replay has no clock.
@@ -278,20 +277,20 @@ class InstrumentStream:
         Depth alone decides: a book whose updates stopped is not kept fresh by trades or quotes that still come.
         """
         self._append_status_if_changed(self._feed.note_time(self._clock(now_ns), self._options.stale_ns))
-        return self._published() or [self._status(heartbeat=True)]
+        return self._drain() or [self._status(heartbeat=True)]
 
     def on_stop(self, received_ns: int) -> list[Published]:
-        """The producer ends. Readers' books stay what they are and age; a restart raises the epoch."""
+        """Say that the producer ends. Readers' books stay what they are and age; a restart raises the epoch."""
         self._clock(received_ns)
         self._feed.note(LinkEvent.STOPPED)
         self.quotes.finish()
         self._append_status_if_changed()
-        return self._published()
+        return self._drain()
 
     # -- onto the grid
 
     def _placed(self, delta: DepthDelta) -> Placed:
-        """The levels on the book's grid, or on a finer one it has to move to; refused before anything changes."""
+        """Place levels on the book's grid, or on a finer one it has to move to; refuse them before anything changes."""
         _require_levels(len(delta.bids) + len(delta.asks), "a message")
         placed = self._grid.place(delta.bids, delta.asks)
         if placed.grid is not self._grid:
@@ -300,7 +299,7 @@ class InstrumentStream:
         return placed
 
     def _placed_whole(self, snapshot: DepthSnapshot) -> Placed:
-        """The levels of a whole book, which begins on the listed grid."""
+        """Place the levels of a whole book, which begins on the listed grid."""
         _require_levels(len(snapshot.bids) + len(snapshot.asks), "a message")
         placed = self._listed.place(snapshot.bids, snapshot.asks)
         if placed.grid is not self._listed:
@@ -326,11 +325,11 @@ class InstrumentStream:
     # -- finding the place of an update
 
     def _follow(self, delta: DepthDelta, placed: Placed, now: int) -> None:
-        last = Position(self.tracked.sequence, self._exchange_ns)
+        last = LastUpdate(self.tracked.sequence, self._exchange_ns)
         outcome = self._rule.follow(delta, last)
-        if outcome is Outcome.APPLIED:
+        if outcome is Continuity.NEXT:
             self._apply(delta, placed, now)
-        elif outcome is Outcome.DUPLICATE:
+        elif outcome is Continuity.DUPLICATE:
             self.counters.duplicates += 1
         else:
             self.counters.gaps += 1
@@ -349,7 +348,7 @@ class InstrumentStream:
             self._go_live(joined)
 
     def _go_live(self, held: Held) -> None:
-        self._begin(held.snapshot, self._placed_whole(held.snapshot), held.received_ns)
+        self._begin_epoch(held.snapshot, self._placed_whole(held.snapshot), held.received_ns)
         bridging = True
         while self._bridge.waiting and self.is_live:
             delta, received_ns = self._bridge.waiting.popleft()
@@ -374,12 +373,12 @@ class InstrumentStream:
         if self.is_live:
             self.quotes.forget()  # its ids may have begun anew
         if placed.grid is not self._grid:
-            self.counters.trades_off_grid += len(self._trades.take().ticks)
+            self.counters.trades_off_grid += len(self._trades.drain().ticks)
         self._bridge.drop(wanted=None)
-        self._begin(snapshot, placed, now)
+        self._begin_epoch(snapshot, placed, now)
         self._check(snapshot.checksum)
 
-    def _begin(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
+    def _begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
         """Publish a snapshot of the venue as the first record of a new epoch."""
         self.reason, self._grid, self._exchange_ns = None, placed.grid, snapshot.exchange_ns
         self.counters.snapshots += 1
@@ -400,9 +399,9 @@ class InstrumentStream:
             bids=placed.bids,
             asks=placed.asks,
             previous_sequence=self.tracked.sequence,
-            trades=self._trades.take() if self._trades.ticks else NO_LEVELS,
+            trades=self._trades.drain() if self._trades.ticks else NO_LEVELS,
         )
-        crossed_out = self.tracked.apply(record) is Applied.CROSSED_OUT
+        crossed_out = self.tracked.apply(record) is Outcome.CROSSED_OUT
         self._out.append(record)
         self.counters.deltas_applied += 1
         self.counters.crossed += crossed_out or self.tracked.crossed_since_ns is not None
@@ -411,7 +410,7 @@ class InstrumentStream:
             return
         if not self._check(delta.checksum):
             return
-        self.quotes.on_book(record.sequence, _top(self.tracked.book), self._grid, record.received_ns)
+        self.quotes.on_book(record.sequence, _best_levels(self.tracked.book), self._grid, record.received_ns)
         if record.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns:
             self._publish_from_memory(record.received_ns)
 
@@ -462,7 +461,7 @@ class InstrumentStream:
         record = self._l2(Kind.INVALID, self.tracked.sequence, now, reason=reason)
         self.tracked.apply(record)
         self._out.append(record)
-        self._trades.take()
+        self._trades.drain()
         self._grid = self._listed
         self._bridge.wanted = self.reason = reason
         self._append_status_if_changed(detail)
@@ -498,7 +497,7 @@ class InstrumentStream:
             detail=detail,
         )
 
-    def _published(self) -> list[Published]:
+    def _drain(self) -> list[Published]:
         out, self._out = self._out, []
         return out
 
@@ -525,10 +524,10 @@ def _require_levels(levels: int, what: str) -> None:
         raise FrameTooLarge(f"{what} of {levels} levels; a record holds {MAX_LEVELS}")
 
 
-def _top(book: Book) -> Top:
+def _best_levels(book: Book) -> BestLevels:
     bids, asks = book.bids, book.asks
     bid, ask = bids.prices[-1] if bids.prices else None, asks.prices[0] if asks.prices else None
-    return Top(bid, None if bid is None else bids.lots[bid], ask, None if ask is None else asks.lots[ask])
+    return BestLevels(bid, None if bid is None else bids.lots[bid], ask, None if ask is None else asks.lots[ask])
 
 
 def _copied(tracked: TrackedBook) -> TrackedBook:

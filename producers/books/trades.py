@@ -22,7 +22,7 @@ class PendingTrades:
         self.ticks, self.lots = SideLevels([], [])
 
     def copy(self, counters: StreamCounters) -> PendingTrades:
-        """The same trades, independent from here on."""
+        """Copy them, independent from here on."""
         twin = PendingTrades(counters)
         twin.ticks, twin.lots = self.ticks[:], self.lots[:]
         return twin
@@ -42,10 +42,10 @@ class PendingTrades:
     def scale(self, scale: Scale) -> None:
         """Follow the book to a finer grid; what cannot stays behind."""
         waited = len(self.ticks)
-        self.ticks, self.lots = scale.within_int64(self.take())
+        self.ticks, self.lots = scale.within_int64(self.drain())
         self._counters.trades_off_grid += waited - len(self.ticks)
 
-    def take(self) -> SideLevels:
+    def drain(self) -> SideLevels:
         """Give them away: none wait any more."""
         trades = SideLevels(self.ticks, self.lots)
         self.ticks, self.lots = [], []

@@ -45,7 +45,7 @@ class _Overload:
         self.shed = 0
         self.book_was_shed = False
 
-    def take(self, record: ProducerRecord) -> bool:
+    def keep_or_shed(self, record: ProducerRecord) -> bool:
         """Keep what says how things are; True where the record is shed."""
         if isinstance(record, FeedStatus):
             # A state: the newest says all. It stays a change where one of those it replaces was.
@@ -82,7 +82,7 @@ class Outlet:
         self._letters: deque[DeadLetter] = deque()
 
     def is_overloaded(self, symbol: str) -> bool:
-        """Whether an instrument waits for room: then its snapshot must not be fetched yet."""
+        """Tell whether an instrument waits for room: then its snapshot must not be fetched yet."""
         return symbol in self._overloaded
 
     def emit(self, records: Iterable[ProducerRecord]) -> None:
@@ -95,9 +95,9 @@ class Outlet:
             if overload is None:
                 if self._sink.offer(record):
                     continue
-                overload = self._begin(record.symbol)
+                overload = self._begin_overload(record.symbol)
             self._count(overload, record)
-        self._tell_streams()
+        self._invalidate_shed_books()
 
     def release(self) -> None:
         """Go on with what was held back, if there is room."""
@@ -105,11 +105,11 @@ class Outlet:
             return
         while self._letters and self._sink.offer(self._letters[0]):
             self._letters.popleft()
-        for symbol in [symbol for symbol, overload in self._overloaded.items() if self._let_go(overload)]:
+        for symbol in [symbol for symbol, overload in self._overloaded.items() if self._publish_held(overload)]:
             overload = self._overloaded.pop(symbol)
             log.warning("overload_ended", symbol=symbol, shed=overload.shed)
 
-    def _begin(self, symbol: str) -> _Overload:
+    def _begin_overload(self, symbol: str) -> _Overload:
         self.overloads += 1
         overload = self._overloaded[symbol] = _Overload()
         overload.book_was_shed = True  # whatever was refused: the stream is told, and its book starts afresh
@@ -117,19 +117,19 @@ class Outlet:
         return overload
 
     def _count(self, overload: _Overload, record: ProducerRecord) -> None:
-        if overload.take(record):
+        if overload.keep_or_shed(record):
             overload.shed += 1
             self.shed[type(record).__name__] += 1
 
-    def _tell_streams(self) -> None:
-        """A stream whose book was shed believes it LIVE while its readers lack records of it."""
+    def _invalidate_shed_books(self) -> None:
+        """Tell the streams whose books were shed: they believe them LIVE while their readers lack records."""
         for symbol, overload in self._overloaded.items():
             if overload.book_was_shed:
                 overload.book_was_shed = False
                 for record in self._invalidate(symbol):
                     self._count(overload, record)
 
-    def _let_go(self, overload: _Overload) -> bool:
+    def _publish_held(self, overload: _Overload) -> bool:
         if overload.invalid is not None:
             if not self._sink.offer(overload.invalid):
                 return False

@@ -159,7 +159,7 @@ class Publisher:
         self._producer.close(5.0)
 
     def is_before_mark(self, symbol: str, partition: int, offset: int) -> bool:
-        """Whether a place in `l2.v1` lies before the last snapshot or `invalid` of an instrument, or one is on its way.
+        """Tell whether a place in `l2.v1` lies before an instrument's last snapshot or `invalid`, or one is on its way.
 
         Who broke there will find, or has found, what it needs further on.
         """
@@ -208,7 +208,7 @@ _ERRORS_ONLY: dict[str, object] = {"delivery.report.only.error": True}
 
 
 def key_of(record: ProducerRecord) -> bytes:
-    """The Kafka key of a record: its instrument, or a dead letter's id."""
+    """Give the Kafka key of a record: its instrument, or a dead letter's id."""
     if isinstance(record, DeadLetter):
         return record.letter_id.encode()
     return f"{record.venue}:{record.symbol}".encode()

@@ -40,7 +40,7 @@ class ResyncReader:
         self._consumer.assign([TopicPartition(topic, partition, end) for (_, partition), end in ends.items()])
 
     def poll(self) -> tuple[list[ResyncRequest], list[DeadLetter]]:
-        """What has come, without waiting: requests, and records that were none."""
+        """Give what has come, without waiting: requests, and records that were none."""
         requests: list[ResyncRequest] = []
         letters: list[DeadLetter] = []
         for message in self._consumer.consume(MAX_REQUESTS, 0.0):

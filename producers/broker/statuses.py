@@ -64,13 +64,13 @@ class StatusReader:
         self._later: list[Seen] = []  # came while the recent ones were read
         self._consumer = kafka.consumer(settings, "obflow-feed-guard")
         try:
-            self._left = self._begin(clock.now_ns() // NS_PER_MS - int(RECENT_SECONDS * 1000))
+            self._left = self._assign_since(clock.now_ns() // NS_PER_MS - int(RECENT_SECONDS * 1000))
         except KafkaException as error:
             self._consumer.close()
             raise kafka.readable(error, settings) from None
 
     def recent(self) -> dict[Speaker, Seen]:
-        """The newest word of each speaker within the last minute, by Kafka's time. To be called once.
+        """Read the newest word of each speaker within the last minute, by Kafka's time. To be called once.
 
         Raises:
             BrokerUnreachable: It does not answer in time.
@@ -84,11 +84,11 @@ class StatusReader:
             for message in self._consumer.consume(BATCH, 0.05):
                 if message.error() is not None:
                     raise kafka.readable(KafkaException(message.error()), self._settings)
-                self._take(message, found)
+                self._handle_message(message, found)
         return found
 
     def poll(self) -> list[Seen]:
-        """What was written since, without waiting."""
+        """Read what was written since, without waiting."""
         later, self._later = self._later, []
         for message in self._consumer.consume(BATCH, 0.0):
             if message.error() is None:
@@ -102,7 +102,7 @@ class StatusReader:
         """Let go of the broker."""
         self._consumer.close()
 
-    def _begin(self, since_ms: int) -> set[int]:
+    def _assign_since(self, since_ms: int) -> set[int]:
         """Read on from that time; gives the partitions that hold something since."""
         asked = [TopicPartition(self._topic, partition, since_ms) for partition in self._ends]
         starts = self._consumer.offsets_for_times(asked, self._settings.kafka.request_timeout_seconds)
@@ -111,7 +111,7 @@ class StatusReader:
         self._consumer.assign([TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()])
         return set(begin)
 
-    def _take(self, message: Message, found: dict[Speaker, Seen]) -> None:
+    def _handle_message(self, message: Message, found: dict[Speaker, Seen]) -> None:
         end = self._ends[message.partition()]
         for seen in _seen(message):
             if message.offset() < end:
@@ -123,7 +123,7 @@ class StatusReader:
 
 
 def _seen(message: Message) -> list[Seen]:
-    """The status, or nothing where it is none: a sink reads this topic too, and dead-letters that."""
+    """Decode the status, or give nothing where it is none: a sink reads this topic too, and dead-letters that."""
     try:
         status = decode_as(FeedStatus, message.value() or b"")
     except MessageError:

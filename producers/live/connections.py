@@ -41,7 +41,7 @@ class _Connect(connect):
     """The library's connection, staying where it was sent: the address is the operator's to choose."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """A redirect is a refusal like any other."""
+        """Take a redirect for a refusal like any other."""
         return exc
 
 
@@ -168,7 +168,7 @@ class Connection:
             await self._talk.all_acknowledged()
 
     def _asked_s(self, error: Exception) -> float:
-        """Seconds the venue asks to be left alone where it refused the handshake; 0 where it does not."""
+        """Read for how many seconds a venue that refused a handshake asks to be left alone; 0 where it does not."""
         if not isinstance(error, InvalidStatus):
             return 0.0
         told = next(iter(error.response.headers.get_all("Retry-After")), "")
@@ -268,12 +268,12 @@ class _Talk:
 
 
 def in_messages(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[str]]:
-    """The instruments, split so that the streams of each part fit into one message."""
+    """Split instruments so that the streams of each part fit into one message."""
     return split(exchange, symbols, exchange.limits.streams_per_message)
 
 
 def split(exchange: Exchange, symbols: Sequence[str], streams: int) -> list[Sequence[str]]:
-    """The instruments, in parts of at most so many streams."""
+    """Split instruments into parts of at most so many streams."""
     each = max(1, streams // len(exchange.streams(symbols[0]))) if symbols else 1
     return [symbols[start : start + each] for start in range(0, len(symbols), each)]
 

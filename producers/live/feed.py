@@ -172,9 +172,9 @@ class LiveFeed:
             return
         for symbol, stream in self.router.streams.items():
             if stream.is_live:
-                self._recovery.settled(symbol)
+                self._recovery.note_live(symbol)
             elif stream.needs_snapshot and self.has_room(symbol):
-                self._recovery.want(symbol)
+                self._recovery.request(symbol)
 
     def send_heartbeats(self) -> None:
         """Say of every feed that it is alive, or that it is not."""
@@ -226,11 +226,11 @@ class LiveFeed:
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
 
     def _ignored(self) -> Counter[str]:
-        """What rightly changed nothing, by reason: messages, and headers that could not be meant."""
+        """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""
         return sum((edge.ignored for edge in self._edges), self.router.ignored.copy())
 
     def _quote_checks(self) -> Mapping[str, int]:
-        """How the books compared with the venue's best quotes, all instruments together."""
+        """Count how the books compared with the venue's best quotes, all instruments together."""
         checks = [stream.quotes for stream in self.router.streams.values()]
         return {
             "right": sum(check.checked - check.wrong for check in checks),

@@ -77,7 +77,7 @@ class RestClient:
         self._limiter = AsyncLimiter(weight_per_minute * USABLE_WEIGHT, 60.0)
 
     async def get(self, request: Fetch) -> bytes:
-        """The body of an answer.
+        """Fetch the body of an answer.
 
         Raises:
             Backpressure: The venue refuses for now; says for how long.
@@ -145,7 +145,7 @@ class RestClient:
 
 
 def asked_wait_s(told: str, ignored: Counter[str]) -> float:
-    """Seconds a venue that refuses asks to be left alone; where it does not say, or nothing readable, a default."""
+    """Read for how many seconds a venue asks to be left alone; a default where it says nothing readable."""
     wait_s = read_retry_after(told, time.time())
     if told and wait_s is None:
         ignored["retry_after"] += 1
@@ -157,7 +157,7 @@ def _quoted(body: bytes) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is this machine: what lies there is never behind a proxy."""
+    """Tell whether an address is this machine: what lies there is never behind a proxy."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback

@@ -76,7 +76,7 @@ async def produce(
     guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
     try:
         await guard.stand_alone(stop)
-        with _Tap(recording) as tap:
+        with _OptionalRecording(recording) as tap:
             async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
@@ -137,7 +137,7 @@ async def record(
         UsageError: The file is there already, or the venue does not trade a symbol.
         ExchangeUnreachable: The venue does not answer.
     """
-    with _Tap(path) as tap:
+    with _OptionalRecording(path) as tap:
         async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
@@ -168,10 +168,10 @@ async def find_instruments(
     *,
     clock: Clock,
     stop: asyncio.Event,
-    tap: _Tap,
+    tap: _OptionalRecording,
     patience_s: float | None = None,
 ) -> dict[str, Instrument]:
-    """The instruments and their grids, from the venue's list; asked for again until it answers.
+    """Find the instruments and their grids in the venue's list; ask again until it answers.
 
     A venue that refuses a list of these names alone is asked for all of them.
 
@@ -231,7 +231,7 @@ class _Nowhere:
         return True
 
 
-class _Tap:
+class _OptionalRecording:
     """A recording, or none."""
 
     def __init__(self, path: Path | None) -> None:
@@ -241,7 +241,7 @@ class _Tap:
         if self.writer is not None:
             self.writer.flush()
 
-    def __enter__(self) -> _Tap:
+    def __enter__(self) -> _OptionalRecording:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -256,9 +256,9 @@ async def _run(
     settings: Settings,
     stop: asyncio.Event,
     on_tick: Callable[[], None],
-    tap: _Tap,
+    tap: _OptionalRecording,
 ) -> None:
-    """Everything side by side until told to stop; what breaks in one of the tasks ends them all."""
+    """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.producer.websocket_url or exchange.endpoints.websocket
     source = feed.connect(url)
     async with asyncio.TaskGroup() as group:
@@ -308,7 +308,7 @@ def _rest_url(exchange: Exchange, settings: Settings) -> str:
 
 
 def _listed(exchange: Exchange, frames: Sequence[Frame], max_bytes: int) -> InstrumentList:
-    """What all these answers list together."""
+    """Join what all these answers list."""
     lists = [_one_list(exchange, frame, max_bytes) for frame in frames]
     return InstrumentList(
         tuple(instrument for listed in lists for instrument in listed.instruments),

@@ -57,12 +57,12 @@ class BookRecovery:
         self._backoffs: dict[str, Backoff] = {}
         self._not_before: dict[str, float] = {}
 
-    def want(self, symbol: str) -> None:
+    def request(self, symbol: str) -> None:
         """Come by this book, unless that is under way or was tried a moment ago."""
         if symbol not in self._tasks and time.monotonic() >= self._not_before.get(symbol, 0.0):
             self._tasks[symbol] = self._spawn(self._recover(symbol))
 
-    def settled(self, symbol: str) -> None:
+    def note_live(self, symbol: str) -> None:
         """Note that the stream has what it needs: the next want is a new one, and served at once."""
         if symbol in self._arrived:
             self._arrived[symbol].set()

@@ -106,7 +106,7 @@ class VenueSource:
 
 
 def _groups(exchange: Exchange, symbols: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
-    """What each connection carries: its path and its instruments, within the venue's limit of streams."""
+    """Tell what each connection carries: its path and its instruments, within the venue's limit of streams."""
     on_path: dict[str, list[str]] = {}
     for symbol in symbols:
         on_path.setdefault(exchange.websocket_path(symbol), []).append(symbol)

@@ -13,7 +13,7 @@ from schemas.messages import DeadLetter
 
 
 def copy_names(symbol: str, copies: int | None) -> tuple[str, ...]:
-    """Names of the copies: SYMBOL-01, SYMBOL-02 …; without copies the symbol itself."""
+    """Name the copies: SYMBOL-01, SYMBOL-02 …; without copies the symbol itself."""
     if copies is None:
         return (symbol,)
     width = max(2, len(str(copies)))
@@ -32,7 +32,7 @@ class Copier:
         self._beginnings: dict[tuple[str, str], tuple[bytes, list[tuple[bytes, bytes]]]] = {}
 
     def of(self, record: ProducerRecord) -> list[tuple[bytes, bytes]]:
-        """Key and payload of each copy."""
+        """Give key and payload of each copy."""
         if isinstance(record, DeadLetter):
             names = copy_names(record.symbol, self._copies) if record.symbol else (record.symbol,)
             letters = [record] if self._copies is None else [renamed(record, name) for name in names]
@@ -54,7 +54,7 @@ class Copier:
 
 
 def avro_string(text: str) -> bytes:
-    """A string as Avro writes it: its length in bytes as a zigzag varint, then UTF-8."""
+    """Write a string as Avro does: its length in bytes as a zigzag varint, then UTF-8."""
     encoded = text.encode()
     length, varint = len(encoded) << 1, bytearray()
     while length > 0x7F:

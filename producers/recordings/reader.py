@@ -31,7 +31,7 @@ from producers.messages import (
     Frame,
     Instrument,
     InstrumentList,
-    Origin,
+    SnapshotOrigin,
     TradeTick,
     VenueMessage,
     Via,
@@ -130,7 +130,7 @@ def scan(source: FrameSource, exchange: Exchange) -> Scan:
         first_ns = first_ns or frame.received_ns
         last_ns = frame.received_ns
         lines += 1
-        scanner.look_at(frame)
+        scanner.note_frame(frame)
     return Scan(scanner.instruments(), lines, first_ns, last_ns)
 
 
@@ -144,7 +144,7 @@ class _Scanner:
         self._updates: Counter[str] = Counter()  # depth updates by symbol
         self._names_books = False
 
-    def look_at(self, frame: Frame) -> None:
+    def note_frame(self, frame: Frame) -> None:
         self._names_books = self._names_books or bool(frame.request)
         if frame.via not in (Via.WS, Via.REST) or len(frame.raw) > MAX_FRAME_BYTES:
             return
@@ -153,13 +153,13 @@ class _Scanner:
         except MessageError:
             return
         for message in messages:
-            self._note(message)
+            self._note_message(message)
 
-    def _note(self, message: VenueMessage) -> None:
+    def _note_message(self, message: VenueMessage) -> None:
         if isinstance(message, InstrumentList):
             self._listed.update({instrument.symbol: instrument for instrument in message.instruments})
         elif isinstance(message, DepthDelta | DepthSnapshot):
-            in_stream = isinstance(message, DepthSnapshot) and message.origin is Origin.IN_STREAM
+            in_stream = isinstance(message, DepthSnapshot) and message.origin is SnapshotOrigin.IN_STREAM
             self._names_books = self._names_books or in_stream
             self._updates[message.symbol or ""] += isinstance(message, DepthDelta)
             self._grid(message.symbol).add(message.bids)
@@ -192,7 +192,7 @@ class _Scanner:
         )
 
 
-class Step(NamedTuple):
+class ReplayStep(NamedTuple):
     """What one line of a recording gave to publish, and when it was received."""
 
     received_ns: int
@@ -230,14 +230,14 @@ class RecordingReplay:
         self.found = found or scan(self._source, exchange)
         self.router = FrameRouter(exchange, self.found.instruments, options, max_frame_bytes=max_frame_bytes)
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[ReplayStep]:
         for frame in self._source.frames():
-            yield Step(frame.received_ns, self.router.handle(frame).records)
+            yield ReplayStep(frame.received_ns, self.router.handle(frame).records)
         for stream in self.router.streams.values():
             stream.quotes.finish()  # no later quote will come
 
     def records(self) -> Iterator[ProducerRecord]:
-        """All records, in order."""
+        """Give all records, in order."""
         for step in self:
             yield from step.records
 

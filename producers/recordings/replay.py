@@ -21,7 +21,7 @@ from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
 from producers.contract import Exchange
 from producers.recordings.multiply import Copier, copy_names
-from producers.recordings.reader import Recording, RecordingReplay, Scan, Step, scan
+from producers.recordings.reader import Recording, RecordingReplay, ReplayStep, Scan, scan
 from schemas.errors import UsageError
 from schemas.messages import Kind, L2Record, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
@@ -90,7 +90,7 @@ class Replay:
         self._last_ns = 0  # received time of the last record, shifted
 
     def targets(self) -> list[str]:
-        """Symbols the replay writes."""
+        """Name the symbols that the replay writes."""
         symbols = {symbol for file in self._files for symbol in file.found.instruments}
         return [name for symbol in sorted(symbols) for name in copy_names(symbol, self._plan.copies)]
 
@@ -136,8 +136,8 @@ class Replay:
         publisher.flush(flush_seconds)
         return self._summary(publisher.acknowledged, seconds())
 
-    def _steps(self, file: _File, over: Callable[[], bool]) -> Iterator[Step]:
-        """The steps of a file, its times moved to where this round stands; at the end its feeds are stopped."""
+    def _steps(self, file: _File, over: Callable[[], bool]) -> Iterator[ReplayStep]:
+        """Give the steps of a file, its times moved to where this round stands; at the end its feeds are stopped."""
         self._epoch = max(self._clock.now_ns() // NS_PER_MS, self._epoch + 1)
         options = StreamOptions(
             source=Source.REPLAY, routine_snapshot_ns=self._plan.routine_snapshot_ns, epoch_floor=self._epoch
@@ -150,27 +150,27 @@ class Replay:
             if over() or limit.reached:
                 break
             last_ns = step.received_ns
-            yield Step(last_ns + shift_ns, _moved(limit.pass_on(step.records), shift_ns))
+            yield ReplayStep(last_ns + shift_ns, _moved(limit.pass_on(step.records), shift_ns))
         ends: list[ProducerRecord] = []
         for stream in replay.router.streams.values():
             self._epoch = max(self._epoch, stream.epoch)
             ends.extend(stream.on_stop(last_ns))
         self._last_ns = last_ns + shift_ns
-        yield Step(self._last_ns, _moved(ends, shift_ns))
+        yield ReplayStep(self._last_ns, _moved(ends, shift_ns))
 
     def _shift(self, first_ns: int) -> int:
-        """What is added to a file's times: to make it begin now, or, in a later round, to keep them rising."""
+        """Tell what is added to a file's times: to make it begin now, or, in a later round, to keep them rising."""
         if self._plan.shift_to_now:
             return max(self._clock.now_ns(), self._last_ns + 1) - first_ns
         again = self._plan.loop_seconds is not None and self._last_ns >= first_ns
         return self._last_ns + LOOP_GAP_NS - first_ns if again else 0
 
-    def _play(self, steps: Iterable[Step], publisher: Publisher, stop: threading.Event) -> None:
+    def _play(self, steps: Iterable[ReplayStep], publisher: Publisher, stop: threading.Event) -> None:
         """Publish the steps of a file, paced."""
-        pace = _Pace(self._plan.speed, self._clock, publisher, stop)
+        pacer = _Pacer(self._plan.speed, self._clock, publisher, stop)
         unpolled = 0
         for step in steps:
-            pace.wait(step.received_ns)
+            pacer.wait(step.received_ns)
             for record in step.records:
                 kind = type(record)
                 for key, payload in self._copier.of(record):
@@ -195,7 +195,7 @@ class Replay:
         }
 
 
-class _Pace:
+class _Pacer:
     """Waits until a step is due: received time since the first step, over the speed."""
 
     def __init__(self, speed: float | None, clock: Clock, publisher: Publisher, stop: threading.Event) -> None:
@@ -234,7 +234,7 @@ class _DiffLimit:
         return self._deltas is not None and full == self._instruments
 
     def pass_on(self, records: list[ProducerRecord]) -> list[ProducerRecord]:
-        """The records that may still pass."""
+        """Give the records that may still pass."""
         if self._deltas is None:
             return records
         passed: list[ProducerRecord] = []

@@ -23,7 +23,7 @@ from zlib import crc32
 import msgspec
 
 from orderbook.decimals import Levels, plain
-from producers.contract import Channel, Checksum, Endpoints, Fetch, Keepalive, Limits, Rate, Say
+from producers.contract import Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.messages import (
     Ack,
     BestQuote,
@@ -35,13 +35,13 @@ from producers.messages import (
     InstrumentList,
     Notice,
     NoticeKind,
-    Origin,
     Reply,
+    SnapshotOrigin,
     TradeTick,
     VenueMessage,
     Via,
 )
-from producers.sequencing import Alignment, Outcome, Position, is_repeat
+from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
 from schemas.errors import DecodeError, UnknownMessage
 from schemas.messages import ContractKind
 
@@ -110,10 +110,10 @@ class ChainRule:
     def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
         return Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
+    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
         if delta.previous_sequence == last.sequence:
-            return Outcome.APPLIED
-        return Outcome.DUPLICATE if is_repeat(delta, last) else Outcome.GAP
+            return Continuity.NEXT
+        return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP
 
 
 def summed(bids: Levels, asks: Levels) -> int:
@@ -129,7 +129,7 @@ class Bazaar:
     sequence = ChainRule()
     checksum = Checksum(SUMMED_LEVELS, summed)
     endpoints = Endpoints(websocket="wss://feed.bazaar.example", rest="https://bazaar.example")
-    limits = Limits(
+    limits = VenueLimits(
         streams_per_connection=12,
         streams_per_message=6,
         client_messages=Rate(50, 1),
@@ -195,7 +195,7 @@ def _data(message: _Message, at_ns: int) -> list[VenueMessage]:
 
 def _book(book: _Book, at_ns: int) -> DepthDelta | DepthSnapshot:
     if book.whole:
-        return DepthSnapshot(book.s, book.n, book.bids, book.asks, at_ns, Origin.IN_STREAM, book.sum)
+        return DepthSnapshot(book.s, book.n, book.bids, book.asks, at_ns, SnapshotOrigin.IN_STREAM, book.sum)
     return DepthDelta(book.s, book.n, book.n, book.bids, book.asks, book.after, at_ns, book.sum)
 
 

@@ -36,8 +36,8 @@ from producers.messages import (
     Frame,
     Notice,
     NoticeKind,
-    Origin,
     Reply,
+    SnapshotOrigin,
     VenueMessage,
     Via,
 )
@@ -317,7 +317,7 @@ class TestResync:
         assert self.books(router.handle(updates[2]).records, symbol) == []
 
         lost = next(message for message in exchange.parse(updates[1]) if isinstance(message, DepthDelta))
-        origin = Origin.FETCHED if isinstance(exchange.recover(symbol), Fetch) else Origin.IN_STREAM
+        origin = SnapshotOrigin.FETCHED if isinstance(exchange.recover(symbol), Fetch) else SnapshotOrigin.IN_STREAM
         whole = DepthSnapshot(symbol, lost.last_sequence, [], [], origin=origin)
         healed = stream.on_snapshot(whole, updates[2].received_ns)
         assert stream.is_live

@@ -19,7 +19,7 @@ from obflow.backoff import Backoff
 from obflow.clock import SystemClock
 from obflow.settings import ProducerSettings, Settings
 from producers.contract import Exchange, Fetch, Keepalive, Rate, Say
-from producers.exchanges.binance.family import BinanceVenue
+from producers.exchanges.binance.family import BinanceExchange
 from producers.exchanges.binance.spot import BINANCE
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
@@ -240,7 +240,7 @@ async def test_what_opens_a_talk_is_said_before_anything_else() -> None:
 
 async def test_a_heartbeat_is_answered_before_what_waits_to_be_said() -> None:
     @dataclass(frozen=True)
-    class Beating(BinanceVenue):
+    class Beating(BinanceExchange):
         def parse(self, frame: Frame) -> list[VenueMessage]:
             return [Reply(b"alive")] if frame.raw == b'{"alive":1}' else super().parse(frame)
 
@@ -301,7 +301,7 @@ async def test_a_request_is_answered_and_its_weight_known() -> None:
 async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_path: Path) -> None:
     exchange, path = BINANCE, tmp_path / "list.frames.jsonl"
     async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
-        with run._Tap(path) as tap:
+        with run._OptionalRecording(path) as tap:
             found = await run.find_instruments(
                 rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
             )

@@ -6,7 +6,7 @@ import pytest
 
 from producers.exchanges.binance.rules import BinanceFuturesRule, BinanceSpotRule
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Outcome, Position
+from producers.sequencing import Alignment, Continuity, LastUpdate
 
 L = 100
 MS = 1_000_000
@@ -51,32 +51,32 @@ def test_a_spot_update_is_placed_against_a_snapshot(first: int, last: int, expec
 @pytest.mark.parametrize(
     ("update", "expected"),
     [
-        (delta(105, 110, 100), Outcome.APPLIED),
-        (delta(105, 110, 99), Outcome.GAP),
-        (delta(101, 110, 104), Outcome.GAP),
-        (delta(95, 110, 94), Outcome.GAP),  # overlaps without connecting
-        (delta(90, 100, 89), Outcome.DUPLICATE),  # the last one again
-        (delta(80, 89, 79), Outcome.DUPLICATE),  # an older one
-        (delta(90, 100, 100), Outcome.DUPLICATE),  # nothing new in it
-        (delta(80, 89, 79, exchange_ns=6 * MS), Outcome.GAP),  # lower ids at a later time: the venue restarted them
-        (delta(80, 89, 79, exchange_ns=None), Outcome.DUPLICATE),
-        (delta(1, 2, 100, exchange_ns=6 * MS), Outcome.APPLIED),  # falls, but says it connects
+        (delta(105, 110, 100), Continuity.NEXT),
+        (delta(105, 110, 99), Continuity.GAP),
+        (delta(101, 110, 104), Continuity.GAP),
+        (delta(95, 110, 94), Continuity.GAP),  # overlaps without connecting
+        (delta(90, 100, 89), Continuity.DUPLICATE),  # the last one again
+        (delta(80, 89, 79), Continuity.DUPLICATE),  # an older one
+        (delta(90, 100, 100), Continuity.DUPLICATE),  # nothing new in it
+        (delta(80, 89, 79, exchange_ns=6 * MS), Continuity.GAP),  # lower ids at a later time: the venue restarted them
+        (delta(80, 89, 79, exchange_ns=None), Continuity.DUPLICATE),
+        (delta(1, 2, 100, exchange_ns=6 * MS), Continuity.NEXT),  # falls, but says it connects
     ],
 )
-def test_a_futures_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, expected: Outcome) -> None:
-    assert BinanceFuturesRule().follow(update, Position(100, 5 * MS)) is expected
+def test_a_futures_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, expected: Continuity) -> None:
+    assert BinanceFuturesRule().follow(update, LastUpdate(100, 5 * MS)) is expected
 
 
 @pytest.mark.parametrize(
     ("update", "expected"),
     [
-        (delta(101, 110), Outcome.APPLIED),
-        (delta(102, 110), Outcome.GAP),
-        (delta(100, 110), Outcome.GAP),  # overlaps
-        (delta(90, 100), Outcome.DUPLICATE),
-        (delta(80, 85), Outcome.DUPLICATE),
-        (delta(80, 85, exchange_ns=6 * MS), Outcome.GAP),
+        (delta(101, 110), Continuity.NEXT),
+        (delta(102, 110), Continuity.GAP),
+        (delta(100, 110), Continuity.GAP),  # overlaps
+        (delta(90, 100), Continuity.DUPLICATE),
+        (delta(80, 85), Continuity.DUPLICATE),
+        (delta(80, 85, exchange_ns=6 * MS), Continuity.GAP),
     ],
 )
-def test_a_spot_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, expected: Outcome) -> None:
-    assert BinanceSpotRule().follow(update, Position(100, 5 * MS)) is expected
+def test_a_spot_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, expected: Continuity) -> None:
+    assert BinanceSpotRule().follow(update, LastUpdate(100, 5 * MS)) is expected

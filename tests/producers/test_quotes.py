@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from orderbook.decimals import TextGrid
-from producers.books.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, QuoteCheck, Top
+from producers.books.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, BestLevels, QuoteCheck
 from producers.messages import BestQuote
 
 GRID = TextGrid.of("0.1", "0.001")
-TOP = Top(1000, 5, 1001, 7)
+TOP = BestLevels(1000, 5, 1001, 7)
 
 
 def quote(sequence: int | None, bid: str = "100.0", ask_size: str = "0.007") -> BestQuote:

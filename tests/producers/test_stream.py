@@ -12,7 +12,7 @@ from producers.books import stream as stream_module
 from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
 from producers.contract import Checksum
 from producers.exchanges.binance.rules import BinanceFuturesRule
-from producers.messages import BestQuote, DepthSnapshot, Origin
+from producers.messages import BestQuote, DepthSnapshot, SnapshotOrigin
 from schemas.codec import decode, encode
 from schemas.errors import FrameTooLarge, InvalidNumber
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, Reason, ResyncRequest
@@ -507,7 +507,7 @@ class TestRegrid:
 
 def in_stream(sequence: int, bids: Pairs = (("100.0", "1"),), asks: Pairs = (("100.1", "1"),)) -> DepthSnapshot:
     """A whole book as some venues send it among their updates."""
-    return replace(snapshot(sequence, bids, asks), origin=Origin.IN_STREAM)
+    return replace(snapshot(sequence, bids, asks), origin=SnapshotOrigin.IN_STREAM)
 
 
 class TestInStream:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from producers.contract import Endpoints, Fetch, Keepalive, Limits, Say
+from producers.contract import Endpoints, Fetch, Keepalive, Say, VenueLimits
 from producers.exchanges.binance import frames
 from producers.exchanges.binance.frames import Dialect
 from producers.messages import Frame, VenueMessage
@@ -25,7 +25,7 @@ SERVER_PINGS = Keepalive()
 
 
 @dataclass(frozen=True)
-class BinanceVenue:
+class BinanceExchange:
     """A venue of Binance; see `producers.contract.Exchange`.
 
     Attributes:
@@ -39,7 +39,7 @@ class BinanceVenue:
     dialect: Dialect
     sequence: SequenceRule
     endpoints: Endpoints
-    limits: Limits
+    limits: VenueLimits
     stream_path: str
     rest_path: str
     depth_weight: int
@@ -59,32 +59,32 @@ class BinanceVenue:
         return self.dialect.contract_kind
 
     def websocket_path(self, symbol: str) -> str:
-        """The same for all instruments."""
+        """Give the one path there is."""
         del symbol
         return self.stream_path
 
     def parse(self, frame: Frame) -> list[VenueMessage]:
-        """The messages of one frame."""
+        """Read the messages of one frame."""
         return frames.parse(frame, self.dialect)
 
     def streams(self, symbol: str) -> tuple[str, ...]:
-        """Names of the streams of one instrument."""
+        """Name the streams of one instrument."""
         return frames.streams(symbol)
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
-        """What subscribes to these instruments."""
+        """Say what subscribes to these instruments."""
         return [frames.say("SUBSCRIBE", symbols)]
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
-        """What ends these subscriptions."""
+        """Say what ends these subscriptions."""
         return [frames.say("UNSUBSCRIBE", symbols)]
 
     def recover(self, symbol: str) -> Fetch:
-        """The request for a book."""
+        """Ask for a book."""
         return Fetch(f"{self.rest_path}/depth?symbol={symbol}&limit={SNAPSHOT_LEVELS}", self.depth_weight)
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
-        """The request for the instruments with their filters."""
+        """Ask for the instruments with their filters."""
         named = self.lists_by_name and 0 < len(symbols) <= MAX_LISTED
         query = f"?symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if named else ""
         return [Fetch(f"{self.rest_path}/exchangeInfo{query}", self.list_weight)]

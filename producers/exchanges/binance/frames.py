@@ -62,7 +62,7 @@ UNUSED_CHANNELS: Final = frozenset(
 """Channels and event types that the venue documents and obflow does not use."""
 
 
-class _Frame(msgspec.Struct):
+class _Envelope(msgspec.Struct):
     """Any WebSocket frame: an envelope, a bare event, or an answer to a request."""
 
     stream: str = ""
@@ -179,7 +179,7 @@ class Dialect(NamedTuple):
     market_trades_only: bool
 
 
-_FRAME = msgspec.json.Decoder(_Frame)
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
 _EVENT = msgspec.json.Decoder(_Event)
 _DEPTH = msgspec.json.Decoder(_Depth)
 _TRADE = msgspec.json.Decoder(_Trade)
@@ -208,14 +208,14 @@ _STREAM_CHANNELS: Final[Mapping[str, Channel]] = {
 
 
 def parse(frame: Frame, dialect: Dialect) -> list[VenueMessage]:
-    """The messages of one frame of any of these venues; errors as `Exchange.parse`."""
+    """Read the messages of one frame of any of these venues; errors as `Exchange.parse`."""
     if frame.via is Via.REST:
         return [_parse_rest(frame.raw, frame.request, dialect)]
     return [_parse_websocket(frame.raw, dialect)]
 
 
 def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
-    head = _decoded(_FRAME, frame)
+    head = _decoded(_ENVELOPE, frame)
     if head.stream:
         return _parse_stream(head.stream, bytes(head.data), dialect)
     if head.e:
@@ -256,7 +256,7 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
     raise UnknownMessage(f"no message is known by the name {(stream or kind)[:80]!r}", symbol=symbol)
 
 
-def _parse_answer(head: _Frame) -> VenueMessage:
+def _parse_answer(head: _Envelope) -> VenueMessage:
     if head.error or head.code is not None:
         detail = bytes(head.error).decode(errors="replace") if head.error else f"{head.code} {head.msg}"
         return Notice(NoticeKind.REFUSED, detail[:500])
@@ -370,7 +370,7 @@ E = TypeVar("E", _Depth, _Trade, _Quote)
 
 
 def _decoded_event(decoder: msgspec.json.Decoder[E], text: bytes, channel: Channel, symbol: str) -> E:
-    """The event of a channel, or an error that says whether it was another event or this one out of shape."""
+    """Decode the event of a channel, or say whether it was another event or this one out of shape."""
     try:
         event = _decoded(decoder, text, channel, symbol)
         kind = event.e
@@ -396,13 +396,13 @@ def _decoded(decoder: msgspec.json.Decoder[D], text: bytes, channel: Channel | N
 
 
 def streams(symbol: str) -> tuple[str, ...]:
-    """Depth, trades and best quotes of one instrument; stream names are lower case."""
+    """Name depth, trades and best quotes of one instrument; stream names are lower case."""
     name = symbol.lower()
     return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
 
 
 def say(method: str, symbols: Sequence[str]) -> Say:
-    """SUBSCRIBE or UNSUBSCRIBE, naming the streams of these instruments.
+    """Write a SUBSCRIBE or UNSUBSCRIBE that names the streams of these instruments.
 
     Its id is drawn from what it asks, so that nobody has to count.
     """

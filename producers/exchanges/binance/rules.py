@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Outcome, Position, is_repeat
+from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
 
 
 class BinanceFuturesRule:
@@ -32,12 +32,12 @@ class BinanceFuturesRule:
             return Alignment.BRIDGES
         return Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
+    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
         """Step 6, and what is neither next nor missing."""
         connects = delta.previous_sequence == last.sequence
         if connects and delta.last_sequence != last.sequence:  # step 6
-            return Outcome.APPLIED
-        return Outcome.DUPLICATE if connects or is_repeat(delta, last) else Outcome.GAP
+            return Continuity.NEXT
+        return Continuity.DUPLICATE if connects or is_repeat(delta, last) else Continuity.GAP
 
 
 class BinanceSpotRule:
@@ -63,8 +63,8 @@ class BinanceSpotRule:
             return Alignment.BRIDGES
         return Alignment.TOO_LATE  # step 4
 
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
+    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
         """Step 7, strictly: an event that overlaps the book without being a repeat is not one the venue sends."""
         if delta.first_sequence == last.sequence + 1:
-            return Outcome.APPLIED
-        return Outcome.DUPLICATE if is_repeat(delta, last) else Outcome.GAP
+            return Continuity.NEXT
+        return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP

@@ -15,8 +15,8 @@ The venue sends a WebSocket ping every 20 s and wants its pong within 60 s.
 
 from __future__ import annotations
 
-from producers.contract import Endpoints, Limits, Rate
-from producers.exchanges.binance.family import BinanceVenue
+from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.family import BinanceExchange
 from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceSpotRule
 from schemas.messages import ContractKind
@@ -27,7 +27,7 @@ def _canonical(entry: ListedInstrument) -> str:
     return f"{entry.baseAsset}-{entry.quoteAsset}-SPOT"
 
 
-BINANCE = BinanceVenue(
+BINANCE = BinanceExchange(
     dialect=Dialect(
         venue="binance",
         canonical=_canonical,
@@ -37,7 +37,7 @@ BINANCE = BinanceVenue(
     ),
     sequence=BinanceSpotRule(),
     endpoints=Endpoints(websocket="wss://stream.binance.com:9443", rest="https://api.binance.com"),
-    limits=Limits(
+    limits=VenueLimits(
         streams_per_connection=200,  # the venue allows 1,024
         streams_per_message=100,
         client_messages=Rate(5, 1),

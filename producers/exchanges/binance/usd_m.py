@@ -15,8 +15,8 @@ T is the matching time and is used where given; E is the send time. Public strea
 
 from __future__ import annotations
 
-from producers.contract import Endpoints, Limits, Rate
-from producers.exchanges.binance.family import BinanceVenue
+from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.family import BinanceExchange
 from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from schemas.messages import ContractKind
@@ -28,7 +28,7 @@ def _canonical(entry: ListedInstrument) -> str:
     return f"{entry.baseAsset}-{entry.quoteAsset}-{delivery or 'PERP'}"
 
 
-BINANCE_FUTURES = BinanceVenue(
+BINANCE_FUTURES = BinanceExchange(
     dialect=Dialect(
         venue="binance-futures",
         canonical=_canonical,
@@ -38,7 +38,7 @@ BINANCE_FUTURES = BinanceVenue(
     ),
     sequence=BinanceFuturesRule(),
     endpoints=Endpoints(websocket="wss://fstream.binance.com", rest="https://fapi.binance.com"),
-    limits=Limits(
+    limits=VenueLimits(
         streams_per_connection=200,  # the venue allows 1,024
         streams_per_message=100,
         client_messages=Rate(10, 1),
