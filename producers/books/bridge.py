@@ -7,7 +7,6 @@ waits is bounded, and the oldest give way; everything dropped is counted.
 from __future__ import annotations
 
 from collections import deque
-from copy import copy
 from typing import NamedTuple
 
 from producers.books.options import StreamCounters
@@ -60,12 +59,6 @@ class Bridge:
         self._rule = rule
         self._most = most
         self._counters = counters
-
-    def copy(self, counters: StreamCounters) -> Bridge:
-        """Copy it, independent from here on."""
-        twin = copy(self)
-        twin.waiting, twin._counters = self.waiting.copy(), counters
-        return twin
 
     def wait(self, delta: DepthDelta, received_ns: int) -> None:
         """Let an update wait."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from copy import copy
 from typing import NamedTuple
 
 from orderbook.decimals import Steps, TextGrid
@@ -91,12 +90,6 @@ class QuoteCheck:
         """Judge what still waits: no later quote will come."""
         while self._unjudged:
             self._judge(self._unjudged.popleft())
-
-    def copy(self) -> QuoteCheck:
-        """Copy it, independent from here on."""
-        twin = copy(self)
-        twin._quotes, twin._unjudged = self._quotes.copy(), self._unjudged.copy()
-        return twin
 
     def _judge_known(self) -> None:
         newest = self._quotes[-1][0]

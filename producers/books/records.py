@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from orderbook.decimals import SideLevels, TextGrid
-from producers.messages import Instrument
+from orderbook.decimals import Placed, SideLevels, TextGrid
+from producers.messages import Instrument, TradeTick
 from schemas.errors import MessageError
 from schemas.messages import (
     MAX_PAYLOAD_BYTES,
@@ -28,89 +28,93 @@ MAX_LEVELS = 400_000
 all trades that may wait for it, stays below what the broker takes (8 MiB): a test holds it to that."""
 
 
-class Times(NamedTuple):
-    """Both times of a record, ns UTC."""
+@dataclass
+class RecordWriter:
+    """Writes the records of one instrument.
 
-    exchange_ns: int | None
-    received_ns: int
-
-
-class Links(NamedTuple):
-    """Where a record belongs in its stream, or why the stream broke there."""
-
-    epoch: int
-    sequence: int
-    previous_sequence: int | None
-    reason: Reason | None
-
-
-class BookLevels(NamedTuple):
-    """What a record carries, in ticks and lots."""
-
-    bids: SideLevels
-    asks: SideLevels
-    trades: SideLevels
-
-
-class RecordWriter(NamedTuple):
-    """Writes the records of one instrument."""
+    Attributes:
+        instrument: The instrument.
+        source: Written into every record.
+        epoch: The current epoch; 0 before the first.
+        grid: The grid of the book.
+        exchange_ns: The venue's time of the book, null where it gave none.
+        received_ns: Of the last L2 record; it never falls.
+    """
 
     instrument: Instrument
     source: Source
+    grid: TextGrid
+    epoch: int = 0
+    exchange_ns: int | None = None
+    received_ns: int = 0
 
-    def l2(self, kind: Kind, links: Links, times: Times, grid: TextGrid, levels: BookLevels) -> L2Record:
+    def l2(
+        self,
+        kind: Kind,
+        sequence: int,
+        received_ns: int,
+        *,
+        bids: SideLevels = NO_LEVELS,
+        asks: SideLevels = NO_LEVELS,
+        trades: SideLevels = NO_LEVELS,
+        previous_sequence: int | None = None,
+        reason: Reason | None = None,
+    ) -> L2Record:
         """Write an update of the book."""
+        self.received_ns = max(self.received_ns, received_ns)
         return L2Record(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
             source=self.source,
             kind=kind,
-            epoch=links.epoch,
-            sequence=links.sequence,
-            received_ns=times.received_ns,
-            tick_size=grid.price.step,
-            lot_size=grid.size.step,
-            reason=links.reason,
-            previous_sequence=links.previous_sequence,
-            exchange_ns=times.exchange_ns,
+            epoch=self.epoch,
+            sequence=sequence,
+            received_ns=self.received_ns,
+            tick_size=self.grid.price.step,
+            lot_size=self.grid.size.step,
+            reason=reason,
+            previous_sequence=previous_sequence,
+            exchange_ns=self.exchange_ns,
             contract_value=self.instrument.contract_value,
             contract_kind=self.instrument.contract_kind,
-            bid_ticks=levels.bids.ticks,
-            bid_lots=levels.bids.lots,
-            ask_ticks=levels.asks.ticks,
-            ask_lots=levels.asks.lots,
-            trade_ticks=levels.trades.ticks,
-            trade_lots=levels.trades.lots,
+            bid_ticks=bids.ticks,
+            bid_lots=bids.lots,
+            ask_ticks=asks.ticks,
+            ask_lots=asks.lots,
+            trade_ticks=trades.ticks,
+            trade_lots=trades.lots,
         )
 
-    def trade(self, trade_id: str, ticks: int, lots: int, times: Times, grid: TextGrid) -> TradeRecord:
-        """Write a trade; `lots` is signed, positive where the buyer was the aggressor."""
+    def trade(self, trade: TradeTick, placed: Placed, received_ns: int) -> TradeRecord:
+        """Write a trade that lies on a grid of its own."""
         return TradeRecord(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
             source=self.source,
-            trade_id=trade_id,
-            received_ns=times.received_ns,
-            tick_size=grid.price.step,
-            lot_size=grid.size.step,
-            price_ticks=ticks,
-            size_lots=lots,
-            exchange_ns=times.exchange_ns,
+            trade_id=trade.trade_id,
+            received_ns=received_ns,
+            tick_size=placed.grid.price.step,
+            lot_size=placed.grid.size.step,
+            price_ticks=placed.bids.ticks[0],
+            size_lots=placed.bids.lots[0] if trade.buyer_is_aggressor else -placed.bids.lots[0],
+            exchange_ns=trade.exchange_ns,
             contract_value=self.instrument.contract_value,
             contract_kind=self.instrument.contract_kind,
         )
 
-    def status(self, state: FeedState, links: Links, received_ns: int, *, heartbeat: bool, detail: str) -> FeedStatus:
+    def status(
+        self, state: FeedState, reason: Reason | None, sequence: int, received_ns: int, *, heartbeat: bool, detail: str
+    ) -> FeedStatus:
         """Write the state of the feed; there is no sequence before the first epoch."""
         return FeedStatus(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
             source=self.source,
             state=state,
-            epoch=links.epoch,
+            epoch=self.epoch,
             received_ns=received_ns,
-            reason=links.reason,
-            sequence=links.sequence if links.epoch else None,
+            reason=reason,
+            sequence=sequence if self.epoch else None,
             heartbeat=heartbeat,
             detail=detail,
         )

@@ -113,17 +113,6 @@ class FrameRouter:
             self._handle_messages(frame, handled)
         return handled
 
-    def copy(self) -> FrameRouter:
-        """Copy it and its streams, independent from here on."""
-        twin = FrameRouter(self.exchange, {}, max_frame_bytes=self._max_frame_bytes)
-        twin.streams = {symbol: stream.copy() for symbol, stream in self.streams.items()}
-        twin.frames = self.frames
-        twin.rejected, twin.ignored = self.rejected.copy(), self.ignored.copy()
-        twin._frames_of = self._frames_of.copy()
-        twin._connection_of, twin._assigned = self._connection_of.copy(), self._assigned.copy()
-        twin._ended = self._ended.copy()
-        return twin
-
     def _handle_messages(self, frame: Frame, handled: Handled) -> None:
         self.frames += 1
         self._frames_of[frame.connection] += 1

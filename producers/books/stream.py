@@ -26,18 +26,16 @@ What holds, whatever comes in:
 
 from __future__ import annotations
 
-from copy import copy
-
 import msgspec
 
-from orderbook.book import Book, BookSide
+from orderbook.book import Book
 from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
 from orderbook.validity import Outcome, TrackedBook, Validity
 from producers.books.bridge import Bridge, Held, NoBridge
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import BestLevels, QuoteCheck
-from producers.books.records import MAX_LEVELS, NO_LEVELS, BookLevels, Links, RecordWriter, Times
+from producers.books.records import MAX_LEVELS, NO_LEVELS, RecordWriter
 from producers.books.trades import PendingTrades
 from producers.contract import Checksum
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, SnapshotOrigin, TradeTick
@@ -66,7 +64,6 @@ class InstrumentStream:
         counters: What happened so far.
         quotes: The check against the venue's best quotes.
         tracked: The book and its validity, as every reader sees it.
-        epoch: The current epoch; 0 before the first snapshot.
         reason: Why the book is not LIVE, the newest reason; None where it is, or where nothing went wrong yet.
     """
 
@@ -81,22 +78,18 @@ class InstrumentStream:
         self.counters = StreamCounters()
         self.quotes = QuoteCheck()
         self.tracked = TrackedBook()
-        self.epoch = 0
         self.reason: Reason | None = None
         self._rule = rule
         self._options = options or StreamOptions()
         self._checksum = checksum
-        self._records = RecordWriter(instrument, self._options.source)
         self._listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
-        self._grid = self._listed  # of the book: finer while a level of a LIVE one asks for it
+        self._records = RecordWriter(instrument, self._options.source, self._listed)  # finer while a LIVE book needs it
         self._feed = FeedTracker()
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
         self._trades = PendingTrades(self.counters)
         self._out: list[Published] = []  # of the input at hand
         self._now_ns = 0  # newest received_ns of any input
-        self._published_ns = 0  # received_ns of the last L2 record
         self._snapshot_ns = 0  # received_ns of the last published snapshot
-        self._exchange_ns: int | None = None  # venue's time of the last applied update
 
     # -- what the edge may ask
 
@@ -121,18 +114,14 @@ class InstrumentStream:
         return len(self._bridge.waiting)
 
     @property
+    def epoch(self) -> int:
+        """The current epoch; 0 before the first snapshot."""
+        return self._records.epoch
+
+    @property
     def state(self) -> FeedState:
         """What the feed is now."""
         return self._feed.state(self.tracked.validity)
-
-    def copy(self) -> InstrumentStream:
-        """Copy it, independent from here on; costs a copy of the book's levels."""
-        twin = copy(self)
-        twin.counters, twin.quotes, twin._feed = copy(self.counters), self.quotes.copy(), copy(self._feed)
-        twin.tracked = _copied(self.tracked)
-        twin._bridge, twin._trades = self._bridge.copy(twin.counters), self._trades.copy(twin.counters)
-        twin._out = []
-        return twin
 
     # -- messages of the venue
 
@@ -194,10 +183,9 @@ class InstrumentStream:
         now = self._clock(received_ns)
         changed = self._feed.note(LinkEvent.RECEIVED)
         if self.is_live:
-            self._trades.add(levels, sign, self._grid)
+            self._trades.add(levels, sign, self._records.grid)
         self.counters.trades += 1
-        ticks, lots, times = placed.bids.ticks[0], sign * placed.bids.lots[0], Times(trade.exchange_ns, now)
-        self._out.append(self._records.trade(trade.trade_id, ticks, lots, times, placed.grid))
+        self._out.append(self._records.trade(trade, placed, now))
         if len(self._trades.ticks) > MAX_PENDING_TRADES:
             self._invalidate(Reason.OVERLOAD, now)
         if changed:
@@ -260,7 +248,7 @@ class InstrumentStream:
         """
         now = self._clock(received_ns)
         if request.epoch > self.epoch:
-            self.epoch = request.epoch
+            self._records.epoch = request.epoch
             if self.is_live:
                 self._raise_epoch()
                 self._answer(now)
@@ -292,10 +280,10 @@ class InstrumentStream:
     def _placed(self, delta: DepthDelta) -> Placed:
         """Place levels on the book's grid, or on a finer one it has to move to; refuse them before anything changes."""
         _require_levels(len(delta.bids) + len(delta.asks), "a message")
-        placed = self._grid.place(delta.bids, delta.asks)
-        if placed.grid is not self._grid:
-            book = self._scaled_book(self._grid.scale_to(placed.grid)) if self.is_live else ()
-            require_headroom(self._grid, placed.grid, placed.bids, placed.asks, *book)
+        placed = self._records.grid.place(delta.bids, delta.asks)
+        if placed.grid is not self._records.grid:
+            book = self._scaled_book(self._records.grid.scale_to(placed.grid)) if self.is_live else ()
+            require_headroom(self._records.grid, placed.grid, placed.bids, placed.asks, *book)
         return placed
 
     def _placed_whole(self, snapshot: DepthSnapshot) -> Placed:
@@ -313,10 +301,10 @@ class InstrumentStream:
 
     def _move_to(self, grid: TextGrid, now: int) -> None:
         """Regrid a LIVE book: a new epoch, and a snapshot from memory in the finer steps."""
-        scale = self._grid.scale_to(grid)
+        scale = self._records.grid.scale_to(grid)
         bids, asks = self._scaled_book(scale)
         self._trades.scale(scale)
-        self._grid = grid
+        self._records.grid = grid
         self.counters.regrids += 1
         self._raise_epoch()
         self._publish_snapshot(bids, asks, self.tracked.sequence, now)
@@ -325,7 +313,7 @@ class InstrumentStream:
     # -- finding the place of an update
 
     def _follow(self, delta: DepthDelta, placed: Placed, now: int) -> None:
-        last = LastUpdate(self.tracked.sequence, self._exchange_ns)
+        last = LastUpdate(self.tracked.sequence, self._records.exchange_ns)
         outcome = self._rule.follow(delta, last)
         if outcome is Continuity.NEXT:
             self._apply(delta, placed, now)
@@ -372,7 +360,7 @@ class InstrumentStream:
         """Take a book that came in the stream in place of whatever there was."""
         if self.is_live:
             self.quotes.forget()  # its ids may have begun anew
-        if placed.grid is not self._grid:
+        if placed.grid is not self._records.grid:
             self.counters.trades_off_grid += len(self._trades.drain().ticks)
         self._bridge.drop(wanted=None)
         self._begin_epoch(snapshot, placed, now)
@@ -380,7 +368,7 @@ class InstrumentStream:
 
     def _begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
         """Publish a snapshot of the venue as the first record of a new epoch."""
-        self.reason, self._grid, self._exchange_ns = None, placed.grid, snapshot.exchange_ns
+        self.reason, self._records.grid, self._records.exchange_ns = None, placed.grid, snapshot.exchange_ns
         self.counters.snapshots += 1
         self._raise_epoch()
         self._publish_snapshot(placed.bids, placed.asks, snapshot.sequence, received_ns)
@@ -389,10 +377,10 @@ class InstrumentStream:
     # -- publishing
 
     def _apply(self, delta: DepthDelta, placed: Placed, received_ns: int) -> None:
-        if placed.grid is not self._grid:
+        if placed.grid is not self._records.grid:
             self._move_to(placed.grid, received_ns)
-        self._exchange_ns = delta.exchange_ns
-        record = self._l2(
+        self._records.exchange_ns = delta.exchange_ns
+        record = self._records.l2(
             Kind.DELTA,
             delta.last_sequence,
             received_ns,
@@ -410,7 +398,7 @@ class InstrumentStream:
             return
         if not self._check(delta.checksum):
             return
-        self.quotes.on_book(record.sequence, _best_levels(self.tracked.book), self._grid, record.received_ns)
+        self.quotes.on_book(record.sequence, _best_levels(self.tracked.book), self._records.grid, record.received_ns)
         if record.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns:
             self._publish_from_memory(record.received_ns)
 
@@ -427,7 +415,7 @@ class InstrumentStream:
             self.counters.checksums_ok += 1
             return True
         self.counters.checksums_bad += 1
-        self._publish_invalid(Reason.CHECKSUM, self._published_ns, f"the venue's checksum is {claimed}")
+        self._publish_invalid(Reason.CHECKSUM, self._records.received_ns, f"the venue's checksum is {claimed}")
         return False
 
     def _answer(self, now: int) -> None:
@@ -448,7 +436,7 @@ class InstrumentStream:
         self._publish_snapshot(bids, asks, self.tracked.sequence, received_ns)
 
     def _publish_snapshot(self, bids: SideLevels, asks: SideLevels, sequence: int, received_ns: int) -> None:
-        record = self._l2(Kind.SNAPSHOT, sequence, received_ns, bids=bids, asks=asks)
+        record = self._records.l2(Kind.SNAPSHOT, sequence, received_ns, bids=bids, asks=asks)
         self.tracked.apply(record)
         self._snapshot_ns = record.received_ns
         self._out.append(record)
@@ -458,44 +446,21 @@ class InstrumentStream:
             self._publish_invalid(reason, now, detail)
 
     def _publish_invalid(self, reason: Reason, now: int, detail: str) -> None:
-        record = self._l2(Kind.INVALID, self.tracked.sequence, now, reason=reason)
+        record = self._records.l2(Kind.INVALID, self.tracked.sequence, now, reason=reason)
         self.tracked.apply(record)
         self._out.append(record)
         self._trades.drain()
-        self._grid = self._listed
+        self._records.grid = self._listed
         self._bridge.wanted = self.reason = reason
         self._append_status_if_changed(detail)
-
-    def _l2(
-        self,
-        kind: Kind,
-        sequence: int,
-        received_ns: int,
-        *,
-        bids: SideLevels = NO_LEVELS,
-        asks: SideLevels = NO_LEVELS,
-        trades: SideLevels = NO_LEVELS,
-        previous_sequence: int | None = None,
-        reason: Reason | None = None,
-    ) -> L2Record:
-        self._published_ns = max(self._published_ns, received_ns)
-        times = Times(self._exchange_ns, self._published_ns)
-        levels = BookLevels(bids, asks, trades)
-        links = Links(self.epoch, sequence, previous_sequence, reason)
-        return self._records.l2(kind, links, times, self._grid, levels)
 
     def _append_status_if_changed(self, detail: str = "") -> None:
         if self._feed.is_news(self.tracked.validity, self.reason, self.epoch):
             self._out.append(self._status(detail=detail))
 
     def _status(self, *, heartbeat: bool = False, detail: str = "") -> FeedStatus:
-        return self._records.status(
-            self.state,
-            Links(self.epoch, self.tracked.sequence, None, self.reason),
-            self._now_ns,
-            heartbeat=heartbeat,
-            detail=detail,
-        )
+        sequence, now = self.tracked.sequence, self._now_ns
+        return self._records.status(self.state, self.reason, sequence, now, heartbeat=heartbeat, detail=detail)
 
     def _drain(self) -> list[Published]:
         out, self._out = self._out, []
@@ -516,7 +481,7 @@ class InstrumentStream:
 
     def _raise_epoch(self) -> None:
         floor = self._options.epoch_floor
-        self.epoch = max(self.epoch + 1, self._now_ns // 1_000_000 if floor is None else floor)
+        self._records.epoch = max(self.epoch + 1, self._now_ns // 1_000_000 if floor is None else floor)
 
 
 def _require_levels(levels: int, what: str) -> None:
@@ -528,16 +493,3 @@ def _best_levels(book: Book) -> BestLevels:
     bids, asks = book.bids, book.asks
     bid, ask = bids.prices[-1] if bids.prices else None, asks.prices[0] if asks.prices else None
     return BestLevels(bid, None if bid is None else bids.lots[bid], ask, None if ask is None else asks.lots[ask])
-
-
-def _copied(tracked: TrackedBook) -> TrackedBook:
-    twin = copy(tracked)
-    twin.book = copy(tracked.book)
-    twin.book.bids, twin.book.asks = _copied_side(tracked.book.bids), _copied_side(tracked.book.asks)
-    return twin
-
-
-def _copied_side(side: BookSide) -> BookSide:
-    twin = copy(side)
-    twin.lots, twin.prices = side.lots.copy(), side.prices[:]
-    return twin

@@ -21,12 +21,6 @@ class PendingTrades:
         self._counters = counters
         self.ticks, self.lots = SideLevels([], [])
 
-    def copy(self, counters: StreamCounters) -> PendingTrades:
-        """Copy them, independent from here on."""
-        twin = PendingTrades(counters)
-        twin.ticks, twin.lots = self.ticks[:], self.lots[:]
-        return twin
-
     def add(self, levels: Levels, sign: int, grid: TextGrid) -> None:
         """Let a trade wait, where it lies on the grid."""
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from obflow.clock import Clock
 from obflow.metrics import Metrics
@@ -33,14 +33,6 @@ RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
 
 
-class Tap(Protocol):
-    """Keeps what is received, as a recording does."""
-
-    def write(self, frame: Frame) -> None:
-        """Keep a frame, or a change of a connection."""
-        ...
-
-
 class LiveFeed:
     """The instruments of one venue, live.
 
@@ -52,7 +44,7 @@ class LiveFeed:
         metrics: Where counts are shown.
         sink: Where records go.
         is_outdated: Whether a resync request is answered by what its reader has yet to read.
-        tap: Keeps what is received.
+        tap: Is given what is received, as a recording is.
 
     Attributes:
         router: The streams.
@@ -69,7 +61,7 @@ class LiveFeed:
         metrics: Metrics,
         sink: Sink,
         is_outdated: Callable[[ResyncRequest], bool],
-        tap: Tap | None = None,
+        tap: Callable[[Frame], None] | None = None,
     ) -> None:
         options = StreamOptions(
             source=Source(settings.source),
@@ -137,7 +129,7 @@ class LiveFeed:
     def handle(self, frame: Frame) -> Sequence[VenueNotice]:
         """Handle a frame; what it told besides data is given back."""
         if self._tap:
-            self._tap.write(frame)
+            self._tap(frame)
         if frame.via is Via.WS:
             self._received.inc()
         elif frame.via is Via.CONNECT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ async def produce(
     guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
     try:
         await guard.stand_alone(stop)
-        with _OptionalRecording(recording) as tap:
+        with RecordingWriter(recording) if recording else nullcontext() as tap:
             async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
@@ -91,7 +92,7 @@ async def produce(
                     is_outdated=lambda request: publisher.is_before_mark(
                         request.symbol, request.source_partition, request.source_offset
                     ),
-                    tap=tap.writer,
+                    tap=tap.write if tap else None,
                 )
                 on_feed(feed)
 
@@ -137,7 +138,7 @@ async def record(
         UsageError: The file is there already, or the venue does not trade a symbol.
         ExchangeUnreachable: The venue does not answer.
     """
-    with _OptionalRecording(path) as tap:
+    with RecordingWriter(path) as tap:
         async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
@@ -150,14 +151,14 @@ async def record(
                 metrics=Metrics("recorder"),
                 sink=_Nowhere(),
                 is_outdated=lambda _: False,
-                tap=tap.writer,
+                tap=tap.write,
             )
             if instruments:
                 timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
                 await _run(feed, rest, exchange, settings, stop, lambda: None, tap)
                 if timer is not None:
                     timer.cancel()
-        lines = tap.writer.lines if tap.writer else 0
+        lines = tap.lines
     return {"venue": exchange.venue, "lines": lines, "file": str(path) if lines else None, "instruments": _books(feed)}
 
 
@@ -168,7 +169,7 @@ async def find_instruments(
     *,
     clock: Clock,
     stop: asyncio.Event,
-    tap: _OptionalRecording,
+    tap: RecordingWriter | None,
     patience_s: float | None = None,
 ) -> dict[str, Instrument]:
     """Find the instruments and their grids in the venue's list; ask again until it answers.
@@ -208,9 +209,9 @@ async def find_instruments(
         if listed.weight_per_minute is not None:
             rest.limit_weight(listed.weight_per_minute)
         found = _choose(exchange.venue, symbols, listed)
-        if tap.writer is not None:
+        if tap is not None:
             for frame in frames:
-                tap.writer.write(frame)
+                tap.write(frame)
         return found
     return {}
 
@@ -231,24 +232,6 @@ class _Nowhere:
         return True
 
 
-class _OptionalRecording:
-    """A recording, or none."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.writer = RecordingWriter(path) if path is not None else None
-
-    def flush(self) -> None:
-        if self.writer is not None:
-            self.writer.flush()
-
-    def __enter__(self) -> _OptionalRecording:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-
 async def _run(
     feed: LiveFeed,
     rest: RestClient,
@@ -256,7 +239,7 @@ async def _run(
     settings: Settings,
     stop: asyncio.Event,
     on_tick: Callable[[], None],
-    tap: _OptionalRecording,
+    tap: RecordingWriter | None,
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.producer.websocket_url or exchange.endpoints.websocket
@@ -269,7 +252,8 @@ async def _run(
         tasks.append(group.create_task(_tick(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
-        tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
+        if tap is not None:
+            tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()
         for task in tasks:
             task.cancel()

@@ -27,6 +27,7 @@ from producers.live.connections import Connection
 from producers.live.rest import RestClient, is_loopback
 from producers.messages import Frame, Reply, VenueMessage, Via
 from producers.recordings.reader import Recording
+from producers.recordings.writer import RecordingWriter
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
 from tests.integration.simulators import simulator
 
@@ -301,7 +302,7 @@ async def test_a_request_is_answered_and_its_weight_known() -> None:
 async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_path: Path) -> None:
     exchange, path = BINANCE, tmp_path / "list.frames.jsonl"
     async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
-        with run._OptionalRecording(path) as tap:
+        with RecordingWriter(path) as tap:
             found = await run.find_instruments(
                 rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
             )

@@ -84,7 +84,7 @@ async def test_what_happens_to_one_instruments_frames_is_healed_for_that_instrum
     assert [letter.reason for letter in read_topic(running.settings, DEAD_LETTERS)] == letters
 
 
-async def test_a_number_that_is_none_is_dead_lettered_with_its_payload_and_its_book_begins_afresh(broker: str) -> None:
+async def test_a_number_that_is_none_is_dead_lettered_and_its_book_begins_afresh(broker: str) -> None:
     async with producing(broker) as running:
         await running.all_live()
         await running.venue.inject("corrupt", symbol="ETHUSDT", damage="number")

@@ -93,7 +93,7 @@ def test_the_memory_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(steps._known) <= 4
 
 
-def test_levels_are_whole_or_not_at_all_and_a_bad_number_after_a_fine_one_is_still_refused() -> None:
+def test_levels_are_whole_or_not_at_all_and_a_bad_one_after_a_fine_one_is_refused() -> None:
     grid = TextGrid.of("0.1", "0.001")
 
     assert grid.levels([("1.5", "0.001"), ("2.0", "0")]) == SideLevels([15, 20], [1, 0])

@@ -378,7 +378,7 @@ def test_the_published_instrument_list_gives_its_grids(recordings: Path) -> None
 
 
 @pytest.mark.parametrize("time", [9_300_000_000_000, 99_999_999_999_999])
-def test_a_time_beyond_int64_in_nanoseconds_is_refused_and_the_trade_s_instrument_named(time: int) -> None:
+def test_a_time_beyond_int64_in_nanoseconds_is_refused_and_its_instrument_named(time: int) -> None:
     trade = {"e": "trade", "E": time, "T": time, "s": "BTCUSDT", "t": 1, "p": "1", "q": "1", "X": "MARKET", "m": True}
     with pytest.raises(InvalidNumber, match="beyond int64"):
         EXCHANGES["binance-futures"].parse(framed(wrapped("btcusdt@trade", trade), Via.WS))

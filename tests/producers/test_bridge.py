@@ -22,7 +22,7 @@ def test_nothing_joins_without_both_a_snapshot_and_an_update() -> None:
     assert (made.wanted, made.held) == (None, Held(snapshot(100), 1))
 
 
-def test_updates_older_than_the_snapshot_are_dropped_and_the_one_that_spans_it_bridges() -> None:
+def test_updates_older_than_the_snapshot_are_dropped_and_the_spanning_one_bridges() -> None:
     made, counters = bridge()
     for number in (80, 90, 100):
         made.wait(delta(number, number + 9, number - 1), number)
@@ -33,7 +33,7 @@ def test_updates_older_than_the_snapshot_are_dropped_and_the_one_that_spans_it_b
     assert (counters.deltas_dropped, made.held, made.wanted) == (2, None, None)
 
 
-def test_a_snapshot_that_comes_too_early_for_every_update_is_discarded_and_another_wanted() -> None:
+def test_a_snapshot_too_early_for_every_update_is_discarded_and_another_wanted() -> None:
     made, counters = bridge()
     made.wait(delta(110, 120, 109), 1)
     made.hold(snapshot(100), 2)
@@ -69,13 +69,3 @@ def test_everything_dropped_is_counted() -> None:
 
     assert (counters.deltas_dropped, counters.snapshots_discarded) == (1, 1)
     assert (made.held, len(made.waiting), made.wanted) == (None, 0, Reason.DISCONNECT)
-
-
-def test_a_copy_goes_its_own_way() -> None:
-    made, counters = bridge(most=1)
-    made.wait(delta(1, 1, 0), 1)
-    twin = made.copy(StreamCounters())
-    twin.wait(delta(2, 2, 1), 2)
-
-    assert [waiting.received_ns for waiting in made.waiting] == [1]
-    assert counters.deltas_dropped == 0

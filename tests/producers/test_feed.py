@@ -81,7 +81,7 @@ class Bench:
             metrics=self.metrics,
             sink=self.sink,
             is_outdated=lambda _: self.outdated,
-            tap=self.tape,
+            tap=self.tape.write,
         )
 
     def open(self) -> None:
@@ -208,7 +208,7 @@ def test_a_frame_beyond_the_bound_is_dead_lettered_with_the_payload_cut() -> Non
     assert (letter.reason, letter.payload_bytes, len(letter.payload)) == ("FrameTooLarge", 100_001, 64 * 1024)
 
 
-def test_an_update_larger_than_any_record_is_dead_lettered_with_its_payload_cut_and_its_book_begins_afresh() -> None:
+def test_an_update_larger_than_any_record_is_dead_lettered_and_costs_one_resync() -> None:
     """Within the bound of a frame, beyond that of the broker: live, it costs one resync of one instrument."""
     bench = Bench("BTCUSDT", "ETHUSDT")
     bench.go_live("BTCUSDT")

@@ -114,7 +114,7 @@ def test_statuses_carry_the_run_that_wrote_them_and_nothing_else_does(client: Fa
     assert out.run != other.run
 
 
-def test_a_topic_that_takes_less_than_declared_is_named_with_the_command_that_shows_it(client: FakeClient) -> None:
+def test_a_topic_that_takes_less_than_declared_is_named_with_a_command_to_see_it(client: FakeClient) -> None:
     out = publisher()
     out.offer(l2())
     client.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)

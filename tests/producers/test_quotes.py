@@ -105,13 +105,3 @@ def test_what_waits_is_bounded() -> None:
     for sequence in range(10_000, 10_000 + 2 * MAX_QUOTES):
         check.on_quote(quote(sequence), 0)
     assert len(check._quotes) == MAX_QUOTES
-
-
-def test_a_copy_goes_its_own_way() -> None:
-    check = QuoteCheck()
-    check.on_quote(quote(100), 0)
-    twin = check.copy()
-    check.on_book(100, TOP, GRID, 0)
-    check.finish()
-
-    assert (check.checked, twin.checked, len(twin._unjudged)) == (1, 0, 0)

@@ -97,7 +97,7 @@ HARMLESS: list[tuple[str, bytes, Via, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "reason"), [row[1:] for row in BAD_UPDATES], ids=[row[0] for row in BAD_UPDATES])
-def test_an_update_that_cannot_be_used_is_dead_lettered_and_invalidates_its_book_alone(
+def test_an_unusable_update_is_dead_lettered_and_invalidates_its_book_alone(
     changes: dict[str, Any], reason: str
 ) -> None:
     made = router("AUSDT", "BUSDT")
@@ -241,17 +241,6 @@ class TestConnections:
 
         assert {record.symbol for record in made.handle(Frame(3 * SECOND, Via.DISCONNECT, "2")).records} == {"BUSDT"}
         assert {record.symbol for record in made.handle(Frame(4 * SECOND, Via.CONNECT, "2")).records} == {"BUSDT"}
-
-
-def test_a_copy_goes_its_own_way() -> None:
-    made = router("AUSDT")
-    twin = made.copy()
-    made.handle(framed(b"bad", Via.WS, SECOND, connection="1"))
-    made.handle(Frame(SECOND, Via.DISCONNECT, "1"))
-
-    assert (twin.frames, dict(twin.rejected)) == (2, {})
-    assert twin.streams["AUSDT"].is_live
-    assert twin.handle(framed(b"bad", Via.WS, SECOND, connection="1")).records[0].letter_id == f"{VENUE}:1:{SECOND}:3"  # type: ignore[union-attr]
 
 
 @given(st.binary(max_size=200), st.sampled_from([Via.WS, Via.REST]))

@@ -21,6 +21,7 @@ from tests.producers.messages import (
     SECOND,
     Pairs,
     delta,
+    fork,
     kinds,
     l2,
     largest_record,
@@ -112,7 +113,7 @@ class TestStart:
 
 
 class TestGap:
-    def test_a_gap_is_published_once_and_nothing_of_the_book_follows_until_the_next_snapshot(self) -> None:
+    def test_a_gap_is_published_once_and_nothing_follows_until_the_next_snapshot(self) -> None:
         live = live_stream()
 
         records = live.on_delta(delta(121, 130, 120), 3 * SECOND)
@@ -204,7 +205,7 @@ class TestTrades:
 
 
 class TestSnapshotsAndEpochs:
-    def test_a_routine_snapshot_follows_the_update_that_crosses_the_mark_and_changes_nothing(self) -> None:
+    def test_a_routine_snapshot_follows_the_update_past_the_mark_and_changes_nothing(self) -> None:
         live = live_stream(routine_snapshot_ns=60 * SECOND)
         assert kinds(live.on_delta(delta(111, 120, 110), 62 * SECOND - 1)) == [(DELTA, 120, None)]
 
@@ -264,7 +265,7 @@ class TestResync:
         assert records[0].epoch == live.epoch == 3_000
         assert kinds(live.on_delta(delta(111, 120, 110), 3 * SECOND)) == [(DELTA, 120, None)]
 
-    def test_a_book_that_is_not_live_is_being_fetched_anyway_and_its_epoch_will_be_higher(self) -> None:
+    def test_a_book_that_is_not_live_is_fetched_anyway_and_its_epoch_will_be_higher(self) -> None:
         live = live_stream()
         live.on_delta(delta(121, 130, 120), 3 * SECOND)
         assert kinds(live.on_resync_request(self.request(90_000), 3 * SECOND, outdated=False)) == []
@@ -351,7 +352,7 @@ class TestConnection:
 
 
 class TestCrossed:
-    def test_a_book_that_stays_crossed_is_invalidated_right_after_the_update_that_shows_it(self) -> None:
+    def test_a_book_that_stays_crossed_is_invalidated_after_the_update_that_shows_it(self) -> None:
         live = live_stream()
         assert kinds(live.on_delta(delta(111, 111, 110, bids=[("100.2", "1")]), 2 * SECOND)) == [(DELTA, 111, None)]
         live.on_delta(delta(112, 112, 111), 2 * SECOND)
@@ -639,7 +640,7 @@ class TestTooLarge:
         # Key, headers and what Kafka puts around a record are within the kilobyte left.
         assert len(encode(largest_record())) < MAX_RECORD_BYTES - 1024
 
-    def test_a_message_with_more_levels_than_a_record_holds_is_refused_and_changes_nothing(
+    def test_a_message_of_more_levels_than_a_record_holds_is_refused_whole(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(stream_module, "MAX_LEVELS", 5)
@@ -683,7 +684,7 @@ class TestTooLarge:
 def test_a_copy_goes_its_own_way() -> None:
     live = live_stream()
     live.on_trade(trade(), 3 * SECOND)
-    twin = live.copy()
+    twin = fork(live)
 
     live.on_delta(delta(111, 120, 110, bids=[("100.0", "0"), ("99.0", "7")]), 3 * SECOND)
     live.on_delta(delta(131, 140, 130), 3 * SECOND)
