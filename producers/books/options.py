@@ -29,7 +29,7 @@ class StreamOptions(NamedTuple):
     epoch_floor: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class StreamCounters:
     """What happened to one instrument's messages.
 

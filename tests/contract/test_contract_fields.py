@@ -17,9 +17,10 @@ DECLARING = ("producers/contract.py", "producers/messages.py", "producers/exchan
 
 
 def reading_files() -> list[Path]:
-    """The code that a venue is declared for: all of the producers but the declarations and the venues themselves."""
+    """All of the producers but the declarations and the venues themselves; a rule reads what an adapter gave."""
     files = (ROOT / "producers").rglob("*.py")
-    return [path for path in files if not path.relative_to(ROOT).as_posix().startswith(DECLARING)]
+    code = [path for path in files if not path.relative_to(ROOT).as_posix().startswith(DECLARING)]
+    return [*code, *(ROOT / "producers" / "exchanges").rglob("rules.py")]
 
 
 READ = {
