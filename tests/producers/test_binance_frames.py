@@ -265,6 +265,16 @@ class TestRest:
         assert [found.symbol for found in message.instruments] == ["BTCUSDT", "ETHUSDT"]
         assert message.unreadable == ("ODD" if isinstance(odd, dict) and odd else "",)
 
+    def test_a_contract_of_more_than_one_unit_says_so(self) -> None:
+        listed = [entry("BTCUSDT", "0.1", "1", contractSize=100), entry("ETHUSDT", "0.1", "1", contractSize=0)]
+        message = one(FUTURES, {"symbols": [*listed, entry("SOLUSDT", "0.1", "1")]}, Via.REST)
+        assert isinstance(message, InstrumentList)
+        assert [(found.symbol, found.contract_value) for found in message.instruments] == [
+            ("BTCUSDT", "100"),
+            ("SOLUSDT", "1"),
+        ]
+        assert message.unreadable == ("ETHUSDT",)
+
     def test_spot_is_asked_for_the_named_instruments_alone_and_the_futures_for_all(self) -> None:
         symbols = ["BTCUSDT", "币安人生USDT"]
         path, query = SPOT.listings(symbols)[0].path.split("?")

@@ -144,7 +144,7 @@ class _Snapshot(msgspec.Struct):
 
 
 class ListedInstrument(msgspec.Struct):
-    """An entry of the instrument list; the last two fields are the futures'."""
+    """An entry of the instrument list; the last three fields are the futures'."""
 
     symbol: str
     baseAsset: str  # noqa: N815 (the venue's name)
@@ -152,6 +152,7 @@ class ListedInstrument(msgspec.Struct):
     filters: list[dict[str, object]]
     contractType: str = ""  # noqa: N815 (the venue's name)
     deliveryDate: int = 0  # noqa: N815 (the venue's name)
+    contractSize: Annotated[int, msgspec.Meta(gt=0)] = 1  # noqa: N815 (the venue's name)
 
 
 class _Named(msgspec.Struct):
@@ -354,6 +355,7 @@ def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
         tick_size=Steps(str(filters["PRICE_FILTER"]["tickSize"])).step,
         lot_size=Steps(str(filters["LOT_SIZE"]["stepSize"])).step,
         canonical=dialect.canonical(entry),
+        contract_value=str(entry.contractSize),
         contract_kind=dialect.contract_kind,
     )
 
