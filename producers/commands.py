@@ -46,14 +46,14 @@ def produce(
     """
     from obflow.clock import SystemClock
     from obflow.metrics import Metrics
-    from producers import service
+    from producers.live import run
 
     exchange, symbols = _exchange(venue), _named(symbol)
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
     metrics = Metrics("producer")
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
-        return await service.produce(
+        return await run.produce(
             exchange, symbols, settings, clock=SystemClock(), metrics=metrics, stop=stop, recording=record
         )
 
@@ -79,13 +79,13 @@ def record(
     Example: obflow record binance-futures --symbol BTCUSDT --out btc.frames.jsonl.gz --for 60s
     """
     from obflow.clock import SystemClock
-    from producers import service
+    from producers.live import run
 
     exchange, symbols, duration_s = _exchange(venue), _named(symbol), seconds_of("--for", seconds)
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
-        return await service.record(
+        return await run.record(
             exchange, symbols, settings, clock=SystemClock(), stop=stop, path=out, seconds=duration_s
         )
 
@@ -125,9 +125,9 @@ def replay(
     from obflow.metrics import Metrics
     from obflow.progress import progress
     from obflow.topics import apply
-    from producers.guard import refuse_where_live
-    from producers.publisher import Publisher
-    from producers.replay import Replay, ReplayPlan
+    from producers.broker.guard import refuse_where_live
+    from producers.broker.publisher import Publisher
+    from producers.recordings.replay import Replay, ReplayPlan
 
     exchange = _exchange(venue)
     if shift not in (None, "now"):
@@ -289,7 +289,7 @@ def _named(symbols: list[str] | None) -> list[str]:
 
 
 def _speed(text: str) -> float | None:
-    """A pace as flags give it; None is as fast as possible."""
+    """Read a pace as flags give it; None is as fast as possible."""
     match = _SPEED.fullmatch(text)
     if text != "max" and (match is None or not float(match[1])):
         raise UsageError(f"--speed {text} is no speed", next_step="write max, 1x or 10x")

@@ -1,17 +1,18 @@
-"""What a venue is: bytes in, messages out, and what has to be said to it. No socket, no clock.
+"""What a venue is: frames in, messages out, and what has to be said to it. No socket, no clock.
 
-To add a venue, write `producers/exchanges/<venue>.py` with one object that satisfies `Exchange`, add its line to
-`EXCHANGES` and a fixture folder; the contract suite then runs over it.
+To add a venue, write `producers/exchanges/<family>/<venue>.py` with one object that satisfies `Exchange`, add its line
+to `EXCHANGES` and a fixture folder; the contract suite then runs over it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from orderbook.decimals import Levels
+from producers.messages import Frame, VenueMessage, VenueNotice
 from producers.sequencing import SequenceRule
-from producers.venue_messages import VenueMessage, Via
 from schemas.errors import MessageError
 from schemas.messages import ContractKind
 
@@ -19,11 +20,43 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 """Default bound of a frame; a larger one is refused before it is parsed."""
 
 
-class RestRequest(NamedTuple):
-    """A GET: path and query, and what it costs of `Limits.weight_per_minute`."""
+class FrameSource(Protocol):
+    """Where frames come from, in the order in which they were received: a recording, or a venue in virtual time."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Give the frames, once."""
+        ...
+
+
+class LiveFrameSource(Protocol):
+    """The same where frames have to be waited for: the sockets of a venue, and its answers over REST among them."""
+
+    def frames(self) -> AsyncIterator[Frame]:
+        """Give the frames as they come, without end."""
+        ...
+
+    def handle(self, frame: Frame, notices: Sequence[VenueNotice]) -> None:
+        """Do what a frame of it told besides data: acknowledgements to note, heartbeats to answer."""
+        ...
+
+
+class Say(NamedTuple):
+    """A text message to send to the venue.
+
+    Attributes:
+        raw: The text.
+        acknowledged_by: Keys of every `Ack` that must follow it; the connection is opened anew where one does not.
+    """
+
+    raw: bytes
+    acknowledged_by: tuple[str, ...] = ()
+
+
+class Fetch(NamedTuple):
+    """A GET whose answer is parsed like any frame: path and query, and its cost in `VenueLimits.weight_per_minute`."""
 
     path: str
-    weight: int
+    weight: int = 1
 
 
 class Endpoints(NamedTuple):
@@ -33,42 +66,60 @@ class Endpoints(NamedTuple):
     rest: str
 
 
-class PingRule(NamedTuple):
-    """Who keeps the connection alive.
+class Keepalive(NamedTuple):
+    """What the client does so that a connection lives. WebSocket pings are answered, and sent, by the library.
 
     Attributes:
-        server_every_s: The venue sends WebSocket pings this often; any WebSocket library answers them.
-        answer_within_s: It disconnects where no pong came for so long.
-        message: What the client has to send; empty where nothing.
-        every_s: How often it has to send it; 0 where nothing.
+        begin: Said first on each connection, such as the wish for the venue's heartbeats; `parse` then gives a `Reply`
+            to each heartbeat that wants one.
+        message: What the client has to send from time to time; empty where nothing.
+        every_s: How often; 0 where nothing.
     """
 
-    server_every_s: float
-    answer_within_s: float
+    begin: tuple[Say, ...] = ()
     message: bytes = b""
     every_s: float = 0.0
 
 
-class Limits(NamedTuple):
+class Rate(NamedTuple):
+    """So many times in so many seconds."""
+
+    times: int
+    seconds: float
+
+
+class VenueLimits(NamedTuple):
     """The venue's limits, as data for the edges.
 
     Attributes:
         streams_per_connection: How many we subscribe on one connection (the venue may allow more).
         streams_per_message: How many one subscription message names.
-        client_messages_per_s: Messages a client may send on one connection.
-        connects_per_5_min: New connections of one address.
-        connection_lifetime_s: The venue ends a connection after this.
+        client_messages: Messages a client may send on one connection.
+        connects: New connections of one address.
+        lifetime_s: The venue ends a connection after this.
         weight_per_minute: Request weight of one address.
-        weight_header: Header that tells the weight used in the current minute.
+        weight_header: Header that tells the weight used in the current minute; empty where none does.
     """
 
     streams_per_connection: int
     streams_per_message: int
-    client_messages_per_s: int
-    connects_per_5_min: int
-    connection_lifetime_s: int
+    client_messages: Rate
+    connects: Rate
+    lifetime_s: float
     weight_per_minute: int
-    weight_header: str
+    weight_header: str = ""
+
+
+class Checksum(NamedTuple):
+    """How a venue sums up a book, so that a reader can compare it with his own.
+
+    Attributes:
+        levels: How many levels a side it covers.
+        of: The sum of these bids and asks, best first, numbers without trailing zeros.
+    """
+
+    levels: int
+    of: Callable[[Levels, Levels], int]
 
 
 class Exchange(Protocol):
@@ -85,8 +136,13 @@ class Exchange(Protocol):
         ...
 
     @property
-    def sequence_rule(self) -> SequenceRule:
+    def sequence(self) -> SequenceRule:
         """How this venue's updates connect."""
+        ...
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """How its checksums are made; None where it sends none."""
         ...
 
     @property
@@ -95,27 +151,21 @@ class Exchange(Protocol):
         ...
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> VenueLimits:
         """The venue's limits."""
         ...
 
     @property
-    def ping(self) -> PingRule:
-        """Who keeps the connection alive."""
+    def keepalive(self) -> Keepalive:
+        """What keeps a connection alive."""
         ...
 
-    @property
-    def websocket_path(self) -> str:
-        """Path and query to connect to; streams are then subscribed by message."""
+    def websocket_path(self, symbol: str) -> str:
+        """Give path and query of the connection that carries it; streams are then subscribed by message."""
         ...
 
-    def parse(self, frame: bytes, via: Via, request: str = "") -> list[VenueMessage]:
-        """The messages of one frame.
-
-        Args:
-            frame: The bytes as received.
-            via: `WS` or `REST`.
-            request: Path and query that a `REST` frame answers, where known.
+    def parse(self, frame: Frame) -> list[VenueMessage]:
+        """Read the messages of one frame, `WS` or `REST`.
 
         Raises:
             DecodeError: Not JSON, or not the shape of the message it says it is.
@@ -124,23 +174,23 @@ class Exchange(Protocol):
         ...
 
     def streams(self, symbol: str) -> tuple[str, ...]:
-        """Names of the streams of one instrument: depth, trades, best quotes."""
+        """Name the streams of one instrument: depth, trades, best quotes."""
         ...
 
-    def subscribe(self, symbols: Sequence[str], first_id: int) -> list[bytes]:
-        """Messages that subscribe to these instruments; request ids count up from `first_id`."""
+    def subscribe(self, symbols: Sequence[str]) -> list[Say]:
+        """Say what subscribes to all streams of these instruments; the edge names no more than fit into a message."""
         ...
 
-    def unsubscribe(self, symbols: Sequence[str], first_id: int) -> list[bytes]:
-        """Messages that end these subscriptions."""
+    def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
+        """Say what ends these subscriptions."""
         ...
 
-    def snapshot_request(self, symbol: str) -> RestRequest:
-        """The request for a whole book."""
+    def recover(self, symbol: str) -> Fetch | list[Say]:
+        """Tell how to come by a whole book: a GET, or what to say so that one comes in the stream."""
         ...
 
-    def instruments_request(self, symbols: Sequence[str] = ()) -> RestRequest:
-        """The request for the instrument list.
+    def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
+        """Name everything to GET for the instrument list.
 
         Args:
             symbols: Only these, where the venue lets a list be asked for in part; a venue may refuse one that it does
@@ -160,6 +210,6 @@ class Channel(StrEnum):
 
 
 def damaged_symbol(error: MessageError) -> str:
-    """The instrument whose book lost an update with this frame; empty where none is known to have."""
+    """Name the instrument whose book lost an update with this frame; empty where none is known to have."""
     damages = error.context.get("channel") == Channel.DEPTH
     return str(error.context.get("symbol", "")) if damages else ""

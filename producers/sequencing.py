@@ -1,4 +1,4 @@
-"""How updates connect: the venues' documented rules, each step cited in the branch that applies it.
+"""How updates connect: what a venue's rule answers. The rules themselves are with their venues.
 
 Two questions, asked of every update:
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from producers.venue_messages import DepthDelta
+from producers.messages import DepthDelta
 
 
 class Alignment(StrEnum):
@@ -26,15 +26,15 @@ class Alignment(StrEnum):
     TOO_LATE = "too_late"
 
 
-class Outcome(StrEnum):
+class Continuity(StrEnum):
     """An update against a book."""
 
-    APPLIED = "applied"
+    NEXT = "next"
     DUPLICATE = "duplicate"
     GAP = "gap"
 
 
-class Position(NamedTuple):
+class LastUpdate(NamedTuple):
     """The last update of a book: its id, and the venue's time where it gave one."""
 
     sequence: int
@@ -48,77 +48,13 @@ class SequenceRule(Protocol):
         """Place an update against a snapshot, before any update was applied to it."""
         ...
 
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
+    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
         """Place an update against the last one that was applied."""
         ...
 
 
-class BinanceFuturesRule:
-    """Binance USD-M, "How to manage a local order book correctly". U, u, pu: first, last and previous update id.
-
-    1. Open a stream to <symbol>@depth.
-    2. Buffer the events received. For the same price, the latest received update covers the previous one.
-    3. Get a depth snapshot from the REST interface; its id is L (`lastUpdateId`).
-    4. Drop any event where u is < L in the snapshot.
-    5. The first processed event should have U <= L and u >= L.
-    6. Each new event's pu should be equal to the previous event's u, otherwise initialise the process from step 3.
-    7. The data in each event is the absolute quantity for a price level.
-    8. If the quantity is 0, remove the price level.
-    9. Receiving an event that removes a price level that is not in the local order book can happen and is normal.
-
-    Recordings show two first events the text does not spell out: one with pu == L, which connects exactly by step 6
-    though U > L, and one with u == L, whose id the book then has twice.
-    """
-
-    def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
-        """Steps 4 and 5."""
-        if delta.last_sequence < snapshot_sequence:  # step 4
-            return Alignment.STALE
-        connects = delta.previous_sequence == snapshot_sequence  # step 6 with the snapshot as the previous event
-        if connects or delta.first_sequence <= snapshot_sequence:  # step 5; u >= L holds since step 4
-            return Alignment.BRIDGES
-        return Alignment.TOO_LATE
-
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
-        """Step 6, and what is neither next nor missing."""
-        connects = delta.previous_sequence == last.sequence
-        if connects and delta.last_sequence != last.sequence:  # step 6
-            return Outcome.APPLIED
-        return Outcome.DUPLICATE if connects or _is_repeat(delta, last) else Outcome.GAP
-
-
-class BinanceSpotRule:
-    """Binance spot, "How to manage a local order book correctly". U, u: first and last update id.
-
-    1. Open a WebSocket connection to <symbol>@depth.
-    2. Buffer the events received from the stream. Note the U of the first event you received.
-    3. Get a depth snapshot; its id is L (`lastUpdateId`).
-    4. If L is strictly less than the U from step 2, go back to step 3.
-    5. In the buffered events, discard any event where u is <= L. The first buffered event should now have L within
-       its [U; u] range (the older wording: U <= L + 1 and u >= L + 1, which also admits the event that starts right
-       after the snapshot; it misses nothing).
-    6. Set the local order book to the snapshot. Its update id is L.
-    7. Apply: if u < the local update id, ignore the event. If U > the local update id + 1, something was missed:
-       discard the local order book and restart. Normally U of the next event is u + 1 of the previous one.
-    """
-
-    def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
-        """Steps 4 and 5."""
-        if delta.last_sequence <= snapshot_sequence:  # step 5
-            return Alignment.STALE
-        if delta.first_sequence <= snapshot_sequence + 1:  # step 5; u >= L + 1 holds by now
-            return Alignment.BRIDGES
-        return Alignment.TOO_LATE  # step 4
-
-    def follow(self, delta: DepthDelta, last: Position) -> Outcome:
-        """Step 7, strictly: an event that overlaps the book without being a repeat is not one the venue sends."""
-        if delta.first_sequence == last.sequence + 1:
-            return Outcome.APPLIED
-        return Outcome.DUPLICATE if _is_repeat(delta, last) else Outcome.GAP
-
-
-def _is_repeat(delta: DepthDelta, last: Position) -> bool:
-    """Whether all of the update is in the book already: ids at or below the book's, sent no later than its last one."""
+def is_repeat(delta: DepthDelta, last: LastUpdate) -> bool:
+    """Tell whether the book has all of the update: ids at or below its own, sent no later than its last one."""
     if delta.last_sequence > last.sequence:
         return False
     return delta.exchange_ns is None or last.exchange_ns is None or delta.exchange_ns <= last.exchange_ns

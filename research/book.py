@@ -8,8 +8,8 @@ from typing import TypedDict
 
 from obflow.progress import Watch
 from orderbook.validity import TrackedBook
-from producers.recording import RecordingReplay
-from producers.stream_options import SECOND_NS
+from producers.books.options import SECOND_NS
+from producers.recordings.reader import RecordingReplay
 from research.verify import Level, top_levels
 from schemas.errors import UsageError
 from schemas.messages import FeedStatus, L2Record, Reason

@@ -13,7 +13,7 @@ from obflow.terminal import console
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producers.recording import RecordingReplay
+    from producers.recordings.reader import RecordingReplay
     from research.book import BookAt
     from research.replay import FactorSummary
     from research.verify import Level, RecordingReport

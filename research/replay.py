@@ -12,10 +12,10 @@ from obflow.settings import Settings, nearest
 from processors.columns import L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
+from producers.books.options import SECOND_NS, StreamOptions
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
-from producers.recording import RecordingReplay, Scan
-from producers.stream_options import SECOND_NS, StreamOptions
+from producers.recordings.reader import RecordingReplay, Scan
 from schemas.digest import EventDigest
 from schemas.errors import UsageError
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Source

@@ -6,9 +6,9 @@ from typing import TypedDict
 
 from obflow.progress import Watch
 from orderbook.validity import TrackedBook
-from producers.recording import RecordingReplay
-from producers.stream import InstrumentStream
-from producers.stream_options import SECOND_NS
+from producers.books.options import SECOND_NS
+from producers.books.stream import InstrumentStream
+from producers.recordings.reader import RecordingReplay
 
 TOP = 5
 """Levels a side that are reported."""
@@ -25,7 +25,7 @@ class BookReport(TypedDict):
         reason: Why it is not LIVE; null where it is, or where nothing went wrong.
         snapshots: Snapshots of the recording that made the book LIVE.
         deltas_applied, deltas_dropped, duplicates, gaps, crossed, checksums_ok, checksums_bad: As counted by
-            `producers.stream_options.StreamCounters`.
+            `producers.books.options.StreamCounters`.
         quotes_checked, quotes_wrong: Updates compared with the venue's own best quote, and those that differed.
         last_sequence: Sequence of the last update applied; null before the first snapshot.
         bid_levels, ask_levels: Size of the book; of one that is INVALID the last known.

@@ -1,12 +1,12 @@
-"""Every venue: one line here, one file beside it, one fixture folder under `tests/producers/fixtures`."""
+"""Every venue: one line here, one file in its family's folder, one fixture folder under `tests/producers/fixtures`."""
 
 from __future__ import annotations
 
 from producers.contract import Exchange
-from producers.exchanges.binance import Binance
-from producers.exchanges.binance_futures import BinanceFutures
+from producers.exchanges.binance.spot import BINANCE
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 
 EXCHANGES: dict[str, Exchange] = {
-    "binance": Binance(),
-    "binance-futures": BinanceFutures(),
+    "binance": BINANCE,
+    "binance-futures": BINANCE_FUTURES,
 }

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from producers.recorder import RecordingWriter
+from producers.messages import Frame, Via
+from producers.recordings.writer import RecordingWriter
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.recording import SimulatedRecording
-from producers.venue_messages import Via
 from schemas.errors import UsageError
 
 SUFFIX = ".frames.jsonl.gz"
@@ -49,9 +49,8 @@ def write_recording(
     recording = SimulatedRecording(exchange, seconds, seed)
     with RecordingWriter(path) as writer:
         for frame in recording:
-            writer.write(
-                frame.received_ns, Via(frame.via), frame.raw, connection=frame.connection, request=frame.request
-            )
+            raw = frame.raw.encode()
+            writer.write(Frame(frame.received_ns, Via(frame.via), frame.connection, frame.request, raw))
     venue = exchange.venue.name
     symbols = " ".join(f"--symbol {symbol}" for symbol in exchange.specs)
     command = f"obflow simulate --venue {venue} {symbols} --seed {seed} --rate {rate:g} --seconds {seconds:g}"

@@ -10,36 +10,68 @@ import hashlib
 import json
 import pkgutil
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producers import exchanges
-from producers.contract import MAX_FRAME_BYTES, Exchange
+from producers.books.options import StreamOptions
+from producers.books.records import ProducerRecord
+from producers.books.router import FrameRouter
+from producers.books.stream import InstrumentStream
+from producers.contract import MAX_FRAME_BYTES, Exchange, Fetch
 from producers.exchanges import EXCHANGES
-from producers.recording import Line, RecordingReplay, read_lines, take_line
-from producers.records import ProducerRecord
-from producers.router import FrameRouter
-from producers.stream_options import StreamOptions
-from producers.venue_messages import DepthDelta, DepthSnapshot, Via
+from producers.live.connections import in_messages
+from producers.messages import (
+    Ack,
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Notice,
+    NoticeKind,
+    Reply,
+    SnapshotOrigin,
+    VenueMessage,
+    Via,
+)
+from producers.recordings.reader import Recording, RecordingReplay
 from schemas.codec import decode, encode
 from schemas.errors import MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
+from tests.bazaar import generate as bazaar
+from tests.bazaar.venue import BAZAAR
+from tests.producers.messages import framed
 from tests.producers.reader import DictReader
 
 FIXTURES = Path(__file__).parents[1] / "producers" / "fixtures"
-EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
+SYMBOL = "BTCUSDT"
+COUNTED = (
+    "snapshots",
+    "deltas_applied",
+    "deltas_dropped",
+    "duplicates",
+    "gaps",
+    "crossed",
+    "trades",
+    "checksums_ok",
+    "checksums_bad",
+)
+SHARED = ("family", "frames", "rules")
+"""What the venues of a family share."""
+VENUES: dict[str, Exchange] = {**EXCHANGES, "bazaar": BAZAAR}
+"""The registered ones, and one that is made up: its books come in the stream, several instruments a message."""
+EACH = pytest.mark.parametrize("venue", sorted(VENUES))
 
 
 def folder(venue: str) -> Path:
-    return FIXTURES / venue
+    return bazaar.FOLDER if venue == "bazaar" else FIXTURES / venue
 
 
 def expected(venue: str) -> dict[str, Any]:
@@ -47,90 +79,136 @@ def expected(venue: str) -> dict[str, Any]:
     return found
 
 
+def lines_of(venue: str) -> list[Frame]:
+    return list(Recording(folder(venue) / "frames.jsonl").frames())
+
+
+def spoken(venue: str) -> dict[str, Any]:
+    """What the venue answers to what is said, as text."""
+    found: dict[str, Any] = json.loads((folder(venue) / "talk.json").read_text())
+    return found
+
+
+def heard(raw: str) -> Frame:
+    return framed(raw.encode())
+
+
+def fetched(exchange: Exchange) -> list[Fetch]:
+    """How a book is fetched, where it is."""
+    way = exchange.recover(SYMBOL)
+    return [way] if isinstance(way, Fetch) else []
+
+
+def scripted(script: dict[str, Any], router: FrameRouter) -> list[tuple[InstrumentStream, dict[str, Any]]]:
+    """Each instrument's stream and what the script says of it."""
+    said = script.get("instruments") or dict.fromkeys(router.streams, script)
+    assert set(said) == set(router.streams)
+    return [(router.streams[symbol], said[symbol]) for symbol in said]
+
+
 def replayed(venue: str, **options: Any) -> tuple[RecordingReplay, list[ProducerRecord]]:
-    replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue], StreamOptions(**options))
+    replay = RecordingReplay(folder(venue) / "frames.jsonl", VENUES[venue], StreamOptions(**options))
     return replay, list(replay.records())
 
 
 def test_registry_files_and_fixtures_are_the_same_venues() -> None:
-    files = {module.name.replace("_", "-") for module in pkgutil.iter_modules(exchanges.__path__)}
+    modules = {module.name for module in pkgutil.walk_packages(exchanges.__path__, "producers.exchanges.")}
+    families = {name.rpartition(".")[0] for name in modules}
+    files = {name for name in modules - families if name.rpartition(".")[2] not in SHARED}
+    registered = list(EXCHANGES.values())
+    found = [[value for value in vars(import_module(name)).values() if value in registered] for name in files]
     fixtures = {path.name for path in FIXTURES.iterdir() if path.is_dir() and not path.name.startswith("__")}
-    assert set(EXCHANGES) == files == fixtures
+    assert all(len(venues) == 1 for venues in found), "a file is a venue"
+    assert {venue.venue for (venue,) in found} == set(EXCHANGES) == fixtures
 
 
 class TestContract:
     @EACH
     def test_a_venue_is_registered_under_its_own_name(self, venue: str) -> None:
-        exchange: Exchange = EXCHANGES[venue]
+        exchange: Exchange = VENUES[venue]
         assert exchange.venue == venue == venue.lower()
         assert ":" not in venue
 
     @EACH
     def test_addresses_and_paths_join(self, venue: str) -> None:
-        exchange = EXCHANGES[venue]
+        exchange = VENUES[venue]
         assert exchange.endpoints.websocket.startswith("wss://")
         assert exchange.endpoints.rest.startswith("https://")
-        paths = [
-            exchange.websocket_path,
-            exchange.snapshot_request("BTCUSDT").path,
-            exchange.instruments_request().path,
-            exchange.instruments_request(["BTCUSDT"]).path,
-        ]
+        fetches = [*exchange.listings(), *exchange.listings([SYMBOL]), *fetched(exchange)]
+        paths = [exchange.websocket_path(SYMBOL), *(fetch.path for fetch in fetches)]
         assert all(path.startswith("/") for path in paths)
         assert not any(address.endswith("/") for address in exchange.endpoints)
-        assert "BTCUSDT" in exchange.snapshot_request("BTCUSDT").path
+        assert all(SYMBOL in fetch.path for fetch in fetched(exchange))
 
     @EACH
     def test_limits_leave_room_to_work(self, venue: str) -> None:
-        exchange = EXCHANGES[venue]
-        limits, request = exchange.limits, exchange.snapshot_request("BTCUSDT")
-        assert 0 < request.weight < limits.weight_per_minute
-        assert 0 < exchange.instruments_request().weight < limits.weight_per_minute
-        assert len(exchange.streams("BTCUSDT")) <= limits.streams_per_message <= limits.streams_per_connection
-        assert limits.client_messages_per_s > 0
-        assert exchange.ping.server_every_s or exchange.ping.message
+        exchange = VENUES[venue]
+        limits, keepalive = exchange.limits, exchange.keepalive
+        fetches = [*exchange.listings(), *fetched(exchange)]
+        assert all(0 < fetch.weight < limits.weight_per_minute for fetch in fetches)
+        assert len(exchange.streams(SYMBOL)) <= limits.streams_per_message <= limits.streams_per_connection
+        assert min(*limits.client_messages, *limits.connects, limits.lifetime_s) > 0
+        assert bool(keepalive.message) == (keepalive.every_s > 0)
 
     @EACH
     @pytest.mark.parametrize("method", ["subscribe", "unsubscribe"])
-    def test_subscriptions_name_every_stream_once_within_the_bound(self, venue: str, method: str) -> None:
-        exchange = EXCHANGES[venue]
-        symbols = [f"S{number}USDT" for number in range(120)]
-        messages = [msgspec.json.decode(message) for message in getattr(exchange, method)(symbols, 5)]
+    def test_what_is_said_names_what_must_acknowledge_it(self, venue: str, method: str) -> None:
+        exchange, symbols = VENUES[venue], [f"S{number}USDT" for number in range(120)]
+        says = [say for part in in_messages(exchange, symbols) for say in getattr(exchange, method)(part)]
+        keys = [key for say in says for key in say.acknowledged_by]
 
-        assert [message["id"] for message in messages] == list(range(5, 5 + len(messages)))
-        named = [name for message in messages for name in message["params"]]
-        assert named == [name for symbol in symbols for name in exchange.streams(symbol)]
-        assert all(len(message["params"]) <= exchange.limits.streams_per_message for message in messages)
+        assert len(says) >= len(symbols) * len(exchange.streams(SYMBOL)) / exchange.limits.streams_per_message
+        assert all(say.raw and say.acknowledged_by for say in says)
+        assert len(set(keys)) == len(keys), "an acknowledgement belongs to one of them"
+        assert says == [say for part in in_messages(exchange, symbols) for say in getattr(exchange, method)(part)]
+
+    @EACH
+    def test_the_venues_answers_acknowledge_what_was_said(self, venue: str) -> None:
+        exchange, talk = VENUES[venue], spoken(venue)
+        for method in ("subscribe", "unsubscribe"):
+            says = getattr(exchange, method)(talk["symbols"])
+            told = [message for raw in talk[method] for message in exchange.parse(heard(raw))]
+            assert sorted(key for say in says for key in say.acknowledged_by) == sorted(
+                message.key for message in told if isinstance(message, Ack)
+            )
+        for raw in talk["refused"]:
+            (notice,) = exchange.parse(heard(raw))
+            assert isinstance(notice, Notice)
+            assert notice.kind is NoticeKind.REFUSED
+            assert notice.detail
+        for raw, reply in talk["heartbeats"]:
+            assert Reply(reply.encode()) in exchange.parse(heard(raw))
 
     @EACH
     @given(frame=st.binary(max_size=300), via=st.sampled_from([Via.WS, Via.REST]))
     def test_bytes_become_messages_or_a_message_error(self, venue: str, frame: bytes, via: Via) -> None:
         with suppress(MessageError):
-            assert EXCHANGES[venue].parse(frame, via)
+            assert VENUES[venue].parse(framed(frame, via))
 
     @EACH
     def test_parsing_keeps_no_state(self, venue: str) -> None:
-        lines = [line for line in read_lines(folder(venue) / "frames.jsonl") if line.via in (Via.WS, Via.REST)]
+        lines = [line for line in lines_of(venue) if line.via in (Via.WS, Via.REST)]
 
-        def parsed(order: Iterator[Line]) -> dict[int, object]:
+        def parsed(order: Iterator[Frame]) -> dict[int, object]:
             found: dict[int, object] = {}
             for line in order:
                 try:
-                    found[id(line)] = EXCHANGES[venue].parse(line.frame, line.via)
+                    found[id(line)] = VENUES[venue].parse(line)
                 except MessageError as error:
                     found[id(line)] = error.reason
             return found
 
         assert parsed(iter(lines)) == parsed(reversed(lines))
 
-    @EACH
-    def test_a_frame_over_the_bound_is_refused_before_it_is_parsed(self, venue: str) -> None:
-        class NeverParses(type(EXCHANGES[venue])):  # type: ignore[misc]
-            def parse(self, frame: bytes, via: Via, request: str = "") -> list[object]:
+    def test_a_frame_over_the_bound_is_refused_before_it_is_parsed(self) -> None:
+        class NeverParses:
+            venue = "never"
+
+            def parse(self, frame: Frame) -> list[VenueMessage]:
                 raise AssertionError("parsed")
 
-        router = FrameRouter(NeverParses(), {})
-        router.on_frame(b"0" * (MAX_FRAME_BYTES + 1), Via.WS, 0)
+        router = FrameRouter(NeverParses(), {})  # type: ignore[arg-type]
+        router.handle(framed(b"0" * (MAX_FRAME_BYTES + 1)))
         assert router.rejected == {"FrameTooLarge": 1}
 
 
@@ -147,40 +225,44 @@ class TestFixture:
 
     def test_the_generator_still_writes_the_committed_fixtures(self, tmp_path: Path) -> None:
         generate = runpy.run_path(str(FIXTURES / "generate.py"))["generate"]
-        for venue in sorted(EXCHANGES):
-            generate(venue, tmp_path / venue)
-            for name in ("frames.jsonl", "expected.json", "metadata.json"):
+        for venue in sorted(VENUES):
+            (bazaar.generate if venue == "bazaar" else generate)(venue, tmp_path / venue)
+            for name in ("frames.jsonl", "expected.json", "metadata.json", "talk.json"):
                 assert (tmp_path / venue / name).read_bytes() == (folder(venue) / name).read_bytes()
 
     @EACH
     def test_the_recording_gives_what_its_script_says(self, venue: str) -> None:
         replay, records = replayed(venue)
-        script, (stream,) = expected(venue), replay.router.streams.values()
+        script = expected(venue)
 
         assert replay.router.frames == script["frames"]
         assert dict(replay.router.rejected) == script["rejected"]
         assert dict(replay.router.ignored) == script["ignored"]
-        for name in ("snapshots", "deltas_applied", "deltas_dropped", "duplicates", "gaps", "crossed", "trades"):
-            assert getattr(stream.counters, name) == script[name], name
-        assert (stream.quotes.checked, stream.quotes.wrong) == (script["quotes_checked"], script["quotes_wrong"])
-        assert (stream.instrument.tick_size, stream.instrument.lot_size) == (script["tick_size"], script["lot_size"])
-        assert [
-            [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]
-            for record in records
-            if isinstance(record, L2Record)
-        ] == script["l2"]
-        assert sum(isinstance(record, TradeRecord) for record in records) == script["trades"]
         assert sum(isinstance(record, DeadLetter) for record in records) == sum(script["rejected"].values())
+        for stream, said in scripted(script, replay.router):
+            for name in COUNTED:
+                assert getattr(stream.counters, name) == said.get(name, 0), name
+            assert (stream.quotes.checked, stream.quotes.wrong) == (said["quotes_checked"], said["quotes_wrong"])
+            assert (stream.instrument.tick_size, stream.instrument.lot_size) == (said["tick_size"], said["lot_size"])
+            own = [record for record in records if record.symbol == stream.instrument.symbol]
+            assert [
+                [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]
+                for record in own
+                if isinstance(record, L2Record)
+            ] == said["l2"]
+            assert sum(isinstance(record, TradeRecord) for record in own) == said["trades"]
 
     @EACH
-    def test_its_readers_end_with_the_true_book(self, venue: str) -> None:
-        reader, script = DictReader(), expected(venue)
-        reader.read(replayed(venue)[1])
+    def test_its_readers_end_with_the_true_books(self, venue: str) -> None:
+        replay, records = replayed(venue)
+        for stream, said in scripted(expected(venue), replay.router):
+            reader = DictReader()
+            reader.read(record for record in records if record.symbol == stream.instrument.symbol)
 
-        assert reader.live
-        assert reader.sequence == script["last_sequence"]
-        assert reader.bids == {Decimal(price): Decimal(size) for price, size in script["bids"]}
-        assert reader.asks == {Decimal(price): Decimal(size) for price, size in script["asks"]}
+            assert reader.live
+            assert reader.sequence == said["last_sequence"]
+            assert reader.bids == {Decimal(price): Decimal(size) for price, size in said["bids"]}
+            assert reader.asks == {Decimal(price): Decimal(size) for price, size in said["asks"]}
 
     @EACH
     def test_every_record_survives_the_wire(self, venue: str) -> None:
@@ -189,57 +271,64 @@ class TestFixture:
 
     @EACH
     def test_routine_snapshots_agree_with_the_reader_each_time(self, venue: str) -> None:
-        reader = DictReader()
-        records = replayed(venue, routine_snapshot_ns=1)[1]
-        reader.read(records)  # the reader compares each with its book
-        snapshots = [record for record in records if isinstance(record, L2Record) and record.kind is Kind.SNAPSHOT]
-        assert len(snapshots) > expected(venue)["snapshots"]
+        replay, records = replayed(venue, routine_snapshot_ns=1)
+        for stream, said in scripted(expected(venue), replay.router):
+            own = [
+                record
+                for record in records
+                if isinstance(record, L2Record) and record.symbol == stream.instrument.symbol
+            ]
+            DictReader().read(own)  # the reader compares each with its book
+            assert sum(record.kind is Kind.SNAPSHOT for record in own) > said["snapshots"]
 
 
 class TestResync:
     """Gap, resync and heartbeat, driven by the venue's own frames."""
 
-    def live(self, venue: str) -> tuple[FrameRouter, list[Line]]:
+    def live(self, venue: str) -> tuple[FrameRouter, list[Frame]]:
         """A router whose book is live, and the lines that come next."""
-        replay = RecordingReplay(folder(venue) / "frames.jsonl", EXCHANGES[venue])
-        lines = list(read_lines(folder(venue) / "frames.jsonl"))
+        replay = RecordingReplay(folder(venue) / "frames.jsonl", VENUES[venue])
+        lines = lines_of(venue)
         for number, line in enumerate(lines):
-            take_line(replay.router, line)
+            replay.router.handle(line)
             if next(iter(replay.router.streams.values())).is_live:
                 return replay.router, lines[number + 1 :]
         raise AssertionError("the fixture never becomes live")
 
-    def is_update(self, venue: str, line: Line) -> bool:
+    def is_update(self, venue: str, line: Frame) -> bool:
         try:
-            return any(isinstance(message, DepthDelta) for message in EXCHANGES[venue].parse(line.frame, line.via))
+            return any(isinstance(message, DepthDelta) for message in VENUES[venue].parse(line))
         except MessageError:
             return False
+
+    def books(self, records: Sequence[object], symbol: str) -> list[L2Record]:
+        return [record for record in records if isinstance(record, L2Record) and record.symbol == symbol]
 
     @EACH
     def test_a_lost_update_is_a_gap_that_a_snapshot_heals(self, venue: str) -> None:
         router, lines = self.live(venue)
-        (stream,) = router.streams.values()
+        stream, exchange = next(iter(router.streams.values())), VENUES[venue]
+        symbol, epoch = stream.instrument.symbol, stream.epoch
         updates = [line for line in lines if self.is_update(venue, line)]
-        epoch = stream.epoch
 
-        records = take_line(router, updates[1])  # the first one is lost
-        assert [record.reason for record in records if isinstance(record, L2Record)] == [Reason.GAP]
+        records = router.handle(updates[1]).records  # the first one is lost
+        assert [record.reason for record in self.books(records, symbol)] == [Reason.GAP]
         assert stream.needs_snapshot is Reason.GAP
-        assert not [record for record in take_line(router, updates[2]) if isinstance(record, L2Record)]
+        assert self.books(router.handle(updates[2]).records, symbol) == []
 
-        (lost,) = EXCHANGES[venue].parse(updates[1].frame, updates[1].via)
-        assert isinstance(lost, DepthDelta)
-        healed = stream.on_snapshot(DepthSnapshot(lost.symbol, lost.last_sequence, [], []), updates[2].received_ns)
+        lost = next(message for message in exchange.parse(updates[1]) if isinstance(message, DepthDelta))
+        origin = SnapshotOrigin.FETCHED if isinstance(exchange.recover(symbol), Fetch) else SnapshotOrigin.IN_STREAM
+        whole = DepthSnapshot(symbol, lost.last_sequence, [], [], origin=origin)
+        healed = stream.on_snapshot(whole, updates[2].received_ns)
         assert stream.is_live
         assert stream.needs_snapshot is None
         assert stream.epoch > epoch
-        assert isinstance(healed[0], L2Record)
-        assert healed[0].kind is Kind.SNAPSHOT
+        assert self.books(healed, symbol)[0].kind is Kind.SNAPSHOT
 
     @EACH
     def test_a_request_is_answered_from_memory_and_an_outdated_one_is_not(self, venue: str) -> None:
         router, _ = self.live(venue)
-        (stream,) = router.streams.values()
+        stream = next(iter(router.streams.values()))
         request = ResyncRequest(venue, stream.instrument.symbol, Reason.GAP, stream.epoch, 0, 5)
 
         assert stream.on_resync_request(request, 0, outdated=True) == []
@@ -250,7 +339,7 @@ class TestResync:
     @EACH
     def test_a_quiet_feed_beats_and_then_goes_stale(self, venue: str) -> None:
         router, _ = self.live(venue)
-        (stream,) = router.streams.values()
+        stream = next(iter(router.streams.values()))
         now = 2 * 10**18
 
         (stale,) = stream.on_heartbeat(now)

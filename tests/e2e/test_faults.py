@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from obflow.embedded.supervisor import NEVER
-from producers.copies import copy_names
+from producers.recordings.multiply import copy_names
 from research.audit import Audit, audit
 from schemas.messages import InstrumentKey
 from tests.conftest import RECORDINGS

@@ -23,7 +23,7 @@ from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from processors.source import log_ends, open_source, require_changelog
 from processors.watchdog import LogReplaced, Watchdog
-from producers.publisher import Publisher
+from producers.broker.publisher import Publisher
 from research.audit import audit
 from schemas.errors import DeliveryFailed, FatalError, PipelineError
 from schemas.messages import DeadLetter

@@ -25,9 +25,9 @@ from obflow.metrics import Metrics
 from obflow.settings import MetricsSettings, RegimeSettings, Settings
 from processors.regimes import app as regimes
 from producers.exchanges import EXCHANGES
-from producers.service import _choose
+from producers.live.run import _choose
+from producers.messages import Frame, Via
 from producers.simulator.exchange import SimulatedExchange
-from producers.venue_messages import Via
 from schemas.errors import UsageError
 from tests.contract.advice import ROOT
 from tests.integration.advising import TIMES, Command, advice_in, commands_in, filled_in, refused
@@ -313,7 +313,9 @@ def test_words_of_producers_and_sinks(run: Command) -> None:
 @pytest.mark.advice("leave it out", "did you mean {…}?")
 def test_symbols_that_a_venue_does_not_trade() -> None:
     body = {"symbols": [_listed("BTCUSDT", "0.1"), _listed("ETHUSDT", "0")], "rateLimits": []}
-    [listed] = EXCHANGES["binance-futures"].parse(json.dumps(body).encode(), Via.REST, "/fapi/v1/exchangeInfo")
+    [listed] = EXCHANGES["binance-futures"].parse(
+        Frame(0, Via.REST, "", "/fapi/v1/exchangeInfo", json.dumps(body).encode())
+    )
     refused(lambda: _choose("binance-futures", ["BTCUSDT", "ETHUSDT"], listed), "leave it out", UsageError)  # type: ignore[arg-type]
     with pytest.raises(UsageError) as raised:
         _choose("binance-futures", ["BTCUSD"], listed)  # type: ignore[arg-type]

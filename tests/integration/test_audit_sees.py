@@ -21,7 +21,7 @@ from obflow.settings import ClickHouseSettings, Settings
 from processors.regimes.events import rule_event
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import RegimeState, take
-from producers.publisher import Publisher
+from producers.broker.publisher import Publisher
 from research import unseen
 from research.audit import audit
 from schemas.codec import encode

@@ -6,79 +6,124 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from aiolimiter import AsyncLimiter
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
+from obflow.backoff import Backoff
 from obflow.clock import SystemClock
 from obflow.settings import ProducerSettings, Settings
-from producers import service
-from producers.backoff import Backoff
-from producers.connections import Connection
-from producers.contract import RestRequest
-from producers.exchanges import EXCHANGES
-from producers.recording import read_lines
-from producers.router import VenueNotice
-from producers.snapshots import RestClient, is_loopback
-from producers.venue_messages import Via
+from producers.contract import Exchange, Fetch, Keepalive, Rate, Say
+from producers.exchanges.binance.family import BinanceExchange
+from producers.exchanges.binance.spot import BINANCE
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
+from producers.live import run
+from producers.live.connections import Connection
+from producers.live.rest import RestClient, is_loopback
+from producers.messages import Frame, Reply, VenueMessage, Via
+from producers.recordings.reader import Recording
+from producers.recordings.writer import RecordingWriter
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
 from tests.integration.simulators import simulator
 
 pytestmark = pytest.mark.integration
 
-EXCHANGE = EXCHANGES["binance-futures"]
+EXCHANGE = BINANCE_FUTURES
 MAX_BYTES = 20_000
 
 
 class Notes:
-    """A listener that writes down what it hears."""
+    """Whoever handles what a connection brings, and writes down what that was."""
 
-    def __init__(self) -> None:
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
         self.heard: list[str] = []
         self.frames: list[bytes] = []
+        self.connection: Connection | None = None
 
-    def on_open(self, connection: str, symbols: Sequence[str]) -> None:
-        self.heard.append("open")
-
-    def on_frame(self, connection: str, frame: bytes) -> Sequence[VenueNotice]:
-        self.frames.append(frame)
-        return EXCHANGE.parse(frame, Via.WS) if frame.startswith(b"{") else []  # type: ignore[return-value]
+    async def enqueue(self, via: Via, connection: str, raw: bytes) -> None:
+        if via is not Via.WS:
+            self.heard.append(via.value)
+            return
+        self.frames.append(raw)
+        if raw.startswith(b"{") and self.connection is not None:
+            notices = self.exchange.parse(Frame(0, via, connection, raw=raw))
+            self.connection.handle(notices)  # type: ignore[arg-type]
 
     def on_oversized(self, connection: str) -> None:
         self.heard.append("oversized")
 
-    def on_lost(self, connection: str, symbols: Sequence[str]) -> None:
-        self.heard.append("lost")
+
+class Peer:
+    """One client of the server: what it said, and when."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self.socket = socket
+        self.said: list[str] = []
+        self.said_s: list[float] = []
+        self.closed: int | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        return [json.loads(text)["method"] for text in self.said if text.startswith("{")]
+
+    async def hear(self) -> str:
+        text = await self.socket.recv(decode=True)
+        self.said.append(text)
+        self.said_s.append(asyncio.get_running_loop().time())
+        return text
+
+    async def acknowledge(self) -> None:
+        """Acknowledge the next request."""
+        await self.socket.send(json.dumps({"result": None, "id": json.loads(await self.hear())["id"]}))
+
+    async def acknowledge_all(self) -> None:
+        """Acknowledge every request until the client goes."""
+        try:
+            while True:
+                text = await self.hear()
+                if text.startswith("{"):
+                    await self.socket.send(json.dumps({"result": None, "id": json.loads(text)["id"]}))
+        except ConnectionClosed:
+            self.closed = self.socket.close_code
 
 
 @asynccontextmanager
 async def connected(
-    behave: Callable[[ServerConnection], Awaitable[None]], symbols: Sequence[str] = ("BTCUSDT",)
-) -> AsyncIterator[tuple[Notes, list[dict[str, object]]]]:
+    behave: Callable[[Peer], Awaitable[None]],
+    symbols: Sequence[str] = ("BTCUSDT",),
+    exchange: Exchange = EXCHANGE,
+    life_s: float = 1e6,
+) -> AsyncIterator[tuple[Notes, list[Peer]]]:
     """A connection to a server that does this with each client."""
-    requests: list[dict[str, object]] = []
+    peers: list[Peer] = []
 
     async def handle(socket: ServerConnection) -> None:
-        requests.append(json.loads(await socket.recv()))
-        await behave(socket)
+        peers.append(Peer(socket))
+        await behave(peers[-1])
 
     async with serve(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        notes = Notes()
-        connection = Connection(
+        notes = Notes(exchange)
+        connection = notes.connection = Connection(
             "c1",
-            EXCHANGE,
+            exchange,
             f"ws://127.0.0.1:{port}/public/stream",
             symbols,
-            listener=notes,
+            enqueue=notes.enqueue,
+            on_oversized=notes.on_oversized,
             max_bytes=MAX_BYTES,
             connects=AsyncLimiter(100, 1),
+            life_s=life_s,
         )
         task = asyncio.create_task(connection.run())
         try:
-            yield notes, requests
+            yield notes, peers
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -91,105 +136,181 @@ async def until(what: Callable[[], object], seconds: float = 5.0) -> None:
 
 
 async def test_a_connection_subscribes_and_hands_frames_on() -> None:
-    async def behave(socket: ServerConnection) -> None:
-        await socket.send('{"result":null,"id":1}')
-        await socket.send("hello")
-        await socket.wait_closed()
+    async def behave(peer: Peer) -> None:
+        await peer.acknowledge()
+        await peer.socket.send("hello")
+        await peer.socket.wait_closed()
 
-    async with connected(behave) as (notes, requests):
+    async with connected(behave) as (notes, peers):
         await until(lambda: b"hello" in notes.frames)
 
-    assert requests[0]["method"] == "SUBSCRIBE"
-    assert requests[0]["params"] == list(EXCHANGE.streams("BTCUSDT"))
-    assert notes.heard == ["open"], "an orderly stop is no loss"
+    (say,) = EXCHANGE.subscribe(["BTCUSDT"])
+    assert peers[0].said == [say.raw.decode()]
+    assert notes.heard == ["connect"], "an orderly stop is no loss"
 
 
-async def test_a_lost_connection_is_opened_again_with_new_request_ids() -> None:
-    async def behave(socket: ServerConnection) -> None:
-        await socket.send('{"result":null,"id":1}')
+async def test_a_lost_connection_is_opened_and_subscribed_again() -> None:
+    async with connected(Peer.acknowledge) as (notes, peers):
+        await until(lambda: len(peers) >= 3 and peers[2].said)
 
-    async with connected(behave) as (notes, requests):
-        await until(lambda: len(requests) >= 3)
-
-    assert notes.heard[:4] == ["open", "lost", "open", "lost"]
-    assert [request["id"] for request in requests[:3]] == [1, 2, 3]
+    assert notes.heard[:4] == ["connect", "disconnect", "connect", "disconnect"]
+    assert peers[0].said == peers[1].said == peers[2].said
 
 
 async def test_a_refused_subscription_ends_the_connection_and_is_tried_again() -> None:
-    async def behave(socket: ServerConnection) -> None:
-        await socket.send('{"error":{"code":2,"msg":"Invalid request"},"id":1}')
-        await socket.wait_closed()
+    async def behave(peer: Peer) -> None:
+        await peer.socket.send('{"error":{"code":2,"msg":"Invalid request"},"id":1}')
+        await peer.socket.wait_closed()
 
-    async with connected(behave) as (notes, requests):
-        await until(lambda: len(requests) >= 2)
+    async with connected(behave) as (notes, peers):
+        await until(lambda: len(peers) >= 2)
 
-    assert notes.heard[:3] == ["open", "lost", "open"]
+    assert notes.heard[:3] == ["connect", "disconnect", "connect"]
 
 
-async def test_a_subscription_nobody_acknowledges_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.connections.ACK_SECONDS", 0.2)
+@pytest.mark.parametrize("acknowledged", [0, 1])
+async def test_a_subscription_nobody_acknowledges_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, acknowledged: int
+) -> None:
+    monkeypatch.setattr("producers.live.connections.ACK_SECONDS", 0.3)
 
-    async def behave(socket: ServerConnection) -> None:
-        await socket.wait_closed()
+    async def behave(peer: Peer) -> None:
+        for _ in range(acknowledged):
+            await peer.acknowledge()
+        await peer.socket.wait_closed()
 
-    async with connected(behave) as (notes, requests):
-        await until(lambda: len(requests) >= 2)
+    async with connected(behave, [f"C{number}USDT" for number in range(60)]) as (notes, peers):
+        await until(lambda: len(peers) >= 2)
 
-    assert notes.heard[:3] == ["open", "lost", "open"]
+    assert notes.heard[:3] == ["connect", "disconnect", "connect"]
+
+
+async def test_an_acknowledged_connection_that_falls_silent_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.live.connections.ACK_SECONDS", 0.1)
+
+    async with connected(Peer.acknowledge_all) as (notes, peers):
+        await until(lambda: notes.frames)
+        await asyncio.sleep(0.4)
+
+    assert len(peers) == 1
+    assert notes.heard == ["connect"]
 
 
 async def test_a_frame_too_large_to_receive_is_reported_and_costs_the_connection() -> None:
-    async def behave(socket: ServerConnection) -> None:
-        await socket.send('{"result":null,"id":1}')
-        await socket.send("x" * (MAX_BYTES + 1))
-        await socket.wait_closed()
+    async def behave(peer: Peer) -> None:
+        await peer.acknowledge()
+        await peer.socket.send("x" * (MAX_BYTES + 1))
+        await peer.socket.wait_closed()
 
     async with connected(behave) as (notes, _):
-        await until(lambda: notes.heard.count("open") >= 2)
+        await until(lambda: notes.heard.count("connect") >= 2)
 
-    assert notes.heard[:4] == ["open", "oversized", "lost", "open"]
+    assert notes.heard[:4] == ["connect", "oversized", "disconnect", "connect"]
     assert all(len(frame) <= MAX_BYTES for frame in notes.frames)
 
 
-async def test_many_streams_are_asked_for_in_messages_the_venue_accepts() -> None:
-    symbols = [f"C{number}USDT" for number in range(60)]
+async def test_many_streams_are_asked_for_in_messages_the_venue_accepts_and_no_faster() -> None:
+    async with connected(Peer.acknowledge_all, [f"C{number}USDT" for number in range(160)]) as (_, peers):
+        await until(lambda: peers and len(peers[0].said) == 5)
 
-    async def behave(socket: ServerConnection) -> None:
-        first = await socket.recv()
-        await socket.send('{"result":null,"id":1}')
-        await socket.send('{"result":null,"id":2}')
-        await socket.send(first)
-        await socket.wait_closed()
+    params = [json.loads(text)["params"] for text in peers[0].said]
+    assert sum(map(len, params)) == len({name for names in params for name in names}) == 480
+    assert max(map(len, params)) <= EXCHANGE.limits.streams_per_message
+    pauses = [later - earlier for earlier, later in pairwise(peers[0].said_s)]
+    allowed = EXCHANGE.limits.client_messages
+    assert sum(pauses) >= 0.9 * len(pauses) * allowed.seconds / allowed.times
 
-    async with connected(behave, symbols) as (notes, requests):
-        await until(lambda: len(notes.frames) >= 3)
 
-    second = json.loads(notes.frames[2])
-    params = [*requests[0]["params"], *second["params"]]  # type: ignore[misc]
-    assert len(params) == 180
-    assert len(requests[0]["params"]) <= EXCHANGE.limits.streams_per_message  # type: ignore[arg-type]
+async def test_the_clients_own_ping_goes_out_as_often_as_the_venue_wants_it() -> None:
+    exchange = replace(EXCHANGE, keepalive=Keepalive(message=b"ping", every_s=0.15))
+    async with connected(Peer.acknowledge_all, exchange=exchange) as (_, peers):
+        await until(lambda: peers and peers[0].said.count("ping") >= 4)
+
+    at_s = [at_s for text, at_s in zip(peers[0].said, peers[0].said_s, strict=True) if text == "ping"]
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(at_s))
+
+
+async def test_what_opens_a_talk_is_said_before_anything_else() -> None:
+    hello = Say(b'{"method":"HELLO","id":7}', ("7",))
+    exchange = replace(EXCHANGE, keepalive=Keepalive(begin=(hello,)))
+    async with connected(Peer.acknowledge_all, exchange=exchange) as (_, peers):
+        await until(lambda: peers and len(peers[0].said) == 2)
+
+    assert peers[0].methods == ["HELLO", "SUBSCRIBE"]
+
+
+async def test_a_heartbeat_is_answered_before_what_waits_to_be_said() -> None:
+    @dataclass(frozen=True)
+    class Beating(BinanceExchange):
+        def parse(self, frame: Frame) -> list[VenueMessage]:
+            return [Reply(b"alive")] if frame.raw == b'{"alive":1}' else super().parse(frame)
+
+    exchange = Beating(**vars(EXCHANGE) | {"limits": EXCHANGE.limits._replace(client_messages=Rate(5, 1))})
+
+    async def behave(peer: Peer) -> None:
+        await peer.socket.send('{"alive":1}')
+        await peer.acknowledge_all()
+
+    async with connected(behave, [f"C{number}USDT" for number in range(160)], exchange) as (_, peers):
+        await until(lambda: peers and len(peers[0].said) == 6)
+
+    assert "alive" in peers[0].said[:2]
+
+
+async def test_a_connection_near_the_end_of_its_life_is_replaced_in_order() -> None:
+    """Its streams are given up, what comes until that is acknowledged is read, and the next one follows at once."""
+
+    async def behave(peer: Peer) -> None:
+        await peer.acknowledge()
+        request = json.loads(await peer.hear())
+        await peer.socket.send("the last frame")
+        await peer.socket.send(json.dumps({"result": None, "id": request["id"]}))
+        await peer.acknowledge_all()
+
+    async with connected(behave, life_s=0.2) as (notes, peers):
+        await until(lambda: len(peers) >= 2)
+
+    assert notes.frames[1] == b"the last frame"
+    assert notes.heard[:3] == ["connect", "disconnect", "connect"]
+    assert peers[0].methods == ["SUBSCRIBE", "UNSUBSCRIBE"]
+    await until(lambda: peers[0].closed is not None)
+    assert peers[0].closed == 1000
+
+
+async def test_what_is_no_longer_wanted_is_given_up_and_not_subscribed_again() -> None:
+    async with connected(Peer.acknowledge_all, ["AUSDT", "BUSDT"]) as (notes, peers):
+        await until(lambda: notes.frames)
+        assert notes.connection is not None
+        notes.connection.unsubscribe(["AUSDT"])
+        await until(lambda: len(notes.frames) == 2)
+        await peers[0].socket.close()
+        await until(lambda: len(peers) == 2 and peers[1].said)
+
+    streams = [json.loads(text)["params"] for text in (*peers[0].said, *peers[1].said)]
+    ours = {symbol: list(EXCHANGE.streams(symbol)) for symbol in ("AUSDT", "BUSDT")}
+    assert streams == [ours["AUSDT"] + ours["BUSDT"], ours["AUSDT"], ours["BUSDT"]]
 
 
 async def test_a_request_is_answered_and_its_weight_known() -> None:
     async with simulator("binance-futures") as venue, RestClient(EXCHANGE, venue.server.rest_url, MAX_BYTES) as rest:
-        assert b'"rateLimits"' in await rest.get(EXCHANGE.instruments_request())
-        body = await rest.get(EXCHANGE.snapshot_request("BTCUSDT"))
+        assert b'"rateLimits"' in await rest.get(EXCHANGE.listings()[0])
+        body = await rest.get(EXCHANGE.recover("BTCUSDT"))
 
     assert len(body) == MAX_BYTES + 1, "a larger answer is cut, one byte past what is allowed"
 
 
 async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_path: Path) -> None:
-    exchange, path = EXCHANGES["binance"], tmp_path / "list.frames.jsonl"
+    exchange, path = BINANCE, tmp_path / "list.frames.jsonl"
     async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
-        with service._Tap(path) as tap:
-            found = await service.find_instruments(
+        with RecordingWriter(path) as tap:
+            found = await run.find_instruments(
                 rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
             )
-    (line,) = read_lines(path)
+    (line,) = Recording(path).frames()
 
     assert list(found) == ["ETHUSDT"]
-    assert line.request == exchange.instruments_request(["ETHUSDT"]).path
-    assert b"BTCUSDT" not in line.frame
+    assert line.request == exchange.listings(["ETHUSDT"])[0].path
+    assert b"BTCUSDT" not in line.raw
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -202,7 +323,7 @@ async def test_a_recorder_that_ends_before_the_first_line_leaves_no_file(tmp_pat
         settings = Settings(producer=ProducerSettings(rest_url=venue.server.rest_url))
 
         async def record(symbol: str) -> dict[str, object]:
-            return await service.record(EXCHANGE, [symbol], settings, clock=SystemClock(), stop=stop, path=path)
+            return await run.record(EXCHANGE, [symbol], settings, clock=SystemClock(), stop=stop, path=path)
 
         with pytest.raises(UsageError, match="does not trade NOPEUSDT"):
             await record("NOPEUSDT")
@@ -222,19 +343,19 @@ async def test_a_refusal_stops_all_requests_until_the_venue_allows_them(
         await venue.inject("refuse_requests", count=1, status=status, seconds=seconds)
         async with RestClient(EXCHANGE, venue.server.rest_url, MAX_BYTES) as rest:
             with pytest.raises(Backpressure) as refused:
-                await rest.get(EXCHANGE.instruments_request())
+                await rest.get(EXCHANGE.listings()[0])
             assert refused.value.retry_after_s == least
             with pytest.raises(Backpressure, match="refuses requests for now"):
-                await rest.get(EXCHANGE.instruments_request())
+                await rest.get(EXCHANGE.listings()[0])
         assert (await venue.report())["stats"]["requests_refused"] == 1, "the second was not even sent"
 
 
 async def test_the_venues_own_count_of_weight_is_believed() -> None:
     async with simulator("binance-futures") as venue, RestClient(EXCHANGE, venue.server.rest_url, MAX_BYTES) as rest:
         rest.limit_weight(30)
-        await rest.get(EXCHANGE.snapshot_request("BTCUSDT"))
+        await rest.get(EXCHANGE.recover("BTCUSDT"))
         with pytest.raises(Backpressure) as refused:
-            await rest.get(EXCHANGE.snapshot_request("BTCUSDT"))
+            await rest.get(EXCHANGE.recover("BTCUSDT"))
 
     assert 0 < refused.value.retry_after_s <= 60
 
@@ -242,13 +363,13 @@ async def test_the_venues_own_count_of_weight_is_believed() -> None:
 async def test_an_address_where_nobody_listens_is_named() -> None:
     async with RestClient(EXCHANGE, "http://127.0.0.1:1", MAX_BYTES) as rest:
         with pytest.raises(ExchangeUnreachable, match=r"binance-futures does not answer at http://127\.0\.0\.1:1"):
-            await rest.get(RestRequest("/fapi/v1/ping", 1))
+            await rest.get(Fetch("/fapi/v1/ping", 1))
 
 
 async def test_an_error_of_the_venue_is_no_answer() -> None:
     async with simulator("binance-futures") as venue, RestClient(EXCHANGE, venue.server.rest_url, MAX_BYTES) as rest:
         with pytest.raises(ExchangeUnreachable, match=r"HTTP 400.*Invalid symbol"):
-            await rest.get(EXCHANGE.snapshot_request("NOPE"))
+            await rest.get(EXCHANGE.recover("NOPE"))
 
 
 def test_waits_grow_and_are_bounded_and_begin_again() -> None:

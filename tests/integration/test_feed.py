@@ -14,22 +14,24 @@ from obflow import kafka, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, Settings
+from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.publisher import Publisher
-from producers.replay import Replay, ReplayPlan
-from producers.service import produce
+from producers.live.run import produce
+from producers.recordings.replay import Replay, ReplayPlan
 from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, RESYNC, TRADES
-from tests.integration.producing import SYMBOLS, fresh_topics, producing, read_positions, read_topic
+from tests.bazaar.server import PATIENCE_SECONDS
+from tests.bazaar.venue import BAZAAR, Bazaar
+from tests.integration.producing import SYMBOLS, VENUES, fresh_topics, producing, read_positions, read_topic
 from tests.producers.l2_reader import books_of
 from tests.producers.messages import largest_record
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.mark.parametrize("venue_id", ["binance-futures", "binance"])
+@pytest.mark.parametrize("venue_id", sorted(VENUES))
 async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker: str, venue_id: str) -> None:
     async with producing(broker, venue_id=venue_id) as running:
         await running.all_live()
@@ -51,17 +53,27 @@ async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason", "letters"),
-    [("gap", "gap", []), ("disorder", "gap", []), ("duplicate", None, []), ("corrupt", "gap", ["DecodeError"])],
+    ("venue_id", "fault", "reason", "letters"),
+    [
+        ("binance-futures", "gap", "gap", []),
+        ("binance-futures", "disorder", "gap", []),
+        ("binance-futures", "duplicate", None, []),
+        ("binance-futures", "corrupt", "gap", ["DecodeError"]),
+        ("bazaar", "gap", "gap", []),
+        ("bazaar", "duplicate", None, []),
+        ("bazaar", "corrupt", "bad_input", ["DecodeError"]),
+        ("bazaar", "checksum", "checksum", []),
+    ],
 )
 async def test_what_happens_to_one_instruments_frames_is_healed_for_that_instrument_alone(
-    broker: str, fault: str, reason: str | None, letters: list[str]
+    broker: str, venue_id: str, fault: str, reason: str | None, letters: list[str]
 ) -> None:
-    async with producing(broker) as running:
+    async with producing(broker, venue_id=venue_id) as running:
         await running.all_live()
         await running.venue.inject(fault, symbol="BTCUSDT")
-        counters = running.stream("BTCUSDT").counters
-        await running.until(lambda: counters.gaps + counters.duplicates)
+        stream = running.stream("BTCUSDT")
+        epoch = stream.epoch
+        await running.until(lambda: stream.epoch > epoch if reason else stream.counters.duplicates)
         await running.all_live()
         requests = await running.requests()
     books = books_of(read_topic(running.settings, L2))
@@ -72,7 +84,7 @@ async def test_what_happens_to_one_instruments_frames_is_healed_for_that_instrum
     assert [letter.reason for letter in read_topic(running.settings, DEAD_LETTERS)] == letters
 
 
-async def test_a_number_that_is_none_is_dead_lettered_with_its_payload_and_its_book_begins_afresh(broker: str) -> None:
+async def test_a_number_that_is_none_is_dead_lettered_and_its_book_begins_afresh(broker: str) -> None:
     async with producing(broker) as running:
         await running.all_live()
         await running.venue.inject("corrupt", symbol="ETHUSDT", damage="number")
@@ -87,8 +99,9 @@ async def test_a_number_that_is_none_is_dead_lettered_with_its_payload_and_its_b
     assert running.metrics.value("obflow_rejected_total", reason="InvalidNumber") == 1
 
 
-async def test_a_lost_connection_invalidates_its_books_and_comes_back(broker: str) -> None:
-    async with producing(broker) as running:
+@pytest.mark.parametrize("venue_id", ["binance-futures", "bazaar"])
+async def test_a_lost_connection_invalidates_its_books_and_comes_back(broker: str, venue_id: str) -> None:
+    async with producing(broker, venue_id=venue_id) as running:
         await running.all_live()
         for fault in ("disconnect", "shutdown"):
             await running.venue.inject(fault)
@@ -100,6 +113,66 @@ async def test_a_lost_connection_invalidates_its_books_and_comes_back(broker: st
     epochs = [record.epoch for record in books["BTCUSDT"].snapshots]
     assert epochs == sorted(set(epochs))
     assert len(epochs) == 3
+
+
+async def test_a_book_that_the_venue_begins_anew_in_the_stream_is_the_book(broker: str) -> None:
+    async with producing(broker, venue_id="bazaar") as running:
+        await running.all_live()
+        epoch = running.stream("BTCUSDT").epoch
+        await running.venue.inject("restart", symbol="BTCUSDT")
+        await running.until(lambda: running.stream("BTCUSDT").epoch > epoch)
+        await running.all_live()
+        requests = await running.requests()
+    books = books_of(read_topic(running.settings, L2))
+
+    assert books["BTCUSDT"].invalid == books["ETHUSDT"].invalid == []
+    assert (len(books["BTCUSDT"].snapshots), len(books["ETHUSDT"].snapshots)) == (2, 1)
+    assert books["BTCUSDT"].snapshots[-1].sequence == 1
+    assert requests == {"BTCUSDT": 1, "ETHUSDT": 1}, "nothing was asked for"
+
+
+async def test_heartbeats_are_answered_and_pings_sent_for_as_long_as_the_feed_runs(broker: str) -> None:
+    async with producing(broker, venue_id="bazaar") as running:
+        await running.all_live()
+        await asyncio.sleep(PATIENCE_SECONDS + 0.5)
+        stats = (await running.venue.report())["stats"]
+
+    assert stats["connections"] == 1
+    assert stats["alive"] > 10
+    assert "cut_off" not in stats
+    assert running.feed.router.ignored["pong"] > 5
+
+
+async def test_an_instrument_that_is_ended_is_given_up_at_the_venue_and_the_others_go_on(broker: str) -> None:
+    async with producing(broker, venue_id="bazaar") as running:
+        await running.all_live()
+        running.feed.end("ETHUSDT")
+        await running.all_live()
+        watched = [client.watched for client in running.venue.clients]
+        await running.venue.inject("disconnect")
+        await running.until(lambda: not running.stream("BTCUSDT").is_live)
+        await running.all_live()
+        again = [client.watched for client in running.venue.clients]
+    states = [status.state for status in read_topic(running.settings, FEED_STATUS) if status.symbol == "ETHUSDT"]
+
+    assert watched == again == [set(BAZAAR.streams("BTCUSDT"))]
+    assert states[-1] is FeedState.STOPPED
+    assert running.feed.router.rejected == {}
+
+
+async def test_a_connection_near_the_end_of_its_life_is_replaced_and_its_books_come_back(
+    broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bazaar, "limits", BAZAAR.limits._replace(lifetime_s=3.0))
+    async with producing(broker, venue_id="bazaar") as running:
+        await running.all_live()
+        await running.until(lambda: not running.stream("BTCUSDT").is_live)
+        await running.all_live()
+        stats = (await running.venue.report())["stats"]
+    books = books_of(read_topic(running.settings, L2))
+
+    assert {symbol: book.invalid for symbol, book in books.items()} == {symbol: ["disconnect"] for symbol in SYMBOLS}
+    assert (stats["connections"], stats["unwatch"]) == (2, 1)
 
 
 async def test_a_venue_that_turns_connections_away_is_not_hammered(broker: str) -> None:
@@ -243,12 +316,12 @@ async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
     assert book.broken == []
 
 
-@pytest.mark.parametrize("venue_id", ["binance-futures", "binance"])
+@pytest.mark.parametrize("venue_id", sorted(VENUES))
 async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_names(broker: str, venue_id: str) -> None:
     with pytest.raises(ExceptionGroup) as refused:
         async with producing(broker, venue_id=venue_id, symbols=["BTCUSDT"]) as running:
             await produce(
-                EXCHANGES[venue_id],
+                VENUES[venue_id],
                 ["BTCUSD"],
                 running.settings,
                 clock=SystemClock(),
@@ -277,9 +350,12 @@ async def test_a_second_producer_of_an_instrument_is_refused_and_the_first_goes_
     assert running.metrics.value("obflow_rival_statuses_total", venue="binance-futures") == 0
 
 
-async def test_what_is_recorded_while_producing_replays_to_the_same_records(broker: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("venue_id", ["binance-futures", "bazaar"])
+async def test_what_is_recorded_while_producing_replays_to_the_same_records(
+    broker: str, tmp_path: Path, venue_id: str
+) -> None:
     path = tmp_path / "live.frames.jsonl.gz"
-    async with producing(broker, recording=path) as running:
+    async with producing(broker, venue_id=venue_id, recording=path) as running:
         await running.all_live()
         await running.venue.inject("gap", symbol="BTCUSDT")
         await running.until(lambda: running.stream("BTCUSDT").counters.gaps)
@@ -287,6 +363,7 @@ async def test_what_is_recorded_while_producing_replays_to_the_same_records(brok
         await running.venue.inject("disconnect")
         await running.until(lambda: not running.stream("BTCUSDT").is_live)
         await running.all_live()
+        await running.until(lambda: running.stream("BTCUSDT").counters.deltas_applied >= 10)
     settings = running.settings.model_copy(
         update={
             "kafka": running.settings.kafka.model_copy(
@@ -294,12 +371,12 @@ async def test_what_is_recorded_while_producing_replays_to_the_same_records(brok
             )
         }
     )
-    await asyncio.to_thread(replay_into, settings, path)
+    await asyncio.to_thread(replay_into, settings, path, venue_id)
 
     for topic in (L2, TRADES):
         live, again = read_topic(running.settings, topic), read_topic(settings, topic)
         assert Counter(map(identity, live)) == Counter(map(identity, again))
-        assert len(live) > 20
+        assert len(live) > 15
 
 
 def fresh_kafka(settings: Settings) -> KafkaSettings:
@@ -307,13 +384,11 @@ def fresh_kafka(settings: Settings) -> KafkaSettings:
     return settings.kafka.model_copy(update={"topic_prefix": settings.kafka.topic_prefix + "again."})
 
 
-def replay_into(settings: Settings, path: Path) -> None:
+def replay_into(settings: Settings, path: Path, venue_id: str) -> None:
     topics.apply(settings)
     clock = SystemClock()
     publisher = Publisher(settings, Metrics("replay"), clock.now_ns, each_report=False)
-    Replay([path], EXCHANGES["binance-futures"], ReplayPlan(), clock).run(
-        publisher, threading.Event(), flush_seconds=20
-    )
+    Replay([path], VENUES[venue_id], ReplayPlan(), clock).run(publisher, threading.Event(), flush_seconds=20)
     publisher.close()
 
 

@@ -14,10 +14,10 @@ import structlog
 from obflow.clock import ManualClock, SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from producers import guard as guard_module
-from producers.guard import LiveGuard, refuse_where_live
-from producers.publisher import Publisher
-from producers.statuses import StatusReader
+from producers.broker import guard as guard_module
+from producers.broker.guard import LiveGuard, refuse_where_live
+from producers.broker.publisher import Publisher
+from producers.broker.statuses import StatusReader
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
 from schemas.topics import FEED_STATUS

@@ -19,19 +19,19 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from obflow.clock import SystemClock
-from producers import service
-from producers.connections import Connection
-from producers.contract import RestRequest
-from producers.exchanges import EXCHANGES
-from producers.snapshots import DEFAULT_REFUSAL_SECONDS, RestClient
+from producers.contract import Fetch
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
+from producers.live import run
+from producers.live.connections import Connection
+from producers.live.rest import DEFAULT_REFUSAL_SECONDS, RestClient
 from schemas.errors import Backpressure, ExchangeUnreachable
 from tests.integration.test_connections import Notes
-from tests.producers.test_binance_protocol import entry
+from tests.producers.test_binance_frames import entry
 
 pytestmark = pytest.mark.integration
 
-EXCHANGE = EXCHANGES["binance-futures"]
-PING = RestRequest("/fapi/v1/ping", 1)
+EXCHANGE = BINANCE_FUTURES
+PING = Fetch("/fapi/v1/ping", 1)
 QUARTER_S = 15 * 60.0
 REDIRECTS = [300, 301, 302, 303, 307, 308]
 JUNK = ["inf", "-inf", "nan", "-1", "1e10", "9" * 5_000, "soon", "0x10", "٣"]
@@ -113,12 +113,11 @@ async def test_a_weight_limit_that_cannot_be_meant_is_ignored_and_the_list_is_us
     listed = json.dumps([entry("BTCUSDT", "0.10", "0.001")])
     async with venue() as rest, RestClient(EXCHANGE, rest.url, 100_000) as client:
         rest.body = f'{{"rateLimits":[{rule}],"symbols":{listed}}}'.encode()
-        with service._Tap(None) as tap:
-            found = await service.find_instruments(
-                client, EXCHANGE, ["BTCUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap, patience_s=0.0
-            )
+        found = await run.find_instruments(
+            client, EXCHANGE, ["BTCUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=None, patience_s=0.0
+        )
         async with asyncio.timeout(5):
-            await client.get(EXCHANGE.snapshot_request("BTCUSDT"))
+            await client.get(EXCHANGE.recover("BTCUSDT"))
 
     assert list(found) == ["BTCUSDT"]
     assert client.ignored == {"weight_limit": 1}
@@ -186,17 +185,19 @@ async def knocking(gate: Gate, naps: list[float], monkeypatch: pytest.MonkeyPatc
         await socket.wait_closed()
 
     async with serve(nobody, "127.0.0.1", 0, process_request=gate.refuse) as server:
-        port = server.sockets[0].getsockname()[1]
+        port, notes = server.sockets[0].getsockname()[1], Notes(EXCHANGE)
         connection = Connection(
             "c1",
             EXCHANGE,
             f"ws://user:hunter2@127.0.0.1:{port}/public/stream",
             ["BTCUSDT"],
-            listener=Notes(),
+            enqueue=notes.enqueue,
+            on_oversized=notes.on_oversized,
             max_bytes=1_000,
             connects=AsyncLimiter(100, 1),
+            life_s=1e6,
         )
-        monkeypatch.setattr("producers.connections.asyncio.sleep", nap)
+        monkeypatch.setattr("producers.live.connections.asyncio.sleep", nap)
         task = asyncio.create_task(connection.run())
         try:
             yield connection

@@ -17,10 +17,10 @@ import pytest
 
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.publisher import Publisher
-from producers.recording import RecordingReplay, read_lines
-from producers.venue_messages import Via
+from producers.messages import Via
+from producers.recordings.reader import Recording, RecordingReplay
 from schemas.errors import DeliveryFailed
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import FEED_STATUS, L2
@@ -108,7 +108,7 @@ def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
         with running(*words, *urls) as recorder:
             out, err = recorder.communicate(timeout=30)
     summary = json.loads(out.splitlines()[-1])
-    lines = list(read_lines(path))
+    lines = list(Recording(path).frames())
     replay = RecordingReplay(path, EXCHANGES["binance-futures"])
     records = list(replay.records())
 
@@ -135,7 +135,7 @@ def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
             recorder.kill()
             recorder.wait(10)
 
-    assert len(list(read_lines(path))) > 20
+    assert len(list(Recording(path).frames())) > 20
 
 
 def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) -> None:

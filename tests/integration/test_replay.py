@@ -15,9 +15,9 @@ import pytest
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
+from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.publisher import Publisher
-from producers.recording import RecordingReplay
+from producers.recordings.reader import RecordingReplay
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import DEAD_LETTERS, L2, TRADES
 from tests.integration.producing import fresh_topics, read_topic

@@ -24,7 +24,7 @@ HEAD_START_S = 6.0
 """Until then both have imported what they need, on a busy machine too."""
 AT_ONCE = """
 import sys, time
-import obflow.metrics, producers.commands, producers.service, producers.exchanges
+import obflow.metrics, producers.commands, producers.live.run, producers.exchanges
 from obflow.cli import main
 time.sleep(max(0.0, float(sys.argv[1]) - time.time()))
 sys.exit(main(sys.argv[2:]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 
-from producers.instruments import Instrument, SideLevels, TextGrid
-from producers.records import MAX_LEVELS, BookLevels, Links, RecordWriter, Times
-from producers.sequencing import BinanceFuturesRule
-from producers.stream import MAX_PENDING_TRADES, InstrumentStream
-from producers.stream_options import StreamOptions
-from producers.venue_messages import DepthDelta, DepthSnapshot, TradeTick
+from orderbook.decimals import SideLevels, TextGrid
+from producers.books.options import StreamOptions
+from producers.books.records import MAX_LEVELS, RecordWriter
+from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
+from producers.exchanges.binance.rules import BinanceFuturesRule
+from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, TradeTick, Via
 from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
 
 SECOND = 1_000_000_000
@@ -43,14 +44,25 @@ def live_stream(**options: object) -> InstrumentStream:
     return made
 
 
+def fork(stream: InstrumentStream) -> InstrumentStream:
+    """An independent copy of a stream: what changes is copied, what does not is shared."""
+    fixed = [stream.instrument, stream._rule, stream._listed, stream._records.grid]
+    quotes = [quote for _, quote in stream.quotes._quotes]
+    return deepcopy(stream, {id(item): item for item in (*fixed, *quotes)})
+
+
 def largest_record() -> L2Record:
     """As many levels and trades as a record may carry, each number as long on the wire as a number can be."""
     top = 2**63 - 1
     half = SideLevels([top] * (MAX_LEVELS // 2), [top] * (MAX_LEVELS // 2))
     trades = SideLevels([top] * MAX_PENDING_TRADES, [-top] * MAX_PENDING_TRADES)
-    levels = BookLevels(half, half, trades)
-    links, times, grid = Links(top, top, top, None), Times(top, top), TextGrid.of("0.1", "0.1")
-    return RecordWriter(BTC, Source.LIVE).l2(Kind.DELTA, links, times, grid, levels)
+    writer = RecordWriter(BTC, Source.LIVE, TextGrid.of("0.1", "0.1"), top, top)
+    return writer.l2(Kind.DELTA, top, top, bids=half, asks=half, trades=trades, previous_sequence=top)
+
+
+def framed(raw: bytes, via: Via = Via.WS, at: int = 0, *, connection: str = "", request: str = "") -> Frame:
+    """Bytes as they came."""
+    return Frame(at, via, connection, request, raw)
 
 
 def l2(records: Iterable[object]) -> list[L2Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -11,19 +11,18 @@ import pytest
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
-from producers.connections import Connection
-from producers.contract import MAX_FRAME_BYTES
+from producers.books.records import MAX_LEVELS, ProducerRecord
+from producers.contract import MAX_FRAME_BYTES, Fetch
 from producers.exchanges import EXCHANGES
-from producers.feed import LiveFeed
-from producers.instruments import Instrument
-from producers.records import MAX_LEVELS, ProducerRecord
+from producers.live.feed import LiveFeed
+from producers.live.rest import RestClient
+from producers.live.snapshots import BookRecovery
+from producers.messages import Ack, BestQuote, Frame, Instrument, TradeTick, VenueNotice, Via
 from producers.simulator.contract import encode_event
 from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.venues import simulated_venue
-from producers.snapshots import Fetched, RestClient
-from producers.venue_messages import Ack, BestQuote, TradeTick, Via
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
 from tests.producers.l2_reader import books_of
 
@@ -52,8 +51,8 @@ class Tape:
     def __init__(self) -> None:
         self.lines: list[tuple[Via, str, str]] = []
 
-    def write(self, received_ns: int, via: Via, raw: str = "", *, connection: str = "", request: str = "") -> None:
-        self.lines.append((via, connection, request))
+    def write(self, frame: Frame) -> None:
+        self.lines.append((frame.via, frame.connection, frame.request))
 
 
 class Bench:
@@ -88,12 +87,20 @@ class Bench:
             metrics=self.metrics,
             sink=self.sink,
             is_outdated=lambda _: self.outdated,
-            tap=self.tape,
+            tap=self.tape.write,
         )
 
     def open(self) -> None:
-        self.connection = self.feed.connections("ws://x")[0]
-        self.feed.on_open(self.connection.name, self.connection.symbols)
+        self.source = self.feed.connect("ws://x")
+        self.connection = next(iter(self.source.connections.values()))
+        self.change(Via.CONNECT)
+
+    def change(self, via: Via) -> None:
+        """The connection stands, or is lost."""
+        self.feed.handle(Frame(self.clock.now_ns(), via, self.connection.name))
+
+    def give(self, connection: str, raw: bytes) -> Sequence[VenueNotice]:
+        return self.feed.handle(Frame(self.clock.now_ns(), Via.WS, connection, raw=raw))
 
     def grid(self, symbol: str) -> tuple[str, str]:
         spec = self.venue.specs.get(symbol)
@@ -107,20 +114,23 @@ class Bench:
     def receive(self, seconds: float) -> None:
         """Let time pass on a connection that comes back at once where it is lost."""
         self.clock.advance(seconds)
-        name, symbols = self.connection.name, self.connection.symbols
         for item in self.venue.advance(self.clock.now_ns()):
             if isinstance(item, MarketEvent):
-                self.feed.on_frame(name, encode_event(self.venue.venue, item).encode())
+                self.give(self.connection.name, encode_event(self.venue.venue, item).encode())
             else:
-                self.feed.on_lost(name, symbols)
-                self.feed.on_open(name, symbols)
+                self.change(Via.DISCONNECT)
+                self.change(Via.CONNECT)
 
-    def answer(self, symbol: str) -> Fetched:
-        request = self.exchange.snapshot_request(symbol).path
-        return Fetched(symbol, request, self.venue.get(request).body.encode())
+    def answer(self, symbol: str) -> bytes:
+        fetch = self.exchange.recover(symbol)
+        assert isinstance(fetch, Fetch)
+        return self.venue.get(fetch.path).body.encode()
 
-    def fetch(self, symbol: str) -> None:
-        self.feed._on_snapshot(self.answer(symbol))
+    def fetch(self, symbol: str, body: bytes = b"") -> None:
+        fetch = self.exchange.recover(symbol)
+        assert isinstance(fetch, Fetch)
+        body = body or self.answer(symbol)
+        self.feed.handle(Frame(self.clock.now_ns(), Via.REST, self.connection.name, fetch.path, body))
 
     def check_live_books(self) -> int:
         """How many books are LIVE; each of their levels is the venue's own."""
@@ -164,27 +174,26 @@ def test_what_is_told_besides_data_is_given_back() -> None:
     bench = Bench("BTCUSDT")
     bench.open()
 
-    assert bench.feed.on_frame("c", b'{"result":null,"id":4}') == [Ack(4)]
+    assert bench.give("c", b'{"result":null,"id":4}') == [Ack("4")]
 
 
 def test_instruments_are_spread_over_connections_by_the_venues_limit() -> None:
     symbols = [f"C{number}USDT" for number in range(150)]
-    connections = Bench(*symbols).feed.connections("ws://x/")
+    connections = list(Bench(*symbols).feed.connect("ws://x/").connections.values())
     carried = [symbol for connection in connections for symbol in connection.symbols]
 
     assert carried == symbols
     assert max(len(connection.symbols) for connection in connections) == 66  # of three streams each; 200 a connection
     assert len({connection.name for connection in connections}) == 3
-    assert all(isinstance(connection, Connection) for connection in connections)
 
 
 def test_names_of_connections_differ_from_run_to_run() -> None:
     """Else the dead letters of two runs would be taken for the same letters."""
     bench = Bench("BTCUSDT")
-    first = bench.feed.connections("ws://x")[0].name
+    first = set(bench.feed.connect("ws://x").connections)
     bench.clock.advance(1)
 
-    assert bench.feed.connections("ws://x")[0].name != first
+    assert first.isdisjoint(bench.feed.connect("ws://x").connections)
 
 
 def test_a_frame_too_large_to_be_received_is_dead_lettered_without_its_payload() -> None:
@@ -201,13 +210,13 @@ def test_a_frame_too_large_to_be_received_is_dead_lettered_without_its_payload()
 def test_a_frame_beyond_the_bound_is_dead_lettered_with_the_payload_cut() -> None:
     bench = Bench("BTCUSDT", max_frame_bytes=100_000)
     bench.open()
-    bench.feed.on_frame("c1", b"x" * 100_001)
+    bench.give("c1", b"x" * 100_001)
     (letter,) = bench.of(DeadLetter)
 
     assert (letter.reason, letter.payload_bytes, len(letter.payload)) == ("FrameTooLarge", 100_001, 64 * 1024)
 
 
-def test_an_update_larger_than_any_record_is_dead_lettered_with_its_payload_cut_and_its_book_begins_afresh() -> None:
+def test_an_update_larger_than_any_record_is_dead_lettered_and_costs_one_resync() -> None:
     """Within the bound of a frame, beyond that of the broker: live, it costs one resync of one instrument."""
     bench = Bench("BTCUSDT", "ETHUSDT")
     bench.go_live("BTCUSDT")
@@ -219,7 +228,7 @@ def test_an_update_larger_than_any_record_is_dead_lettered_with_its_payload_cut_
     levels = [[f"{number / 10:.1f}", "0.001"] for number in range(1, MAX_LEVELS + 2)]
     frame = msgspec.json.encode({"stream": "btcusdt@depth@100ms", "data": {**update, "b": levels, "a": []}})
     assert len(frame) < MAX_FRAME_BYTES
-    bench.feed.on_frame(bench.connection.name, frame)
+    bench.give(bench.connection.name, frame)
     (letter,) = bench.of(DeadLetter)
 
     assert (letter.reason, letter.symbol, letter.role) == ("FrameTooLarge", "BTCUSDT", "producer")
@@ -242,7 +251,7 @@ def test_an_update_larger_than_any_record_is_dead_lettered_with_its_payload_cut_
 def test_a_frame_that_is_none_never_ends_the_feed(frame: bytes) -> None:
     bench = Bench("BTCUSDT")
     bench.go_live("BTCUSDT")
-    bench.feed.on_frame("c1", frame)
+    bench.give("c1", frame)
     bench.receive(0.3)
 
     assert len(bench.of(DeadLetter)) == 1
@@ -257,11 +266,10 @@ def test_a_snapshot_that_arrives_during_an_overload_is_left_alone() -> None:
     bench.receive(0.2)
     stream = bench.feed.router.streams["BTCUSDT"]
     assert stream.needs_snapshot is Reason.OVERLOAD
-    bench.fetch("BTCUSDT")
-    assert not stream.is_live
+    assert not bench.feed.has_room("BTCUSDT"), "whoever fetches it leaves it alone"
 
     bench.sink.room = 10**6
-    bench.feed.tend()
+    bench.feed.request_snapshots()
     bench.fetch("BTCUSDT")
     bench.receive(0.2)
     assert stream.is_live
@@ -278,15 +286,15 @@ def test_only_books_that_need_a_snapshot_are_fetched_and_only_once() -> None:
         asked.append(coroutine)
         return object()
 
-    bench.feed.fetch_with(None, spawn)  # type: ignore[arg-type]
     bench.open()
-    bench.feed.tend()
+    bench.feed.recover_with(BookRecovery(bench.exchange, None, bench.source, bench.feed.has_room, spawn))  # type: ignore[arg-type]
+    bench.feed.request_snapshots()
     assert asked == [], "before the first update no snapshot can be bridged"
     for frame in bench.frames(0.25):
         if b"btcusdt" in frame:
-            bench.feed.on_frame("c1", frame)
-    bench.feed.tend()
-    bench.feed.tend()
+            bench.give("c1", frame)
+    bench.feed.request_snapshots()
+    bench.feed.request_snapshots()
     assert len(asked) == 1
     asked[0].close()
 
@@ -310,9 +318,9 @@ def test_heartbeats_notice_silence_and_the_end_is_told() -> None:
     bench = Bench("BTCUSDT", stale_seconds=2.0)
     assert bench.feed.heartbeat_seconds == 1.0
     bench.go_live("BTCUSDT")
-    bench.feed.beat()
+    bench.feed.send_heartbeats()
     bench.clock.advance(3)
-    bench.feed.beat()
+    bench.feed.send_heartbeats()
     bench.feed.stop()
     told = [(status.state, status.heartbeat) for status in bench.of(FeedStatus)]
 
@@ -322,8 +330,8 @@ def test_heartbeats_notice_silence_and_the_end_is_told() -> None:
 def test_what_was_counted_is_shown() -> None:
     bench = Bench("BTCUSDT")
     bench.go_live("BTCUSDT")
-    bench.feed.on_frame("c1", b"{")
-    bench.feed.show()
+    bench.give("c1", b"{")
+    bench.feed.publish_metrics()
     metrics = bench.metrics
 
     assert metrics.value("obflow_rejected_total", reason="DecodeError") == 1
@@ -339,11 +347,12 @@ def test_trades_beside_the_grid_and_headers_that_cannot_be_meant_are_shown() -> 
     stream = bench.feed.router.streams["BTCUSDT"]
     stream.on_trade(TradeTick("BTCUSDT", "1", "61800.00000000000001", "0.001", True), bench.clock.now_ns())
     client = RestClient(bench.exchange, "http://127.0.0.1:1", 1)
-    bench.feed.fetch_with(client, lambda _: None)
+    source = bench.feed.connect("ws://x")
+    bench.feed.recover_with(BookRecovery(bench.exchange, client, source, bench.feed.has_room, lambda _: None))  # type: ignore[arg-type, return-value]
     client.ignored["retry_after"] += 2
     bench.connection.ignored["retry_after"] += 1
-    bench.feed.show()
-    bench.feed.show()
+    bench.feed.publish_metrics()
+    bench.feed.publish_metrics()
 
     assert bench.metrics.value("obflow_trades_off_grid_total", venue=VENUE) == 1
     assert bench.metrics.value("obflow_ignored_total", reason="retry_after") == 3
@@ -357,7 +366,7 @@ def test_quotes_of_the_venue_confirm_the_book() -> None:
 
     assert check.checked > 30
     assert check.wrong == 0
-    bench.feed.show()
+    bench.feed.publish_metrics()
     assert bench.checked("right") == check.checked
     assert bench.checked("wrong") == bench.checked("same") == bench.checked("different") == 0
 
@@ -369,8 +378,8 @@ def test_a_book_that_the_venues_quotes_contradict_is_counted_where_operators_loo
     wrong = BestQuote("BTCUSDT", "1.0", "1.000", "2.0", "1.000", stream.tracked.sequence)
     stream.on_quote(wrong, bench.clock.now_ns())
     bench.receive(1)
-    bench.feed.show()
-    bench.feed.show()
+    bench.feed.publish_metrics()
+    bench.feed.publish_metrics()
 
     assert bench.checked("wrong") == stream.quotes.wrong > 0
     assert bench.checked("right") == stream.quotes.checked - stream.quotes.wrong > 0
@@ -378,7 +387,7 @@ def test_a_book_that_the_venues_quotes_contradict_is_counted_where_operators_loo
     unnumbered = BestQuote("BTCUSDT", "1.0", "1.000", "2.0", "1.000")
     stream.on_quote(unnumbered, bench.clock.now_ns())
     bench.receive(0.3)
-    bench.feed.show()
+    bench.feed.publish_metrics()
     assert bench.checked("different") == stream.quotes.different > 0
 
 
@@ -390,9 +399,9 @@ def test_a_book_is_stale_once_its_depth_is_silent_while_trades_and_quotes_go_on(
     for _ in range(6):
         for frame in bench.frames(1.0):
             if b"@depth" not in frame:
-                bench.feed.on_frame("c1", frame)
-        bench.feed.beat()
-    bench.feed.show()
+                bench.give("c1", frame)
+        bench.feed.send_heartbeats()
+    bench.feed.publish_metrics()
 
     assert stream.counters.trades > before
     assert bench.of(FeedStatus)[-1].state is FeedState.STALE
@@ -405,15 +414,15 @@ def test_under_all_faults_at_once_a_reader_is_never_surprised_and_its_books_are_
     """Half a minute of gaps, repeats, disorder, broken frames and lost connections; snapshots that take their time."""
     bench = Bench("BTCUSDT", "ETHUSDT", venue=venue_id, seed=seed, every_s=dict.fromkeys(Fault, 1.5))
     bench.open()
-    answers: list[tuple[int, Fetched]] = []
+    answers: list[tuple[int, str, bytes]] = []
     true_checks = 0
     for number in range(300):
         for symbol, stream in bench.feed.router.streams.items():
-            if stream.needs_snapshot and not any(answer.symbol == symbol for _, answer in answers):
-                answers.append((bench.clock.now_ns() + 250_000_000, bench.answer(symbol)))
+            if stream.needs_snapshot and not any(waiting == symbol for _, waiting, _ in answers):
+                answers.append((bench.clock.now_ns() + 250_000_000, symbol, bench.answer(symbol)))
         bench.receive(0.1)
-        for _, answer in [item for item in answers if item[0] <= bench.clock.now_ns()]:
-            bench.feed._on_snapshot(answer)
+        for _, symbol, body in [item for item in answers if item[0] <= bench.clock.now_ns()]:
+            bench.fetch(symbol, body)
         answers = [item for item in answers if item[0] > bench.clock.now_ns()]
         true_checks += bench.check_live_books() if number % 4 == 0 else 0
     books = books_of(bench.of(L2Record))

@@ -8,10 +8,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from orderbook.decimals import HEADROOM, INT64_MAX
 from orderbook.grid import Grid
-from producers.instruments import HEADROOM, INT64_MAX
-from producers.stream import InstrumentStream
-from producers.venue_messages import BestQuote
+from producers.books.stream import InstrumentStream
+from producers.messages import BestQuote
 from schemas.errors import InvalidNumber
 from schemas.messages import L2Record, TradeRecord
 from tests.producers.messages import SECOND, delta, l2, live_stream, snapshot, trade, trades

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, Settings
-from producers.publisher import Publisher, key_of
+from producers.broker.publisher import Publisher, key_of
 from schemas.codec import decode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
@@ -114,7 +114,7 @@ def test_statuses_carry_the_run_that_wrote_them_and_nothing_else_does(client: Fa
     assert out.run != other.run
 
 
-def test_a_topic_that_takes_less_than_declared_is_named_with_the_command_that_shows_it(client: FakeClient) -> None:
+def test_a_topic_that_takes_less_than_declared_is_named_with_a_command_to_see_it(client: FakeClient) -> None:
     out = publisher()
     out.offer(l2())
     client.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)

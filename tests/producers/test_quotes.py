@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from producers.instruments import TextGrid
-from producers.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, QuoteCheck, Top
-from producers.venue_messages import BestQuote
+from orderbook.decimals import TextGrid
+from producers.books.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, BestLevels, QuoteCheck
+from producers.messages import BestQuote
 
 GRID = TextGrid.of("0.1", "0.001")
-TOP = Top(1000, 5, 1001, 7)
+TOP = BestLevels(1000, 5, 1001, 7)
 
 
 def quote(sequence: int | None, bid: str = "100.0", ask_size: str = "0.007") -> BestQuote:
@@ -105,13 +105,3 @@ def test_what_waits_is_bounded() -> None:
     for sequence in range(10_000, 10_000 + 2 * MAX_QUOTES):
         check.on_quote(quote(sequence), 0)
     assert len(check._quotes) == MAX_QUOTES
-
-
-def test_a_copy_goes_its_own_way() -> None:
-    check = QuoteCheck()
-    check.on_quote(quote(100), 0)
-    twin = check.copy()
-    check.on_book(100, TOP, GRID, 0)
-    check.finish()
-
-    assert (check.checked, twin.checked, len(twin._unjudged)) == (1, 0, 0)

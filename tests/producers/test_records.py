@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producers.records import ProducerRecord, renamed, shifted
+from producers.books.records import ProducerRecord, renamed, shifted
 from schemas.codec import decode, encode
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Source, TradeRecord
 

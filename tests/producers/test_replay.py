@@ -13,11 +13,11 @@ from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.progress import Bar
 from obflow.settings import Settings
+from producers.books.records import ProducerRecord
+from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.publisher import Publisher
-from producers.recording import RecordingReplay
-from producers.records import ProducerRecord
-from producers.replay import Replay, ReplayPlan
+from producers.recordings.reader import RecordingReplay
+from producers.recordings.replay import Replay, ReplayPlan
 from schemas.codec import decode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Kind, L2Record, Source, TradeRecord

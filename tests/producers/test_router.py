@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
-from producers.instruments import Instrument
-from producers.router import FrameRouter
-from producers.venue_messages import Ack, Notice, Via
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
+from producers.messages import Ack, Frame, Instrument, Notice, Via
 from schemas.codec import decode, encode
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, Kind, Reason
-from tests.producers.messages import SECOND, kinds, l2, states
+from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, FeedState, Kind, Reason
+from tests.producers.messages import SECOND, framed, kinds, l2, states
 
 VENUE = "binance-futures"
 
@@ -46,15 +46,15 @@ def rest(sequence: int, **changes: object) -> bytes:
 
 
 def request(symbol: str) -> str:
-    return EXCHANGES[VENUE].snapshot_request(symbol).path
+    return BINANCE_FUTURES.recover(symbol).path
 
 
 def router(*symbols: str, live: bool = True) -> FrameRouter:
     """A router of these instruments, each LIVE at 110 and received over the connection "1"."""
     made = FrameRouter(EXCHANGES[VENUE], {symbol: Instrument(VENUE, symbol, "0.1", "0.001") for symbol in symbols})
     for symbol in symbols if live else ():
-        made.on_frame(depth(symbol, 95, 110, 94), Via.WS, SECOND, connection="1")
-        made.on_frame(rest(100), Via.REST, SECOND, connection="1", request=request(symbol))
+        made.handle(framed(depth(symbol, 95, 110, 94), Via.WS, SECOND, connection="1"))
+        made.handle(framed(rest(100), Via.REST, SECOND, connection="1", request=request(symbol)))
         assert made.streams[symbol].is_live
     return made
 
@@ -97,13 +97,13 @@ HARMLESS: list[tuple[str, bytes, Via, str]] = [
 
 
 @pytest.mark.parametrize(("changes", "reason"), [row[1:] for row in BAD_UPDATES], ids=[row[0] for row in BAD_UPDATES])
-def test_an_update_that_cannot_be_used_is_dead_lettered_and_invalidates_its_book_alone(
+def test_an_unusable_update_is_dead_lettered_and_invalidates_its_book_alone(
     changes: dict[str, Any], reason: str
 ) -> None:
     made = router("AUSDT", "BUSDT")
     frame = depth("AUSDT", 111, 120, 110, **changes)
 
-    records = made.on_frame(frame, Via.WS, 2 * SECOND, connection="1").records
+    records = made.handle(framed(frame, Via.WS, 2 * SECOND, connection="1")).records
 
     (letter,) = [record for record in records if isinstance(record, DeadLetter)]
     assert (letter.reason, letter.payload, letter.symbol) == (reason, frame, "AUSDT")
@@ -115,11 +115,11 @@ def test_an_update_that_cannot_be_used_is_dead_lettered_and_invalidates_its_book
 
 def test_an_update_that_waited_and_then_cannot_be_used_is_dead_lettered_too() -> None:
     made = router("AUSDT", live=False)
-    made.on_frame(depth("AUSDT", 95, 110, 94), Via.WS, SECOND)
-    made.on_frame(depth("AUSDT", 111, 120, 110, b=[["0.0000000001", "1"]]), Via.WS, SECOND)
+    made.handle(framed(depth("AUSDT", 95, 110, 94), Via.WS, SECOND))
+    made.handle(framed(depth("AUSDT", 111, 120, 110, b=[["0.0000000001", "1"]]), Via.WS, SECOND))
     snapshot = rest(100, asks=[["900000000000000", "1"]])
 
-    records = made.on_frame(snapshot, Via.REST, 2 * SECOND, request=request("AUSDT")).records
+    records = made.handle(framed(snapshot, Via.REST, 2 * SECOND, request=request("AUSDT"))).records
 
     (letter,) = [record for record in records if isinstance(record, DeadLetter)]
     assert (letter.reason, letter.symbol, letter.letter_id) == ("InvalidNumber", "AUSDT", f"{VENUE}:AUSDT:{SECOND}:120")
@@ -135,7 +135,7 @@ def test_a_frame_that_is_no_update_of_a_book_is_dead_lettered_and_no_book_suffer
 ) -> None:
     made = router("AUSDT", "BUSDT")
 
-    records = made.on_frame(frame, via, 2 * SECOND, connection="1").records
+    records = made.handle(framed(frame, via, 2 * SECOND, connection="1")).records
 
     (letter,) = records
     assert isinstance(letter, DeadLetter)
@@ -149,13 +149,13 @@ def test_a_frame_that_is_no_update_of_a_book_is_dead_lettered_and_no_book_suffer
 
 def test_a_bad_snapshot_is_dead_lettered_and_another_one_stays_wanted() -> None:
     made = router("AUSDT", "BUSDT", live=False)
-    made.on_frame(depth("AUSDT", 95, 110, 94), Via.WS, SECOND)
+    made.handle(framed(depth("AUSDT", 95, 110, 94), Via.WS, SECOND))
     bad = rest(100, bids=[["1e5", "1"]])
-    records = made.on_frame(bad, Via.REST, SECOND, request=request("AUSDT")).records
+    records = made.handle(framed(bad, Via.REST, SECOND, request=request("AUSDT"))).records
 
     assert [record.reason for record in records if isinstance(record, DeadLetter)] == ["InvalidNumber"]
     assert made.streams["AUSDT"].needs_snapshot is Reason.RESTART
-    made.on_frame(rest(100), Via.REST, SECOND, request=request("AUSDT"))
+    made.handle(framed(rest(100), Via.REST, SECOND, request=request("AUSDT")))
     assert made.streams["AUSDT"].is_live
 
 
@@ -164,7 +164,7 @@ def test_a_dead_letter_is_the_same_letter_when_the_same_frames_come_again() -> N
         made = router("AUSDT")
         frames = [b"one", depth("AUSDT", 111, 120, 110), b"two"]
         records = [
-            record for frame in frames for record in made.on_frame(frame, Via.WS, SECOND, connection="1").records
+            record for frame in frames for record in made.handle(framed(frame, Via.WS, SECOND, connection="1")).records
         ]
         return [record.letter_id for record in records if isinstance(record, DeadLetter)]
 
@@ -173,45 +173,54 @@ def test_a_dead_letter_is_the_same_letter_when_the_same_frames_come_again() -> N
 
 def test_a_frame_at_the_bound_is_still_read() -> None:
     made = FrameRouter(EXCHANGES[VENUE], {}, max_frame_bytes=len(b'{"result":null,"id":1}'))
-    assert made.on_frame(b'{"result":null,"id":1}', Via.WS, 0).notices == [Ack(1)]
-    assert made.on_frame(b'{"result":null,"id":10}', Via.WS, 0).records[0].reason == "FrameTooLarge"  # type: ignore[union-attr]
+    assert made.handle(framed(b'{"result":null,"id":1}', Via.WS, 0)).notices == [Ack("1")]
+    assert made.handle(framed(b'{"result":null,"id":10}', Via.WS, 0)).records[0].reason == "FrameTooLarge"  # type: ignore[union-attr]
 
 
 def test_what_the_edge_should_know_is_handed_to_it() -> None:
-    taken = router("AUSDT").on_frame(b'{"e":"serverShutdown","E":1}', Via.WS, SECOND)
+    taken = router("AUSDT").handle(framed(b'{"e":"serverShutdown","E":1}', Via.WS, SECOND))
     assert taken.records == []
     assert isinstance(taken.notices[0], Notice)
 
 
 def test_known_messages_nobody_needs_are_counted() -> None:
     made = router("AUSDT")
-    made.on_frame(other("AUSDT", "markPrice"), Via.WS, SECOND)
+    made.handle(framed(other("AUSDT", "markPrice"), Via.WS, SECOND))
     assert made.ignored == {"markPrice": 1}
     assert not made.rejected
 
 
 def test_a_snapshot_without_a_name_belongs_to_the_only_instrument() -> None:
     made = router("AUSDT", live=False)
-    made.on_frame(depth("AUSDT", 95, 110, 94), Via.WS, SECOND)
-    assert kinds(made.on_frame(rest(100), Via.REST, SECOND).records)[0] == (Kind.SNAPSHOT, 100, None)
+    made.handle(framed(depth("AUSDT", 95, 110, 94), Via.WS, SECOND))
+    assert kinds(made.handle(framed(rest(100), Via.REST, SECOND)).records)[0] == (Kind.SNAPSHOT, 100, None)
+
+
+def test_what_still_comes_of_an_ended_instrument_is_ignored_and_counted() -> None:
+    made = router("AUSDT", "BUSDT")
+    assert states(made.end("AUSDT", 2 * SECOND)) == [(FeedState.STOPPED, None)]
+    made.handle(framed(depth("AUSDT", 111, 120, 110)))
+    made.handle(framed(trade("AUSDT")))
+
+    assert (made.ignored, made.rejected, list(made.streams)) == ({"ended": 2}, {}, ["BUSDT"])
 
 
 class TestConnections:
     def test_a_disconnect_concerns_the_instruments_of_that_connection(self) -> None:
         made = router("AUSDT", "BUSDT")
-        made.on_frame(depth("BUSDT", 111, 120, 110), Via.WS, SECOND, connection="2")
+        made.handle(framed(depth("BUSDT", 111, 120, 110), Via.WS, SECOND, connection="2"))
 
-        records = made.on_disconnect(2 * SECOND, connection="1")
+        records = made.handle(Frame(2 * SECOND, Via.DISCONNECT, "1")).records
 
         assert [record.symbol for record in l2(records)] == ["AUSDT"]
         assert made.streams["BUSDT"].is_live
 
     def test_a_new_connection_concerns_what_no_other_one_carries(self) -> None:
         made = router("AUSDT", "BUSDT")
-        made.on_frame(depth("BUSDT", 111, 120, 110), Via.WS, SECOND, connection="2")
-        made.on_disconnect(2 * SECOND, connection="1")
+        made.handle(framed(depth("BUSDT", 111, 120, 110), Via.WS, SECOND, connection="2"))
+        made.handle(Frame(2 * SECOND, Via.DISCONNECT, "1"))
 
-        records = made.on_connect(3 * SECOND, connection="3")
+        records = made.handle(Frame(3 * SECOND, Via.CONNECT, "3")).records
 
         assert {record.symbol for record in records} == {"AUSDT"}
         assert kinds(records) == []
@@ -219,26 +228,25 @@ class TestConnections:
 
     def test_an_edge_that_knows_says_whose_connection_it_is(self) -> None:
         made = router("AUSDT", "BUSDT")
-        records = made.on_disconnect(2 * SECOND, connection="9", symbols=["BUSDT", "ZUSDT"])
+        made.assign("9", ["BUSDT"])
+        records = made.handle(Frame(2 * SECOND, Via.DISCONNECT, "9")).records
         assert [record.symbol for record in l2(records)] == ["BUSDT"]
-        assert states(made.on_connect(3 * SECOND, connection="9", symbols=["BUSDT"]))
+        assert [record.symbol for record in made.handle(Frame(3 * SECOND, Via.CONNECT, "9")).records] == ["BUSDT"]
 
+    def test_what_was_assigned_to_a_lost_connection_is_not_another_ones(self) -> None:
+        made = router("AUSDT", "BUSDT")
+        made.assign("1", ["AUSDT"])
+        made.assign("2", ["BUSDT"])
+        made.handle(Frame(2 * SECOND, Via.DISCONNECT, "1"))
 
-def test_a_copy_goes_its_own_way() -> None:
-    made = router("AUSDT")
-    twin = made.copy()
-    made.on_frame(b"bad", Via.WS, SECOND, connection="1")
-    made.on_disconnect(SECOND, connection="1")
-
-    assert (twin.frames, dict(twin.rejected)) == (2, {})
-    assert twin.streams["AUSDT"].is_live
-    assert twin.on_frame(b"bad", Via.WS, SECOND, connection="1").records[0].letter_id == f"{VENUE}:1:{SECOND}:3"  # type: ignore[union-attr]
+        assert {record.symbol for record in made.handle(Frame(3 * SECOND, Via.DISCONNECT, "2")).records} == {"BUSDT"}
+        assert {record.symbol for record in made.handle(Frame(4 * SECOND, Via.CONNECT, "2")).records} == {"BUSDT"}
 
 
 @given(st.binary(max_size=200), st.sampled_from([Via.WS, Via.REST]))
 def test_no_bytes_make_it_raise(frame: bytes, via: Via) -> None:
     made = router("AUSDT")
-    taken = made.on_frame(frame, via, 2 * SECOND)
+    taken = made.handle(framed(frame, via, 2 * SECOND))
     assert len(taken.records) == made.rejected.total() == 1
 
 
@@ -250,5 +258,5 @@ def test_no_damage_to_a_good_frame_makes_it_raise(data: st.DataObject) -> None:
         frame[position] = data.draw(st.integers(0, 255))
     made = router("AUSDT")
     for via in (Via.WS, Via.REST):
-        for record in made.on_frame(bytes(frame), via, 2 * SECOND).records:
+        for record in made.handle(framed(bytes(frame), via, 2 * SECOND)).records:
             assert decode(encode(record)) == record

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from obflow.kafka import MAX_RECORD_BYTES
-from producers import stream as stream_module
-from producers.stream import MAX_PENDING_TRADES
-from producers.venue_messages import BestQuote
+from producers.books import stream as stream_module
+from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
+from producers.contract import Checksum
+from producers.exchanges.binance.rules import BinanceFuturesRule
+from producers.messages import BestQuote, DepthSnapshot, SnapshotOrigin
 from schemas.codec import decode, encode
 from schemas.errors import FrameTooLarge, InvalidNumber
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, Reason, ResyncRequest
 from tests.producers.messages import (
+    BTC,
     SECOND,
+    Pairs,
     delta,
+    fork,
     kinds,
     l2,
     largest_record,
@@ -107,7 +113,7 @@ class TestStart:
 
 
 class TestGap:
-    def test_a_gap_is_published_once_and_nothing_of_the_book_follows_until_the_next_snapshot(self) -> None:
+    def test_a_gap_is_published_once_and_nothing_follows_until_the_next_snapshot(self) -> None:
         live = live_stream()
 
         records = live.on_delta(delta(121, 130, 120), 3 * SECOND)
@@ -199,7 +205,7 @@ class TestTrades:
 
 
 class TestSnapshotsAndEpochs:
-    def test_a_routine_snapshot_follows_the_update_that_crosses_the_mark_and_changes_nothing(self) -> None:
+    def test_a_routine_snapshot_follows_the_update_past_the_mark_and_changes_nothing(self) -> None:
         live = live_stream(routine_snapshot_ns=60 * SECOND)
         assert kinds(live.on_delta(delta(111, 120, 110), 62 * SECOND - 1)) == [(DELTA, 120, None)]
 
@@ -259,7 +265,7 @@ class TestResync:
         assert records[0].epoch == live.epoch == 3_000
         assert kinds(live.on_delta(delta(111, 120, 110), 3 * SECOND)) == [(DELTA, 120, None)]
 
-    def test_a_book_that_is_not_live_is_being_fetched_anyway_and_its_epoch_will_be_higher(self) -> None:
+    def test_a_book_that_is_not_live_is_fetched_anyway_and_its_epoch_will_be_higher(self) -> None:
         live = live_stream()
         live.on_delta(delta(121, 130, 120), 3 * SECOND)
         assert kinds(live.on_resync_request(self.request(90_000), 3 * SECOND, outdated=False)) == []
@@ -346,7 +352,7 @@ class TestConnection:
 
 
 class TestCrossed:
-    def test_a_book_that_stays_crossed_is_invalidated_right_after_the_update_that_shows_it(self) -> None:
+    def test_a_book_that_stays_crossed_is_invalidated_after_the_update_that_shows_it(self) -> None:
         live = live_stream()
         assert kinds(live.on_delta(delta(111, 111, 110, bids=[("100.2", "1")]), 2 * SECOND)) == [(DELTA, 111, None)]
         live.on_delta(delta(112, 112, 111), 2 * SECOND)
@@ -500,6 +506,105 @@ class TestRegrid:
         assert decode(encode(letter)) == letter
 
 
+def in_stream(sequence: int, bids: Pairs = (("100.0", "1"),), asks: Pairs = (("100.1", "1"),)) -> DepthSnapshot:
+    """A whole book as some venues send it among their updates."""
+    return replace(snapshot(sequence, bids, asks), origin=SnapshotOrigin.IN_STREAM)
+
+
+class TestInStream:
+    def test_a_book_in_the_stream_is_live_at_once_and_the_next_update_follows_it(self) -> None:
+        fresh = stream()
+        records = fresh.on_snapshot(in_stream(100), SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 100, None)]
+        assert states(records) == [(FeedState.LIVE, None)]
+        assert fresh.needs_snapshot is None
+        assert kinds(fresh.on_delta(delta(101, 110, 100), 2 * SECOND)) == [(DELTA, 110, None)]
+
+    def test_it_replaces_a_live_book_in_a_new_epoch_and_its_ids_may_begin_anew(self) -> None:
+        live = live_stream()
+        live.on_trade(trade(), 3 * SECOND)
+        before = live.epoch
+
+        records = live.on_snapshot(in_stream(1, bids=[("99.0", "2")]), 3 * SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 1, None)]
+        assert l2(records)[0].epoch == live.epoch > before
+        assert live.book.arrays() == ([990], [2000], [1001], [1000])
+        assert live.counters.snapshots == 2
+        update = l2(live.on_delta(delta(2, 5, 1), 4 * SECOND))[0]
+        assert (update.previous_sequence, update.trade_ticks) == (1, [1000]), "a snapshot consumes no trades"
+
+    def test_it_ends_the_wait_for_another_one_and_what_waited_is_in_it(self) -> None:
+        live = live_stream()
+        live.on_delta(delta(121, 130, 120), 3 * SECOND)
+        assert live.needs_snapshot is Reason.GAP
+
+        records = live.on_snapshot(in_stream(140), 4 * SECOND)
+
+        assert kinds(records) == [(SNAPSHOT, 140, None)]
+        assert (live.needs_snapshot, live.waiting, live.counters.deltas_dropped) == (None, 0, 1)
+        assert live.is_live
+
+    def test_after_a_lost_connection_it_is_the_first_thing_a_new_one_brings(self) -> None:
+        live = live_stream()
+        live.on_disconnect(3 * SECOND)
+        live.on_connect(4 * SECOND)
+        assert live.needs_snapshot is None, "it comes by itself"
+
+        assert states(live.on_snapshot(in_stream(1), 5 * SECOND)) == [(FeedState.LIVE, None)]
+
+    def test_one_on_another_grid_leaves_pending_trades_to_their_own_records(self) -> None:
+        live = live_stream()
+        live.on_trade(trade(), 3 * SECOND)
+        live.on_snapshot(in_stream(200, bids=[("99.95", "1")]), 3 * SECOND)
+
+        assert live.counters.trades_off_grid == 1
+        assert l2(live.on_delta(delta(201, 210, 200), 4 * SECOND))[0].trade_ticks == []
+
+    def test_a_bad_one_raises_and_changes_nothing(self) -> None:
+        live = live_stream()
+        with pytest.raises(InvalidNumber):
+            live.on_snapshot(in_stream(200, bids=[("NaN", "1")]), 3 * SECOND)
+        assert kinds(live.on_delta(delta(111, 120, 110), 3 * SECOND)) == [(DELTA, 120, None)]
+
+
+class TestChecksum:
+    """A venue that sums up its book: here the number of levels it covers, and their prices."""
+
+    def live(self) -> InstrumentStream:
+        checksum = Checksum(2, lambda bids, asks: sum(int(float(price) * 10) for price, _ in (*bids, *asks)))
+        made = InstrumentStream(BTC, BinanceFuturesRule(), None, checksum)
+        made.on_snapshot(replace(in_stream(100), checksum=1000 + 1001), SECOND)
+        return made
+
+    def test_each_one_that_holds_is_counted(self) -> None:
+        live = self.live()
+        levels = [("99.9", "2"), ("99.8", "1")]
+        records = live.on_delta(replace(delta(101, 110, 100, bids=levels), checksum=1000 + 999 + 1001), SECOND)
+
+        assert kinds(records) == [(DELTA, 110, None)]
+        assert (live.counters.checksums_ok, live.counters.checksums_bad) == (2, 0)
+
+    def test_one_that_does_not_makes_the_book_invalid_right_after_the_update(self) -> None:
+        live = self.live()
+        records = live.on_delta(replace(delta(101, 110, 100), checksum=7), SECOND)
+
+        assert kinds(records) == [(DELTA, 110, None), (INVALID, 110, Reason.CHECKSUM)]
+        assert live.needs_snapshot is Reason.CHECKSUM
+        assert (live.counters.checksums_ok, live.counters.checksums_bad) == (1, 1)
+
+    def test_a_whole_book_is_checked_too(self) -> None:
+        live = self.live()
+        records = live.on_snapshot(replace(in_stream(200), checksum=7), SECOND)
+        assert kinds(records) == [(SNAPSHOT, 200, None), (INVALID, 200, Reason.CHECKSUM)]
+
+    def test_an_update_without_one_is_not_checked(self) -> None:
+        live = self.live()
+        assert kinds(live.on_delta(delta(101, 110, 100), SECOND)) == [(DELTA, 110, None)]
+        assert live.counters.checksums_ok == 1
+
+
 class TestBadInput:
     @pytest.mark.parametrize("bad", ["NaN", "-1", "1e5", "99999999999999999999", "inf", ""])
     def test_a_bad_number_raises_and_changes_nothing(self, bad: str) -> None:
@@ -535,7 +640,7 @@ class TestTooLarge:
         # Key, headers and what Kafka puts around a record are within the kilobyte left.
         assert len(encode(largest_record())) < MAX_RECORD_BYTES - 1024
 
-    def test_a_message_with_more_levels_than_a_record_holds_is_refused_and_changes_nothing(
+    def test_a_message_of_more_levels_than_a_record_holds_is_refused_whole(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(stream_module, "MAX_LEVELS", 5)
@@ -579,7 +684,7 @@ class TestTooLarge:
 def test_a_copy_goes_its_own_way() -> None:
     live = live_stream()
     live.on_trade(trade(), 3 * SECOND)
-    twin = live.copy()
+    twin = fork(live)
 
     live.on_delta(delta(111, 120, 110, bids=[("100.0", "0"), ("99.0", "7")]), 3 * SECOND)
     live.on_delta(delta(131, 140, 130), 3 * SECOND)

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from producers.instruments import Instrument
-from producers.sequencing import BinanceFuturesRule, BinanceSpotRule, SequenceRule
-from producers.stream import InstrumentStream
-from producers.stream_options import StreamOptions
-from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot
+from producers.books.options import StreamOptions
+from producers.books.stream import InstrumentStream
+from producers.exchanges.binance.rules import BinanceFuturesRule, BinanceSpotRule
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
+from producers.sequencing import SequenceRule
+from tests.producers.messages import fork
 from tests.producers.reader import DictReader, Side
 
 MS = 1_000_000
@@ -199,7 +200,7 @@ def test_a_copy_taken_anywhere_continues_to_the_same_records(session: Session, c
     twin = stream
     for number, item in enumerate(arriving):
         if number == cut:
-            twin = stream.copy()
+            twin = fork(stream)
         message = exchange.snapshot(item) if isinstance(item, int) else item
         if isinstance(message, DepthSnapshot):
             ours = stream.on_snapshot(message, number * MS)

@@ -8,7 +8,7 @@ from typing import Any
 
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
-from producers.recording import RecordingReplay
+from producers.recordings.reader import RecordingReplay
 from research.replay import open_replay
 
 FOLDER = Path(__file__).parents[1] / "producers" / "fixtures"

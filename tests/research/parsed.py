@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from producers.books.stream import InstrumentStream
 from producers.exchanges import EXCHANGES
-from producers.instruments import Instrument
-from producers.recording import read_lines, scan
-from producers.stream import InstrumentStream
-from producers.venue_messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick, VenueMessage
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, TradeTick, VenueMessage
+from producers.recordings.reader import Recording, scan
 from schemas.messages import L2Record
 
 
@@ -42,16 +41,16 @@ class ParsedRecording(NamedTuple):
         return sorted([*self.updates, self.snapshot])
 
     def stream(self) -> InstrumentStream:
-        return InstrumentStream(self.instrument, EXCHANGES[self.venue].sequence_rule)
+        return InstrumentStream(self.instrument, EXCHANGES[self.venue].sequence)
 
 
 def parse_recording(path: Path, venue: str) -> ParsedRecording:
     """Read and parse; every line of the recorded sessions holds one message."""
     exchange = EXCHANGES[venue]
-    (instrument,) = scan(path, exchange).instruments.values()
+    (instrument,) = scan(Recording(path), exchange).instruments.values()
     lines = []
-    for line in read_lines(path):
-        (message,) = exchange.parse(line.frame, line.via, line.request)
+    for line in Recording(path).frames():
+        (message,) = exchange.parse(line)
         lines.append(ParsedLine(message, line.received_ns))
     updates = [number for number, line in enumerate(lines) if isinstance(line.message, DepthDelta)]
     (snapshot,) = [number for number, line in enumerate(lines) if isinstance(line.message, DepthSnapshot)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.recording import Scan
+from producers.recordings.reader import Scan
 from research.book import book_at, moment_ns
 from schemas.errors import UsageError
 from schemas.messages import L2Record

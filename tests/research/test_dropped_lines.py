@@ -20,8 +20,9 @@ from orderbook.validity import Validity
 from processors.columns import L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
-from producers.stream import InstrumentStream
+from producers.books.stream import InstrumentStream
 from schemas.messages import FactorEvent, Kind, L2Record, Reason, Status
+from tests.producers.messages import fork
 from tests.research.parsed import ParsedRecording, parse_recording, play
 
 pytestmark = [pytest.mark.recorded, pytest.mark.slow]
@@ -68,7 +69,7 @@ def saved_states(session: ParsedRecording, chosen: list[int]) -> Iterator[Saved]
     for number in chosen:
         offset = process(state, play(stream, session.lines[position:number]), offset)[1]
         position = number
-        yield Saved(number, stream.copy(), state.to_bytes())
+        yield Saved(number, fork(stream), state.to_bytes())
 
 
 def process(state: InstrumentState, records: list[L2Record], offset: int) -> tuple[list[FactorEvent], int]:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
-from producers.venue_messages import BestQuote, TradeTick
+from producers.messages import BestQuote, TradeTick
 from research.replay import open_replay
 from research.verify import verify
 from schemas.errors import InvalidNumber

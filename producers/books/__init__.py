@@ -1,0 +1,1 @@
+"""From messages to records, instrument by instrument: pure."""

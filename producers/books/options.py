@@ -1,0 +1,66 @@
+"""How streams behave, and what they count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from schemas.messages import Source
+
+SECOND_NS = 1_000_000_000
+
+
+class StreamOptions(NamedTuple):
+    """How streams behave.
+
+    Attributes:
+        source: Written into every record.
+        routine_snapshot_ns: Received time between two snapshots of a LIVE book.
+        delta_buffer: Deltas that may wait for a snapshot; the oldest give way, counted.
+        stale_ns: A LIVE book without a depth update for this long is reported as stale.
+        epoch_floor: Epochs start here, ms. None takes the received time, as live feeds do; a replay gives the time it
+            was started at, so that a second replay of one recording fences the first.
+    """
+
+    source: Source = Source.REPLAY
+    routine_snapshot_ns: int = 60 * SECOND_NS
+    delta_buffer: int = 10_000
+    stale_ns: int = 30 * SECOND_NS
+    epoch_floor: int | None = None
+
+
+@dataclass
+class StreamCounters:
+    """What happened to one instrument's messages.
+
+    Attributes:
+        snapshots: Snapshots of the venue that made the book LIVE, or replaced it.
+        snapshots_discarded: Those that nothing bridged, or that came when none was needed.
+        deltas_applied: Deltas published.
+        deltas_dropped: Deltas older than the snapshot, or lost to the bound of the buffer or to a disconnect.
+        duplicates: Deltas already applied, ignored.
+        gaps: Deltas that did not connect to a LIVE book.
+        crossed: Deltas after which the book was crossed.
+        checksums_ok, checksums_bad: The venue's checksums that held, and those that showed the book to be wrong.
+        deltas_refused: Deltas that waited and then asked for a finer grid than the book can follow.
+        regrids: Changes to a finer grid of a LIVE book.
+        trades: Trades published.
+        trades_off_grid: Those that no delta of a LIVE book carries, since its grid does not hold them.
+        resyncs_answered, resyncs_outdated: Requests answered from memory, and those older than the last snapshot.
+    """
+
+    snapshots: int = 0
+    snapshots_discarded: int = 0
+    deltas_applied: int = 0
+    deltas_dropped: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    crossed: int = 0
+    checksums_ok: int = 0
+    checksums_bad: int = 0
+    deltas_refused: int = 0
+    regrids: int = 0
+    trades: int = 0
+    trades_off_grid: int = 0
+    resyncs_answered: int = 0
+    resyncs_outdated: int = 0

@@ -1,0 +1,142 @@
+"""Records as a producer writes them, and two cheap changes a replay makes to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from orderbook.decimals import Placed, SideLevels, TextGrid
+from producers.messages import Instrument, TradeTick
+from schemas.bounds import MAX_LEVELS as MAX_LEVELS
+from schemas.bounds import MAX_PAYLOAD_BYTES
+from schemas.errors import MessageError
+from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
+
+NO_LEVELS = SideLevels([], [])
+
+
+@dataclass
+class RecordWriter:
+    """Writes the records of one instrument.
+
+    Attributes:
+        instrument: The instrument.
+        source: Written into every record.
+        epoch: The current epoch; 0 before the first.
+        grid: The grid of the book.
+        exchange_ns: The venue's time of the book, null where it gave none.
+        received_ns: Of the last L2 record; it never falls.
+    """
+
+    instrument: Instrument
+    source: Source
+    grid: TextGrid
+    epoch: int = 0
+    exchange_ns: int | None = None
+    received_ns: int = 0
+
+    def l2(
+        self,
+        kind: Kind,
+        sequence: int,
+        received_ns: int,
+        *,
+        bids: SideLevels = NO_LEVELS,
+        asks: SideLevels = NO_LEVELS,
+        trades: SideLevels = NO_LEVELS,
+        previous_sequence: int | None = None,
+        reason: Reason | None = None,
+    ) -> L2Record:
+        """Write an update of the book."""
+        self.received_ns = max(self.received_ns, received_ns)
+        return L2Record(
+            venue=self.instrument.venue,
+            symbol=self.instrument.symbol,
+            source=self.source,
+            kind=kind,
+            epoch=self.epoch,
+            sequence=sequence,
+            received_ns=self.received_ns,
+            tick_size=self.grid.price.step,
+            lot_size=self.grid.size.step,
+            reason=reason,
+            previous_sequence=previous_sequence,
+            exchange_ns=self.exchange_ns,
+            contract_value=self.instrument.contract_value,
+            contract_kind=self.instrument.contract_kind,
+            bid_ticks=bids.ticks,
+            bid_lots=bids.lots,
+            ask_ticks=asks.ticks,
+            ask_lots=asks.lots,
+            trade_ticks=trades.ticks,
+            trade_lots=trades.lots,
+        )
+
+    def trade(self, trade: TradeTick, placed: Placed, received_ns: int) -> TradeRecord:
+        """Write a trade that lies on a grid of its own."""
+        return TradeRecord(
+            venue=self.instrument.venue,
+            symbol=self.instrument.symbol,
+            source=self.source,
+            trade_id=trade.trade_id,
+            received_ns=received_ns,
+            tick_size=placed.grid.price.step,
+            lot_size=placed.grid.size.step,
+            price_ticks=placed.bids.ticks[0],
+            size_lots=placed.bids.lots[0] if trade.buyer_is_aggressor else -placed.bids.lots[0],
+            exchange_ns=trade.exchange_ns,
+            contract_value=self.instrument.contract_value,
+            contract_kind=self.instrument.contract_kind,
+        )
+
+    def status(
+        self, state: FeedState, reason: Reason | None, sequence: int, received_ns: int, *, heartbeat: bool, detail: str
+    ) -> FeedStatus:
+        """Write the state of the feed; there is no sequence before the first epoch."""
+        return FeedStatus(
+            venue=self.instrument.venue,
+            symbol=self.instrument.symbol,
+            source=self.source,
+            state=state,
+            epoch=self.epoch,
+            received_ns=received_ns,
+            reason=reason,
+            sequence=sequence if self.epoch else None,
+            heartbeat=heartbeat,
+            detail=detail,
+        )
+
+    def letter(self, error: MessageError, sequence: int, payload: bytes, received_ns: int) -> DeadLetter:
+        """Write what was read, waited, and then could not be used; `payload` is what it said."""
+        venue, symbol = self.instrument.venue, self.instrument.symbol
+        return DeadLetter(
+            letter_id=f"{venue}:{symbol}:{received_ns}:{sequence}",
+            role="producer",
+            reason=error.reason,
+            error=str(error),
+            received_ns=received_ns,
+            payload=payload[:MAX_PAYLOAD_BYTES],
+            payload_bytes=len(payload),
+            venue=venue,
+            symbol=symbol,
+        )
+
+
+ProducerRecord = L2Record | TradeRecord | FeedStatus | DeadLetter
+"""Everything a producer publishes."""
+
+
+def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
+    """Add a constant to both times of a record: no other value depends on it."""
+    if isinstance(record, FeedStatus | DeadLetter):
+        return replace(record, received_ns=record.received_ns + shift_ns)
+    exchange_ns = None if record.exchange_ns is None else record.exchange_ns + shift_ns
+    return replace(record, received_ns=record.received_ns + shift_ns, exchange_ns=exchange_ns)
+
+
+def renamed(record: ProducerRecord, symbol: str) -> ProducerRecord:
+    """Give a record to another instrument: how one recording becomes many. A dead letter stays its own letter."""
+    if isinstance(record, DeadLetter):
+        return replace(record, symbol=symbol, letter_id=f"{record.letter_id}:{symbol}")
+    return replace(record, symbol=symbol)

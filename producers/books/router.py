@@ -1,0 +1,205 @@
+"""Frames of one venue to its instruments: what live feeds, replays and the replay in memory all drive.
+
+    router = FrameRouter(exchange, instruments, options)
+    handled = router.handle(frame)
+    handled.records   to publish, in order: L2Record, TradeRecord, FeedStatus, DeadLetter
+    handled.notices   for the edge: Ack, Reply, Notice (a refusal, a shutdown to come), InstrumentList
+    router.streams    one `InstrumentStream` a symbol; ask each `needs_snapshot` after every call
+
+A frame that cannot be used is counted by reason and becomes a dead letter; the book it belonged to is invalidated if,
+and only if, it was an update of that book. Nothing that a venue sends makes this raise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from producers.books.options import StreamOptions
+from producers.books.records import ProducerRecord
+from producers.books.stream import InstrumentStream, Published
+from producers.contract import MAX_FRAME_BYTES, Channel, Exchange, damaged_symbol
+from producers.messages import (
+    BestQuote,
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Ignored,
+    Instrument,
+    SnapshotOrigin,
+    TradeTick,
+    VenueMessage,
+    VenueNotice,
+    Via,
+)
+from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
+from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
+
+MAX_CAUSE = 1_000
+"""Characters of a dead letter's sentence: it may quote the frame."""
+MAX_SYMBOL = 80
+"""Characters of the instrument it names."""
+
+
+class Handled(NamedTuple):
+    """What became of a frame."""
+
+    records: list[ProducerRecord]
+    notices: list[VenueNotice]
+
+
+class FrameRouter:
+    """The instruments of one venue at one producer.
+
+    Args:
+        exchange: The venue.
+        instruments: What is subscribed, by symbol; anything else is an `UnknownSymbol`.
+        options: How the streams behave.
+        max_frame_bytes: A larger frame is refused before it is parsed.
+
+    Attributes:
+        exchange: The venue.
+        streams: One a symbol.
+        frames: Frames handled, connections opened and lost apart.
+        rejected: Refused messages by reason (the error's class name).
+        ignored: Messages known and not needed, by kind.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        instruments: Mapping[str, Instrument],
+        options: StreamOptions | None = None,
+        *,
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+    ) -> None:
+        self.exchange = exchange
+        self.streams = {
+            symbol: InstrumentStream(instrument, exchange.sequence, options, exchange.checksum)
+            for symbol, instrument in instruments.items()
+        }
+        self.frames = 0
+        self.rejected: Counter[str] = Counter()
+        self.ignored: Counter[str] = Counter()
+        self._max_frame_bytes = max_frame_bytes
+        self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
+        self._connection_of: dict[str, str] = {}  # by symbol: over which connection its updates come, or came last
+        self._assigned: set[str] = set()
+        self._ended: set[str] = set()
+
+    def assign(self, connection: str, symbols: Iterable[str]) -> None:
+        """Know beforehand which connection carries these instruments; else it is learned from their updates."""
+        self._connection_of.update(dict.fromkeys(symbols, connection))
+        self._assigned.update(symbols)
+
+    def end(self, symbol: str, received_ns: int) -> list[Published]:
+        """Carry an instrument no longer: what it says last, and what still comes of it is ignored and counted."""
+        self._ended.add(symbol)
+        return self.streams.pop(symbol).on_stop(received_ns)
+
+    def handle(self, frame: Frame) -> Handled:
+        """Handle whatever came: a frame, an answer over REST, a connection that stands or is lost."""
+        handled = Handled([], [])
+        if frame.via is Via.CONNECT:
+            for symbol in self._carried_by(frame.connection):
+                handled.records.extend(self.streams[symbol].on_connect(frame.received_ns))
+        elif frame.via is Via.DISCONNECT:
+            for symbol in self._carried_by(frame.connection):
+                if symbol not in self._assigned:
+                    self._connection_of.pop(symbol, None)
+                handled.records.extend(self.streams[symbol].on_disconnect(frame.received_ns))
+        else:
+            self._handle_messages(frame, handled)
+        return handled
+
+    def _handle_messages(self, frame: Frame, handled: Handled) -> None:
+        self.frames += 1
+        self._frames_of[frame.connection] += 1
+        try:
+            messages = self._parse(frame)
+        except MessageError as error:
+            self._refuse(error, frame, handled)
+            return
+        for message in messages:
+            try:
+                self._route(message, frame, handled)
+            except MessageError as error:
+                if isinstance(error, UnknownSymbol) and error.context["symbol"] in self._ended:
+                    self.ignored["ended"] += 1
+                else:
+                    self._refuse(_located(error, message), frame, handled)
+
+    def _parse(self, frame: Frame) -> list[VenueMessage]:
+        if len(frame.raw) > self._max_frame_bytes:
+            raise FrameTooLarge(f"a frame of {len(frame.raw)} bytes; {self._max_frame_bytes} are allowed")
+        return self.exchange.parse(frame)
+
+    def _route(self, message: VenueMessage, frame: Frame, handled: Handled) -> None:
+        if isinstance(message, BestQuote):
+            handled.records.extend(self._stream(message.symbol).on_quote(message, frame.received_ns))
+        elif isinstance(message, TradeTick):
+            handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
+        elif isinstance(message, DepthDelta):
+            stream = self._stream(message.symbol)
+            self._connection_of[message.symbol] = frame.connection
+            self._keep(stream.on_delta(message, frame.received_ns), handled)
+        elif isinstance(message, DepthSnapshot):
+            self._keep(self._stream(self._asked_for(message)).on_snapshot(message, frame.received_ns), handled)
+        elif isinstance(message, Ignored):
+            self.ignored[message.kind] += 1
+        else:
+            handled.notices.append(message)
+
+    def _keep(self, records: list[Published], handled: Handled) -> None:
+        """Keep what depth gave; a stream refuses an update that waited by a dead letter of its own."""
+        self.rejected.update(record.reason for record in records if isinstance(record, DeadLetter))
+        handled.records.extend(records)
+
+    def _stream(self, symbol: str) -> InstrumentStream:
+        try:
+            return self.streams[symbol]
+        except KeyError:
+            raise UnknownSymbol("nobody subscribed to this instrument", symbol=symbol[:80]) from None
+
+    def _asked_for(self, snapshot: DepthSnapshot) -> str:
+        """Give a snapshot that names no instrument to the only one there is."""
+        if snapshot.symbol is None and len(self.streams) == 1:
+            return next(iter(self.streams))
+        return snapshot.symbol or ""
+
+    def _refuse(self, error: MessageError, frame: Frame, handled: Handled) -> None:
+        self.rejected[error.reason] += 1
+        venue, connection = self.exchange.venue, frame.connection
+        handled.records.append(
+            DeadLetter(
+                letter_id=f"{venue}:{connection}:{frame.received_ns}:{self._frames_of[connection]}",
+                role="producer",
+                reason=error.reason,
+                error=str(error)[:MAX_CAUSE],
+                received_ns=frame.received_ns,
+                payload=frame.raw[:MAX_PAYLOAD_BYTES],
+                payload_bytes=len(frame.raw),
+                venue=venue,
+                symbol=str(error.context.get("symbol", ""))[:MAX_SYMBOL],
+            )
+        )
+        damaged = self.streams.get(damaged_symbol(error))
+        if damaged is not None:
+            handled.records.extend(damaged.on_bad_input(frame.received_ns, str(error)[:MAX_CAUSE]))
+
+    def _carried_by(self, connection: str) -> list[str]:
+        """Instruments of this connection, and those of which nothing tells what carries them."""
+        return [symbol for symbol in self.streams if self._connection_of.get(symbol, connection) == connection]
+
+
+def _located(error: MessageError, message: VenueMessage) -> MessageError:
+    """Add to an error what the message was, where its numbers turned out bad."""
+    if isinstance(message, DepthDelta) or (
+        isinstance(message, DepthSnapshot) and message.origin is SnapshotOrigin.IN_STREAM  # it was to replace the book
+    ):
+        error.context.setdefault("channel", Channel.DEPTH)
+    symbol = getattr(message, "symbol", None)
+    if symbol:
+        error.context.setdefault("symbol", symbol)
+    return error

@@ -1,0 +1,219 @@
+"""Records to the broker: in order per instrument, idempotent, acknowledged by all replicas, through a bounded queue.
+
+A record the broker did not take in time is never passed over: the publisher then raises `DeliveryFailed`, purges what
+still waits, and the process ends. Its next start raises the epochs, so that readers know where the stream broke.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from obflow import kafka
+from obflow.metrics import Metrics
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from producers.books.records import ProducerRecord
+from producers.broker.statuses import RUN_HEADER
+from schemas.codec import encode
+from schemas.errors import DeliveryFailed
+from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record, TradeRecord
+from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
+
+TOPIC_OF: dict[type, Topic] = {L2Record: L2, TradeRecord: TRADES, FeedStatus: FEED_STATUS, DeadLetter: DEAD_LETTERS}
+WAIT_SECONDS = 0.05
+"""How long one wait for room in the queue takes at most."""
+NS_PER_SECOND = 1_000_000_000
+AGAIN = "start again once the broker is well: the next epoch begins with snapshots"
+
+Report = Callable[[KafkaError | None, Message], None]
+
+
+class LogPosition(NamedTuple):
+    """Where a record lies in `l2.v1`."""
+
+    partition: int
+    offset: int
+
+
+class Publisher:
+    """The way to the broker.
+
+    Args:
+        settings: `kafka` and `producer` are used.
+        metrics: Where acknowledged records and their latency are shown.
+        now_ns: The wall clock.
+        each_report: Whether the broker's answer to each record is looked at. A replay does without: it counts what it
+            handed over once everything is acknowledged, at half the cost a record.
+
+    Attributes:
+        acknowledged: Records the broker has, by declared topic name. Without `each_report`, up to date after `flush`.
+        run: Of this publisher alone; its statuses carry it, so that another producer's are told from them. It begins
+            with the time of its start, so that runs sort by age.
+    """
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, now_ns: Callable[[], int], *, each_report: bool = True
+    ) -> None:
+        self.acknowledged: Counter[str] = Counter()
+        self.run = f"{now_ns():016x}{uuid.uuid4().hex[:16]}"
+        self._run_header = [(RUN_HEADER, self.run.encode())]
+        self._producer = kafka.producer(
+            settings,
+            {"on_delivery": self._on_report} if each_report else _ERRORS_ONLY | {"on_delivery": self._on_report},
+        )
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ns = now_ns
+        self._each_report = each_report
+        self._topics = {kind: topic_name(settings, topic) for kind, topic in TOPIC_OF.items()}
+        self._declared = {topic_name(settings, topic): topic.name for topic in TOPIC_OF.values()}
+        self._unacknowledged: Counter[str] = Counter()
+        self._failure: DeliveryFailed | None = None
+        self._marks: dict[str, LogPosition] = {}
+        self._marks_on_the_way: Counter[str] = Counter()
+        self._latency = metrics.histogram("obflow_stage_latency_seconds", stage="publish")
+
+    @property
+    def waiting(self) -> int:
+        """Records not yet acknowledged."""
+        return len(self._producer)
+
+    def offer(self, record: ProducerRecord) -> bool:
+        """Hand over one record; False where the queue is full, and then nothing happened.
+
+        Raises:
+            DeliveryFailed: An earlier record was not acknowledged.
+            ImpossibleRecord: The record does not fit its schema.
+        """
+        kind = type(record)
+        report: Report | None = None
+        if self._each_report:
+            report = partial(self._on_mark if _is_mark(record) else self._on_record, record)
+        taken = self.offer_bytes(kind, key_of(record), encode(record), report)
+        if taken and self._each_report and _is_mark(record):
+            self._marks_on_the_way[record.symbol] += 1
+        return taken
+
+    def offer_bytes(self, kind: type, key: bytes, payload: bytes, report: Report | None = None) -> bool:
+        """Hand over an encoded record of a kind; as `offer`."""
+        if self._failure is not None:
+            raise self._failure
+        topic = self._topics[kind]
+        options: dict[str, Any] = {} if report is None else {"on_delivery": report}
+        if kind is FeedStatus:
+            options["headers"] = self._run_header
+        try:
+            self._producer.produce(topic, payload, key, **options)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise kafka.readable(error, self._settings) from None
+        self._unacknowledged[topic] += 1
+        return True
+
+    def wait(self, kind: type, key: bytes, payload: bytes) -> None:
+        """Hand over an encoded record, waiting for room as long as it takes; the delivery deadline bounds that.
+
+        Raises:
+            DeliveryFailed: A record was not acknowledged in time.
+        """
+        while not self.offer_bytes(kind, key, payload):
+            self.poll(WAIT_SECONDS)
+
+    def poll(self, seconds: float = 0.0) -> None:
+        """Take in the broker's answers.
+
+        Raises:
+            DeliveryFailed: A record was not acknowledged.
+        """
+        self._producer.poll(seconds)
+        if self._failure is not None:
+            raise self._failure
+
+    def flush(self, seconds: float) -> None:
+        """Wait until everything handed over is acknowledged.
+
+        Raises:
+            DeliveryFailed: Something was not, within the time.
+        """
+        deadline = time.monotonic() + seconds
+        while self._producer.flush(max(0.0, min(1.0, deadline - time.monotonic()))) and self._failure is None:
+            if time.monotonic() >= deadline:
+                self._fail(f"{len(self._producer)} records were not acknowledged within {seconds:g} s")
+        if self._failure is not None:
+            raise self._failure
+        if not self._each_report:
+            for topic, count in self._unacknowledged.items():
+                self._acknowledge(topic, count)
+            self._unacknowledged.clear()
+
+    def close(self) -> None:
+        """Let go of the broker; what was not flushed is given up."""
+        self._producer.purge()
+        self._producer.close(5.0)
+
+    def is_before_mark(self, symbol: str, partition: int, offset: int) -> bool:
+        """Tell whether a place in `l2.v1` lies before an instrument's last snapshot or `invalid`, or one is on its way.
+
+        Who broke there will find, or has found, what it needs further on.
+        """
+        if self._marks_on_the_way[symbol]:
+            return True
+        mark = self._marks.get(symbol)
+        return mark is not None and mark.partition == partition and offset < mark.offset
+
+    def _on_record(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
+        self._on_report(error, message)
+        if error is None and isinstance(record, L2Record):
+            self._latency.observe(max(0, self._now_ns() - record.received_ns) / NS_PER_SECOND)
+
+    def _on_mark(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
+        self._on_record(record, error, message)
+        self._marks_on_the_way[record.symbol] -= 1
+        if error is None:
+            self._marks[record.symbol] = LogPosition(message.partition(), message.offset())
+
+    def _on_report(self, error: KafkaError | None, message: Message) -> None:
+        topic = message.topic()
+        if error is None:
+            self._unacknowledged[topic] -= 1
+            self._acknowledge(topic, 1)
+        elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            # What a stream gives is never larger than declared (`schemas.bounds.MAX_LEVELS`): the topic differs.
+            self._fail(f"{topic} takes smaller records than declared", "`obflow topics check` names the difference")
+        else:
+            self._fail(f"the broker did not take a record of {topic} ({error.str()})")
+
+    def _acknowledge(self, topic: str, count: int) -> None:
+        self.acknowledged[self._declared[topic]] += count
+        self._metrics.counter("obflow_emitted_total", topic=self._declared[topic]).inc(count)
+
+    def _fail(self, cause: str, next_step: str = AGAIN) -> None:
+        if self._failure is None:
+            self._failure = DeliveryFailed(
+                cause,
+                next_step=next_step,
+                broker=self._settings.kafka.bootstrap_servers,
+            )
+            self._producer.purge()  # nothing later may leave before it
+
+
+_ERRORS_ONLY: dict[str, object] = {"delivery.report.only.error": True}
+
+
+def key_of(record: ProducerRecord) -> bytes:
+    """Give the Kafka key of a record: its instrument, or a dead letter's id."""
+    if isinstance(record, DeadLetter):
+        return record.letter_id.encode()
+    return f"{record.venue}:{record.symbol}".encode()
+
+
+def _is_mark(record: ProducerRecord) -> bool:
+    return isinstance(record, L2Record) and record.kind is not Kind.DELTA

@@ -1,0 +1,108 @@
+"""Requests for snapshots, as readers of the log send them: `resync.v1` from its end on."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaException, Message, TopicPartition
+
+from obflow import kafka
+from obflow.log_ends import LogEnds
+from obflow.logs import get_logger
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from schemas.codec import decode_as
+from schemas.errors import DependencyError, MessageError
+from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, InstrumentKey, ResyncRequest
+from schemas.places import Named, Place, check_named, check_place
+from schemas.topics import L2, RESYNC
+
+MAX_REQUESTS = 500
+"""Requests taken at once; the others wait in the topic."""
+NS_PER_MS = 1_000_000
+
+log = get_logger(__name__)
+
+
+class ResyncReader:
+    """Reads requests for one venue.
+
+    Args:
+        settings: `kafka` is used.
+        venue: Requests for others are passed over.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: The topic is not there.
+    """
+
+    def __init__(self, settings: Settings, venue: str) -> None:
+        self._settings = settings
+        self._venue = venue
+        topic = topic_name(settings, RESYNC)
+        self._topic_id = kafka.topic_ids(settings, [topic])[topic]
+        ends = kafka.end_offsets(settings, [topic])
+        self._partitions = len(ends)
+        self._book_log = LogEnds(settings, L2)
+        self._consumer = kafka.consumer(settings, f"obflow-producer-{venue}")
+        # Older requests are of readers of an older producer: its books are gone, and every stream begins anew anyway.
+        self._consumer.assign([TopicPartition(topic, partition, end) for (_, partition), end in ends.items()])
+
+    def poll(self) -> tuple[list[ResyncRequest], list[DeadLetter]]:
+        """Give what has come, without waiting: requests, and records that were none."""
+        requests: list[ResyncRequest] = []
+        letters: list[DeadLetter] = []
+        self._book_log.expire()
+        for message in self._consumer.consume(MAX_REQUESTS, 0.0):
+            if message.error() is not None:
+                error = KafkaException(message.error())
+                if message.error().fatal():
+                    raise kafka.readable(error, self._settings)
+                continue  # the client mends what can be mended, and says so in its log
+            try:
+                request = self._admit(message)
+            except MessageError as error:
+                letters.append(self._letter(message, error))
+                continue
+            if request.venue == self._venue:
+                requests.append(request)
+        return requests, letters
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._consumer.close()
+
+    def _admit(self, message: Message) -> ResyncRequest:
+        """The request, if it is one from here.
+
+        Raises:
+            MessageError: It is none, or breaks a rule of `schemas.places`.
+        """
+        request = decode_as(ResyncRequest, message.value() or b"")
+        check_place(request, Place(message.partition(), self._partitions, message.timestamp()[1]))
+        named = Named("", request.source_partition, request.source_offset)
+        try:
+            if not self._book_log.knows(named):
+                self._book_log.refresh(named)
+        except DependencyError as error:  # a snapshot too many does no harm
+            log.warning("request_not_judged", symbol=request.symbol, cause=error.cause)
+        else:
+            check_named(request, named, self._book_log.extent)
+        return request
+
+    def _letter(self, message: Message, error: MessageError) -> DeadLetter:
+        payload = message.value() or b""
+        _, received_ms = message.timestamp()
+        instrument = InstrumentKey.parse((message.key() or b"").decode("utf-8", "replace"))
+        return DeadLetter(
+            letter_id=f"{self._topic_id}:{message.partition()}:{message.offset()}",
+            role="producer",
+            reason=error.reason,
+            error=str(error),
+            received_ns=received_ms * NS_PER_MS,
+            payload=payload[:MAX_PAYLOAD_BYTES],
+            payload_bytes=len(payload),
+            venue=instrument.venue if instrument.symbol else "",
+            symbol=instrument.symbol,
+            source_topic=message.topic(),
+            source_partition=message.partition(),
+            source_offset=message.offset(),
+        )

@@ -1,0 +1,1 @@
+"""Binance: one file a venue; `family`, `frames` and `rules` are what they share."""

@@ -1,0 +1,90 @@
+"""What Binance's venues share as venues: the same requests under other addresses, and the same frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import msgspec
+
+from producers.contract import Endpoints, Fetch, Keepalive, Say, VenueLimits
+from producers.exchanges.binance import frames
+from producers.exchanges.binance.frames import Dialect
+from producers.messages import Frame, VenueMessage
+from producers.sequencing import SequenceRule
+from schemas.messages import ContractKind
+
+SNAPSHOT_LEVELS = 1000
+"""A side of a fetched book: the futures' most; on spot 5,000 would cost five times the weight."""
+MAX_LISTED = 100
+"""Instruments named in one request for the list; for more than that the whole list is asked: URLs have a bound too."""
+
+SERVER_PINGS = Keepalive()
+"""The venue sends pings of the WebSocket protocol, which any library answers."""
+
+
+@dataclass(frozen=True)
+class BinanceExchange:
+    """A venue of Binance; see `producers.contract.Exchange`.
+
+    Attributes:
+        dialect: How its words differ from the others'.
+        stream_path: Path and query of its connections.
+        rest_path: What its REST paths begin with.
+        depth_weight, list_weight: What a book and an instrument list cost.
+        lists_by_name: Whether a list may be asked for in part; one name that the venue does not trade has it refuse.
+    """
+
+    dialect: Dialect
+    sequence: SequenceRule
+    endpoints: Endpoints
+    limits: VenueLimits
+    stream_path: str
+    rest_path: str
+    depth_weight: int
+    list_weight: int
+    lists_by_name: bool
+    checksum: None = None
+    keepalive: Keepalive = SERVER_PINGS
+
+    @property
+    def venue(self) -> str:
+        """Exchange id."""
+        return self.dialect.venue
+
+    @property
+    def contract_kind(self) -> ContractKind:
+        """Kind of all its instruments."""
+        return self.dialect.contract_kind
+
+    def websocket_path(self, symbol: str) -> str:
+        """Give the one path there is."""
+        del symbol
+        return self.stream_path
+
+    def parse(self, frame: Frame) -> list[VenueMessage]:
+        """Read the messages of one frame."""
+        return frames.parse(frame, self.dialect)
+
+    def streams(self, symbol: str) -> tuple[str, ...]:
+        """Name the streams of one instrument."""
+        return frames.streams(symbol)
+
+    def subscribe(self, symbols: Sequence[str]) -> list[Say]:
+        """Say what subscribes to these instruments."""
+        return [frames.say("SUBSCRIBE", symbols)]
+
+    def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
+        """Say what ends these subscriptions."""
+        return [frames.say("UNSUBSCRIBE", symbols)]
+
+    def recover(self, symbol: str) -> Fetch:
+        """Ask for a book."""
+        return Fetch(f"{self.rest_path}/depth?symbol={symbol}&limit={SNAPSHOT_LEVELS}", self.depth_weight)
+
+    def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
+        """Ask for the instruments with their filters."""
+        named = self.lists_by_name and 0 < len(symbols) <= MAX_LISTED
+        query = f"?symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if named else ""
+        return [Fetch(f"{self.rest_path}/exchangeInfo{query}", self.list_weight)]

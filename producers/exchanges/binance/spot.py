@@ -1,0 +1,54 @@
+"""Binance spot (`binance`).
+
+| channel | message | role | what becomes of it |
+|---|---|---|---|
+| `<symbol>@depth@100ms` | `depthUpdate` with U, u | delta | `DepthDelta`, connected by U = previous u + 1 |
+| `<symbol>@trade` | `trade` | trade | `TradeTick`; m = true: the seller was the aggressor |
+| `<symbol>@bookTicker` | no event type; u, b, B, a, A | best quote | `BestQuote`, checks the book |
+| REST `/api/v3/depth` | `lastUpdateId`, no time | snapshot | `DepthSnapshot` without a venue time |
+| REST `/api/v3/exchangeInfo?symbols=[…]` | `symbols` | instrument list | `InstrumentList` |
+| any | `serverShutdown` | notice | a disconnect will follow |
+
+Depth carries E (send time) alone; trades carry T (matching time). We ask for microseconds and read milliseconds too.
+The venue sends a WebSocket ping every 20 s and wants its pong within 60 s.
+"""
+
+from __future__ import annotations
+
+from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.family import BinanceExchange
+from producers.exchanges.binance.frames import Dialect, ListedInstrument
+from producers.exchanges.binance.rules import BinanceSpotRule
+from schemas.messages import ContractKind
+
+
+def _canonical(entry: ListedInstrument) -> str:
+    """`BTC-USDT-SPOT`."""
+    return f"{entry.baseAsset}-{entry.quoteAsset}-SPOT"
+
+
+BINANCE = BinanceExchange(
+    dialect=Dialect(
+        venue="binance",
+        canonical=_canonical,
+        contract_kind=ContractKind.SPOT,
+        has_previous_id=False,
+        market_trades_only=False,
+    ),
+    sequence=BinanceSpotRule(),
+    endpoints=Endpoints(websocket="wss://stream.binance.com:9443", rest="https://api.binance.com"),
+    limits=VenueLimits(
+        streams_per_connection=200,  # the venue allows 1,024
+        streams_per_message=100,
+        client_messages=Rate(5, 1),
+        connects=Rate(300, 300),
+        lifetime_s=24 * 3600,
+        weight_per_minute=6000,
+        weight_header="x-mbx-used-weight-1m",
+    ),
+    stream_path="/stream?timeUnit=microsecond",
+    rest_path="/api/v3",
+    depth_weight=50,
+    list_weight=20,
+    lists_by_name=True,  # the whole list has thousands of them and grows towards a frame's bound
+)

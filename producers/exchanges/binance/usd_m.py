@@ -1,0 +1,55 @@
+"""Binance USD-M futures (`binance-futures`).
+
+| channel | message | role | what becomes of it |
+|---|---|---|---|
+| `<symbol>@depth@100ms` | `depthUpdate` with U, u, pu | delta | `DepthDelta`, connected by pu |
+| `<symbol>@trade` | `trade`, X = MARKET | trade | `TradeTick`; m = true: the seller was the aggressor |
+| | `trade`, X = INSURANCE_FUND, ADL, NA | – | left out and counted: not trades on the book |
+| `<symbol>@bookTicker` | `bookTicker` with u | best quote | `BestQuote`, checks the book |
+| REST `/fapi/v1/depth` | `lastUpdateId`, E, T | snapshot | `DepthSnapshot` |
+| REST `/fapi/v1/exchangeInfo` | `symbols` | instrument list | `InstrumentList` |
+
+T is the matching time and is used where given; E is the send time. Public streams live under `/public` since
+2026-04-23. The venue sends a WebSocket ping every 3 minutes and wants its pong within 10.
+"""
+
+from __future__ import annotations
+
+from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.family import BinanceExchange
+from producers.exchanges.binance.frames import Dialect, ListedInstrument
+from producers.exchanges.binance.rules import BinanceFuturesRule
+from schemas.messages import ContractKind
+
+
+def _canonical(entry: ListedInstrument) -> str:
+    """`BTC-USDT-PERP`, or with the delivery date, `BTC-USDT-240927`."""
+    _, _, delivery = entry.symbol.partition("_")
+    return f"{entry.baseAsset}-{entry.quoteAsset}-{delivery or 'PERP'}"
+
+
+BINANCE_FUTURES = BinanceExchange(
+    dialect=Dialect(
+        venue="binance-futures",
+        canonical=_canonical,
+        contract_kind=ContractKind.LINEAR,
+        has_previous_id=True,
+        market_trades_only=True,
+    ),
+    sequence=BinanceFuturesRule(),
+    endpoints=Endpoints(websocket="wss://fstream.binance.com", rest="https://fapi.binance.com"),
+    limits=VenueLimits(
+        streams_per_connection=200,  # the venue allows 1,024
+        streams_per_message=100,
+        client_messages=Rate(10, 1),
+        connects=Rate(300, 300),
+        lifetime_s=24 * 3600,
+        weight_per_minute=2400,
+        weight_header="x-mbx-used-weight-1m",
+    ),
+    stream_path="/public/stream",
+    rest_path="/fapi/v1",
+    depth_weight=20,
+    list_weight=1,
+    lists_by_name=False,
+)

@@ -1,0 +1,235 @@
+"""A venue, live: what its source brings goes through the streams to the outlet; what streams need is asked for.
+
+    VenueSource ─ frames ─▶ FrameRouter ─ records ─▶ Outlet ─▶ broker
+    BookRecovery ◀─ needs_snapshot ─ streams ◀─ resync requests, heartbeats, overload
+
+Everything here happens on one event loop, in the order in which it was received.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from obflow.clock import Clock
+from obflow.metrics import Metrics
+from obflow.settings import ProducerSettings
+from producers.books.options import StreamOptions
+from producers.books.router import FrameRouter
+from producers.broker.overload import Outlet, Sink
+from producers.contract import Exchange
+from producers.live.connections import Connection
+from producers.live.rest import RestClient
+from producers.live.snapshots import BookRecovery
+from producers.live.source import VenueSource
+from producers.messages import Frame, Instrument, VenueNotice, Via
+from schemas.errors import FrameTooLarge
+from schemas.messages import DeadLetter, FeedState, ResyncRequest, Source
+
+NS_PER_SECOND = 1_000_000_000
+HEARTBEAT_SECONDS = 10.0
+RECEIVABLE = 2
+"""Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
+
+
+class LiveFeed:
+    """The instruments of one venue, live.
+
+    Args:
+        exchange: The venue.
+        instruments: What to produce, by symbol, with their grids.
+        settings: How.
+        clock: When things are received.
+        metrics: Where counts are shown.
+        sink: Where records go.
+        is_outdated: Whether a resync request is answered by what its reader has yet to read.
+        tap: Is given what is received, as a recording is.
+
+    Attributes:
+        router: The streams.
+        outlet: The way out.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        instruments: Mapping[str, Instrument],
+        settings: ProducerSettings,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        sink: Sink,
+        is_outdated: Callable[[ResyncRequest], bool],
+        tap: Callable[[Frame], None] | None = None,
+    ) -> None:
+        options = StreamOptions(
+            source=Source(settings.source),
+            routine_snapshot_ns=int(settings.routine_snapshot_seconds * NS_PER_SECOND),
+            delta_buffer=settings.delta_buffer,
+            stale_ns=int(settings.stale_seconds * NS_PER_SECOND),
+        )
+        self.router = FrameRouter(exchange, instruments, options, max_frame_bytes=settings.max_frame_bytes)
+        self.outlet = Outlet(sink, self._invalidate, resume_below=settings.queue_messages // 2)
+        self._exchange = exchange
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._is_outdated = is_outdated
+        self._tap = tap
+        self._sink = sink
+        self._source: VenueSource | None = None
+        self._recovery: BookRecovery | None = None
+        self._oversized = 0
+        self._edges: list[Connection | RestClient] = []  # count what they ignored
+        self._received = metrics.counter("obflow_received_total", source=exchange.venue)
+        self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Time between two heartbeats: often enough to notice a stale feed in time."""
+        return min(HEARTBEAT_SECONDS, self._settings.stale_seconds / 2)
+
+    def connect(self, url: str) -> VenueSource:
+        """Make the connections that carry all instruments, not yet opened.
+
+        Args:
+            url: The venue's WebSocket address, without a path.
+        """
+        source = self._source = VenueSource(
+            self._exchange,
+            list(self.router.streams),
+            url,
+            clock=self._clock,
+            max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
+            on_oversized=self.on_oversized,
+        )
+        for connection in source.connections.values():
+            self.router.assign(connection.name, connection.symbols)
+            self._edges.append(connection)
+        return source
+
+    def end(self, symbol: str) -> None:
+        """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
+        self.outlet.emit(self.router.end(symbol, self._clock.now_ns()))
+        if self._source is not None:
+            self._source.unsubscribe(symbol)
+
+    def has_room(self, symbol: str) -> bool:
+        """Tell whether a book of this instrument could be published now; else it is asked for again later."""
+        return not self.outlet.is_overloaded(symbol)
+
+    def recover_with(self, recovery: BookRecovery) -> None:
+        """Ask there for the books that streams need."""
+        self._recovery = recovery
+        self._edges.append(recovery.client)
+
+    # -- what the source brings
+
+    def handle(self, frame: Frame) -> Sequence[VenueNotice]:
+        """Handle a frame; what it told besides data is given back."""
+        if self._tap:
+            self._tap(frame)
+        if frame.via is Via.WS:
+            self._received.inc()
+        elif frame.via is Via.CONNECT:
+            self._connections.inc()
+        records, notices = self.router.handle(frame)
+        self.outlet.emit(records)
+        return notices
+
+    def on_oversized(self, connection: str) -> None:
+        """Refuse a frame that was too large to be received: its payload is not known, that it was is."""
+        self._oversized += 1
+        error = FrameTooLarge(f"a frame of more than {RECEIVABLE * self._settings.max_frame_bytes} bytes")
+        self.router.rejected[error.reason] += 1
+        letter = DeadLetter(
+            letter_id=f"{self._exchange.venue}:{connection}:oversized-{self._oversized}",
+            role="producer",
+            reason=error.reason,
+            error=str(error),
+            received_ns=self._clock.now_ns(),
+            payload=b"",
+            payload_bytes=0,
+            venue=self._exchange.venue,
+        )
+        self.outlet.emit([letter])
+
+    # -- what has to be done from time to time
+
+    def request_snapshots(self) -> None:
+        """Ask for the books that streams need, and go on where there is room again. To be called often."""
+        self.outlet.release()
+        if self._recovery is None:
+            return
+        for symbol, stream in self.router.streams.items():
+            if stream.is_live:
+                self._recovery.note_live(symbol)
+            elif stream.needs_snapshot and self.has_room(symbol):
+                self._recovery.request(symbol)
+
+    def send_heartbeats(self) -> None:
+        """Say of every feed that it is alive, or that it is not."""
+        now = self._clock.now_ns()
+        for stream in self.router.streams.values():
+            self.outlet.emit(stream.on_heartbeat(now))
+
+    def on_requests(self, requests: Sequence[ResyncRequest], letters: Sequence[DeadLetter]) -> None:
+        """Readers ask for snapshots; `letters` are what stood there and was no request."""
+        self.outlet.emit(letters)
+        now = self._clock.now_ns()
+        for request in requests:
+            stream = self.router.streams.get(request.symbol)
+            if stream is not None:  # else another producer's
+                self._metrics.counter("obflow_resyncs_total", venue=self._exchange.venue).inc()
+                self.outlet.emit(stream.on_resync_request(request, now, outdated=self._is_outdated(request)))
+
+    def stop(self) -> None:
+        """Say of every feed that it ends here, and give up what is being fetched."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+        now = self._clock.now_ns()
+        self.outlet.release()
+        for stream in self.router.streams.values():
+            self.outlet.emit(stream.on_stop(now))
+        self.publish_metrics()
+
+    def publish_metrics(self) -> None:
+        """Bring the metrics up to what the pure parts have counted."""
+        raise_to = self._metrics.raise_to
+        for reason, count in self.router.rejected.items():
+            raise_to("obflow_rejected_total", count, reason=reason)
+            raise_to("obflow_dead_lettered_total", count, reason=reason)
+        for kind, count in self.outlet.shed.items():
+            raise_to("obflow_rejected_total", count, reason=f"Overload_{kind}")
+        for reason, count in self._ignored().items():
+            raise_to("obflow_ignored_total", count, reason=reason)
+        streams = self.router.streams.values()
+        raise_to("obflow_gaps_total", sum(stream.counters.gaps for stream in streams), venue=self._exchange.venue)
+        raise_to("obflow_ignored_total", sum(stream.counters.duplicates for stream in streams), reason="duplicate")
+        off_grid = sum(stream.counters.trades_off_grid for stream in streams)
+        raise_to("obflow_trades_off_grid_total", off_grid, venue=self._exchange.venue)
+        for outcome, count in self._quote_checks().items():
+            raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
+        for state in FeedState:
+            self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
+        self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
+        waiting = sum(stream.waiting for stream in streams)
+        self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
+
+    def _ignored(self) -> Counter[str]:
+        """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""
+        return sum((edge.ignored for edge in self._edges), self.router.ignored.copy())
+
+    def _quote_checks(self) -> Mapping[str, int]:
+        """Count how the books compared with the venue's best quotes, all instruments together."""
+        checks = [stream.quotes for stream in self.router.streams.values()]
+        return {
+            "right": sum(check.checked - check.wrong for check in checks),
+            "wrong": sum(check.wrong for check in checks),
+            "same": sum(check.compared - check.different for check in checks),
+            "different": sum(check.different for check in checks),
+        }
+
+    def _invalidate(self, symbol: str) -> Sequence[Any]:
+        return self.router.streams[symbol].on_overload(self._clock.now_ns())

@@ -1,0 +1,110 @@
+"""The books that streams ask for: fetched, or asked for in the stream, one attempt at a time for each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from obflow.backoff import Backoff
+from producers.contract import Exchange, Fetch
+from producers.live.rest import RestClient
+from producers.live.source import VenueSource
+from schemas.errors import Backpressure, ExchangeUnreachable
+
+IN_STREAM_SECONDS = 10.0
+"""How long a book that was asked for in the stream may take before it is asked for again."""
+
+log = structlog.get_logger(__name__)
+
+
+class BookRecovery:
+    """Comes by the books of streams that lack one. What is fetched enters the source as any frame.
+
+    Args:
+        exchange: The venue.
+        client: Its REST interface.
+        source: Its connections.
+        has_room: Whether there is room for what a book will bring; else it is asked for again later.
+        spawn: Starts a task whose failure is seen, as a task group's `create_task`.
+        concurrency: Requests under way at once.
+
+    Attributes:
+        client: The REST interface.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        client: RestClient,
+        source: VenueSource,
+        has_room: Callable[[str], bool],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        *,
+        concurrency: int = 4,
+    ) -> None:
+        self._exchange = exchange
+        self.client = client
+        self._source = source
+        self._has_room = has_room
+        self._spawn = spawn
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._arrived: dict[str, asyncio.Event] = {}
+        self._backoffs: dict[str, Backoff] = {}
+        self._not_before: dict[str, float] = {}
+
+    def request(self, symbol: str) -> None:
+        """Come by this book, unless that is under way or was tried a moment ago."""
+        if symbol not in self._tasks and time.monotonic() >= self._not_before.get(symbol, 0.0):
+            self._tasks[symbol] = self._spawn(self._recover(symbol))
+
+    def note_live(self, symbol: str) -> None:
+        """Note that the stream has what it needs: the next want is a new one, and served at once."""
+        if symbol in self._arrived:
+            self._arrived[symbol].set()
+        if symbol in self._backoffs:
+            del self._backoffs[symbol]
+            self._not_before.pop(symbol, None)
+
+    def cancel(self) -> None:
+        """Give up what is under way."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _recover(self, symbol: str) -> None:
+        way, at_least_s = self._exchange.recover(symbol), 0.0
+        try:
+            if isinstance(way, Fetch):
+                await self._fetch(symbol, way)
+            else:
+                self._source.say(symbol, way)
+                await self._arrival(symbol)
+        except (ExchangeUnreachable, Backpressure) as error:
+            at_least_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
+            log.warning("snapshot_failed", symbol=symbol, error=str(error))
+        finally:
+            # Also where it came: one that nothing bridges is asked for again, but not in a tight circle.
+            backoff = self._backoffs.setdefault(symbol, Backoff())
+            self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
+            del self._tasks[symbol]
+
+    async def _fetch(self, symbol: str, fetch: Fetch) -> None:
+        async with self._slots:
+            body = await self.client.get(fetch)
+        if self._has_room(symbol):
+            await self._source.answer(symbol, fetch.path, body)
+
+    async def _arrival(self, symbol: str) -> None:
+        """Wait until the book came in the stream: asked for twice, a venue would send it twice."""
+        self._arrived[symbol] = asyncio.Event()
+        try:
+            async with asyncio.timeout(IN_STREAM_SECONDS):
+                await self._arrived[symbol].wait()
+        except TimeoutError:
+            log.warning("snapshot_failed", symbol=symbol, error="none came in the stream")
+        finally:
+            del self._arrived[symbol]

@@ -1,0 +1,114 @@
+"""A venue's sockets and its answers over REST as one source of frames, in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import structlog
+from aiolimiter import AsyncLimiter
+
+from obflow.clock import Clock
+from producers.contract import Exchange, Say
+from producers.live.connections import Connection, split
+from producers.messages import Frame, VenueNotice, Via
+
+WAITING_FRAMES = 256
+"""Frames between the sockets and whoever handles them; beyond it the sockets wait."""
+LIVED = 0.95
+"""Share of the venue's lifetime that a connection is kept."""
+SPREAD = 0.5
+"""Of that, so much lies between the first and the last of many connections: they are not replaced all at once."""
+
+_Arrival = tuple[Via, str, str, bytes, asyncio.Event | None]
+
+log = structlog.get_logger(__name__)
+
+
+class VenueSource:
+    """The connections that carry instruments of a venue; see `producers.contract.LiveFrameSource`.
+
+    Args:
+        exchange: The venue.
+        symbols: The instruments.
+        url: The venue's WebSocket address, without a path.
+        clock: When things are received.
+        max_bytes: Largest frame that is received.
+        on_oversized: Is told of a larger one, and over which connection it came.
+
+    Attributes:
+        connections: By name; not yet opened.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        symbols: Sequence[str],
+        url: str,
+        *,
+        clock: Clock,
+        max_bytes: int,
+        on_oversized: Callable[[str], None],
+    ) -> None:
+        self._clock = clock
+        self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
+        self._carrier: dict[str, Connection] = {}
+        self.connections: dict[str, Connection] = {}
+        run, groups, limits = f"{clock.now_ns() // 1_000_000:x}", _groups(exchange, symbols), exchange.limits
+        connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
+        for number, (path, carried) in enumerate(groups, 1):
+            connection = Connection(
+                f"{run}-{number}",
+                exchange,
+                url.rstrip("/") + path,
+                carried,
+                enqueue=self.enqueue,
+                on_oversized=on_oversized,
+                max_bytes=max_bytes,
+                connects=connects,
+                life_s=limits.lifetime_s * LIVED * (1 - SPREAD * (number - 1) / len(groups)),
+            )
+            self.connections[connection.name] = connection
+            self._carrier.update(dict.fromkeys(carried, connection))
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """Give the frames as they come, without end; a frame is received when it is given."""
+        while True:
+            via, connection, request, raw, handled = await self._queue.get()
+            yield Frame(self._clock.now_ns(), via, connection, request, raw)
+            if handled is not None:
+                handled.set()
+
+    async def enqueue(self, via: Via, connection: str, raw: bytes = b"") -> None:
+        """Append what came over a connection, once there is room."""
+        await self._queue.put((via, connection, "", raw, None))
+
+    async def answer(self, symbol: str, request: str, body: bytes) -> None:
+        """Append the answer to a request on behalf of an instrument, and return once it was handled."""
+        handled = asyncio.Event()
+        await self._queue.put((Via.REST, self._carrier[symbol].name, request, body, handled))
+        await handled.wait()
+
+    def handle(self, frame: Frame, notices: Sequence[VenueNotice]) -> None:
+        """Let the connection of a frame know what it told besides data."""
+        if frame.via is Via.WS:
+            self.connections[frame.connection].handle(notices)
+        else:
+            log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
+
+    def say(self, symbol: str, says: Sequence[Say]) -> None:
+        """Say something on the connection that carries an instrument."""
+        self._carrier[symbol].say(says)
+
+    def unsubscribe(self, symbol: str) -> None:
+        """Carry an instrument no longer."""
+        self._carrier.pop(symbol).unsubscribe([symbol])
+
+
+def _groups(exchange: Exchange, symbols: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """Tell what each connection carries: its path and its instruments, within the venue's limit of streams."""
+    on_path: dict[str, list[str]] = {}
+    for symbol in symbols:
+        on_path.setdefault(exchange.websocket_path(symbol), []).append(symbol)
+    most = exchange.limits.streams_per_connection
+    return [(path, part) for path, carried in on_path.items() for part in split(exchange, carried, most)]

@@ -1,0 +1,188 @@
+"""What a frame says, in the venue's own words: numbers still text, sequences still the venue's.
+
+An adapter's whole output. `producers/books/stream.py` puts these onto the grid and gives each its place.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from orderbook.decimals import Levels
+from schemas.messages import ContractKind
+
+
+class Via(StrEnum):
+    """How a frame, or a change of the connection, arrived; the word of a recording's line."""
+
+    WS = "ws"
+    REST = "rest"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+
+
+class Frame(NamedTuple):
+    """What came at one moment: a frame as received, an answer over REST, or a change of a connection.
+
+    Attributes:
+        received_ns: When, ns UTC by our clock.
+        via: How.
+        connection: The connection; for an answer over REST the one that carries its instrument. Empty where unknown.
+        request: Path and query that a `REST` frame answers, where known.
+        raw: The bytes as received; empty for a change of a connection.
+    """
+
+    received_ns: int
+    via: Via
+    connection: str = ""
+    request: str = ""
+    raw: bytes = b""
+
+
+class DepthDelta(msgspec.Struct, frozen=True, gc=False):
+    """One change of a book: absolute sizes, 0 removes.
+
+    Attributes:
+        symbol: The venue's own symbol.
+        first_sequence, last_sequence: Ids of the first and last change in it, first <= last.
+        bids, asks: Levels as the venue wrote them.
+        previous_sequence: Id it says it follows; null where the venue does not say.
+        exchange_ns: The venue's time, ns UTC.
+        checksum: Of the book after it; null where the venue gives none.
+    """
+
+    symbol: str
+    first_sequence: int
+    last_sequence: int
+    bids: Levels
+    asks: Levels
+    previous_sequence: int | None = None
+    exchange_ns: int | None = None
+    checksum: int | None = None
+
+
+class SnapshotOrigin(StrEnum):
+    """How a whole book came."""
+
+    FETCHED = "fetched"
+    """Asked for beside the stream: an update has to bridge it before it may be believed."""
+    IN_STREAM = "in_stream"
+    """In the stream, in order with the updates: it replaces the book at any time."""
+
+
+class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """A whole book as the venue gave it.
+
+    Attributes:
+        symbol: The venue's own symbol; null where the answer does not say and the request is unknown.
+        sequence: Id of the last change in it.
+        bids, asks: Levels as the venue wrote them.
+        exchange_ns: The venue's time, ns UTC; null where it gives none.
+        origin: How it came.
+        checksum: Of the book; null where the venue gives none.
+    """
+
+    symbol: str | None
+    sequence: int
+    bids: Levels
+    asks: Levels
+    exchange_ns: int | None = None
+    origin: SnapshotOrigin = SnapshotOrigin.FETCHED
+    checksum: int | None = None
+
+
+class TradeTick(msgspec.Struct, frozen=True, gc=False):
+    """One public trade; price and size as the venue wrote them."""
+
+    symbol: str
+    trade_id: str
+    price: str
+    size: str
+    buyer_is_aggressor: bool
+    exchange_ns: int | None = None
+
+
+class BestQuote(msgspec.Struct, frozen=True, gc=False):
+    """The venue's own best bid and ask: a check of the book, never its source. `sequence` is on the book's scale."""
+
+    symbol: str
+    bid: str
+    bid_size: str
+    ask: str
+    ask_size: str
+    sequence: int | None = None
+
+
+class Instrument(NamedTuple):
+    """One instrument of one venue.
+
+    Attributes:
+        venue: Exchange id.
+        symbol: The venue's own symbol.
+        tick_size, lot_size: The grid, decimal strings without trailing zeros.
+        canonical: Name shared by venues (`BTC-USDT-PERP`: base, quote, kind); empty where no instrument list told.
+        contract_value: Amount of one contract, decimal string; "1" where sizes are in base units.
+        contract_kind: How a size becomes a notional.
+    """
+
+    venue: str
+    symbol: str
+    tick_size: str
+    lot_size: str
+    canonical: str = ""
+    contract_value: str = "1"
+    contract_kind: ContractKind = ContractKind.SPOT
+
+
+class InstrumentList(msgspec.Struct, frozen=True, gc=False):
+    """What the venue trades.
+
+    Attributes:
+        instruments: With their grids.
+        unreadable: Names of entries that gave no usable grid; empty where not even a name could be read.
+        weight_per_minute: Request weight the venue says it allows, unchecked; null where it does not say.
+    """
+
+    instruments: tuple[Instrument, ...]
+    unreadable: tuple[str, ...] = ()
+    weight_per_minute: int | None = None
+
+
+class Ack(msgspec.Struct, frozen=True, gc=False):
+    """The venue accepted what was said: `key` is one of a `Say.acknowledged_by`."""
+
+    key: str
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What the venue wants to hear at once on the same connection: the answer to its heartbeat."""
+
+    raw: bytes
+
+
+class NoticeKind(StrEnum):
+    """What a venue may tell besides data."""
+
+    SERVER_SHUTDOWN = "server_shutdown"
+    REFUSED = "refused"
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """Something the edge should know: a disconnect to come, a request refused."""
+
+    kind: NoticeKind
+    detail: str = ""
+
+
+class Ignored(msgspec.Struct, frozen=True, gc=False):
+    """A message known and not needed; `kind` is the label it is counted by."""
+
+    kind: str
+
+
+VenueNotice = Ack | Reply | Notice | InstrumentList
+"""What a venue tells besides data."""
+
+VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | Ignored | VenueNotice

@@ -1,0 +1,1 @@
+"""Recordings: read, written, replayed into Kafka."""

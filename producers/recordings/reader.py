@@ -1,0 +1,253 @@
+"""Recordings: reading them line by line, finding their instruments and grids, replaying them.
+
+A recording is `*.frames.jsonl.gz` (or the same unpacked): one JSON object a line, in order of receipt, with
+`received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received. Own recordings add
+`connection`, and `request` (path and query) on `rest` lines, and begin with the instrument list. A file without any
+`request` holds one instrument, unless its books come in the stream. Replaying is pure but for reading the file: the
+same lines give the same records.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from orderbook.decimals import FinestGrid
+from producers.books.options import StreamOptions
+from producers.books.records import ProducerRecord
+from producers.books.router import FrameRouter
+from producers.contract import MAX_FRAME_BYTES, Exchange, FrameSource
+from producers.messages import (
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Instrument,
+    InstrumentList,
+    SnapshotOrigin,
+    TradeTick,
+    VenueMessage,
+    Via,
+)
+from schemas.errors import FatalError, MessageError, UsageError
+
+MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES
+"""A line longer than this cannot hold a frame of the allowed size, however it is escaped."""
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    """One line of a recording; see the module's text."""
+
+    received_ns: int
+    via: Via
+    raw: str = ""
+    connection: str = ""
+    request: str = ""
+
+
+_LINE = msgspec.json.Decoder(_Line)
+
+
+class Recording(NamedTuple):
+    """A recording as a source of frames.
+
+    Attributes:
+        path: The file.
+        name: Stands before the names of its connections, and so in the ids of its dead letters.
+    """
+
+    path: Path
+    name: str = ""
+
+    def frames(self) -> Iterator[Frame]:
+        """Read its lines, in order.
+
+        Raises:
+            UsageError: There is no such file.
+            FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
+        """
+        number = 0
+        try:
+            with _opened(self.path) as file:
+                while text := file.readline(MAX_LINE_BYTES):
+                    number += 1
+                    yield self._frame(text, number)
+        except FileNotFoundError:
+            raise UsageError(f"there is no recording {self.path}", next_step="check the path") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FatalError(
+                f"the recording {self.path} is cut short or damaged after line {number} ({error})",
+                next_step="fetch it again; the lines before are readable with any gzip that ignores its end",
+            ) from None
+        except OSError as error:
+            raise FatalError(
+                f"the recording {self.path} cannot be read after line {number} ({error.strerror or error})",
+                next_step="check the file and its permissions",
+            ) from None
+
+    def _frame(self, text: bytes, number: int) -> Frame:
+        try:
+            line = _LINE.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise FatalError(
+                f"line {number} of the recording {self.path} is not a frame as recorded ({error})",
+                next_step="a line is one JSON object with received_ns, via and raw",
+            ) from None
+        connection = line.connection
+        if self.name:
+            connection = f"{self.name}/{connection}" if connection else self.name
+        return Frame(line.received_ns, line.via, connection, line.request, line.raw.encode())
+
+
+class Scan(NamedTuple):
+    """What a recording holds.
+
+    Attributes:
+        instruments: By symbol; with the grid of the file's instrument list, else the finest its numbers need.
+        lines: Lines in the file.
+        first_ns, last_ns: Received times of the first and last line; 0 in an empty file.
+    """
+
+    instruments: dict[str, Instrument]
+    lines: int
+    first_ns: int
+    last_ns: int
+
+
+def scan(source: FrameSource, exchange: Exchange) -> Scan:
+    """Read a source once to know its instruments and grids. Errors as of its `frames`."""
+    scanner = _Scanner(exchange)
+    lines = first_ns = last_ns = 0
+    for frame in source.frames():
+        first_ns = first_ns or frame.received_ns
+        last_ns = frame.received_ns
+        lines += 1
+        scanner.note_frame(frame)
+    return Scan(scanner.instruments(), lines, first_ns, last_ns)
+
+
+class _Scanner:
+    """Collects what `scan` reports. Messages that may not be used are passed over: the replay refuses them."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._listed: dict[str, Instrument] = {}
+        self._grids: dict[str, FinestGrid] = {}  # "" holds snapshots that name no instrument
+        self._updates: Counter[str] = Counter()  # depth updates by symbol
+        self._names_books = False
+
+    def note_frame(self, frame: Frame) -> None:
+        self._names_books = self._names_books or bool(frame.request)
+        if frame.via not in (Via.WS, Via.REST) or len(frame.raw) > MAX_FRAME_BYTES:
+            return
+        try:
+            messages = self._exchange.parse(frame)
+        except MessageError:
+            return
+        for message in messages:
+            self._note_message(message)
+
+    def _note_message(self, message: VenueMessage) -> None:
+        if isinstance(message, InstrumentList):
+            self._listed.update({instrument.symbol: instrument for instrument in message.instruments})
+        elif isinstance(message, DepthDelta | DepthSnapshot):
+            in_stream = isinstance(message, DepthSnapshot) and message.origin is SnapshotOrigin.IN_STREAM
+            self._names_books = self._names_books or in_stream
+            self._updates[message.symbol or ""] += isinstance(message, DepthDelta)
+            self._grid(message.symbol).add(message.bids)
+            self._grid(message.symbol).add(message.asks)
+        elif isinstance(message, TradeTick):
+            self._grid(message.symbol).add_trade(message.price, message.size)
+
+    def _grid(self, symbol: str | None) -> FinestGrid:
+        return self._grids.setdefault(symbol or "", FinestGrid())
+
+    def instruments(self) -> dict[str, Instrument]:
+        symbols = [symbol for symbol in self._grids if symbol]
+        if not self._names_books:
+            # One instrument a file: the one with the most depth updates; whatever else is named is a stray.
+            symbols = sorted(symbols, key=lambda symbol: -self._updates[symbol])[:1]
+        if self._listed:
+            return {symbol: self._listed[symbol] for symbol in symbols if symbol in self._listed}
+        return {symbol: self._instrument(symbol) for symbol in symbols}
+
+    def _instrument(self, symbol: str) -> Instrument:
+        grid = self._grids[symbol]
+        if "" in self._grids:
+            grid.include(self._grids[""])
+        return Instrument(
+            venue=self._exchange.venue,
+            symbol=symbol,
+            tick_size=grid.tick_size,
+            lot_size=grid.lot_size,
+            contract_kind=self._exchange.contract_kind,
+        )
+
+
+class ReplayStep(NamedTuple):
+    """What one line of a recording gave to publish, and when it was received."""
+
+    received_ns: int
+    records: list[ProducerRecord]
+
+
+class RecordingReplay:
+    """A recording as the records its producer would publish. Iterate it once.
+
+    Args:
+        path: The file.
+        exchange: The venue it was recorded from.
+        options: How the streams behave; `epoch_floor` lets a later replay fence an earlier one.
+        found: What a scan of this file found; without it the file is scanned now.
+        max_frame_bytes: A larger frame is refused.
+
+    Attributes:
+        found: What the scan found.
+        router: The streams; after the last record, the books and counters at the recording's end.
+
+    Raises:
+        UsageError, FatalError: As `Recording.frames`, also while iterating.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        exchange: Exchange,
+        options: StreamOptions | None = None,
+        *,
+        found: Scan | None = None,
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+    ) -> None:
+        self._source: FrameSource = Recording(path, path.name.partition(".")[0])
+        self.found = found or scan(self._source, exchange)
+        self.router = FrameRouter(exchange, self.found.instruments, options, max_frame_bytes=max_frame_bytes)
+
+    def __iter__(self) -> Iterator[ReplayStep]:
+        for frame in self._source.frames():
+            yield ReplayStep(frame.received_ns, self.router.handle(frame).records)
+        for stream in self.router.streams.values():
+            stream.quotes.finish()  # no later quote will come
+
+    def records(self) -> Iterator[ProducerRecord]:
+        """Give all records, in order."""
+        for step in self:
+            yield from step.records
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
+    with path.open("rb") as file:
+        packed = file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] == GZIP_MAGIC
+        if packed:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked
+        else:
+            yield file
