@@ -6,14 +6,19 @@ after the record was read decides. Most records name places the last answer hold
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from confluent_kafka import TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from obflow import kafka
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from schemas.places import Extent, Named, is_inside
 from schemas.topics import Topic
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
 
 
 class LogEnds:

@@ -291,9 +291,12 @@ def test_an_engine_that_is_not_there(run: Command, bare: Settings, tmp_path: Pat
         run("tables", "apply", *flags(bare))
 
 
-@pytest.mark.advice("check clickhouse.user and clickhouse.password (or password_file)")
+@pytest.mark.advice(
+    "check clickhouse.user and clickhouse.password (or password_file); "
+    "an embedded engine knows the commands of the user who started it"
+)
 def test_a_user_whom_the_engine_refuses(run: Command, settings: Settings) -> None:
-    sentence = "check clickhouse.user and clickhouse.password (or password_file)"
+    sentence = "an embedded engine knows the commands of the user who started it"
     run.refused("query", "SELECT 1", *flags(settings, clickhouse__user="nobody"), sentence=sentence, code=3)
     assert all("1" in run("query", "SELECT 1", *flags(settings)) for _ in range(TIMES))
 

@@ -28,6 +28,7 @@ from producers.exchanges import EXCHANGES
 from producers.live.run import _choose
 from producers.messages import Frame, Via
 from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.venues import simulated_venue
 from schemas.errors import UsageError
 from tests.contract.advice import ROOT
 from tests.integration.advising import TIMES, Command, advice_in, commands_in, filled_in, refused
@@ -276,7 +277,7 @@ def test_recordings_that_cannot_be_read(run: Command, short: Path, tmp_path: Pat
 @pytest.mark.advice(
     "let it end in {…}",
     "use one of {…}",
-    "write it as the venue does: BTCUSDT",
+    "write it as the venue does: {…}",
     "name one --venue",
     "choose another name",
     "give --symbol BTCUSDT",
@@ -286,15 +287,16 @@ def test_words_of_the_simulator(run: Command, tmp_path: Path) -> None:
     good = f"--record={tmp_path}/a.frames.jsonl.gz"
     end = run.refused(simulate, seconds, f"--record={tmp_path}/a.txt", sentence="let it end in {…}").split()[-1]
     venues = run.refused(simulate, "--venue=okx", seconds, good, sentence="use one of {…}").split("of ")[1].split(", ")
-    advice = run.refused(simulate, "--symbol=btc", seconds, good, sentence="write it as the venue does: BTCUSDT")
+    advice = run.refused(simulate, "--symbol=btc", seconds, good, sentence="write it as the venue does: {…}")
     twice = [f"--venue={venue}" for venue in (*venues, venues[0])][:2]
     run.refused(simulate, *twice, seconds, good, sentence="name one --venue")
     for number in range(TIMES):
         right = [f"--venue={venues[0]}", f"--symbol={advice.split()[-1]}", f"--record={tmp_path}/{number}{end}"]
         run(simulate, seconds, *right)
         run.refused(simulate, seconds, *right, sentence="choose another name")
-    symbol = refused(lambda: SimulatedExchange(venues[0], []), "give --symbol BTCUSDT").split()[-1]
-    assert all(SimulatedExchange(venues[0], [symbol]) for _ in range(TIMES))
+    venue = simulated_venue(venues[0])
+    symbol = refused(lambda: SimulatedExchange(venue, []), "give --symbol BTCUSDT").split()[-1]
+    assert all(SimulatedExchange(venue, [symbol]) for _ in range(TIMES))
 
 
 @pytest.mark.advice("there are {…}", "give --symbol, as the venue writes it: --symbol BTCUSDT")
@@ -436,22 +438,22 @@ def test_ports_and_folders_of_the_embedded_default(tmp_path: Path) -> None:
             clickhouse_server._listen("127.0.0.1", 0).close()
             assert kafka.EmbeddedKafka(tmp_path / "k", port=0)._configure()[0] != busy
     (tmp_path / "file").write_text("")
-    refused(lambda: clickhouse_engine._lock(tmp_path / "file" / "x"), "choose another folder")
+    refused(lambda: clickhouse_engine.lock_folder(tmp_path / "file" / "x"), "choose another folder")
     refused(kafka.EmbeddedKafka(tmp_path / "file" / "x")._claim_data, "choose another folder")
-    lock, claimed = clickhouse_engine._lock(tmp_path / "c"), kafka.EmbeddedKafka(tmp_path / "k")
+    lock, claimed = clickhouse_engine.lock_folder(tmp_path / "c"), kafka.EmbeddedKafka(tmp_path / "k")
     claimed._claim_data()
     sentence = "connect to that one, stop it, or choose another folder"
-    refused(lambda: clickhouse_engine._lock(tmp_path / "c"), sentence)
+    refused(lambda: clickhouse_engine.lock_folder(tmp_path / "c"), sentence)
     refused(kafka.EmbeddedKafka(tmp_path / "k")._claim_data, "stop it, or choose another folder")
     for number in range(TIMES):
-        clickhouse_engine._lock(tmp_path / f"c{number}").close()
+        clickhouse_engine.lock_folder(tmp_path / f"c{number}").close()
         other = kafka.EmbeddedKafka(tmp_path / f"k{number}")
         other._claim_data()
         other._release_data()
     lock.close()
     claimed._release_data()
     for _ in range(TIMES):  # it was stopped
-        clickhouse_engine._lock(tmp_path / "c").close()
+        clickhouse_engine.lock_folder(tmp_path / "c").close()
         again = kafka.EmbeddedKafka(tmp_path / "k")
         again._claim_data()
         again._release_data()
