@@ -14,7 +14,7 @@ from confluent_kafka.admin import OffsetSpec
 from obflow import kafka
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from schemas.places import Extent, Named, is_inside
+from schemas.places import Extent, NamedPlace, is_inside
 from schemas.topics import Topic
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class LogEnds:
         """Records read from now on may name places that the last answers do not hold yet."""
         self._ends_are_new = self._log_is_new = False
 
-    def knows(self, named: Named) -> bool:
+    def knows(self, named: NamedPlace) -> bool:
         """Whether the place is inside the log, or the broker was asked after the record that names it was read."""
         return (self._ends_are_new and self._log_is_new) or is_inside(named, self.extent)
 
-    def refresh(self, named: Named) -> None:
+    def refresh(self, named: NamedPlace) -> None:
         """Ask the broker for as much as it takes to know of a place. Blocks, within the deadline of the settings.
 
         Raises:

@@ -44,7 +44,7 @@ class Extent(NamedTuple):
     ends: Mapping[int, int]
 
 
-class Named(NamedTuple):
+class NamedPlace(NamedTuple):
     """A place in the books' log that a record names.
 
     Attributes:
@@ -84,23 +84,23 @@ def check_partition(instrument: InstrumentKey, partition: int, partitions: int) 
         raise ForeignRecord(f"it lies in partition {partition}, and its key belongs in {home}", **instrument._asdict())
 
 
-def named_place(record: Record) -> Named | None:
+def named_place(record: Record) -> NamedPlace | None:
     """The place in the books' log that a record names, if it names one."""
     if isinstance(record, FactorRecord):
-        return Named(record.source_log, record.source_partition, record.events[-1].source_offset)
+        return NamedPlace(record.source_log, record.source_partition, record.events[-1].source_offset)
     if isinstance(record, RegimeEvent):
-        return Named(record.source_log, record.source_partition, record.source_offset)
+        return NamedPlace(record.source_log, record.source_partition, record.source_offset)
     if isinstance(record, ResyncRequest):
-        return Named("", record.source_partition, record.source_offset)
+        return NamedPlace("", record.source_partition, record.source_offset)
     return None
 
 
-def is_inside(named: Named, extent: Extent) -> bool:
+def is_inside(named: NamedPlace, extent: Extent) -> bool:
     """Whether a log holds, or has held, the place that is named. What retention took from its start was inside."""
     return named.log in ("", extent.log) and named.offset < extent.ends.get(named.partition, 0)
 
 
-def check_named(record: Record, named: Named, extent: Extent) -> None:
+def check_named(record: Record, named: NamedPlace, extent: Extent) -> None:
     """Hold the place a record names against the log it names it in.
 
     Args:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from obflow.terminal import say
 from schemas.errors import EXIT_DONE, UsageError
 from schemas.factors import FACTORS, Factor
 from schemas.versions import SCHEMAS, SchemaVersion, newest
@@ -89,9 +90,9 @@ def main(root: Path) -> int:
     for path, text in written:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
-        sys.stdout.write(f"wrote {path}\n")
+        say(f"wrote {path}")
     if not written:
-        sys.stdout.write(f"{newest(RECORD).filename} has every factor of the list: nothing to write\n")
+        say(f"{newest(RECORD).filename} has every factor of the list: nothing to write")
     return EXIT_DONE
 
 

@@ -23,7 +23,7 @@ from processors.regimes.state import Closed, Passed, RegimeState, take
 from processors.regimes.window import LATEST_NS, is_possible
 from schemas.errors import DecodeError, ForeignRecord, ImpossibleRecord, MessageError
 from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, RegimeEvent
-from schemas.places import Extent, Named, check_named, is_inside, named_place
+from schemas.places import Extent, NamedPlace, check_named, is_inside, named_place
 
 ROLE = "regimes"
 
@@ -66,7 +66,7 @@ class BookLog(Protocol):
         """The log as far as it is known."""
         ...
 
-    def knows(self, named: Named) -> bool:
+    def knows(self, named: NamedPlace) -> bool:
         """Whether enough is known to judge a place."""
         ...
 
@@ -74,7 +74,7 @@ class BookLog(Protocol):
 class AskFirst(Exception):
     """Whether a place is inside the books' log is to be asked of the broker; nothing has changed."""
 
-    def __init__(self, named: Named) -> None:
+    def __init__(self, named: NamedPlace) -> None:
         super().__init__(named)
         self.named = named
 
@@ -224,7 +224,7 @@ class PartitionRegimes:
         elif state.source_log == extent.log:
             raise ForeignRecord(f"it names log {named.log}, and the books' log is {extent.log}")
 
-    def _extent_for(self, book_log: BookLog, named: Named) -> Extent:
+    def _extent_for(self, book_log: BookLog, named: NamedPlace) -> Extent:
         if not book_log.knows(named):
             raise AskFirst(named)
         return book_log.extent
@@ -285,7 +285,7 @@ class PartitionRegimes:
     def _judged_state(self, data: bytes) -> RegimeState:
         """The state, unless it says that it holds events of records that the books' log does not have yet."""
         state = RegimeState.from_bytes(data)
-        last = Named(state.source_log, self.partition, state.next_offset - 1)
+        last = NamedPlace(state.source_log, self.partition, state.next_offset - 1)
         if self._book_log is not None and state.next_offset > 0:
             extent = self._extent_for(self._book_log, last)
             if last.log == extent.log and not is_inside(last, extent):

@@ -12,7 +12,7 @@ from obflow.topics import topic_name
 from schemas.codec import decode_as
 from schemas.errors import DependencyError, MessageError
 from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, InstrumentKey, ResyncRequest
-from schemas.places import Named, Place, check_named, check_place
+from schemas.places import NamedPlace, Place, check_named, check_place
 from schemas.topics import L2, RESYNC
 
 MAX_REQUESTS = 500
@@ -78,7 +78,7 @@ class ResyncReader:
         """
         request = decode_as(ResyncRequest, message.value() or b"")
         check_place(request, Place(message.partition(), self._partitions, message.timestamp()[1]))
-        named = Named("", request.source_partition, request.source_offset)
+        named = NamedPlace("", request.source_partition, request.source_offset)
         try:
             if not self._book_log.knows(named):
                 self._book_log.refresh(named)

@@ -20,9 +20,9 @@ import structlog
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from producers import service
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import Publisher
+from producers.live import run as service
 from schemas.messages import FeedState, FeedStatus, Source
 from schemas.topics import L2, TRADES
 from tests.contract.advice import ROOT

@@ -10,7 +10,7 @@ from obflow import kafka, topics
 from obflow.log_ends import LogEnds
 from obflow.settings import KafkaSettings, Settings
 from schemas.errors import TopicMismatch
-from schemas.places import Named, is_inside
+from schemas.places import NamedPlace, is_inside
 from schemas.topics import L2
 from tests.integration.sinking import Feed, wait_for
 
@@ -43,11 +43,11 @@ def send(settings: Settings, records: int) -> None:
 def ends_of(settings: Settings) -> LogEnds:
     """The broker's first answer."""
     ends = LogEnds(settings, L2)
-    ends.refresh(Named("", 0, 0))
+    ends.refresh(NamedPlace("", 0, 0))
     return ends
 
 
-def found(ends: LogEnds, named: Named) -> bool:
+def found(ends: LogEnds, named: NamedPlace) -> bool:
     if not ends.knows(named):
         ends.refresh(named)
     return is_inside(named, ends.extent)
@@ -59,11 +59,11 @@ def test_a_place_is_inside_once_its_record_is_there_and_not_before(settings: Set
     log, [part] = ends.extent.log, [part for part, end in ends.extent.ends.items() if end]
 
     assert ends.extent.ends[part] == 3
-    assert [found(ends, Named(log, part, offset)) for offset in (0, 2, 3, 2**63 - 1)] == [True, True, False, False]
+    assert [found(ends, NamedPlace(log, part, offset)) for offset in (0, 2, 3, 2**63 - 1)] == [True, True, False, False]
     send(settings, 1)
-    assert not found(ends, Named(log, part, 3)), "nobody has read since the last answer"
+    assert not found(ends, NamedPlace(log, part, 3)), "nobody has read since the last answer"
     ends.expire()
-    assert found(ends, Named(log, part, 3))
+    assert found(ends, NamedPlace(log, part, 3))
 
 
 def test_the_broker_is_asked_for_places_beyond_the_last_answer_alone(
@@ -78,10 +78,10 @@ def test_the_broker_is_asked_for_places_beyond_the_last_answer_alone(
     monkeypatch.setattr(kafka, "patiently", lambda *given: asked.append(1) or real(*given))
 
     for offset in range(3):
-        assert found(ends, Named(log, part, offset))
+        assert found(ends, NamedPlace(log, part, offset))
     assert asked == []
     for offset in range(10, 20):
-        assert not found(ends, Named(log, part, offset))
+        assert not found(ends, NamedPlace(log, part, offset))
     assert len(asked) == 2, "once for the ends and once for the identity, however many records"
 
 
@@ -94,14 +94,14 @@ def test_a_topic_made_anew_is_another_log_and_the_old_ones_places_lie_outside(se
     send(settings, 1)
     ends.expire()
 
-    assert not found(ends, Named(old, part, 5))
+    assert not found(ends, NamedPlace(old, part, 5))
     assert ends.extent.log != old
-    assert found(ends, Named(ends.extent.log, part, 0))
-    assert not found(ends, Named(old, part, 0))
+    assert found(ends, NamedPlace(ends.extent.log, part, 0))
+    assert not found(ends, NamedPlace(old, part, 0))
 
 
 def test_a_missing_topic_is_said(settings: Settings) -> None:
     delete(settings, topics.topic_name(settings, L2))
 
     with pytest.raises(TopicMismatch, match="obflow topics apply"):
-        LogEnds(settings, L2).refresh(Named("anylogAA", 0, 0))
+        LogEnds(settings, L2).refresh(NamedPlace("anylogAA", 0, 0))

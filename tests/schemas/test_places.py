@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.errors import ForeignRecord, ImpossibleRecord
 from schemas.messages import FactorRecord, InstrumentKey, Record
 from schemas.partitions import murmur2, partition_of
-from schemas.places import DAY_MS, Extent, Named, Place, check_named, check_place, named_place
+from schemas.places import DAY_MS, Extent, NamedPlace, Place, check_named, check_place, named_place
 from tests.schemas.examples import EXAMPLES, load
 
 NOW_MS = 1_764_000_000_000
@@ -82,7 +82,7 @@ def test_a_record_names_the_highest_place_it_knows_of(name: str) -> None:
     record = example(name)
     last = record.events[-1] if isinstance(record, FactorRecord) else record
 
-    assert named_place(record) == Named(
+    assert named_place(record) == NamedPlace(
         getattr(record, "source_log", ""),
         record.source_partition,
         last.source_offset,  # type: ignore[union-attr]

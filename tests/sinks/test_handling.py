@@ -13,7 +13,7 @@ from schemas.codec import encode
 from schemas.errors import BrokerUnreachable, FatalError, ForeignRecord, StoreUnreachable
 from schemas.messages import DeadLetter, Record
 from schemas.partitions import partition_of
-from schemas.places import Extent, Named, is_inside
+from schemas.places import Extent, NamedPlace, is_inside
 from sinks.batching import Entry
 from sinks.contract import Origin, Row
 from sinks.counts import Counts
@@ -47,10 +47,10 @@ class Ends:
     def expire(self) -> None:
         """Nothing is remembered but the last answer."""
 
-    def knows(self, named: Named) -> bool:
+    def knows(self, named: NamedPlace) -> bool:
         return is_inside(named, self.known)
 
-    def refresh(self, named: Named) -> None:
+    def refresh(self, named: NamedPlace) -> None:
         self.asked += 1
         if self.error is not None:
             raise self.error

@@ -24,7 +24,7 @@ from schemas.codec import decode_as, encode
 from schemas.errors import DecodeError, ImpossibleRecord, MessageError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent
-from schemas.places import Extent, Named, is_inside
+from schemas.places import Extent, NamedPlace, is_inside
 from tests.processors.regimes.generated import L2_LOG, Market, packed, record
 
 RULES = RuleSettings()
@@ -278,12 +278,12 @@ class BookLog:
         self.true = Extent(log, dict.fromkeys(range(PARTITIONS), end))
         self.extent = Extent(log, {})
         self.is_fresh = False
-        self.asked: list[Named] = []
+        self.asked: list[NamedPlace] = []
 
-    def knows(self, named: Named) -> bool:
+    def knows(self, named: NamedPlace) -> bool:
         return self.is_fresh or is_inside(named, self.extent)
 
-    def refresh(self, named: Named) -> None:
+    def refresh(self, named: NamedPlace) -> None:
         self.asked.append(named)
         self.extent, self.is_fresh = self.true, True
 
