@@ -12,7 +12,7 @@ import json
 import struct
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import fastavro
 import msgspec
@@ -37,6 +37,7 @@ from schemas.messages import (
     Status,
     TradeRecord,
 )
+from schemas.versions import SCHEMAS, SchemaVersion
 
 MAGIC = 0
 FRAME = struct.Struct(">bI")
@@ -44,31 +45,6 @@ INT64_MAX = 2**63 - 1
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-
-class SchemaVersion(NamedTuple):
-    """One Avro schema: its wire id and where it is."""
-
-    schema_id: int
-    record: str
-    version: int
-
-    @property
-    def filename(self) -> str:
-        """Name of the file in `schemas/avro`."""
-        return f"{self.record}.v{self.version}.avsc"
-
-
-SCHEMAS: tuple[SchemaVersion, ...] = (
-    SchemaVersion(1, "l2", 1),
-    SchemaVersion(2, "trades", 1),
-    SchemaVersion(3, "feed-status", 1),
-    SchemaVersion(4, "factors", 1),
-    SchemaVersion(5, "resync", 1),
-    SchemaVersion(6, "dead-letters", 1),
-    SchemaVersion(7, "regimes", 1),
-    SchemaVersion(8, "llm-calls", 1),
-)
-"""Every schema that was ever written. Ids are never reused; the last line of a record is the one written."""
 
 RECORD_TYPES: dict[str, type[Record]] = {
     "l2": L2Record,

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import codec
-from schemas.codec import FRAME, RECORD_TYPES, SCHEMAS, SchemaVersion, decode, decode_as, encode, schema_text
+from schemas.codec import FRAME, RECORD_TYPES, decode, decode_as, encode, schema_text
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTORS, NO_FACTORS
 from schemas.messages import DeadLetter, FactorEvent, FactorRecord, Kind, L2Record, Reason, Source, Status, TradeRecord
+from schemas.versions import SCHEMAS, SchemaVersion
 from tests.schemas.examples import example_files, load
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

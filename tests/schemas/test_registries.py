@@ -4,10 +4,11 @@ from importlib import resources
 
 import fastavro
 
-from schemas.codec import RECORD_TYPES, SCHEMAS, schema_text
+from schemas.codec import RECORD_TYPES, schema_text
 from schemas.factors import FACTOR_NAMES, FACTORS
 from schemas.messages import FactorEvent
 from schemas.topics import TOPICS
+from schemas.versions import SCHEMAS
 from tests.schemas.examples import example_files
 
 

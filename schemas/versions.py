@@ -1,0 +1,38 @@
+"""Every schema that was ever written, one line each. Ids are never reused; a record's last line is the one written.
+
+A line of `factors` is added by `make factor`, which also writes the schema's file.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class SchemaVersion(NamedTuple):
+    """One Avro schema: its wire id and where it is."""
+
+    schema_id: int
+    record: str
+    version: int
+
+    @property
+    def filename(self) -> str:
+        """Name of the file in `schemas/avro`."""
+        return f"{self.record}.v{self.version}.avsc"
+
+
+SCHEMAS: tuple[SchemaVersion, ...] = (
+    SchemaVersion(1, "l2", 1),
+    SchemaVersion(2, "trades", 1),
+    SchemaVersion(3, "feed-status", 1),
+    SchemaVersion(4, "factors", 1),
+    SchemaVersion(5, "resync", 1),
+    SchemaVersion(6, "dead-letters", 1),
+    SchemaVersion(7, "regimes", 1),
+    SchemaVersion(8, "llm-calls", 1),
+)
+
+
+def newest(record: str) -> SchemaVersion:
+    """Find the version of a record that is written."""
+    return [version for version in SCHEMAS if version.record == record][-1]
