@@ -364,6 +364,7 @@ async def test_what_is_recorded_while_producing_replays_to_the_same_records(
         await running.until(lambda: not running.stream("BTCUSDT").is_live)
         await running.all_live()
         await running.until(lambda: running.stream("BTCUSDT").counters.deltas_applied >= 10)
+        await running.until(lambda: running.stream("BTCUSDT").counters.trades > 20)
     settings = running.settings.model_copy(
         update={
             "kafka": running.settings.kafka.model_copy(

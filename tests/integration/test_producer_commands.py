@@ -104,9 +104,9 @@ def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
     path = tmp_path / "live.frames.jsonl.gz"
     with simulated("--disconnect-every", "0.5") as where:
         urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
-        words = ("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), "--for", "2s", "--json")
+        words = ("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), "--for", "8s", "--json")
         with running(*words, *urls) as recorder:
-            out, err = recorder.communicate(timeout=30)
+            out, err = recorder.communicate(timeout=60)
     summary = json.loads(out.splitlines()[-1])
     lines = list(Recording(path).frames())
     replay = RecordingReplay(path, EXCHANGES["binance-futures"])
