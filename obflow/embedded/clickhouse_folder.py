@@ -7,10 +7,10 @@ the whole file system over the database `default`, where every path is a table.
 
 from __future__ import annotations
 
+import string
 import uuid
 from pathlib import Path
 from typing import Final
-from xml.sax.saxutils import escape
 
 READ_BY_ENGINE: Final = ("metadata", "metadata_dropped", "store", "data", "tmp", "flags", "config", "access", "status")
 """What the engine reads of the folder. Tokens, lock and log lie beside them, where no statement can get at them."""
@@ -24,30 +24,27 @@ GRANTS: Final = (
     " KILL QUERY ON *.*"
 )
 
-_USERS: Final = """<clickhouse>
-  <profiles><default/></profiles>
-  <quotas><default/></quotas>
-  <users>
-    <default>
-      <password/>
-      <networks><ip>::/0</ip></networks>
-      <profile>default</profile>
-      <quota>default</quota>
-      <grants><query>GRANT {grants}</query></grants>
-    </default>
-  </users>
-</clickhouse>
+_USERS: Final = """
+profiles: {{default: {{}}}}
+quotas: {{default: {{}}}}
+users:
+  default:
+    password: ""
+    networks: {{ip: "::/0"}}
+    profile: default
+    quota: default
+    grants: {{query: "GRANT {grants}"}}
 """
-_CONFIG: Final = """<clickhouse>
-  <users_config>{users}</users_config>
-  <default_database/>
-  <database>default</database>
-  <user_files_path>{nothing}</user_files_path>
-  <user_scripts_path>{nothing}</user_scripts_path>
-  <format_schema_path>{nothing}</format_schema_path>
-  <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
-</clickhouse>
+_CONFIG: Final = """
+users_config: {users}
+default_database: ""
+database: default
+user_files_path: {nothing}
+user_scripts_path: {nothing}
+format_schema_path: {nothing}
+max_server_memory_usage_to_ram_ratio: 0.5
 """
+_PLAIN: Final = frozenset(string.ascii_letters + string.digits + "/._-")
 
 
 def prepare(folder: Path) -> Path:
@@ -73,11 +70,15 @@ def prepare(folder: Path) -> Path:
 
 
 def _configure(folder: Path) -> Path:
-    nothing = folder / NOTHING
-    users, config = folder / "config" / "users.xml", folder / "config" / "engine.xml"
+    users, config = folder / "config" / "users.yaml", folder / "config" / "engine.yaml"
     users.write_text(_USERS.format(grants=GRANTS), "utf-8")
-    config.write_text(_CONFIG.format(users=escape(str(users)), nothing=escape(str(nothing))), "utf-8")
+    config.write_text(_CONFIG.format(users=_quoted(users), nothing=_quoted(folder / NOTHING)), "utf-8")
     return config
+
+
+def _quoted(path: Path) -> str:
+    """Write a path for YAML: a folder may be called by anything, and XML has no way to write a control character."""
+    return '"' + "".join(one if one in _PLAIN else f"\\U{ord(one):08x}" for one in str(path)) + '"'
 
 
 def _plain_default_database(folder: Path) -> None:
