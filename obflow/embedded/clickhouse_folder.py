@@ -7,7 +7,6 @@ the whole file system over the database `default`, where every path is a table.
 
 from __future__ import annotations
 
-import string
 import uuid
 from pathlib import Path
 from typing import Final
@@ -24,37 +23,41 @@ GRANTS: Final = (
     " KILL QUERY ON *.*"
 )
 
-_USERS: Final = """
-profiles: {{default: {{}}}}
-quotas: {{default: {{}}}}
-users:
-  default:
-    password: ""
-    networks: {{ip: "::/0"}}
-    profile: default
-    quota: default
-    grants: {{query: "GRANT {grants}"}}
+# No path of ours stands in these files, nor in the address: a folder may be called by anything, and what ends a word in
+# an address or cannot be written in XML would leave the engine without its configuration, and so wide open.
+ADDRESS: Final = "../..?config-file=../engine.xml"
+"""The engine's data and configuration, as seen from `NOTHING`, where the process stands that opens it."""
+_USERS: Final = f"""<clickhouse>
+  <profiles><default/></profiles>
+  <quotas><default/></quotas>
+  <users>
+    <default>
+      <password/>
+      <networks><ip>::/0</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <grants><query>GRANT {GRANTS}</query></grants>
+    </default>
+  </users>
+</clickhouse>
 """
-_CONFIG: Final = """
-users_config: {users}
-default_database: ""
-database: default
-user_files_path: {nothing}
-user_scripts_path: {nothing}
-format_schema_path: {nothing}
-max_server_memory_usage_to_ram_ratio: 0.5
+_CONFIG: Final = """<clickhouse>
+  <users_config>../users.xml</users_config>
+  <default_database/>
+  <database>default</database>
+  <user_files_path>.</user_files_path>
+  <user_scripts_path>.</user_scripts_path>
+  <format_schema_path>.</format_schema_path>
+  <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
+</clickhouse>
 """
-_PLAIN: Final = frozenset(string.ascii_letters + string.digits + "/._-")
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path) -> None:
     """Make a folder ready to be opened; what it holds is kept.
 
     Args:
         folder: The data folder; created when missing.
-
-    Returns:
-        The engine's configuration file.
 
     Raises:
         OSError: It cannot be written.
@@ -66,19 +69,8 @@ def prepare(folder: Path) -> Path:
     (folder / READ_BY_ENGINE[-1]).touch()
     _plain_default_database(folder)
     (folder / NOTHING).mkdir(exist_ok=True)
-    return _configure(folder)
-
-
-def _configure(folder: Path) -> Path:
-    users, config = folder / "config" / "users.yaml", folder / "config" / "engine.yaml"
-    users.write_text(_USERS.format(grants=GRANTS), "utf-8")
-    config.write_text(_CONFIG.format(users=_quoted(users), nothing=_quoted(folder / NOTHING)), "utf-8")
-    return config
-
-
-def _quoted(path: Path) -> str:
-    """Write a path for YAML: a folder may be called by anything, and XML has no way to write a control character."""
-    return '"' + "".join(one if one in _PLAIN else f"\\U{ord(one):08x}" for one in str(path)) + '"'
+    (folder / "config" / "users.xml").write_text(_USERS, "utf-8")
+    (folder / "config" / "engine.xml").write_text(_CONFIG, "utf-8")
 
 
 def _plain_default_database(folder: Path) -> None:
