@@ -238,11 +238,11 @@ async def test_a_reader_that_asks_gets_a_snapshot_unless_it_has_one_ahead_of_it(
             request = ResyncRequest("binance-futures", "BTCUSDT", Reason.GAP, epoch, partition, at)
             await asyncio.to_thread(send, settings, request)
 
-        await ask(offset - 1)
-        await running.until(lambda: stream.counters.resyncs_outdated == 1)
         await ask(offset + 1)
         await running.until(lambda: stream.counters.resyncs_answered == 1)
         assert stream.epoch == epoch  # from memory
+        await ask(offset + 1)
+        await running.until(lambda: stream.counters.resyncs_outdated == 1)
         await ask(offset + 1, epoch + 10**7)
         await running.until(lambda: stream.epoch == epoch + 10**7 + 1)
         await running.all_live()
