@@ -25,7 +25,7 @@ def process(
         {"processor.app_id": app_id, "kafka.topic_prefix": topic_prefix, "metrics.port": metrics_port}
     )
     from processors.processor import PROCESSOR
-    from processors.worker import install_uvloop, run_worker
+    from processors.worker.run import install_uvloop, run_worker
 
     install_uvloop()
     run_async(lambda stop: run_worker(PROCESSOR, settings, stop))

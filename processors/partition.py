@@ -13,15 +13,15 @@ from itertools import chain
 from typing import NamedTuple
 
 from orderbook.validity import Outcome, Validity
-from processors.admission import ReadAgain, SetAside, admit
-from processors.changelog import Checkpoint, Due, first_due_s
-from processors.columns import FactorColumns, L2Columns
-from processors.core import process_batch
-from processors.letters import letter_about
-from processors.progress import PartitionProgress
-from processors.reading import SourceBatch, SourceLog, SourceRecord
-from processors.resync import ResyncAsker
-from processors.state import InstrumentState
+from processors.factors.columns import FactorColumns, L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
+from processors.factors.resync import ResyncAsker
+from processors.worker.admission import ReadAgain, SetAside, admit
+from processors.worker.changelog import Checkpoint, Due, first_due_s
+from processors.worker.cut import SourceBatch, SourceLog, SourceRecord
+from processors.worker.dead_letters import letter_about
+from processors.worker.offsets import PartitionProgress
 from schemas.errors import DecodeError, MessageError
 from schemas.factors import FACTOR_SET
 from schemas.messages import (

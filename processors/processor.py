@@ -7,10 +7,10 @@ from dataclasses import replace
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from processors.agents.books import BooksAgent
-from processors.app import Fail, Names, Role, Worker, wire
-from processors.meters import Meters
 from processors.partition import ROLE
-from processors.reading import SourceLog
+from processors.worker.app import Fail, Names, Role, Worker, wire
+from processors.worker.cut import SourceLog
+from processors.worker.meters import Meters
 from schemas.topics import BOOKS_CHANGELOG, DEAD_LETTERS, FACTORS, L2, RESYNC
 
 

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 from obflow import clickhouse, kafka
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from schemas.codec import decode_as
 from schemas.digest import EventDigest
 from schemas.errors import MessageError

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from obflow.progress import Watch
 from obflow.settings import Settings, nearest
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from producers.books.options import SECOND_NS, StreamOptions
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES

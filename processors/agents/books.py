@@ -9,12 +9,12 @@ from itertools import chain
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from processors.admission import ReadAgain
-from processors.agents.partitions import PartitionsAgent, Ties, give_way
-from processors.meters import Meters
-from processors.outbox import Send
 from processors.partition import PartitionBooks
-from processors.reading import SourceBatch
+from processors.worker.admission import ReadAgain
+from processors.worker.agent import PartitionsAgent, Ties, give_way
+from processors.worker.cut import SourceBatch
+from processors.worker.meters import Meters
+from processors.worker.outbox import Send
 from schemas.codec import encode
 from schemas.messages import FactorRecord, ResyncRequest
 from schemas.topics import FACTORS, RESYNC

@@ -11,13 +11,13 @@ from obflow.log_ends import LogEnds
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from processors.admission import ReadAgain
-from processors.agents.partitions import PartitionsAgent, Ties, give_way
-from processors.meters import WorkerMeters
-from processors.outbox import Send
-from processors.reading import SourceBatch, SourceRecord
 from processors.regimes.partition import Asker, AskFirst, Judged, PartitionRegimes
 from processors.regimes.rules import RuleSettings
+from processors.worker.admission import ReadAgain
+from processors.worker.agent import PartitionsAgent, Ties, give_way
+from processors.worker.cut import SourceBatch, SourceRecord
+from processors.worker.meters import WorkerMeters
+from processors.worker.outbox import Send
 from schemas.codec import encode
 from schemas.errors import DependencyError, MessageError
 from schemas.messages import LlmCall, RegimeEvent

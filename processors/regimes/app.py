@@ -8,21 +8,21 @@ from urllib.parse import urlsplit
 
 from obflow.metrics import Metrics
 from obflow.settings import RegimeSettings, Settings
-from processors.agents.partitions import Ties
-from processors.app import Fail, Names, Role, Worker, wire
-from processors.meters import WorkerMeters
-from processors.reading import SourceLog
+from processors.llm.keys import Keys, is_plausible
+from processors.llm.pricing import Prices
 from processors.regimes.agent import Out, RegimesAgent
 from processors.regimes.events import rule_set
-from processors.regimes.keys import Keys, is_plausible
 from processors.regimes.partition import ROLE, Asker, Nobody
-from processors.regimes.pricing import Prices
 from processors.regimes.rules import RuleSettings
+from processors.worker.agent import Ties
+from processors.worker.app import Fail, Names, Role, Worker, wire
+from processors.worker.cut import SourceLog
+from processors.worker.meters import WorkerMeters
 from schemas.errors import UsageError
 from schemas.topics import DEAD_LETTERS, FACTORS, L2, LLM_CALLS, REGIMES, REGIMES_CHANGELOG
 
 if TYPE_CHECKING:
-    from processors.regimes.desk import Desk
+    from processors.llm.asker import Desk
 
 OPENAI: Final = "https://api.openai.com/v1"
 
@@ -82,8 +82,8 @@ def open_desk(settings: Settings, out: Out, metrics: Metrics, rules: str) -> Des
         UsageError: No model is named, the endpoint is no address, or the key cannot stand in a header.
     """
     # Where no model is configured, none of this is imported.
-    from processors.regimes.client import LlmClient
-    from processors.regimes.desk import Desk, DeskRules, Way
+    from processors.llm.asker import Desk, DeskRules, Way
+    from processors.llm.client import LlmClient
 
     chosen = settings.regimes
     url = _checked_url(chosen.base_url or OPENAI)

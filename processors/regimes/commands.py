@@ -27,7 +27,7 @@ def regimes(
         {"regimes.app_id": app_id, "kafka.topic_prefix": topic_prefix, "metrics.port": metrics_port}
     )
     from processors.regimes.app import REGIMES_WORKER
-    from processors.worker import install_uvloop, run_worker
+    from processors.worker.run import install_uvloop, run_worker
 
     install_uvloop()
     run_async(lambda stop: run_worker(REGIMES_WORKER, settings, stop))

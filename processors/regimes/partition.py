@@ -11,16 +11,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from processors.admission import SetAside, admit
-from processors.changelog import Checkpoint, Due, first_due_s
-from processors.letters import letter_about
-from processors.progress import PartitionProgress
-from processors.reading import SourceLog, SourceRecord
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed, Passed, RegimeState, take
 from processors.regimes.window import LATEST_NS, is_possible
+from processors.worker.admission import SetAside, admit
+from processors.worker.changelog import Checkpoint, Due, first_due_s
+from processors.worker.cut import SourceLog, SourceRecord
+from processors.worker.dead_letters import letter_about
+from processors.worker.offsets import PartitionProgress
 from schemas.errors import DecodeError, ForeignRecord, ImpossibleRecord, MessageError
 from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, RegimeEvent
 from schemas.places import Extent, NamedPlace, check_named, is_inside, named_place

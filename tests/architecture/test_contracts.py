@@ -19,11 +19,11 @@ PURE = CONTRACTS[1]["source_modules"]
 
 PLANTED = [
     ("Layers", "obflow/clock.py", "import producers.contract"),
-    ("Layers", "sinks/batching.py", "import processors.core"),
+    ("Layers", "sinks/batching.py", "import processors.factors.reference.core"),
     ("Layers", "schemas/topics.py", "import orderbook.book"),
     ("Layers", "orderbook/book.py", "import obflow.clock"),
     ("Pure parts", "schemas/digest.py", "import time"),
-    ("Pure parts", "processors/factors/price.py", "import asyncio"),
+    ("Pure parts", "processors/factors/reference/price.py", "import asyncio"),
     ("Pure parts", "producers/exchanges/binance/spot.py", "import obflow.logs"),
     ("Pure parts", "producers/exchanges/new.py", "import time"),
     ("The producers' pure rooms", "producers/books/router.py", "import random"),
@@ -33,9 +33,9 @@ PLANTED = [
     ("Replays in memory", "research/book.py", "import sinks.writer"),
     ("Research itself", "research/commands.py", "import confluent_kafka"),
     ("Faust", "sinks/batching.py", "import faust"),
-    ("The Kafka client", "processors/source.py", "import confluent_kafka"),
+    ("The Kafka client", "processors/worker/preflight.py", "import confluent_kafka"),
     ("The ClickHouse client", "sinks/contract.py", "import clickhouse_connect"),
-    ("The language model", "processors/regimes/desk.py", "import openai"),
+    ("The language model", "processors/llm/asker.py", "import openai"),
     ("The embedded default", "sinks/contract.py", "import chdb"),
 ]
 

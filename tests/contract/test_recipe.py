@@ -14,7 +14,7 @@ from tests.architecture.test_repository import ROOT, committed
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-FAMILY = "processors/factors/quotes.py"
+FAMILY = "processors/factors/reference/quotes.py"
 FUNCTION = '''
 
 def best_size(moment: Moment) -> float | None:

@@ -10,9 +10,9 @@ import pytest
 
 from obflow import kafka, topics
 from obflow.settings import Settings
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from schemas.codec import FRAME, encode
 from schemas.messages import InstrumentKey, L2Record, Reason
 from schemas.topics import DEAD_LETTERS, L2, RESYNC

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from obflow.metrics import Metrics
-from processors.regimes.client import MAX_ANSWER_BYTES, Answer, LlmClient, read_answer
-from processors.regimes.desk import (
+from processors.llm.asker import (
     MAX_DETAIL_CHARACTERS,
     MAX_RESPONSE_CHARACTERS,
     MAX_TRIES,
@@ -25,8 +24,9 @@ from processors.regimes.desk import (
     Endpoint,
     Way,
 )
-from processors.regimes.keys import Keys
-from processors.regimes.pricing import Prices
+from processors.llm.client import MAX_ANSWER_BYTES, Answer, LlmClient, read_answer
+from processors.llm.keys import Keys
+from processors.llm.pricing import Prices
 from processors.regimes.prompt import Prompt
 from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings

@@ -13,9 +13,9 @@ from obflow import clickhouse as database
 from obflow import doctor, kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
 from obflow.whole_log import read_log
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from research import contents
 from research.audit import Audit, audit
 from schemas.codec import decode_as

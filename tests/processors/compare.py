@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from processors.columns import FactorColumns, L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import FactorColumns, L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import L2Record
 from tests.processors.brute_force import BruteForce, Expected

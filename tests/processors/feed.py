@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from processors.columns import FactorColumns, L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import FactorColumns, L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import ContractKind, Kind, L2Record, Reason, Source
 

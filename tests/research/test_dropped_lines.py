@@ -17,9 +17,9 @@ from typing import NamedTuple
 import pytest
 
 from orderbook.validity import Validity
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from producers.books.stream import InstrumentStream
 from schemas.messages import FactorEvent, Kind, L2Record, Reason, Status
 from tests.producers.messages import fork

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import research.replay
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.columns import L2Columns
+from processors.factors.reference.core import process_batch
+from processors.factors.reference.state import InstrumentState
 from research.replay import FactorReplay, summarise
 from schemas.digest import EventDigest
 from schemas.messages import InstrumentKey, L2Record, Status

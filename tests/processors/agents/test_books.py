@@ -13,14 +13,14 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from processors.agents import books as module
 from processors.agents.books import BooksAgent
-from processors.agents.partitions import Ties
-from processors.meters import Meters
-from processors.outbox import Outbox, Send
-from processors.reading import SourceBatch
+from processors.worker.agent import Ties
+from processors.worker.cut import SourceBatch
+from processors.worker.meters import Meters
+from processors.worker.outbox import Outbox, Send
 from schemas.codec import decode
 from schemas.errors import FatalError
 from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, ResyncRequest
-from tests.processors.test_partition import LOG, PARTITION, KafkaRecord, batch_of, log_of, saved_after
+from tests.processors.worker.test_partition import LOG, PARTITION, KafkaRecord, batch_of, log_of, saved_after
 
 
 class RecordingOutbox(Outbox):

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.admission import ReadAgain
-from processors.changelog import Checkpoint
-from processors.reading import SourceLog
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.partition import AskFirst, PartitionRegimes
 from processors.regimes.questions import Question
 from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed, Passed, RegimeState, take
 from processors.regimes.window import LATEST_NS
+from processors.worker.admission import ReadAgain
+from processors.worker.changelog import Checkpoint
+from processors.worker.cut import SourceLog
 from schemas.codec import decode_as, encode
 from schemas.errors import DecodeError, ImpossibleRecord, MessageError
 from schemas.factors import FACTOR_INDEX
