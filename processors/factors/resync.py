@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from processors.factors.columns import Break
+from processors.factors.engine import Break
 from schemas.messages import InstrumentKey, Reason, ResyncRequest
 
 INVALID_GRACE_S = 1.0
@@ -20,25 +20,25 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 
 
-class Request(NamedTuple):
+class OpenRequest(NamedTuple):
     """What is being asked for."""
 
     reason: Reason
     epoch: int
+    source_partition: int
     source_offset: int
 
 
 class ResyncAsker:
     """Decides, for one instrument, when a request is due."""
 
-    def __init__(self, instrument: InstrumentKey, partition: int) -> None:
+    def __init__(self, instrument: InstrumentKey) -> None:
         self._instrument = instrument
-        self._partition = partition
-        self._request: Request | None = None
+        self._request: OpenRequest | None = None
         self._due_s = 0.0
         self._attempt = 0
 
-    def follow(self, broken: Break | None, now_s: float) -> None:
+    def follow(self, broken: Break | None, partition: int, now_s: float) -> None:
         """Take note of the break that is open after a batch, or that none is.
 
         None is what the core says once the book is LIVE again, and once the producer published an `invalid`.
@@ -48,12 +48,12 @@ class ResyncAsker:
                 self._request = None
         elif self._request is None or self._request.source_offset != broken.source_offset:
             grace_s = INVALID_GRACE_S if broken.awaits_invalid else 0.0
-            self._start(Request(broken.reason, broken.epoch, broken.source_offset), now_s + grace_s)
+            self._start(OpenRequest(broken.reason, broken.epoch, partition, broken.source_offset), now_s + grace_s)
 
-    def only_lower_epochs(self, epoch: int, source_offset: int, now_s: float) -> None:
+    def only_lower_epochs(self, epoch: int, partition: int, source_offset: int, now_s: float) -> None:
         """A batch held nothing but records of epochs below ours."""
         if self._request is None:
-            self._start(Request(Reason.STALE_EPOCH, epoch, source_offset), now_s + STALE_EPOCH_S)
+            self._start(OpenRequest(Reason.STALE_EPOCH, epoch, partition, source_offset), now_s + STALE_EPOCH_S)
 
     def heard_own_epoch(self) -> None:
         """A record of our epoch or a higher one came: the producer is not behind us."""
@@ -66,9 +66,9 @@ class ResyncAsker:
             return None
         self._attempt += 1
         self._due_s = now_s + min(FIRST_RETRY_S * 2 ** (self._attempt - 1), LONGEST_RETRY_S)
-        return ResyncRequest(*self._instrument, *self._request[:2], self._partition, self._request[2], self._attempt)
+        return ResyncRequest(*self._instrument, **self._request._asdict(), attempt=self._attempt)
 
-    def _start(self, request: Request, due_s: float) -> None:
+    def _start(self, request: OpenRequest, due_s: float) -> None:
         self._request = request
         self._due_s = due_s
         self._attempt = 0

@@ -1,4 +1,4 @@
-"""The language model's desk: questions go out, answers become events, and nobody ever waits for either.
+"""Asks the language model: questions go out, answers become events, and no stage ever waits for either.
 
 How many questions are under way and how many requests leave in a minute is bounded; from a question to its answer one
 deadline holds, over every try. A failure is a row, a counter and nothing else: the rules' event was sent long before.
@@ -18,7 +18,8 @@ from typing import Final, Protocol
 
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
-from processors.llm.client import SHAPES, Answer
+from processors.contract import PartitionOwner
+from processors.llm.client import SHAPES, LlmAnswer
 from processors.llm.pace import Pace
 from processors.llm.pricing import Prices
 from processors.regimes.events import Usage, llm_event
@@ -51,7 +52,7 @@ class Endpoint(Protocol):
 
     shape: int
 
-    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> Answer:
+    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> LlmAnswer:
         """Send one request."""
         ...
 
@@ -61,8 +62,8 @@ class Endpoint(Protocol):
 
 
 @dataclass(frozen=True)
-class DeskRules:
-    """What the desk may do.
+class LlmLimits:
+    """Whom to ask, and how much.
 
     Attributes:
         endpoint: The address, as it stands in rows.
@@ -84,8 +85,8 @@ class DeskRules:
 
 
 @dataclass(frozen=True)
-class Way:
-    """Where what the desk says leaves.
+class LlmOutputs:
+    """Where events and rows leave.
 
     Attributes:
         event: Sends a regime event, given its partition.
@@ -98,40 +99,40 @@ class Way:
     masked: Callable[[str], str]
 
 
-class Desk:
+class LlmAsker:
     """Asks the model.
 
     Args:
         client: The endpoint.
-        rules: What it may do.
-        way: Where events and rows leave.
+        limits: Whom to ask, and how much.
+        outputs: Where events and rows leave.
         metrics: What is counted.
     """
 
-    def __init__(self, client: Endpoint, rules: DeskRules, way: Way, metrics: Metrics) -> None:
+    def __init__(self, client: Endpoint, limits: LlmLimits, outputs: LlmOutputs, metrics: Metrics) -> None:
         self._client = client
-        self._rules = rules
-        self._way = way
+        self._limits = limits
+        self._outputs = outputs
         self._metrics = metrics
-        self._questions = Questions(self.dropped, patience_s=rules.deadline_s)
-        self._pace = Pace(rules.requests_per_minute)
-        self._slots = asyncio.Semaphore(rules.concurrency)
+        self._questions = Questions(self.dropped, patience_s=limits.deadline_s)
+        self._pace = Pace(limits.requests_per_minute)
+        self._slots = asyncio.Semaphore(limits.concurrency)
         self._changed = asyncio.Event()
         self._quiet_until_s = 0.0
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._published: dict[InstrumentKey, tuple[str, int]] = {}
 
-    def wants(self, instrument: InstrumentKey, closed: Closed) -> bool:
+    def wants(self, key: str, closed: Closed) -> bool:
         """Whether a window is worth a question."""
-        return self._questions.wants(instrument, closed)
+        return self._questions.wants(InstrumentKey.parse(key), closed)
 
-    def put(self, question: Question) -> None:
-        """Take a question, never waiting."""
+    def enqueue(self, key: str, closed: Closed, owner: PartitionOwner) -> None:
+        """Take a window to be asked about, never waiting."""
         if self._is_closed:
             self.dropped("stopping")
             return
-        self._questions.put(question, time.monotonic())
+        self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner), time.monotonic())
         self._changed.set()
 
     def dropped(self, reason: str) -> None:
@@ -162,7 +163,7 @@ class Desk:
             held_s = self._held_s()
             if held_s:
                 self._questions.expire(time.monotonic())
-            elif (question := self._questions.take(time.monotonic())) is not None:
+            elif (question := self._questions.take_next(time.monotonic())) is not None:
                 self._pace.leaves(time.monotonic())
                 return question
             self._changed.clear()
@@ -210,11 +211,11 @@ class Desk:
             pause_s = self._held_s()
         return False
 
-    async def _try(self, asking: _Asking) -> Answer:
+    async def _try(self, asking: _Asking) -> LlmAnswer:
         """Send one request, publish its answer where that may be, and write its row."""
         asking.attempt += 1
         started_ns, begun_s = time.time_ns(), time.monotonic()
-        answer = Answer(CallOutcome.ABANDONED, "the worker was stopped")
+        answer = LlmAnswer(CallOutcome.ABANDONED, "the worker was stopped")
         try:
             answer = await self._client.ask(asking.prompt, self._left_s(asking), asking.shape)
             answer = self._publish(asking, answer)
@@ -222,29 +223,29 @@ class Desk:
             self._record(asking, answer, started_ns, (time.monotonic() - begun_s) * 1e3)
         return answer
 
-    def _publish(self, asking: _Asking, answer: Answer) -> Answer:
+    def _publish(self, asking: _Asking, answer: LlmAnswer) -> LlmAnswer:
         if answer.verdict is None:
             return answer
         if self._left_s(asking) < 0.0:  # a busy loop sees the answer before it sees that its time is up
             return replace(answer, outcome=CallOutcome.TIMEOUT, detail="the answer came after the deadline")
-        question, rules = asking.question, self._rules
+        question, limits = asking.question, self._limits
         place = (question.closed.source_log, question.closed.source_offset)
         log_before, offset_before = self._published.get(question.instrument, ("", -1))
         rises = log_before != place[0] or offset_before < place[1]
-        if not question.home.owned or not rises:
+        if not question.owner.owned or not rises:
             return replace(answer, outcome=CallOutcome.STALE, detail="another worker has the instrument now")
-        cost = rules.prices.cost_usd(answer.input_tokens, answer.output_tokens)
+        cost = limits.prices.cost_usd(answer.input_tokens, answer.output_tokens)
         latency_ms = (time.monotonic() - asking.begun_s) * 1e3
         usage = Usage(latency_ms, answer.input_tokens, answer.output_tokens, cost)
-        asked = (rules.model, asking.prompt.version, asking.prompt.hash)
-        event = llm_event(question.instrument, question.closed, rules.rules, answer.verdict, usage, asked)
+        asked = (limits.model, asking.prompt.version, asking.prompt.hash)
+        event = llm_event(question.instrument, question.closed, limits.rules, answer.verdict, usage, asked)
         self._published[question.instrument] = place
-        self._way.event(question.home.partition, event)
+        self._outputs.event(question.owner.partition, event)
         return answer
 
-    def _record(self, asking: _Asking, answer: Answer, started_ns: int, latency_ms: float) -> None:
-        question, rules, prompt = asking.question, self._rules, asking.prompt
-        cost = rules.prices.cost_usd(answer.input_tokens, answer.output_tokens)
+    def _record(self, asking: _Asking, answer: LlmAnswer, started_ns: int, latency_ms: float) -> None:
+        question, limits, prompt = asking.question, self._limits, asking.prompt
+        cost = limits.prices.cost_usd(answer.input_tokens, answer.output_tokens)
         self._count(answer, cost)
         call = LlmCall(
             venue=question.instrument.venue,
@@ -255,8 +256,8 @@ class Desk:
             window_end_ns=question.closed.window.end_ns,
             started_ns=started_ns,
             outcome=answer.outcome,
-            endpoint=rules.endpoint,
-            model=rules.model,
+            endpoint=limits.endpoint,
+            model=limits.model,
             prompt_version=prompt.version,
             prompt_hash=prompt.hash,
             request_hash=hashlib.sha256(prompt.user.encode()).hexdigest()[:16],
@@ -265,23 +266,23 @@ class Desk:
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             cost_usd=cost,
-            detail=self._way.masked(answer.detail)[:MAX_DETAIL_CHARACTERS],
-            response=self._way.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
+            detail=self._outputs.masked(answer.detail)[:MAX_DETAIL_CHARACTERS],
+            response=self._outputs.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
         )
-        self._way.call(question.home.partition, call)
+        self._outputs.call(question.owner.partition, call)
 
-    def _count(self, answer: Answer, cost: float | None) -> None:
+    def _count(self, answer: LlmAnswer, cost: float | None) -> None:
         self._metrics.counter("obflow_llm_calls_total", outcome=answer.outcome.value).inc()
         if answer.ignored:
             self._metrics.counter("obflow_ignored_total", reason=answer.ignored).inc()
         for direction, tokens in (("input", answer.input_tokens), ("output", answer.output_tokens)):
             self._metrics.counter("obflow_llm_tokens_total", direction=direction).inc(tokens or 0)
         if cost is not None:
-            self._metrics.counter("obflow_llm_cost_usd_total", model=self._rules.model).inc(cost)
+            self._metrics.counter("obflow_llm_cost_usd_total", model=self._limits.model).inc(cost)
         if answer.outcome in ANSWERED and None in (answer.input_tokens, answer.output_tokens):
-            self._metrics.counter("obflow_llm_usage_missing_total", model=self._rules.model).inc()
+            self._metrics.counter("obflow_llm_usage_missing_total", model=self._limits.model).inc()
 
-    def _pause_s(self, asking: _Asking, answer: Answer) -> float | None:
+    def _pause_s(self, asking: _Asking, answer: LlmAnswer) -> float | None:
         """How long to wait before the next try; None where there is to be none."""
         if answer.status in LACKING and asking.shape + 1 < len(SHAPES):
             asking.shape += 1
@@ -307,7 +308,7 @@ class Desk:
         return max(self._quiet_s(), self._pace.wait_s(time.monotonic()))
 
     def _left_s(self, asking: _Asking) -> float:
-        return asking.begun_s + self._rules.deadline_s - time.monotonic()
+        return asking.begun_s + self._limits.deadline_s - time.monotonic()
 
 
 @dataclass

@@ -82,7 +82,7 @@ class Completion(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Answer:
+class LlmAnswer:
     """What became of one request.
 
     Attributes:
@@ -132,7 +132,7 @@ class LlmClient:
             base_url=base_url, api_key=key, max_retries=0, timeout=None, http_client=self._http
         )
 
-    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> Answer:
+    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> LlmAnswer:
         """Send one request and wait for its end, at most so long.
 
         Args:
@@ -144,19 +144,19 @@ class LlmClient:
             async with asyncio.timeout(seconds):
                 return await self._answer(prompt, seconds, shape)
         except (TimeoutError, openai.APITimeoutError):
-            return Answer(CallOutcome.TIMEOUT, f"no whole answer within {seconds:.3g} s")
+            return LlmAnswer(CallOutcome.TIMEOUT, f"no whole answer within {seconds:.3g} s")
         except AnswerRefused as error:
-            return Answer(error.outcome, str(error), error.status)
+            return LlmAnswer(error.outcome, str(error), error.status)
         except KeyUnusable as error:
-            return Answer(CallOutcome.UNAUTHORIZED, str(error))
+            return LlmAnswer(CallOutcome.UNAUTHORIZED, str(error))
         except Exception as error:  # whatever the libraries below raise, it is a failed question and no more
-            return Answer(CallOutcome.UNREACHABLE, _cause(error))
+            return LlmAnswer(CallOutcome.UNREACHABLE, _cause(error))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._openai.close()
 
-    async def _answer(self, prompt: Prompt, seconds: float, shape: int) -> Answer:
+    async def _answer(self, prompt: Prompt, seconds: float, shape: int) -> LlmAnswer:
         try:
             status, body = await self._send(prompt, SHAPES[shape], seconds)
         except openai.APIStatusError as error:
@@ -174,9 +174,9 @@ class LlmClient:
         return answer.status_code, answer.content
 
 
-def read_answer(body: bytes, status: int = 200) -> Answer:
+def read_answer(body: bytes, status: int = 200) -> LlmAnswer:
     """Judge the body of an answer whose status says that all is well."""
-    found = Answer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
+    found = LlmAnswer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
     try:
         completion = msgspec.json.decode(body, type=Completion)
         usage = _tokens(completion.usage)
@@ -193,7 +193,7 @@ def read_answer(body: bytes, status: int = 200) -> Answer:
         return replace(found, outcome=CallOutcome.INVALID, detail=str(error))
 
 
-def read_error(status: int, text: str, retry_after: str) -> Answer:
+def read_error(status: int, text: str, retry_after: str) -> LlmAnswer:
     """Judge an answer whose status is not 200."""
     if status in (401, 403):
         outcome = CallOutcome.UNAUTHORIZED
@@ -203,7 +203,7 @@ def read_error(status: int, text: str, retry_after: str) -> Answer:
         outcome = CallOutcome.SERVER_ERROR if status >= 500 else CallOutcome.REFUSED
     wait_s = read_retry_after(retry_after, time.time())
     ignored = "retry_after" if retry_after and wait_s is None else ""
-    return Answer(outcome, f"status {status}", status, text, retry_after_s=wait_s, ignored=ignored)
+    return LlmAnswer(outcome, f"status {status}", status, text, retry_after_s=wait_s, ignored=ignored)
 
 
 def _tokens(usage: msgspec.Raw) -> Tokens:

@@ -1,61 +1,57 @@
-"""The wiring of a worker: which topic goes to its agent, and who holds what. What a role adds is its own."""
+"""The wiring of a worker: a Faust application around a stage's agent, and everything beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 from obflow import kafka
 from obflow.faults import FaultPoints
+from obflow.log_ends import LogEnds
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
-from processors.worker.agent import PartitionsAgent, Ties
+from processors.contract import Companion, Stage
+from processors.worker.agent import StageAgent, WorkerPorts
 from processors.worker.changelog import CheckpointRules
 from processors.worker.checkpoints import Checkpointer, CheckpointTable
 from processors.worker.cut import LoggedRecord, SourceBatch, SourceLog
-from processors.worker.dead_letters import letter_about
+from processors.worker.dead_letters import dead_letter_of
 from processors.worker.delivery import BatchApp, IdentityCodec
 from processors.worker.meters import WorkerMeters
-from processors.worker.outbox import Outbox
+from processors.worker.outbox import Outbox, SendEmit, sender
 from processors.worker.preflight import log_ends
 from schemas.errors import FatalError, MessageError
-from schemas.messages import InstrumentKey
-from schemas.topics import DEAD_LETTERS, Topic
+from schemas.topics import Topic
 
-A = TypeVar("A", bound=PartitionsAgent[Any])
 Fail: TypeAlias = Callable[[FatalError], None]
 
-LINGER_SECONDS = 0.002
+LINGER_S = 0.002
 MAX_BATCH_BYTES = 128 * 1024
-COMMIT_SECONDS = 0.5
+COMMIT_INTERVAL_S = 0.5
 BUFFERED_BATCHES = 16
 """Batches waiting for the agent. Faust counts events, and a batch is one: its 4,096 would be millions of records."""
-SEND_SECONDS = 120.0
+SEND_S = 120.0
 """A record not acknowledged by then has failed. Longer than a broker's restart."""
 
 
-class Role(NamedTuple):
-    """One kind of worker.
+class Beside(Protocol):
+    """Brings a stage's companion, where the settings ask for one."""
 
-    Attributes:
-        name: As it stands in metrics and logs.
-        reads: The topic it reads.
-        uses: Every other topic it needs to be there.
-        create: Wires a worker of this kind; nothing is started, and no broker asked.
-    """
+    @property
+    def writes(self) -> tuple[Topic, ...]:
+        """Topics that the companion writes."""
 
-    name: str
-    reads: Topic
-    uses: tuple[Topic, ...]
-    create: Callable[[Settings, SourceLog, Metrics, Fail], Worker[Any]]
+    def open(self, settings: Settings, metrics: Metrics, send: SendEmit) -> Companion | None:
+        """The companion. Raises UsageError where the settings contradict each other."""
 
 
 @dataclass(frozen=True)
-class Worker(Generic[A]):
+class WorkerParts:
     """The parts of a worker that somebody runs or asks.
 
     Attributes:
@@ -64,17 +60,15 @@ class Worker(Generic[A]):
         outbox: Everything on its way out.
         checkpointer: Saves what the agent holds.
         meters: What is counted.
-        beside: Parts that run beside the others until the end, by name.
-        before_stop: Brought to an end before the last checkpoint.
+        companion: Works beside the stage, if anybody does.
     """
 
     app: BatchApp
-    agent: A
+    agent: StageAgent
     outbox: Outbox
     checkpointer: Checkpointer
     meters: WorkerMeters
-    beside: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
-    before_stop: Callable[[], Coroutine[Any, Any, None]] | None = None
+    companion: Companion | None
 
     def recovered(self) -> int | None:
         """How far the recovery of the checkpoints has come; rises while it goes on. None where none is under way.
@@ -87,41 +81,25 @@ class Worker(Generic[A]):
         return sum(offset for offset in offsets if offset is not None)
 
 
-class Names(NamedTuple):
-    """How an application is known to the broker.
-
-    Attributes:
-        app_id: The consumer group, without the prefix of the topics.
-        table: Of the checkpoints. The changelog is `<app id>-<table>-changelog`: by default the one that
-            schemas/topics.py declares.
-        role: Who refuses a checkpoint, in its dead letter.
-        outlives_log: Whether a checkpoint still holds where the source topic was made anew.
-    """
-
-    app_id: str
-    table: str
-    role: str
-    outlives_log: bool = False
-
-
-def wire(
+def create_worker(
+    stage: Stage[Any, Any],
     settings: Settings,
     source: SourceLog,
-    names: Names,
-    create: Callable[[Ties], A],
-    meters: WorkerMeters,
+    metrics: Metrics,
     fail: Fail,
-) -> Worker[A]:
-    """Wire a batch application around an agent. Nothing is started, and no broker asked.
+    beside: Beside | None = None,
+) -> WorkerParts:
+    """Wire a worker around a stage. Nothing is started, and no broker asked.
 
     Args:
-        settings: `kafka` and, for what Faust needs, `processor` are used.
-        source: The log that is read (`processors.worker.preflight.open_source`).
-        names: How it is known to the broker.
-        create: Makes the agent.
-        meters: What is counted.
+        stage: What is done with records.
+        settings: `kafka`, the stage's section and, for what Faust needs, `processor` are used.
+        source: The log that is read (`preflight.open_source`).
+        metrics: Where it is counted.
         fail: Ends the process, at once.
+        beside: Brings the companion.
     """
+    meters = WorkerMeters(metrics, stage.reads, stage.label)
     faults = FaultPoints.from_environment()
     outbox = Outbox(
         lambda: app.producer._producer,
@@ -129,20 +107,30 @@ def wire(
         on_acknowledged=lambda send: meters.acknowledged(send, outbox.in_flight),
         faults=faults,
     )
-    ties = Ties(
+    ports = WorkerPorts(
         source,
-        topic_name(settings, DEAD_LETTERS),
         outbox,
-        load=lambda instrument: table.data.get(_key(instrument)),
+        send=sender(outbox, partial(topic_name, settings)),
+        load=lambda key: table.data.get(key.encode()),
         seek_back=lambda partition, offset: app.consumer.seek_back(partition, offset),
         is_current=lambda batch: app.consumer.is_current(batch),
         fail=fail,
         faults=faults,
+        named_log=LogEnds(settings, stage.names.topic) if stage.names is not None else None,
     )
-    agent = create(ties)
-    app = BatchApp(settings.kafka.topic_prefix + names.app_id, agent, **_options(settings))
-    table = app.Table(names.table, key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
-    _judge_checkpoints(table, settings, source, names, agent)
+    section = getattr(settings, stage.role)
+    companion = beside.open(settings, metrics, ports.send) if beside is not None else None
+    agent = StageAgent(
+        stage,
+        ports,
+        meters,
+        max_batch_records=settings.processor.max_batch_records,
+        checkpoint_s=section.checkpoint_seconds,
+        companion=companion,
+    )
+    app = BatchApp(settings.kafka.topic_prefix + section.app_id, agent, **_options(settings))
+    table = app.Table(_table_of(stage), key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
+    _judge_checkpoints(table, settings, source, stage, agent)
     checkpointer = Checkpointer(
         table.changelog_topic_name,
         outbox,
@@ -153,42 +141,43 @@ def wire(
     records = app.topic(
         source.topic, key_serializer=IdentityCodec(), value_serializer=IdentityCodec(), acks=False, allow_empty=True
     )
-    app.agent(records, name=names.table)(_as_agent(agent))
-    return Worker(app, agent, outbox, checkpointer, meters)
+    app.agent(records, name=stage.name)(_as_agent(agent))
+    return WorkerParts(app, agent, outbox, checkpointer, meters, companion)
 
 
 def _judge_checkpoints(
     table: Any,  # noqa: ANN401 (Faust's)
     settings: Settings,
     source: SourceLog,
-    names: Names,
-    agent: PartitionsAgent[Any],
+    stage: Stage[Any, Any],
+    agent: StageAgent,
 ) -> None:
     """Have the table hold what it recovers against the log, and refuse what is not from here."""
     topic = table.changelog_topic_name
     changelog = [SourceLog(topic, "", "")]
 
-    def look() -> CheckpointRules:
+    def ask_rules() -> CheckpointRules:
         topic_id = kafka.topic_ids(settings, [topic])[topic]
         changelog[0] = SourceLog(topic, topic_id, kafka.source_log(topic_id))
-        return CheckpointRules(source.short_id, names.outlives_log, log_ends(settings, source))
+        return CheckpointRules(source.short_id, stage.outlives_log, log_ends(settings, source))
 
-    def refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)
+    def on_refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)
         record = LoggedRecord(message.offset, round(message.timestamp * 1000), message.key, message.value)
-        agent.on_refused_checkpoint(letter_about(changelog[0], message.partition, record, error, names.role))
+        agent.on_refused_checkpoint(dead_letter_of(changelog[0], message.partition, record, error, stage.role))
 
-    table.data.look, table.data.refused = look, refused
+    table.data.ask_rules, table.data.on_refused = ask_rules, on_refused
 
 
-def _as_agent(held: PartitionsAgent[Any]) -> Callable[[AsyncIterator[SourceBatch]], Any]:
+def _table_of(stage: Stage[Any, Any]) -> str:
+    """Name of the table behind a changelog, which Faust calls `<app_id>-<table>-changelog`."""
+    return stage.changelog.name.removesuffix("-changelog").rpartition("-")[2]
+
+
+def _as_agent(held: StageAgent) -> Callable[[AsyncIterator[SourceBatch]], Any]:
     async def agent(stream: AsyncIterator[SourceBatch]) -> None:
         await held.run(stream)
 
     return agent
-
-
-def _key(instrument: InstrumentKey) -> bytes:
-    return str(instrument).encode()
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -207,15 +196,15 @@ def _options(settings: Settings) -> dict[str, Any]:
         "broker_session_timeout": chosen.session_timeout_seconds,
         "broker_heartbeat_interval": chosen.heartbeat_seconds,
         "broker_request_timeout": max(settings.kafka.request_timeout_seconds, chosen.session_timeout_seconds),
-        "broker_commit_interval": COMMIT_SECONDS,
+        "broker_commit_interval": COMMIT_INTERVAL_S,
         "consumer_auto_offset_reset": "earliest",
         "stream_buffer_maxsize": BUFFERED_BATCHES,
         # Nothing is acknowledged event by event, so a rebalance would wait for acknowledgements for ever.
         "stream_wait_empty": False,
-        "producer_linger": LINGER_SECONDS,
+        "producer_linger": LINGER_S,
         "producer_max_batch_size": MAX_BATCH_BYTES,
         "producer_max_request_size": kafka.MAX_RECORD_BYTES,
-        "producer_request_timeout": SEND_SECONDS,
+        "producer_request_timeout": SEND_S,
     }
 
 
@@ -233,7 +222,7 @@ async def until_stopped(app: BatchApp) -> None:
         ) from app.crash_reason
 
 
-async def quietly(awaitable: Any, seconds: float) -> bool:  # noqa: ANN401 (anything that can be awaited)
+async def wait_at_most(awaitable: Any, seconds: float) -> bool:  # noqa: ANN401 (anything that can be awaited)
     """Wait at most so long; False where it took longer."""
     try:
         await asyncio.wait_for(awaitable, seconds)

@@ -1,7 +1,7 @@
-"""What a changelog holds of one instrument: whose state it is, and the place in which log that state has come to.
+"""What a changelog holds of one key: whose state it is, and the place in which log that state has come to.
 
-A checkpoint decides which records are passed over, so it says all that tells it from another's: instrument, partition,
-log and offset, under one checksum. One that cannot be from here is refused, and what it would have replaced stays.
+A checkpoint decides which records are passed over, so it says all that tells it from another's: key, partition, log and
+offset, under one checksum. One that cannot be from here is refused, and what it would have replaced stays.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from schemas.errors import DecodeError, ForeignRecord
-from schemas.messages import InstrumentKey
-from schemas.places import check_partition
+from schemas.partitions import partition_of
 
-CHECKPOINT_VERSION: Final = 2
+CHECKPOINT_VERSION: Final = 3
 CHECKPOINT_HEAD: Final = struct.Struct(">B8sHqH")
 CHECKSUM: Final = struct.Struct(">I")
+SEAL: Final = struct.Struct(">Bq")
 
 
 class Checkpoint(NamedTuple):
-    """What the changelog holds of one instrument.
+    """What the changelog holds of one key.
 
     Attributes:
-        key: The instrument, as `venue:symbol`.
+        key: Whose it is.
         source_log: Log whose offsets the state refers to. A recreated topic is another log: its offsets start anew,
             and a state of the old one would skip them.
         partition: Partition of that log.
         next_offset: First offset of it that is not in the state; -1 where that is not known.
-        state: What the stage wrote.
+        state: What the stage wrote, sealed.
     """
 
     key: str
@@ -102,7 +102,9 @@ class CheckpointRules(NamedTuple):
         found = Checkpoint.from_bytes(payload)
         if found.key.encode() != key or found.partition != partition:
             raise ForeignRecord(f"it is a checkpoint of {found.key[:200]} in partition {found.partition}")
-        check_partition(InstrumentKey.parse(found.key), partition, len(self.ends))
+        home = partition_of(found.key, len(self.ends)) if self.ends else partition
+        if home != partition:
+            raise ForeignRecord(f"it lies in partition {partition}, and its key belongs in {home}")
         if found.source_log != self.log:
             if self.outlives_log:
                 return found
@@ -123,20 +125,42 @@ class CheckpointRules(NamedTuple):
         return checkpoint.supersedes(known)
 
 
-class Due(NamedTuple):
+class CheckpointDue(NamedTuple):
     """One checkpoint to be written.
 
     Attributes:
-        instrument: Whose.
+        key: Whose.
         payload: `Checkpoint.to_bytes()`.
         saved: To be called when it is acknowledged.
     """
 
-    instrument: InstrumentKey
+    key: str
     payload: bytes
     saved: Callable[[], None]
 
 
-def first_due_s(instrument: InstrumentKey, now_s: float, every_s: float) -> float:
-    """When an instrument's first checkpoint is due: anywhere in the interval, so that not all save at once."""
-    return now_s + every_s * zlib.crc32(str(instrument).encode()) / 2**32
+def seal(layout: int, next_offset: int, state: bytes) -> bytes:
+    """Put the number of a state's layout before it, and the offset it has come to."""
+    return SEAL.pack(layout, next_offset) + state
+
+
+def unseal(layout: int, next_offset: int, data: bytes) -> bytes:
+    """Take a state out of its seal.
+
+    Raises:
+        DecodeError: It is of another layout (one reader's bytes are never taken for another's), or has come to another
+            offset than its checkpoint says.
+    """
+    if len(data) < SEAL.size:
+        raise DecodeError(f"a checkpoint with a state of {len(data)} bytes")
+    found_layout, found_offset = SEAL.unpack_from(data)
+    if found_layout != layout:
+        raise DecodeError(f"a checkpoint of layout {found_layout}, this code reads {layout}")
+    if found_offset != next_offset:
+        raise DecodeError(f"a checkpoint of {next_offset} with a state of {found_offset}")
+    return data[SEAL.size :]
+
+
+def first_due_s(key: str, now_s: float, every_s: float) -> float:
+    """When a key's first checkpoint is due: anywhere in the interval, so that not all save at once."""
+    return now_s + every_s * zlib.crc32(key.encode()) / 2**32

@@ -1,10 +1,10 @@
-"""Checkpoints: an instrument's state in the changelog of the Faust table `books`, always after its factors.
+"""Checkpoints: a key's state in the changelog of the worker's Faust table, always after what came of that state.
 
-The order is fixed: factors acknowledged, then the checkpoint in the changelog acknowledged, then the source offset
+The order is fixed: results acknowledged, then the checkpoint in the changelog acknowledged, then the source offset
 committable. A crash at any point repeats work and loses none.
 
 The table serves recovery: Faust reads the changelog into it after an assignment. It is written here, through the same
-producer as the factors, because a write through Faust's table cannot be awaited.
+producer as the results, because a write through Faust's table cannot be awaited.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import faust
 from faust.stores import memory
 from faust.types import TP
 
-from processors.worker.changelog import Checkpoint, CheckpointRules, Due
+from processors.worker.changelog import Checkpoint, CheckpointDue, CheckpointRules
 from processors.worker.delivery import LIBRARY_LOG
 from processors.worker.outbox import Outbox, Send
 from schemas.errors import DependencyError, MessageError
@@ -29,17 +29,17 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
     """Faust's memory store, with two differences.
 
     It remembers how far it knows each changelog: the stock store knows of none, and would read again, after every
-    rebalance, all that this worker wrote itself. And of two checkpoints of an instrument it keeps the one that has come
+    rebalance, all that this worker wrote itself. And of two checkpoints of a key it keeps the one that has come
     further, whichever was written last; one that is not from here it does not take at all.
 
     Attributes:
-        look: Gives the rules by which checkpoints are from here; may block.
-        refused: Told of every record of the changelog that was refused, and why.
+        ask_rules: Gives the rules by which checkpoints are from here; may block.
+        on_refused: Told of every record of the changelog that was refused, and why.
     """
 
     logger = LIBRARY_LOG
-    look: Callable[[], CheckpointRules]
-    refused: Callable[[Any, MessageError], None]
+    ask_rules: Callable[[], CheckpointRules]
+    on_refused: Callable[[Any, MessageError], None]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,11 +61,11 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
             try:
                 self._take_over(message.key, message.value, message.partition)
             except MessageError as error:
-                self.refused(message, error)
+                self.on_refused(message, error)
 
     def _take_over(self, key: bytes | None, value: bytes | None, partition: int) -> None:
         if self._rules is None:
-            self._rules = self.look()
+            self._rules = self.ask_rules()
         checkpoint = self._rules.read(key, value, partition)
         if key not in self.data or self._rules.prefers(checkpoint, Checkpoint.from_bytes(self.data[key])):
             self.data[key] = value
@@ -89,13 +89,13 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         for tp in revoked | newly_assigned:
             self._known.pop(tp, None)
         try:
-            self._rules = await asyncio.to_thread(self.look)
+            self._rules = await asyncio.to_thread(self.ask_rules)
         except DependencyError:
             self._rules = None  # asked again where there is something to recover
 
 
 class CheckpointTable(faust.Table):  # type: ignore[misc] # untyped base
-    """The Faust table `books`, on a `CheckpointStore`."""
+    """The worker's Faust table, on a `CheckpointStore`."""
 
     logger = LIBRARY_LOG
 
@@ -106,7 +106,7 @@ class CheckpointTable(faust.Table):  # type: ignore[misc] # untyped base
 
 
 class Saveable(Protocol):
-    """A partition's books, as the checkpointer sees them."""
+    """A partition, as the checkpointer sees it."""
 
     partition: int
 
@@ -115,12 +115,12 @@ class Saveable(Protocol):
         """Whether the partition is still this worker's. Asked before a checkpoint leaves: it may not be any more."""
         ...
 
-    def due(self, now_s: float, *, everything: bool) -> list[Due]:
+    def begin_checkpoints(self, now_s: float, *, everything: bool) -> list[CheckpointDue]:
         """Write down the states whose time has come, or all that changed."""
         ...
 
-    def abandon(self) -> None:
-        """What `due` wrote down will not be saved."""
+    def abandon_checkpoints(self) -> None:
+        """What was written down last will not be saved."""
         ...
 
 
@@ -129,7 +129,7 @@ class Checkpointer:
 
     Args:
         topic: Name of the changelog.
-        outbox: Where checkpoints leave, behind the factors they follow.
+        outbox: Where checkpoints leave, behind the results they follow.
         partitions: The partitions this worker has now.
         keep: Told of every acknowledged checkpoint: key, payload, Kafka's metadata.
         now: Monotonic clock, seconds.
@@ -162,26 +162,26 @@ class Checkpointer:
     async def save(self, *, everything: bool = False) -> None:
         """Save what is due now, or all that changed; returns when it is acknowledged."""
         async with self._busy:
-            await asyncio.gather(*[self._save(books, everything) for books in list(self._partitions())])
+            await asyncio.gather(*[self._save(held, everything) for held in list(self._partitions())])
 
-    async def _save(self, books: Saveable, everything: bool) -> None:
-        due = books.due(self._now(), everything=everything)
+    async def _save(self, held: Saveable, everything: bool) -> None:
+        due = held.begin_checkpoints(self._now(), everything=everything)
         if not due:
             return
-        await self._outbox.settled(books.partition)
-        if not books.owned:
-            books.abandon()
+        await self._outbox.settled(held.partition)
+        if not held.owned:
+            held.abandon_checkpoints()
             return
-        await asyncio.gather(*[self._write(books.partition, one) for one in due])
+        await asyncio.gather(*[self._write(held.partition, one) for one in due])
 
-    def _write(self, partition: int, due: Due) -> Awaitable[None]:
-        key = str(due.instrument).encode()
-        sent = self._outbox.put(
+    def _write(self, partition: int, due: CheckpointDue) -> Awaitable[None]:
+        key = due.key.encode()
+        sent = self._outbox.enqueue(
             Send(self.topic, key, due.payload, partition=partition, source_partition=partition, source_offset=None)
         )
         return self._finish(sent, key, due)
 
-    async def _finish(self, sent: asyncio.Future[Any], key: bytes, due: Due) -> None:
+    async def _finish(self, sent: asyncio.Future[Any], key: bytes, due: CheckpointDue) -> None:
         metadata = await sent
         self._keep(key, due.payload, metadata)
         due.saved()

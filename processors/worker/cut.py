@@ -48,7 +48,7 @@ class SourceRecord(Protocol):
 
     @property
     def key(self) -> bytes | None:
-        """The instrument, as `venue:symbol`."""
+        """Its key."""
         ...
 
     @property

@@ -9,8 +9,8 @@ from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, InstrumentKey
 NS_PER_MS = 1_000_000
 
 
-def letter_about(log: SourceLog, partition: int, record: SourceRecord, error: MessageError, role: str) -> DeadLetter:
-    """The letter about a record that cannot be used: the same one however often it is read.
+def dead_letter_of(log: SourceLog, partition: int, record: SourceRecord, error: MessageError, role: str) -> DeadLetter:
+    """Make the dead letter of a record that cannot be used: the same one however often it is read.
 
     Args:
         log: Where it lies.

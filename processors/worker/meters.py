@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from obflow.metrics import Metrics
-from orderbook.validity import Outcome, Validity
-from processors.factors.columns import FactorColumns
+from processors.contract import Count
 from processors.worker.outbox import Send
 from processors.worker.watchdog import Positions
-from schemas.messages import InstrumentKey
-from schemas.topics import L2, Topic
+from schemas.topics import Topic
 
-IGNORED = (Outcome.ROUTINE, Outcome.IGNORED_OLD_EPOCH, Outcome.IGNORED_NOT_LIVE)
 LONGEST_LATENCY_S = 3600.0
 """Beyond it, or below zero, a record's time is not of this run (an old recording, another clock): no latency."""
 
 
 class WorkerMeters:
-    """What every worker counts, of the topic it reads.
+    """What every worker counts, of the topic it reads, and what its stage has it count besides.
 
     Args:
         metrics: Where it is kept.
@@ -61,6 +58,16 @@ class WorkerMeters:
         """Something could not be used: a record, a checkpoint, records the log no longer has."""
         self._metrics.counter("obflow_rejected_total", reason=reason).inc(count)
 
+    def count(self, count: Count) -> None:
+        """Raise a counter of the stage's."""
+        counter = self._metrics.counter(count.metric, **{count.label: count.value})  # type: ignore[arg-type] # as tested
+        counter.inc(count.number)
+
+    def show(self, gauges: Iterable[Count]) -> None:
+        """Set gauges of the stage's."""
+        for gauge in gauges:
+            self._metrics.gauge(gauge.metric, **{gauge.label: gauge.value}).set(gauge.number)  # type: ignore[arg-type] # as tested
+
     def acknowledged(self, send: Send, in_flight: int) -> None:
         """The broker has taken a record."""
         self._metrics.counter("obflow_emitted_total", topic=send.topic).inc()
@@ -77,27 +84,3 @@ class WorkerMeters:
             waiting = max(0, ends.get(partition, position) - position)
             self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(waiting)
         self._lagging = set(positions)
-
-
-class Meters(WorkerMeters):
-    """What a processor counts besides: books and what befalls them."""
-
-    def __init__(self, metrics: Metrics, now_ns: Callable[[], int] = time.time_ns) -> None:
-        super().__init__(metrics, L2, "factor", now_ns)
-
-    def processed(self, instrument: InstrumentKey, columns: FactorColumns) -> None:
-        """The core took a run of records."""
-        for outcome in IGNORED:
-            self.passed_over(outcome.value, columns.outcomes[outcome])
-        if columns.outcomes[Outcome.BROKE]:
-            self._metrics.counter("obflow_gaps_total", venue=instrument.venue).inc(columns.outcomes[Outcome.BROKE])
-
-    def asked(self, venue: str) -> None:
-        """A snapshot was asked for."""
-        self._metrics.counter("obflow_resyncs_total", venue=venue).inc()
-
-    def books(self, validities: Iterable[Validity]) -> None:
-        """The state of every book there is."""
-        found = list(validities)
-        for validity in Validity:
-            self._metrics.gauge("obflow_books", state=validity.value).set(found.count(validity))

@@ -1,6 +1,6 @@
 """What the worker sends: in order, bounded, every acknowledgement accounted for.
 
-Records go to the aiokafka producer that Faust keeps, not through `topic.send`, which costs more than a factor does. One
+Records go to the aiokafka producer that Faust keeps, not through `topic.send`, which costs more than most steps do. One
 task hands them over in the order they were put, so that the events of a partition leave in the order of its log. A send
 that fails ends the process at once: what would leave after it must not (a sink drops what is not higher than what it
 has, so the failed events would be lost). Restarted, the worker emits them again from its checkpoint.
@@ -16,10 +16,12 @@ from typing import Any, Protocol
 import msgspec
 
 from obflow.faults import FaultPoints
+from processors.contract import Emit
 from schemas.errors import DeliveryFailed, FatalError
+from schemas.topics import Topic
 
 MAX_IN_FLIGHT = 512
-"""Records put but not acknowledged, after which `room` waits. A factor record of 256 events has about 80 KB."""
+"""Records enqueued but not acknowledged, after which `room` waits. A large record has about 80 KB."""
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +45,13 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     source_offset: int | None
     received_ns: int = 0
     is_result: bool = False
+
+
+class SendEmit(Protocol):
+    """Puts what a stage emits on its way, given the source partition it came from; never waits."""
+
+    def __call__(self, partition: int, emit: Emit, *, is_result: bool = False) -> None:
+        """`is_result`: it is what the worker is there to make."""
 
 
 class KafkaProducer(Protocol):
@@ -90,7 +99,7 @@ class Outbox:
         """Records put and not acknowledged."""
         return self._in_flight
 
-    def put(self, send: Send) -> asyncio.Future[Any]:
+    def enqueue(self, send: Send) -> asyncio.Future[Any]:
         """Take a record, never waiting. The future is done, with Kafka's metadata, when it is acknowledged.
 
         Raises:
@@ -180,3 +189,28 @@ class Outbox:
             raise self._failure
         self._changed.clear()
         await self._changed.wait()
+
+
+def sender(outbox: Outbox, name_of: Callable[[Topic], str]) -> SendEmit:
+    """The way from a stage into an outbox.
+
+    Args:
+        outbox: Takes the records.
+        name_of: Gives a topic's name on the broker.
+    """
+
+    def send(partition: int, emit: Emit, *, is_result: bool = False) -> None:
+        outbox.enqueue(
+            Send(
+                name_of(emit.topic),
+                key=emit.key.encode(),
+                value=emit.value,
+                partition=None if emit.by_key else partition,
+                source_partition=partition,
+                source_offset=emit.source_offset,
+                received_ns=emit.received_ns,
+                is_result=is_result,
+            )
+        )
+
+    return send

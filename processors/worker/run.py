@@ -14,18 +14,20 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.terminal import tell_error
-from processors.worker.app import Role, Worker, quietly, until_stopped
+from processors.contract import Stage
+from processors.worker.app import Beside, WorkerParts, create_worker, until_stopped, wait_at_most
 from processors.worker.cut import SourceLog
 from processors.worker.preflight import log_ends, open_source, require_changelog
 from processors.worker.watchdog import Watchdog
 from schemas.errors import EXIT_DONE, FatalError
+from schemas.topics import DEAD_LETTERS
 
 log = get_logger(__name__)
 
-WIND_DOWN_SECONDS = 1.0
-SAVE_SECONDS = 4.0
-COMMIT_SECONDS = 2.0
-LEAVE_SECONDS = 3.0
+CLOSE_S = 1.0
+SAVE_S = 4.0
+COMMIT_S = 2.0
+LEAVE_S = 3.0
 # A timer that is late under load is no news.
 LIBRARIES = {
     "faust": logging.WARNING,
@@ -53,24 +55,38 @@ def end_at_once(error: FatalError) -> NoReturn:
     os._exit(error.exit_code)
 
 
-async def run_worker(role: Role, settings: Settings, stop: asyncio.Event) -> None:
+async def run_worker(
+    stage: Stage[Any, Any], settings: Settings, stop: asyncio.Event, beside: Beside | None = None
+) -> None:
     """Run one worker until `stop` is set, then save, commit and leave the group.
 
+    Args:
+        stage: What is done with records.
+        settings: Of this process.
+        stop: Set from outside.
+        beside: Brings the stage's companion, if there may be one.
+
     Raises:
+        UsageError: The settings of the stage or of its companion contradict each other.
         BrokerUnreachable: No broker answers at the start.
         DependencyError: A topic is missing.
         TopicMismatch: A topic has another number of partitions than declared.
     """
     _quieten_libraries()
-    metrics = Metrics(role.name)
+    metrics = Metrics(stage.role)
     with metrics.served(settings.metrics):
-        await _run(role, settings, metrics, stop)
+        await _run(stage, settings, metrics, stop, beside)
 
 
-async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.Event) -> None:
+async def _run(
+    stage: Stage[Any, Any], settings: Settings, metrics: Metrics, stop: asyncio.Event, beside: Beside | None
+) -> None:
     started_s = time.monotonic()
-    source = await asyncio.to_thread(open_source, settings, role.reads, role.uses)
-    worker = role.create(settings, source, metrics, end_at_once)
+    used = (*stage.writes, *(beside.writes if beside is not None else ()), DEAD_LETTERS, stage.changelog)
+    if stage.names is not None:
+        used = (*used, stage.names.topic)
+    source = await asyncio.to_thread(open_source, settings, stage.reads, used)
+    worker = create_worker(stage, settings, source, metrics, end_at_once, beside)
     await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
     watchdog = _watchdog_of(worker, settings, source)
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
@@ -78,9 +94,11 @@ async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.E
         "outbox": worker.outbox.run(),
         "checkpoints": worker.checkpointer.run(),
         "faust": _run_app(worker, started_s),
+        "timers": worker.agent.run_timers(),
         "stop": stop.wait(),
-        **{name: part() for name, part in worker.beside.items()},
     }
+    if worker.companion is not None:
+        parts["companion"] = worker.companion.run()
     running = [asyncio.create_task(part, name=name) for name, part in parts.items()]
     watchdog.start()
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +110,7 @@ async def _run(role: Role, settings: Settings, metrics: Metrics, stop: asyncio.E
     await asyncio.gather(*running, return_exceptions=True)
 
 
-def _watchdog_of(worker: Worker[Any], settings: Settings, source: SourceLog) -> Watchdog:
+def _watchdog_of(worker: WorkerParts, settings: Settings, source: SourceLog) -> Watchdog:
     return Watchdog(
         lambda: (worker.agent.positions(), worker.recovered()),
         lambda: log_ends(settings, source),
@@ -118,31 +136,31 @@ def _end_if_failed(done: set[asyncio.Task[Any]]) -> None:
             )
 
 
-async def _run_app(worker: Worker[Any], started_s: float) -> None:
+async def _run_app(worker: WorkerParts, started_s: float) -> None:
     await worker.app.start()
     log.info("worker_ready", partitions=len(worker.agent.owned()), after_s=_since(started_s))
     await until_stopped(worker.app)
 
 
-async def _stop_in_order(worker: Worker[Any]) -> None:
+async def _stop_in_order(worker: WorkerParts) -> None:
     """Take nothing more, save every state, commit, leave the group.
 
     Each step has a deadline and is only a courtesy: what is left undone, the next owner repeats.
     """
     stopping_s = time.monotonic()
     worker.agent.drain()
-    if worker.before_stop is not None:
-        await quietly(worker.before_stop(), WIND_DOWN_SECONDS)
-    saved = await quietly(_save_all(worker), SAVE_SECONDS)
-    committed = saved and await quietly(worker.app.consumer.commit(), COMMIT_SECONDS)
-    left = await quietly(worker.app.stop(), LEAVE_SECONDS)
+    if worker.companion is not None:
+        await wait_at_most(worker.companion.close(), CLOSE_S)
+    saved = await wait_at_most(_save_all(worker), SAVE_S)
+    committed = saved and await wait_at_most(worker.app.consumer.commit(), COMMIT_S)
+    left = await wait_at_most(worker.app.stop(), LEAVE_S)
     log.info("worker_stopped", saved=saved, committed=committed, left=left, after_s=_since(stopping_s))
     if not left:
         logging.shutdown()
         os._exit(EXIT_DONE)
 
 
-async def _save_all(worker: Worker[Any]) -> None:
+async def _save_all(worker: WorkerParts) -> None:
     await worker.checkpointer.save(everything=True)
     for held in worker.agent.owned():
         await worker.outbox.settled(held.partition)

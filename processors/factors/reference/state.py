@@ -1,14 +1,12 @@
 """Everything the core keeps of one instrument between batches, and its checkpoint.
 
-A checkpoint is a version byte, the fields in a fixed order and a CRC-32 of both. Prices are written ascending as
-differences: a book of 9,600 levels takes some 24 KB. The levels of a book that is not LIVE are not written: nothing may
-be computed from them.
+A checkpoint is the fields in a fixed order; whoever keeps it seals it. Prices are written ascending as differences: a
+book of 9,600 levels takes some 24 KB. The levels of a book that is not LIVE are not written: nothing may be computed
+from them.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from itertools import accumulate, pairwise
 from math import isfinite
@@ -18,16 +16,12 @@ from typing import Final, TypeVar
 from orderbook.book import BookSide
 from orderbook.grid import Grid
 from orderbook.validity import TrackedBook, Validity
-from processors.factors.columns import Break
+from processors.factors.engine import Break
 from processors.factors.packing import Packer, Unpacker
 from processors.factors.reference.moment import Quotes
 from processors.factors.rolling import Rolling
 from schemas.errors import DecodeError, InvalidNumber
 from schemas.messages import ContractKind, Reason
-
-THIN_NOTIONAL: Final = 10_000.0
-VERSION: Final = 1
-CHECKSUM: Final = struct.Struct("<I")
 
 T = TypeVar("T")
 
@@ -38,15 +32,15 @@ class InstrumentState:
     Attributes:
         tracked: The book and what is known of it.
         rolling: What the rolling factors remember.
-        thin_notional: T of status THIN and of confidence, quote units; the edge may set it anew after a restart.
+        thin_notional: T of status THIN and of confidence, quote units.
         broken: The break at this reader that nothing has healed yet, or None.
-        next_source_offset: First offset of `l2.v1` not yet in this state; set by the edge, -1 before the first.
+        next_source_offset: First offset of `l2.v1` not yet in this state; -1 before the first.
         quotes: The tops after the last record where the book is LIVE, else None. Derived, not part of the checkpoint.
     """
 
     __slots__ = ("broken", "next_source_offset", "quotes", "rolling", "thin_notional", "tracked")
 
-    def __init__(self, thin_notional: float = THIN_NOTIONAL, max_levels: int | None = None) -> None:
+    def __init__(self, thin_notional: float, max_levels: int | None = None) -> None:
         if not isfinite(thin_notional) or thin_notional <= 0:
             raise ValueError(f"thin_notional is a notional above 0, not {thin_notional}")
         self.tracked = TrackedBook(max_levels)
@@ -56,6 +50,16 @@ class InstrumentState:
         self.next_source_offset = -1
         self.quotes: Quotes | None = None
 
+    @property
+    def validity(self) -> Validity:
+        """What is known of the book."""
+        return self.tracked.validity
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch obeyed."""
+        return self.tracked.epoch
+
     def to_bytes(self) -> bytes:
         """The state as a checkpoint."""
         out = Packer()
@@ -64,17 +68,16 @@ class InstrumentState:
         _save_break(out, self.broken)
         _save_tracked(out, self.tracked)
         _save_rolling(out, self.rolling)
-        body = bytes([VERSION]) + out.bytes()
-        return body + CHECKSUM.pack(zlib.crc32(body))
+        return out.bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> InstrumentState:
         """The state a checkpoint holds.
 
         Raises:
-            DecodeError: of an unknown version, cut, corrupt or impossible.
+            DecodeError: cut or impossible.
         """
-        fields = Unpacker(_checked(data))
+        fields = Unpacker(data)
         try:
             state = cls(thin_notional=fields.double())
             state.next_source_offset = fields.integer()
@@ -93,18 +96,6 @@ def _quotes(tracked: TrackedBook) -> Quotes:
     if tracked.grid is None:
         raise DecodeError("a checkpoint holds a LIVE book without a grid")
     return Quotes(tracked.book, tracked.grid)
-
-
-def _checked(data: bytes) -> bytes:
-    """The fields between version and checksum, both of which must be right."""
-    if len(data) <= CHECKSUM.size:
-        raise DecodeError(f"a checkpoint of {len(data)} bytes is cut short")
-    if data[0] != VERSION:
-        raise DecodeError(f"a checkpoint of version {data[0]}, this code reads {VERSION}")
-    body = data[: -CHECKSUM.size]
-    if CHECKSUM.unpack(data[-CHECKSUM.size :])[0] != zlib.crc32(body):
-        raise DecodeError("a checkpoint's bytes differ from its checksum")
-    return body[1:]
 
 
 # Codes are positions in these tuples: append, never reorder.

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from orderbook.validity import Outcome
-from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import Status
 from tests.processors import brute_force
 from tests.processors.compare import compare
-from tests.processors.feed import process
+from tests.processors.feed import fresh, process
 from tests.processors.generated import stream
 
 SEEDS = range(40)
@@ -31,7 +30,7 @@ def test_the_generated_streams_leave_nothing_out() -> None:
     outcomes: Counter[Outcome] = Counter()
     valued: Counter[str] = Counter()
     for seed in SEEDS:
-        result = process(stream(seed), InstrumentState(THIN_NOTIONALS[seed % 3]))
+        result = process(stream(seed), fresh(THIN_NOTIONALS[seed % 3]))
         statuses.update(result.status)
         outcomes += result.outcomes
         for values in result.values:

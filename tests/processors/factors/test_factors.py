@@ -9,10 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTORS
 from schemas.messages import ContractKind
-from tests.processors.feed import UNIT_GRID, Feed, Grid, factors, history, process
+from tests.processors.feed import UNIT_GRID, Feed, Grid, factors, fresh, history, process
 
 MID = 1_000
 IMBALANCES = ("obi_l1", "obi_l3", "obi_l5", "obi_l10", "obi_l20", "obi_weighted", "obi_decay_bps", "micro_price_imb")
@@ -459,5 +458,5 @@ def test_order_flow_sums_of_whole_lots_are_exact(steps: list[int]) -> None:
 
 def test_the_state_of_a_threshold_decides_confidence() -> None:
     snapshot = Feed().snapshot([(999, 1)], [(1001, 1)])
-    assert factors(process([snapshot], InstrumentState(thin_notional=200.0)))["confidence"] == 1.0
-    assert factors(process([snapshot], InstrumentState(thin_notional=400.0)))["confidence"] == 0.5
+    assert factors(process([snapshot], fresh(200.0)))["confidence"] == 1.0
+    assert factors(process([snapshot], fresh(400.0)))["confidence"] == 0.5

@@ -12,7 +12,7 @@ from processors.factors.reference.state import InstrumentState
 from schemas.digest import digest
 from schemas.messages import L2Record, Status
 from tests.processors.compare import VENUES, compare
-from tests.processors.feed import process
+from tests.processors.feed import fresh, process
 from tests.processors.recorded import path_of, read_records
 
 pytestmark = pytest.mark.recorded
@@ -39,7 +39,7 @@ def golden(recordings: Path, venue: str) -> dict[str, Any]:
 
 
 def test_the_book_after_the_recording_is_the_golden_one(records: tuple[L2Record, ...], golden: dict[str, Any]) -> None:
-    state = InstrumentState()
+    state = fresh()
     result = process(records, state)
     tracked = state.tracked
     assert result.outcomes == {Outcome.MADE_LIVE: 1, Outcome.APPLIED: golden["applied"]}
@@ -65,7 +65,7 @@ def test_every_factor_equals_the_brute_force(records: tuple[L2Record, ...], venu
 def test_batches_and_restored_checkpoints_change_nothing(records: tuple[L2Record, ...]) -> None:
     some = records[:900]
     whole = digest(process(some).events())
-    state, events = InstrumentState(), []
+    state, events = fresh(), []
     for start in range(0, len(some), 37):
         state = InstrumentState.from_bytes(state.to_bytes())
         events += process(some[start : start + 37], state, start).events()

@@ -1,8 +1,6 @@
 """A checkpoint is the whole state, or an error: never another book."""
 
 import random
-import struct
-import zlib
 
 import pytest
 from hypothesis import given
@@ -11,20 +9,15 @@ from hypothesis import strategies as st
 from processors.factors.reference.state import InstrumentState
 from schemas.errors import DecodeError
 from schemas.messages import Status
-from tests.processors.feed import Feed, factors, process
+from tests.processors.feed import Feed, factors, fresh, process
 from tests.processors.generated import stream
 
 
 def state_of(seed: int, count: int = 120) -> InstrumentState:
-    state = InstrumentState(thin_notional=123.5)
+    state = fresh(123.5)
     process(stream(seed)[:count], state)
     state.next_source_offset = count
     return state
-
-
-def sealed(body: bytes) -> bytes:
-    """These bytes with a checksum that fits."""
-    return body + struct.pack("<I", zlib.crc32(body))
 
 
 @given(st.integers(0, 2**32), st.integers(0, 120))
@@ -44,13 +37,13 @@ def test_a_state_comes_back_as_it_was(seed: int, count: int) -> None:
 
 
 def test_an_untouched_state_comes_back_too() -> None:
-    again = InstrumentState.from_bytes(InstrumentState().to_bytes())
+    again = InstrumentState.from_bytes(fresh().to_bytes())
     assert (again.tracked.grid, again.next_source_offset, again.thin_notional) == (None, -1, 10_000.0)
 
 
 def test_the_largest_integers_survive() -> None:
     top = 2**63 - 1
-    state = InstrumentState()
+    state = fresh()
     process([Feed().snapshot([(top - 1, top), (0, 1)], [(top, top)])], state)
     again = InstrumentState.from_bytes(state.to_bytes())
     assert again.tracked.book == state.tracked.book
@@ -58,7 +51,7 @@ def test_the_largest_integers_survive() -> None:
 
 
 def test_a_depth_bound_and_what_it_took_survive() -> None:
-    state = InstrumentState(max_levels=2)
+    state = fresh(max_levels=2)
     process([Feed().snapshot([(9, 1), (8, 1), (7, 1)], [(10, 1)])], state)
     bids = InstrumentState.from_bytes(state.to_bytes()).tracked.book.bids
     assert (bids.prices, bids.max_levels, bids.evicted, bids.horizon) == ([8, 9], 2, 1, 7)
@@ -71,18 +64,9 @@ def test_a_book_of_9600_levels_takes_some_24_kilobytes() -> None:
     for level in range(4_800):
         bids[level], asks[level] = (bid, draw.randint(1, 5_000)), (ask, draw.randint(1, 5_000))
         bid, ask = bid - draw.randint(1, 30), ask + draw.randint(1, 30)
-    state = InstrumentState()
+    state = fresh()
     process([Feed().snapshot(bids, asks)], state)
     assert len(state.to_bytes()) < 30_000
-
-
-def test_every_flipped_bit_is_found() -> None:
-    good = bytearray(state_of(3).to_bytes())
-    for place in range(len(good)):
-        bad = good.copy()
-        bad[place] ^= 1 << place % 8
-        with pytest.raises(DecodeError):
-            InstrumentState.from_bytes(bytes(bad))
 
 
 def test_every_cut_is_found() -> None:
@@ -92,27 +76,18 @@ def test_every_cut_is_found() -> None:
             InstrumentState.from_bytes(good[:length])
 
 
-def test_another_version_is_refused_by_name() -> None:
-    body = bytearray(InstrumentState().to_bytes()[:-4])
-    body[0] = 9
-    with pytest.raises(DecodeError, match="version 9, this code reads 1"):
-        InstrumentState.from_bytes(sealed(bytes(body)))
-
-
 def test_bytes_left_over_are_refused() -> None:
     with pytest.raises(DecodeError, match="1 bytes left over"):
-        InstrumentState.from_bytes(sealed(InstrumentState().to_bytes()[:-4] + b"\0"))
+        InstrumentState.from_bytes(fresh().to_bytes() + b"\0")
 
 
 @given(st.integers(0, 40), st.data())
-def test_bytes_that_pass_the_checksum_but_make_no_sense_are_an_error_or_a_state_and_nothing_else(
-    seed: int, data: st.DataObject
-) -> None:
-    body = bytearray(state_of(seed).to_bytes()[:-4])
+def test_bytes_that_make_no_sense_are_an_error_or_a_state_and_nothing_else(seed: int, data: st.DataObject) -> None:
+    body = bytearray(state_of(seed).to_bytes())
     for _ in range(data.draw(st.integers(1, 6))):
-        body[data.draw(st.integers(1, len(body) - 1))] = data.draw(st.integers(0, 255))
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     try:
-        state = InstrumentState.from_bytes(sealed(bytes(body)))
+        state = InstrumentState.from_bytes(bytes(body))
     except DecodeError:
         return
     for side in (state.tracked.book.bids, state.tracked.book.asks):
@@ -121,7 +96,7 @@ def test_bytes_that_pass_the_checksum_but_make_no_sense_are_an_error_or_a_state_
 
 
 def test_the_threshold_may_be_set_anew_after_a_restart() -> None:
-    feed, state = Feed(), InstrumentState()
+    feed, state = Feed(), fresh()
     process([feed.snapshot([(99, 3)], [(101, 3)])], state)
     again = InstrumentState.from_bytes(state.to_bytes())
     again.thin_notional = 100.0
@@ -132,7 +107,7 @@ def test_the_threshold_may_be_set_anew_after_a_restart() -> None:
 
 def test_sizes_near_int64_survive_a_checkpoint() -> None:
     """What is added near the top is a sum, and may pass int64 though each size fits it."""
-    state = InstrumentState()
+    state = fresh()
     state.rolling.times.append(1)
     state.rolling.flows.append(None)
     state.rolling.added.append(3 * (2**63 - 1))

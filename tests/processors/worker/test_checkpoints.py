@@ -11,14 +11,12 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.worker.changelog import Checkpoint, CheckpointRules, Due
+from processors.worker.changelog import Checkpoint, CheckpointDue, CheckpointRules
 from processors.worker.checkpoints import Checkpointer, CheckpointStore
 from processors.worker.outbox import Outbox, Send
 from schemas.errors import DecodeError, MessageError
-from schemas.messages import InstrumentKey
 from schemas.partitions import partition_of
 
-INSTRUMENT = InstrumentKey("binance", "BTCUSDT")
 KEY = b"binance:BTCUSDT"
 PARTITION = TP("books-changelog", 3)
 PARTITIONS = 8
@@ -46,10 +44,10 @@ class Books:
         self.owned = True
         self.history: list[str] = []
 
-    def due(self, now_s: float, *, everything: bool) -> list[Due]:
-        return [Due(INSTRUMENT, b"state", lambda: self.history.append("saved"))]
+    def begin_checkpoints(self, now_s: float, *, everything: bool) -> list[CheckpointDue]:
+        return [CheckpointDue(KEY.decode(), b"state", lambda: self.history.append("saved"))]
 
-    def abandon(self) -> None:
+    def abandon_checkpoints(self) -> None:
         self.history.append("abandoned")
 
 
@@ -65,7 +63,7 @@ class Running:
         self.tasks = [asyncio.ensure_future(self.outbox.run())]
 
     async def __aenter__(self) -> Running:
-        self.outbox.put(Send("factors", b"k", b"factor", 3, source_partition=3, source_offset=1, is_result=True))
+        self.outbox.enqueue(Send("factors", b"k", b"factor", 3, source_partition=3, source_offset=1, is_result=True))
         self.saving = asyncio.ensure_future(self.checkpointer.save())
         self.tasks.append(self.saving)
         await self.turn()
@@ -148,8 +146,8 @@ def store(refusals: Refusals) -> CheckpointStore:
 def store_of(name: str, refusals: Refusals, *, outlives_log: bool) -> CheckpointStore:
     table = SimpleNamespace(name=name)
     made = CheckpointStore("memory://", SimpleNamespace(), table, table_name=name)
-    made.look = lambda: CheckpointRules("OqQGnAVA", outlives_log, dict.fromkeys(range(PARTITIONS), 100))
-    made.refused = refusals.note
+    made.ask_rules = lambda: CheckpointRules("OqQGnAVA", outlives_log, dict.fromkeys(range(PARTITIONS), 100))
+    made.on_refused = refusals.note
     return made
 
 

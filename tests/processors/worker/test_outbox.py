@@ -56,7 +56,7 @@ class Running:
 async def test_records_leave_in_the_order_they_were_put() -> None:
     async with Running() as running:
         for offset in range(20):
-            running.outbox.put(factor(offset))
+            running.outbox.enqueue(factor(offset))
         await running.turn(50)
 
         assert [int(value) for _, value in running.producer.sent] == list(range(20))
@@ -64,7 +64,7 @@ async def test_records_leave_in_the_order_they_were_put() -> None:
 
 async def test_a_put_is_done_when_the_broker_has_it() -> None:
     async with Running() as running:
-        future = running.outbox.put(factor(7))
+        future = running.outbox.enqueue(factor(7))
         await running.turn()
         assert not future.done()
         assert running.outbox.oldest_offset(0) == 7
@@ -78,7 +78,7 @@ async def test_a_put_is_done_when_the_broker_has_it() -> None:
 async def test_the_oldest_unacknowledged_offset_is_kept_by_partition() -> None:
     async with Running() as running:
         for offset, partition in ((9, 0), (4, 1), (10, 0)):
-            running.outbox.put(factor(offset, partition))
+            running.outbox.enqueue(factor(offset, partition))
         await running.turn()
         running.producer.futures[0].set_result(None)
         await running.turn()
@@ -89,11 +89,11 @@ async def test_the_oldest_unacknowledged_offset_is_kept_by_partition() -> None:
 
 async def test_settled_waits_for_what_was_put_before_and_not_for_what_comes_after() -> None:
     async with Running() as running:
-        running.outbox.put(factor(1))
-        running.outbox.put(factor(1, partition=5))
+        running.outbox.enqueue(factor(1))
+        running.outbox.enqueue(factor(1, partition=5))
         waiting = asyncio.ensure_future(running.outbox.settled(0))
         await running.turn()
-        running.outbox.put(factor(2))
+        running.outbox.enqueue(factor(2))
         await running.turn()
         assert not waiting.done()
 
@@ -103,9 +103,9 @@ async def test_settled_waits_for_what_was_put_before_and_not_for_what_comes_afte
 
 async def test_room_is_full_at_the_bound_and_free_again_after_an_acknowledgement() -> None:
     async with Running(max_in_flight=2) as running:
-        running.outbox.put(factor(1))
+        running.outbox.enqueue(factor(1))
         await asyncio.wait_for(running.outbox.room(), 1)
-        running.outbox.put(factor(2))
+        running.outbox.enqueue(factor(2))
         waiting = asyncio.ensure_future(running.outbox.room())
         await running.turn()
         assert not waiting.done()
@@ -116,7 +116,7 @@ async def test_room_is_full_at_the_bound_and_free_again_after_an_acknowledgement
 
 async def test_a_refused_record_ends_the_process_and_nothing_leaves_after_it() -> None:
     async with Running() as running:
-        running.outbox.put(factor(1))
+        running.outbox.enqueue(factor(1))
         await running.turn()
         running.producer.futures[0].set_exception(TimeoutError("too late"))
         await running.turn()
@@ -125,7 +125,7 @@ async def test_a_refused_record_ends_the_process_and_nothing_leaves_after_it() -
         assert "TimeoutError: too late" in str(running.failures[0])
         assert "source_offset=1" in str(running.failures[0])
         with pytest.raises(DeliveryFailed):
-            running.outbox.put(factor(2))
+            running.outbox.enqueue(factor(2))
         with pytest.raises(DeliveryFailed):
             await running.outbox.settled(0)
         assert len(running.producer.sent) == 1
@@ -134,7 +134,7 @@ async def test_a_refused_record_ends_the_process_and_nothing_leaves_after_it() -
 async def test_several_refused_records_are_one_failure() -> None:
     async with Running() as running:
         for offset in (1, 2):
-            running.outbox.put(factor(offset))
+            running.outbox.enqueue(factor(offset))
         await running.turn()
         for future in running.producer.futures:
             future.set_exception(TimeoutError())
@@ -145,9 +145,9 @@ async def test_several_refused_records_are_one_failure() -> None:
 
 async def test_the_fault_point_refuses_the_nth_factor_record_and_what_waits_behind_it_stays() -> None:
     async with Running(faults=FaultPoints({"fail_send": 2})) as running:
-        running.outbox.put(Send("resync", b"", b"", None, 0, 0))
+        running.outbox.enqueue(Send("resync", b"", b"", None, 0, 0))
         for offset in (1, 2, 3):
-            running.outbox.put(factor(offset))
+            running.outbox.enqueue(factor(offset))
         await running.turn(20)
 
         assert [value for _, value in running.producer.sent] == [b"", b"1"]

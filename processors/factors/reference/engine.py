@@ -1,23 +1,27 @@
-"""The one hot function: consecutive records of an instrument in, factor events out.
+"""The reference: one record of an instrument after the other, read, applied and looked at, as the definitions say.
 
-It knows no clock and does no I/O; time is what the records say. A single update is a batch of one, and any split of a
-stream into batches, with a checkpoint saved and restored at any cut, gives the same events.
+Time is what the records say. A single update is a batch of one, and any split of a stream into batches, with a
+checkpoint saved and restored at any cut, gives the same events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from orderbook.book import Book, BookSide
 from orderbook.grid import Grid
 from orderbook.validity import Outcome
-from processors.factors.columns import Break, FactorColumns, L2Columns, Values
+from processors.contract import decode_each
+from processors.factors.engine import Break, FactorColumns, Values
 from processors.factors.reference import compute, finite
 from processors.factors.reference.depth import depth_10bps
 from processors.factors.reference.moment import Moment, Quotes, Top
 from processors.factors.reference.order_flow import flow_l1
 from processors.factors.reference.state import InstrumentState
+from schemas.codec import decode_as
+from schemas.errors import MessageError
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.messages import Kind, L2Record, Reason, Status
 
@@ -30,24 +34,54 @@ REMEMBERED: Final = frozenset({Status.THIN, Status.OK})
 """Statuses of the events that count as previous events."""
 
 
-def process_batch(state: InstrumentState, columns: L2Columns) -> FactorColumns:
-    """Apply each record to the state and compute the factors of each that makes an event.
+class ReferenceEngine:
+    """The engine in readable Python: the definition, and the oracle of every other one."""
 
-    An event: every applied delta, every snapshot that makes the book LIVE, and, all null, every published `invalid`
-    and every record that broke a LIVE book.
+    name = "reference"
+    layout = 1
 
-    Args:
-        state: Of this instrument; changed in place.
-        columns: Consecutive records of this instrument, in source order.
+    def __init__(self, thin_notional: float) -> None:
+        self._thin_notional = thin_notional
+        self.fresh()
 
-    Returns:
-        The events, how many records had which outcome, and the break still open afterwards.
-    """
-    result = FactorColumns()
-    for row, offset in enumerate(columns.source_offset):
-        result.outcomes[_step(state, offset, columns.record(row), result)] += 1
-    result.resync = state.broken
-    return result
+    def decode(self, payloads: Sequence[bytes | None]) -> list[L2Record | MessageError]:
+        """Decode values one by one."""
+        return decode_each(partial(decode_as, L2Record), payloads)
+
+    def rows(self, records: Sequence[L2Record]) -> Sequence[L2Record]:
+        """Records are its rows."""
+        return records
+
+    def fresh(self) -> InstrumentState:
+        """A book that waits for its first snapshot."""
+        return InstrumentState(self._thin_notional)
+
+    def step(self, state: InstrumentState, offsets: Sequence[int], rows: Sequence[L2Record]) -> FactorColumns:
+        """Apply each record to the state and compute the factors of each that makes an event.
+
+        An event: every applied delta, every snapshot that makes the book LIVE, and, all null, every published `invalid`
+        and every record that broke a LIVE book.
+        """
+        result = FactorColumns()
+        for offset, record in zip(offsets, rows, strict=True):
+            result.outcomes[_step(state, offset, record, result)] += 1
+        state.next_source_offset = offsets[-1] + 1
+        result.resync = state.broken
+        return result
+
+    def judge(self, state: InstrumentState, row: L2Record) -> Outcome:
+        """As the book judges."""
+        return state.tracked.judge(row)
+
+    def dump(self, state: InstrumentState) -> bytes:
+        """As the state writes itself down."""
+        return state.to_bytes()
+
+    def load(self, data: bytes) -> InstrumentState:
+        """Read a state; the threshold is this engine's, not the one it was saved with."""
+        state = InstrumentState.from_bytes(data)
+        state.thin_notional = self._thin_notional
+        return state
 
 
 def _step(state: InstrumentState, offset: int, record: L2Record, result: FactorColumns) -> Outcome:

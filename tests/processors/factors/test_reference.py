@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderbook.validity import Outcome
-from processors.factors.columns import Break, L2Columns
-from processors.factors.reference.core import process_batch
+from processors.factors.engine import Break
 from processors.factors.reference.state import InstrumentState
+from schemas.codec import encode
 from schemas.digest import digest
-from schemas.errors import InvalidNumber
+from schemas.errors import ImpossibleRecord
 from schemas.factors import NO_FACTORS
 from schemas.messages import FactorEvent, L2Record, Reason, Status
-from tests.processors.feed import Feed, Levels, factors, history, process
+from tests.processors.feed import ENGINE, Feed, Levels, factors, fresh, history, process
 from tests.processors.generated import stream
 
 BIDS: Levels = [(99, 3), (98, 1)]
@@ -44,9 +44,10 @@ def test_a_routine_snapshot_makes_no_event_and_changes_nothing() -> None:
     feed = Feed()
     start = [feed.snapshot(BIDS, ASKS), feed.delta([(97, 1)], at=400), feed.delta([(97, 4)], at=900)]
     with_routine = [*start, feed.snapshot([*BIDS, (97, 4)], ASKS, at=900, routine=True)]
-    state, quiet = InstrumentState(), InstrumentState()
+    state, quiet = fresh(), fresh()
     result = process(with_routine, state)
     process(start, quiet)
+    quiet.next_source_offset += 1
     assert (len(result), result.outcomes[Outcome.ROUTINE]) == (3, 1)
     assert state.to_bytes() == quiet.to_bytes()
 
@@ -86,7 +87,7 @@ def test_a_record_that_breaks_a_live_book_makes_one_null_event_and_asks(breaker,
 
 
 def test_a_break_stays_open_over_batches_until_a_snapshot_heals_it() -> None:
-    feed, state = Feed(), InstrumentState()
+    feed, state = Feed(), fresh()
     first = process([feed.snapshot(BIDS, ASKS), feed.delta(lost=1)], state)
     assert process([feed.delta()], state, start=2).resync == first.resync
     assert process([feed.snapshot(BIDS, ASKS)], state, start=3).resync is None
@@ -98,7 +99,7 @@ def test_an_invalid_after_a_break_closes_it_because_the_producer_knows() -> None
 
 
 def test_a_book_crossed_for_too_long_ends_with_a_crossed_event_and_awaits_the_producers_invalid() -> None:
-    feed, state = Feed(), InstrumentState()
+    feed, state = Feed(), fresh()
     records = [feed.snapshot(BIDS, ASKS), feed.delta([(103, 1)]), *(feed.delta([(90, n)]) for n in (1, 2, 3))]
     result = process([*records, feed.delta()], state)
     assert result.status == [Status.THIN, *[Status.CROSSED] * 4]
@@ -141,14 +142,14 @@ def test_only_an_open_book_has_more_than_its_quotes(bids: Levels, asks: Levels, 
 
 def test_thin_is_the_instruments_own_threshold() -> None:
     snapshot = Feed().snapshot([(99, 1)], [(101, 1)])
-    assert process([snapshot], InstrumentState(thin_notional=200.0)).status == [Status.OK]
-    assert process([snapshot], InstrumentState(thin_notional=200.1)).status == [Status.THIN]
+    assert process([snapshot], fresh(200.0)).status == [Status.OK]
+    assert process([snapshot], fresh(200.1)).status == [Status.THIN]
 
 
 @pytest.mark.parametrize("thin_notional", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_threshold_that_is_no_notional_is_refused(thin_notional: float) -> None:
     with pytest.raises(ValueError, match="thin_notional"):
-        InstrumentState(thin_notional=thin_notional)
+        InstrumentState(thin_notional)
 
 
 def test_a_higher_epoch_on_a_live_book_is_a_new_book() -> None:
@@ -169,7 +170,7 @@ def test_a_higher_epoch_on_a_live_book_is_a_new_book() -> None:
 
 
 def cut_up(records: list[L2Record], cuts: list[int], *, restore: bool) -> tuple[list[FactorEvent], bytes]:
-    state, events = InstrumentState(), []
+    state, events = fresh(), []
     edges = sorted({0, len(records), *(cut % len(records) for cut in cuts)})
     for start, end in pairwise(edges):
         events += process(records[start:end], state, start).events()
@@ -207,28 +208,12 @@ def test_a_lost_delta_is_one_break_and_nothing_has_status_ok_after_it(lost: int)
 # what may not come in
 
 
-def test_records_of_two_instruments_never_share_columns() -> None:
-    feed = Feed()
-    one = feed.snapshot(BIDS, ASKS)
-    other = L2Record(**{f: getattr(one, f) for f in one.__struct_fields__ if f != "symbol"}, symbol="T")
-    with pytest.raises(ValueError, match="among records of"):
-        L2Columns.from_records([1, 2], [one, other])
-
-
-def test_columns_need_an_offset_for_each_record() -> None:
-    with pytest.raises(ValueError, match="2 offsets for 1 records"):
-        L2Columns.from_records([1, 2], [Feed().delta()])
-    with pytest.raises(ValueError, match="0 offsets for 0 records"):
-        L2Columns.from_records([], [])
+def test_a_step_needs_an_offset_for_each_record() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        ENGINE.step(fresh(), [1, 2], [Feed().delta()])
 
 
 def test_a_record_with_an_impossible_grid_is_refused_before_any_state_changes() -> None:
-    with pytest.raises(InvalidNumber):
-        L2Columns.from_records([1], [Feed(("0", "1", "1", Feed().grid[3])).snapshot(BIDS, ASKS)])
-
-
-def test_columns_give_back_the_records_they_were_made_of() -> None:
-    records = stream(7)
-    columns = L2Columns.from_records(range(len(records)), records)
-    assert [columns.record(row) for row in range(len(columns))] == records
-    assert process_batch(InstrumentState(), columns).outcomes.total() == len(records)
+    impossible = Feed(("0", "1", "1", Feed().grid[3])).snapshot(BIDS, ASKS)
+    [refused] = ENGINE.decode([encode(impossible)])
+    assert isinstance(refused, ImpossibleRecord)

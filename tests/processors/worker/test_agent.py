@@ -1,4 +1,4 @@
-"""What the books agent does with batches, assignments and mistakes, without Kafka and without Faust."""
+"""What the agent does with batches, assignments and mistakes, without Kafka and without Faust. Books are its stage."""
 
 from __future__ import annotations
 
@@ -10,55 +10,61 @@ import pytest
 
 from obflow.faults import FaultPoints
 from obflow.metrics import Metrics
-from obflow.settings import Settings
-from processors.agents import books as module
-from processors.agents.books import BooksAgent
-from processors.worker.agent import Ties
+from processors.contract import Emit
+from processors.worker import agent as module
+from processors.worker.agent import StageAgent, WorkerPorts
 from processors.worker.cut import SourceBatch
-from processors.worker.meters import Meters
-from processors.worker.outbox import Outbox, Send
+from processors.worker.meters import WorkerMeters
+from processors.worker.outbox import Outbox, Send, sender
 from schemas.codec import decode
 from schemas.errors import FatalError
-from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, ResyncRequest
-from tests.processors.worker.test_partition import LOG, PARTITION, KafkaRecord, batch_of, log_of, saved_after
+from schemas.messages import DeadLetter, FactorRecord, ResyncRequest
+from schemas.topics import L2
+from tests.processors.staged import LOG, PARTITION, KafkaRecord, batch_of, book_log, saved_after, stage_of
 
 
 class RecordingOutbox(Outbox):
-    """Keeps what is put, acknowledges nothing, and may be full."""
+    """Keeps what is enqueued, acknowledges nothing, and may be full."""
 
     def __init__(self) -> None:
         super().__init__(lambda: None, fail=lambda error: None)  # type: ignore[arg-type, return-value]
-        self.put_: list[Send] = []
+        self.enqueued: list[Send] = []
         self.in_the_way: Callable[[], None] = lambda: None
 
-    def put(self, send: Send) -> asyncio.Future[Any]:
-        self.put_.append(send)
-        return super().put(send)
+    def enqueue(self, send: Send) -> asyncio.Future[Any]:
+        self.enqueued.append(send)
+        return super().enqueue(send)
 
     async def room(self) -> None:
         self.in_the_way()
 
 
 class Bench:
-    """An agent with everything it is tied to."""
+    """An agent with everything it is bound to."""
 
-    def __init__(self, saved: dict[InstrumentKey, bytes] | None = None) -> None:
+    def __init__(self, saved: dict[str, bytes] | None = None, stage: str = "books") -> None:
         self.outbox = RecordingOutbox()
         self.seeks: list[tuple[int, int]] = []
         self.failures: list[FatalError] = []
         self.current = True
         self.metrics = Metrics("processor")
-        ties = Ties(
+        ports = WorkerPorts(
             LOG,
-            "dead-letters.v1",
             self.outbox,
+            sender(self.outbox, lambda topic: topic.name),
             load=(saved or {}).get,
             seek_back=lambda partition, offset: self.seeks.append((partition, offset)),
             is_current=lambda batch: self.current,
             fail=self.failures.append,
             faults=FaultPoints(),
         )
-        self.agent = BooksAgent(Settings(), ties, Meters(self.metrics))
+        self.agent = StageAgent(
+            stage_of(stage),
+            ports,
+            WorkerMeters(self.metrics, L2, "factor"),
+            max_batch_records=2_000,
+            checkpoint_s=5.0,
+        )
 
     async def take(self, *batches: SourceBatch) -> None:
         async def stream() -> AsyncIterator[SourceBatch]:
@@ -68,7 +74,7 @@ class Bench:
         await self.agent.run(stream())
 
     def sent(self, kind: type) -> list[Any]:
-        records = [decode(send.value) for send in self.outbox.put_]
+        records = [decode(send.value) for send in self.outbox.enqueued]
         return [record for record in records if isinstance(record, kind)]
 
     @property
@@ -78,7 +84,7 @@ class Bench:
 
 @pytest.fixture
 def records() -> list[KafkaRecord]:
-    return log_of(21, 3, 60, wild=0.0)
+    return book_log(21, 3, 60, wild=0.0)
 
 
 @pytest.fixture
@@ -96,8 +102,8 @@ async def test_a_batch_becomes_factors_of_its_partition_and_the_position_moves_o
 
     assert bench.position == 60
     assert {(record.source_log, record.source_partition) for record in factors} == {(LOG.short_id, PARTITION)}
-    assert {send.partition for send in bench.outbox.put_} == {PARTITION}
-    assert {send.key.decode() for send in bench.outbox.put_} == {str(record.instrument) for record in factors}
+    assert {send.partition for send in bench.outbox.enqueued} == {PARTITION}
+    assert {send.key.decode() for send in bench.outbox.enqueued} == {str(record.instrument) for record in factors}
     assert sum(len(record.events) for record in factors) > 40
     assert bench.metrics.value("obflow_received_total", source="l2.v1") == 60
 
@@ -112,7 +118,7 @@ async def test_a_stale_batch_is_left_and_counted(bench: Bench, records: list[Kaf
     bench.current = False
     await bench.take(batch_of(records))
 
-    assert (bench.position, bench.outbox.put_) == (0, [])
+    assert (bench.position, bench.outbox.enqueued) == (0, [])
     assert bench.metrics.value("obflow_ignored_total", reason="stale") == 60
 
 
@@ -120,7 +126,7 @@ async def test_a_batch_of_a_partition_that_is_not_held_is_left(records: list[Kaf
     bench = Bench()
     await bench.take(batch_of(records))
 
-    assert bench.outbox.put_ == []
+    assert bench.outbox.enqueued == []
 
 
 async def test_a_batch_behind_a_lost_one_has_the_partition_read_again(bench: Bench, records: list[KafkaRecord]) -> None:
@@ -149,7 +155,7 @@ async def test_a_draining_worker_processes_nothing_more(bench: Bench, records: l
     bench.agent.drain()
     await bench.take(batch_of(records))
 
-    assert (bench.position, bench.outbox.put_) == (0, [])
+    assert (bench.position, bench.outbox.enqueued) == (0, [])
 
 
 async def test_a_mistake_in_the_code_ends_the_worker_and_skips_no_record(
@@ -158,14 +164,14 @@ async def test_a_mistake_in_the_code_ends_the_worker_and_skips_no_record(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(module.BooksAgent, "_process", broken)
+    monkeypatch.setattr(module.StageAgent, "_process", broken)
     await bench.take(batch_of(records))
 
     assert "ZeroDivisionError: by zero" in str(bench.failures[0])
     assert bench.position == 0
 
 
-async def test_a_bad_record_is_put_aside_and_the_rest_goes_on(bench: Bench, records: list[KafkaRecord]) -> None:
+async def test_a_bad_record_is_enqueuedaside_and_the_rest_goes_on(bench: Bench, records: list[KafkaRecord]) -> None:
     records[7].value = b"bad"
     await bench.take(batch_of(records))
     [letter] = bench.sent(DeadLetter)
@@ -199,8 +205,8 @@ async def test_a_letter_not_yet_acknowledged_holds_the_offset_back(bench: Bench)
 
 
 async def test_a_state_too_old_has_the_partition_read_again(records: list[KafkaRecord]) -> None:
-    one = log_of(22, 1, 60, wild=0.0)
-    bench = Bench(saved_after(one[:20]))
+    one = book_log(22, 1, 60, wild=0.0)
+    bench = Bench(saved_after(stage_of("books"), one[:20]))
     bench.agent.on_assigned({PARTITION: 40})
     await bench.take(batch_of(one[40:]))
 
@@ -211,11 +217,11 @@ async def test_a_state_too_old_has_the_partition_read_again(records: list[KafkaR
 async def test_a_break_is_asked_about(
     bench: Bench, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = log_of(23, 1, 40, wild=0.0)
+    one = book_log(23, 1, 40, wild=0.0)
     del one[20]
-    monkeypatch.setattr(module, "ASK_SECONDS", 0)
+    monkeypatch.setattr(module, "TICK_S", 0)
     await bench.take(batch_of(one))
-    asking = asyncio.ensure_future(bench.agent.ask())
+    asking = asyncio.ensure_future(bench.agent.run_timers())
     for _ in range(5):
         await asyncio.sleep(0)
     asking.cancel()
@@ -278,3 +284,55 @@ async def test_a_recovery_is_under_way_from_the_grant_of_partitions_until_they_a
         seen.append(bench.agent.is_recovering)
 
     assert seen == [False, False, True, False, False, False]
+
+
+async def test_others_have_their_turn_once_the_work_has_taken_long_enough(
+    records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def turns_taken(turn_s: float) -> int:
+        monkeypatch.setattr(module, "TURN_S", turn_s)
+        bench = Bench()
+        bench.agent.on_assigned({PARTITION: 0})
+        taken = 0
+
+        async def take_turns() -> None:
+            nonlocal taken
+            while True:
+                taken += 1
+                await asyncio.sleep(0)
+
+        others = asyncio.ensure_future(take_turns())
+        await asyncio.sleep(0)
+        before = taken
+        await bench.take(batch_of(records))
+        others.cancel()
+        return taken - before
+
+    assert await turns_taken(turn_s=60.0) == 0
+    assert await turns_taken(turn_s=0.0) >= module.TURNS
+
+
+async def test_a_stage_that_decodes_few_records_at_once_has_its_position_move_on_with_them() -> None:
+    """Else a batch of large records, cut off in the midst, would be read again from its start."""
+    bench = Bench(stage="regimes")
+    bench.agent.on_assigned({PARTITION: 0})
+    records = [KafkaRecord(offset, b"a:b", b"bad") for offset in range(5)]
+    rooms = iter((True, True, True, False))
+
+    def fourth_room_is_too_late() -> None:
+        bench.current = next(rooms)
+
+    bench.outbox.in_the_way = fourth_room_is_too_late
+    await bench.take(batch_of(records))
+
+    assert bench.position == 3
+
+
+@pytest.mark.parametrize(("by_key", "partition"), [(True, None), (False, 5)])
+async def test_what_a_stage_emits_goes_to_the_partition_of_its_key_or_of_its_source(
+    by_key: bool, partition: int | None
+) -> None:
+    outbox = RecordingOutbox()
+    sender(outbox, lambda topic: f"prefix.{topic.name}")(5, Emit(L2, "k", b"v", 17, 9, by_key), is_result=True)
+
+    assert outbox.enqueued == [Send("prefix.l2.v1", b"k", b"v", partition, 5, 17, 9, is_result=True)]
