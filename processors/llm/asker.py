@@ -160,7 +160,7 @@ class LlmAsker:
     async def _next(self) -> Question:
         """The next question, once one waits, the endpoint is not to be left alone and the minute has room."""
         while True:
-            held_s = self._held_s()
+            held_s = self._wait_s()
             if held_s:
                 self._questions.expire(time.monotonic())
             elif (question := self._questions.take_next(time.monotonic())) is not None:
@@ -203,12 +203,12 @@ class LlmAsker:
 
     async def _may_try_again(self, asking: _Asking, pause_s: float) -> bool:
         """Pause, at least until a request may leave; False where the deadline leaves no room for that and a try."""
-        pause_s = max(pause_s, self._held_s())
+        pause_s = max(pause_s, self._wait_s())
         while self._left_s(asking) - pause_s >= LEAST_TRY_S:
             if pause_s == 0.0:
                 return True
             await asyncio.sleep(pause_s)
-            pause_s = self._held_s()
+            pause_s = self._wait_s()
         return False
 
     async def _try(self, asking: _Asking) -> LlmAnswer:
@@ -303,7 +303,7 @@ class LlmAsker:
     def _quiet_s(self) -> float:
         return max(0.0, self._quiet_until_s - time.monotonic())
 
-    def _held_s(self) -> float:
+    def _wait_s(self) -> float:
         """How long no request may leave; 0 where one may."""
         return max(self._quiet_s(), self._pace.wait_s(time.monotonic()))
 

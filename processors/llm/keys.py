@@ -38,7 +38,7 @@ class Keys:
     async def current(self) -> str:
         """The key to send with the next request."""
         if self._path is not None:
-            self._take(await asyncio.to_thread(_read, self._path))
+            self._use(await asyncio.to_thread(_read, self._path))
         return self._key
 
     def masked(self, text: str) -> str:
@@ -47,7 +47,7 @@ class Keys:
             text = text.replace(key, MASK)
         return text
 
-    def _take(self, found: str) -> None:
+    def _use(self, found: str) -> None:
         if not PLAUSIBLE.fullmatch(found):
             self._unusable()
             log.error("key_unusable", path=str(self._path))

@@ -123,8 +123,8 @@ def judge(state: RuleState, window: WindowSummary, settings: RuleSettings) -> Ve
         volatility=_volatility(state, window, settings),
         change=_change(state, direction, settings),
     )
-    _lean(state, scores.direction, settings)
-    _shake(state, scores.volatility, settings)
+    _update_direction(state, scores.direction, settings)
+    _update_volatility(state, scores.volatility, settings)
     wanted = _wanted(state, scores)
     if wanted is not state.label and _may_change(state, wanted, window.end_ns, settings):
         state.label, state.since_ns = wanted, window.end_ns
@@ -177,7 +177,7 @@ def _change(state: RuleState, direction: float | None, settings: RuleSettings) -
     return score
 
 
-def _lean(state: RuleState, direction: float | None, settings: RuleSettings) -> None:
+def _update_direction(state: RuleState, direction: float | None, settings: RuleSettings) -> None:
     if direction is None:
         state.leaning = 0
     elif abs(direction) > settings.direction_enter:
@@ -186,7 +186,7 @@ def _lean(state: RuleState, direction: float | None, settings: RuleSettings) -> 
         state.leaning = 0
 
 
-def _shake(state: RuleState, volatility: float | None, settings: RuleSettings) -> None:
+def _update_volatility(state: RuleState, volatility: float | None, settings: RuleSettings) -> None:
     if volatility is None:
         state.volatile = False
     elif volatility > settings.volatile_enter:

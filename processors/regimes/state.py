@@ -98,7 +98,7 @@ class RegimeState(msgspec.Struct):
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
 
 
-def take(
+def close_windows(
     state: RegimeState, record: FactorRecord, settings: RuleSettings, passed: Callable[[Passed], None]
 ) -> list[Closed]:
     """Take a record's events and return the windows they close, in order.

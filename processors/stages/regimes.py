@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.rules import rule_settings
-from processors.regimes.state import Closed, Passed, RegimeState, take
+from processors.regimes.state import Closed, Passed, RegimeState, close_windows
 from processors.regimes.window import LATEST_NS, is_possible
 from schemas.codec import decode_as, encode
 from schemas.errors import ForeignRecord, ImpossibleRecord, MessageError
@@ -106,7 +106,7 @@ class RegimesStage:
         """Take events to their window: one rule event for each window they close."""
         records, passed, offer = [], Counter[Passed](), None
         for offset, record in zip(batch.offsets, batch.records, strict=True):
-            for closed in take(state, record, self._rules, lambda why: passed.update([why])):
+            for closed in close_windows(state, record, self._rules, lambda why: passed.update([why])):
                 records.append(self._emit(record.instrument, batch.key, offset, closed))
                 offer = closed
         counts = [Count("obflow_ignored_total", "reason", why.value, number) for why, number in passed.items()]

@@ -94,7 +94,7 @@ class StageAgent:
         self._meters = meters
         self._checkpoint_s = checkpoint_s
         self._companion = companion
-        self._held: dict[int, HeldPartition[Any, Any]] = {}
+        self._partitions: dict[int, HeldPartition[Any, Any]] = {}
         self._is_draining = False
         self._turn_s = 0.0
 
@@ -117,7 +117,7 @@ class StageAgent:
                 for emitted in held.timers(time.monotonic()):
                     self._send(held.partition, emitted)
             states = chain.from_iterable(held.states() for held in self.owned())
-            self._meters.show(self._stage.gauges(states))
+            self._meters.publish_gauges(self._stage.gauges(states))
 
     def drain(self) -> None:
         """Process nothing more: the worker is about to stop."""
@@ -125,7 +125,7 @@ class StageAgent:
 
     def owned(self) -> list[HeldPartition[Any, Any]]:
         """The partitions this worker has at the moment."""
-        return [held for held in list(self._held.values()) if held.owned]
+        return [held for held in list(self._partitions.values()) if held.owned]
 
     def positions(self) -> dict[int, int]:
         """Next offset to process of each partition this worker has. May be called from any thread."""
@@ -134,7 +134,7 @@ class StageAgent:
     def on_revoked(self) -> None:
         """The group is about to share out its partitions anew."""
         self.is_recovering = False
-        for held in self._held.values():
+        for held in self._partitions.values():
             held.owned = False
 
     def on_granted(self, partitions: Set[int]) -> None:
@@ -149,15 +149,15 @@ class StageAgent:
         """
         self.on_revoked()
         kept = {
-            partition: self._held[partition]
+            partition: self._partitions[partition]
             for partition, position in positions.items()
-            if partition in self._held and self._held[partition].offsets.position >= position
+            if partition in self._partitions and self._partitions[partition].offsets.position >= position
         }
-        self._held = {
+        self._partitions = {
             partition: kept.get(partition) or self._new(partition, position)
             for partition, position in positions.items()
         }
-        for held in self._held.values():
+        for held in self._partitions.values():
             held.owned = True
         log.info("partitions_assigned", partitions=sorted(positions), kept=sorted(kept))
 
@@ -168,7 +168,7 @@ class StageAgent:
 
     def committable(self, partition: int) -> int | None:
         """Offset of a partition below which everything is saved."""
-        held = self._held.get(partition)
+        held = self._partitions.get(partition)
         if held is None or not held.owned:
             return None
         return held.offsets.committable(self._ports.outbox.oldest_offset(partition))
@@ -187,7 +187,7 @@ class StageAgent:
         )
 
     async def _on_batch(self, batch: SourceBatch) -> None:
-        held = self._held.get(batch.partition)
+        held = self._partitions.get(batch.partition)
         if held is None or not self._may_process(batch):
             self._meters.passed_over("stale", len(batch.records))
             return
@@ -259,7 +259,7 @@ class StageAgent:
         if time.monotonic() - self._turn_s >= TURN_S:
             await yield_to_loop()
             self._turn_s = time.monotonic()
-        await self._ports.outbox.room()
+        await self._ports.outbox.wait_for_room()
         return self._may_process(batch)
 
     def _may_process(self, batch: SourceBatch) -> bool:

@@ -135,7 +135,7 @@ def create_worker(
         table.changelog_topic_name,
         outbox,
         agent.owned,
-        keep=lambda key, payload, sent: table.data.keep(key, payload, sent.topic_partition, sent.offset),
+        on_saved=lambda key, payload, sent: table.data.record_saved(key, payload, sent.topic_partition, sent.offset),
         now=time.monotonic,
     )
     records = app.topic(

@@ -46,7 +46,7 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         self._known: dict[TP, int] = {}
         self._rules: CheckpointRules | None = None
 
-    def keep(self, key: bytes, value: bytes, written: TP, offset: int) -> None:
+    def record_saved(self, key: bytes, value: bytes, written: TP, offset: int) -> None:
         """Hold a checkpoint that the changelog has taken."""
         self.data[key] = value
         self._key_partition[key] = written.partition
@@ -131,7 +131,7 @@ class Checkpointer:
         topic: Name of the changelog.
         outbox: Where checkpoints leave, behind the results they follow.
         partitions: The partitions this worker has now.
-        keep: Told of every acknowledged checkpoint: key, payload, Kafka's metadata.
+        on_saved: Told of every acknowledged checkpoint: key, payload, Kafka's metadata.
         now: Monotonic clock, seconds.
 
     Attributes:
@@ -143,13 +143,13 @@ class Checkpointer:
         topic: str,
         outbox: Outbox,
         partitions: Callable[[], Iterable[Saveable]],
-        keep: Callable[[bytes, bytes, Any], None],
+        on_saved: Callable[[bytes, bytes, Any], None],
         now: Callable[[], float],
     ) -> None:
         self.topic = topic
         self._outbox = outbox
         self._partitions = partitions
-        self._keep = keep
+        self._on_saved = on_saved
         self._now = now
         self._busy = asyncio.Lock()
 
@@ -168,7 +168,7 @@ class Checkpointer:
         due = held.begin_checkpoints(self._now(), everything=everything)
         if not due:
             return
-        await self._outbox.settled(held.partition)
+        await self._outbox.wait_until_acknowledged(held.partition)
         if not held.owned:
             held.abandon_checkpoints()
             return
@@ -183,5 +183,5 @@ class Checkpointer:
 
     async def _finish(self, sent: asyncio.Future[Any], key: bytes, due: CheckpointDue) -> None:
         metadata = await sent
-        self._keep(key, due.payload, metadata)
+        self._on_saved(key, due.payload, metadata)
         due.saved()

@@ -63,7 +63,7 @@ class WorkerMeters:
         counter = self._metrics.counter(count.metric, **{count.label: count.value})  # type: ignore[arg-type] # as tested
         counter.inc(count.number)
 
-    def show(self, gauges: Iterable[Count]) -> None:
+    def publish_gauges(self, gauges: Iterable[Count]) -> None:
         """Set gauges of the stage's."""
         for gauge in gauges:
             self._metrics.gauge(gauge.metric, **{gauge.label: gauge.value}).set(gauge.number)  # type: ignore[arg-type] # as tested

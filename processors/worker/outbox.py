@@ -21,7 +21,7 @@ from schemas.errors import DeliveryFailed, FatalError
 from schemas.topics import Topic
 
 MAX_IN_FLIGHT = 512
-"""Records enqueued but not acknowledged, after which `room` waits. A large record has about 80 KB."""
+"""Records enqueued but not acknowledged, after which `wait_for_room` waits. A large record has about 80 KB."""
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
@@ -114,7 +114,7 @@ class Outbox:
         self._queue.put_nowait((self._numbers, send, acknowledged))
         return acknowledged
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until fewer than the bound are in flight.
 
         Raises:
@@ -123,7 +123,7 @@ class Outbox:
         while self._in_flight >= self._max_in_flight:
             await self._change()
 
-    async def settled(self, partition: int) -> None:
+    async def wait_until_acknowledged(self, partition: int) -> None:
         """Wait until all that was put for a source partition before this call is acknowledged.
 
         Raises:

@@ -163,7 +163,7 @@ async def _stop_in_order(worker: WorkerParts) -> None:
 async def _save_all(worker: WorkerParts) -> None:
     await worker.checkpointer.save(everything=True)
     for held in worker.agent.owned():
-        await worker.outbox.settled(held.partition)
+        await worker.outbox.wait_until_acknowledged(held.partition)
 
 
 def _quieten_libraries() -> None:

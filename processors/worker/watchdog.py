@@ -45,8 +45,10 @@ class StallDetector:
         self._seen: tuple[dict[int, int], int | None] = ({}, None)
         self._since_s: float | None = None
 
-    def look(self, positions: Positions, ends: Positions, now_s: float, recovered: int | None = None) -> float | None:
-        """Take one look.
+    def stalled_s(
+        self, positions: Positions, ends: Positions, now_s: float, recovered: int | None = None
+    ) -> float | None:
+        """Compare with the time before: how long nothing has moved, where that is too long.
 
         Args:
             positions: Next offset to process, of each partition the worker has.
@@ -120,9 +122,9 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.wait(self._look_s):
-            self._look()
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         positions, recovered = self._state()
         try:
             ends = self._ends() if positions or recovered is not None else {}
@@ -139,7 +141,7 @@ class Watchdog:
             self._end(stalled)
 
     def _judge(self, positions: Positions, ends: Positions, recovered: int | None) -> Stalled | None:
-        stalled_s = self._detector.look(positions, ends, time.monotonic(), recovered)
+        stalled_s = self._detector.stalled_s(positions, ends, time.monotonic(), recovered)
         if any(ends.get(partition, position) < position for partition, position in positions.items()):
             # A worker that starts again would take the records at these offsets for ones it knows.
             return Stalled("the log ends before what was read of it: records were lost", next_step=NEW_LOGS)

@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 FAMILY = "processors/factors/reference/quotes.py"
 FUNCTION = '''
 
-def best_size(moment: Moment) -> float | None:
+def best_size(view: BookView) -> float | None:
     """B_1 + A_1, base units; null where a side is empty."""
-    bid, ask = best_bid_size(moment), best_ask_size(moment)
+    bid, ask = best_bid_size(view), best_ask_size(view)
     return None if bid is None or ask is None else bid + ask
 '''
 BRUTE_FORCE = """

@@ -21,7 +21,7 @@ from confluent_kafka import Message
 from obflow import kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
 from processors.regimes.events import rule_event, rule_set
-from processors.regimes.state import RegimeState, take
+from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import SECOND_NS, WINDOW_NS
 from schemas.codec import decode, encode
 from schemas.digest import regime_digest
@@ -71,7 +71,7 @@ def pipeline(broker: str, server: LlmServer, **regimes: object) -> Settings:
 def expected(events: list[FactorEvent], symbol: str) -> list[RegimeEvent]:
     """What the rules make of the same events in memory, in one go."""
     rules, instrument = RULES, InstrumentKey("binance-futures", symbol)
-    closed = take(RegimeState(), record(events, symbol), rules, lambda _: None)
+    closed = close_windows(RegimeState(), record(events, symbol), rules, lambda _: None)
     return [rule_event(instrument, each, rule_set(rules)) for each in closed]
 
 

@@ -28,7 +28,7 @@ from processors.llm.client import MAX_ANSWER_BYTES, LlmAnswer, LlmClient, read_a
 from processors.llm.keys import Keys
 from processors.llm.pricing import Prices
 from processors.regimes.prompt import Prompt
-from processors.regimes.state import Closed, RegimeState, take
+from processors.regimes.state import Closed, RegimeState, close_windows
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
 from tests.integration.llm_server import HUGE_BYTES, INPUT_PRICE, OUTPUT_PRICE, VERDICT, LlmServer, llm_server
 from tests.processors.regimes.generated import RULES, Market, record
@@ -40,7 +40,7 @@ DEADLINE_S = 1.0
 
 
 def windows(seed: int = 3) -> list[Closed]:
-    return take(RegimeState(), record(Market(seed).events(800)), RULES, lambda _: None)
+    return close_windows(RegimeState(), record(Market(seed).events(800)), RULES, lambda _: None)
 
 
 WINDOWS = windows()

@@ -1,6 +1,6 @@
 """The factors: one function each, one line each. Names and meanings are in `schemas/factors.py`.
 
-To add one: a function of a `Moment` in its family's file, a line here, a line in `schemas/factors.py`.
+To add one: a function of a `BookView` in its family's file, a line here, a line in `schemas/factors.py`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from math import isfinite
 from typing import Final
 
 from processors.factors.reference import depth, imbalance, memory, order_flow, price, quotes
-from processors.factors.reference.moment import Moment
+from processors.factors.reference.view import BookView
 from schemas.factors import FACTOR_NAMES
 
-Compute = Callable[[Moment], float | None]
+Compute = Callable[[BookView], float | None]
 
 OF_ANY_BOOK: Final[dict[str, Compute]] = {
     "best_bid": quotes.best_bid,
@@ -69,10 +69,10 @@ COMPUTE: Final[dict[str, Compute]] = {**OF_ANY_BOOK, **OF_OPEN_BOOK}
 _COLUMNS: Final = tuple((COMPUTE[name], name in OF_OPEN_BOOK) for name in FACTOR_NAMES)
 
 
-def compute(moment: Moment) -> tuple[float | None, ...]:
+def compute(view: BookView) -> tuple[float | None, ...]:
     """Every factor, in the order of `schemas.factors.FACTORS`. Only finite values, and never -0.0."""
-    is_open = moment.quotes.is_open
-    return tuple([finite(factor(moment)) if is_open or not needs_open else None for factor, needs_open in _COLUMNS])
+    is_open = view.tops.is_open
+    return tuple([finite(factor(view)) if is_open or not needs_open else None for factor, needs_open in _COLUMNS])
 
 
 def finite(value: float | None) -> float | None:

@@ -17,9 +17,9 @@ from processors.contract import decode_each
 from processors.factors.engine import Break, FactorColumns, Values
 from processors.factors.reference import compute, finite
 from processors.factors.reference.depth import depth_10bps
-from processors.factors.reference.moment import Moment, Quotes, Top
 from processors.factors.reference.order_flow import flow_l1
 from processors.factors.reference.state import InstrumentState
+from processors.factors.reference.view import BookView, TopLevels, Tops
 from schemas.codec import decode_as
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
@@ -65,7 +65,6 @@ class ReferenceEngine:
         result = FactorColumns()
         for offset, record in zip(offsets, rows, strict=True):
             result.outcomes[_step(state, offset, record, result)] += 1
-        state.next_source_offset = offsets[-1] + 1
         result.resync = state.broken
         return result
 
@@ -86,7 +85,7 @@ class ReferenceEngine:
 
 def _step(state: InstrumentState, offset: int, record: L2Record, result: FactorColumns) -> Outcome:
     """One record. What a delta replaces must be read before it is applied."""
-    book, before = state.tracked.book, state.quotes
+    book, before = state.tracked.book, state.tops
     is_delta = record.kind is Kind.DELTA and before is not None
     old_bids = book.bids.sizes_at(record.bid_ticks) if is_delta else []
     old_asks = book.asks.sizes_at(record.ask_ticks) if is_delta else []
@@ -94,7 +93,7 @@ def _step(state: InstrumentState, offset: int, record: L2Record, result: FactorC
     if outcome is Outcome.MADE_LIVE:
         result.append(offset, record, *_made_live(state, record))
     elif outcome in APPLIED and before is not None:
-        after = Quotes(book, before.grid)
+        after = Tops(book, before.grid)
         added, removed = _near_the_top(book, record, old_bids, old_asks, before, after)
         result.append(offset, record, *_applied(state, record, before, after, added, removed))
     elif outcome in WITHOUT_VALUES:
@@ -108,32 +107,32 @@ def _made_live(state: InstrumentState, record: L2Record) -> tuple[Status, Values
     state.rolling.restart(record.received_ns)
     state.broken = None
     grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
-    state.quotes = Quotes(state.tracked.book, grid)
-    return _event(state, _moment(state, record, None, state.quotes))
+    state.tops = Tops(state.tracked.book, grid)
+    return _event(state, _view(state, record, None, state.tops))
 
 
 def _applied(
-    state: InstrumentState, record: L2Record, before: Quotes, after: Quotes, added: int, removed: int
+    state: InstrumentState, record: L2Record, before: Tops, after: Tops, added: int, removed: int
 ) -> tuple[Status, Values]:
-    moment = _moment(state, record, before, after)
-    flow = finite(flow_l1(moment)) if after.is_open else None
+    view = _view(state, record, before, after)
+    flow = finite(flow_l1(view)) if after.is_open else None
     state.rolling.add_delta(record.received_ns, flow, added, removed)
-    state.quotes = after
-    return _event(state, moment)
+    state.tops = after
+    return _event(state, view)
 
 
-def _event(state: InstrumentState, moment: Moment) -> tuple[Status, Values]:
-    status, values = moment.status, compute(moment)
+def _event(state: InstrumentState, view: BookView) -> tuple[Status, Values]:
+    status, values = view.status, compute(view)
     obi_l1, obi_l5 = values[OBI_L1], values[OBI_L5]
     if status in REMEMBERED and obi_l1 is not None and obi_l5 is not None:
-        state.rolling.add_event(obi_l1, obi_l5, depth_10bps(moment))
+        state.rolling.add_event(obi_l1, obi_l5, depth_10bps(view))
     return status, values
 
 
 def _end(state: InstrumentState, offset: int, record: L2Record, outcome: Outcome) -> None:
     """The book is no longer LIVE. A published `invalid` needs no request: its producer knows."""
     state.rolling.restart(record.received_ns)
-    state.quotes = None
+    state.tops = None
     if outcome is Outcome.INVALIDATED:
         state.broken = None
     else:
@@ -147,7 +146,7 @@ def _end(state: InstrumentState, offset: int, record: L2Record, outcome: Outcome
 
 
 def _near_the_top(
-    book: Book, record: L2Record, old_bids: list[int], old_asks: list[int], before: Quotes, after: Quotes
+    book: Book, record: L2Record, old_bids: list[int], old_asks: list[int], before: Tops, after: Tops
 ) -> tuple[int, int]:
     """Lots added and removed at the union of the top prices before and after one delta, both sides."""
     bids = _changes(book.bids, record.bid_ticks, old_bids, before.bids, after.bids)
@@ -155,7 +154,9 @@ def _near_the_top(
     return bids[0] + asks[0], bids[1] + asks[1]
 
 
-def _changes(side: BookSide, ticks: Sequence[int], old: Sequence[int], before: Top, after: Top) -> tuple[int, int]:
+def _changes(
+    side: BookSide, ticks: Sequence[int], old: Sequence[int], before: TopLevels, after: TopLevels
+) -> tuple[int, int]:
     added = removed = 0
     for tick, was in dict(zip(ticks, old, strict=True)).items():
         now = side.lots.get(tick, 0)
@@ -168,5 +169,5 @@ def _changes(side: BookSide, ticks: Sequence[int], old: Sequence[int], before: T
     return added, removed
 
 
-def _moment(state: InstrumentState, record: L2Record, before: Quotes | None, after: Quotes) -> Moment:
-    return Moment(state.tracked.book, after, before, state.rolling, record.received_ns, state.thin_notional)
+def _view(state: InstrumentState, record: L2Record, before: Tops | None, after: Tops) -> BookView:
+    return BookView(state.tracked.book, after, before, state.rolling, record.received_ns, state.thin_notional)

@@ -18,7 +18,7 @@ from orderbook.grid import Grid
 from orderbook.validity import TrackedBook, Validity
 from processors.factors.engine import Break
 from processors.factors.packing import Packer, Unpacker
-from processors.factors.reference.moment import Quotes
+from processors.factors.reference.view import Tops
 from processors.factors.rolling import Rolling
 from schemas.errors import DecodeError, InvalidNumber
 from schemas.messages import ContractKind, Reason
@@ -34,11 +34,10 @@ class InstrumentState:
         rolling: What the rolling factors remember.
         thin_notional: T of status THIN and of confidence, quote units.
         broken: The break at this reader that nothing has healed yet, or None.
-        next_source_offset: First offset of `l2.v1` not yet in this state; -1 before the first.
-        quotes: The tops after the last record where the book is LIVE, else None. Derived, not part of the checkpoint.
+        tops: The tops after the last record where the book is LIVE, else None. Derived, not part of the checkpoint.
     """
 
-    __slots__ = ("broken", "next_source_offset", "quotes", "rolling", "thin_notional", "tracked")
+    __slots__ = ("broken", "rolling", "thin_notional", "tops", "tracked")
 
     def __init__(self, thin_notional: float, max_levels: int | None = None) -> None:
         if not isfinite(thin_notional) or thin_notional <= 0:
@@ -47,8 +46,7 @@ class InstrumentState:
         self.rolling = Rolling()
         self.thin_notional = thin_notional
         self.broken: Break | None = None
-        self.next_source_offset = -1
-        self.quotes: Quotes | None = None
+        self.tops: Tops | None = None
 
     @property
     def validity(self) -> Validity:
@@ -64,7 +62,6 @@ class InstrumentState:
         """The state as a checkpoint."""
         out = Packer()
         out.double(self.thin_notional)
-        out.integer(self.next_source_offset)
         _save_break(out, self.broken)
         _save_tracked(out, self.tracked)
         _save_rolling(out, self.rolling)
@@ -80,7 +77,6 @@ class InstrumentState:
         fields = Unpacker(data)
         try:
             state = cls(thin_notional=fields.double())
-            state.next_source_offset = fields.integer()
             state.broken = _load_break(fields)
             state.tracked = _load_tracked(fields)
             state.rolling = _load_rolling(fields)
@@ -88,14 +84,14 @@ class InstrumentState:
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
         fields.end()
         if state.tracked.is_live:
-            state.quotes = _quotes(state.tracked)
+            state.tops = _tops(state.tracked)
         return state
 
 
-def _quotes(tracked: TrackedBook) -> Quotes:
+def _tops(tracked: TrackedBook) -> Tops:
     if tracked.grid is None:
         raise DecodeError("a checkpoint holds a LIVE book without a grid")
-    return Quotes(tracked.book, tracked.grid)
+    return Tops(tracked.book, tracked.grid)
 
 
 # Codes are positions in these tuples: append, never reorder.

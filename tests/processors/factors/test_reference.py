@@ -47,7 +47,6 @@ def test_a_routine_snapshot_makes_no_event_and_changes_nothing() -> None:
     state, quiet = fresh(), fresh()
     result = process(with_routine, state)
     process(start, quiet)
-    quiet.next_source_offset += 1
     assert (len(result), result.outcomes[Outcome.ROUTINE]) == (3, 1)
     assert state.to_bytes() == quiet.to_bytes()
 

@@ -16,7 +16,6 @@ from tests.processors.generated import stream
 def state_of(seed: int, count: int = 120) -> InstrumentState:
     state = fresh(123.5)
     process(stream(seed)[:count], state)
-    state.next_source_offset = count
     return state
 
 
@@ -25,7 +24,7 @@ def test_a_state_comes_back_as_it_was(seed: int, count: int) -> None:
     state = state_of(seed, max(count, 1))
     again = InstrumentState.from_bytes(state.to_bytes())
     assert again.to_bytes() == state.to_bytes()
-    assert (again.thin_notional, again.next_source_offset) == (123.5, max(count, 1))
+    assert again.thin_notional == 123.5
     assert (again.tracked.validity, again.tracked.reason) == (state.tracked.validity, state.tracked.reason)
     assert (again.tracked.epoch, again.tracked.sequence) == (state.tracked.epoch, state.tracked.sequence)
     assert again.broken == state.broken
@@ -38,7 +37,7 @@ def test_a_state_comes_back_as_it_was(seed: int, count: int) -> None:
 
 def test_an_untouched_state_comes_back_too() -> None:
     again = InstrumentState.from_bytes(fresh().to_bytes())
-    assert (again.tracked.grid, again.next_source_offset, again.thin_notional) == (None, -1, 10_000.0)
+    assert (again.tracked.grid, again.thin_notional) == (None, 10_000.0)
 
 
 def test_the_largest_integers_survive() -> None:

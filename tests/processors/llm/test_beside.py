@@ -13,7 +13,7 @@ from obflow.metrics import Metrics
 from obflow.settings import RegimeSettings, Settings
 from processors.contract import Emit
 from processors.llm.beside import BESIDE, is_asked, open_asker
-from processors.regimes.state import RegimeState, take
+from processors.regimes.state import RegimeState, close_windows
 from processors.stages import STAGES
 from schemas.codec import decode
 from schemas.errors import UsageError
@@ -84,7 +84,7 @@ async def test_an_answer_and_its_row_leave_in_the_partition_of_their_instrument_
     sent: list[tuple[int, Emit]] = []
     asker = BESIDE["regimes"].open(chosen, Metrics("regimes"), lambda partition, emit: sent.append((partition, emit)))
     assert asker is not None
-    [*_, closed] = take(RegimeState(), record(Market(3).events(800)), RULES, lambda _: None)
+    [*_, closed] = close_windows(RegimeState(), record(Market(3).events(800)), RULES, lambda _: None)
     asker.enqueue("binance-futures:BTCUSDT", closed, WantsAnswers())
     running = asyncio.create_task(asker.run())
     async with asyncio.timeout(5):

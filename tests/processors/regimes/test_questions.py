@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.regimes.questions import Question, Questions
-from processors.regimes.state import Closed, RegimeState, take
+from processors.regimes.state import Closed, RegimeState, close_windows
 from schemas.messages import InstrumentKey
 from tests.processors.regimes.generated import RULES, Market, record
 
-WINDOWS: list[Closed] = take(RegimeState(), record(Market(3).events(800)), RULES, lambda _: None)
+WINDOWS: list[Closed] = close_windows(RegimeState(), record(Market(3).events(800)), RULES, lambda _: None)
 A, B = InstrumentKey("binance", "A"), InstrumentKey("binance", "B")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.regimes.events import rule_event, rule_set
-from processors.regimes.state import BEGAN_ANEW_NS, EARLIER_LABELS, Closed, Passed, RegimeState, take
+from processors.regimes.state import BEGAN_ANEW_NS, EARLIER_LABELS, Closed, Passed, RegimeState, close_windows
 from processors.regimes.window import WINDOW_NS
 from schemas.digest import regime_digest
 from schemas.errors import DecodeError
@@ -29,9 +29,9 @@ class Taker:
         self.closed: list[Closed] = []
         self.passed: Counter[Passed] = Counter()
 
-    def take(self, *records: FactorRecord) -> "Taker":
+    def close_windows(self, *records: FactorRecord) -> "Taker":
         for each in records:
-            self.closed += take(self.state, each, RULES, lambda why: self.passed.update([why]))
+            self.closed += close_windows(self.state, each, RULES, lambda why: self.passed.update([why]))
         return self
 
     def restart(self) -> None:

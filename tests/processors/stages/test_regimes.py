@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from processors.regimes.events import rule_event, rule_set
-from processors.regimes.state import RegimeState, take
+from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import LATEST_NS
 from processors.worker.changelog import Checkpoint, seal
 from processors.worker.places import AskBroker
@@ -37,7 +37,7 @@ def expected(records: list[KafkaRecord]) -> dict[str, list[RegimeEvent]]:
     states: dict[str, RegimeState] = {}
     for each in records:
         one = decode_as(FactorRecord, each.value or b"")
-        closed = take(states.setdefault(one.symbol, RegimeState()), one, RULES, lambda _: None)
+        closed = close_windows(states.setdefault(one.symbol, RegimeState()), one, RULES, lambda _: None)
         found.setdefault(one.symbol, []).extend(
             rule_event(one.instrument, window, rule_set(RULES)) for window in closed
         )

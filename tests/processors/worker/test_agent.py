@@ -35,7 +35,7 @@ class RecordingOutbox(Outbox):
         self.enqueued.append(send)
         return super().enqueue(send)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         self.in_the_way()
 
 

@@ -239,8 +239,8 @@ async def test_a_state_that_outlives_its_log_is_kept_until_there_is_one_of_the_l
 async def test_the_store_knows_how_far_it_knows_a_changelog_until_the_partition_comes_or_goes(
     store: CheckpointStore,
 ) -> None:
-    store.keep(KEY, checkpoint(10), PARTITION, 7)
-    store.keep(KEY, checkpoint(11), PARTITION, 6)
+    store.record_saved(KEY, checkpoint(10), PARTITION, 7)
+    store.record_saved(KEY, checkpoint(11), PARTITION, 6)
     assert store.data[KEY] == checkpoint(11)
     assert store.persisted_offset(PARTITION) == 7
 
@@ -252,7 +252,7 @@ async def test_the_store_knows_how_far_it_knows_a_changelog_until_the_partition_
 
 
 async def test_the_checkpoints_of_a_partition_that_went_are_forgotten(store: CheckpointStore) -> None:
-    store.keep(KEY, checkpoint(10), PARTITION, 7)
+    store.record_saved(KEY, checkpoint(10), PARTITION, 7)
     await store.on_recovery_completed({TP("books-changelog", 4)}, set())
 
     assert KEY not in store.data

@@ -67,7 +67,7 @@ def test_lag_is_shown_for_each_partition_and_gone_with_it(meters: WorkerMeters, 
 def test_what_a_stage_has_counted_is_raised_and_what_it_shows_is_set(meters: WorkerMeters, metrics: Metrics) -> None:
     for number in (2, 3):
         meters.count(Count("obflow_gaps_total", "venue", "binance", number))
-        meters.show([Count("obflow_books", "state", "live", number)])
+        meters.publish_gauges([Count("obflow_books", "state", "live", number)])
 
     assert metrics.value("obflow_gaps_total", venue="binance") == 5
     assert metrics.value("obflow_books", state="live") == 3

@@ -87,11 +87,11 @@ async def test_the_oldest_unacknowledged_offset_is_kept_by_partition() -> None:
         assert running.outbox.oldest_offset(1) == 4
 
 
-async def test_settled_waits_for_what_was_put_before_and_not_for_what_comes_after() -> None:
+async def test_a_wait_for_acknowledgements_is_for_what_was_put_before_it() -> None:
     async with Running() as running:
         running.outbox.enqueue(factor(1))
         running.outbox.enqueue(factor(1, partition=5))
-        waiting = asyncio.ensure_future(running.outbox.settled(0))
+        waiting = asyncio.ensure_future(running.outbox.wait_until_acknowledged(0))
         await running.turn()
         running.outbox.enqueue(factor(2))
         await running.turn()
@@ -104,9 +104,9 @@ async def test_settled_waits_for_what_was_put_before_and_not_for_what_comes_afte
 async def test_room_is_full_at_the_bound_and_free_again_after_an_acknowledgement() -> None:
     async with Running(max_in_flight=2) as running:
         running.outbox.enqueue(factor(1))
-        await asyncio.wait_for(running.outbox.room(), 1)
+        await asyncio.wait_for(running.outbox.wait_for_room(), 1)
         running.outbox.enqueue(factor(2))
-        waiting = asyncio.ensure_future(running.outbox.room())
+        waiting = asyncio.ensure_future(running.outbox.wait_for_room())
         await running.turn()
         assert not waiting.done()
 
@@ -127,7 +127,7 @@ async def test_a_refused_record_ends_the_process_and_nothing_leaves_after_it() -
         with pytest.raises(DeliveryFailed):
             running.outbox.enqueue(factor(2))
         with pytest.raises(DeliveryFailed):
-            await running.outbox.settled(0)
+            await running.outbox.wait_until_acknowledged(0)
         assert len(running.producer.sent) == 1
 
 

@@ -12,55 +12,55 @@ from schemas.errors import BrokerUnreachable, FatalError
 def test_a_worker_without_lag_may_be_idle_for_ever() -> None:
     detector = StallDetector(10)
 
-    assert [detector.look({0: 5}, {0: 5}, now) for now in range(0, 100, 5)] == [None] * 20
+    assert [detector.stalled_s({0: 5}, {0: 5}, now) for now in range(0, 100, 5)] == [None] * 20
 
 
 def test_records_that_wait_while_nothing_moves_are_a_stall_after_patience() -> None:
     detector = StallDetector(10)
-    looks = {now: detector.look({0: 5, 1: 9}, {0: 5, 1: 10 + now}, now) for now in range(0, 16, 2)}
+    looks = {now: detector.stalled_s({0: 5, 1: 9}, {0: 5, 1: 10 + now}, now) for now in range(0, 16, 2)}
 
     assert [now for now, stalled in looks.items() if stalled is not None] == [10, 12, 14]
 
 
 def test_any_progress_starts_the_count_anew() -> None:
     detector = StallDetector(10)
-    detector.look({0: 5}, {0: 9}, 0)
-    detector.look({0: 6}, {0: 9}, 8)
+    detector.stalled_s({0: 5}, {0: 9}, 0)
+    detector.stalled_s({0: 6}, {0: 9}, 8)
 
-    assert detector.look({0: 6}, {0: 9}, 12) is None
-    assert detector.look({0: 6}, {0: 9}, 18) == 10
+    assert detector.stalled_s({0: 6}, {0: 9}, 12) is None
+    assert detector.stalled_s({0: 6}, {0: 9}, 18) == 10
 
 
 def test_partitions_that_come_or_go_are_progress() -> None:
     detector = StallDetector(10)
-    detector.look({0: 5}, {0: 9}, 0)
-    detector.look({0: 5, 1: 0}, {0: 9, 1: 1}, 9)
+    detector.stalled_s({0: 5}, {0: 9}, 0)
+    detector.stalled_s({0: 5, 1: 0}, {0: 9, 1: 1}, 9)
 
-    assert detector.look({0: 5, 1: 0}, {0: 9, 1: 1}, 12) is None
+    assert detector.stalled_s({0: 5, 1: 0}, {0: 9, 1: 1}, 12) is None
 
 
 def test_a_recovery_that_goes_on_is_progress() -> None:
     detector = StallDetector(10)
-    detector.look({0: 5}, {0: 9}, 0, recovered=100)
+    detector.stalled_s({0: 5}, {0: 9}, 0, recovered=100)
 
-    assert detector.look({0: 5}, {0: 9}, 11, recovered=200) is None
-    assert detector.look({0: 5}, {0: 9}, 21, recovered=200) == 10
+    assert detector.stalled_s({0: 5}, {0: 9}, 11, recovered=200) is None
+    assert detector.stalled_s({0: 5}, {0: 9}, 21, recovered=200) == 10
 
 
 def test_a_recovery_that_stands_still_is_a_stall_though_no_partition_has_a_position_yet() -> None:
     detector = StallDetector(10)
-    looks = {now: detector.look({}, {}, now, recovered=100) for now in range(0, 14, 2)}
+    looks = {now: detector.stalled_s({}, {}, now, recovered=100) for now in range(0, 14, 2)}
 
     assert [now for now, stalled in looks.items() if stalled is not None] == [10, 12]
-    assert detector.look({}, {}, 14, recovered=None) is None
+    assert detector.stalled_s({}, {}, 14, recovered=None) is None
 
 
 def test_a_time_without_sight_is_not_counted() -> None:
     detector = StallDetector(10)
-    detector.look({0: 5}, {0: 9}, 0)
+    detector.stalled_s({0: 5}, {0: 9}, 0)
     detector.forget()
 
-    assert detector.look({0: 5}, {0: 9}, 30) is None
+    assert detector.stalled_s({0: 5}, {0: 9}, 30) is None
 
 
 def test_lag_counts_only_what_waits() -> None:

@@ -33,7 +33,7 @@ def ratio(bid: float, ask: float) -> float | None:
     return (bid - ask) / whole if whole else None
 
 
-class Top:
+class TopLevels:
     """The best levels of one side, best first.
 
     Attributes:
@@ -57,7 +57,7 @@ class Top:
         return tick >= self._worst if self._is_bid else tick <= self._worst
 
 
-class Quotes:
+class Tops:
     """Both tops of one book.
 
     Attributes:
@@ -72,18 +72,18 @@ class Quotes:
 
     def __init__(self, book: Book, grid: Grid) -> None:
         self.grid = grid
-        self.bids, self.asks = Top(book.bids, grid), Top(book.asks, grid)
+        self.bids, self.asks = TopLevels(book.bids, grid), TopLevels(book.asks, grid)
         self.is_two_sided = bool(self.bids.ticks and self.asks.ticks)
         self.is_open = self.is_two_sided and self.bids.ticks[0] < self.asks.ticks[0]
         self.sum_ticks = self.bids.ticks[0] + self.asks.ticks[0] if self.is_two_sided else 0
 
 
-class Moment:
+class BookView:
     """One book right after one record: the argument of every factor.
 
     Attributes:
         grid: Turns ticks and lots into prices, sizes and notionals.
-        quotes: The tops after the record.
+        tops: The tops after the record.
         before: The tops before it; None where the record made the book LIVE.
         bid_levels, ask_levels: Levels of the whole book.
         received_ns: The record's time.
@@ -107,36 +107,36 @@ class Moment:
         "bid_totals",
         "grid",
         "notional",
-        "quotes",
         "received_ns",
         "rolling",
         "thin_notional",
+        "tops",
     )
 
     def __init__(
         self,
         book: Book,
-        quotes: Quotes,
-        before: Quotes | None,
+        tops: Tops,
+        before: Tops | None,
         rolling: Rolling,
         received_ns: int,
         thin_notional: float,
     ) -> None:
-        self.grid, self.quotes, self.before = quotes.grid, quotes, before
+        self.grid, self.tops, self.before = tops.grid, tops, before
         self.bid_levels, self.ask_levels = book.bid_levels, book.ask_levels
         self.received_ns, self.thin_notional, self.rolling = received_ns, thin_notional, rolling
-        if quotes.is_open:
-            self._look(book)
+        if tops.is_open:
+            self._measure(book)
 
-    def _look(self, book: Book) -> None:
-        bids, asks, mid2 = self.quotes.bids, self.quotes.asks, self.quotes.sum_ticks
+    def _measure(self, book: Book) -> None:
+        bids, asks, mid2 = self.tops.bids, self.tops.asks, self.tops.sum_ticks
         self.bands = Bands(book, self.grid, mid2)
         self.bid_totals, self.ask_totals = list(accumulate(bids.lots)), list(accumulate(asks.lots))
         self.bid_gaps = [(mid2 - 2 * tick) / mid2 for tick in bids.ticks]
         self.ask_gaps = [(2 * tick - mid2) / mid2 for tick in asks.ticks]
         self.notional = self.grid.notional(self._weighed(bids) + self._weighed(asks))
 
-    def _weighed(self, top: Top) -> int:
+    def _weighed(self, top: TopLevels) -> int:
         if self.grid.is_inverse:
             return sum(top.lots[:10])
         return sum(map(mul, top.ticks[:10], top.lots))
@@ -144,8 +144,8 @@ class Moment:
     @property
     def status(self) -> Status:
         """State of a LIVE book: the first that holds."""
-        bids, asks = self.quotes.bids.ticks, self.quotes.asks.ticks
-        if not self.quotes.is_two_sided:
+        bids, asks = self.tops.bids.ticks, self.tops.asks.ticks
+        if not self.tops.is_two_sided:
             return Status.ONE_SIDED if bids or asks else Status.EMPTY
         if bids[0] > asks[0]:
             return Status.CROSSED
