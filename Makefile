@@ -56,7 +56,7 @@ faults: setup ## kill workers and sinks at full size: nothing lost, nothing doub
 	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py $(ARGS)
 
 fuzz: setup ## drop each update of the recordings in turn; every event against the brute force; 10,000 hostile statements
-	OBFLOW_FUZZ=all $(BIN)/pytest -rA tests/research/test_dropped_lines.py tests/processors/test_recorded.py \
+	OBFLOW_FUZZ=all $(BIN)/pytest -rA tests/research/test_dropped_lines.py tests/processors/factors/test_recorded.py \
 		tests/integration/test_statement_rules.py $(ARGS)
 
 bench: setup ## benchmarks

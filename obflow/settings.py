@@ -131,6 +131,8 @@ class ProcessorSettings(Section):
     """Time between two signs of life to the broker."""
     watchdog_seconds: Seconds = 60.0
     """A worker whose lag grows while it processes nothing for this long ends itself."""
+    engine: str = Field(default="reference", pattern=r"^[a-z][a-z0-9_-]*$")
+    """Engine that computes the factors, by name."""
     thin_notional: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
     """A book with less than this near its best prices has status THIN."""
     max_batch_records: Count = 2_000

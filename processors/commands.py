@@ -1,4 +1,4 @@
-"""`obflow process`: one worker."""
+"""`obflow process` and `obflow regimes`: one worker, which runs a stage."""
 
 from __future__ import annotations
 
@@ -8,24 +8,50 @@ import typer
 
 from obflow.cli import load_settings, run_async
 
+AppId = Annotated[str | None, typer.Option("--app-id", help="Consumer group of the workers.")]
+TopicPrefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
+MetricsPort = Annotated[int | None, typer.Option("--metrics-port", help="Serve /metrics here; 0: not.")]
+
 
 def process(
-    app_id: Annotated[str | None, typer.Option("--app-id", help="Consumer group of the workers.")] = None,
-    topic_prefix: Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")] = None,
-    metrics_port: Annotated[int | None, typer.Option("--metrics-port", help="Serve /metrics here; 0: not.")] = None,
+    stage: Annotated[str, typer.Option("--stage", metavar="NAME", help="What to run: books, regimes.")] = "books",
+    app_id: AppId = None,
+    topic_prefix: TopicPrefix = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Keep books and compute factors: l2.v1 in, factors.v1 out. Start as many workers as you like.
 
     A worker takes its share of the partitions, continues from its checkpoints in Kafka and ends on SIGTERM within
-    seconds, its books saved. Reads l2.v1; writes factors.v1, resync.v1, dead-letters.v1 and its own changelog.
+    seconds, its books saved. Reads l2.v1; writes factors.v1, resync.v1, dead-letters.v1 and its own changelog. With
+    another --stage it reads and writes that stage's topics in the same way.
 
     Example: obflow process --set kafka.bootstrap_servers=127.0.0.1:9092
     """
-    settings = load_settings(
-        {"processor.app_id": app_id, "kafka.topic_prefix": topic_prefix, "metrics.port": metrics_port}
-    )
-    from processors.processor import PROCESSOR
-    from processors.worker import install_uvloop, run_worker
+    _run(stage, app_id, topic_prefix, metrics_port)
 
+
+def regimes(app_id: AppId = None, topic_prefix: TopicPrefix = None, metrics_port: MetricsPort = None) -> None:
+    """Judge windows of factors: factors.v1 in, regimes.v1 out. Start as many workers as you like.
+
+    Every five seconds of each instrument get one judgement by the rules, at once. Where regimes.base_url or
+    regimes.api_key names a language model, it is asked beside them, and its answer, valid and in time, is a second
+    judgement; every request is a record of llm-calls.v1. A worker continues from its checkpoints in Kafka and ends on
+    SIGTERM within seconds. The same as obflow process --stage regimes.
+
+    Example: obflow regimes --set regimes.base_url=http://127.0.0.1:8000/v1 --set regimes.model=small-model
+    """
+    _run("regimes", app_id, topic_prefix, metrics_port)
+
+
+def _run(stage: str, app_id: str | None, topic_prefix: str | None, metrics_port: int | None) -> None:
+    from processors.llm.beside import BESIDE
+    from processors.stages import stage_named
+    from processors.worker.run import install_uvloop, run_worker
+
+    kind = stage_named(stage)
+    settings = load_settings(
+        {f"{kind.role}.app_id": app_id, "kafka.topic_prefix": topic_prefix, "metrics.port": metrics_port}
+    )
+    chosen = kind(getattr(settings, kind.role))
     install_uvloop()
-    run_async(lambda stop: run_worker(PROCESSOR, settings, stop))
+    run_async(lambda stop: run_worker(chosen, settings, stop, BESIDE.get(stage)))

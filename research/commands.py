@@ -46,6 +46,7 @@ def factors(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="F", help="Write one row an event: F.parquet or F.csv.")
     ] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Computes the factors.")] = None,
     digest: Annotated[bool, typer.Option("--digest", help="Print each instrument's digest and event count.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -54,15 +55,17 @@ def factors(
     Example: obflow factors BTCUSDT.frames.jsonl.gz --venue binance-futures --out factors.parquet --digest
     """
     from obflow.progress import progress
+    from processors.factors import engine_named
     from research.replay import FactorReplay, require_symbol, summarise
     from research.tables import event_table
 
-    settings = load_settings()
+    chosen = load_settings({"processor.engine": engine}).processor
+    computing = engine_named(chosen.engine)(chosen.thin_notional)
     replay = _replay(file, venue)
     if symbol is not None:
         require_symbol(replay.found, symbol, file)
     with progress(f"computing {file.name}", replay.found.lines) as bar:
-        events = FactorReplay(replay, settings.processor.thin_notional, symbol, bar.over)
+        events = FactorReplay(replay, computing, symbol, bar.over)
         if out is None:
             summary = summarise(events)
         else:

@@ -1,4 +1,4 @@
-"""Contents: whether what is stored is, to the bit, what the pure core makes of the log.
+"""Contents: whether what is stored is, to the bit, what the engine makes of the log.
 
 The audit of `research.audit` counts identities; this one computes every event anew, from the log's start, and compares
 canonical digests (`schemas/digest.py`) instrument by instrument. Only events that are stored are judged: what is
@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from obflow import clickhouse, kafka
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
-from schemas.codec import decode_as
+from processors.factors import engine_named
+from processors.factors.engine import Engine, L2Row
 from schemas.digest import EventDigest
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_NAMES
-from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
+from schemas.messages import FactorEvent, InstrumentKey, Status
 from schemas.places import Place, check_place
 
 BATCH: Final = 256
-"""Records of one instrument handed to the core at once; any other number gives the same events."""
+"""Records of one instrument handed to the engine at once; any other number gives the same events."""
 PAGE_ROWS: Final = 20_000
 ROWS: Final = (
     "SELECT source_partition, source_offset, sequence, toUnixTimestamp64Nano(received_at), status, "  # noqa: S608 (our own names)
@@ -63,7 +61,7 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Verd
     """Compute every event of a book log anew and compare with what is stored, by `venue:symbol`.
 
     Args:
-        settings: `kafka`, `clickhouse` and `processor.thin_notional` are used; the last has to be the workers' own.
+        settings: `kafka`, `clickhouse` and `processor` are used; the last one's threshold has to be the workers' own.
         topic: The log's name on the broker.
         log: The part of its identity that rows carry.
 
@@ -79,56 +77,65 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Verd
         finally:
             client.close()
     cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
+    engine = engine_named(settings.processor.engine)(settings.processor.thin_notional)
     # Read after the rows, so that it holds the record behind every one of them.
     partitions = len(kafka.end_offsets(settings, [topic]))
-    computed = computed_digests(read_log(settings, topic), stored, settings.processor.thin_notional, partitions)
+    computed = computed_digests(read_log(settings, topic), stored, engine, partitions)
     return {str(key): _judge(content, computed.get(key, ""), cut) for key, content in sorted(stored.items())}
 
 
 def computed_digests(
     log: Iterable[Logged],
     stored: Mapping[InstrumentKey, StoredContent],
-    thin_notional: float,
+    engine: Engine[Any, Any],
     partitions: int = 0,
 ) -> dict[InstrumentKey, str]:
-    """What the pure core makes of the log: each instrument's digest over the events that are stored.
+    """What the engine makes of the log: each instrument's digest over the events that are stored.
 
     Args:
         log: Its records from its start, each partition in order.
         stored: Whose events to compute, and which of them are stored.
-        thin_notional: As of `InstrumentState`, quote units.
+        engine: Computes the factors.
         partitions: How many the log has; 0 where records may lie in any.
     """
-    found = {key: _Computed(content, thin_notional) for key, content in stored.items()}
+    found = {key: _Computed(content, engine) for key, content in stored.items()}
     for logged in log:
-        try:
-            record = decode_as(L2Record, logged.value)
-            check_place(record, Place(logged.partition, partitions, logged.written_ms))
-        except MessageError:
+        [row] = engine.decode([logged.value])
+        if isinstance(row, MessageError) or not _lies_here(row, Place(logged.partition, partitions, logged.written_ms)):
             continue  # the processors dead-letter it
-        if record.instrument in found:
-            found[record.instrument].take(logged, record)
+        computed = found.get(InstrumentKey(row.venue, row.symbol))
+        if computed is not None:
+            computed.take(logged, row)
     return {key: computed.hexdigest() for key, computed in found.items()}
 
 
-class _Computed:
-    """One instrument's events as the core makes them, digested where they are stored."""
+def _lies_here(row: L2Row, place: Place) -> bool:
+    try:
+        check_place(row, place)  # type: ignore[arg-type] # an `L2Record` in all that it reads
+    except MessageError:
+        return False
+    return True
 
-    def __init__(self, stored: StoredContent, thin_notional: float) -> None:
+
+class _Computed:
+    """One instrument's events as the engine makes them, digested where they are stored."""
+
+    def __init__(self, stored: StoredContent, engine: Engine[Any, Any]) -> None:
         self._places = stored.places
-        self._state = InstrumentState(thin_notional)
+        self._engine = engine
+        self._state = engine.fresh()
         self._digest = EventDigest()
         self._partition = -1
         self._offsets: list[int] = []
-        self._records: list[L2Record] = []
+        self._rows: list[L2Row] = []
 
-    def take(self, logged: Logged, record: L2Record) -> None:
+    def take(self, logged: Logged, row: L2Row) -> None:
         """Take the instrument's next record."""
-        if len(self._records) == BATCH or logged.partition != self._partition:
+        if len(self._rows) == BATCH or logged.partition != self._partition:
             self._process()
         self._partition = logged.partition
         self._offsets.append(logged.offset)
-        self._records.append(record)
+        self._rows.append(row)
 
     def hexdigest(self) -> str:
         """The digest of everything taken."""
@@ -136,11 +143,11 @@ class _Computed:
         return self._digest.hexdigest()
 
     def _process(self) -> None:
-        if not self._records:
+        if not self._rows:
             return
-        columns = L2Columns.from_records(self._offsets, self._records)
-        self._offsets, self._records = [], []
-        for event in process_batch(self._state, columns).events():
+        columns = self._engine.step(self._state, self._offsets, self._rows)
+        self._offsets, self._rows = [], []
+        for event in columns.events():
             if (self._partition, event.source_offset) in self._places:
                 self._digest.update(event)
 

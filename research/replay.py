@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from obflow.progress import Watch
 from obflow.settings import Settings, nearest
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.engine import Engine, EngineState
 from producers.books.options import SECOND_NS, StreamOptions
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
@@ -21,7 +19,7 @@ from schemas.errors import UsageError
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Source
 
 BATCH = 256
-"""Records of one instrument handed to the core at once; any other number gives the same events."""
+"""Records of one instrument handed to the engine at once; any other number gives the same events."""
 
 
 class InstrumentEvent(NamedTuple):
@@ -77,19 +75,19 @@ class FactorReplay:
 
     Args:
         replay: The recording.
-        thin_notional: As of `InstrumentState`, quote units.
+        engine: Computes the factors.
         symbol: Only this instrument; None takes all.
         watch: The recording's lines go through it.
     """
 
     def __init__(
-        self, replay: RecordingReplay, thin_notional: float, symbol: str | None = None, watch: Watch = iter
+        self, replay: RecordingReplay, engine: Engine[Any, Any], symbol: str | None = None, watch: Watch = iter
     ) -> None:
         self._replay = replay
-        self._thin_notional = thin_notional
+        self._engine = engine
         self._symbol = symbol
         self._watch = watch
-        self._states: dict[InstrumentKey, InstrumentState] = {}
+        self._states: dict[InstrumentKey, EngineState] = {}
         self._pending: dict[InstrumentKey, tuple[list[int], list[L2Record]]] = {}
 
     def __iter__(self) -> Iterator[InstrumentEvent]:
@@ -111,9 +109,9 @@ class FactorReplay:
     def _flush(self, instrument: InstrumentKey) -> Iterator[InstrumentEvent]:
         state = self._states.get(instrument)
         if state is None:
-            state = self._states[instrument] = InstrumentState(thin_notional=self._thin_notional)
+            state = self._states[instrument] = self._engine.fresh()
         offsets, records = self._pending.pop(instrument)
-        for event in process_batch(state, L2Columns.from_records(offsets, records)).events():
+        for event in self._engine.step(state, offsets, self._engine.rows(records)).events():
             yield InstrumentEvent(instrument, event)
 
 

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
+from processors.contract import PartitionOwner
 from processors.regimes.prompt import changed_materially, is_plain_name
 from processors.regimes.rules import Scores
 from processors.regimes.state import Closed
 from schemas.messages import InstrumentKey, Regime
-
-
-class Home(Protocol):
-    """The partition an instrument is in, as this worker holds it."""
-
-    @property
-    def partition(self) -> int:
-        """Which."""
-        ...
-
-    @property
-    def owned(self) -> bool:
-        """Whether it is still this worker's."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -33,12 +19,12 @@ class Question:
     Attributes:
         instrument: Whose.
         closed: The window and what the rules say of it.
-        home: Where its event belongs.
+        owner: Where its event belongs.
     """
 
     instrument: InstrumentKey
     closed: Closed
-    home: Home
+    owner: PartitionOwner
 
 
 class Questions:
@@ -68,7 +54,7 @@ class Questions:
         scores, label = self._asked.get(instrument, (None, None))
         return changed_materially(scores, closed.verdict.scores, label, closed.verdict.label)
 
-    def put(self, question: Question, now_s: float) -> None:
+    def enqueue(self, question: Question, now_s: float) -> None:
         """Let a question wait in place of the instrument's older one.
 
         It takes over that one's place in the queue: else, where there is more to ask than may be asked, instruments
@@ -78,7 +64,7 @@ class Questions:
             self._dropped("superseded")
         self._waiting[question.instrument] = (question, now_s)
 
-    def take(self, now_s: float) -> Question | None:
+    def take_next(self, now_s: float) -> Question | None:
         """The question of the instrument that has waited longest, of those that could be asked now."""
         self.expire(now_s)
         for instrument, (question, _) in self._waiting.items():
@@ -93,7 +79,7 @@ class Questions:
         """Drop what has waited too long, or is no longer this worker's to ask."""
         for instrument, (question, put_s) in list(self._waiting.items()):
             reason = "expired" if now_s - put_s > self._patience_s else "moved"
-            if reason == "expired" or not question.home.owned:
+            if reason == "expired" or not question.owner.owned:
                 del self._waiting[instrument]
                 self._dropped(reason)
 

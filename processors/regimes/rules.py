@@ -19,11 +19,12 @@ from bisect import bisect_left, bisect_right
 import msgspec
 
 from processors.regimes.window import SECOND_NS, WindowSummary
+from schemas.errors import UsageError
 from schemas.messages import Regime
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
-    """Thresholds of the rules.
+    """Thresholds of the rules. Their defaults stand in the settings, section `regimes`, under the same names.
 
     Attributes:
         half_life_windows: Half-life of the direction score's mean and variance, in windows.
@@ -39,18 +40,35 @@ class RuleSettings(msgspec.Struct, frozen=True):
             that it holds nothing back.
     """
 
-    half_life_windows: float = 24.0
-    warmup_windows: int = 6
-    history_windows: int = 720
-    sd_floor: float = 0.02
-    direction_enter: float = 1.0
-    direction_leave: float = 0.5
-    volatile_enter: float = 0.90
-    volatile_leave: float = 0.80
-    change_slack: float = 1.0
-    change_bar: float = 6.0
-    change_windows: int = 2
-    dwell_seconds: float = 5.0
+    half_life_windows: float
+    warmup_windows: int
+    history_windows: int
+    sd_floor: float
+    direction_enter: float
+    direction_leave: float
+    volatile_enter: float
+    volatile_leave: float
+    change_slack: float
+    change_bar: float
+    change_windows: int
+    dwell_seconds: float
+
+
+def rule_settings(options: object) -> RuleSettings:
+    """Take the thresholds from the settings' section.
+
+    Raises:
+        UsageError: A label would be left above where it is entered.
+    """
+    settings = msgspec.convert(options, RuleSettings, from_attributes=True)
+    for name in ("direction", "volatile"):
+        enter, leave = getattr(settings, f"{name}_enter"), getattr(settings, f"{name}_leave")
+        if leave > enter:
+            raise UsageError(
+                f"regimes.{name}_leave ({leave:g}) is above regimes.{name}_enter ({enter:g})",
+                next_step="a label is entered above the one and left below the other: lower the first",
+            )
+    return settings
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -105,8 +123,8 @@ def judge(state: RuleState, window: WindowSummary, settings: RuleSettings) -> Ve
         volatility=_volatility(state, window, settings),
         change=_change(state, direction, settings),
     )
-    _lean(state, scores.direction, settings)
-    _shake(state, scores.volatility, settings)
+    _update_direction(state, scores.direction, settings)
+    _update_volatility(state, scores.volatility, settings)
     wanted = _wanted(state, scores)
     if wanted is not state.label and _may_change(state, wanted, window.end_ns, settings):
         state.label, state.since_ns = wanted, window.end_ns
@@ -159,7 +177,7 @@ def _change(state: RuleState, direction: float | None, settings: RuleSettings) -
     return score
 
 
-def _lean(state: RuleState, direction: float | None, settings: RuleSettings) -> None:
+def _update_direction(state: RuleState, direction: float | None, settings: RuleSettings) -> None:
     if direction is None:
         state.leaning = 0
     elif abs(direction) > settings.direction_enter:
@@ -168,7 +186,7 @@ def _lean(state: RuleState, direction: float | None, settings: RuleSettings) -> 
         state.leaning = 0
 
 
-def _shake(state: RuleState, volatility: float | None, settings: RuleSettings) -> None:
+def _update_volatility(state: RuleState, volatility: float | None, settings: RuleSettings) -> None:
     if volatility is None:
         state.volatile = False
     elif volatility > settings.volatile_enter:

@@ -11,8 +11,6 @@ never to be whole, is given up and the memory starts afresh, as if the log were 
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -29,8 +27,6 @@ EARLIER_LABELS: Final = 6
 BEGAN_ANEW_NS: Final = 60 * SECOND_NS
 """Time going back by more than this is another stream, by less a late event."""
 LEFT_LOGS: Final = 8
-VERSION: Final = 1
-CHECKSUM: Final = struct.Struct("<I")
 
 
 class Passed(StrEnum):
@@ -86,31 +82,23 @@ class RegimeState(msgspec.Struct):
     labels: list[Regime] = []
 
     def to_bytes(self) -> bytes:
-        """The state as a checkpoint: version, fields by name, CRC-32 of both."""
-        body = bytes([VERSION]) + msgspec.msgpack.encode(self)
-        return body + CHECKSUM.pack(zlib.crc32(body))
+        """The state as a checkpoint: its fields by name."""
+        return msgspec.msgpack.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RegimeState:
         """The state a checkpoint holds.
 
         Raises:
-            DecodeError: of an unknown version, cut or corrupt.
+            DecodeError: cut or impossible.
         """
-        if len(data) <= CHECKSUM.size:
-            raise DecodeError(f"a checkpoint of {len(data)} bytes is cut short")
-        if data[0] != VERSION:
-            raise DecodeError(f"a checkpoint of version {data[0]}, this code reads {VERSION}")
-        body = data[: -CHECKSUM.size]
-        if CHECKSUM.unpack(data[-CHECKSUM.size :])[0] != zlib.crc32(body):
-            raise DecodeError("a checkpoint's bytes differ from its checksum")
         try:
-            return msgspec.msgpack.decode(body[1:], type=cls)
+            return msgspec.msgpack.decode(data, type=cls)
         except msgspec.MsgspecError as error:
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
 
 
-def take(
+def close_windows(
     state: RegimeState, record: FactorRecord, settings: RuleSettings, passed: Callable[[Passed], None]
 ) -> list[Closed]:
     """Take a record's events and return the windows they close, in order.

@@ -4,7 +4,7 @@ from math import isfinite
 
 import pytest
 
-from processors.factors import COMPUTE, OF_ANY_BOOK, OF_OPEN_BOOK
+from processors.factors.reference import COMPUTE, OF_ANY_BOOK, OF_OPEN_BOOK
 from schemas.factors import FACTOR_NAMES, FACTORS, Factor
 from tests.processors.feed import process
 from tests.processors.generated import stream

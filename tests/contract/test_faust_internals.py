@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from processors import checkpoints, delivery
+from processors.worker import checkpoints, delivery
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 PINNED = ("faust-streaming", "mode-streaming", "aiokafka")

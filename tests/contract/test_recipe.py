@@ -14,12 +14,12 @@ from tests.architecture.test_repository import ROOT, committed
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-FAMILY = "processors/factors/quotes.py"
+FAMILY = "processors/factors/reference/quotes.py"
 FUNCTION = '''
 
-def best_size(moment: Moment) -> float | None:
+def best_size(view: BookView) -> float | None:
     """B_1 + A_1, base units; null where a side is empty."""
-    bid, ask = best_bid_size(moment), best_ask_size(moment)
+    bid, ask = best_bid_size(view), best_ask_size(view)
     return None if bid is None or ask is None else bid + ask
 '''
 BRUTE_FORCE = """
@@ -28,7 +28,7 @@ BRUTE_FORCE = """
 """
 BY_HAND = {
     FAMILY: (re.compile(r"\Z"), FUNCTION),
-    "processors/factors/__init__.py": (
+    "processors/factors/reference/__init__.py": (
         re.compile(r'(?<=    "ask_levels": quotes.ask_levels,\n)'),
         '    "best_size": quotes.best_size,\n',
     ),
@@ -91,7 +91,7 @@ def test_a_factor_changes_the_files_the_recipe_names_and_no_other(tree: Path) ->
 def test_the_suites_accept_a_factor_made_by_the_recipe(tree: Path) -> None:
     suites = [
         *("tests/contract/test_factors.py", "tests/contract/test_tables.py", "tests/schemas"),
-        *("tests/processors/test_brute_force.py", "tests/sinks/test_tables.py"),
+        *("tests/processors/factors/test_brute_force.py", "tests/sinks/test_tables.py"),
     ]
     said = run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *suites)
 

@@ -58,14 +58,21 @@ def pipeline(broker: str, regimes: Mapping[str, object] | None = None, **process
 
 
 class Worker:
-    """One `obflow process` or `obflow regimes`."""
+    """One `obflow process` or `obflow regimes`, given all that follows `obflow` but the settings."""
 
-    def __init__(self, settings: Settings, log: Path, environment: Mapping[str, str], role: str = "process") -> None:
-        flags = [f"{key}={value}" for key, value in settings.shown().items() if _is_ours(key) and value is not None]
-        command = [*OBFLOW, role, *itertools.chain.from_iterable(("--set", flag) for flag in flags)]
+    def __init__(
+        self,
+        settings: Settings,
+        log: Path,
+        environment: Mapping[str, str],
+        words: Sequence[str],
+        command: Sequence[str],
+    ) -> None:
+        chosen = [f"{key}={value}" for key, value in settings.shown().items() if _is_ours(key) and value is not None]
+        line = [*command, *words, *itertools.chain.from_iterable(("--set", choice) for choice in chosen)]
         self.log = log
         with log.open("wb") as stream:
-            self.process = subprocess.Popen(command, stdout=stream, stderr=stream, env={**os.environ, **environment})
+            self.process = subprocess.Popen(line, stdout=stream, stderr=stream, env={**os.environ, **environment})
 
     def events(self) -> list[dict[str, Any]]:
         """What it logged, line by line."""
@@ -108,13 +115,21 @@ def _is_ours(key: str) -> bool:
 
 
 @contextmanager
-def workers(settings: Settings, folder: Path, role: str = "process") -> Iterator[Callable[..., Worker]]:
+def workers(
+    settings: Settings,
+    folder: Path,
+    role: str = "process",
+    *,
+    flags: Sequence[str] = (),
+    command: Sequence[str] = OBFLOW,
+) -> Iterator[Callable[..., Worker]]:
     """Starts workers; whatever still runs at the end is killed."""
     started: list[Worker] = []
     folder.mkdir(exist_ok=True)
 
     def start(**environment: str) -> Worker:
-        started.append(Worker(settings, folder / f"{role}-{len(started)}.log", environment, role))
+        log = folder / f"{role}-{len(started)}.log"
+        started.append(Worker(settings, log, environment, (role, *flags), command))
         return started[-1]
 
     with ExitStack() as stack:

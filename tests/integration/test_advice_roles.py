@@ -225,7 +225,7 @@ async def test_another_producer_of_the_instrument(broker: str) -> None:
 
 BREAKS = """
 import asyncio, sys
-from processors import checkpoints
+from processors.worker import checkpoints
 async def run(self):
     await asyncio.sleep(1)
     raise ZeroDivisionError("planted")

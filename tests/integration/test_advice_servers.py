@@ -21,8 +21,8 @@ from obflow import kafka, topics
 from obflow.doctor import broker_checks
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
-from processors.source import log_ends, open_source, require_changelog
-from processors.watchdog import LogReplaced, Watchdog
+from processors.worker.preflight import log_ends, open_source, require_changelog
+from processors.worker.watchdog import LogReplaced, Watchdog
 from producers.broker.publisher import Publisher
 from research.audit import audit
 from schemas.errors import DeliveryFailed, FatalError, PipelineError

@@ -23,7 +23,8 @@ from obflow.embedded.demo.children import metrics_ports
 from obflow.embedded.demo.summary import Summary
 from obflow.metrics import Metrics
 from obflow.settings import MetricsSettings, RegimeSettings, Settings
-from processors.regimes import app as regimes
+from processors.llm.beside import open_asker
+from processors.regimes.rules import rule_settings
 from producers.exchanges import EXCHANGES
 from producers.live.run import _choose
 from producers.messages import Frame, Via
@@ -194,7 +195,7 @@ def test_ports_for_metrics() -> None:
 def test_settings_of_regimes(tmp_path: Path) -> None:
     def desk(**chosen: Any) -> object:
         settings = Settings(regimes=RegimeSettings(**chosen))
-        return regimes.open_desk(settings, regimes.Out(settings, None), Metrics("regimes"), "r1")  # type: ignore[arg-type]
+        return open_asker(settings.regimes, Metrics("regimes"), lambda partition, emit: None)
 
     key = tmp_path / "key"
     key.write_text("sk-1")
@@ -212,8 +213,8 @@ def test_settings_of_regimes(tmp_path: Path) -> None:
         right = {**wrong, **(changed or {"base_url": advice.split()[-1]})}
         assert all(desk(**right) for _ in range(TIMES))
     sentence = "a label is entered above the one and left below the other: lower the first"
-    refused(lambda: regimes.rule_settings(RegimeSettings(direction_leave=2.0)), sentence)
-    assert all(regimes.rule_settings(RegimeSettings(direction_leave=0.4)) for _ in range(TIMES))
+    refused(lambda: rule_settings(RegimeSettings(direction_leave=2.0)), sentence)
+    assert all(rule_settings(RegimeSettings(direction_leave=0.4)) for _ in range(TIMES))
 
 
 # ---- recordings

@@ -10,9 +10,6 @@ import pytest
 
 from obflow import kafka, topics
 from obflow.settings import Settings
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
 from schemas.codec import FRAME, encode
 from schemas.messages import InstrumentKey, L2Record, Reason
 from schemas.topics import DEAD_LETTERS, L2, RESYNC
@@ -30,6 +27,7 @@ from tests.integration.processing import (
     until,
     workers,
 )
+from tests.processors.feed import ENGINE
 from tests.processors.generated import GRIDS, Producer, stream
 
 pytestmark = pytest.mark.integration
@@ -42,7 +40,7 @@ class Expected:
         self.digests: dict[InstrumentKey, str] = {}
         self.events = 0
         for records in streams:
-            columns = process_batch(InstrumentState(), L2Columns.from_records(range(len(records)), records))
+            columns = ENGINE.step(ENGINE.fresh(), range(len(records)), records)
             self.digests[records[0].instrument] = digest(iter(columns.events()))
             self.events += len(columns)
 

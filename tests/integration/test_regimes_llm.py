@@ -15,25 +15,23 @@ from pathlib import Path
 import pytest
 
 from obflow.metrics import Metrics
-from processors.regimes.client import MAX_ANSWER_BYTES, Answer, LlmClient, read_answer
-from processors.regimes.desk import (
+from processors.llm.asker import (
     MAX_DETAIL_CHARACTERS,
     MAX_RESPONSE_CHARACTERS,
     MAX_TRIES,
-    Desk,
-    DeskRules,
     Endpoint,
-    Way,
+    LlmAsker,
+    LlmLimits,
+    LlmOutputs,
 )
-from processors.regimes.keys import Keys
-from processors.regimes.pricing import Prices
+from processors.llm.client import MAX_ANSWER_BYTES, LlmAnswer, LlmClient, read_answer
+from processors.llm.keys import Keys
+from processors.llm.pricing import Prices
 from processors.regimes.prompt import Prompt
-from processors.regimes.questions import Question
-from processors.regimes.rules import RuleSettings
-from processors.regimes.state import Closed, RegimeState, take
+from processors.regimes.state import Closed, RegimeState, close_windows
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
 from tests.integration.llm_server import HUGE_BYTES, INPUT_PRICE, OUTPUT_PRICE, VERDICT, LlmServer, llm_server
-from tests.processors.regimes.generated import Market, record
+from tests.processors.regimes.generated import RULES, Market, record
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +40,7 @@ DEADLINE_S = 1.0
 
 
 def windows(seed: int = 3) -> list[Closed]:
-    return take(RegimeState(), record(Market(seed).events(800)), RuleSettings(), lambda _: None)
+    return close_windows(RegimeState(), record(Market(seed).events(800)), RULES, lambda _: None)
 
 
 WINDOWS = windows()
@@ -58,16 +56,16 @@ class Partition:
 
 @dataclass
 class Office:
-    """A desk, and what it has sent."""
+    """An asker, and what it has sent."""
 
-    desk: Desk
+    asker: LlmAsker
     metrics: Metrics
-    home: Partition = field(default_factory=Partition)
+    owner: Partition = field(default_factory=Partition)
     events: list[RegimeEvent] = field(default_factory=list)
     calls: list[LlmCall] = field(default_factory=list)
 
     def ask(self, window: int = 0, instrument: InstrumentKey = BTC) -> None:
-        self.desk.put(Question(instrument, WINDOWS[window], self.home))
+        self.asker.enqueue(str(instrument), WINDOWS[window], self.owner)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
         async with asyncio.timeout(seconds):
@@ -91,7 +89,7 @@ async def office(
     client: Endpoint | None = None,
     key: str = "k-secret",
     key_file: Path | None = None,
-    **rules: object,
+    **limits: object,
 ) -> AsyncIterator[Office]:
     metrics = Metrics("regimes")
     keys = Keys(key, key_file, lambda: metrics.counter("obflow_rejected_total", reason="key_unusable").inc())
@@ -103,17 +101,20 @@ async def office(
         "deadline_s": DEADLINE_S,
         "concurrency": 4,
         "requests_per_minute": 600,
-        **rules,
+        **limits,
     }
-    way = Way(lambda _, event: found.events.append(event), lambda _, call: found.calls.append(call), keys.masked)
+    outputs = LlmOutputs(
+        lambda _, event: found.events.append(event), lambda _, call: found.calls.append(call), keys.masked
+    )
     client = client or LlmClient(server.url, "small-model", keys.current)
-    found = Office(Desk(client, DeskRules(**chosen), way, metrics), metrics)  # type: ignore[arg-type] # changes of a test
-    running = asyncio.create_task(found.desk.run())
+    asker = LlmAsker(client, LlmLimits(**chosen), outputs, metrics)  # type: ignore[arg-type] # changes of a test
+    found = Office(asker, metrics)
+    running = asyncio.create_task(found.asker.run())
     try:
         yield found
     finally:
         running.cancel()
-        await found.desk.close()
+        await found.asker.close()
 
 
 async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
@@ -175,7 +176,7 @@ async def test_a_failure_is_rows_with_its_outcome_and_never_an_event(way: str) -
         async with office(server, deadline_s=deadline_s) as found:
             found.ask()
             await found.until(lambda: len(found.calls) >= least)
-            await found.until(lambda: found.desk._questions._under_way == set())
+            await found.until(lambda: found.asker._questions._under_way == set())
     assert found.events == []
     assert least <= len(found.calls) <= MAX_TRIES
     assert {(call.outcome, call.status) for call in found.calls} == {(outcome, status)}
@@ -338,7 +339,7 @@ class Late:
 
     shape = 0
 
-    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> Answer:
+    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> LlmAnswer:
         time.sleep(seconds + 0.01)  # noqa: ASYNC251 (the loop is meant to stand still)
         tokens = {"prompt_tokens": 601, "completion_tokens": 40}
         choice = {"message": {"content": json.dumps(VERDICT)}}
@@ -364,7 +365,7 @@ async def test_an_answer_for_a_partition_that_moved_is_a_row_and_no_event() -> N
         async with office(server) as found:
             found.ask()
             await found.until(lambda: len(server.asked) == 1)
-            found.home.owned = False
+            found.owner.owned = False
             assert await found.calls_made(1) == [CallOutcome.STALE]
     assert found.events == []
     assert found.calls[0].cost_usd == float(server.cost_usd)

@@ -13,9 +13,7 @@ from obflow import clickhouse as database
 from obflow import doctor, kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
 from obflow.whole_log import read_log
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.reference.engine import ReferenceEngine
 from research import contents
 from research.audit import Audit, audit
 from schemas.codec import decode_as
@@ -99,8 +97,9 @@ def processed(settings: Settings, log: str) -> Iterator[FactorRecord]:
         _, offsets, records = states.setdefault(record.instrument, (logged.partition, [], []))
         offsets.append(logged.offset)
         records.append(record)
+    engine = ReferenceEngine(THIN_NOTIONAL)
     for instrument, (partition, offsets, records) in states.items():
-        columns = process_batch(InstrumentState(THIN_NOTIONAL), L2Columns.from_records(offsets, records))
+        columns = engine.step(engine.fresh(), offsets, records)
         yield FactorRecord(*instrument, Source.REPLAY, "a1", log, partition, columns.events())
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from processors.columns import FactorColumns, L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.engine import FactorColumns
+from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import L2Record
 from tests.processors.brute_force import BruteForce, Expected
+from tests.processors.feed import ENGINE
 from tests.processors.recorded import path_of, read_records
 
 TOLERANCE = 1e-12
@@ -23,7 +23,7 @@ VENUES = ("binance-futures", "binance")
 
 def run(state: InstrumentState, records: Sequence[L2Record], start: int = 0) -> FactorColumns:
     """All records in one batch, at offsets from `start`."""
-    return process_batch(state, L2Columns.from_records(range(start, start + len(records)), records))
+    return ENGINE.step(state, range(start, start + len(records)), records)
 
 
 def expect(brute: BruteForce, record: L2Record, *, wanted: bool = True) -> Expected | None:

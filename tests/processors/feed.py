@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from processors.columns import FactorColumns, L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from obflow.settings import ProcessorSettings
+from processors.factors.engine import FactorColumns
+from processors.factors.reference.engine import ReferenceEngine
+from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import ContractKind, Kind, L2Record, Reason, Source
 
@@ -14,6 +15,8 @@ Grid = tuple[str, str, str, ContractKind]
 UNIT_GRID: Grid = ("1", "1", "1", ContractKind.SPOT)
 MS = 1_000_000
 SECOND = 1_000 * MS
+THIN_NOTIONAL = ProcessorSettings().thin_notional
+ENGINE = ReferenceEngine(THIN_NOTIONAL)
 
 
 class Feed:
@@ -71,8 +74,12 @@ class Feed:
 
 def process(records: Sequence[L2Record], state: InstrumentState | None = None, start: int = 0) -> FactorColumns:
     """All records in one batch, at offsets from `start`."""
-    columns = L2Columns.from_records(range(start, start + len(records)), records)
-    return process_batch(state or InstrumentState(), columns)
+    return ENGINE.step(state or fresh(), range(start, start + len(records)), records)
+
+
+def fresh(thin_notional: float = THIN_NOTIONAL, max_levels: int | None = None) -> InstrumentState:
+    """The state before the first record."""
+    return InstrumentState(thin_notional, max_levels)
 
 
 def factors(result: FactorColumns, row: int = -1) -> dict[str, float | None]:

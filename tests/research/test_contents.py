@@ -8,10 +8,10 @@ from research.replay import FactorReplay
 from schemas.codec import encode
 from schemas.digest import digest
 from schemas.messages import FactorEvent, InstrumentKey, L2Record
+from tests.processors.feed import ENGINE
 from tests.research.fixtures import replay
 
 VENUE = "binance"
-THIN = 10_000.0
 
 
 def logged(partition: int = 3) -> list[Logged]:
@@ -23,7 +23,7 @@ def logged(partition: int = 3) -> list[Logged]:
 
 def events() -> dict[InstrumentKey, list[FactorEvent]]:
     found: dict[InstrumentKey, list[FactorEvent]] = {}
-    for instrument, event in FactorReplay(replay(VENUE), THIN):
+    for instrument, event in FactorReplay(replay(VENUE), ENGINE):
         found.setdefault(instrument, []).append(event)
     return found
 
@@ -35,13 +35,13 @@ def stored(events: list[FactorEvent], partition: int = 3) -> StoredContent:
 def test_what_a_replay_in_memory_gives_the_log_gives_too() -> None:
     rows = {key: stored(found) for key, found in events().items()}
     assert rows
-    computed = computed_digests(logged(), rows, THIN)
+    computed = computed_digests(logged(), rows, ENGINE)
     assert {key: row.hexdigest for key, row in rows.items()} == computed
 
 
 def test_only_what_is_stored_is_judged() -> None:
     rows = {key: stored(found[::2]) for key, found in events().items()}
-    computed = computed_digests(logged(), rows, THIN)
+    computed = computed_digests(logged(), rows, ENGINE)
     assert {key: row.hexdigest for key, row in rows.items()} == computed
 
 
@@ -49,7 +49,7 @@ def test_a_row_that_the_log_does_not_give_is_a_difference() -> None:
     rows = {key: stored(found) for key, found in events().items()}
     for key, row in rows.items():
         elsewhere = StoredContent(row.hexdigest, frozenset((9, offset) for _, offset in row.places))
-        assert computed_digests(logged(), {key: elsewhere}, THIN)[key] != row.hexdigest
+        assert computed_digests(logged(), {key: elsewhere}, ENGINE)[key] != row.hexdigest
 
 
 def test_a_log_whose_beginning_is_gone_says_nothing_about_its_instruments() -> None:

@@ -17,11 +17,10 @@ from typing import NamedTuple
 import pytest
 
 from orderbook.validity import Validity
-from processors.columns import L2Columns
-from processors.core import process_batch
-from processors.state import InstrumentState
+from processors.factors.reference.state import InstrumentState
 from producers.books.stream import InstrumentStream
 from schemas.messages import FactorEvent, Kind, L2Record, Reason, Status
+from tests.processors.feed import ENGINE
 from tests.producers.messages import fork
 from tests.research.parsed import ParsedRecording, parse_recording, play
 
@@ -64,19 +63,19 @@ def sampled(session: ParsedRecording) -> list[int]:
 
 def saved_states(session: ParsedRecording, chosen: list[int]) -> Iterator[Saved]:
     """Walk the session forward once, and stop before each chosen line."""
-    stream, state = session.stream(), InstrumentState()
+    stream, state = session.stream(), ENGINE.fresh()
     position = offset = 0
     for number in chosen:
         offset = process(state, play(stream, session.lines[position:number]), offset)[1]
         position = number
-        yield Saved(number, fork(stream), state.to_bytes())
+        yield Saved(number, fork(stream), ENGINE.dump(state))
 
 
 def process(state: InstrumentState, records: list[L2Record], offset: int) -> tuple[list[FactorEvent], int]:
     if not records:
         return [], offset
-    offsets = list(range(offset, offset + len(records)))
-    return process_batch(state, L2Columns.from_records(offsets, records)).events(), offset + len(records)
+    offsets = range(offset, offset + len(records))
+    return ENGINE.step(state, offsets, records).events(), offset + len(records)
 
 
 @pytest.mark.timeout(3_600)
@@ -92,7 +91,7 @@ def test_a_lost_update_is_exactly_one_gap_and_no_event_is_ok_after_it(session: P
             rest = [session.lines[number] for number in book_lines[where[saved.number] + 1 :]]
 
         records = play(saved.stream, rest)
-        events, _ = process(InstrumentState.from_bytes(saved.processor), records, 10**9)
+        events, _ = process(ENGINE.load(saved.processor), records, 10**9)
 
         assert saved.stream.counters.gaps == 1
         assert [(record.kind, record.reason) for record in records[-1:]] == [(Kind.INVALID, Reason.GAP)]

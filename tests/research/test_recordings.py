@@ -13,6 +13,7 @@ from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
 from research.replay import FactorReplay, open_replay, summarise
 from research.verify import BookReport, RecordingReport, verify
+from tests.processors.feed import ENGINE
 
 pytestmark = pytest.mark.recorded
 
@@ -72,7 +73,7 @@ def test_after_every_update_the_book_shows_the_venues_best_quote(
 @EACH
 def test_there_is_one_event_an_update_and_one_for_the_snapshot(recordings: Path, venue: str) -> None:
     replay = open_replay(recording(recordings, venue), EXCHANGES[venue], Settings())
-    found = summarise(FactorReplay(replay, 10_000.0))["BTCUSDT"]
+    found = summarise(FactorReplay(replay, ENGINE))["BTCUSDT"]
     assert found.events == EXPECTED[venue]["deltas_applied"] + 1
     assert sum(found.statuses.values()) == found.events
     assert "RESYNCING" not in found.statuses

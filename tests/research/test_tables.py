@@ -12,18 +12,19 @@ from research.replay import FactorReplay
 from research.tables import COLUMNS, event_table, row
 from schemas.errors import FatalError, UsageError
 from schemas.factors import FACTOR_NAMES
+from tests.processors.feed import ENGINE
 from tests.research.fixtures import replay
 
 HEAD = ["venue", "symbol", "sequence", "exchange_ns", "received_ns", "status"]
 
 
 def events() -> list[tuple[object, ...]]:
-    return [row(item) for item in FactorReplay(replay("binance"), 10_000.0)]
+    return [row(item) for item in FactorReplay(replay("binance"), ENGINE)]
 
 
 def written(path: Path) -> Path:
     with event_table(path) as write:
-        for item in FactorReplay(replay("binance"), 10_000.0):
+        for item in FactorReplay(replay("binance"), ENGINE):
             write(item)
     return path
 

@@ -6,20 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obflow.whole_log import Logged
-from processors.regimes.rules import RuleSettings
-from processors.regimes.state import RegimeState, take
+from processors.regimes.state import RegimeState, close_windows
 from research.expected import Identity
 from research.windows import ClosedWindows
 from schemas.messages import FactorRecord
-from tests.processors.regimes.generated import Market, packed, record, shifted
-
-RULES = RuleSettings()
+from tests.processors.regimes.generated import RULES, Market, packed, record, shifted
 
 
 def closed_by_workers(records: list[FactorRecord]) -> set[Identity]:
     state, found = RegimeState(), set()
     for one in records:
-        for closed in take(state, one, RULES, lambda _: None):
+        for closed in close_windows(state, one, RULES, lambda _: None):
             found.add(Identity(one.instrument, closed.source_log, closed.source_partition, closed.source_offset))
     return found
 

@@ -6,12 +6,15 @@ from random import Random
 
 import msgspec
 
+from obflow.settings import RegimeSettings
+from processors.regimes.rules import rule_settings
 from processors.regimes.window import SECOND_NS
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
 
 T0_NS = 1_723_161_257 * SECOND_NS
 L2_LOG = "l2logl2l"
+RULES = rule_settings(RegimeSettings())
 
 
 class Market:

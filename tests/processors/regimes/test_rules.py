@@ -5,15 +5,18 @@ import itertools
 import random
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
+from obflow.settings import RegimeSettings
+from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge, rule_settings
 from processors.regimes.window import WINDOW_NS, WindowSummary
+from schemas.errors import UsageError
 from schemas.messages import Regime
+from tests.processors.regimes.generated import RULES
 
-SETTINGS = RuleSettings()
 MIRROR = {Regime.BULLISH_PRESSURE: Regime.BEARISH_PRESSURE, Regime.BEARISH_PRESSURE: Regime.BULLISH_PRESSURE}
 
 
@@ -34,7 +37,7 @@ def window(index: int, imbalance: float | None, variance: float | None = 1e-8, *
     )
 
 
-def run(windows: Iterable[WindowSummary], settings: RuleSettings = SETTINGS) -> list[Verdict]:
+def run(windows: Iterable[WindowSummary], settings: RuleSettings = RULES) -> list[Verdict]:
     state = RuleState()
     return [judge(state, each, settings) for each in windows]
 
@@ -49,7 +52,7 @@ def labels(verdicts: Iterable[Verdict]) -> list[Regime]:
 
 
 def test_the_first_windows_are_unknown_and_say_so_with_no_confidence() -> None:
-    verdicts = run(quiet(SETTINGS.warmup_windows))
+    verdicts = run(quiet(RULES.warmup_windows))
     assert {verdict.label for verdict in verdicts} == {Regime.UNKNOWN}
     assert {verdict.confidence for verdict in verdicts} == {0.0}
 
@@ -69,7 +72,7 @@ def test_a_sustained_shift_is_a_regime_change_of_fixed_length() -> None:
     found = labels(run([*quiet(), *shifted]))[60:]
     pulse = [index for index, label in enumerate(found) if label is Regime.REGIME_CHANGE]
     assert pulse
-    assert pulse == list(range(pulse[0], pulse[0] + SETTINGS.change_windows))
+    assert pulse == list(range(pulse[0], pulse[0] + RULES.change_windows))
 
 
 def test_a_window_with_a_hole_is_unknown_at_once_and_known_again_at_once() -> None:
@@ -84,7 +87,7 @@ def _transitions(found: list[Regime]) -> int:
 
 def _at_score(state: RuleState, index: int, score: float) -> WindowSummary:
     """A window whose direction will have this score."""
-    return window(index, state.mean + score * max(state.variance**0.5, SETTINGS.sd_floor))
+    return window(index, state.mean + score * max(state.variance**0.5, RULES.sd_floor))
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
@@ -96,11 +99,11 @@ def test_a_direction_swinging_about_a_bar_gives_one_transition(
     """Just below, just above and so on: about the bar to enter from outside it, about that to leave from inside."""
     state = RuleState()
     for each in quiet():
-        judge(state, each, SETTINGS)
-    scores = [first] * 2 + [getattr(SETTINGS, bar) + swing * (1 if index % 2 else -1) for index in range(200)]
+        judge(state, each, RULES)
+    scores = [first] * 2 + [getattr(RULES, bar) + swing * (1 if index % 2 else -1) for index in range(200)]
     found = []
     for index, score in enumerate(scores):
-        verdict = judge(state, _at_score(state, 60 + index, side * score), SETTINGS)
+        verdict = judge(state, _at_score(state, 60 + index, side * score), RULES)
         assert verdict.scores.direction == pytest.approx(side * score, abs=1e-10)
         found.append(verdict.label)
     assert _transitions(found[1:]) == 1
@@ -113,14 +116,14 @@ def test_a_volatility_swinging_about_a_bar_gives_one_transition(bar: str, first:
     """Steered by rank among the past variances, a hundredth above the bar, then a hundredth below it."""
     state = RuleState()
     for index in range(100):
-        judge(state, window(index, 0.01 * (-1) ** index, 1e-8 * (1 + index / 100)), SETTINGS)
-    shares = [first] * 2 + [getattr(SETTINGS, bar) + 0.01 * (1 if index % 2 else -1) for index in range(40)]
+        judge(state, window(index, 0.01 * (-1) ** index, 1e-8 * (1 + index / 100)), RULES)
+    shares = [first] * 2 + [getattr(RULES, bar) + 0.01 * (1 if index % 2 else -1) for index in range(40)]
     found = []
     for index, share in enumerate(shares):
         ordered = sorted(state.variances)
         place = min(round(share * len(ordered)), len(ordered) - 1)
         variance = ordered[-1] * 1.01 if share == 1.0 else (ordered[place - 1] + ordered[place]) / 2
-        verdict = judge(state, window(100 + index, 0.0, variance), SETTINGS)
+        verdict = judge(state, window(100 + index, 0.0, variance), RULES)
         assert verdict.scores.volatility == pytest.approx(share, abs=0.009)
         found.append(verdict.label)
     assert _transitions(found[1:]) == 1
@@ -128,7 +131,7 @@ def test_a_volatility_swinging_about_a_bar_gives_one_transition(bar: str, first:
 
 
 def test_a_label_stays_for_the_dwell() -> None:
-    settings = RuleSettings(dwell_seconds=30.0, change_bar=1e9)
+    settings = msgspec.structs.replace(RULES, dwell_seconds=30.0, change_bar=1e9)
     swings = [window(60 + index, 0.3 if index % 2 == 0 else -0.3) for index in range(24)]
     found = labels(run([*quiet(), *swings], settings))[60:]
     changes = [index for index in range(1, len(found)) if found[index] is not found[index - 1]]
@@ -138,9 +141,10 @@ def test_a_label_stays_for_the_dwell() -> None:
 
 def test_a_change_is_told_for_its_length_however_long_labels_dwell() -> None:
     shifted = [window(60 + index, 0.12, 1e-8) for index in range(12)]
-    brisk, slow = (labels(run([*quiet(), *shifted], RuleSettings(dwell_seconds=dwell)))[60:] for dwell in (5.0, 60.0))
+    settings = [msgspec.structs.replace(RULES, dwell_seconds=dwell) for dwell in (5.0, 60.0)]
+    brisk, slow = (labels(run([*quiet(), *shifted], each))[60:] for each in settings)
     pulse = [index for index, label in enumerate(brisk) if label is Regime.REGIME_CHANGE]
-    assert len(pulse) == SETTINGS.change_windows
+    assert len(pulse) == RULES.change_windows
     assert [index for index, label in enumerate(slow) if label is Regime.REGIME_CHANGE] == pulse
 
 
@@ -172,7 +176,7 @@ def test_a_state_saved_and_restored_goes_on_bit_for_bit(imbalances: list[float |
     for index, each in enumerate(windows):
         if index == cut:
             state = copy.deepcopy(state)
-        resumed.append(judge(state, each, SETTINGS))
+        resumed.append(judge(state, each, RULES))
     assert resumed == run(windows)
 
 
@@ -180,3 +184,15 @@ def test_a_state_saved_and_restored_goes_on_bit_for_bit(imbalances: list[float |
 def test_confidence_is_a_share(imbalances: list[float | None]) -> None:
     for verdict in run(window(index, value) for index, value in enumerate(imbalances)):
         assert 0.0 <= verdict.confidence <= 1.0
+
+
+def test_every_threshold_is_a_setting_and_the_settings_alone_have_defaults() -> None:
+    assert set(RuleSettings.__struct_fields__) <= set(RegimeSettings.model_fields)
+    assert RuleSettings.__struct_defaults__ == ()
+    assert rule_settings(RegimeSettings(direction_enter=2.5)) == msgspec.structs.replace(RULES, direction_enter=2.5)
+
+
+@pytest.mark.parametrize("changed", [{"direction_leave": 1.1}, {"volatile_enter": 0.5}])
+def test_a_label_left_above_where_it_is_entered_is_refused(changed: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="_leave"):
+        rule_settings(RegimeSettings(**changed))  # type: ignore[arg-type] # one float

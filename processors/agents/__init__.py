@@ -1,1 +1,0 @@
-"""Faust agents: what happens to each event of a stream."""

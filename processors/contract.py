@@ -1,0 +1,229 @@
+"""What a stage is: pure code that `worker/` runs, with the same results for the same records wherever it runs.
+
+A stage reads one topic and keeps one state for each key of it. All records of a key lie in one partition; a stage that
+needs another key reads a topic that another stage writes by that key. No method may block, look at a clock or touch
+anything but its arguments: time is a parameter, and what is to be sent or counted is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from schemas.errors import DecodeError, ForeignRecord, MessageError
+from schemas.partitions import partition_of
+from schemas.places import Extent, NamedPlace, Place
+from schemas.topics import Topic
+
+S = TypeVar("S")
+R = TypeVar("R")
+T = TypeVar("T", contravariant=True)
+P = TypeVar("P", contravariant=True)
+
+
+class Batch(NamedTuple, Generic[R]):
+    """Consecutive records of one key, in source order.
+
+    Attributes:
+        key: Of the state.
+        log: First 8 characters of the source topic's id: what derived records carry.
+        partition: Of the source topic.
+        offsets, records: In pairs, at least one.
+        now_s: Monotonic time, seconds.
+    """
+
+    key: str
+    log: str
+    partition: int
+    offsets: Sequence[int]
+    records: Sequence[R]
+    now_s: float
+
+
+class Emit(NamedTuple):
+    """One record to be sent.
+
+    Attributes:
+        topic: One of those the stage writes.
+        key, value: Of the record, the value encoded.
+        source_offset: Not to be committed before the broker has this record; None holds nothing back.
+        received_ns: When the newest of what it says was received, ns UTC, for latency.
+        by_key: To the partition of its key. Else to the source's own, which is that of every `venue:symbol`.
+    """
+
+    topic: Topic
+    key: str
+    value: bytes
+    source_offset: int | None
+    received_ns: int = 0
+    by_key: bool = False
+
+
+class Count(NamedTuple):
+    """Something to be counted: a metric of `obflow.metrics`, its one label with a value, and a number."""
+
+    metric: str
+    label: str
+    value: str
+    number: int
+
+
+class Emitted(NamedTuple):
+    """What came of a step.
+
+    Attributes:
+        records: To be sent, in this order.
+        counts: Counters to be raised.
+        warnings: Lines for the log, as fields; `event` names the line.
+        offer: What a companion may take up. It is offered when the checkpoint that holds it is acknowledged, so at most
+            once; a newer one of the same key takes its place.
+    """
+
+    records: Sequence[Emit] = ()
+    counts: Sequence[Count] = ()
+    warnings: Sequence[Mapping[str, Any]] = ()
+    offer: object | None = None
+
+
+NOTHING = Emitted()
+
+
+class NamedPlaces(Protocol[T, P]):
+    """The places in another log that a stage's records name: none may lie where that log has no record yet.
+
+    Its records are taken one by one, each held against the log as it was after the record was read.
+
+    Attributes:
+        topic: The other log.
+    """
+
+    topic: Topic
+
+    def named_by_record(self, record: P) -> NamedPlace | None:
+        """The place that a record names, if it names one."""
+
+    def named_by_state(self, state: T, partition: int) -> NamedPlace | None:
+        """The newest place that a loaded state knows of, if any; one outside the log makes the state none."""
+
+    def check(self, state: T, record: P, extent: Extent) -> None:
+        """Hold what a record names against the log. Raises MessageError: the record becomes a dead letter."""
+
+
+class Stage(Protocol[S, R]):
+    """One stage. Its methods are called by `worker/partition.py`, on the event loop; none may block.
+
+    Attributes:
+        name: In `STAGES` and on the command line.
+        role: Section of the settings with its `app_id` and `checkpoint_seconds`; its name in metrics and dead letters.
+        label: Of its times in metrics.
+        reads, writes: Its topics.
+        changelog: Its checkpoints, `<app_id>-<table>-changelog`.
+        layout: Number of what `dump` writes, 1 to 255; a checkpoint of another is refused.
+        outlives_log: Whether a state still holds where the source topic was made anew.
+        names: The places its records name, if they are to be held against a log.
+        decode_records, step_records: Most records of one `decode` and one `step`: others have their turn in between.
+    """
+
+    name: str
+    role: str
+    label: str
+    reads: Topic
+    writes: tuple[Topic, ...]
+    changelog: Topic
+    layout: int
+    outlives_log: bool
+    names: NamedPlaces[S, R] | None
+    decode_records: int
+    step_records: int
+
+    def __init__(self, options: Any) -> None:  # noqa: ANN401 (each stage says which attributes it reads)
+        """Take the settings of its section. Raises UsageError where they contradict each other."""
+
+    def decode(self, payloads: Sequence[bytes | None]) -> Sequence[R | MessageError]:
+        """Decode values of consecutive records, one result each. An error becomes a dead letter; the others go on."""
+
+    def check(self, record: R, place: Place) -> None:
+        """Hold a record against where it lies. Raises MessageError: it becomes a dead letter, the others go on."""
+
+    def key(self, record: R) -> str:
+        """The key of the state that a record belongs to; it is in the partition that `partition_of` says."""
+
+    def fresh(self, key: str) -> S:
+        """The state before the first record, or where no checkpoint can be used."""
+
+    def dump(self, state: S) -> bytes:
+        """Write a state down, whole."""
+
+    def load(self, key: str, data: bytes) -> S:
+        """Read what `dump` wrote; called on the first record of a key. Raises DecodeError: the state is then fresh."""
+
+    def connects(self, state: S, record: R) -> bool:
+        """Whether a loaded state lacks nothing before this record; else its partition is read again, once.
+
+        True where records do not say what they follow.
+        """
+
+    def step(self, state: S, batch: Batch[R]) -> Emitted:
+        """Take records into a state, which changes, and say what is to be sent. Never called twice with one record."""
+
+    def due(self, state: S, now_s: float) -> Emitted:
+        """What time alone brings. Called of every state a few times a second; no checkpoint follows from it."""
+
+    def gauges(self, states: Iterable[S]) -> Iterable[Count]:
+        """What is shown of all states of this worker together. Called as often as `due`."""
+
+
+class PartitionOwner(Protocol):
+    """The partition a key is in, as this worker holds it; `owned` turns false when another worker is given it."""
+
+    @property
+    def partition(self) -> int:
+        """Which."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether it is still this worker's."""
+
+
+class Companion(Protocol):
+    """Works beside a stage and may wait, for a network for example; the stage never waits for it."""
+
+    def wants(self, key: str, offer: Any) -> bool:  # noqa: ANN401 (the stage's own)
+        """Whether to be offered this once it is saved; it is then saved at once. Must not block."""
+
+    def enqueue(self, key: str, offer: Any, owner: PartitionOwner) -> None:  # noqa: ANN401 (the stage's own)
+        """Take what was saved. Must not block."""
+
+    def dropped(self, reason: str) -> None:
+        """Count an offer that was wanted and will not come."""
+
+    async def run(self) -> None:
+        """Work, for ever."""
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+
+
+def check_key(key: str, place: Place) -> None:
+    """Hold a key against the partition its record lies in, for stages whose keys name no instrument.
+
+    Raises:
+        ForeignRecord: It belongs in another one.
+    """
+    home = partition_of(key, place.partitions) if place.partitions else place.partition
+    if home != place.partition:
+        raise ForeignRecord(f"it lies in partition {place.partition}, and its key belongs in {home}")
+
+
+def decode_each(read: Callable[[bytes], R], payloads: Iterable[bytes | None]) -> list[R | MessageError]:
+    """Decode values one by one with a function of one, for stages without a decoder of many."""
+    return [_decoded(read, payload) for payload in payloads]
+
+
+def _decoded(read: Callable[[bytes], R], payload: bytes | None) -> R | MessageError:
+    if payload is None:
+        return DecodeError("a record without a value")
+    try:
+        return read(payload)
+    except MessageError as error:
+        return error

@@ -1,0 +1,69 @@
+"""Order flow imbalance (Cont, Kukanov, Stoikov 2014): what a record added to and took from the queues.
+
+At level m, with P, q the m-th occupied price and its size, before and after the record:
+e = q_b·1[P_b ≥ P_b'] - q_b'·1[P_b ≤ P_b'] - q_a·1[P_a ≤ P_a'] + q_a'·1[P_a ≥ P_a'] (' is before).
+"Before" is the book before this record, whatever its status; the record that makes a book LIVE has none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from processors.factors.reference.view import BookView, TopLevels, Tops
+
+LEVELS: Final = 5
+
+
+def ofi_l1(view: BookView) -> float | None:
+    """Flow e at the best level, base units; null on the event that makes a book LIVE or where a best was missing."""
+    return _to_base(view, flow_l1(view))
+
+
+def ofi_l5(view: BookView) -> float | None:
+    """Σe over levels 1 to 5, base units; null where any of them is missing before or after."""
+    return _to_base(view, _flow(view, LEVELS))
+
+
+def ofi_l1_1s(view: BookView) -> float | None:
+    """Sum of ofi_l1 over the last second, base units.
+
+    Events without one are skipped; null where none has one, and until the book has been LIVE for a second.
+    """
+    return _to_base(view, view.rolling.flow()) if view.rolling.is_whole(view.received_ns) else None
+
+
+def flow_l1(view: BookView) -> float | None:
+    """Flow at the best level, proportional to base units: what windows keep, so that sums of whole lots are exact."""
+    return _flow(view, 1)
+
+
+def _flow(view: BookView, levels: int) -> float | None:
+    before, after = view.before, view.tops
+    if before is None or min(_depth(before), _depth(after)) < levels:
+        return None
+    flow = 0.0
+    for level in range(levels):
+        flow += _bid_flow(before.bids, after.bids, level) - _ask_flow(before.asks, after.asks, level)
+    return flow
+
+
+def _to_base(view: BookView, flow: float | None) -> float | None:
+    return None if flow is None else view.grid.to_base(flow)
+
+
+def _depth(tops: Tops) -> int:
+    return min(len(tops.bids.ticks), len(tops.asks.ticks))
+
+
+def _bid_flow(before: TopLevels, after: TopLevels, level: int) -> float:
+    was, now = before.ticks[level], after.ticks[level]
+    gained = after.sizes[level] if now >= was else 0.0
+    lost = before.sizes[level] if now <= was else 0.0
+    return gained - lost
+
+
+def _ask_flow(before: TopLevels, after: TopLevels, level: int) -> float:
+    was, now = before.ticks[level], after.ticks[level]
+    gained = after.sizes[level] if now <= was else 0.0
+    lost = before.sizes[level] if now >= was else 0.0
+    return gained - lost

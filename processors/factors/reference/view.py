@@ -1,0 +1,159 @@
+"""What every factor reads: the top of the book, taken once a record, and what the rolling factors share.
+
+Distances from mid are exact integers before they become floats: with S = b_1 + a_1 in ticks, a level at p is
+|2p - S|/S of mid away. Sizes are floats proportional to base size: lots, or on inverse contracts lots over price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from itertools import accumulate
+from operator import add, mul
+from typing import Final
+
+from orderbook.book import Book, BookSide
+from orderbook.grid import Grid
+from processors.factors.reference.bands import Bands
+from processors.factors.rolling import Rolling
+from schemas.messages import Status
+
+DEPTH: Final = 20
+"""Levels of each side that factors look at one by one."""
+
+
+def total(values: Iterable[float]) -> float:
+    """Plain sum from left to right. The built-in `sum` compensates floats from Python 3.12 on: other last bits."""
+    return reduce(add, values, 0.0)
+
+
+def ratio(bid: float, ask: float) -> float | None:
+    """(bid - ask)/(bid + ask): in [-1, 1], + is bid heavy; None where both are 0."""
+    whole = bid + ask
+    return (bid - ask) / whole if whole else None
+
+
+class TopLevels:
+    """The best levels of one side, best first.
+
+    Attributes:
+        ticks, lots: Up to `DEPTH` levels.
+        sizes: Floats proportional to base size.
+    """
+
+    __slots__ = ("_is_bid", "_worst", "lots", "sizes", "ticks")
+
+    def __init__(self, side: BookSide, grid: Grid) -> None:
+        self.ticks = side.top_prices(DEPTH)
+        self.lots = [side.lots[tick] for tick in self.ticks]
+        self.sizes = list(map(grid.proportional, self.ticks, self.lots))
+        self._worst = self.ticks[-1] if len(self.ticks) == DEPTH else None
+        self._is_bid = side.is_bid
+
+    def reaches(self, tick: int) -> bool:
+        """True where an occupied price is among the best `DEPTH`."""
+        if self._worst is None:
+            return True
+        return tick >= self._worst if self._is_bid else tick <= self._worst
+
+
+class Tops:
+    """Both tops of one book.
+
+    Attributes:
+        grid: The book's grid.
+        bids, asks: The best levels of each side.
+        is_two_sided: Both sides have a level.
+        is_open: Two-sided with the best bid below the best ask.
+        sum_ticks: b_1 + a_1 in ticks, S; 0 where not two-sided.
+    """
+
+    __slots__ = ("asks", "bids", "grid", "is_open", "is_two_sided", "sum_ticks")
+
+    def __init__(self, book: Book, grid: Grid) -> None:
+        self.grid = grid
+        self.bids, self.asks = TopLevels(book.bids, grid), TopLevels(book.asks, grid)
+        self.is_two_sided = bool(self.bids.ticks and self.asks.ticks)
+        self.is_open = self.is_two_sided and self.bids.ticks[0] < self.asks.ticks[0]
+        self.sum_ticks = self.bids.ticks[0] + self.asks.ticks[0] if self.is_two_sided else 0
+
+
+class BookView:
+    """One book right after one record: the argument of every factor.
+
+    Attributes:
+        grid: Turns ticks and lots into prices, sizes and notionals.
+        tops: The tops after the record.
+        before: The tops before it; None where the record made the book LIVE.
+        bid_levels, ask_levels: Levels of the whole book.
+        received_ns: The record's time.
+        thin_notional: T, quote units.
+        rolling: The rolling state, this record's delta included, its event not.
+    On an open book also (elsewhere they are not set, and no factor that reads them is called):
+        bands: Notionals within 5, 10 and 25 bps of mid.
+        bid_totals, ask_totals: Lots over the top 1, 2, 3 … levels.
+        bid_gaps, ask_gaps: Distances from mid over mid, best first.
+        notional: N, the notional of the top 10 of both sides, quote units.
+    """
+
+    __slots__ = (
+        "ask_gaps",
+        "ask_levels",
+        "ask_totals",
+        "bands",
+        "before",
+        "bid_gaps",
+        "bid_levels",
+        "bid_totals",
+        "grid",
+        "notional",
+        "received_ns",
+        "rolling",
+        "thin_notional",
+        "tops",
+    )
+
+    def __init__(
+        self,
+        book: Book,
+        tops: Tops,
+        before: Tops | None,
+        rolling: Rolling,
+        received_ns: int,
+        thin_notional: float,
+    ) -> None:
+        self.grid, self.tops, self.before = tops.grid, tops, before
+        self.bid_levels, self.ask_levels = book.bid_levels, book.ask_levels
+        self.received_ns, self.thin_notional, self.rolling = received_ns, thin_notional, rolling
+        if tops.is_open:
+            self._measure(book)
+
+    def _measure(self, book: Book) -> None:
+        bids, asks, mid2 = self.tops.bids, self.tops.asks, self.tops.sum_ticks
+        self.bands = Bands(book, self.grid, mid2)
+        self.bid_totals, self.ask_totals = list(accumulate(bids.lots)), list(accumulate(asks.lots))
+        self.bid_gaps = [(mid2 - 2 * tick) / mid2 for tick in bids.ticks]
+        self.ask_gaps = [(2 * tick - mid2) / mid2 for tick in asks.ticks]
+        self.notional = self.grid.notional(self._weighed(bids) + self._weighed(asks))
+
+    def _weighed(self, top: TopLevels) -> int:
+        if self.grid.is_inverse:
+            return sum(top.lots[:10])
+        return sum(map(mul, top.ticks[:10], top.lots))
+
+    @property
+    def status(self) -> Status:
+        """State of a LIVE book: the first that holds."""
+        bids, asks = self.tops.bids.ticks, self.tops.asks.ticks
+        if not self.tops.is_two_sided:
+            return Status.ONE_SIDED if bids or asks else Status.EMPTY
+        if bids[0] > asks[0]:
+            return Status.CROSSED
+        if bids[0] == asks[0]:
+            return Status.LOCKED
+        return Status.THIN if self.notional < self.thin_notional else Status.OK
+
+
+def weighted(weights: Sequence[float], sizes: Sequence[float]) -> float:
+    """Σ weight·size from the best level outward, over the shorter of the two."""
+    return total(map(mul, weights, sizes))

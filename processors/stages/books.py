@@ -1,0 +1,150 @@
+"""Books to factors: `l2.v1` in, `factors.v1` out, and `resync.v1` where a book broke at this reader."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple, Protocol
+
+from orderbook.validity import Outcome, Validity
+from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
+from processors.factors import engine_named
+from processors.factors.engine import Engine, EngineState, FactorColumns, L2Row
+from processors.factors.resync import ResyncAsker
+from schemas.codec import encode
+from schemas.errors import MessageError
+from schemas.messages import InstrumentKey
+from schemas.places import Place, check_place
+from schemas.topics import BOOKS_CHANGELOG, FACTORS, L2, RESYNC, Topic
+
+PACKED_EVENTS: Final = 160
+"""Most events in one record: fewer than it may hold, so that a dead letter about it keeps it whole (64 KiB)."""
+CONNECTS: Final = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
+"""What a record does to a state that lacks nothing before it. Any other outcome may be owed to what is lacking."""
+IGNORED: Final = (Outcome.ROUTINE, Outcome.IGNORED_OLD_EPOCH, Outcome.IGNORED_NOT_LIVE)
+
+
+class BookOptions(Protocol):
+    """What is read of the section `processor`."""
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine."""
+
+    @property
+    def thin_notional(self) -> float:
+        """T of status THIN, quote units."""
+
+
+class BookState(NamedTuple):
+    """One instrument: the engine's state of its book, and what is asked of its producer."""
+
+    book: EngineState
+    asker: ResyncAsker
+
+
+class BooksStage:
+    """Keeps one book an instrument and computes an event of factors for each record that makes one."""
+
+    name = "books"
+    role = "processor"
+    label = "factor"
+    reads = L2
+    writes: tuple[Topic, ...] = (FACTORS, RESYNC)
+    changelog = BOOKS_CHANGELOG
+    outlives_log = False
+    names: NamedPlaces[BookState, L2Row] | None = None
+    decode_records = 2_000
+    step_records = PACKED_EVENTS
+
+    def __init__(self, options: BookOptions) -> None:
+        self._engine: Engine[Any, Any] = engine_named(options.engine)(options.thin_notional)
+        self.layout = self._engine.layout
+
+    def decode(self, payloads: Sequence[bytes | None]) -> Sequence[L2Row | MessageError]:
+        """Decode records; one whose grid or name cannot be used is refused."""
+        return self._engine.decode(payloads)
+
+    def check(self, record: L2Row, place: Place) -> None:
+        """Refuse a record of an instrument of another partition, and an epoch far ahead of the record's time."""
+        check_place(record, place)  # type: ignore[arg-type] # an `L2Record` in all that it reads
+
+    def key(self, record: L2Row) -> str:
+        """`venue:symbol`."""
+        return f"{record.venue}:{record.symbol}"
+
+    def fresh(self, key: str) -> BookState:
+        """A book that waits for its first snapshot."""
+        return BookState(self._engine.fresh(), ResyncAsker(InstrumentKey.parse(key)))
+
+    def dump(self, state: BookState) -> bytes:
+        """Write down the book. What is asked of the producer is asked anew after a restart, where it still is wrong."""
+        return self._engine.dump(state.book)
+
+    def load(self, key: str, data: bytes) -> BookState:
+        """Read a book."""
+        return BookState(self._engine.load(data), ResyncAsker(InstrumentKey.parse(key)))
+
+    def connects(self, state: BookState, record: L2Row) -> bool:
+        """Whether the book takes the record for the next one."""
+        return self._engine.judge(state.book, record) in CONNECTS
+
+    def step(self, state: BookState, batch: Batch[L2Row]) -> Emitted:
+        """Take records to the book: one factor record for each run of one feed source."""
+        records, counts = [], Counter[Outcome]()
+        for run in _by_source(batch):
+            columns = self._engine.step(state.book, run.offsets, run.records)
+            _follow(state, columns, run)
+            counts += columns.outcomes
+            if columns:
+                records.append(_emit(run, columns))
+        return Emitted(records, list(_counts(batch.records[0].venue, counts)))
+
+    def due(self, state: BookState, now_s: float) -> Emitted:
+        """The request for a snapshot that is due, if one is."""
+        request = state.asker.due(now_s)
+        if request is None:
+            return NOTHING
+        fields = ("venue", "symbol", "reason", "attempt")
+        line = {"event": "resync_requested", **{name: getattr(request, name) for name in fields}}
+        return Emitted(
+            [Emit(RESYNC, str(request.instrument), encode(request), source_offset=None)],
+            [Count("obflow_resyncs_total", "venue", request.venue, 1)],
+            [{**line, "offset": request.source_offset}],
+        )
+
+    def gauges(self, states: Iterable[BookState]) -> Iterator[Count]:
+        """How many books are in each state."""
+        found = Counter(state.book.validity for state in states)
+        return (Count("obflow_books", "state", validity.value, found[validity]) for validity in Validity)
+
+
+def _by_source(batch: Batch[L2Row]) -> Iterator[Batch[L2Row]]:
+    """The batch in runs of one feed source, which a factor record names once."""
+    start = 0
+    for _, run in groupby(batch.records, lambda record: record.source):
+        end = start + sum(1 for _ in run)
+        yield batch._replace(offsets=batch.offsets[start:end], records=batch.records[start:end])
+        start = end
+
+
+def _follow(state: BookState, columns: FactorColumns, run: Batch[L2Row]) -> None:
+    state.asker.follow(columns.resync, run.partition, run.now_s)
+    if columns.outcomes[Outcome.IGNORED_OLD_EPOCH] == len(run.records):
+        state.asker.only_lower_epochs(state.book.epoch, run.partition, run.offsets[-1], run.now_s)
+    else:
+        state.asker.heard_own_epoch()
+
+
+def _emit(run: Batch[L2Row], columns: FactorColumns) -> Emit:
+    value = columns.encoded(run.records[0], run.log, run.partition)
+    return Emit(FACTORS, run.key, value, columns.source_offset[0], columns.received_ns[-1])
+
+
+def _counts(venue: str, outcomes: Counter[Outcome]) -> Iterator[Count]:
+    for outcome in IGNORED:
+        if outcomes[outcome]:
+            yield Count("obflow_ignored_total", "reason", outcome.value, outcomes[outcome])
+    if outcomes[Outcome.BROKE]:
+        yield Count("obflow_gaps_total", "venue", venue, outcomes[Outcome.BROKE])

@@ -1,0 +1,252 @@
+"""Batch delivery: a poll's records of one partition reach the agent as one Faust event, and offsets are held back.
+
+Stock Faust hands over one record at a time, at about 10,000 a second and worker; its cost is per event. Here the
+consumer turns the records a poll returned for a partition of the source topic into a few `SourceBatch`es, and Faust
+delivers those. Changelogs take the stock path.
+
+Three rules keep the stream whole; the reasons are in docs/adr/0007-faust-delivery.md.
+
+1. **No hole.** A rebalance can lose records that were already fetched, and stock Faust takes the hole for acknowledged.
+   Every batch therefore says which offset it continues from; where the records do not start there, the partition is
+   sought back. Only a hole that is there again after seeking is one of the log itself (retention), and is let through.
+2. **Nothing stale.** A batch cut before a partition was last sought carries an older `seek`, and is not processed.
+3. **Held back.** What may be committed is not what was read but what the application says is saved.
+
+The classes below override private methods of faust-streaming, mode and aiokafka, which are pinned;
+tests/contract/test_faust_internals.py fails when one of them changes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Set
+from typing import Any, Protocol
+
+import faust
+from faust.serializers.codecs import Codec
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from processors.worker.cut import PartitionReader, SourceBatch
+
+LIBRARY_LOG = logging.getLogger("faust.delivery")
+"""What the stock code says of these objects goes where the rest of its words go."""
+
+FETCH_WAIT_MS = 200
+"""Longest a fetch waits for data. A partition that was sought is not fetched before the fetch under way has returned:
+with the 1,500 ms of stock Faust, a start that had to seek took up to 3 s longer."""
+
+
+class Delivery(Protocol):
+    """What the application tells the consumer, and hears from it."""
+
+    source_topic: str
+    max_batch_records: int
+
+    def on_revoked(self) -> None:
+        """The group is about to share out its partitions anew: none is ours until `on_assigned`."""
+        ...
+
+    def on_granted(self, partitions: Set[int]) -> None:
+        """The group has given us these; once their checkpoints are recovered, `on_assigned` follows."""
+        ...
+
+    def on_assigned(self, positions: Mapping[int, int]) -> None:
+        """These partitions are ours and are read from these offsets: committed ones, or the log's start."""
+        ...
+
+    def on_true_hole(self, partition: int, start: int, first: int) -> None:
+        """The log itself lacks the offsets from `start` to `first`: retention took them before they were read."""
+        ...
+
+    def committable(self, partition: int) -> int | None:
+        """Offset below which everything of the partition is saved; None where nothing is known."""
+        ...
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # untyped base
+    """The thread of the Kafka consumer, with a shorter fetch and a seek that runs inside it."""
+
+    logger = LIBRARY_LOG
+
+    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 (untyped library objects)
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def seek_inside(self, tp: TP, offset: int) -> None:
+        """Seek where the fetcher runs: the stock `seek` reaches into it from another thread."""
+        await self.call_thread(self._seek_inside, tp, offset)
+
+    async def _seek_inside(self, tp: TP, offset: int) -> None:
+        # A seek throws away what was fetched ahead; where reading stands at the offset, nothing of that was lost.
+        if tp in self.assignment() and await self._ensure_consumer().position(tp) != offset:
+            self.seek(tp, offset)
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
+    """Faust's aiokafka consumer with batches for the source topic and offsets the application holds back."""
+
+    logger = LIBRARY_LOG
+    _thread: BatchConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (handed through)
+        super().__init__(*args, **kwargs)
+        self._delivery: Delivery = self.app.delivery
+        self._readers: dict[TP, PartitionReader] = {}
+        self._seeks = itertools.count(1)
+
+    def seek_back(self, partition: int, offset: int) -> None:
+        """Read a partition again from `offset`; batches that were cut before are stale from now on."""
+        reader = self._readers.get(self._source_tp(partition))
+        if reader is not None:
+            reader.want(offset)
+
+    def is_current(self, batch: SourceBatch) -> bool:
+        """Whether the partition is still ours and was not sought since the batch was cut."""
+        reader = self._readers.get(self._source_tp(batch.partition))
+        return reader is not None and reader.seek == batch.seek
+
+    def _source_tp(self, partition: int) -> TP:
+        return TP(self._delivery.source_topic, partition)
+
+    def _is_source(self, tp: TP) -> bool:
+        return bool(tp.topic == self._delivery.source_topic)
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109 (stock signature)
+    ) -> Mapping[TP, list[Any]]:
+        """Fetch, and put the batches of source partitions where the stock code expects records.
+
+        Seeks wait for this moment, when no message is under way to an agent: else the stock code would set its read
+        offset back to where it was and drop what is read again.
+        """
+        await self._perform_wanted_seeks()
+        fetched = await super()._getmany(active_partitions, timeout)
+        return {tp: records for tp, records in self._cut(fetched) if records}
+
+    async def _perform_wanted_seeks(self) -> None:
+        for tp, reader in list(self._readers.items()):
+            if reader.wanted is not None:
+                offset = reader.wanted
+                await self._thread.seek_inside(tp, offset)
+                self._read_offset[tp] = offset or None
+                reader.sought(offset)
+
+    def _cut(self, fetched: Mapping[Any, list[Any]]) -> Iterator[tuple[TP, list[Any]]]:
+        for fetched_tp, records in fetched.items():
+            tp = TP(fetched_tp.topic, fetched_tp.partition)
+            if not self._is_source(tp):
+                yield fetched_tp, records
+            elif tp in self._readers:
+                batches = self._readers[tp].cut(tp.partition, records, self._delivery.max_batch_records)
+                if batches and batches[0].start < batches[0].records[0].offset:
+                    self._delivery.on_true_hole(tp.partition, batches[0].start, batches[0].records[0].offset)
+                yield fetched_tp, batches
+
+    def _to_message(self, tp: TP, record: Any) -> Any:  # noqa: ANN401 (a record or a batch in, a Faust message out)
+        if not isinstance(record, SourceBatch):
+            return super()._to_message(tp, record)
+        last = record.records[-1]
+        return faust.types.ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            [],
+            None,
+            record,
+            None,
+            tp=TP(tp.topic, tp.partition),
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Give up every partition, as the group does until all have joined again; batches under way are stale."""
+        self._readers.clear()
+        self._delivery.on_revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Say which partitions are to be recovered: a recovery that never ends would be seen by nobody else."""
+        self._delivery.on_granted({tp.partition for tp in assigned if self._is_source(tp)})
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Leave source partitions in the fetch: the conductor waits for room in the agent's queue, which bounds it.
+
+        The stock method takes the partition out until the queue has drained, and where none is left, as soon happens
+        with a queue of few large batches, the stock loop sleeps for a second whatever happens meanwhile.
+        """
+        if not self._is_source(tp):
+            super().on_buffer_full(tp)
+
+    async def perform_seek(self) -> None:
+        """Read every partition from its committed offset, or from the log's start where nothing was committed.
+
+        The stock method seeks at once, while the fetcher goes on, so what is fetched before this returns would belong
+        to nobody and be lost; and it leaves a partition without a commit where it is. Here it only finds the offsets,
+        and the seeks wait for the next poll as all others do.
+        """
+        await super().perform_seek()
+        if not self.flow_active:
+            return  # in the midst of a rebalance; it ends with another call
+        assigned = {tp for tp in self.assignment() if self._is_source(tp)}
+        offsets = {tp: self._committed_offset[tp] for tp in assigned if self._committed_offset[tp]}
+        if len(offsets) < len(assigned):
+            offsets |= await self.earliest_offsets(*(assigned - offsets.keys()))
+        self._readers = {tp: PartitionReader(self._seeks) for tp in assigned}
+        for tp, reader in self._readers.items():
+            reader.want(offsets[tp])
+        self._delivery.on_assigned({tp.partition: offsets[tp] for tp in assigned})
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 (stock signature)
+        return (tp for tp in self._readers if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._delivery.committable(tp.partition)
+
+
+class BatchTransport(driver.Transport):  # type: ignore[misc] # untyped base
+    """Faust's aiokafka transport with the batch consumer."""
+
+    Consumer = BatchConsumer
+
+
+class IdentityCodec(Codec):  # type: ignore[misc] # untyped base
+    """Leaves values as they are: a batch is not bytes."""
+
+    def _loads(self, s: Any) -> Any:  # noqa: ANN401
+        return s
+
+    def _dumps(self, s: Any) -> Any:  # noqa: ANN401
+        return s
+
+
+class BatchApp(faust.App):  # type: ignore[misc] # untyped base
+    """A Faust application whose source topic is delivered in batches.
+
+    Args:
+        app_id: Name of the consumer group.
+        delivery: The application's side.
+        options: Faust's settings.
+    """
+
+    logger = LIBRARY_LOG
+
+    def __init__(self, app_id: str, delivery: Delivery, **options: Any) -> None:  # noqa: ANN401 (Faust's settings)
+        self.delivery = delivery
+        super().__init__(app_id, **options)
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Create none: checkpoints live in Kafka, and the root may be read-only."""

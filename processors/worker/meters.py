@@ -1,0 +1,86 @@
+"""What a worker counts, in the words of `obflow.metrics`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+from obflow.metrics import Metrics
+from processors.contract import Count
+from processors.worker.outbox import Send
+from processors.worker.watchdog import Positions
+from schemas.topics import Topic
+
+LONGEST_LATENCY_S = 3600.0
+"""Beyond it, or below zero, a record's time is not of this run (an old recording, another clock): no latency."""
+
+
+class WorkerMeters:
+    """What every worker counts, of the topic it reads, and what its stage has it count besides.
+
+    Args:
+        metrics: Where it is kept.
+        topic: The topic.
+        stage: Label of its times.
+        now_ns: Wall clock, ns UTC.
+    """
+
+    def __init__(self, metrics: Metrics, topic: Topic, stage: str, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._metrics = metrics
+        self._topic = topic.name
+        self._now_ns = now_ns
+        self._received = metrics.counter("obflow_received_total", source=topic.name)
+        self._latency = metrics.histogram("obflow_stage_latency_seconds", stage=stage)
+        self._batch = metrics.histogram("obflow_batch_seconds", stage=stage)
+        self._buffered = metrics.gauge("obflow_buffered_records", stage="outbox")
+        self._lagging: set[int] = set()
+
+    def batch(self) -> AbstractContextManager[object]:
+        """Measure the time one batch takes."""
+        return self._batch.time()
+
+    def received(self, records: int) -> None:
+        """Records of the topic came in."""
+        self._received.inc(records)
+
+    def passed_over(self, reason: str, records: int) -> None:
+        """Records that are in the state already, or that will be read again."""
+        if records:
+            self._metrics.counter("obflow_ignored_total", reason=reason).inc(records)
+
+    def dead_lettered(self, reason: str) -> None:
+        """A record was refused and put aside."""
+        self.refused(reason, 1)
+        self._metrics.counter("obflow_dead_lettered_total", reason=reason).inc()
+
+    def refused(self, reason: str, count: int) -> None:
+        """Something could not be used: a record, a checkpoint, records the log no longer has."""
+        self._metrics.counter("obflow_rejected_total", reason=reason).inc(count)
+
+    def count(self, count: Count) -> None:
+        """Raise a counter of the stage's."""
+        counter = self._metrics.counter(count.metric, **{count.label: count.value})  # type: ignore[arg-type] # as tested
+        counter.inc(count.number)
+
+    def publish_gauges(self, gauges: Iterable[Count]) -> None:
+        """Set gauges of the stage's."""
+        for gauge in gauges:
+            self._metrics.gauge(gauge.metric, **{gauge.label: gauge.value}).set(gauge.number)  # type: ignore[arg-type] # as tested
+
+    def acknowledged(self, send: Send, in_flight: int) -> None:
+        """The broker has taken a record."""
+        self._metrics.counter("obflow_emitted_total", topic=send.topic).inc()
+        self._buffered.set(in_flight)
+        latency_s = (self._now_ns() - send.received_ns) / 1e9
+        if send.is_result and 0 <= latency_s <= LONGEST_LATENCY_S:
+            self._latency.observe(latency_s)
+
+    def lag(self, positions: Positions, ends: Positions) -> None:
+        """Records that wait in each partition; none in those another worker has now."""
+        for partition in self._lagging - positions.keys():
+            self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(0)
+        for partition, position in positions.items():
+            waiting = max(0, ends.get(partition, position) - position)
+            self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(waiting)
+        self._lagging = set(positions)

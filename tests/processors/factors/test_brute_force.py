@@ -1,0 +1,48 @@
+"""Every factor, status and null equals the independent brute force, on generated books and on the recordings."""
+
+import ast
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from orderbook.validity import Outcome
+from schemas.factors import FACTOR_NAMES
+from schemas.messages import Status
+from tests.processors import brute_force
+from tests.processors.compare import compare
+from tests.processors.feed import fresh, process
+from tests.processors.generated import stream
+
+SEEDS = range(40)
+THIN_NOTIONALS = (10_000.0, 5.0, 1e7)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_generated_stream_has_the_events_of_the_brute_force(seed: int) -> None:
+    compare(stream(seed), THIN_NOTIONALS[seed % 3])
+
+
+def test_the_generated_streams_leave_nothing_out() -> None:
+    """Every status, every outcome and a value of every factor occurs, or the comparison proves less than it says."""
+    statuses: Counter[Status] = Counter()
+    outcomes: Counter[Outcome] = Counter()
+    valued: Counter[str] = Counter()
+    for seed in SEEDS:
+        result = process(stream(seed), fresh(THIN_NOTIONALS[seed % 3]))
+        statuses.update(result.status)
+        outcomes += result.outcomes
+        for values in result.values:
+            valued.update(name for name, value in zip(FACTOR_NAMES, values, strict=True) if value is not None)
+    assert min(statuses[status] for status in Status) >= 30
+    assert min(outcomes[outcome] for outcome in Outcome if outcome is not Outcome.CROSSED_OUT) >= 30
+    assert outcomes[Outcome.CROSSED_OUT] >= 5
+    assert min(valued[name] for name in FACTOR_NAMES) >= 1_000
+
+
+def test_the_brute_force_imports_the_standard_library_alone() -> None:
+    tree = ast.parse(Path(brute_force.__file__).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert imported <= set(sys.stdlib_module_names) | {"collections.abc"}

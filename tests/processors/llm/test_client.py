@@ -1,0 +1,132 @@
+"""Bodies and statuses of an endpoint, judged without one."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.llm.client import read_answer, read_error
+from schemas.messages import CallOutcome, Regime
+
+VERDICT = '{"label": "BALANCED", "confidence": 1, "sentence": "s"}'
+
+
+def body(content: object = VERDICT, **fields: object) -> bytes:
+    return json.dumps({"choices": [{"message": {"content": content}}], **fields}).encode()
+
+
+def test_a_bare_completion_is_enough() -> None:
+    answer = read_answer(body())
+    assert answer.outcome is CallOutcome.OK
+    assert answer.verdict is not None
+    assert answer.verdict.label is Regime.BALANCED
+    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"choices": []}',
+        b'{"choices": [{}]}',
+        b'{"choices": {}}',
+        b'{"choices": [{"message": {"content": ["parts"]}}]}',
+        b'{"x": ' + b"[" * 100_000,
+        b"<html>",
+        body()[:-1],
+        body("\ud800"),
+    ],
+)
+def test_what_is_no_completion_is_garbage(data: bytes) -> None:
+    answer = read_answer(data)
+    assert answer.outcome is CallOutcome.GARBAGE
+    assert answer.verdict is None
+
+
+@given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: body(text)))
+def test_no_body_is_an_error_or_a_verdict_by_chance(data: bytes) -> None:
+    assert read_answer(data).verdict is None
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '{"label":' * 50_000])
+def test_a_verdict_that_nests_without_end_is_invalid(nested: str) -> None:
+    assert read_answer(body(nested)).outcome is CallOutcome.INVALID
+
+
+USAGE = {"prompt_tokens": 601, "completion_tokens": 40}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"choices": [], "usage": USAGE},
+        {"choices": None, "usage": USAGE},
+        {"usage": USAGE},
+        {"choices": [{"finish_reason": "content_filter"}], "usage": USAGE},
+    ],
+)
+def test_what_an_answer_took_is_known_even_where_it_is_no_completion(data: dict[str, object]) -> None:
+    answer = read_answer(json.dumps(data).encode())
+    assert answer.outcome is CallOutcome.GARBAGE
+    assert (answer.input_tokens, answer.output_tokens) == (601, 40)
+
+
+@pytest.mark.parametrize("usage", ["many", [1], {"prompt_tokens": "many"}, {"prompt_tokens": True}, {}, None])
+def test_a_usage_that_is_none_takes_nothing_from_a_verdict(usage: object) -> None:
+    answer = read_answer(body(usage=usage))
+    assert answer.verdict is not None
+    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+
+
+def test_tokens_written_as_a_float_are_tokens() -> None:
+    answer = read_answer(body(usage={"prompt_tokens": 601.0, "completion_tokens": 40.5}))
+    assert (answer.input_tokens, answer.output_tokens) == (601, None)
+
+
+@pytest.mark.parametrize("tokens", [-1, 2**31, 2**63])
+def test_a_number_of_tokens_that_can_be_none_is_not_known(tokens: int) -> None:
+    assert read_answer(body(usage={"prompt_tokens": tokens, "completion_tokens": 3})).input_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (301, CallOutcome.REFUSED),
+        (400, CallOutcome.REFUSED),
+        (401, CallOutcome.UNAUTHORIZED),
+        (403, CallOutcome.UNAUTHORIZED),
+        (404, CallOutcome.REFUSED),
+        (429, CallOutcome.RATE_LIMITED),
+        (500, CallOutcome.SERVER_ERROR),
+        (599, CallOutcome.SERVER_ERROR),
+    ],
+)
+def test_every_status_has_its_outcome(status: int, outcome: CallOutcome) -> None:
+    assert read_error(status, "", "").outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds", "ignored"),
+    [
+        ("2", 2.0, ""),
+        ("", None, ""),
+        ("1e10", None, "retry_after"),
+        ("-3", None, "retry_after"),
+        ("inf", None, "retry_after"),
+        ("99999999", 900.0, ""),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 900.0, ""),
+    ],
+)
+def test_what_a_refusal_says_of_waiting_is_bounded_or_ignored(header: str, seconds: float | None, ignored: str) -> None:
+    answer = read_error(429, "", header)
+    assert (answer.retry_after_s, answer.ignored) == (seconds, ignored)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 1 00:00:00 +2300"])
+def test_a_date_at_the_end_of_time_is_no_error(date: str) -> None:
+    assert read_error(429, "", date).outcome is CallOutcome.RATE_LIMITED

@@ -1,0 +1,338 @@
+"""What the agent does with batches, assignments and mistakes, without Kafka and without Faust. Books are its stage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from obflow.faults import FaultPoints
+from obflow.metrics import Metrics
+from processors.contract import Emit
+from processors.worker import agent as module
+from processors.worker.agent import StageAgent, WorkerPorts
+from processors.worker.cut import SourceBatch
+from processors.worker.meters import WorkerMeters
+from processors.worker.outbox import Outbox, Send, sender
+from schemas.codec import decode
+from schemas.errors import FatalError
+from schemas.messages import DeadLetter, FactorRecord, ResyncRequest
+from schemas.topics import L2
+from tests.processors.staged import LOG, PARTITION, KafkaRecord, batch_of, book_log, saved_after, stage_of
+
+
+class RecordingOutbox(Outbox):
+    """Keeps what is enqueued, acknowledges nothing, and may be full."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None, fail=lambda error: None)  # type: ignore[arg-type, return-value]
+        self.enqueued: list[Send] = []
+        self.in_the_way: Callable[[], None] = lambda: None
+
+    def enqueue(self, send: Send) -> asyncio.Future[Any]:
+        self.enqueued.append(send)
+        return super().enqueue(send)
+
+    async def wait_for_room(self) -> None:
+        self.in_the_way()
+
+
+class Bench:
+    """An agent with everything it is bound to."""
+
+    def __init__(self, saved: dict[str, bytes] | None = None, stage: str = "books") -> None:
+        self.outbox = RecordingOutbox()
+        self.seeks: list[tuple[int, int]] = []
+        self.failures: list[FatalError] = []
+        self.current = True
+        self.metrics = Metrics("processor")
+        ports = WorkerPorts(
+            LOG,
+            self.outbox,
+            sender(self.outbox, lambda topic: topic.name),
+            load=(saved or {}).get,
+            seek_back=lambda partition, offset: self.seeks.append((partition, offset)),
+            is_current=lambda batch: self.current,
+            fail=self.failures.append,
+            faults=FaultPoints(),
+        )
+        self.agent = StageAgent(
+            stage_of(stage),
+            ports,
+            WorkerMeters(self.metrics, L2, "factor"),
+            max_batch_records=2_000,
+            checkpoint_s=5.0,
+        )
+
+    async def take(self, *batches: SourceBatch) -> None:
+        async def stream() -> AsyncIterator[SourceBatch]:
+            for batch in batches:
+                yield batch
+
+        await self.agent.run(stream())
+
+    def sent(self, kind: type) -> list[Any]:
+        records = [decode(send.value) for send in self.outbox.enqueued]
+        return [record for record in records if isinstance(record, kind)]
+
+    @property
+    def position(self) -> int:
+        return self.agent.positions()[PARTITION]
+
+
+@pytest.fixture
+def records() -> list[KafkaRecord]:
+    return book_log(21, 3, 60, wild=0.0)
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    bench = Bench()
+    bench.agent.on_assigned({PARTITION: 0})
+    return bench
+
+
+async def test_a_batch_becomes_factors_of_its_partition_and_the_position_moves_on(
+    bench: Bench, records: list[KafkaRecord]
+) -> None:
+    await bench.take(batch_of(records))
+    factors = bench.sent(FactorRecord)
+
+    assert bench.position == 60
+    assert {(record.source_log, record.source_partition) for record in factors} == {(LOG.short_id, PARTITION)}
+    assert {send.partition for send in bench.outbox.enqueued} == {PARTITION}
+    assert {send.key.decode() for send in bench.outbox.enqueued} == {str(record.instrument) for record in factors}
+    assert sum(len(record.events) for record in factors) > 40
+    assert bench.metrics.value("obflow_received_total", source="l2.v1") == 60
+
+
+async def test_nothing_is_committable_before_it_is_saved(bench: Bench, records: list[KafkaRecord]) -> None:
+    await bench.take(batch_of(records))
+
+    assert bench.agent.committable(PARTITION) == 0
+
+
+async def test_a_stale_batch_is_left_and_counted(bench: Bench, records: list[KafkaRecord]) -> None:
+    bench.current = False
+    await bench.take(batch_of(records))
+
+    assert (bench.position, bench.outbox.enqueued) == (0, [])
+    assert bench.metrics.value("obflow_ignored_total", reason="stale") == 60
+
+
+async def test_a_batch_of_a_partition_that_is_not_held_is_left(records: list[KafkaRecord]) -> None:
+    bench = Bench()
+    await bench.take(batch_of(records))
+
+    assert bench.outbox.enqueued == []
+
+
+async def test_a_batch_behind_a_lost_one_has_the_partition_read_again(bench: Bench, records: list[KafkaRecord]) -> None:
+    await bench.take(batch_of(records[:20]), batch_of(records[30:]))
+
+    assert bench.seeks == [(PARTITION, 20)]
+    assert bench.position == 20
+
+
+async def test_a_partition_taken_away_in_the_midst_of_a_batch_stays_where_it_was(
+    bench: Bench, records: list[KafkaRecord]
+) -> None:
+    rooms = iter((True, False))
+
+    def second_room_is_too_late() -> None:
+        bench.current = next(rooms)
+
+    bench.outbox.in_the_way = second_room_is_too_late
+    await bench.take(batch_of(records))
+
+    assert len({record.symbol for record in bench.sent(FactorRecord)}) == 1
+    assert bench.position == 0
+
+
+async def test_a_draining_worker_processes_nothing_more(bench: Bench, records: list[KafkaRecord]) -> None:
+    bench.agent.drain()
+    await bench.take(batch_of(records))
+
+    assert (bench.position, bench.outbox.enqueued) == (0, [])
+
+
+async def test_a_mistake_in_the_code_ends_the_worker_and_skips_no_record(
+    bench: Bench, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(module.StageAgent, "_process", broken)
+    await bench.take(batch_of(records))
+
+    assert "ZeroDivisionError: by zero" in str(bench.failures[0])
+    assert bench.position == 0
+
+
+async def test_a_bad_record_is_enqueuedaside_and_the_rest_goes_on(bench: Bench, records: list[KafkaRecord]) -> None:
+    records[7].value = b"bad"
+    await bench.take(batch_of(records))
+    [letter] = bench.sent(DeadLetter)
+
+    assert (letter.source_offset, letter.reason) == (7, "DecodeError")
+    assert bench.position == 60
+    assert bench.metrics.value("obflow_dead_lettered_total", reason="DecodeError") == 1
+    assert bench.agent.committable(PARTITION) == 0, "held by the books and by the letter"
+
+
+async def test_letters_wait_for_room_as_factors_do_and_a_partition_taken_away_meanwhile_keeps_its_place(
+    bench: Bench,
+) -> None:
+    rooms = iter((True, True, False))
+
+    def third_room_is_too_late() -> None:
+        bench.current = next(rooms)
+
+    bench.outbox.in_the_way = third_room_is_too_late
+    await bench.take(batch_of([KafkaRecord(offset, b"", b"bad") for offset in range(5)]))
+
+    assert [letter.source_offset for letter in bench.sent(DeadLetter)] == [0, 1]
+    assert bench.position == 0
+
+
+async def test_a_letter_not_yet_acknowledged_holds_the_offset_back(bench: Bench) -> None:
+    await bench.take(batch_of([KafkaRecord(0, b"", b"bad"), KafkaRecord(1, b"", b"bad")]))
+
+    assert bench.position == 2
+    assert bench.agent.committable(PARTITION) == 0
+
+
+async def test_a_state_too_old_has_the_partition_read_again(records: list[KafkaRecord]) -> None:
+    one = book_log(22, 1, 60, wild=0.0)
+    bench = Bench(saved_after(stage_of("books"), one[:20]))
+    bench.agent.on_assigned({PARTITION: 40})
+    await bench.take(batch_of(one[40:]))
+
+    assert bench.seeks == [(PARTITION, 20)]
+    assert bench.position == 40
+
+
+async def test_a_break_is_asked_about(
+    bench: Bench, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = book_log(23, 1, 40, wild=0.0)
+    del one[20]
+    monkeypatch.setattr(module, "TICK_S", 0)
+    await bench.take(batch_of(one))
+    asking = asyncio.ensure_future(bench.agent.run_timers())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    asking.cancel()
+    [request] = bench.sent(ResyncRequest)
+
+    assert (request.reason, request.source_partition, request.source_offset) == ("gap", PARTITION, 21)
+    assert bench.metrics.value("obflow_resyncs_total", venue="nowhere") == 1
+    assert bench.metrics.value("obflow_gaps_total", venue="nowhere") == 1
+    assert bench.metrics.value("obflow_books", state="invalid") == 1
+
+
+async def test_partitions_kept_through_a_rebalance_keep_their_books(bench: Bench, records: list[KafkaRecord]) -> None:
+    await bench.take(batch_of(records[:30]))
+    [before] = bench.agent.owned()
+    bench.agent.on_revoked()
+    assert bench.agent.owned() == []
+    assert bench.agent.committable(PARTITION) is None
+
+    bench.agent.on_assigned({PARTITION: 10})
+    assert bench.agent.owned() == [before]
+    assert bench.position == 30
+
+
+async def test_books_another_worker_has_come_further_with_are_given_up(
+    bench: Bench, records: list[KafkaRecord]
+) -> None:
+    await bench.take(batch_of(records[:30]))
+    [before] = bench.agent.owned()
+    bench.agent.on_assigned({PARTITION: 40})
+
+    assert bench.agent.owned() != [before]
+    assert not before.owned
+    assert bench.position == 40
+
+
+async def test_books_of_partitions_that_went_are_given_up(bench: Bench) -> None:
+    [before] = bench.agent.owned()
+    bench.agent.on_assigned({PARTITION + 1: 5})
+
+    assert not before.owned
+    assert bench.agent.positions() == {PARTITION + 1: 5}
+
+
+async def test_a_hole_in_the_log_is_counted(bench: Bench) -> None:
+    bench.agent.on_true_hole(PARTITION, 10, 25)
+
+    assert bench.metrics.value("obflow_rejected_total", reason="source_hole") == 15
+
+
+async def test_a_recovery_is_under_way_from_the_grant_of_partitions_until_they_are_read(bench: Bench) -> None:
+    seen = [bench.agent.is_recovering]
+    for step in (
+        bench.agent.on_revoked,
+        lambda: bench.agent.on_granted({PARTITION}),
+        lambda: bench.agent.on_assigned({PARTITION: 0}),
+        bench.agent.on_revoked,
+        lambda: bench.agent.on_granted(set()),
+    ):
+        step()
+        seen.append(bench.agent.is_recovering)
+
+    assert seen == [False, False, True, False, False, False]
+
+
+async def test_others_have_their_turn_once_the_work_has_taken_long_enough(
+    records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def turns_taken(turn_s: float) -> int:
+        monkeypatch.setattr(module, "TURN_S", turn_s)
+        bench = Bench()
+        bench.agent.on_assigned({PARTITION: 0})
+        taken = 0
+
+        async def take_turns() -> None:
+            nonlocal taken
+            while True:
+                taken += 1
+                await asyncio.sleep(0)
+
+        others = asyncio.ensure_future(take_turns())
+        await asyncio.sleep(0)
+        before = taken
+        await bench.take(batch_of(records))
+        others.cancel()
+        return taken - before
+
+    assert await turns_taken(turn_s=60.0) == 0
+    assert await turns_taken(turn_s=0.0) >= module.TURNS
+
+
+async def test_a_stage_that_decodes_few_records_at_once_has_its_position_move_on_with_them() -> None:
+    """Else a batch of large records, cut off in the midst, would be read again from its start."""
+    bench = Bench(stage="regimes")
+    bench.agent.on_assigned({PARTITION: 0})
+    records = [KafkaRecord(offset, b"a:b", b"bad") for offset in range(5)]
+    rooms = iter((True, True, True, False))
+
+    def fourth_room_is_too_late() -> None:
+        bench.current = next(rooms)
+
+    bench.outbox.in_the_way = fourth_room_is_too_late
+    await bench.take(batch_of(records))
+
+    assert bench.position == 3
+
+
+@pytest.mark.parametrize(("by_key", "partition"), [(True, None), (False, 5)])
+async def test_what_a_stage_emits_goes_to_the_partition_of_its_key_or_of_its_source(
+    by_key: bool, partition: int | None
+) -> None:
+    outbox = RecordingOutbox()
+    sender(outbox, lambda topic: f"prefix.{topic.name}")(5, Emit(L2, "k", b"v", 17, 9, by_key), is_result=True)
+
+    assert outbox.enqueued == [Send("prefix.l2.v1", b"k", b"v", partition, 5, 17, 9, is_result=True)]

@@ -1,0 +1,33 @@
+"""Where the log ends, and whether it still is the log that was read."""
+
+from __future__ import annotations
+
+import pytest
+
+from obflow import kafka
+from obflow.settings import Settings
+from processors.worker.cut import SourceLog
+from processors.worker.preflight import log_ends
+from processors.worker.watchdog import LogReplaced
+
+LOG = SourceLog("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A", "gWOcBj2e")
+
+
+@pytest.fixture
+def topic_id(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the broker says the topic's identity is; its two partitions have come far."""
+    known = {LOG.topic: LOG.topic_id}
+    monkeypatch.setattr(kafka, "topic_ids", lambda _settings, names: {name: known[name] for name in names})
+    monkeypatch.setattr(kafka, "end_offsets", lambda _settings, names: {(names[0], 0): 70, (names[0], 1): 80})
+    return known
+
+
+def test_the_ends_are_those_of_the_log_that_was_read(topic_id: dict[str, str]) -> None:
+    assert log_ends(Settings(), LOG) == {0: 70, 1: 80}
+
+
+def test_a_topic_made_anew_is_found_out_though_it_has_come_as_far(topic_id: dict[str, str]) -> None:
+    topic_id[LOG.topic] = "another-id-0123456789A"
+
+    with pytest.raises(LogReplaced, match="another log"):
+        log_ends(Settings(), LOG)
