@@ -141,6 +141,7 @@ class _Snapshot(msgspec.Struct):
     asks: list[tuple[str, str]]
     E: Time | None = None
     T: Time | None = None
+    symbol: str | None = None  # few venues say whose book it is
 
 
 class ListedInstrument(msgspec.Struct):
@@ -296,13 +297,14 @@ def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
     if head.lastUpdateId is not None:
         snapshot = _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+        symbol = _requested_symbol(request) or snapshot.symbol
         time = snapshot.E if snapshot.T is None else snapshot.T
         return DepthSnapshot(
-            _requested_symbol(request),
+            symbol,
             snapshot.lastUpdateId,
             snapshot.bids,
             snapshot.asks,
-            None if time is None else _nanoseconds(time, Channel.SNAPSHOT, _requested_symbol(request) or ""),
+            None if time is None else _nanoseconds(time, Channel.SNAPSHOT, symbol or ""),
         )
     if head.symbols:
         return _listed(bytes(head.symbols), bytes(head.rateLimits), dialect)
