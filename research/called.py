@@ -30,10 +30,10 @@ from research.expected import (
 from research.windows import ClosedWindows
 from schemas.messages import RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from schemas.units import NS_PER_MS
 
 READ: Final = (FEED_STATUS, DEAD_LETTERS, L2, FACTORS, TRADES, REGIMES, LLM_CALLS)
 REGIMES_ROLE: Final = "regimes"
-NS_PER_MS: Final = 1_000_000
 
 
 @dataclass

@@ -12,13 +12,14 @@ from obflow.settings import Settings, nearest
 from processors.columns import L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
-from producers.books.options import SECOND_NS, StreamOptions
+from producers.books.options import StreamOptions
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.recordings.reader import RecordingReplay, Scan
 from schemas.digest import EventDigest
 from schemas.errors import UsageError
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Source
+from schemas.units import NS_PER_SECOND
 
 BATCH = 256
 """Records of one instrument handed to the core at once; any other number gives the same events."""
@@ -50,9 +51,9 @@ def open_replay(path: Path, exchange: Exchange, settings: Settings, found: Scan 
     producer = settings.producer
     options = StreamOptions(
         source=Source.REPLAY,
-        routine_snapshot_ns=int(producer.routine_snapshot_seconds * SECOND_NS),
+        routine_snapshot_ns=int(producer.routine_snapshot_seconds * NS_PER_SECOND),
         delta_buffer=producer.delta_buffer,
-        stale_ns=int(producer.stale_seconds * SECOND_NS),
+        stale_ns=int(producer.stale_seconds * NS_PER_SECOND),
     )
     return RecordingReplay(path, exchange, options, found=found, max_frame_bytes=producer.max_frame_bytes)
 

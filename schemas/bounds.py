@@ -12,9 +12,10 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
+from schemas.units import NS_PER_MS
+
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
-NS_PER_MS: Final = 1_000_000
 EARLIEST_NS: Final = -2_208_988_800_000_000_000
 """1900-01-01, the earliest moment of ClickHouse's DateTime64."""
 LATEST_NS: Final = INT64_MAX

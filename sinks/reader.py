@@ -14,6 +14,7 @@ from obflow.topics import NEW_LOGS, topic_name
 from schemas.bounds import INT64_MAX, LAST_PARTITION
 from schemas.errors import FatalError, TopicMismatch
 from schemas.topics import Topic
+from schemas.units import NS_PER_MS
 from sinks.contract import Origin, Position, log_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ ORIGIN_HEADER: Final = "obflow-origin"
 """Header of a record that was sent again by hand: the id of the letter about the first one."""
 MAX_POLL_RECORDS: Final = 500
 PREFETCH_KBYTES: Final = 16 * 1024
-NS_PER_MS: Final = 1_000_000
 SHORT_SECONDS: Final = 10.0
 """How long a log has to be found short before it is called so: a broker that restarts may know less for a moment."""
 SHORT_LOOK_SECONDS: Final = 0.2

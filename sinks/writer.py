@@ -24,6 +24,7 @@ from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRej
 from obflow.clock import Clock
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter
+from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_INSERT_ROWS, Batch, Entry
 from sinks.contract import Table
 from sinks.dead_letters import letter_about
@@ -128,7 +129,7 @@ class Writer:
         if batch.letters:
             self._letters.publish(batch.letters)
         done = self._insert(batch) if batch.rows else Done(0, 0)
-        seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
+        seconds = (self._clock.monotonic_ns() - started_ns) / NS_PER_SECOND
         return Written(done.rows, len(batch.letters) + done.letters, seconds)
 
     def _insert(self, batch: Batch) -> Done:
@@ -212,7 +213,7 @@ class Writer:
                     raise
                 failure: InsertError = rejected
             except InsertBusy as busy:
-                waited_s = (self._clock.monotonic_ns() - started_ns) / 1e9
+                waited_s = (self._clock.monotonic_ns() - started_ns) / NS_PER_SECOND
                 if waited_s > GIVE_UP_SECONDS:
                     raise StoreUnreachable(
                         f"ClickHouse has refused inserts for {waited_s:.0f} s ({busy.cause})", next_step="see its log"

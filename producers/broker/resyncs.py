@@ -14,10 +14,10 @@ from schemas.errors import DependencyError, MessageError
 from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, InstrumentKey, ResyncRequest
 from schemas.places import NamedPlace, Place, check_named, check_place
 from schemas.topics import L2, RESYNC
+from schemas.units import NS_PER_MS
 
 MAX_REQUESTS = 500
 """Requests taken at once; the others wait in the topic."""
-NS_PER_MS = 1_000_000
 
 log = get_logger(__name__)
 

@@ -26,8 +26,8 @@ from producers.live.source import VenueSource
 from producers.messages import Frame, Instrument, VenueNotice, Via
 from schemas.errors import FrameTooLarge
 from schemas.messages import DeadLetter, FeedState, ResyncRequest, Source
+from schemas.units import NS_PER_SECOND
 
-NS_PER_SECOND = 1_000_000_000
 HEARTBEAT_SECONDS = 10.0
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""

@@ -30,7 +30,7 @@ from schemas.messages import (
     Source,
 )
 from schemas.partitions import partition_of
-from schemas.places import DAY_MS
+from schemas.units import MS_PER_DAY
 from tests.processors.generated import GRIDS, Producer
 
 LOG = SourceLog("l2.v1", "OqQGnAVAQsuTXmL131QzrQ", "OqQGnAVA")
@@ -461,7 +461,7 @@ def test_a_record_of_an_instrument_of_another_partition_is_a_letter_and_no_books
     assert all(at_home(run.instrument.symbol) for run in decoded.runs)
 
 
-@pytest.mark.parametrize("epoch", [9_223_372_036_854, 1_700_000_000_000 + 2 * DAY_MS])
+@pytest.mark.parametrize("epoch", [9_223_372_036_854, 1_700_000_000_000 + 2 * MS_PER_DAY])
 def test_an_epoch_far_ahead_is_a_letter_and_the_book_goes_on(epoch: int) -> None:
     records = log_of(16, 1, 60, wild=0.0)
     plain = expected_of(records)

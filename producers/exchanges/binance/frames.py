@@ -33,6 +33,7 @@ from producers.messages import (
 )
 from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
 from schemas.messages import ContractKind
+from schemas.units import NS_PER_MS, NS_PER_US
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854_775)]
@@ -363,7 +364,7 @@ def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
 
 
 def _nanoseconds(time: int, channel: Channel, symbol: str) -> int:
-    nanoseconds = time * 1_000 if time >= MICROSECONDS_FROM else time * 1_000_000
+    nanoseconds = time * NS_PER_US if time >= MICROSECONDS_FROM else time * NS_PER_MS
     if nanoseconds > INT64_MAX:
         raise InvalidNumber(f"the time {time} is beyond int64 in nanoseconds", channel=channel, symbol=symbol)
     return nanoseconds

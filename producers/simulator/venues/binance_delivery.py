@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from producers.simulator.contract import RateLimit, SessionRules, VenueRules
-from producers.simulator.events import NS_PER_MS, DepthUpdate, MarketEvent
+from producers.simulator.events import DepthUpdate, MarketEvent
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
 from producers.simulator.venues.binance_family import BinanceVenue, Fields, quote_fields
+from schemas.units import NS_PER_MS
 
 CONTRACT_USD = {"BTC": 100}
 """Value of a contract; 10 USD for any other base."""

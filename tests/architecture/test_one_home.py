@@ -1,0 +1,54 @@
+"""What every role needs is written once: units, back-off, dead letters, the identity of a log."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROLES = ("schemas", "orderbook", "obflow", "producers", "sinks", "research")
+
+
+def code(*but: str) -> list[Path]:
+    """Every file of these roles, without the homes."""
+    files = [path for role in ROLES for path in sorted((ROOT / role).rglob("*.py"))]
+    return [path for path in files if path.relative_to(ROOT).as_posix() not in but]
+
+
+def numbers(text: str) -> Iterator[float]:
+    """Every number that is written in a file, powers of ten worked out."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+            yield node.value
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            sides = (node.left, node.right)
+            if all(isinstance(side, ast.Constant) and isinstance(side.value, int) for side in sides):
+                yield node.left.value**node.right.value  # type: ignore[attr-defined]
+
+
+def units_defined(text: str) -> set[str]:
+    """Names of units that a file gives a value."""
+    names = {
+        target.id
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    return {name for name in names if "_PER_" in name and name.split("_")[0] in ("NS", "US", "MS")}
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    assert set(numbers("a = 10**9 + 1e9 + 1_000")) == {10, 9, 10**9, 1e9, 1_000}
+    assert units_defined("NS_PER_MS: Final = 1\nMS_PER_DAY = 2\nother = 3\n") == {"NS_PER_MS", "MS_PER_DAY"}
+    assert len(code()) > 150
+
+
+@pytest.mark.parametrize("path", code("schemas/units.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_unit_of_time_is_written_in_its_home_alone(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert {10**9, 24 * 3600 * 1000}.isdisjoint(numbers(text))
+    assert units_defined(text) == set()
