@@ -16,10 +16,9 @@ from obflow import kafka
 from obflow.topics import topic_name
 from schemas.codec import cut_letter, decode, encode
 from schemas.errors import DeliveryFailed, MessageError, PipelineError, UsageError
+from schemas.logs import ORIGIN_HEADER, Origin, parse_origin
 from schemas.messages import DeadLetter
 from schemas.topics import BY_NAME, DEAD_LETTERS
-from sinks.contract import Origin
-from sinks.reader import ORIGIN_HEADER, parse_letter_id
 from sinks.store import Store
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: Pipeli
         error: Why it was refused; its class and sentence are the letter's.
     """
     letter = DeadLetter(
-        letter_id=origin.letter_id,
+        letter_id=origin.text,
         role=ROLE,
         reason=error.reason,
         error=str(error),
@@ -187,7 +186,7 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
         DeliveryFailed: The record was not acknowledged.
     """
     topic = BY_NAME.get(letter.source_topic.removeprefix(settings.kafka.topic_prefix))
-    if topic is None or parse_letter_id(letter.source_topic, letter.letter_id) is None:
+    if topic is None or parse_origin(letter.source_topic, letter.letter_id) is None:
         raise UsageError(f"letter {letter.letter_id} is about a frame, which has no topic to go back to")
     if letter.is_cut:
         raise UsageError(

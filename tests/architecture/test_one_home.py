@@ -52,3 +52,19 @@ def test_a_unit_of_time_is_written_in_its_home_alone(path: Path) -> None:
     text = path.read_text("utf-8")
     assert {10**9, 24 * 3600 * 1000}.isdisjoint(numbers(text))
     assert units_defined(text) == set()
+
+
+def cuts_of_ids(text: str) -> list[int]:
+    """Lines that cut a topic's id themselves."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)
+        if "topic_id" in ast.unparse(node.value)
+    ]
+
+
+@pytest.mark.parametrize("path", code("schemas/logs.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_short_form_of_a_logs_id_is_cut_in_its_home_alone(path: Path) -> None:
+    assert cuts_of_ids("log = topic_id[:8]\nother = log.topic_id[:N]\n") == [1, 2]
+    assert cuts_of_ids(path.read_text("utf-8")) == []

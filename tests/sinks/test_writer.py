@@ -6,9 +6,9 @@ import pytest
 
 from obflow.clock import ManualClock
 from schemas.errors import EXIT_DEPENDENCY, FatalError, StoreUnreachable
+from schemas.logs import Position
 from schemas.messages import DeadLetter
 from sinks.batching import Batch, Entry
-from sinks.contract import Position
 from sinks.tables import TABLES
 from sinks.writer import (
     GIVE_UP_SECONDS,
