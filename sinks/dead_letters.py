@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obflow import kafka
 from obflow.topics import topic_name
-from schemas.codec import cut_letter, decode, encode
-from schemas.errors import DeliveryFailed, MessageError, PipelineError, UsageError
-from schemas.logs import ORIGIN_HEADER, Origin, parse_origin
+from schemas.codec import decode, encode
+from schemas.errors import DeliveryFailed, MessageError, UsageError
+from schemas.logs import ORIGIN_HEADER, parse_origin
 from schemas.messages import DeadLetter
 from schemas.topics import BY_NAME, DEAD_LETTERS
 from sinks.store import Store
@@ -28,32 +28,6 @@ if TYPE_CHECKING:
 
 ROLE: Final = "sink"
 FULL_QUEUE_SECONDS: Final = 0.1
-
-
-def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: PipelineError) -> DeadLetter:
-    """The letter about a record.
-
-    Args:
-        origin: What identifies it.
-        payload: Its bytes; cut to what a letter may carry.
-        appended_ns: Kafka's time of it, ns UTC.
-        error: Why it was refused; its class and sentence are the letter's.
-    """
-    letter = DeadLetter(
-        letter_id=origin.text,
-        role=ROLE,
-        reason=error.reason,
-        error=str(error),
-        received_ns=appended_ns,
-        payload=payload,
-        payload_bytes=len(payload),
-        venue=str(error.context.get("venue", "")),
-        symbol=str(error.context.get("symbol", "")),
-        source_topic=origin.topic,
-        source_partition=origin.partition,
-        source_offset=origin.offset,
-    )
-    return cut_letter(letter)
 
 
 class LetterBox:

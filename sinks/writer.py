@@ -22,12 +22,13 @@ import pyarrow as pa
 
 from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
 from obflow.clock import Clock
+from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter
 from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_INSERT_ROWS, Batch, Entry
 from sinks.contract import Table
-from sinks.dead_letters import letter_about
+from sinks.dead_letters import ROLE
 from sinks.resume import stored_positions
 from sinks.store import Store
 from sinks.tables import dead_letters
@@ -168,7 +169,7 @@ class Writer:
             return self._store_about(entry, cause)
         instrument = self._table.stream(entry.rows[0]).instrument
         error = ImpossibleRecord(f"the table refuses its rows: {cause}", **instrument._asdict())
-        self._letters.publish([letter_about(entry.origin, entry.payload, entry.appended_ns, error)])
+        self._letters.publish([letter_about_record(entry.origin, entry.payload, entry.appended_ns, error, role=ROLE)])
         return Done(self._store_fitting(entry), 1)
 
     def _store_fitting(self, entry: Entry) -> int:
@@ -186,7 +187,7 @@ class Writer:
     def _store_about(self, entry: Entry, cause: str) -> Done:
         """Store, in the place of a letter that is refused, one about it: in its own name it would come back here."""
         error = ImpossibleRecord(f"the table refuses its row: {cause}")
-        letter = letter_about(entry.origin, entry.payload, entry.appended_ns, error)
+        letter = letter_about_record(entry.origin, entry.payload, entry.appended_ns, error, role=ROLE)
         try:
             return self._put(Batch.of(self._table, [entry._replace(rows=[dead_letters.row_of(letter)])]))
         except Refused as refused:

@@ -68,3 +68,15 @@ def cuts_of_ids(text: str) -> list[int]:
 def test_the_short_form_of_a_logs_id_is_cut_in_its_home_alone(path: Path) -> None:
     assert cuts_of_ids("log = topic_id[:8]\nother = log.topic_id[:N]\n") == [1, 2]
     assert cuts_of_ids(path.read_text("utf-8")) == []
+
+
+def letters_made(text: str) -> list[int]:
+    """Lines that make a dead letter field by field."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    return [node.lineno for node in calls if ast.unparse(node.func).rpartition(".")[2] == "DeadLetter"]
+
+
+@pytest.mark.parametrize("path", code("schemas/dead_letters.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_dead_letter_is_made_in_its_home_alone(path: Path) -> None:
+    assert letters_made("a = DeadLetter(\n'id')\nb = messages.DeadLetter('id')\n") == [1, 3]
+    assert letters_made(path.read_text("utf-8")) == []
