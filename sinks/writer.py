@@ -13,13 +13,13 @@ insert of a dead one that arrived late, ends this one instead of doubling rows.
 from __future__ import annotations
 
 import os
-import random
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from obflow.backoff import Backoff
 from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
 from obflow.clock import Clock
 from schemas.dead_letters import letter_about_record
@@ -204,7 +204,7 @@ class Writer:
                 f"an insert of {batch.rows} rows would not be atomic",
                 next_step="lower sink.flush_rows and sink.max_buffered_rows",
             )
-        started_ns = self._clock.monotonic_ns()
+        started_ns, pauses = self._clock.monotonic_ns(), waits()
         for attempt in range(10_000):
             try:
                 return self._attempt(batch)
@@ -220,7 +220,7 @@ class Writer:
                         f"ClickHouse has refused inserts for {waited_s:.0f} s ({busy.cause})", next_step="see its log"
                     ) from busy
                 failure = busy
-            if self._stop.wait(pause_seconds(attempt)):
+            if self._stop.wait(pauses.next_s()):
                 raise Stopped from failure
         raise AssertionError("the pauses add up to more than the time after which it gives up")
 
@@ -259,14 +259,9 @@ class Writer:
                 )
 
 
-def pause_seconds(attempt: int) -> float:
-    """How long to wait before the next try: growing, bounded, jittered.
-
-    Args:
-        attempt: 0 after the first failure.
-    """
-    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 16))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
+def waits() -> Backoff:
+    """Waits between tries of a sink: half of each is drawn, so that none is so short that it is no wait."""
+    return Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, certain=0.5)
 
 
 def _sentence(error: Exception) -> str:

@@ -80,3 +80,21 @@ def letters_made(text: str) -> list[int]:
 def test_a_dead_letter_is_made_in_its_home_alone(path: Path) -> None:
     assert letters_made("a = DeadLetter(\n'id')\nb = messages.DeadLetter('id')\n") == [1, 3]
     assert letters_made(path.read_text("utf-8")) == []
+
+
+def doublings(text: str) -> list[int]:
+    """Lines that raise two to a power that changes: how waits grow."""
+    powers = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+    ]
+    return [
+        node.lineno
+        for node in powers
+        if isinstance(node.left, ast.Constant) and node.left.value == 2 and not isinstance(node.right, ast.Constant)
+    ]
+
+
+@pytest.mark.parametrize("path", code("obflow/backoff.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_waits_grow_in_one_place_alone(path: Path) -> None:
+    assert doublings("a = 2**tries\nb = 2.0 ** min(tries, 8)\nc = 2**63\n") == [1, 2]
+    assert doublings(path.read_text("utf-8")) == []
