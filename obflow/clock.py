@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-NS_PER_SECOND = 1_000_000_000
+from schemas.units import NS_PER_SECOND
 
 
 class Clock(Protocol):

@@ -26,10 +26,10 @@ from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
+from schemas.logs import short_id
 
 PARTITIONER = "murmur2_random"
 DEFAULT_PORT = 9092
-SOURCE_LOG_CHARACTERS = 8
 SESSION_TIMEOUT_MS = 10_000
 # A book of tens of thousands of levels is a few hundred kilobytes; Kafka's own default is one megabyte.
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -170,7 +170,7 @@ def url_safe(topic_id: object) -> str:
 
 def source_log(topic_id: str) -> str:
     """The part of a topic's identity that a record carries to say which log its offset belongs to."""
-    return topic_id[:SOURCE_LOG_CHARACTERS]
+    return short_id(topic_id)
 
 
 def end_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, int]:

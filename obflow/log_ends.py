@@ -14,6 +14,7 @@ from confluent_kafka.admin import OffsetSpec
 from obflow import kafka
 from obflow.settings import Settings
 from obflow.topics import topic_name
+from schemas.logs import short_id
 from schemas.places import Extent, NamedPlace, is_inside
 from schemas.topics import Topic
 
@@ -69,7 +70,7 @@ class LogEnds:
         def call(left: float) -> tuple[str, int]:
             answers = self._held().describe_topics(TopicCollection([self._topic]), request_timeout=left)
             found = answers[self._topic].result(left + 1)
-            return kafka.source_log(kafka.url_safe(found.topic_id)), len(found.partitions)
+            return short_id(kafka.url_safe(found.topic_id)), len(found.partitions)
 
         return kafka.patiently(self._settings, call)
 

@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 from orderbook.book import Book
 from orderbook.grid import Grid
 from schemas.messages import Kind, L2Record, Reason
+from schemas.units import NS_PER_SECOND
 
 CROSSED_RECORDS: Final = 3
 """A book still crossed this many applied deltas after the record that crossed it is INVALID."""
-CROSSED_NS: Final = 1_000_000_000
+CROSSED_NS: Final = NS_PER_SECOND
 """Or this long after it, by `received_ns`."""
 
 

@@ -12,6 +12,7 @@ from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_si
 from obflow.durations import seconds_of
 from obflow.terminal import say
 from schemas.errors import UsageError
+from schemas.units import NS_PER_SECOND
 
 if TYPE_CHECKING:
     import asyncio
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from producers.simulator.exchange import SimulatedExchange
     from producers.simulator.faults import Fault
 
-NS_PER_SECOND = 1_000_000_000
 RECORDINGS_START_NS = 1_704_067_200 * NS_PER_SECOND
 """Virtual time of a generated recording begins here: 2024-01-01T00:00:00Z."""
 

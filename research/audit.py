@@ -23,9 +23,10 @@ from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from research.called import Called, read_logs
 from research.contents import Verdict, compare_contents
-from research.expected import EVENTFUL, Expectation, Identity, LogId, emitted_events, expected_events
+from research.expected import EVENTFUL, Expectation, Identity, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import unseen
+from schemas.logs import LogId
 from schemas.messages import RegimeSource
 from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
 

@@ -8,11 +8,11 @@ from typing import TypedDict
 
 from obflow.progress import Watch
 from orderbook.validity import TrackedBook
-from producers.books.options import SECOND_NS
 from producers.recordings.reader import RecordingReplay
 from research.verify import Level, top_levels
 from schemas.errors import UsageError
 from schemas.messages import FeedStatus, L2Record, Reason
+from schemas.units import NS_PER_SECOND
 
 _FRACTION = re.compile(r"(.*:\d\d)[.,](\d+)(.*)")
 
@@ -124,4 +124,4 @@ def moment_ns(text: str) -> int:
             f"{text!r} is no moment", next_step="write 2024-08-08T23:54:20.5Z, or nanoseconds since 1970"
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * SECOND_NS + int(fraction.ljust(9, "0"))
+    return int(moment.timestamp()) * NS_PER_SECOND + int(fraction.ljust(9, "0"))

@@ -16,7 +16,6 @@ from research.expected import (
     Emission,
     Expectation,
     Identity,
-    LogId,
     Place,
     Statuses,
     emitted_events,
@@ -28,12 +27,13 @@ from research.expected import (
     written_verdicts,
 )
 from research.windows import ClosedWindows
+from schemas.logs import LogId, parse_origin
 from schemas.messages import RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from schemas.units import NS_PER_MS
 
 READ: Final = (FEED_STATUS, DEAD_LETTERS, L2, FACTORS, TRADES, REGIMES, LLM_CALLS)
 REGIMES_ROLE: Final = "regimes"
-NS_PER_MS: Final = 1_000_000
 
 
 @dataclass
@@ -107,17 +107,16 @@ def read_logs(settings: Settings) -> Called:
 def _log_ids(settings: Settings) -> dict[Topic, LogId]:
     names = {topic: topic_name(settings, topic) for topic in READ}
     ids = kafka.topic_ids(settings, names.values())
-    return {topic: LogId(name, ids[name], kafka.source_log(ids[name])) for topic, name in names.items()}
+    return {topic: LogId(name, ids[name]) for topic, name in names.items()}
 
 
 def _refused(letters: set[tuple[str, str]], factors: LogId) -> set[Place]:
     """Places of the factor records that the regime workers dead-lettered."""
     found = set()
     for letter_id, role in letters:
-        topic_id, _, place = letter_id.partition(":")
-        if role == REGIMES_ROLE and topic_id == factors.topic_id:
-            part, _, offset = place.partition(":")
-            found.add((int(part), int(offset)))
+        origin = parse_origin(factors.topic, letter_id)
+        if role == REGIMES_ROLE and origin is not None and origin.topic_id == factors.topic_id:
+            found.add((origin.partition, origin.offset))
     return found
 
 

@@ -14,6 +14,7 @@ from obflow.whole_log import Logged
 from orderbook.validity import Outcome, TrackedBook
 from schemas.codec import decode_as
 from schemas.errors import MessageError
+from schemas.logs import ORIGIN_HEADER, LogId, parse_origin
 from schemas.messages import (
     DeadLetter,
     FactorRecord,
@@ -35,8 +36,6 @@ EVENTFUL: Final = frozenset(
     {Outcome.APPLIED, Outcome.CROSSED_OUT, Outcome.MADE_LIVE, Outcome.INVALIDATED, Outcome.BROKE}
 )
 """Outcomes that must give an event."""
-ORIGIN_HEADER: Final = "obflow-origin"
-"""Header of a record that was sent again by hand: `topic_id:partition:offset` of the first one, whose row it gives."""
 
 
 class Identity(NamedTuple):
@@ -46,14 +45,6 @@ class Identity(NamedTuple):
     log: str
     partition: int
     offset: int
-
-
-class LogId(NamedTuple):
-    """A topic as it is on the broker now: its name, its whole id, and the part of it that rows carry."""
-
-    topic: str
-    topic_id: str
-    short_id: str
 
 
 @dataclass
@@ -200,7 +191,7 @@ def written_letters(log: Iterable[Logged], name: LogId) -> set[tuple[str, str]]:
         try:
             letter = decode_as(DeadLetter, logged.value)
         except MessageError:
-            found.add((f"{name.topic_id}:{logged.partition}:{logged.offset}", "sink"))
+            found.add((name.origin(logged.partition, logged.offset).text, "sink"))
         else:
             found.add((letter.letter_id, letter.role))
     return found
@@ -229,11 +220,11 @@ def identity_of(logged: Logged, name: LogId) -> Place | None:
     None where that is in another log. One that names a place it cannot have been at first is a record like any other.
     """
     own = (logged.partition, logged.offset)
-    topic_id, _, rest = dict(logged.headers).get(ORIGIN_HEADER, b"").decode("ascii", "replace").partition(":")
-    partition, _, offset = rest.partition(":")
-    if not (topic_id and partition.isdecimal() and offset.isdecimal()):
+    said = dict(logged.headers).get(ORIGIN_HEADER, b"").decode("ascii", "replace")
+    origin = parse_origin(name.topic, said)
+    if origin is None:
         return own
-    if topic_id != name.topic_id:
+    if origin.topic_id != name.topic_id:
         return None
-    first = (int(partition), int(offset))
+    first = (origin.partition, origin.offset)
     return first if first[0] == own[0] and first < own else own

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from obflow.progress import Watch
 from obflow.settings import Settings, nearest
 from processors.factors.engine import Engine, EngineState
-from producers.books.options import SECOND_NS, StreamOptions
+from producers.books.options import StreamOptions
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.recordings.reader import RecordingReplay, Scan
 from schemas.digest import EventDigest
 from schemas.errors import UsageError
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Source
+from schemas.units import NS_PER_SECOND
 
 BATCH = 256
 """Records of one instrument handed to the engine at once; any other number gives the same events."""
@@ -48,9 +49,9 @@ def open_replay(path: Path, exchange: Exchange, settings: Settings, found: Scan 
     producer = settings.producer
     options = StreamOptions(
         source=Source.REPLAY,
-        routine_snapshot_ns=int(producer.routine_snapshot_seconds * SECOND_NS),
+        routine_snapshot_ns=int(producer.routine_snapshot_seconds * NS_PER_SECOND),
         delta_buffer=producer.delta_buffer,
-        stale_ns=int(producer.stale_seconds * SECOND_NS),
+        stale_ns=int(producer.stale_seconds * NS_PER_SECOND),
     )
     return RecordingReplay(path, exchange, options, found=found, max_frame_bytes=producer.max_frame_bytes)
 

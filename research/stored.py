@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from obflow import clickhouse
 from obflow.settings import Settings
-from research.expected import Identity, LogId, Place, verdict_identity
+from research.expected import Identity, Place, verdict_identity
 from research.retention import Stretch
 from schemas.codec import decode_as
 from schemas.errors import MessageError, SchemaMismatch
+from schemas.logs import LogId
 from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent, RegimeSource
 
 UNKNOWN_TABLE: Final = 60

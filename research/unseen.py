@@ -9,9 +9,9 @@ from obflow import kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from research.called import Called
-from research.expected import LogId
 from research.retention import Stretches, length, told, unread
 from research.stored import LOG_COLUMN, Tables
+from schemas.logs import LogId
 from schemas.messages import FeedState
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
 

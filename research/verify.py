@@ -6,9 +6,9 @@ from typing import TypedDict
 
 from obflow.progress import Watch
 from orderbook.validity import TrackedBook
-from producers.books.options import SECOND_NS
 from producers.books.stream import InstrumentStream
 from producers.recordings.reader import RecordingReplay
+from schemas.units import NS_PER_SECOND
 
 TOP = 5
 """Levels a side that are reported."""
@@ -76,7 +76,7 @@ def verify(replay: RecordingReplay, watch: Watch = iter) -> RecordingReport:
     found, router = replay.found, replay.router
     return RecordingReport(
         venue=router.exchange.venue,
-        seconds=round((found.last_ns - found.first_ns) / SECOND_NS, 3),
+        seconds=round((found.last_ns - found.first_ns) / NS_PER_SECOND, 3),
         messages=router.frames,
         rejected=dict(sorted(router.rejected.items())),
         instruments={symbol: report_book(stream) for symbol, stream in sorted(router.streams.items())},

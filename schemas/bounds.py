@@ -12,15 +12,18 @@ from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta
 
+from schemas.units import NS_PER_MS
+
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
-NS_PER_MS: Final = 1_000_000
 EARLIEST_NS: Final = -2_208_988_800_000_000_000
 """1900-01-01, the earliest moment of ClickHouse's DateTime64."""
 LATEST_NS: Final = INT64_MAX
 """2262-04-11: int64 ends before the column does."""
 LAST_PARTITION: Final = 2**16 - 1
 """Highest partition that the tables' columns hold."""
+LOG_CHARACTERS: Final = 8
+"""First characters of a topic's id that records and rows carry: a topic made anew is another log."""
 MAX_NAME: Final = 128
 MAX_LABEL: Final = 256
 MAX_TEXT: Final = 4_000
@@ -67,8 +70,8 @@ Venue: TypeAlias = Annotated[str, Meta(max_length=MAX_NAME, pattern=rf"\A[^:{_UN
 """An exchange id. It holds no colon: the key of an instrument is `venue:symbol`."""
 Symbol: TypeAlias = Annotated[str, Meta(max_length=MAX_NAME, pattern=rf"\A[^{_UNPRINTED}]+\Z")]
 """A venue's own symbol."""
-LogName: TypeAlias = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{8}\Z")]
-"""The first 8 characters of a Kafka topic id."""
+LogName: TypeAlias = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9_-]{{{LOG_CHARACTERS}}}\Z")]
+"""The first characters of a Kafka topic id."""
 Decimal: TypeAlias = Annotated[str, Meta(pattern=r"\A(?=[0-9.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,20})?\Z")]
 """A plain decimal above zero, at most 20 digits on each side of the point."""
 Label: TypeAlias = Annotated[str, Meta(max_length=MAX_LABEL)]

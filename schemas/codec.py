@@ -19,7 +19,8 @@ import fastavro
 import msgspec
 from fastavro.types import Schema
 
-from schemas.bounds import MAX_LETTER_TEXT, MAX_NAME, MAX_PAYLOAD_BYTES
+from schemas.bounds import MAX_NAME
+from schemas.dead_letters import cut_letter
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import (
@@ -184,12 +185,6 @@ def _event_fields(event: FactorEvent) -> dict[str, Any]:
     fields["received_ns"] = event.received_ns
     fields["status"] = event.status
     return fields
-
-
-def cut_letter(letter: DeadLetter) -> DeadLetter:
-    """Cut a letter's texts and payload: what it quotes, a name in a key or a symbol, may be megabytes long."""
-    texts = {name: getattr(letter, name)[:MAX_LETTER_TEXT] for name in ("error", "venue", "symbol")}
-    return msgspec.structs.replace(letter, **texts, payload=letter.payload[:MAX_PAYLOAD_BYTES])
 
 
 _values_of = itemgetter(*FACTOR_NAMES)

@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from schemas.errors import ForeignRecord, ImpossibleRecord
 from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, Record, RegimeEvent, ResyncRequest
 from schemas.partitions import partition_of
-
-DAY_MS: Final = 24 * 3600 * 1000
+from schemas.units import MS_PER_DAY
 
 
 class Place(NamedTuple):
@@ -69,7 +68,7 @@ def check_place(record: Record, place: Place) -> None:
         return
     check_partition(record.instrument, place.partition, place.partitions)
     epoch = getattr(record, "epoch", 0)
-    if place.appended_ms >= 0 and epoch - place.appended_ms > DAY_MS:
+    if place.appended_ms >= 0 and epoch - place.appended_ms > MS_PER_DAY:
         raise ImpossibleRecord("an epoch more than a day ahead of the record's time", epoch=epoch, **_whose(record))
 
 

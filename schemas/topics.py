@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-DAY_MS = 24 * 3600 * 1000
+from schemas.units import MS_PER_DAY
+
 NO_LIMIT_MS = -1
 
 
@@ -40,18 +41,20 @@ L2 = Topic(
     "l2",
     "venue:symbol",
     "delete",
-    2 * DAY_MS,
+    2 * MS_PER_DAY,
     ("producers",),
     ("processors",),
     "books, update by update",
 )
-TRADES = Topic("trades.v1", "trades", "venue:symbol", "delete", 2 * DAY_MS, ("producers",), ("sinks",), "public trades")
+TRADES = Topic(
+    "trades.v1", "trades", "venue:symbol", "delete", 2 * MS_PER_DAY, ("producers",), ("sinks",), "public trades"
+)
 FEED_STATUS = Topic(
     "feed-status.v1",
     "feed-status",
     "venue:symbol",
     "delete",
-    7 * DAY_MS,
+    7 * MS_PER_DAY,
     ("producers",),
     ("sinks", "producers"),
     "changes and heartbeats of each feed",
@@ -61,7 +64,7 @@ FACTORS = Topic(
     "factors",
     "venue:symbol",
     "delete",
-    2 * DAY_MS,
+    2 * MS_PER_DAY,
     ("processors",),
     ("sinks", "regimes"),
     "factor events",
@@ -71,7 +74,7 @@ RESYNC = Topic(
     "resync",
     "venue:symbol",
     "delete",
-    DAY_MS,
+    MS_PER_DAY,
     ("processors",),
     ("producers",),
     "requests for a snapshot",
@@ -81,7 +84,7 @@ DEAD_LETTERS = Topic(
     "dead-letters",
     "letter_id",
     "delete",
-    14 * DAY_MS,
+    14 * MS_PER_DAY,
     ("producers", "processors", "regimes", "sinks"),
     ("sinks",),
     "messages that could not be used, with cause and origin",
@@ -101,7 +104,7 @@ REGIMES = Topic(
     "regimes",
     "venue:symbol",
     "delete",
-    7 * DAY_MS,
+    7 * MS_PER_DAY,
     ("regimes",),
     ("sinks",),
     "one judgement of each window by the rules, and one by the language model where it was asked",
@@ -111,7 +114,7 @@ LLM_CALLS = Topic(
     "llm-calls",
     "venue:symbol",
     "delete",
-    7 * DAY_MS,
+    7 * MS_PER_DAY,
     ("regimes",),
     ("sinks",),
     "every request to the language model with its outcome, latency and cost",

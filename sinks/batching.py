@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
+from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
-from sinks.contract import SINK_COLUMNS, Origin, Position, Row, Table
+from sinks.contract import SINK_COLUMNS, Row, Table
 
 MAX_INSERT_ROWS: Final = 1_000_000
 """The engine writes up to 1,048,449 rows as one block, and so as one part; more would not be atomic."""

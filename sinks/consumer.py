@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from obflow.clock import Clock
 from obflow.logs import get_logger
 from schemas.errors import ImpossibleRecord
+from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_BATCH_BYTES, Batch, Entry, Limits
 from sinks.contract import Row, Table
 from sinks.counts import Counts
@@ -252,4 +253,4 @@ class Worker:
             self.counts.lags = self._reader.lags()
 
     def _now_s(self) -> float:
-        return self._clock.monotonic_ns() / 1e9
+        return self._clock.monotonic_ns() / NS_PER_SECOND

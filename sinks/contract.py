@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.codec import decode_as
+from schemas.logs import Position
 from schemas.messages import InstrumentKey
 from schemas.topics import Topic
 
@@ -22,9 +23,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 Row: TypeAlias = tuple[Any, ...]
 """One row: a value for each of a table's columns before the sink's own, in their order."""
-
-LOG_ID_CHARACTERS: Final = 8
-"""A log is named by this many first characters of its Kafka topic id: a recreated topic is another log."""
 
 
 class Column(NamedTuple):
@@ -39,44 +37,6 @@ class Column(NamedTuple):
     name: str
     kind: str
     arrow: pa.DataType
-
-
-class Position(NamedTuple):
-    """Where a record lies: the log's name, partition and offset."""
-
-    log: str
-    partition: int
-    offset: int
-
-
-class Origin(NamedTuple):
-    """What identifies a record: where it was written first, should it have been sent again by hand.
-
-    Attributes:
-        topic: The topic's name on the broker.
-        topic_id: Its whole id.
-        partition, offset: Where in it.
-    """
-
-    topic: str
-    topic_id: str
-    partition: int
-    offset: int
-
-    @property
-    def position(self) -> Position:
-        """The position by which rows are identified."""
-        return Position(log_of(self.topic_id), self.partition, self.offset)
-
-    @property
-    def letter_id(self) -> str:
-        """Identity of a dead letter about the record."""
-        return f"{self.topic_id}:{self.partition}:{self.offset}"
-
-
-def log_of(topic_id: str) -> str:
-    """The log's name of a topic's id."""
-    return topic_id[:LOG_ID_CHARACTERS]
 
 
 class Stream(NamedTuple):

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obflow import kafka
 from obflow.topics import topic_name
-from schemas.codec import cut_letter, decode, encode
-from schemas.errors import DeliveryFailed, MessageError, PipelineError, UsageError
+from schemas.codec import decode, encode
+from schemas.errors import DeliveryFailed, MessageError, UsageError
+from schemas.logs import ORIGIN_HEADER, parse_origin
 from schemas.messages import DeadLetter
 from schemas.topics import BY_NAME, DEAD_LETTERS
-from sinks.contract import Origin
-from sinks.reader import ORIGIN_HEADER, parse_letter_id
 from sinks.store import Store
 
 if TYPE_CHECKING:
@@ -29,32 +28,6 @@ if TYPE_CHECKING:
 
 ROLE: Final = "sink"
 FULL_QUEUE_SECONDS: Final = 0.1
-
-
-def letter_about(origin: Origin, payload: bytes, appended_ns: int, error: PipelineError) -> DeadLetter:
-    """The letter about a record.
-
-    Args:
-        origin: What identifies it.
-        payload: Its bytes; cut to what a letter may carry.
-        appended_ns: Kafka's time of it, ns UTC.
-        error: Why it was refused; its class and sentence are the letter's.
-    """
-    letter = DeadLetter(
-        letter_id=origin.letter_id,
-        role=ROLE,
-        reason=error.reason,
-        error=str(error),
-        received_ns=appended_ns,
-        payload=payload,
-        payload_bytes=len(payload),
-        venue=str(error.context.get("venue", "")),
-        symbol=str(error.context.get("symbol", "")),
-        source_topic=origin.topic,
-        source_partition=origin.partition,
-        source_offset=origin.offset,
-    )
-    return cut_letter(letter)
 
 
 class LetterBox:
@@ -187,7 +160,7 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
         DeliveryFailed: The record was not acknowledged.
     """
     topic = BY_NAME.get(letter.source_topic.removeprefix(settings.kafka.topic_prefix))
-    if topic is None or parse_letter_id(letter.source_topic, letter.letter_id) is None:
+    if topic is None or parse_origin(letter.source_topic, letter.letter_id) is None:
         raise UsageError(f"letter {letter.letter_id} is about a frame, which has no topic to go back to")
     if letter.is_cut:
         raise UsageError(

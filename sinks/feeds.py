@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from obflow.backoff import wait_s
 from obflow.logs import get_logger
 from schemas.errors import DependencyError, PipelineError
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
-from sinks.writer import pause_seconds
+from sinks.writer import FIRST_PAUSE_SECONDS
 
 PATIENCE_SECONDS: Final = 30.0
 """How long a broker or a database may not answer."""
@@ -115,6 +116,7 @@ class TableFeed:
 
     def _pause_s(self) -> float:
         """Growing, jittered. Where nobody answers it stays short: the first answer ends the wait."""
+        jitter = random.random()  # noqa: S311 (no secret)
         if isinstance(self.trouble, DependencyError):
-            return min(1.0, pause_seconds(self._failures - 1))
-        return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(self._failures, 8)) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
+            return wait_s(self._failures - 1, FIRST_PAUSE_SECONDS, 1.0, certain=0.5, jitter=jitter)
+        return wait_s(self._failures, 1.0, LONGEST_PAUSE_SECONDS, certain=0.5, jitter=jitter)

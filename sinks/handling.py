@@ -11,12 +11,13 @@ from typing import Any, Final, Protocol
 
 from obflow.clickhouse import QueryFailed
 from obflow.logs import get_logger
+from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, MessageError, PipelineError, Unprocessable
 from schemas.messages import DeadLetter, Record
 from sinks.batching import Entry
 from sinks.contract import Row, Table
 from sinks.counts import Counts
-from sinks.dead_letters import letter_about
+from sinks.dead_letters import ROLE
 from sinks.identities import Identities, Sorted
 from sinks.reader import Read
 from sinks.recheck import Verdict
@@ -159,7 +160,7 @@ class RecordHandler:
             return Verdict(0, [], len(repeated))
 
     def _refusal(self, read: Read, error: MessageError) -> Entry | DeadLetter:
-        letter = letter_about(read.origin, read.payload, read.appended_ns, error)
+        letter = letter_about_record(read.origin, read.payload, read.appended_ns, error, role=ROLE)
         self._counts.refuse(error.reason, 1)
         where = {"topic": self._table.topic.name, "partition": read.position.partition, "offset": read.position.offset}
         _log.warning("record_refused", reason=error.reason, error=letter.error, **where)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from obflow.log_ends import LogEnds
-from schemas.bounds import NS_PER_MS
 from schemas.errors import ForeignRecord
 from schemas.messages import Record
 from schemas.places import Place, check_named, check_place, named_place
 from schemas.topics import FACTORS, REGIMES, Topic
+from schemas.units import NS_PER_MS
 from sinks.reader import Read
 
 NAMING: Final = frozenset({FACTORS, REGIMES})

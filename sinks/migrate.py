@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from obflow.settings import ClickHouseSettings
 from schemas.errors import SchemaMismatch
+from schemas.units import MS_PER_DAY
 from sinks.contract import Table
 from sinks.shape import COLUMN, INDEX, PROJECTION, Shape, added_by, shapes, target
 from sinks.store import SERVER_DATABASE, Store
@@ -40,7 +41,6 @@ ORDER BY (kind, name, applied_at)
 MIGRATION_NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+")
 CONSTRAINT: Final = re.compile(r"\bCONSTRAINT (`[^`]+`|\w+) (?:CHECK|ASSUME)")
 AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
-DAY_MS: Final = 24 * 3600 * 1000
 ALONE: Final = "is in the database alone"
 DOES_NOT_EXIST: Final = "does not exist"
 NO_TABLE: Final = f"table {{}} {DOES_NOT_EXIST}"
@@ -218,7 +218,7 @@ def age_limit_days(table: Table[Any], ttl_days: int) -> int:
     The table is the sink's memory of what it has read, so that no row may go while its record can still be read:
     the limit is never below the topic's retention and a day.
     """
-    retention_days = -(-table.topic.retention_ms // DAY_MS)
+    retention_days = -(-table.topic.retention_ms // MS_PER_DAY)
     return max(ttl_days, retention_days + 1) if ttl_days else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,25 +10,22 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from obflow import kafka
 from obflow.topics import NEW_LOGS, topic_name
-from schemas.bounds import INT64_MAX, LAST_PARTITION
 from schemas.errors import FatalError, TopicMismatch
+from schemas.logs import ORIGIN_HEADER, Origin, Position, parse_origin, short_id
 from schemas.topics import Topic
-from sinks.contract import Origin, Position, log_of
+from schemas.units import NS_PER_MS
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from obflow.settings import Settings
 
-ORIGIN_HEADER: Final = "obflow-origin"
 """Header of a record that was sent again by hand: the id of the letter about the first one."""
 MAX_POLL_RECORDS: Final = 500
 PREFETCH_KBYTES: Final = 16 * 1024
-NS_PER_MS: Final = 1_000_000
 SHORT_SECONDS: Final = 10.0
 """How long a log has to be found short before it is called so: a broker that restarts may know less for a moment."""
 SHORT_LOOK_SECONDS: Final = 0.2
-_NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 class Read(NamedTuple):
@@ -82,7 +78,7 @@ class Log(NamedTuple):
     @property
     def name(self) -> str:
         """The log's name in the tables."""
-        return log_of(self.topic_id)
+        return short_id(self.topic_id)
 
 
 def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
@@ -274,7 +270,7 @@ class TopicReader:
         """What identifies a record sent again by hand; None for every other, and for a header that says nothing."""
         for name, value in message.headers() or ():
             if name == ORIGIN_HEADER and value:
-                return parse_letter_id(self._log.topic, value.decode("ascii", "replace"))
+                return parse_origin(self._log.topic, value.decode("ascii", "replace"))
         return None
 
 
@@ -290,18 +286,3 @@ def may_be_first(first: Origin, own: Origin) -> bool:
     """
     is_earlier = first.partition == own.partition and first.offset < own.offset
     return first.topic_id != own.topic_id or is_earlier
-
-
-def parse_letter_id(topic: str, text: str) -> Origin | None:
-    """Read a letter's id, `topic_id:partition:offset`; None where it is about no record.
-
-    Args:
-        topic: The topic it is of.
-        text: The id.
-    """
-    topic_id, _, rest = text.partition(":")
-    partition, _, offset = rest.partition(":")
-    if not topic_id or not _NUMBER.fullmatch(partition) or not _NUMBER.fullmatch(offset):
-        return None
-    origin = Origin(topic, topic_id, int(partition), int(offset))
-    return origin if origin.partition <= LAST_PARTITION and origin.offset <= INT64_MAX else None

@@ -32,7 +32,7 @@ from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
 from sinks.store import Store
 from sinks.telemetry import Telemetry
-from sinks.writer import Writer, pause_seconds
+from sinks.writer import Writer, waits
 
 LEAVE_SECONDS: Final = 3.5
 WATCH_SECONDS: Final = 0.2
@@ -182,7 +182,7 @@ def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
         BrokerUnreachable, StoreUnreachable: Nothing answered for half a minute.
     """
     give_up_s = time.monotonic() + PATIENCE_SECONDS
-    pauses = 0
+    pauses = waits()
     while not stop.is_set():
         try:
             return attempt()
@@ -190,8 +190,7 @@ def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
             if time.monotonic() > give_up_s:
                 raise
             _log.warning("waiting", reason=error.reason, cause=error.cause)
-        stop.wait(pause_seconds(pauses))
-        pauses += 1
+        stop.wait(pauses.next_s())
     return None
 
 

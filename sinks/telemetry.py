@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from obflow.clock import NS_PER_SECOND, Clock
+from obflow.clock import Clock
 from obflow.metrics import Metrics
 from schemas.messages import Source
 from schemas.topics import DEAD_LETTERS
+from schemas.units import NS_PER_SECOND
 from sinks.batching import Batch
 from sinks.feeds import TableFeed
 from sinks.writer import Written

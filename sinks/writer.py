@@ -13,20 +13,22 @@ insert of a dead one that arrived late, ends this one instead of doubling rows.
 from __future__ import annotations
 
 import os
-import random
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from obflow.backoff import Backoff
 from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
 from obflow.clock import Clock
+from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter
+from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_INSERT_ROWS, Batch, Entry
 from sinks.contract import Table
-from sinks.dead_letters import letter_about
+from sinks.dead_letters import ROLE
 from sinks.resume import stored_positions
 from sinks.store import Store
 from sinks.tables import dead_letters
@@ -128,7 +130,7 @@ class Writer:
         if batch.letters:
             self._letters.publish(batch.letters)
         done = self._insert(batch) if batch.rows else Done(0, 0)
-        seconds = (self._clock.monotonic_ns() - started_ns) / 1e9
+        seconds = (self._clock.monotonic_ns() - started_ns) / NS_PER_SECOND
         return Written(done.rows, len(batch.letters) + done.letters, seconds)
 
     def _insert(self, batch: Batch) -> Done:
@@ -167,7 +169,7 @@ class Writer:
             return self._store_about(entry, cause)
         instrument = self._table.stream(entry.rows[0]).instrument
         error = ImpossibleRecord(f"the table refuses its rows: {cause}", **instrument._asdict())
-        self._letters.publish([letter_about(entry.origin, entry.payload, entry.appended_ns, error)])
+        self._letters.publish([letter_about_record(entry.origin, entry.payload, entry.appended_ns, error, role=ROLE)])
         return Done(self._store_fitting(entry), 1)
 
     def _store_fitting(self, entry: Entry) -> int:
@@ -185,7 +187,7 @@ class Writer:
     def _store_about(self, entry: Entry, cause: str) -> Done:
         """Store, in the place of a letter that is refused, one about it: in its own name it would come back here."""
         error = ImpossibleRecord(f"the table refuses its row: {cause}")
-        letter = letter_about(entry.origin, entry.payload, entry.appended_ns, error)
+        letter = letter_about_record(entry.origin, entry.payload, entry.appended_ns, error, role=ROLE)
         try:
             return self._put(Batch.of(self._table, [entry._replace(rows=[dead_letters.row_of(letter)])]))
         except Refused as refused:
@@ -202,7 +204,7 @@ class Writer:
                 f"an insert of {batch.rows} rows would not be atomic",
                 next_step="lower sink.flush_rows and sink.max_buffered_rows",
             )
-        started_ns = self._clock.monotonic_ns()
+        started_ns, pauses = self._clock.monotonic_ns(), waits()
         for attempt in range(10_000):
             try:
                 return self._attempt(batch)
@@ -212,13 +214,13 @@ class Writer:
                     raise
                 failure: InsertError = rejected
             except InsertBusy as busy:
-                waited_s = (self._clock.monotonic_ns() - started_ns) / 1e9
+                waited_s = (self._clock.monotonic_ns() - started_ns) / NS_PER_SECOND
                 if waited_s > GIVE_UP_SECONDS:
                     raise StoreUnreachable(
                         f"ClickHouse has refused inserts for {waited_s:.0f} s ({busy.cause})", next_step="see its log"
                     ) from busy
                 failure = busy
-            if self._stop.wait(pause_seconds(attempt)):
+            if self._stop.wait(pauses.next_s()):
                 raise Stopped from failure
         raise AssertionError("the pauses add up to more than the time after which it gives up")
 
@@ -257,14 +259,9 @@ class Writer:
                 )
 
 
-def pause_seconds(attempt: int) -> float:
-    """How long to wait before the next try: growing, bounded, jittered.
-
-    Args:
-        attempt: 0 after the first failure.
-    """
-    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt, 16))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
+def waits() -> Backoff:
+    """Waits between tries of a sink: half of each is drawn, so that none is so short that it is no wait."""
+    return Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, certain=0.5)
 
 
 def _sentence(error: Exception) -> str:

@@ -29,6 +29,7 @@ from obflow.embedded.clickhouse_engine import DEFAULT_DATABASE, Answer, Context,
 from obflow.embedded.clickhouse_slots import Slots
 from obflow.embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused, Statement, split_statement
 from obflow.engine_tokens import Tokens
+from schemas.units import NS_PER_SECOND
 
 MAX_HEADER_BYTES: Final = 1024 * 1024  # settings, parameters and whole statements may stand in the address
 READER_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -166,7 +167,7 @@ class HttpInterface:
             return _refusal(refused, query_id)
         except web.HTTPRequestEntityTooLarge:
             return _refusal(too_large(limit), query_id)
-        summary = {**answer.counts, "elapsed_ns": int((time.monotonic() - started) * 1e9)}
+        summary = {**answer.counts, "elapsed_ns": int((time.monotonic() - started) * NS_PER_SECOND)}
         headers = {
             "X-ClickHouse-Query-Id": query_id,
             "X-ClickHouse-Summary": json.dumps({name: str(count) for name, count in summary.items()}),

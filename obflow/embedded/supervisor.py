@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from obflow.backoff import wait_s
 from obflow.embedded.process import Child, describe_exit
 from schemas.errors import EXIT_DONE, EXIT_USAGE
 
@@ -54,7 +55,7 @@ class RestartPolicy:
         Args:
             recent_restarts: How many there were within the window.
         """
-        return float(min(self.first_backoff_s * 2**recent_restarts, self.longest_backoff_s))
+        return wait_s(recent_restarts, self.first_backoff_s, self.longest_backoff_s)
 
 
 NEVER = RestartPolicy(limit=0)

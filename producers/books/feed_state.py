@@ -11,8 +11,7 @@ from typing import Final
 
 from orderbook.validity import Validity
 from schemas.messages import FeedState, Reason
-
-SECOND_NS = 1_000_000_000
+from schemas.units import NS_PER_SECOND
 
 
 class Link(StrEnum):
@@ -95,7 +94,7 @@ class FeedTracker:
         self.silent = now_ns - self.depth_ns > stale_ns
         if not self.silent:
             return ""
-        lasted = f" for {(now_ns - self.depth_ns) / SECOND_NS:.0f} s" if self.depth_ns else ""
+        lasted = f" for {(now_ns - self.depth_ns) / NS_PER_SECOND:.0f} s" if self.depth_ns else ""
         return f"no depth update{lasted}"
 
     def state(self, validity: Validity) -> FeedState:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas.messages import Source
-
-SECOND_NS = 1_000_000_000
+from schemas.units import NS_PER_SECOND
 
 
 class StreamOptions(NamedTuple):
@@ -23,9 +22,9 @@ class StreamOptions(NamedTuple):
     """
 
     source: Source = Source.REPLAY
-    routine_snapshot_ns: int = 60 * SECOND_NS
+    routine_snapshot_ns: int = 60 * NS_PER_SECOND
     delta_buffer: int = 10_000
-    stale_ns: int = 30 * SECOND_NS
+    stale_ns: int = 30 * NS_PER_SECOND
     epoch_floor: int | None = None
 
 

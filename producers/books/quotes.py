@@ -16,12 +16,13 @@ from typing import NamedTuple
 from orderbook.decimals import Steps, TextGrid
 from producers.messages import BestQuote
 from schemas.errors import InvalidNumber
+from schemas.units import NS_PER_SECOND
 
 MAX_UNJUDGED = 1_000
 """Updates that wait for a later quote; a feed this far behind is judged by what it has."""
 MAX_QUOTES = 10_000
 """Quotes remembered while no update asks for them."""
-COMPARABLE_NS = 1_000_000_000
+COMPARABLE_NS = NS_PER_SECOND
 OFF_GRID = -1
 """A price or size that no book on the grid can show."""
 

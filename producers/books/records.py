@@ -9,10 +9,22 @@ from msgspec.structs import replace
 from orderbook.decimals import Placed, SideLevels, TextGrid
 from producers.messages import Instrument, TradeTick
 from schemas.bounds import MAX_LEVELS as MAX_LEVELS
-from schemas.bounds import MAX_PAYLOAD_BYTES
+from schemas.dead_letters import letter_about_frame
 from schemas.errors import MessageError
-from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
+from schemas.messages import (
+    DeadLetter,
+    FeedState,
+    FeedStatus,
+    InstrumentKey,
+    Kind,
+    L2Record,
+    Reason,
+    Source,
+    TradeRecord,
+)
 
+ROLE = "producer"
+"""Who refuses frames and requests, in a dead letter."""
 NO_LEVELS = SideLevels([], [])
 
 
@@ -109,17 +121,9 @@ class RecordWriter:
 
     def letter(self, error: MessageError, sequence: int, payload: bytes, received_ns: int) -> DeadLetter:
         """Write what was read, waited, and then could not be used; `payload` is what it said."""
-        venue, symbol = self.instrument.venue, self.instrument.symbol
-        return DeadLetter(
-            letter_id=f"{venue}:{symbol}:{received_ns}:{sequence}",
-            role="producer",
-            reason=error.reason,
-            error=str(error),
-            received_ns=received_ns,
-            payload=payload[:MAX_PAYLOAD_BYTES],
-            payload_bytes=len(payload),
-            venue=venue,
-            symbol=symbol,
+        key = InstrumentKey(self.instrument.venue, self.instrument.symbol)
+        return letter_about_frame(
+            f"{key}:{received_ns}:{sequence}", payload, received_ns, error, role=ROLE, instrument=key
         )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from producers.books.options import StreamOptions
-from producers.books.records import ProducerRecord
+from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
 from producers.contract import MAX_FRAME_BYTES, Channel, Exchange, damaged_symbol
 from producers.messages import (
@@ -33,13 +33,12 @@ from producers.messages import (
     VenueNotice,
     Via,
 )
+from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter
+from schemas.messages import DeadLetter, InstrumentKey
 
 MAX_CAUSE = 1_000
-"""Characters of a dead letter's sentence: it may quote the frame."""
-MAX_SYMBOL = 80
-"""Characters of the instrument it names."""
+"""Characters of an error's sentence in the state of a feed: it may quote the frame."""
 
 
 class Handled(NamedTuple):
@@ -170,19 +169,11 @@ class FrameRouter:
 
     def _refuse(self, error: MessageError, frame: Frame, handled: Handled) -> None:
         self.rejected[error.reason] += 1
-        venue, connection = self.exchange.venue, frame.connection
+        connection, venue = frame.connection, self.exchange.venue
+        frame_id = f"{venue}:{connection}:{frame.received_ns}:{self._frames_of[connection]}"
+        whose = InstrumentKey(venue, "")  # the error names the symbol where it is known
         handled.records.append(
-            DeadLetter(
-                letter_id=f"{venue}:{connection}:{frame.received_ns}:{self._frames_of[connection]}",
-                role="producer",
-                reason=error.reason,
-                error=str(error)[:MAX_CAUSE],
-                received_ns=frame.received_ns,
-                payload=frame.raw[:MAX_PAYLOAD_BYTES],
-                payload_bytes=len(frame.raw),
-                venue=venue,
-                symbol=str(error.context.get("symbol", ""))[:MAX_SYMBOL],
-            )
+            letter_about_frame(frame_id, frame.raw, frame.received_ns, error, role=ROLE, instrument=whose)
         )
         damaged = self.streams.get(damaged_symbol(error))
         if damaged is not None:

@@ -43,6 +43,7 @@ from producers.sequencing import Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
 from schemas.errors import FrameTooLarge, MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
+from schemas.units import NS_PER_MS
 
 MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
@@ -482,7 +483,7 @@ class InstrumentStream:
 
     def _raise_epoch(self) -> None:
         floor = self._options.epoch_floor
-        self._records.epoch = max(self.epoch + 1, self._now_ns // 1_000_000 if floor is None else floor)
+        self._records.epoch = max(self.epoch + 1, self._now_ns // NS_PER_MS if floor is None else floor)
 
 
 def _require_levels(levels: int, what: str) -> None:

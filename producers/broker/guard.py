@@ -17,10 +17,11 @@ from obflow import kafka
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from producers.broker.statuses import NS_PER_MS, Seen, Speaker, StatusReader
+from producers.broker.statuses import Seen, Speaker, StatusReader
 from producers.contest import Contest, Word
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
+from schemas.units import NS_PER_MS
 
 SILENT_SECONDS = 12.0
 """A producer says every ten seconds, or more often, that it is alive: one silent for this long is gone."""

@@ -9,15 +9,18 @@ from obflow.log_ends import LogEnds
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.topics import topic_name
+from producers.books.records import ROLE
 from schemas.codec import decode_as
+from schemas.dead_letters import instrument_of_key, letter_about_record
 from schemas.errors import DependencyError, MessageError
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, InstrumentKey, ResyncRequest
+from schemas.logs import Origin
+from schemas.messages import DeadLetter, ResyncRequest
 from schemas.places import NamedPlace, Place, check_named, check_place
 from schemas.topics import L2, RESYNC
+from schemas.units import NS_PER_MS
 
 MAX_REQUESTS = 500
 """Requests taken at once; the others wait in the topic."""
-NS_PER_MS = 1_000_000
 
 log = get_logger(__name__)
 
@@ -89,20 +92,7 @@ class ResyncReader:
         return request
 
     def _letter(self, message: Message, error: MessageError) -> DeadLetter:
-        payload = message.value() or b""
-        _, received_ms = message.timestamp()
-        instrument = InstrumentKey.parse((message.key() or b"").decode("utf-8", "replace"))
-        return DeadLetter(
-            letter_id=f"{self._topic_id}:{message.partition()}:{message.offset()}",
-            role="producer",
-            reason=error.reason,
-            error=str(error),
-            received_ns=received_ms * NS_PER_MS,
-            payload=payload[:MAX_PAYLOAD_BYTES],
-            payload_bytes=len(payload),
-            venue=instrument.venue if instrument.symbol else "",
-            symbol=instrument.symbol,
-            source_topic=message.topic(),
-            source_partition=message.partition(),
-            source_offset=message.offset(),
-        )
+        origin = Origin(message.topic(), self._topic_id, message.partition(), message.offset())
+        received_ns = message.timestamp()[1] * NS_PER_MS
+        instrument = instrument_of_key(message.key())
+        return letter_about_record(origin, message.value(), received_ns, error, role=ROLE, instrument=instrument)

@@ -17,6 +17,7 @@ from schemas.errors import MessageError
 from schemas.messages import FeedStatus, InstrumentKey, Source
 from schemas.places import Place, check_place
 from schemas.topics import FEED_STATUS
+from schemas.units import NS_PER_MS
 
 RUN_HEADER = "run"
 """Header of a status: which run of a producer wrote it. Epochs cannot tell: a producer has many, and 0 at its start."""
@@ -25,7 +26,6 @@ RUN = re.compile(r"[0-9a-f]{32}")
 RECENT_SECONDS = 60.0
 """A status older than this, by Kafka's time, is of a producer that is gone: it would have sent a heartbeat."""
 BATCH = 1_000
-NS_PER_MS = 1_000_000
 
 
 class Speaker(NamedTuple):

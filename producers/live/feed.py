@@ -16,6 +16,7 @@ from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import ProducerSettings
 from producers.books.options import StreamOptions
+from producers.books.records import ROLE
 from producers.books.router import FrameRouter
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Exchange
@@ -24,10 +25,11 @@ from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.messages import Frame, Instrument, VenueNotice, Via
+from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge
-from schemas.messages import DeadLetter, FeedState, ResyncRequest, Source
+from schemas.messages import DeadLetter, FeedState, InstrumentKey, ResyncRequest, Source
+from schemas.units import NS_PER_SECOND
 
-NS_PER_SECOND = 1_000_000_000
 HEARTBEAT_SECONDS = 10.0
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
@@ -143,16 +145,9 @@ class LiveFeed:
         self._oversized += 1
         error = FrameTooLarge(f"a frame of more than {RECEIVABLE * self._settings.max_frame_bytes} bytes")
         self.router.rejected[error.reason] += 1
-        letter = DeadLetter(
-            letter_id=f"{self._exchange.venue}:{connection}:oversized-{self._oversized}",
-            role="producer",
-            reason=error.reason,
-            error=str(error),
-            received_ns=self._clock.now_ns(),
-            payload=b"",
-            payload_bytes=0,
-            venue=self._exchange.venue,
-        )
+        frame_id = f"{self._exchange.venue}:{connection}:oversized-{self._oversized}"
+        instrument = InstrumentKey(self._exchange.venue, "")
+        letter = letter_about_frame(frame_id, b"", self._clock.now_ns(), error, role=ROLE, instrument=instrument)
         self.outlet.emit([letter])
 
     # -- what has to be done from time to time

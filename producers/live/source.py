@@ -12,6 +12,7 @@ from obflow.clock import Clock
 from producers.contract import Exchange, Say
 from producers.live.connections import Connection, split
 from producers.messages import Frame, VenueNotice, Via
+from schemas.units import NS_PER_MS
 
 WAITING_FRAMES = 256
 """Frames between the sockets and whoever handles them; beyond it the sockets wait."""
@@ -54,7 +55,7 @@ class VenueSource:
         self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
-        run, groups, limits = f"{clock.now_ns() // 1_000_000:x}", _groups(exchange, symbols), exchange.limits
+        run, groups, limits = f"{clock.now_ns() // NS_PER_MS:x}", _groups(exchange, symbols), exchange.limits
         connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
         for number, (path, carried) in enumerate(groups, 1):
             connection = Connection(

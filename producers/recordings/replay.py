@@ -14,7 +14,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from obflow.clock import NS_PER_SECOND, Clock
+from obflow.clock import Clock
 from obflow.progress import Watch
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord, shifted
@@ -25,8 +25,8 @@ from producers.recordings.reader import Recording, RecordingReplay, ReplayStep, 
 from schemas.errors import UsageError
 from schemas.messages import Kind, L2Record, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
+from schemas.units import NS_PER_MS, NS_PER_SECOND
 
-NS_PER_MS = 1_000_000
 MAX_PAUSE_SECONDS = 0.2
 """Longest sleep at once: answers of the broker and signals are looked at in between."""
 POLL_EVERY_RECORDS = 2_000

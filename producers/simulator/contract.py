@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from producers.simulator.events import NS_PER_MS, Damage, DepthUpdate, MarketEvent, Subscription
+from producers.simulator.events import Damage, DepthUpdate, MarketEvent, Subscription
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import WholeBook
+from schemas.units import NS_PER_MS
 
 
 class RateLimit(NamedTuple):

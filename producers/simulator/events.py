@@ -8,8 +8,8 @@ from typing import NamedTuple
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import WholeBook
+from schemas.units import NS_PER_MS
 
-NS_PER_MS = 1_000_000
 DEPTH_SPEED_NS = 100 * NS_PER_MS
 
 

@@ -11,8 +11,7 @@ from enum import StrEnum
 from random import Random
 
 from producers.simulator.events import Damage, MarketEvent
-
-NS_PER_SECOND = 1_000_000_000
+from schemas.units import NS_PER_SECOND
 
 
 class Fault(StrEnum):

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import Change, TrueBook
-
-NS_PER_SECOND = 1_000_000_000
+from schemas.units import NS_PER_SECOND
 
 OPENING_LEVELS = 1_300
 """Levels a side at the start: more than a snapshot of 1,000 shows, so that some are known from updates alone."""

@@ -12,12 +12,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from producers.simulator.contract import RestAnswer, encode_event
-from producers.simulator.events import NS_PER_MS, DepthUpdate, MarketEvent
+from producers.simulator.events import DepthUpdate, MarketEvent
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.session import VenueSession
 from producers.simulator.true_book import WholeBook
+from schemas.units import NS_PER_MS
 
 SNAPSHOT_AFTER_NS = 350 * NS_PER_MS
 """From the connection to the first request for a book: some updates have come by then and wait."""

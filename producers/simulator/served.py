@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 
-from obflow.clock import NS_PER_SECOND, Clock
+from obflow.clock import Clock
 from producers.simulator.control import Control
 from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.sockets import Gateway
+from schemas.units import NS_PER_SECOND
 
 MAX_HELD_FRAMES = 100_000
 """Frames held back by a pause; beyond it the venue drops its clients instead."""

@@ -8,8 +8,7 @@ from enum import Enum, auto
 from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
 from producers.simulator.true_book import WholeBook
-
-NS_PER_SECOND = 1_000_000_000
+from schemas.units import NS_PER_SECOND
 
 
 class Duty(Enum):

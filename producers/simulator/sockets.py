@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from obflow.clock import NS_PER_SECOND, Clock
+from obflow.clock import Clock
 from producers.simulator.contract import Form, SessionRules, encode_event
 from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.session import Duty, VenueSession
+from schemas.units import NS_PER_SECOND
 
 MAX_QUEUED_FRAMES = 20_000
 """Frames waiting for one client; a slower one is disconnected."""

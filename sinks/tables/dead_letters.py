@@ -6,9 +6,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from schemas.logs import Position
 from schemas.messages import DeadLetter
 from schemas.topics import DEAD_LETTERS as TOPIC
-from sinks.contract import Column, Position, Row, Table, integer, long_text, text, time
+from sinks.contract import Column, Row, Table, integer, long_text, text, time
 
 
 def rows(record: DeadLetter, position: Position) -> list[Row]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.factors import FACTOR_NAMES
+from schemas.logs import Position
 from schemas.messages import FactorEvent, FactorRecord
 from schemas.topics import FACTORS as TOPIC
-from sinks.contract import INSTRUMENT_COLUMNS, Position, Row, Table, integer, nullable, number, text, time
+from sinks.contract import INSTRUMENT_COLUMNS, Row, Table, integer, nullable, number, text, time
 
 
 def rows(record: FactorRecord, position: Position) -> list[Row]:

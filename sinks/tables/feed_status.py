@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.logs import Position
 from schemas.messages import FeedStatus
 from schemas.topics import FEED_STATUS as TOPIC
-from sinks.contract import INSTRUMENT_COLUMNS, Position, Row, Table, integer, long_text, nullable, text, time
+from sinks.contract import INSTRUMENT_COLUMNS, Row, Table, integer, long_text, nullable, text, time
 
 
 def rows(record: FeedStatus, position: Position) -> list[Row]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.logs import Position
 from schemas.messages import LlmCall
 from schemas.topics import LLM_CALLS as TOPIC
-from sinks.contract import Position, Row, Table, integer, long_text, nullable, number, text, time
+from sinks.contract import Row, Table, integer, long_text, nullable, number, text, time
 
 
 def rows(record: LlmCall, position: Position) -> list[Row]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.logs import Position
 from schemas.messages import RegimeEvent
 from schemas.topics import REGIMES as TOPIC
-from sinks.contract import Position, Row, Table, flag, integer, long_text, nullable, number, text, time
+from sinks.contract import Row, Table, flag, integer, long_text, nullable, number, text, time
 
 
 def rows(record: RegimeEvent, position: Position) -> list[Row]:

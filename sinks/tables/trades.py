@@ -5,20 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from orderbook.grid import Grid
+from schemas.logs import Position
 from schemas.messages import TradeRecord
 from schemas.topics import TRADES as TOPIC
-from sinks.contract import (
-    INSTRUMENT_COLUMNS,
-    Position,
-    Row,
-    Table,
-    integer,
-    long_text,
-    nullable,
-    number,
-    text,
-    time,
-)
+from sinks.contract import INSTRUMENT_COLUMNS, Row, Table, integer, long_text, nullable, number, text, time
 
 
 def rows(record: TradeRecord, position: Position) -> list[Row]:

@@ -18,11 +18,12 @@ from msgspec import inspect
 from schemas.codec import RECORD_TYPES, decode, decode_as, encode
 from schemas.errors import ImpossibleRecord, MessageError
 from schemas.factors import FACTORS
+from schemas.logs import Position
 from schemas.messages import FactorEvent, Kind, L2Record, Record
 from schemas.rules import problem_of
 from sinks import migrate
 from sinks.batching import Batch, Entry
-from sinks.contract import Column, Position, Row, Table
+from sinks.contract import Column, Row, Table
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.contract.test_tables import bits, read_back

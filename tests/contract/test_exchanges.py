@@ -244,6 +244,8 @@ class TestFixture:
                 assert getattr(stream.counters, name) == said.get(name, 0), name
             assert (stream.quotes.checked, stream.quotes.wrong) == (said["quotes_checked"], said["quotes_wrong"])
             assert (stream.instrument.tick_size, stream.instrument.lot_size) == (said["tick_size"], said["lot_size"])
+            assert stream.instrument.contract_value == said.get("contract_value", "1")
+            assert stream.instrument.contract_kind is VENUES[venue].contract_kind
             own = [record for record in records if record.symbol == stream.instrument.symbol]
             assert [
                 [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]

@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from schemas.codec import encode
+from schemas.logs import Position
 from schemas.messages import Record
 from schemas.topics import TOPICS
 from sinks import migrate
 from sinks.batching import Batch, Entry
-from sinks.contract import IDENTITY_COLUMNS, SINK_COLUMNS, Position, Row, Table, selection
+from sinks.contract import IDENTITY_COLUMNS, SINK_COLUMNS, Row, Table, selection
 from sinks.identities import Identities
 from sinks.resume import stored_identities, stored_positions
 from sinks.store import Store

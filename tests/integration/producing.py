@@ -22,6 +22,7 @@ from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.live import run
 from producers.live.feed import LiveFeed
+from producers.simulator.venues import SIMULATED
 from schemas.codec import decode
 from schemas.messages import Record
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
@@ -33,6 +34,11 @@ from tests.producers.l2_reader import Book, books_of
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 VENUES: dict[str, Exchange] = {**EXCHANGES, "bazaar": BAZAAR}
 """The registered venues, and one that is made up; each has a server on loopback."""
+
+
+def symbols_of(venue_id: str) -> tuple[str, ...]:
+    """Two instruments in the venue's own words."""
+    return SIMULATED[venue_id].listed[:2] if venue_id in SIMULATED else SYMBOLS
 
 
 def fresh_topics(broker: str, **producer: Any) -> Settings:
@@ -143,12 +149,13 @@ async def producing(
     broker: str,
     *,
     venue_id: str = "binance-futures",
-    symbols: Sequence[str] = SYMBOLS,
+    symbols: Sequence[str] | None = None,
     recording: Path | None = None,
     rate: float = 100.0,
     **producer: Any,
 ) -> AsyncIterator[Running]:
     """Produce from a simulated venue while the block runs; then stop in good order, and see that its books are true."""
+    symbols = symbols_of(venue_id) if symbols is None else symbols
     served = BazaarServer(symbols).served() if venue_id == "bazaar" else simulator(venue_id, symbols=symbols, rate=rate)
     async with served as venue:
         urls = {"websocket_url": venue.server.websocket_url, "rest_url": venue.server.rest_url}

@@ -25,6 +25,7 @@ from research import unseen
 from research.audit import audit
 from schemas.codec import encode
 from schemas.errors import SchemaMismatch
+from schemas.logs import ORIGIN_HEADER
 from schemas.messages import (
     FactorRecord,
     FeedState,
@@ -38,7 +39,6 @@ from schemas.messages import (
     TradeRecord,
 )
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
-from sinks.reader import ORIGIN_HEADER
 from sinks.store import Store
 from tests.integration.sinking import Feed, opened, pipeline, run_until
 from tests.integration.test_sink_audit import feed_tables, processed

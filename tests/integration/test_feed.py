@@ -24,7 +24,15 @@ from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, S
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, RESYNC, TRADES
 from tests.bazaar.server import PATIENCE_SECONDS
 from tests.bazaar.venue import BAZAAR, Bazaar
-from tests.integration.producing import SYMBOLS, VENUES, fresh_topics, producing, read_positions, read_topic
+from tests.integration.producing import (
+    SYMBOLS,
+    VENUES,
+    fresh_topics,
+    producing,
+    read_positions,
+    read_topic,
+    symbols_of,
+)
 from tests.producers.l2_reader import books_of
 from tests.producers.messages import largest_record
 
@@ -33,14 +41,15 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize("venue_id", sorted(VENUES))
 async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker: str, venue_id: str) -> None:
+    symbols = symbols_of(venue_id)
     async with producing(broker, venue_id=venue_id) as running:
         await running.all_live()
-        await running.until(lambda: all(running.stream(symbol).counters.deltas_applied >= 3 for symbol in SYMBOLS))
+        await running.until(lambda: all(running.stream(symbol).counters.deltas_applied >= 3 for symbol in symbols))
     settings = running.settings
     l2, trades, statuses = (read_topic(settings, topic) for topic in (L2, TRADES, FEED_STATUS))
     books = books_of(l2)
 
-    assert set(books) == set(SYMBOLS)
+    assert set(books) == set(symbols)
     for symbol, book in books.items():
         assert book.deltas >= 3
         assert book.invalid == []
@@ -318,17 +327,18 @@ async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
 
 @pytest.mark.parametrize("venue_id", sorted(VENUES))
 async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_names(broker: str, venue_id: str) -> None:
+    traded = symbols_of(venue_id)[0]
     with pytest.raises(ExceptionGroup) as refused:
-        async with producing(broker, venue_id=venue_id, symbols=["BTCUSDT"]) as running:
+        async with producing(broker, venue_id=venue_id, symbols=[traded]) as running:
             await produce(
                 VENUES[venue_id],
-                ["BTCUSD"],
+                [traded[:-1]],
                 running.settings,
                 clock=SystemClock(),
                 metrics=Metrics("producer"),
                 stop=running.stop,
             )
-    assert refused.group_contains(UsageError, match="does not trade BTCUSD.*did you mean BTCUSDT")
+    assert refused.group_contains(UsageError, match=f"does not trade {traded[:-1]}.*did you mean {traded}")
 
 
 async def test_a_second_producer_of_an_instrument_is_refused_and_the_first_goes_on(broker: str) -> None:

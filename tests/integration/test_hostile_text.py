@@ -22,10 +22,10 @@ from typer.core import TyperGroup
 from obflow import cli, kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
+from schemas.logs import Position
 from schemas.messages import Record
 from schemas.topics import DEAD_LETTERS, FACTORS, L2, TRADES, Topic
 from sinks.batching import Batch, Entry
-from sinks.contract import Position
 from sinks.tables import TABLES
 from tests.integration.printing import print_here, print_until
 from tests.integration.sinking import Feed, opened, pipeline

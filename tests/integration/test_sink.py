@@ -23,10 +23,11 @@ from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
 from schemas.digest import digest
 from schemas.errors import DecodeError, FatalError, SchemaMismatch, TopicMismatch
+from schemas.logs import Position
 from schemas.messages import DeadLetter, FactorEvent, FactorRecord, Kind, L2Record, Record, Source
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, TRADES, Topic
 from sinks.consumer import POLL_SECONDS
-from sinks.contract import Position, Row, selection
+from sinks.contract import Row, selection
 from sinks.counts import Counts
 from sinks.reader import Read, TopicReader
 from sinks.store import Store

@@ -11,11 +11,11 @@ from obflow import kafka, topics
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
+from schemas.logs import ORIGIN_HEADER
 from schemas.messages import FactorRecord, Record, RegimeEvent
 from schemas.partitions import partition_of
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
 from sinks.counts import Counts
-from sinks.reader import ORIGIN_HEADER
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.sinking import PARTITIONS, Feed, opened, pipeline, run_until

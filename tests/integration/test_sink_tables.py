@@ -15,6 +15,7 @@ from obflow.doctor import Check
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.errors import SchemaMismatch
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
+from schemas.logs import Position
 from schemas.messages import (
     DeadLetter,
     FactorEvent,
@@ -30,7 +31,6 @@ from schemas.messages import (
 from sinks import migrate
 from sinks.batching import Batch, Entry
 from sinks.checks import table_checks
-from sinks.contract import Position
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load

@@ -223,6 +223,12 @@ class TestRest:
         assert one(FUTURES, body, Via.REST, request) == DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [], 4_000_000)
         assert one(FUTURES, body, Via.REST) == DepthSnapshot(None, 9, [("1.0", "2.0")], [], 4_000_000)
 
+    def test_a_snapshot_that_names_its_instrument_needs_no_request(self) -> None:
+        body = {"lastUpdateId": 9, "symbol": "BTCUSD_PERP", "pair": "BTCUSD", "bids": [], "asks": []}
+        message = one(FUTURES, body, Via.REST)
+        assert isinstance(message, DepthSnapshot)
+        assert message.symbol == "BTCUSD_PERP"
+
     def test_a_spot_snapshot_has_no_time(self) -> None:
         message = one(SPOT, {"lastUpdateId": 9, "bids": [], "asks": []}, Via.REST)
         assert isinstance(message, DepthSnapshot)

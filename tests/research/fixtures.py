@@ -13,6 +13,7 @@ from research.replay import open_replay
 
 FOLDER = Path(__file__).parents[1] / "producers" / "fixtures"
 SYMBOL = "OBFUSDT"
+"""The instrument of Binance's two recordings; `symbol_of` tells another venue's."""
 VENUES = sorted(EXCHANGES)
 
 
@@ -23,6 +24,11 @@ def frames(venue: str) -> Path:
 def script(venue: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((FOLDER / venue / "expected.json").read_text())
     return found
+
+
+def symbol_of(venue: str) -> str:
+    found: list[str] = json.loads((FOLDER / venue / "talk.json").read_text())["symbols"]
+    return found[0]
 
 
 def replay(venue: str) -> RecordingReplay:

@@ -8,17 +8,11 @@ from obflow.doctor import AuditLine, audit_problems
 from obflow.whole_log import Logged
 from orderbook.validity import Outcome
 from research.audit import EVENTFUL, Audit, emitted_events, expected_events
-from research.expected import (
-    LogId,
-    expected_changes,
-    identity_of,
-    places,
-    written_letters,
-    written_verdicts,
-)
+from research.expected import expected_changes, identity_of, places, written_letters, written_verdicts
 from research.stored import LOG_COLUMN, UNIQUE
 from research.unseen import FED_BY
 from schemas.codec import encode
+from schemas.logs import ORIGIN_HEADER, LogId
 from schemas.messages import (
     DeadLetter,
     FeedState,
@@ -30,7 +24,6 @@ from schemas.messages import (
     RegimeSource,
     Source,
 )
-from sinks.reader import ORIGIN_HEADER
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors
@@ -113,7 +106,7 @@ def test_totals_are_the_sums_with_trades() -> None:
     assert (found.expected, found.stored, found.lost, found.duplicates) == (10, 6, 4, 4)
 
 
-NAME = LogId("x.v1", "topicidtopicidtopicid0", "topicidt")
+NAME = LogId("x.v1", "topicidtopicidtopicid0")
 
 
 def status(state: FeedState, *, heartbeat: bool = False, source: Source = Source.LIVE) -> bytes:

@@ -13,7 +13,7 @@ from research.book import book_at, moment_ns
 from schemas.errors import UsageError
 from schemas.messages import L2Record
 from tests.producers.reader import DictReader
-from tests.research.fixtures import SYMBOL, VENUES, replay
+from tests.research.fixtures import SYMBOL, VENUES, replay, symbol_of
 
 
 def span(found: Scan) -> st.SearchStrategy[int]:
@@ -32,7 +32,7 @@ def test_the_book_holds_every_record_received_by_then_and_none_after(venue: str,
             reader.take(record)
             last = record
 
-    found = book_at(source, SYMBOL, at_ns, levels=1_000)
+    found = book_at(source, symbol_of(venue), at_ns, levels=1_000)
 
     assert (found["state"] == "LIVE") is reader.live
     assert found["sequence"] == (last.sequence if last else None)

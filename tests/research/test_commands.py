@@ -10,7 +10,7 @@ import pytest
 
 from obflow.cli import main
 from tests.obflow.terminal import on_terminal
-from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script
+from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script, symbol_of
 
 EACH = pytest.mark.parametrize("venue", VENUES)
 
@@ -31,11 +31,11 @@ def result(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 @EACH
 def test_verify_prints_the_report(capsys: pytest.CaptureFixture[str], venue: str) -> None:
     found = result(capsys, "verify", str(frames(venue)), "--venue", venue)
-    assert found["instruments"][SYMBOL]["deltas_applied"] == script(venue)["deltas_applied"]
+    assert found["instruments"][symbol_of(venue)]["deltas_applied"] == script(venue)["deltas_applied"]
 
     code, out, _ = run(capsys, "verify", str(frames(venue)), "--venue", venue)
     assert code == 0
-    assert SYMBOL in out
+    assert symbol_of(venue) in out
     assert str(script(venue)["last_sequence"]) in out
 
 
@@ -43,22 +43,21 @@ def test_verify_prints_the_report(capsys: pytest.CaptureFixture[str], venue: str
 def test_factors_prints_digests_and_writes_a_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, venue: str
 ) -> None:
-    found = result(capsys, "factors", str(frames(venue)), "--venue", venue, "--digest")["instruments"][SYMBOL]
+    words, symbol = ("factors", str(frames(venue)), "--venue", venue), symbol_of(venue)
+    found = result(capsys, *words, "--digest")["instruments"][symbol]
     assert found["events"] == len(script(venue)["l2"])
 
     out_path = tmp_path / "f.csv"
-    code, out, _ = run(
-        capsys, "factors", str(frames(venue)), "--venue", venue, "--symbol", SYMBOL, "--out", str(out_path), "--digest"
-    )
+    code, out, _ = run(capsys, *words, "--symbol", symbol, "--out", str(out_path), "--digest")
     assert code == 0
-    assert f"{SYMBOL} {found['events']} events, digest {found['digest']}" in out
+    assert f"{symbol} {found['events']} events, digest {found['digest']}" in out
     assert len(out_path.read_text().splitlines()) == found["events"] + 1
 
 
 @EACH
 def test_book_shows_a_moment(capsys: pytest.CaptureFixture[str], venue: str) -> None:
     at = str(replay(venue).found.last_ns)
-    words = ("book", str(frames(venue)), "--venue", venue, "--symbol", SYMBOL, "--at", at)
+    words = ("book", str(frames(venue)), "--venue", venue, "--symbol", symbol_of(venue), "--at", at)
     found = result(capsys, *words, "--levels", "2")
     assert (found["state"], found["sequence"]) == ("LIVE", script(venue)["last_sequence"])
     assert len(found["bids"]) == 2

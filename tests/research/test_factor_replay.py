@@ -14,7 +14,7 @@ from schemas.digest import EventDigest
 from schemas.messages import InstrumentKey, L2Record, Status
 from tests.processors.engines import COUNTED, CountingEngine
 from tests.processors.feed import ENGINE
-from tests.research.fixtures import SYMBOL, VENUES, replay, script
+from tests.research.fixtures import SYMBOL, VENUES, replay, script, symbol_of
 
 EACH = pytest.mark.parametrize("venue", VENUES)
 
@@ -27,7 +27,7 @@ def test_every_update_snapshot_and_invalid_of_the_script_is_one_event(venue: str
     assert [item.event.sequence for item in events] == [sequence for _, sequence, _, _ in expected]
     assert [item.event.status is Status.RESYNCING for item in events] == [kind == "invalid" for kind, *_ in expected]
     assert [item.event.source_offset for item in events] == list(range(len(expected)))
-    assert {item.instrument for item in events} == {InstrumentKey(venue, SYMBOL)}
+    assert {item.instrument for item in events} == {InstrumentKey(venue, symbol_of(venue))}
 
 
 @settings(max_examples=10)

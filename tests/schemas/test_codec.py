@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import codec
-from schemas.bounds import EARLIEST_NS, INT64_MAX, INT64_MIN, LATEST_NS, NS_PER_MS
+from schemas.bounds import EARLIEST_NS, INT64_MAX, INT64_MIN, LATEST_NS
 from schemas.codec import FRAME, RECORD_TYPES, decode, decode_as, encode, schema_text
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTORS, NO_FACTORS
 from schemas.messages import DeadLetter, FactorEvent, FactorRecord, Kind, L2Record, Reason, Source, Status, TradeRecord
+from schemas.units import NS_PER_MS
 from schemas.versions import SCHEMAS, SchemaVersion
 from tests.schemas.examples import example_files, load
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from schemas.errors import ForeignRecord, ImpossibleRecord
 from schemas.messages import FactorRecord, InstrumentKey, Record
 from schemas.partitions import murmur2, partition_of
-from schemas.places import DAY_MS, Extent, NamedPlace, Place, check_named, check_place, named_place
+from schemas.places import Extent, NamedPlace, Place, check_named, check_place, named_place
+from schemas.units import MS_PER_DAY
 from tests.schemas.examples import EXAMPLES, load
 
 NOW_MS = 1_764_000_000_000
@@ -58,9 +59,9 @@ def test_an_epoch_may_lie_a_day_ahead_of_its_record_and_no_more(name: str) -> No
     record = example(name)
     place = Place(home(record), 24, NOW_MS)
 
-    check_place(msgspec.structs.replace(record, epoch=NOW_MS + DAY_MS), place)
+    check_place(msgspec.structs.replace(record, epoch=NOW_MS + MS_PER_DAY), place)
     with pytest.raises(ImpossibleRecord, match="a day ahead"):
-        check_place(msgspec.structs.replace(record, epoch=NOW_MS + DAY_MS + 1), place)
+        check_place(msgspec.structs.replace(record, epoch=NOW_MS + MS_PER_DAY + 1), place)
 
 
 def test_a_letter_lies_where_its_own_key_puts_it() -> None:

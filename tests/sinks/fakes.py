@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
+from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
 from sinks.batching import Batch
-from sinks.contract import Origin, Position
 from sinks.reader import Read
 from sinks.writer import Written
 from tests.sinks.records import origin_of

@@ -7,9 +7,10 @@ import msgspec
 
 from schemas.codec import encode
 from schemas.factors import FACTOR_NAMES
+from schemas.logs import Origin, Position
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
 from sinks.batching import Entry
-from sinks.contract import Origin, Position, Row
+from sinks.contract import Row
 from sinks.tables import TABLES
 
 SOURCE_LOG = "l2logl2l"

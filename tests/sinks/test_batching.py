@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.factors import FACTOR_NAMES
+from schemas.logs import Position
 from schemas.messages import DeadLetter
 from sinks.batching import Batch, Entry, Limits, highest
-from sinks.contract import Position
 from sinks.tables import TABLES
 from tests.sinks.records import entry, event, factors
 

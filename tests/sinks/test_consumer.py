@@ -7,10 +7,11 @@ import pytest
 from obflow.clock import ManualClock
 from schemas.codec import decode_as, encode
 from schemas.errors import StoreUnreachable
+from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
 from sinks.batching import Limits
 from sinks.consumer import Submit, Worker
-from sinks.contract import Origin, Position, Row
+from sinks.contract import Row
 from sinks.identities import Identities
 from sinks.reader import Read
 from sinks.recheck import Verdict

@@ -11,11 +11,12 @@ import pytest
 from obflow.clickhouse import QueryFailed
 from schemas.codec import encode
 from schemas.errors import BrokerUnreachable, FatalError, ForeignRecord, StoreUnreachable
+from schemas.logs import Origin
 from schemas.messages import DeadLetter, Record
 from schemas.partitions import partition_of
 from schemas.places import Extent, NamedPlace, is_inside
 from sinks.batching import Entry
-from sinks.contract import Origin, Row
+from sinks.contract import Row
 from sinks.counts import Counts
 from sinks.handling import MAX_UNFORESEEN, RecordHandler
 from sinks.identities import Identities

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.logs import Position
 from schemas.messages import InstrumentKey
-from sinks.contract import Position, Row, Stream
+from sinks.contract import Row, Stream
 from sinks.identities import Identities
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load

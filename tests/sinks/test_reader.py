@@ -2,10 +2,8 @@
 
 import pytest
 
-from obflow.kafka import source_log
 from schemas.errors import TopicMismatch
-from sinks.contract import Origin, Position, log_of
-from sinks.reader import Log, Span, parse_letter_id, spans
+from sinks.reader import Log, Span, spans
 
 
 def test_a_fresh_table_begins_at_the_logs_start() -> None:
@@ -28,21 +26,3 @@ def test_records_that_retention_deleted_unread_are_counted() -> None:
 def test_a_log_that_lost_what_the_table_holds_is_refused() -> None:
     with pytest.raises(TopicMismatch, match="lost records"):
         spans(Log("trades", "a", {0: 0}, {0: 4}), {("a", 0): 4})
-
-
-def test_a_letters_id_names_the_record_it_is_about() -> None:
-    origin = Origin("trades.v1", "_8Gbh6GZQnqLrPZ3Hh0d2A", 3, 17)
-
-    assert parse_letter_id("trades.v1", origin.letter_id) == origin
-    assert origin.position == Position("_8Gbh6GZ", 3, 17)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a", "a:1", "a:1:", ":1:2", "a:x:2", "a:1:-2", "a:1:2:3", "a:65536:1", f"a:1:{2**63}", "a:²:1"]
-)
-def test_what_names_no_record_is_none(text: str) -> None:
-    assert parse_letter_id("trades.v1", text) is None
-
-
-def test_a_log_is_named_alike_in_tables_and_in_records() -> None:
-    assert log_of("_8Gbh6GZQnqLrPZ3Hh0d2A") == source_log("_8Gbh6GZQnqLrPZ3Hh0d2A")

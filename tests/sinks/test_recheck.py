@@ -1,6 +1,7 @@
 """A replay is the same to the bit, or it is an alarm."""
 
-from sinks.contract import Position, Row
+from schemas.logs import Position
+from sinks.contract import Row
 from sinks.recheck import compare, row_digest
 from sinks.tables import TABLES
 from tests.sinks.records import factors

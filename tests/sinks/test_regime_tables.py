@@ -7,8 +7,9 @@ import pytest
 
 from schemas.codec import encode
 from schemas.errors import ImpossibleRecord
+from schemas.logs import Position
 from schemas.messages import InstrumentKey, LlmCall, RegimeEvent
-from sinks.contract import Position, Stream
+from sinks.contract import Stream
 from sinks.identities import Identities
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load

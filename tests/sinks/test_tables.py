@@ -10,8 +10,9 @@ import pytest
 from schemas.codec import encode
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
+from schemas.logs import Position
 from schemas.messages import DeadLetter, FactorRecord, FeedStatus, InstrumentKey, TradeRecord
-from sinks.contract import Position, Row, Stream, Table
+from sinks.contract import Row, Stream, Table
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import event_of

@@ -6,9 +6,9 @@ import msgspec
 
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
+from schemas.logs import Position
 from schemas.messages import Source
 from sinks.batching import Batch
-from sinks.contract import Position
 from sinks.counts import Counts
 from sinks.tables import TABLES
 from sinks.telemetry import Telemetry

@@ -6,9 +6,9 @@ import pytest
 
 from obflow.clock import ManualClock
 from schemas.errors import EXIT_DEPENDENCY, FatalError, StoreUnreachable
+from schemas.logs import Position
 from schemas.messages import DeadLetter
 from sinks.batching import Batch, Entry
-from sinks.contract import Position
 from sinks.tables import TABLES
 from sinks.writer import (
     GIVE_UP_SECONDS,
@@ -16,7 +16,6 @@ from sinks.writer import (
     UNEXPLAINED_TRIES,
     Stopped,
     Writer,
-    pause_seconds,
 )
 from tests.sinks.fakes import FakeLetters, FakeStore, insert_error
 from tests.sinks.records import entry, factors, origin_of
@@ -279,8 +278,3 @@ def test_numbers_of_inserts_rise_though_the_clock_goes_back() -> None:
 
     numbers = [int(token.split(":")[1]) for token in bench.store.tokens]
     assert numbers[1] > numbers[0]
-
-
-def test_pauses_grow_to_a_bound() -> None:
-    assert pause_seconds(0) < pause_seconds(4)
-    assert all(pause_seconds(attempt) <= LONGEST_PAUSE_SECONDS for attempt in (10, 1000, 10_000))

@@ -15,6 +15,7 @@ from schemas.errors import MessageError, PipelineError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, FactorRecord, Status
 from schemas.topics import FACTORS, L2, TRADES
+from schemas.units import NS_PER_MS
 
 if TYPE_CHECKING:
     from obflow.settings import Settings
@@ -24,7 +25,6 @@ JOIN_S = 0.5
 READ_AT_ONCE = 500
 OFFSETS_EVERY_S = 1.0
 LATENCY_CAP_MS = 60_000
-NS_PER_MS = 1_000_000
 
 
 @dataclass

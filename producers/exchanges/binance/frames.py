@@ -33,6 +33,7 @@ from producers.messages import (
 )
 from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
 from schemas.messages import ContractKind
+from schemas.units import NS_PER_MS, NS_PER_US
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854_775)]
@@ -141,6 +142,7 @@ class _Snapshot(msgspec.Struct):
     asks: list[tuple[str, str]]
     E: Time | None = None
     T: Time | None = None
+    symbol: str | None = None  # few venues say whose book it is
 
 
 class ListedInstrument(msgspec.Struct):
@@ -296,13 +298,14 @@ def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
     if head.lastUpdateId is not None:
         snapshot = _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+        symbol = _requested_symbol(request) or snapshot.symbol
         time = snapshot.E if snapshot.T is None else snapshot.T
         return DepthSnapshot(
-            _requested_symbol(request),
+            symbol,
             snapshot.lastUpdateId,
             snapshot.bids,
             snapshot.asks,
-            None if time is None else _nanoseconds(time, Channel.SNAPSHOT, _requested_symbol(request) or ""),
+            None if time is None else _nanoseconds(time, Channel.SNAPSHOT, symbol or ""),
         )
     if head.symbols:
         return _listed(bytes(head.symbols), bytes(head.rateLimits), dialect)
@@ -361,7 +364,7 @@ def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
 
 
 def _nanoseconds(time: int, channel: Channel, symbol: str) -> int:
-    nanoseconds = time * 1_000 if time >= MICROSECONDS_FROM else time * 1_000_000
+    nanoseconds = time * NS_PER_US if time >= MICROSECONDS_FROM else time * NS_PER_MS
     if nanoseconds > INT64_MAX:
         raise InvalidNumber(f"the time {time} is beyond int64 in nanoseconds", channel=channel, symbol=symbol)
     return nanoseconds

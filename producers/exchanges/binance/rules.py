@@ -7,7 +7,7 @@ from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
 
 
 class BinanceFuturesRule:
-    """Binance USD-M, "How to manage a local order book correctly". U, u, pu: first, last and previous update id.
+    """Binance futures, "How to manage a local order book correctly". U, u, pu: first, last and previous update id.
 
     1. Open a stream to <symbol>@depth.
     2. Buffer the events received. For the same price, the latest received update covers the previous one.

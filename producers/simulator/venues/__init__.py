@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from producers.simulator.contract import SimulatedVenue
-from producers.simulator.venues import binance, binance_futures
+from producers.simulator.venues import binance, binance_delivery, binance_futures
 from schemas.errors import UsageError
 
 SIMULATED: dict[str, SimulatedVenue] = {
     "binance-futures": binance_futures.VENUE,
     "binance": binance.VENUE,
+    "binance-delivery": binance_delivery.VENUE,
 }
 
 

@@ -16,7 +16,6 @@ import orjson
 from producers.simulator.contract import Books, Form, Opening, Reaction, RestAnswer, VenueRules
 from producers.simulator.events import (
     DEPTH_SPEED_NS,
-    NS_PER_MS,
     DepthUpdate,
     MarketEvent,
     StreamKind,
@@ -26,8 +25,8 @@ from producers.simulator.events import (
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
 from schemas.errors import UsageError
+from schemas.units import NS_PER_MS, NS_PER_US
 
-NS_PER_US = 1_000
 Fields = dict[str, Any]
 
 CHANNELS = {

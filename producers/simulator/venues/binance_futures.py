@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 
 from producers.simulator.contract import RateLimit, SessionRules, VenueRules
-from producers.simulator.events import NS_PER_MS, DepthUpdate, MarketEvent, OddTrade
+from producers.simulator.events import DepthUpdate, MarketEvent, OddTrade
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
 from producers.simulator.venues.binance_family import BinanceVenue, Fields, quote_fields
+from schemas.units import NS_PER_MS
 
 
 def _depth(event: MarketEvent, update: DepthUpdate, unit_ns: int) -> Fields:
