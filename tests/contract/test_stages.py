@@ -26,8 +26,8 @@ from schemas.codec import decode_as, encode
 from schemas.errors import FatalError, MessageError, UsageError
 from schemas.messages import L2Record
 from schemas.partitions import partition_of
-from schemas.places import DAY_MS
 from schemas.topics import BY_NAME, L2, TOPICS
+from schemas.units import MS_PER_DAY
 from tests.processors.staged import EVERY_STAGE, LOG, OTHER_LOG, KafkaRecord, Reader, log_of, stage_of, told
 
 SEEDS = range(3)
@@ -308,7 +308,7 @@ def test_a_record_in_another_partition_than_its_keys_is_a_letter_and_the_others_
 
 
 @pytest.mark.parametrize("name", [name for name, kind in EVERY_STAGE.items() if kind.reads == L2])
-@pytest.mark.parametrize("epoch", [9_223_372_036_854, KafkaRecord.timestamp + 2 * DAY_MS])
+@pytest.mark.parametrize("epoch", [9_223_372_036_854, KafkaRecord.timestamp + 2 * MS_PER_DAY])
 def test_an_epoch_far_ahead_is_a_letter_and_the_others_go_on(name: str, epoch: int) -> None:
     records = log_for(name)
     good = decode_as(L2Record, records[30].value or b"")

@@ -12,10 +12,13 @@ import msgspec
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, check_key, decode_each
 from schemas.errors import DecodeError, MessageError
 from schemas.places import Place
-from schemas.topics import DAY_MS, Topic
+from schemas.topics import Topic
+from schemas.units import MS_PER_DAY
 
-TRADED = Topic("traded.v1", "json", "canonical symbol", "delete", DAY_MS, ("tests",), ("processors",), "what traded")
-COUNTS = Topic("counts.v1", "json", "canonical symbol", "delete", DAY_MS, ("processors",), ("tests",), "how often")
+TRADED = Topic(
+    "traded.v1", "json", "canonical symbol", "delete", MS_PER_DAY, ("tests",), ("processors",), "what traded"
+)
+COUNTS = Topic("counts.v1", "json", "canonical symbol", "delete", MS_PER_DAY, ("processors",), ("tests",), "how often")
 CHANGELOG = Topic("obflow-counter-counts-changelog", "checkpoint", "", "compact", -1, ("processors",), (), "counts")
 
 
