@@ -16,7 +16,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
-	@$(BIN)/python -m obflow.embedded.jars fetch
+	@$(BIN)/python -m embedded.jars fetch
 
 .venv/installed: requirements/dev.txt pyproject.toml | .venv/bin/pip
 	$(call step,packages from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
@@ -73,7 +73,7 @@ lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--up
 	$(compile) pyproject.toml --output-file requirements/runtime.txt
 	$(compile) pyproject.toml --extra embedded --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
 	echo hatchling | $(compile) - --constraint requirements/dev.txt --output-file requirements/build.txt
-	$(BIN)/python -m obflow.embedded.jars lock
+	$(BIN)/python -m embedded.jars lock
 
 clean: ## remove .venv and every cache of the tools (the broker's jars stay in obflow's own cache)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,1 +1,1 @@
-"""The shared runtime: settings, clients, metrics, logs, lifecycle, the embedded default. No domain words in here."""
+"""The shared runtime: settings, clients, metrics, logs, lifecycle. No domain words in here."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks", "research")
+PACKAGES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks", "research", "embedded")
 HOME = ROOT / "obflow" / "kafka.py"
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")) if path != HOME]
 LIBRARY, OF_THE_WORKERS = "confluent_kafka", "aiokafka"

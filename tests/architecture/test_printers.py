@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks", "research")
+PACKAGES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks", "research", "embedded")
 HOME = ROOT / "obflow" / "terminal.py"
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")) if path != HOME]
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}

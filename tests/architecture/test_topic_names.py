@@ -8,7 +8,7 @@ import pytest
 from schemas.topics import BY_NAME
 
 ROOT = Path(__file__).parents[2]
-ROLES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks", "research")
+ROLES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks", "research", "embedded")
 FILES = [path for role in ROLES for path in sorted((ROOT / role).rglob("*.py")) if path.name != "topics.py"]
 
 

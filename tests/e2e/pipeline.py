@@ -18,10 +18,10 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
+from embedded.clickhouse import EmbeddedClickHouse
+from embedded.kafka import EmbeddedKafka
+from embedded.supervisor import RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
-from obflow.embedded.clickhouse import EmbeddedClickHouse
-from obflow.embedded.kafka import EmbeddedKafka
-from obflow.embedded.supervisor import RestartPolicy, Supervisor, obflow_command
 from obflow.settings import Settings
 from schemas.codec import decode_as
 from schemas.messages import FactorRecord

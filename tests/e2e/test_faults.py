@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from obflow.embedded.supervisor import NEVER
+from embedded.supervisor import NEVER
 from producers.recordings.multiply import copy_names
 from research.audit import Audit, audit
 from schemas.messages import InstrumentKey

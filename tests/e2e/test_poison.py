@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from confluent_kafka import TopicPartition
 
+from embedded.supervisor import NEVER
 from obflow import kafka
-from obflow.embedded.supervisor import NEVER
 from research.audit import audit
 from schemas.codec import encode
 from schemas.messages import Record

@@ -25,7 +25,7 @@ def clickhouse_of(backend: Backend) -> Iterator[ClickHouseSettings]:
         with _docker_clickhouse() as settings:
             yield settings
         return
-    from obflow.embedded.clickhouse import EmbeddedClickHouse
+    from embedded.clickhouse import EmbeddedClickHouse
 
     with EmbeddedClickHouse() as embedded:
         # Named, though commands find it by the port: some tests reach the engine by a detour, on a port of their own.

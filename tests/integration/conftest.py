@@ -29,7 +29,7 @@ def broker(backend: Backend) -> Iterator[str]:
         with docker_broker() as bootstrap:
             yield bootstrap
         return
-    from obflow.embedded.kafka import EmbeddedKafka
+    from embedded.kafka import EmbeddedKafka
 
     with EmbeddedKafka() as embedded:
         yield embedded.bootstrap

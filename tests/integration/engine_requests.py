@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlencode
 
-from obflow.embedded.clickhouse import EmbeddedClickHouse
+from embedded.clickhouse import EmbeddedClickHouse
 
 
 class Answer:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import structlog
 
+from embedded import clickhouse_engine, clickhouse_server, jars, kafka
+from embedded.demo import command as demo_command
+from embedded.demo.children import metrics_ports
+from embedded.demo.summary import Summary
 from obflow import doctor, query
 from obflow.durations import seconds_of
-from obflow.embedded import clickhouse_engine, clickhouse_server, jars, kafka
-from obflow.embedded.demo import command as demo_command
-from obflow.embedded.demo.children import metrics_ports
-from obflow.embedded.demo.summary import Summary
 from obflow.metrics import Metrics
 from obflow.settings import MetricsSettings, RegimeSettings, Settings
 from processors.llm.beside import open_asker
@@ -348,7 +348,7 @@ def test_make_setup_is_there_and_is_what_made_this_environment() -> None:
     """It fetches packages, so that it is gone through without being run; that it works, this environment shows."""
     for _ in range(TIMES):
         done = subprocess.run(["make", "--dry-run", "setup"], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert "obflow.embedded.jars fetch" in done.stdout
+        assert "embedded.jars fetch" in done.stdout
     assert [doctor._packages().ok, doctor._python().ok] == [True, True]
 
 

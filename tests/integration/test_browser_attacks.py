@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from obflow.embedded.clickhouse import EmbeddedClickHouse
+from embedded.clickhouse import EmbeddedClickHouse
 from tests.integration.engine_requests import Requests
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")

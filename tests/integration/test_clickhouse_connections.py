@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from obflow.embedded.clickhouse_connections import Connections
+from embedded.clickhouse_connections import Connections
 
 pytestmark = pytest.mark.integration
 

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import ClientSession, FormData
 from aiohttp.test_utils import TestServer
 
-from obflow.embedded import clickhouse_http
-from obflow.embedded.clickhouse_engine import Answer, Context, Engine
-from obflow.embedded.clickhouse_http import HttpInterface
-from obflow.embedded.clickhouse_sql import Statement
+from embedded import clickhouse_http
+from embedded.clickhouse_engine import Answer, Context, Engine
+from embedded.clickhouse_http import HttpInterface
+from embedded.clickhouse_sql import Statement
 from obflow.engine_tokens import Tokens
 
 pytestmark = pytest.mark.integration

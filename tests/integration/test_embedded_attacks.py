@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from embedded.clickhouse import EmbeddedClickHouse
 from obflow.clickhouse import connect
-from obflow.embedded.clickhouse import EmbeddedClickHouse
 from obflow.settings import ClickHouseSettings
 from tests.integration.engine_requests import Answer, Requests
 

@@ -24,9 +24,9 @@ from backports import zstd
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from embedded.clickhouse import EmbeddedClickHouse
 from obflow.cli import main
 from obflow.clickhouse import InsertUnanswered, connect, insert_arrow
-from obflow.embedded.clickhouse import EmbeddedClickHouse
 from obflow.settings import ClickHouseSettings
 from schemas.errors import StoreUnreachable
 from tests.integration.clickhouse_rows import events, token
@@ -394,7 +394,7 @@ def test_an_engine_that_died_is_reported_with_its_log(tmp_path: Path) -> None:
 
 def test_it_ends_with_its_parent_however_that_dies(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from obflow.embedded.clickhouse import EmbeddedClickHouse\n"
+        "import sys, time; from pathlib import Path; from embedded.clickhouse import EmbeddedClickHouse\n"
         "engine = EmbeddedClickHouse(Path(sys.argv[1])); engine.start(); print(engine.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as parent:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded import jars
-from obflow.embedded.jars import Jar, Lock, ensure_jars
+from embedded import jars
+from embedded.jars import Jar, Lock, ensure_jars
 from schemas.errors import EXIT_DEPENDENCY, DependencyError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]

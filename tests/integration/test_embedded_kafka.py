@@ -15,8 +15,8 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from obflow.embedded import kafka
-from obflow.embedded.kafka import EmbeddedKafka
+from embedded import kafka
+from embedded.kafka import EmbeddedKafka
 from schemas.errors import BrokerUnreachable, UsageError
 from tests.integration.processes import alive, eventually
 
@@ -199,7 +199,7 @@ def test_no_broker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from obflow.embedded.kafka import EmbeddedKafka\n"
+        "from embedded.kafka import EmbeddedKafka\n"
         "broker = EmbeddedKafka(Path(sys.argv[1]))\n"
         "broker.start()\n"
         "print(broker.pid, flush=True)\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
+from embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
 from tests.integration.processes import alive, eventually, group
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -116,7 +116,7 @@ def test_a_child_and_its_own_children_die_with_the_parent(tmp_path: Path, how: s
     program = (
         "import signal, sys, time\n"
         "from pathlib import Path\n"
-        "from obflow.embedded.process import Child\n"
+        "from embedded.process import Child\n"
         # A shell's background job ignores Ctrl-C, and what it starts inherits that.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"child = Child('child', [sys.executable, '-c', {grandchild + STUBBORN!r}], log=Path(sys.argv[1]))\n"

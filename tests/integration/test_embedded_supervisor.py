@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
+from embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 READY = "print('ready', flush=True)\n"

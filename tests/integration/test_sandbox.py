@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded.clickhouse import EmbeddedClickHouse
-from obflow.embedded.sandbox import _filter
+from embedded.clickhouse import EmbeddedClickHouse
+from embedded.sandbox import _filter
 
 pytestmark = pytest.mark.integration
 
 TRIED = """
 import ctypes, errno, json, os, socket, subprocess, sys, threading
 from pathlib import Path
-from obflow.embedded.sandbox import close_off
+from embedded.sandbox import close_off
 
 folder, outside = Path(sys.argv[1]), Path(sys.argv[2])
 left = close_off(read_and_written=[folder / "own"], written=folder)

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 import structlog
 
+from embedded.clickhouse import EmbeddedClickHouse
 from obflow import kafka, topics
 from obflow.cli import main
-from obflow.embedded.clickhouse import EmbeddedClickHouse
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from obflow.embedded import clickhouse_allowed, clickhouse_folder
-from obflow.embedded.clickhouse_engine import Context, Engine
-from obflow.embedded.clickhouse_sql import QueryRefused, split_statement
+from embedded import clickhouse_allowed, clickhouse_folder
+from embedded.clickhouse_engine import Context, Engine
+from embedded.clickhouse_sql import QueryRefused, split_statement
 from tests.integration.statements import PARAMETERS, allowed, tables
 from tests.integration.statements.generator import Generator
 

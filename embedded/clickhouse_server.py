@@ -15,12 +15,12 @@ from typing import Final
 
 from aiohttp import web
 
+from embedded import clickhouse_folder, sandbox
+from embedded.clickhouse_access import is_loopback
+from embedded.clickhouse_connections import KEEP_ALIVE_S, Connections
+from embedded.clickhouse_engine import Engine, lock_folder
+from embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface
 from obflow import engine_tokens
-from obflow.embedded import clickhouse_folder, sandbox
-from obflow.embedded.clickhouse_access import is_loopback
-from obflow.embedded.clickhouse_connections import KEEP_ALIVE_S, Connections
-from obflow.embedded.clickhouse_engine import Engine, lock_folder
-from obflow.embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface
 from obflow.engine_tokens import Tokens
 from obflow.lifecycle import run_async
 from obflow.terminal import say, tell, tell_error
@@ -151,7 +151,7 @@ def _tell(sentence: str) -> None:
 
 def main() -> int:
     """Serve as a child of `EmbeddedClickHouse`; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m obflow.embedded.clickhouse", description=serve.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m embedded.clickhouse", description=serve.__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()

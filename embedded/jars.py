@@ -5,8 +5,8 @@ fetches them from the repository this machine is set up for: the mirror of `cent
 and the repositories of jgo's own configuration file where there are any, else Maven Central. What Maven has
 already downloaded is used from its local repository. Nothing reaches the class path before its SHA-256 matches.
 
-    python -m obflow.embedded.jars fetch        fills the setting `cache` (what `make setup` calls)
-    python -m obflow.embedded.jars lock         resolves ROOTS anew and rewrites the lock
+    python -m embedded.jars fetch        fills the setting `cache` (what `make setup` calls)
+    python -m embedded.jars lock         resolves ROOTS anew and rewrites the lock
 """
 
 from __future__ import annotations
@@ -312,7 +312,7 @@ def main(arguments: list[str]) -> int:
         tell(f"{LOCK_PATH.name}: {len(lock.jars)} jars for {', '.join(lock.roots)}")
         return EXIT_DONE
     if arguments != ["fetch"]:
-        tell("usage: python -m obflow.embedded.jars fetch|lock")
+        tell("usage: python -m embedded.jars fetch|lock")
         return EXIT_USAGE
     said: list[str] = []
     before_s = time.monotonic()

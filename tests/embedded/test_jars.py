@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded import jars, kafka
-from obflow.embedded.jars import LOCK_PATH, ROOTS, Jar, Lock, load_lock, main, maven_mirror
-from obflow.embedded.kafka import EmbeddedKafka
+from embedded import jars, kafka
+from embedded.jars import LOCK_PATH, ROOTS, Jar, Lock, load_lock, main, maven_mirror
+from embedded.kafka import EmbeddedKafka
 from schemas.errors import EXIT_FAILED, EXIT_USAGE, DependencyError, FatalError, UsageError
 
 SETTINGS = """<?xml version="1.0"?>

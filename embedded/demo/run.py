@@ -13,15 +13,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from embedded.clickhouse import EmbeddedClickHouse
+from embedded.demo import children
+from embedded.demo.plan import DemoPlan, DemoSource, Role
+from embedded.demo.screen import Rates, rates, role_lines
+from embedded.demo.summary import GAPS, Summary, count_rows
+from embedded.demo.watch import Seen, Watch
+from embedded.kafka import EmbeddedKafka
+from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
-from obflow.embedded.clickhouse import EmbeddedClickHouse
-from obflow.embedded.demo import children
-from obflow.embedded.demo.plan import DemoPlan, DemoSource, Role
-from obflow.embedded.demo.screen import Rates, rates, role_lines
-from obflow.embedded.demo.summary import GAPS, Summary, count_rows
-from obflow.embedded.demo.watch import Seen, Watch
-from obflow.embedded.kafka import EmbeddedKafka
-from obflow.embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow.settings import Settings, reference
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
 from schemas.topics import TOPICS

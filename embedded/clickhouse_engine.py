@@ -24,12 +24,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any, Final, TextIO
 
-from obflow.embedded.clickhouse_allowed import REFUSED_SETTINGS
-from obflow.embedded.clickhouse_folder import ADDRESS
-from obflow.embedded.clickhouse_limits import reader_settings
-from obflow.embedded.clickhouse_parser import Parser
-from obflow.embedded.clickhouse_rules import ANSWERS, Asker, check_format, judge
-from obflow.embedded.clickhouse_sql import READONLY, UNKNOWN_SETTING, QueryRefused, Statement
+from embedded.clickhouse_allowed import REFUSED_SETTINGS
+from embedded.clickhouse_folder import ADDRESS
+from embedded.clickhouse_limits import reader_settings
+from embedded.clickhouse_parser import Parser
+from embedded.clickhouse_rules import ANSWERS, Asker, check_format, judge
+from embedded.clickhouse_sql import READONLY, UNKNOWN_SETTING, QueryRefused, Statement
 from schemas.errors import DependencyError, FatalError
 
 MAX_ANSWER_BYTES: Final = 1 << 30

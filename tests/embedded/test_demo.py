@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from obflow.embedded.demo import children
-from obflow.embedded.demo.command import how_to_query
-from obflow.embedded.demo.plan import DemoPlan, DemoSource
-from obflow.embedded.demo.run import PLACED, Demo
-from obflow.embedded.supervisor import Ended, Supervisor
+from embedded.demo import children
+from embedded.demo.command import how_to_query
+from embedded.demo.plan import DemoPlan, DemoSource
+from embedded.demo.run import PLACED, Demo
+from embedded.supervisor import Ended, Supervisor
 from obflow.settings import Settings
 from schemas.errors import FatalError, UsageError
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from obflow.embedded.clickhouse_sql import QueryRefused
+from embedded.clickhouse_sql import QueryRefused
 from obflow.engine_tokens import READER, WRITER, Tokens
 
 AUTHENTICATION_FAILED: Final = 516

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obflow.embedded.clickhouse_sql import QueryRefused, split_statement
+from embedded.clickhouse_sql import QueryRefused, split_statement
 
 
 @pytest.mark.parametrize(

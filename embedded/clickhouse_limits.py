@@ -11,8 +11,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from obflow.embedded.clickhouse_allowed import IGNORED_SETTINGS, READER_SETTINGS
-from obflow.embedded.clickhouse_sql import READONLY, QueryRefused
+from embedded.clickhouse_allowed import IGNORED_SETTINGS, READER_SETTINGS
+from embedded.clickhouse_sql import READONLY, QueryRefused
 
 MIB: Final = 1 << 20
 MEMORY_SHARE: Final = 16  # of the machine's memory, for one query

@@ -23,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from obflow.embedded.jars import Report, class_path, ensure_jars
-from obflow.embedded.process import Child, ChildFailed, describe_exit
+from embedded.jars import Report, class_path, ensure_jars
+from embedded.process import Child, ChildFailed, describe_exit
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, DependencyError, FatalError, UsageError
 

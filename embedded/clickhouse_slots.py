@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from obflow.embedded.clickhouse_sql import QueryRefused
+from embedded.clickhouse_sql import QueryRefused
 
 TOO_MANY_QUERIES: Final = 202
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from rich.live import Live
 
-from obflow.embedded.demo.run import TICK_S, Demo, snapshot
-from obflow.embedded.demo.screen import book_line, panel
-from obflow.embedded.demo.summary import Summary, sentences
+from embedded.demo.run import TICK_S, Demo, snapshot
+from embedded.demo.screen import book_line, panel
+from embedded.demo.summary import Summary, sentences
 from obflow.settings import Settings, reference
 from obflow.terminal import shell_word, tell, tell_lines
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obflow.embedded.clickhouse_allowed import REFUSED_FUNCTIONS, is_callable
-from obflow.embedded.clickhouse_limits import bounds, reader_settings
-from obflow.embedded.clickhouse_rules import Asker, judge
-from obflow.embedded.clickhouse_sql import QueryRefused
+from embedded.clickhouse_allowed import REFUSED_FUNCTIONS, is_callable
+from embedded.clickhouse_limits import bounds, reader_settings
+from embedded.clickhouse_rules import Asker, judge
+from embedded.clickhouse_sql import QueryRefused
 
 READER, WRITER = Asker(may_write=False), Asker(may_write=True)
 

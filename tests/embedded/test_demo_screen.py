@@ -7,8 +7,8 @@ from collections import Counter
 from rich.cells import cell_len
 from rich.console import Console
 
-from obflow.embedded.demo.screen import Rates, book_line, panel, role_lines
-from obflow.embedded.demo.watch import BookView, Seen
+from embedded.demo.screen import Rates, book_line, panel, role_lines
+from embedded.demo.watch import BookView, Seen
 from schemas.messages import Status
 from tests.obflow.hostile import HOSTILE, obeyed
 

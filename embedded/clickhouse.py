@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from embedded.process import Child, ChildFailed, describe_exit
 from obflow import engine_tokens
-from obflow.embedded.process import Child, ChildFailed, describe_exit
 from obflow.engine_tokens import Tokens
 from schemas.errors import StoreUnreachable
 
@@ -86,7 +86,7 @@ class EmbeddedClickHouse:
         """
         if self._address is not None and self.is_running():
             return self._address
-        argv = [sys.executable, "-m", "obflow.embedded.clickhouse_server", "--data", str(self.data)]
+        argv = [sys.executable, "-m", "embedded.clickhouse_server", "--data", str(self.data)]
         child = Child("the embedded ClickHouse", [*argv, "--port", str(self._wanted_port)], log=self.log)
         child.start()
         try:

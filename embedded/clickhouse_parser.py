@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from obflow.embedded.clickhouse_sql import BAD_ARGUMENTS, NOT_IMPLEMENTED, TOO_DEEP, QueryRefused
-from obflow.embedded.clickhouse_trees import DESCRIBES, NAMES, Tree
+from embedded.clickhouse_sql import BAD_ARGUMENTS, NOT_IMPLEMENTED, TOO_DEEP, QueryRefused
+from embedded.clickhouse_trees import DESCRIBES, NAMES, Tree
 
 REMEMBERED: Final = 512  # dashboards and sinks ask the same again and again
 REMEMBERED_BYTES: Final = 16 * 1024

@@ -10,9 +10,9 @@ import lz4.frame  # type: ignore[import-untyped]
 import pytest
 from backports import zstd
 
-from obflow.embedded.clickhouse_access import is_loopback, may_write, refuse_browsers
-from obflow.embedded.clickhouse_bodies import decompress
-from obflow.embedded.clickhouse_sql import QueryRefused
+from embedded.clickhouse_access import is_loopback, may_write, refuse_browsers
+from embedded.clickhouse_bodies import decompress
+from embedded.clickhouse_sql import QueryRefused
 from obflow.engine_tokens import Tokens
 
 ENCODERS = {

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from embedded.process import Child, describe_exit
 from obflow.backoff import wait_s
-from obflow.embedded.process import Child, describe_exit
 from schemas.errors import EXIT_DONE, EXIT_USAGE
 
 READY_S = 30.0

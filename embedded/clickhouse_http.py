@@ -23,11 +23,11 @@ from typing import Final
 
 from aiohttp import web
 
-from obflow.embedded.clickhouse_access import may_write, refuse_browsers
-from obflow.embedded.clickhouse_bodies import MAX_BODY_BYTES, decompress, too_large
-from obflow.embedded.clickhouse_engine import DEFAULT_DATABASE, Answer, Context, Engine
-from obflow.embedded.clickhouse_slots import Slots
-from obflow.embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused, Statement, split_statement
+from embedded.clickhouse_access import may_write, refuse_browsers
+from embedded.clickhouse_bodies import MAX_BODY_BYTES, decompress, too_large
+from embedded.clickhouse_engine import DEFAULT_DATABASE, Answer, Context, Engine
+from embedded.clickhouse_slots import Slots
+from embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused, Statement, split_statement
 from obflow.engine_tokens import Tokens
 from schemas.units import NS_PER_SECOND
 

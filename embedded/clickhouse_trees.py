@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from obflow.embedded.clickhouse_sql import READONLY, QueryRefused
+from embedded.clickhouse_sql import READONLY, QueryRefused
 
 Tree = dict[str, Any]
 

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 import typer
 
+from embedded.demo.plan import DemoPlan, DemoSource
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
-from obflow.embedded.demo.plan import DemoPlan, DemoSource
 from obflow.terminal import console, tell_lines
 from schemas.errors import FatalError, UsageError
 
@@ -33,7 +33,7 @@ def kafka(
 
     Example: obflow kafka --port 9092 --data ./kafka-data
     """
-    from obflow.embedded.kafka import EmbeddedKafka
+    from embedded.kafka import EmbeddedKafka
 
     settings = load_settings()
     broker = EmbeddedKafka(data or settings.cache / "kafka", port=port, cache=settings.cache, report=tell_lines)
@@ -57,7 +57,7 @@ def clickhouse(
 
     Example: obflow clickhouse --port 8123 --data ./clickhouse-data
     """
-    from obflow.embedded.clickhouse_server import serve
+    from embedded.clickhouse_server import serve
 
     folder = (data or load_settings().cache / "clickhouse").absolute()
 
@@ -87,8 +87,8 @@ def demo(
 
     Example: obflow demo --for 60s --json
     """
-    from obflow.embedded.demo.command import run
-    from obflow.embedded.demo.run import Demo
+    from embedded.demo.command import run
+    from embedded.demo.run import Demo
 
     duration_s = seconds_of("--for", seconds, most_s=MAX_DEMO_S)
     if source is DemoSource.RECORDING and recording is None:

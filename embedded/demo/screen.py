@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from obflow.embedded.demo.watch import BookView, Seen
+from embedded.demo.watch import BookView, Seen
 from obflow.terminal import escape_text, pad
 from schemas.messages import Status
 

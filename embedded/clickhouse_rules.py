@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from obflow.embedded.clickhouse_allowed import (
+from embedded.clickhouse_allowed import (
     ENGINES,
     EXPLAIN_OPTIONS,
     PARTS_OF_A_READ,
@@ -25,7 +25,7 @@ from obflow.embedded.clickhouse_allowed import (
     is_refused,
     makes_rows,
 )
-from obflow.embedded.clickhouse_sql import (
+from embedded.clickhouse_sql import (
     ACCESS_DENIED,
     NOT_IMPLEMENTED,
     OUTFILE_NOT_ALLOWED,
@@ -33,7 +33,7 @@ from obflow.embedded.clickhouse_sql import (
     UNKNOWN_FORMAT,
     QueryRefused,
 )
-from obflow.embedded.clickhouse_trees import KILLS, SELECT, Tree, named_by_comment, nodes, take_settings
+from embedded.clickhouse_trees import KILLS, SELECT, Tree, named_by_comment, nodes, take_settings
 
 ANSWERS: Final = READS | {"CheckTableQuery", KILLS}
 OF_A_SESSION: Final = frozenset({"SetQuery", "UseQuery"})

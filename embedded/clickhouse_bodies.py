@@ -6,7 +6,7 @@ import io
 import zlib
 from typing import Final
 
-from obflow.embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused
+from embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 TOO_MANY_BYTES: Final = 307
