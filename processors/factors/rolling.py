@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-WINDOW_NS: Final = 1_000_000_000
+from schemas.units import NS_PER_SECOND
+
+WINDOW_NS: Final = NS_PER_SECOND
 """Windows are (t - 1 s, t] by `received_ns`."""
 Z_EVENTS: Final = 20
 """Previous events behind obi_l1_z and liquidity_shift."""

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from obflow.backoff import wait_s
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.contract import PartitionOwner
@@ -293,8 +294,7 @@ class LlmAsker:
             return None
         if answer.retry_after_s is not None:
             return answer.retry_after_s
-        pause_s = FIRST_PAUSE_S * 2.0 ** (asking.attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
-        return float(pause_s)
+        return wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
 
     def _leave_alone(self, seconds: float) -> None:
         """Ask nothing for as long as the endpoint asks for, whichever question it was asked by."""

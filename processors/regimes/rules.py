@@ -18,9 +18,10 @@ from bisect import bisect_left, bisect_right
 
 import msgspec
 
-from processors.regimes.window import SECOND_NS, WindowSummary
+from processors.regimes.window import WindowSummary
 from schemas.errors import UsageError
 from schemas.messages import Regime
+from schemas.units import NS_PER_SECOND
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -212,7 +213,7 @@ def _may_change(state: RuleState, wanted: Regime, end_ns: int, settings: RuleSet
     """A label stays for the dwell. Not knowing is said at once, and so is a change, whose pulse has its own length."""
     if {wanted, state.label} & {Regime.UNKNOWN, Regime.REGIME_CHANGE}:
         return True
-    return end_ns - state.since_ns >= settings.dwell_seconds * SECOND_NS
+    return end_ns - state.since_ns >= settings.dwell_seconds * NS_PER_SECOND
 
 
 def _confidence(label: Regime, scores: Scores, settings: RuleSettings) -> float:

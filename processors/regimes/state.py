@@ -18,13 +18,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
-from processors.regimes.window import SECOND_NS, OpenWindow, WindowSummary
+from processors.regimes.window import OpenWindow, WindowSummary
 from schemas.errors import DecodeError
 from schemas.messages import FactorEvent, FactorRecord, Regime, Source
+from schemas.units import NS_PER_SECOND
 
 EARLIER_LABELS: Final = 6
 """How many labels of earlier windows are remembered."""
-BEGAN_ANEW_NS: Final = 60 * SECOND_NS
+BEGAN_ANEW_NS: Final = 60 * NS_PER_SECOND
 """Time going back by more than this is another stream, by less a late event."""
 LEFT_LOGS: Final = 8
 

@@ -12,9 +12,9 @@ import msgspec
 
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, Status
+from schemas.units import NS_PER_SECOND
 
-SECOND_NS = 1_000_000_000
-WINDOW_NS = 5 * SECOND_NS
+WINDOW_NS = 5 * NS_PER_SECOND
 
 _MID = FACTOR_INDEX["mid"]
 _SPREAD_BPS = FACTOR_INDEX["spread_bps"]
@@ -108,7 +108,7 @@ class OpenWindow(msgspec.Struct):
     def starting(cls, received_ns: int, mid_before: float | None) -> OpenWindow:
         """The window that holds `received_ns`, with the mid known before it."""
         start_ns = received_ns - received_ns % WINDOW_NS
-        return cls(start_ns=start_ns, mid_before=mid_before, grid_mid=mid_before, grid_ns=start_ns + SECOND_NS)
+        return cls(start_ns=start_ns, mid_before=mid_before, grid_mid=mid_before, grid_ns=start_ns + NS_PER_SECOND)
 
     @property
     def end_ns(self) -> int:
@@ -147,7 +147,7 @@ class OpenWindow(msgspec.Struct):
                 step = math.log(known / self.grid_mid)
                 self.squares += step * step
             self.grid_mid = known
-            self.grid_ns += SECOND_NS
+            self.grid_ns += NS_PER_SECOND
 
     def close(self) -> WindowSummary:
         """The summary of the window, complete."""

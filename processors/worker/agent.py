@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from obflow.faults import FaultPoints
 from obflow.logs import get_logger
 from processors.contract import Companion, Emit, Emitted, Stage
-from processors.worker.cut import SourceBatch, SourceLog, SourceRecord
+from processors.worker.cut import SourceBatch, SourceRecord
 from processors.worker.failures import ReadAgain
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, SendEmit
@@ -23,6 +23,7 @@ from processors.worker.partition import HeldPartition, Run
 from processors.worker.places import AskBroker, NamedLog
 from schemas.codec import encode
 from schemas.errors import DecodeError, DependencyError, FatalError
+from schemas.logs import LogId
 from schemas.messages import DeadLetter
 from schemas.topics import DEAD_LETTERS
 
@@ -50,7 +51,7 @@ class WorkerPorts(NamedTuple):
         named_log: The log in which records name places, if they are held against one.
     """
 
-    source: SourceLog
+    source: LogId
     outbox: Outbox
     send: SendEmit
     load: Callable[[str], bytes | None]

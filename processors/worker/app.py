@@ -19,13 +19,14 @@ from processors.contract import Companion, Stage
 from processors.worker.agent import StageAgent, WorkerPorts
 from processors.worker.changelog import CheckpointRules
 from processors.worker.checkpoints import Checkpointer, CheckpointTable
-from processors.worker.cut import LoggedRecord, SourceBatch, SourceLog
+from processors.worker.cut import LoggedRecord, SourceBatch
 from processors.worker.dead_letters import dead_letter_of
 from processors.worker.delivery import BatchApp, IdentityCodec
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, SendEmit, sender
 from processors.worker.preflight import log_ends
 from schemas.errors import FatalError, MessageError
+from schemas.logs import LogId
 from schemas.topics import Topic
 
 Fail: TypeAlias = Callable[[FatalError], None]
@@ -84,7 +85,7 @@ class WorkerParts:
 def create_worker(
     stage: Stage[Any, Any],
     settings: Settings,
-    source: SourceLog,
+    source: LogId,
     metrics: Metrics,
     fail: Fail,
     beside: Beside | None = None,
@@ -148,17 +149,17 @@ def create_worker(
 def _judge_checkpoints(
     table: Any,  # noqa: ANN401 (Faust's)
     settings: Settings,
-    source: SourceLog,
+    source: LogId,
     stage: Stage[Any, Any],
     agent: StageAgent,
 ) -> None:
     """Have the table hold what it recovers against the log, and refuse what is not from here."""
     topic = table.changelog_topic_name
-    changelog = [SourceLog(topic, "", "")]
+    changelog = [LogId(topic, "")]
 
     def ask_rules() -> CheckpointRules:
         topic_id = kafka.topic_ids(settings, [topic])[topic]
-        changelog[0] = SourceLog(topic, topic_id, kafka.source_log(topic_id))
+        changelog[0] = LogId(topic, topic_id)
         return CheckpointRules(source.short_id, stage.outlives_log, log_ends(settings, source))
 
     def on_refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)

@@ -12,22 +12,6 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class SourceLog(NamedTuple):
-    """The log that is read.
-
-    Attributes:
-        topic: Name of the source topic on the broker.
-        topic_id: Its identity, 22 characters.
-        short_id: The part of it that records carry.
-        partitions: How many it has; 0 where that does not matter.
-    """
-
-    topic: str
-    topic_id: str
-    short_id: str
-    partitions: int = 0
-
-
 class SourceRecord(Protocol):
     """What is used of an aiokafka `ConsumerRecord`."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from processors.worker.cut import SourceLog, SourceRecord
+from processors.worker.cut import SourceRecord
+from schemas.dead_letters import instrument_of_key, letter_about_record
 from schemas.errors import MessageError
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, InstrumentKey
+from schemas.logs import LogId
+from schemas.messages import DeadLetter
+from schemas.units import NS_PER_MS
 
-NS_PER_MS = 1_000_000
 
-
-def dead_letter_of(log: SourceLog, partition: int, record: SourceRecord, error: MessageError, role: str) -> DeadLetter:
+def dead_letter_of(log: LogId, partition: int, record: SourceRecord, error: MessageError, role: str) -> DeadLetter:
     """Make the dead letter of a record that cannot be used: the same one however often it is read.
 
     Args:
@@ -19,19 +20,11 @@ def dead_letter_of(log: SourceLog, partition: int, record: SourceRecord, error: 
         error: Why.
         role: Who refuses it.
     """
-    instrument = InstrumentKey.parse((record.key or b"").decode("utf-8", "replace"))
-    payload = record.value or b""
-    return DeadLetter(
-        letter_id=f"{log.topic_id}:{partition}:{record.offset}",
+    return letter_about_record(
+        log.origin(partition, record.offset),
+        record.value,
+        record.timestamp * NS_PER_MS,
+        error,
         role=role,
-        reason=error.reason,
-        error=str(error),
-        received_ns=record.timestamp * NS_PER_MS,
-        payload=payload[:MAX_PAYLOAD_BYTES],
-        payload_bytes=len(payload),
-        venue=instrument.venue if instrument.symbol else "",
-        symbol=instrument.symbol,
-        source_topic=log.topic,
-        source_partition=partition,
-        source_offset=record.offset,
+        instrument=instrument_of_key(record.key),
     )

@@ -11,6 +11,7 @@ from processors.contract import Count
 from processors.worker.outbox import Send
 from processors.worker.watchdog import Positions
 from schemas.topics import Topic
+from schemas.units import NS_PER_SECOND
 
 LONGEST_LATENCY_S = 3600.0
 """Beyond it, or below zero, a record's time is not of this run (an old recording, another clock): no latency."""
@@ -72,7 +73,7 @@ class WorkerMeters:
         """The broker has taken a record."""
         self._metrics.counter("obflow_emitted_total", topic=send.topic).inc()
         self._buffered.set(in_flight)
-        latency_s = (self._now_ns() - send.received_ns) / 1e9
+        latency_s = (self._now_ns() - send.received_ns) / NS_PER_SECOND
         if send.is_result and 0 <= latency_s <= LONGEST_LATENCY_S:
             self._latency.observe(latency_s)
 

@@ -16,12 +16,13 @@ from typing import Generic, NamedTuple, TypeVar
 
 from processors.contract import NOTHING, Batch, Companion, Emitted, Stage
 from processors.worker.changelog import Checkpoint, CheckpointDue, first_due_s, seal, unseal
-from processors.worker.cut import SourceLog, SourceRecord
+from processors.worker.cut import SourceRecord
 from processors.worker.dead_letters import dead_letter_of
 from processors.worker.failures import ReadAgain, SetAside
 from processors.worker.offsets import PartitionOffsets
 from processors.worker.places import NamedLog, NamedPlaceJudge
 from schemas.errors import DecodeError, MessageError
+from schemas.logs import LogId
 from schemas.messages import DeadLetter
 from schemas.places import Place
 
@@ -106,7 +107,7 @@ class HeldPartition(Generic[S, R]):
         partition: int,
         position: int,
         *,
-        log: SourceLog,
+        log: LogId,
         load: Callable[[str], bytes | None],
         unreadable: Callable[[str, DecodeError], None],
         checkpoint_s: float,

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 from obflow import kafka, topics
 from obflow.settings import Settings
-from processors.worker.cut import SourceLog
 from processors.worker.watchdog import LogReplaced, Positions
 from schemas.errors import DependencyError, TopicMismatch
+from schemas.logs import LogId
 from schemas.topics import BY_NAME, Topic
 
 START_SECONDS = 10.0
 
 
-def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> SourceLog:
+def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> LogId:
     """Make sure that the broker and every topic a role uses are there, and identify the log.
 
     Args:
@@ -42,7 +42,7 @@ def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> Sourc
         raise TopicMismatch("; ".join(unequal), next_step="set kafka.partitions to what is there")
     topic = topics.topic_name(settings, read)
     topic_id = kafka.topic_ids(settings, [topic])[topic]
-    return SourceLog(topic, topic_id, kafka.source_log(topic_id), settings.kafka.partitions)
+    return LogId(topic, topic_id, settings.kafka.partitions)
 
 
 def require_changelog(settings: Settings, name: str) -> None:
@@ -64,7 +64,7 @@ def require_changelog(settings: Settings, name: str) -> None:
         ) from None
 
 
-def log_ends(settings: Settings, log: SourceLog) -> Positions:
+def log_ends(settings: Settings, log: LogId) -> Positions:
     """Offset after the last record of each partition. Blocks, within the deadline of the settings.
 
     Raises:

@@ -16,10 +16,10 @@ from obflow.settings import Settings
 from obflow.terminal import tell_error
 from processors.contract import Stage
 from processors.worker.app import Beside, WorkerParts, create_worker, until_stopped, wait_at_most
-from processors.worker.cut import SourceLog
 from processors.worker.preflight import log_ends, open_source, require_changelog
 from processors.worker.watchdog import Watchdog
 from schemas.errors import EXIT_DONE, FatalError
+from schemas.logs import LogId
 from schemas.topics import DEAD_LETTERS
 
 log = get_logger(__name__)
@@ -110,7 +110,7 @@ async def _run(
     await asyncio.gather(*running, return_exceptions=True)
 
 
-def _watchdog_of(worker: WorkerParts, settings: Settings, source: SourceLog) -> Watchdog:
+def _watchdog_of(worker: WorkerParts, settings: Settings, source: LogId) -> Watchdog:
     return Watchdog(
         lambda: (worker.agent.positions(), worker.recovered()),
         lambda: log_ends(settings, source),

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROLES = ("schemas", "orderbook", "obflow", "producers", "sinks", "research")
+PACKAGES = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research", "embedded")
 
 
 def code(*but: str) -> list[Path]:
-    """Every file of these roles, without the homes."""
-    files = [path for role in ROLES for path in sorted((ROOT / role).rglob("*.py"))]
+    """Every file of the packages, without the homes."""
+    files = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
     return [path for path in files if path.relative_to(ROOT).as_posix() not in but]
 
 

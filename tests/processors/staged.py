@@ -13,16 +13,17 @@ import msgspec
 from obflow.settings import Settings
 from processors.contract import Emit, Stage
 from processors.stages import STAGES
-from processors.worker.cut import SourceBatch, SourceLog
+from processors.worker.cut import SourceBatch
 from processors.worker.partition import HeldPartition
 from processors.worker.places import NamedLog
 from schemas.codec import decode, encode
+from schemas.logs import LogId
 from schemas.topics import L2, Topic
 from tests.processors.counter import TRADED, CounterStage
 from tests.processors.generated import GRIDS, Producer
 
-LOG = SourceLog("l2.v1", "OqQGnAVAQsuTXmL131QzrQ", "OqQGnAVA")
-OTHER_LOG = SourceLog("l2.v1", "gWOcBj2eQsuTXmL131QzrQ", "gWOcBj2e")
+LOG = LogId("l2.v1", "OqQGnAVAQsuTXmL131QzrQ")
+OTHER_LOG = LogId("l2.v1", "gWOcBj2eQsuTXmL131QzrQ")
 PARTITION = 3
 EVERY_STAGE: Final[dict[str, type[Stage[Any, Any]]]] = {**STAGES, "counter": CounterStage}
 """Those of the registry, and one that is none of it."""
@@ -88,7 +89,7 @@ class Reader:
         position: int = 0,
         saved: dict[str, bytes] | None = None,
         *,
-        log: SourceLog = LOG,
+        log: LogId = LOG,
         companion: WantsAll | None = None,
         partition: int = PARTITION,
         named_log: NamedLog | None = None,

@@ -6,11 +6,11 @@ import pytest
 
 from obflow import kafka
 from obflow.settings import Settings
-from processors.worker.cut import SourceLog
 from processors.worker.preflight import log_ends
 from processors.worker.watchdog import LogReplaced
+from schemas.logs import LogId
 
-LOG = SourceLog("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A", "gWOcBj2e")
+LOG = LogId("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A")
 
 
 @pytest.fixture
