@@ -138,7 +138,7 @@ class Engine:
         if self._keeper.query("CHECK GRANT FILE ON *.*", "TabSeparated").bytes().strip() != b"0":
             raise FatalError(
                 f"the engine on {folder} does not follow its configuration, and would open files",
-                next_step="this is a mistake in obflow: report it with the folder's name and `pip show chdb`",
+                next_step="this is a mistake in the code: report it with the folder's name",
             )
 
     def run(self, statement: Statement, context: Context, *, default_format: str) -> Answer:

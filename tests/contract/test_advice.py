@@ -57,6 +57,7 @@ REASONS: dict[str, str] = {
     "simulate them on two ports": "no two of the venues that are simulated today share an address",
     "their books have been resynchronised since": SAYS_WHY,
     "this is a mistake in the code: the log has the traceback": SAYS_WHY,
+    "this is a mistake in the code: report it with the folder's name": SAYS_WHY,
     "try again": OUTSIDE,
     "upgrade to a version that knows it first": "there is no later version to upgrade to",
     "{child.log_tail()}": PASSED_ON,

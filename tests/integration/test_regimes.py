@@ -284,7 +284,8 @@ def test_every_request_has_one_row_with_its_outcome(run: Run) -> None:
         assert {call.outcome for call in calls} == {outcome}, way
         assert len(calls) >= PIECES, way
     rows = [call for calls in run.found.calls.values() for call in calls]
-    assert Counter(call.symbol for call in rows) == asked
+    timed_out = Counter(call.symbol for call in rows if call.outcome is CallOutcome.TIMEOUT)
+    assert asked <= Counter(call.symbol for call in rows) <= asked + timed_out  # time may run out on the way there
     assert len({call.call_id for call in rows}) == len(rows)
 
 
