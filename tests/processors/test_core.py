@@ -11,7 +11,6 @@ from processors.columns import Break, L2Columns
 from processors.core import process_batch
 from processors.state import InstrumentState
 from schemas.digest import digest
-from schemas.errors import InvalidNumber
 from schemas.factors import NO_FACTORS
 from schemas.messages import FactorEvent, L2Record, Reason, Status
 from tests.processors.feed import Feed, Levels, factors, history, process
@@ -220,11 +219,6 @@ def test_columns_need_an_offset_for_each_record() -> None:
         L2Columns.from_records([1, 2], [Feed().delta()])
     with pytest.raises(ValueError, match="0 offsets for 0 records"):
         L2Columns.from_records([], [])
-
-
-def test_a_record_with_an_impossible_grid_is_refused_before_any_state_changes() -> None:
-    with pytest.raises(InvalidNumber):
-        L2Columns.from_records([1], [Feed(("0", "1", "1", Feed().grid[3])).snapshot(BIDS, ASKS)])
 
 
 def test_columns_give_back_the_records_they_were_made_of() -> None:
