@@ -1,4 +1,4 @@
-"""Every error obflow raises on purpose.
+"""Every error obflow raises on purpose; those of one module's own business stand in it, and are named below the tree.
 
     PipelineError                    attributes first; the sentence is rendered from them
     ├─ MessageError                  one bad message: count it, dead-letter it, go on
@@ -21,6 +21,16 @@
           ├─ BrokerUnreachable
           ├─ StoreUnreachable
           └─ ExchangeUnreachable
+
+Local errors:
+    Stalled, LogReplaced               of a worker that reads a log (FatalError)
+    InvalidVerdict                     a language model's answer that is no verdict (MessageError)
+    InsertError                        an insert that failed (PipelineError), and below it InsertBusy, InsertUnanswered,
+                                       InsertRejected, InsertPoisoned
+    QueryFailed                        a query that failed (FatalError)
+    ChildFailed                        a process of the embedded default that did not start (FatalError)
+    RequestRefused                     a venue will not serve a request, asked again or not (ExchangeUnreachable)
+    QueryRefused                       a statement that the embedded engine may not run (PipelineError)
 
 A dead letter carries the class name as its reason, so these names are part of the contract. A book that can no longer
 be trusted is no error but an outcome: `orderbook.validity` judges it, and `Reason` says why.

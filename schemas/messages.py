@@ -180,7 +180,24 @@ class InstrumentKey(NamedTuple):
         return cls(venue, symbol)
 
 
-class L2Record(msgspec.Struct, frozen=True, gc=False):
+class InstrumentRecord(msgspec.Struct, frozen=True, gc=False):
+    """What every record of one instrument begins with.
+
+    Attributes:
+        venue: Exchange id.
+        symbol: The venue's own symbol.
+    """
+
+    venue: Venue
+    symbol: Symbol
+
+    @property
+    def instrument(self) -> InstrumentKey:
+        """The instrument; its text form is the Kafka key."""
+        return InstrumentKey(self.venue, self.symbol)
+
+
+class L2Record(InstrumentRecord, frozen=True, gc=False):
     """One update of one book, as the producer vouches for it (`l2.v1`).
 
     A delta is valid if and only if its epoch is the book's and its `previous_sequence` equals the book's `sequence`;
@@ -208,8 +225,6 @@ class L2Record(msgspec.Struct, frozen=True, gc=False):
             this grid is in `trades.v1` alone.
     """
 
-    venue: Venue
-    symbol: Symbol
     source: Source
     kind: Kind
     epoch: Epoch
@@ -230,13 +245,8 @@ class L2Record(msgspec.Struct, frozen=True, gc=False):
     trade_ticks: TradePrices = []
     trade_lots: TradeSizes = []
 
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
-
-class TradeRecord(msgspec.Struct, frozen=True, gc=False):
+class TradeRecord(InstrumentRecord, frozen=True, gc=False):
     """One public trade (`trades.v1`).
 
     Attributes:
@@ -248,8 +258,6 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
         size_lots: Signed size in lots: positive where the buyer was the aggressor.
     """
 
-    venue: Venue
-    symbol: Symbol
     source: Source
     trade_id: Label
     received_ns: TimeNs
@@ -261,13 +269,8 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
     contract_value: Decimal = "1"
     contract_kind: ContractKind = ContractKind.SPOT
 
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
-
-class FeedStatus(msgspec.Struct, frozen=True, gc=False):
+class FeedStatus(InstrumentRecord, frozen=True, gc=False):
     """A change, or a heartbeat, of one instrument's feed (`feed-status.v1`).
 
     Attributes:
@@ -281,8 +284,6 @@ class FeedStatus(msgspec.Struct, frozen=True, gc=False):
         detail: One sentence for a person.
     """
 
-    venue: Venue
-    symbol: Symbol
     source: Source
     state: FeedState
     epoch: Epoch
@@ -292,13 +293,8 @@ class FeedStatus(msgspec.Struct, frozen=True, gc=False):
     heartbeat: bool = False
     detail: Text = ""
 
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
-
-class ResyncRequest(msgspec.Struct, frozen=True, gc=False):
+class ResyncRequest(InstrumentRecord, frozen=True, gc=False):
     """A reader whose book broke asks the producer for a snapshot (`resync.v1`).
 
     Attributes:
@@ -309,18 +305,11 @@ class ResyncRequest(msgspec.Struct, frozen=True, gc=False):
         attempt: 1 for the first request, then 2, 3 … after 1, 2, 4 … 30 s.
     """
 
-    venue: Venue
-    symbol: Symbol
     reason: Reason
     epoch: Epoch
     source_partition: Partition
     source_offset: Offset
     attempt: Few = 1
-
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
@@ -374,7 +363,7 @@ class FactorEvent(msgspec.Struct, frozen=True, gc=False):
     exchange_ns: TimeNs | None = None
 
 
-class FactorRecord(msgspec.Struct, frozen=True, gc=False):
+class FactorRecord(InstrumentRecord, frozen=True, gc=False):
     """Consecutive factor events of one instrument (`factors.v1`), at most `MAX_EVENTS`.
 
     Identity of an event: (instrument, source_log, source_partition, source_offset). A replay after a crash reproduces
@@ -388,21 +377,14 @@ class FactorRecord(msgspec.Struct, frozen=True, gc=False):
         events: In source order.
     """
 
-    venue: Venue
-    symbol: Symbol
     source: Source
     factor_set: Label
     source_log: LogName
     source_partition: Partition
     events: list[FactorEvent]
 
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
-
-class RegimeEvent(msgspec.Struct, frozen=True, gc=False):
+class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     """One judgement of one closed window of an instrument's factor events (`regimes.v1`).
 
     Identity: (instrument, source, source_log, window_end_ns). Within it `window_end_ns` and `source_offset` rise
@@ -437,8 +419,6 @@ class RegimeEvent(msgspec.Struct, frozen=True, gc=False):
             the cost also where no prices are set.
     """
 
-    venue: Venue
-    symbol: Symbol
     feed_source: Source
     source: RegimeSource
     label: Regime
@@ -471,13 +451,8 @@ class RegimeEvent(msgspec.Struct, frozen=True, gc=False):
     output_tokens: Count | None = None
     cost_usd: Finite | None = None
 
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
-
-class LlmCall(msgspec.Struct, frozen=True, gc=False):
+class LlmCall(InstrumentRecord, frozen=True, gc=False):
     """One request to the language model and what became of it (`llm-calls.v1`). A question may take several.
 
     Attributes:
@@ -497,8 +472,6 @@ class LlmCall(msgspec.Struct, frozen=True, gc=False):
         response: The answer's text, cut at 2,000 characters.
     """
 
-    venue: Venue
-    symbol: Symbol
     feed_source: Source
     call_id: Label
     attempt: Few
@@ -517,11 +490,6 @@ class LlmCall(msgspec.Struct, frozen=True, gc=False):
     cost_usd: Finite | None = None
     detail: Text = ""
     response: Text = ""
-
-    @property
-    def instrument(self) -> InstrumentKey:
-        """The instrument; its text form is the Kafka key."""
-        return InstrumentKey(self.venue, self.symbol)
 
 
 Record = L2Record | TradeRecord | FeedStatus | ResyncRequest | DeadLetter | FactorRecord | RegimeEvent | LlmCall

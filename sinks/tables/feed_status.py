@@ -7,40 +7,15 @@ from typing import Final
 from schemas.logs import Position
 from schemas.messages import FeedStatus
 from schemas.topics import FEED_STATUS as TOPIC
-from sinks.contract import INSTRUMENT_COLUMNS, Row, Table, integer, long_text, nullable, text, time
+from sinks.contract import Row, Table
+from sinks.derived import derived
+
+FIELDS: Final = derived(FeedStatus, renamed={"received_ns": "received_at"}, long=("detail",), left_out=("heartbeat",))
 
 
 def rows(record: FeedStatus, position: Position) -> list[Row]:
     """One row for a change, none for a heartbeat."""
-    if record.heartbeat:
-        return []
-    row = (
-        record.venue,
-        record.symbol,
-        record.source.value,
-        record.state.value,
-        None if record.reason is None else record.reason.value,
-        record.epoch,
-        record.sequence,
-        record.received_ns,
-        record.detail,
-        *position,
-    )
-    return [row]
+    return [] if record.heartbeat else [(*FIELDS.values(record), *position)]
 
 
-TABLE: Final = Table(
-    "feed_status",
-    TOPIC,
-    FeedStatus,
-    (
-        *INSTRUMENT_COLUMNS,
-        text("state"),
-        nullable(text("reason")),
-        integer("epoch"),
-        nullable(integer("sequence")),
-        time("received_at"),
-        long_text("detail"),
-    ),
-    rows,
-)
+TABLE: Final = Table("feed_status", TOPIC, FeedStatus, FIELDS.columns, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,9 @@ import pytest
 
 from producers import contract, messages
 from producers.contract import Exchange
+from schemas.factors import Factor
+from schemas.topics import Topic
+from sinks.contract import Column, Stream, Table
 
 ROOT = Path(__file__).parents[2]
 DECLARING = ("producers/contract.py", "producers/messages.py", "producers/exchanges/", "producers/simulator/")
@@ -23,12 +27,14 @@ def reading_files() -> list[Path]:
     return [*code, *(ROOT / "producers" / "exchanges").rglob("rules.py")]
 
 
-READ = {
-    node.attr
-    for path in reading_files()
-    for node in ast.walk(ast.parse(path.read_text("utf-8")))
-    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-}
+@cache
+def read_in(path: Path) -> frozenset[str]:
+    """Attributes that a file reads."""
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    return frozenset(node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load))
+
+
+READ = set().union(*map(read_in, reading_files()))
 
 
 def fields_of(kind: type) -> tuple[str, ...]:
@@ -62,3 +68,29 @@ def test_the_search_finds_what_there_is() -> None:
     assert ("DepthSnapshot", "origin") in DECLARED
     assert len(DECLARED) > 50
     assert "no_such_field" not in READ
+
+
+OTHERS = (
+    (Column, ("sinks/contract.py",)),
+    (Table, ("sinks/tables/",)),
+    (Stream, ("sinks/contract.py",)),
+    (Topic, ("schemas/topics.py",)),
+    (Factor, ("schemas/factors.py",)),
+)
+"""The other contracts, and where each is declared and filled in. What one says for the suites is read by them, such as
+a topic's writers or a factor's range."""
+
+
+def read_outside(declaring: tuple[str, ...]) -> set[str]:
+    """Attributes that are read anywhere else."""
+    roots = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research", "tests")
+    files = [path for root in roots for path in (ROOT / root).rglob("*.py")]
+    others = [path for path in files if not path.relative_to(ROOT).as_posix().startswith(declaring)]
+    return set().union(*map(read_in, others))
+
+
+@pytest.mark.parametrize(("kind", "declaring"), OTHERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_field_of_the_other_contracts_is_read_outside_too(kind: type, declaring: tuple[str, ...]) -> None:
+    names = {name for name in getattr(kind, "_fields", ()) or kind.__annotations__ if not name.startswith("_")}
+    assert len(names) > 2
+    assert names - read_outside(declaring) == set()
