@@ -179,7 +179,7 @@ async def test_a_subscription_nobody_acknowledges_ends_the_connection(
             await peer.acknowledge()
         await peer.socket.wait_closed()
 
-    async with connected(behave, [f"C{number}USDT" for number in range(60)]) as (notes, peers):
+    async with connected(behave, [f"C{number}USDT" for number in range(60)]) as (notes, _peers):
         await until(lambda: len(notes.heard) >= 3)
 
     assert notes.heard[:3] == ["connect", "disconnect", "connect"]
