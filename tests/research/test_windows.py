@@ -6,14 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obflow.whole_log import Logged
-from processors.regimes.rules import RuleSettings
 from processors.regimes.state import RegimeState, close_windows
 from research.expected import Identity
 from research.windows import ClosedWindows
 from schemas.messages import FactorRecord
-from tests.processors.regimes.generated import Market, packed, record, shifted
-
-RULES = RuleSettings()
+from tests.processors.regimes.generated import RULES, Market, packed, record, shifted
 
 
 def closed_by_workers(records: list[FactorRecord]) -> set[Identity]:
