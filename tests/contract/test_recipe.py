@@ -28,7 +28,7 @@ BRUTE_FORCE = """
 """
 BY_HAND = {
     FAMILY: (re.compile(r"\Z"), FUNCTION),
-    "processors/factors/__init__.py": (
+    "processors/factors/reference/__init__.py": (
         re.compile(r'(?<=    "ask_levels": quotes.ask_levels,\n)'),
         '    "best_size": quotes.best_size,\n',
     ),
@@ -91,7 +91,7 @@ def test_a_factor_changes_the_files_the_recipe_names_and_no_other(tree: Path) ->
 def test_the_suites_accept_a_factor_made_by_the_recipe(tree: Path) -> None:
     suites = [
         *("tests/contract/test_factors.py", "tests/contract/test_tables.py", "tests/schemas"),
-        *("tests/processors/test_brute_force.py", "tests/sinks/test_tables.py"),
+        *("tests/processors/factors/test_brute_force.py", "tests/sinks/test_tables.py"),
     ]
     said = run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *suites)
 
