@@ -29,7 +29,7 @@ class Taker:
         self.closed: list[Closed] = []
         self.passed: Counter[Passed] = Counter()
 
-    def close_windows(self, *records: FactorRecord) -> "Taker":
+    def take(self, *records: FactorRecord) -> "Taker":
         for each in records:
             self.closed += close_windows(self.state, each, RULES, lambda why: self.passed.update([why]))
         return self
