@@ -166,6 +166,10 @@ class StageAgent:
         self._meters.refused("source_hole", first - start)
         log.error("source_hole", partition=partition, offset=start, records=first - start)
 
+    def on_refused_checkpoint(self, letter: DeadLetter) -> None:
+        """A checkpoint that recovery has read is not from here."""
+        self._send_dead_letter(letter, holds_back=False)
+
     def committable(self, partition: int) -> int | None:
         """Offset of a partition below which everything is saved."""
         held = self._partitions.get(partition)
@@ -221,7 +225,7 @@ class StageAgent:
         for letter in decoded.letters:
             if not await self._may_go_on(batch):
                 return False
-            self._send_letter(letter)
+            self._send_dead_letter(letter)
         return True
 
     async def _process_run(
@@ -242,7 +246,7 @@ class StageAgent:
             self._meters.passed_over("already_processed", processed.skipped)
             if processed.refused is not None:
                 source = next(source for source in part if source.offset == run.offsets[0])
-                self._send_letter(held.dead_letter(source, processed.refused))
+                self._send_dead_letter(held.dead_letter(source, processed.refused))
             return True
         return False
 
@@ -283,11 +287,7 @@ class StageAgent:
         for count in emitted.counts:
             self._meters.count(count)
 
-    def on_refused_checkpoint(self, letter: DeadLetter) -> None:
-        """A checkpoint that recovery has read is not from here."""
-        self._send_letter(letter, holds_back=False)
-
-    def _send_letter(self, letter: DeadLetter, *, holds_back: bool = True) -> None:
+    def _send_dead_letter(self, letter: DeadLetter, *, holds_back: bool = True) -> None:
         log.warning(
             "record_dead_lettered",
             reason=letter.reason,

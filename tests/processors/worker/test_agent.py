@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from obflow.faults import FaultPoints
 from obflow.metrics import Metrics
 from processors.contract import Emit
+from processors.stages.books import BooksStage
 from processors.worker import agent as module
 from processors.worker.agent import StageAgent, WorkerPorts
 from processors.worker.cut import SourceBatch
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, Send, sender
-from schemas.codec import decode
-from schemas.errors import FatalError
-from schemas.messages import DeadLetter, FactorRecord, ResyncRequest
+from processors.worker.places import NamedLog
+from schemas.codec import decode, encode
+from schemas.errors import BrokerUnreachable, FatalError
+from schemas.messages import DeadLetter, FactorRecord, RegimeEvent, ResyncRequest
+from schemas.places import Extent, NamedPlace
 from schemas.topics import L2
+from tests.processors.regimes.generated import L2_LOG, Market, packed
 from tests.processors.staged import LOG, PARTITION, KafkaRecord, batch_of, book_log, saved_after, stage_of
 
 
@@ -42,7 +48,9 @@ class RecordingOutbox(Outbox):
 class Bench:
     """An agent with everything it is bound to."""
 
-    def __init__(self, saved: dict[str, bytes] | None = None, stage: str = "books") -> None:
+    def __init__(
+        self, saved: dict[str, bytes] | None = None, stage: str = "books", named_log: NamedLog | None = None
+    ) -> None:
         self.outbox = RecordingOutbox()
         self.seeks: list[tuple[int, int]] = []
         self.failures: list[FatalError] = []
@@ -57,6 +65,7 @@ class Bench:
             is_current=lambda batch: self.current,
             fail=self.failures.append,
             faults=FaultPoints(),
+            named_log=named_log,
         )
         self.agent = StageAgent(
             stage_of(stage),
@@ -171,7 +180,7 @@ async def test_a_mistake_in_the_code_ends_the_worker_and_skips_no_record(
     assert bench.position == 0
 
 
-async def test_a_bad_record_is_enqueuedaside_and_the_rest_goes_on(bench: Bench, records: list[KafkaRecord]) -> None:
+async def test_a_bad_record_is_a_letter_and_the_rest_goes_on(bench: Bench, records: list[KafkaRecord]) -> None:
     records[7].value = b"bad"
     await bench.take(batch_of(records))
     [letter] = bench.sent(DeadLetter)
@@ -336,3 +345,99 @@ async def test_what_a_stage_emits_goes_to_the_partition_of_its_key_or_of_its_sou
     sender(outbox, lambda topic: f"prefix.{topic.name}")(5, Emit(L2, "k", b"v", 17, 9, by_key), is_result=True)
 
     assert outbox.enqueued == [Send("prefix.l2.v1", b"k", b"v", partition, 5, 17, 9, is_result=True)]
+
+
+class AskedLog:
+    """A log whose end only the broker knows, which does not answer every time."""
+
+    def __init__(self, end: int, silences: int = 0) -> None:
+        self._true = Extent(L2_LOG, dict.fromkeys(range(6), end))
+        self._silences = silences
+        self.extent = Extent(L2_LOG, {})
+        self.asked = 0
+        self.threads: set[str] = set()
+
+    def knows(self, named: NamedPlace) -> bool:
+        return self.extent == self._true
+
+    def expire(self) -> None:
+        self.extent = Extent(L2_LOG, {})
+
+    def refresh(self, named: NamedPlace) -> None:
+        self.asked += 1
+        self.threads.add(threading.current_thread().name)
+        if self.asked <= self._silences:
+            raise BrokerUnreachable("no broker answers")
+        self.extent = self._true
+
+
+def named_records() -> list[KafkaRecord]:
+    plain = packed(Market(5).events(200), [10], symbol="AAC", partition=PARTITION)
+    values = [*plain[:5], msgspec.structs.replace(plain[5], source_log="elsewher"), *plain[5:]]
+    return [KafkaRecord(offset, b"binance-futures:AAC", encode(value)) for offset, value in enumerate(values)]
+
+
+@pytest.mark.parametrize("silences", [0, 2])
+async def test_a_place_is_asked_about_beside_the_loop_until_there_is_an_answer(
+    silences: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ASK_AGAIN_S", 0.0)
+    log = AskedLog(end=10_000, silences=silences)
+    bench = Bench(stage="regimes", named_log=log)
+    bench.agent.on_assigned({PARTITION: 0})
+    records = named_records()
+    await bench.take(batch_of(records))
+    [letter] = bench.sent(DeadLetter)
+
+    assert (letter.source_offset, letter.reason, letter.role) == (5, "ForeignRecord", "regimes")
+    assert bench.position == len(records)
+    assert bench.sent(RegimeEvent) != []
+    assert log.asked == 1 + silences
+    assert threading.main_thread().name not in log.threads
+
+
+async def test_a_batch_that_is_stale_by_the_time_of_the_answer_is_left() -> None:
+    log = AskedLog(end=10_000)
+    bench = Bench(stage="regimes", named_log=log)
+    bench.agent.on_assigned({PARTITION: 0})
+    refresh = log.refresh
+
+    def taken_away(named: NamedPlace) -> None:
+        refresh(named)
+        bench.current = False
+
+    log.refresh = taken_away  # type: ignore[method-assign] # what happens meanwhile
+    await bench.take(batch_of(named_records()))
+
+    assert (bench.position, bench.outbox.enqueued) == (0, [])
+
+
+async def test_a_record_that_cannot_be_handled_is_sought_again_and_then_a_letter(
+    bench: Bench, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = BooksStage.step
+
+    def mistaken(self: BooksStage, state: Any, batch: Any) -> Any:
+        if 17 in batch.offsets:
+            raise KeyError("a mistake")
+        return step(self, state, batch)
+
+    monkeypatch.setattr(BooksStage, "step", mistaken)
+    for _ in range(2):
+        await bench.take(batch_of(records))
+        partition, offset = bench.seeks.pop()
+        assert (partition, bench.position) == (PARTITION, 0)
+        assert offset <= 17
+    await bench.take(batch_of(records))
+    [letter] = bench.sent(DeadLetter)
+
+    assert (letter.source_offset, letter.reason) == (17, "Unprocessable")
+    assert (bench.position, bench.seeks, bench.failures) == (60, [], [])
+
+
+async def test_a_refused_checkpoint_is_a_letter_that_holds_nothing_back(bench: Bench) -> None:
+    letter = DeadLetter("a:3:7", "processor", "ForeignRecord", "no", 1, b"", 0, source_partition=PARTITION)
+    bench.agent.on_refused_checkpoint(letter)
+
+    assert bench.sent(DeadLetter) == [letter]
+    assert bench.outbox.oldest_offset(PARTITION) is None
