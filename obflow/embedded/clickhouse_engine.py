@@ -25,11 +25,12 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any, Final, TextIO
 
 from obflow.embedded.clickhouse_allowed import REFUSED_SETTINGS
+from obflow.embedded.clickhouse_folder import ADDRESS
 from obflow.embedded.clickhouse_limits import reader_settings
 from obflow.embedded.clickhouse_parser import Parser
 from obflow.embedded.clickhouse_rules import ANSWERS, Asker, check_format, judge
 from obflow.embedded.clickhouse_sql import READONLY, UNKNOWN_SETTING, QueryRefused, Statement
-from schemas.errors import DependencyError
+from schemas.errors import DependencyError, FatalError
 
 MAX_ANSWER_BYTES: Final = 1 << 30
 DEFAULT_DATABASE: Final = "default"
@@ -103,17 +104,17 @@ class Prepared:
 
 
 class Engine:
-    """The engine, opened on a folder that no other process has open.
+    """The engine, opened on a prepared folder that no other process has open and in whose `NOTHING` this one stands.
 
     Args:
-        folder: Its data; created when missing.
-        config: Its configuration file, which the folder's preparation wrote.
+        folder: Its data.
 
     Raises:
         DependencyError: chDB is not installed, or the folder cannot be opened.
+        FatalError: The engine does not follow its configuration, and would let statements reach files.
     """
 
-    def __init__(self, folder: Path, config: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         try:
             import chdb
         except ImportError as error:
@@ -122,7 +123,6 @@ class Engine:
                 next_step="run `make setup`, or `pip install obflow[embedded]`",
             ) from error
         self._chdb = chdb
-        self._address = f"{folder}?config-file={config}"
         self._connecting = threading.Lock()
         self._rows = f"/rows-{secrets.token_hex(8)}"  # stands for the path of an INSERT's rows until they are in a file
         self._askers: SimpleQueue[Any] = SimpleQueue()
@@ -135,6 +135,11 @@ class Engine:
                 f"the engine cannot open {folder} ({_sentence(error) or 'it gives no reason'})",
                 next_step="another process may have it open, or choose another folder",
             ) from error
+        if self._keeper.query("CHECK GRANT FILE ON *.*", "TabSeparated").bytes().strip() != b"0":
+            raise FatalError(
+                f"the engine on {folder} does not follow its configuration, and would open files",
+                next_step="this is a mistake in obflow: report it with the folder's name and `pip show chdb`",
+            )
 
     def run(self, statement: Statement, context: Context, *, default_format: str) -> Answer:
         """Run one statement.
@@ -248,7 +253,7 @@ class Engine:
 
     def _connect(self) -> Any:  # noqa: ANN401 - chdb publishes no types
         with self._connecting:
-            return self._chdb.connect(self._address)
+            return self._chdb.connect(ADDRESS)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:

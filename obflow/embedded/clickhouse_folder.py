@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 from typing import Final
-from xml.sax.saxutils import escape
 
 READ_BY_ENGINE: Final = ("metadata", "metadata_dropped", "store", "data", "tmp", "flags", "config", "access", "status")
 """What the engine reads of the folder. Tokens, lock and log lie beside them, where no statement can get at them."""
@@ -24,7 +23,11 @@ GRANTS: Final = (
     " KILL QUERY ON *.*"
 )
 
-_USERS: Final = """<clickhouse>
+# No path of ours stands in these files, nor in the address: a folder may be called by anything, and what ends a word in
+# an address or cannot be written in XML would leave the engine without its configuration, and so wide open.
+ADDRESS: Final = "../..?config-file=../engine.xml"
+"""The engine's data and configuration, as seen from `NOTHING`, where the process stands that opens it."""
+_USERS: Final = f"""<clickhouse>
   <profiles><default/></profiles>
   <quotas><default/></quotas>
   <users>
@@ -33,31 +36,28 @@ _USERS: Final = """<clickhouse>
       <networks><ip>::/0</ip></networks>
       <profile>default</profile>
       <quota>default</quota>
-      <grants><query>GRANT {grants}</query></grants>
+      <grants><query>GRANT {GRANTS}</query></grants>
     </default>
   </users>
 </clickhouse>
 """
 _CONFIG: Final = """<clickhouse>
-  <users_config>{users}</users_config>
+  <users_config>../users.xml</users_config>
   <default_database/>
   <database>default</database>
-  <user_files_path>{nothing}</user_files_path>
-  <user_scripts_path>{nothing}</user_scripts_path>
-  <format_schema_path>{nothing}</format_schema_path>
+  <user_files_path>.</user_files_path>
+  <user_scripts_path>.</user_scripts_path>
+  <format_schema_path>.</format_schema_path>
   <max_server_memory_usage_to_ram_ratio>0.5</max_server_memory_usage_to_ram_ratio>
 </clickhouse>
 """
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path) -> None:
     """Make a folder ready to be opened; what it holds is kept.
 
     Args:
         folder: The data folder; created when missing.
-
-    Returns:
-        The engine's configuration file.
 
     Raises:
         OSError: It cannot be written.
@@ -69,15 +69,8 @@ def prepare(folder: Path) -> Path:
     (folder / READ_BY_ENGINE[-1]).touch()
     _plain_default_database(folder)
     (folder / NOTHING).mkdir(exist_ok=True)
-    return _configure(folder)
-
-
-def _configure(folder: Path) -> Path:
-    nothing = folder / NOTHING
-    users, config = folder / "config" / "users.xml", folder / "config" / "engine.xml"
-    users.write_text(_USERS.format(grants=GRANTS), "utf-8")
-    config.write_text(_CONFIG.format(users=escape(str(users)), nothing=escape(str(nothing))), "utf-8")
-    return config
+    (folder / "config" / "users.xml").write_text(_USERS, "utf-8")
+    (folder / "config" / "engine.xml").write_text(_CONFIG, "utf-8")
 
 
 def _plain_default_database(folder: Path) -> None:

@@ -53,9 +53,9 @@ def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None
     with ExitStack() as held:
         listening = held.enter_context(_listen(host, port))
         held.enter_context(lock_folder(folder))
-        tokens, config = _prepare(folder, listening.getsockname()[1])
+        tokens = _prepare(folder, listening.getsockname()[1])
         _enter(folder)
-        engine = Engine(folder, config)
+        engine = Engine(folder)
         served = run_async(lambda stop: _serve(engine, tokens, listening, stop, ready or _say), shutdown_seconds=STOP_S)
         _tell("the embedded ClickHouse stops, as a signal asked it to")
         if not served:  # a thread is stuck in the engine: what was acknowledged is stored, nothing is worth waiting for
@@ -63,10 +63,10 @@ def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None
         engine.close()
 
 
-def _prepare(folder: Path, port: int) -> tuple[Tokens, Path]:
+def _prepare(folder: Path, port: int) -> Tokens:
     os.umask(PRIVATE)
     try:
-        config = clickhouse_folder.prepare(folder)
+        clickhouse_folder.prepare(folder)
         tokens = engine_tokens.make(folder)
     except OSError as error:
         raise DependencyError(
@@ -79,7 +79,7 @@ def _prepare(folder: Path, port: int) -> tuple[Tokens, Path]:
             f"no command finds this engine's token by itself ({error.strerror or error}); set "
             f"clickhouse.password_file to {folder / engine_tokens.WRITER_FILE}"
         )
-    return tokens, config
+    return tokens
 
 
 def _enter(folder: Path) -> None:

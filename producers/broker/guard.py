@@ -47,7 +47,7 @@ def refuse_where_live(settings: Settings, venue: str, symbols: Iterable[str], cl
         raise _refusal(live, "replay beside it with --topic-prefix, or stop that producer and wait a minute")
 
 
-class Publisher(Protocol):
+class StatusPublisher(Protocol):
     """The way to the broker."""
 
     def offer(self, record: FeedStatus) -> bool:
@@ -110,7 +110,7 @@ class LiveGuard:
             self._clear(suspects)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def claim(self, publisher: Publisher, source: Source, stop: asyncio.Event) -> None:
+    async def claim(self, publisher: StatusPublisher, source: Source, stop: asyncio.Event) -> None:
         """Return once nobody else may begin, or when told to stop. The first status of each feed is its claim.
 
         Args:
@@ -159,7 +159,7 @@ class LiveGuard:
         """Let go of the broker."""
         self._reader.close()
 
-    async def _say_farewell(self, publisher: Publisher, source: Source) -> None:
+    async def _say_farewell(self, publisher: StatusPublisher, source: Source) -> None:
         """Take the claims back; as heartbeats, which no table stores: the feeds that go on are another producer's."""
         now_ns = self._clock.now_ns()
         for symbol in sorted(self._symbols):

@@ -272,10 +272,12 @@ def odd_key(sample: Sample, around: Surroundings, random: Random) -> Poison:
 
 
 def _apart(sample: Sample, random: Random) -> bytes:
-    """The same record; a trade gets an id of its own, since the same trade twice would be a duplicate."""
-    if sample.topic is not TRADES:
+    """The same record; what has an id of its own gets another one, since the same id twice would be a duplicate."""
+    own = {TRADES: "trade_id", LLM_CALLS: "call_id"}.get(sample.topic)
+    if own is None:
         return sample.value
-    return written("trades", raw_fields("trades", sample.value) | {"trade_id": f"odd-{random.getrandbits(64)}"})
+    name = sample.topic.record
+    return written(name, raw_fields(name, sample.value) | {own: f"odd-{random.getrandbits(64)}"})
 
 
 def any_sequence(sample: Sample, around: Surroundings, random: Random) -> Poison | None:

@@ -482,7 +482,10 @@ def test_offsets_without_a_record_are_not_lost_and_not_well(settings: Settings) 
 
 
 def test_a_record_sent_again_by_hand_is_stored_where_the_first_one_was(settings: Settings) -> None:
-    send(settings, TRADES, trade("A", 0), b"bad")
+    feed = Feed(settings, TRADES)
+    feed.send(trade("A", 0))
+    feed.send_bytes(b"bad", key=f"{VENUE}:A")
+    feed.flush()
     run_until(settings, lambda counts: counts["trades"].rows >= 1 and counts["dead_letters"].rows >= 1)
     name = topics.topic_name(settings, TRADES)
     topic_id = kafka.topic_ids(settings, [name])[name]

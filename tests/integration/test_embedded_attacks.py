@@ -359,6 +359,19 @@ def test_the_readers_token_does_not_let_write(requests: Requests) -> None:
     assert requests.send("DROP TABLE t", {"X-ClickHouse-User": "default", "X-ClickHouse-Key": shown}).code == "516"
 
 
+@pytest.mark.parametrize("name", ["a&b", "a?b=c", "a#b", "<a>", "a%2Fb c", "\x1b[2J\u202e'\"\\"])
+def test_a_folder_of_any_name_is_opened_with_its_configuration(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    with EmbeddedClickHouse(folder) as engine:  # it ends where it finds itself without its configuration
+        requests = Requests(engine)
+        for statement in ("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a", "INSERT INTO t SELECT 1"):
+            assert requests.write(statement).status == 200
+    assert list((folder / "store").iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with EmbeddedClickHouse(folder) as engine:
+        assert Requests(engine).read("SELECT a FROM t").body == b"1\n"
+
+
 def test_each_start_has_tokens_of_its_own_and_a_client_follows(tmp_path: Path) -> None:
     engine = EmbeddedClickHouse(tmp_path)
     try:

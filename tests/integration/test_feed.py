@@ -238,20 +238,20 @@ async def test_a_reader_that_asks_gets_a_snapshot_unless_it_has_one_ahead_of_it(
             request = ResyncRequest("binance-futures", "BTCUSDT", Reason.GAP, epoch, partition, at)
             await asyncio.to_thread(send, settings, request)
 
-        await ask(offset - 1)
-        await running.until(lambda: stream.counters.resyncs_outdated == 1)
         await ask(offset + 1)
         await running.until(lambda: stream.counters.resyncs_answered == 1)
         assert stream.epoch == epoch  # from memory
-        await ask(offset + 1, epoch + 10**9)
-        await running.until(lambda: stream.epoch == epoch + 10**9 + 1)
+        await ask(offset + 1)
+        await running.until(lambda: stream.counters.resyncs_outdated == 1)
+        await ask(offset + 1, epoch + 10**7)
+        await running.until(lambda: stream.epoch == epoch + 10**7 + 1)
         await running.all_live()
         requests = await running.requests()
     books = books_of(read_topic(settings, L2))
 
     assert requests["BTCUSDT"] == 1
     assert len(books["BTCUSDT"].snapshots) == 3
-    assert books["BTCUSDT"].epoch == epoch + 10**9 + 1
+    assert books["BTCUSDT"].epoch == epoch + 10**7 + 1
 
 
 async def test_a_request_that_is_none_is_dead_lettered_with_where_it_stood(broker: str) -> None:

@@ -238,7 +238,7 @@ def _publish_until_asked(publisher: Publisher, server: LlmServer, pieces: dict[s
         left.difference_update([way for way in pieces if asked[way] > before[way]])
         return not left
 
-    until(are_asked, 15, lambda: f"no question about {sorted(left)}")
+    until(are_asked, 60, lambda: f"no question about {sorted(left)}")
     _settled(server)
 
 

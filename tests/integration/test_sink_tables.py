@@ -373,7 +373,7 @@ def test_the_doctor_names_what_the_tables_lack_and_the_command_that_mends_it(
     (before,) = table_checks(settings)
     assert not before.ok
     assert before.detail.startswith("not done: apply migration 0001")
-    assert before.remedy == "`obflow tables apply`"
+    assert before.remedy == "`obflow tables apply` mends this, `obflow tables check` says more"
     migrate.apply(empty, ttl_days=7)
     assert table_checks(settings) == [Check("tables", True, f"all {len(TABLES)} as declared")]
     empty.command("ALTER TABLE trades DROP COLUMN side")

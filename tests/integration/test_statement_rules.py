@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -30,7 +32,13 @@ ROOTS += ("ShowCreateTable", "ShowCreateView", "ShowCreateDatabase", "ShowFuncti
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder = tmp_path_factory.mktemp("engine")
-    engine = Engine(folder, clickhouse_folder.prepare(folder))
+    clickhouse_folder.prepare(folder)
+    with chdir(folder / clickhouse_folder.NOTHING):
+        yield from opened(folder)
+
+
+def opened(folder: Path) -> Iterator[Engine]:
+    engine = Engine(folder)
     for statement in tables():
         engine.run(split_statement("", statement.encode()), Context(query_id="made"), default_format="TabSeparated")
     yield engine

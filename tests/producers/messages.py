@@ -11,6 +11,7 @@ from producers.books.records import MAX_LEVELS, RecordWriter
 from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, TradeTick, Via
+from schemas.bounds import LATEST_NS, NS_PER_MS
 from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
 
 SECOND = 1_000_000_000
@@ -56,7 +57,7 @@ def largest_record() -> L2Record:
     top = 2**63 - 1
     half = SideLevels([top] * (MAX_LEVELS // 2), [top] * (MAX_LEVELS // 2))
     trades = SideLevels([top] * MAX_PENDING_TRADES, [-top] * MAX_PENDING_TRADES)
-    writer = RecordWriter(BTC, Source.LIVE, TextGrid.of("0.1", "0.1"), top, top)
+    writer = RecordWriter(BTC, Source.LIVE, TextGrid.of("0.1", "0.1"), LATEST_NS // NS_PER_MS, top)
     return writer.l2(Kind.DELTA, top, top, bids=half, asks=half, trades=trades, previous_sequence=top)
 
 
