@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from embedded.process import Child, ChildFailed, describe_exit
 from obflow import engine_tokens
-from obflow.engine_tokens import Tokens
+from obflow.engine_tokens import EngineTokens
 from schemas.errors import StoreUnreachable
 
 STOP_S: Final = 5.0
@@ -55,7 +55,7 @@ class EmbeddedClickHouse:
         return self._running_address()[1]
 
     @property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> EngineTokens:
         """What the running engine's users show: the passwords of `reader` and of `default`."""
         self._running_address()
         return engine_tokens.read(self.data)

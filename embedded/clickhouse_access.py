@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from embedded.clickhouse_sql import QueryRefused
-from obflow.engine_tokens import READER, WRITER, Tokens
+from obflow.engine_tokens import READER, WRITER, EngineTokens
 
 AUTHENTICATION_FAILED: Final = 516
 LOOPBACK_NAMES: Final = ("localhost",)
@@ -38,7 +38,7 @@ def refuse_browsers(headers: Mapping[str, str]) -> None:
         raise QueryRefused(AUTHENTICATION_FAILED, "The embedded engine answers programs on this machine only")
 
 
-def may_write(headers: Mapping[str, str], fields: Mapping[str, str], tokens: Tokens) -> bool:
+def may_write(headers: Mapping[str, str], fields: Mapping[str, str], tokens: EngineTokens) -> bool:
     """Find out who asks.
 
     Args:

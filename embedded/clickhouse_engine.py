@@ -58,7 +58,7 @@ class Context:
 
     Attributes:
         database: The current database.
-        settings: Engine settings by name.
+        settings: ChdbEngine settings by name.
         parameters: Values of `{name:Type}` in the text, as they stand in an address (escaped as in TSV).
         readonly: Whether the statement may only read.
         query_id: The client's name for it.
@@ -103,7 +103,7 @@ class Prepared:
     answers: bool
 
 
-class Engine:
+class ChdbEngine:
     """The engine, opened on a prepared folder that no other process has open and in whose `NOTHING` this one stands.
 
     Args:

@@ -25,10 +25,10 @@ from aiohttp import web
 
 from embedded.clickhouse_access import may_write, refuse_browsers
 from embedded.clickhouse_bodies import MAX_BODY_BYTES, decompress, too_large
-from embedded.clickhouse_engine import DEFAULT_DATABASE, Answer, Context, Engine
+from embedded.clickhouse_engine import DEFAULT_DATABASE, Answer, ChdbEngine, Context
 from embedded.clickhouse_slots import Slots
 from embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused, Statement, split_statement
-from obflow.engine_tokens import Tokens
+from obflow.engine_tokens import EngineTokens
 from schemas.units import NS_PER_SECOND
 
 MAX_HEADER_BYTES: Final = 1024 * 1024  # settings, parameters and whole statements may stand in the address
@@ -100,8 +100,8 @@ class HttpInterface:
 
     def __init__(
         self,
-        engine: Engine,
-        tokens: Tokens,
+        engine: ChdbEngine,
+        tokens: EngineTokens,
         *,
         readers: int = READERS,
         writers: int = WRITERS,

@@ -77,7 +77,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What becomes of a statement that is allowed.
 
     Attributes:
@@ -93,7 +93,7 @@ class Verdict:
     settings: Mapping[str, str]
 
 
-def judge(tree: Tree, asker: Asker) -> Verdict:
+def judge(tree: Tree, asker: Asker) -> Judgement:
     """Decide on a statement.
 
     Args:
@@ -114,7 +114,7 @@ def judge(tree: Tree, asker: Asker) -> Verdict:
             _check_node(key, node, asker)
     output = tree.get("format_ast", {}).get("name", "")
     check_format(output)
-    return Verdict(named_by_comment(tree), kind in ANSWERS, output, settings)
+    return Judgement(named_by_comment(tree), kind in ANSWERS, output, settings)
 
 
 def check_format(name: str) -> None:

@@ -18,10 +18,10 @@ from aiohttp import web
 from embedded import clickhouse_folder, sandbox
 from embedded.clickhouse_access import is_loopback
 from embedded.clickhouse_connections import KEEP_ALIVE_S, Connections
-from embedded.clickhouse_engine import Engine, lock_folder
+from embedded.clickhouse_engine import ChdbEngine, lock_folder
 from embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface
 from obflow import engine_tokens
-from obflow.engine_tokens import Tokens
+from obflow.engine_tokens import EngineTokens
 from obflow.lifecycle import run_async
 from obflow.terminal import say, tell, tell_error
 from schemas.errors import EXIT_DONE, DependencyError, PipelineError, UsageError
@@ -55,7 +55,7 @@ def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None
         held.enter_context(lock_folder(folder))
         tokens = _prepare(folder, listening.getsockname()[1])
         _enter(folder)
-        engine = Engine(folder)
+        engine = ChdbEngine(folder)
         served = run_async(lambda stop: _serve(engine, tokens, listening, stop, ready or _say), shutdown_seconds=STOP_S)
         _tell("the embedded ClickHouse stops, as a signal asked it to")
         if not served:  # a thread is stuck in the engine: what was acknowledged is stored, nothing is worth waiting for
@@ -63,7 +63,7 @@ def serve(data: Path, *, host: str = HOST, port: int = 8123, ready: Ready | None
         engine.close()
 
 
-def _prepare(folder: Path, port: int) -> Tokens:
+def _prepare(folder: Path, port: int) -> EngineTokens:
     os.umask(PRIVATE)
     try:
         clickhouse_folder.prepare(folder)
@@ -95,7 +95,9 @@ def _enter(folder: Path) -> None:
         _tell(f"the embedded ClickHouse is not closed off: {sentence}")
 
 
-async def _serve(engine: Engine, tokens: Tokens, listening: socket.socket, stop: asyncio.Event, ready: Ready) -> bool:
+async def _serve(
+    engine: ChdbEngine, tokens: EngineTokens, listening: socket.socket, stop: asyncio.Event, ready: Ready
+) -> bool:
     interface, connections = HttpInterface(engine, tokens), Connections()
     application = interface.application()
     application.middlewares.append(connections.hear)

@@ -72,7 +72,7 @@ class AuditLine(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-class Audit(Protocol):
+class AuditReport(Protocol):
     """What an audit reports: the log, read independently from its start, against what is stored.
 
     It may also have `lines`, a sequence of `AuditLine`.
@@ -109,7 +109,7 @@ def examine(settings: Settings) -> list[Check]:
     return findings
 
 
-def audit(settings: Settings, *, digests: bool = False, known_logs: Collection[str] = ()) -> Audit:
+def audit(settings: Settings, *, digests: bool = False, known_logs: Collection[str] = ()) -> AuditReport:
     """Compare what is stored with the log. What a pipeline at work has not stored yet, it waits for a while.
 
     Args:
@@ -123,24 +123,24 @@ def audit(settings: Settings, *, digests: bool = False, known_logs: Collection[s
     for entry in entry_points(group=AUDIT_GROUP):
         if entry.name == "audit":
             more = {"known_logs": known_logs} if known_logs else {}
-            result: Audit = entry.load()(settings, patience_seconds=PATIENCE_SECONDS, digests=digests, **more)
+            result: AuditReport = entry.load()(settings, patience_seconds=PATIENCE_SECONDS, digests=digests, **more)
             return result
     raise DependencyError("no audit is installed", next_step="`make setup` installs all of obflow")
 
 
-def audit_lines(found: Audit) -> Sequence[AuditLine]:
+def audit_lines(found: AuditReport) -> Sequence[AuditLine]:
     """What an audit looked at beside factor events."""
     lines: Sequence[AuditLine] = getattr(found, "lines", ())
     return lines
 
 
-def audit_problems(found: Audit) -> list[str]:
+def audit_problems(found: AuditReport) -> list[str]:
     """Why an audit is not clean: instrument by instrument, then line by line; nothing where it is."""
     lines = [f"{line.name}: {', '.join(line.problems)}" for line in audit_lines(found) if line.problems]
     return [*event_problems(found), *lines]
 
 
-def event_problems(found: Audit) -> list[str]:
+def event_problems(found: AuditReport) -> list[str]:
     """Why the audit of factor events is not clean, and what is lost or doubled elsewhere without a line of its own."""
     if found.expected == 0:
         return ["the log holds no event to audit"]

@@ -23,7 +23,7 @@ WRITER_FILE: Final = "writer.token"
 _BYTES: Final = 32
 
 
-class Tokens(NamedTuple):
+class EngineTokens(NamedTuple):
     """What an engine's two users show.
 
     Attributes:
@@ -35,7 +35,7 @@ class Tokens(NamedTuple):
     writer: str
 
 
-def make(folder: Path) -> Tokens:
+def make(folder: Path) -> EngineTokens:
     """Make the tokens of one start, in place of those of the last.
 
     Args:
@@ -44,19 +44,19 @@ def make(folder: Path) -> Tokens:
     Raises:
         OSError: It cannot be written.
     """
-    tokens = Tokens(secrets.token_urlsafe(_BYTES), secrets.token_urlsafe(_BYTES))
+    tokens = EngineTokens(secrets.token_urlsafe(_BYTES), secrets.token_urlsafe(_BYTES))
     _write_private(folder / READER_FILE, tokens.reader)
     _write_private(folder / WRITER_FILE, tokens.writer)
     return tokens
 
 
-def read(folder: Path) -> Tokens:
+def read(folder: Path) -> EngineTokens:
     """Read the tokens of the engine that runs on a data folder.
 
     Raises:
         OSError: There is none, or it is another user's.
     """
-    return Tokens(*((folder / name).read_text("utf-8").strip() for name in (READER_FILE, WRITER_FILE)))
+    return EngineTokens(*((folder / name).read_text("utf-8").strip() for name in (READER_FILE, WRITER_FILE)))
 
 
 def announce(port: int, folder: Path) -> None:
@@ -76,7 +76,7 @@ def announce(port: int, folder: Path) -> None:
     _write_private(book / str(port), json.dumps({"pid": os.getpid(), "folder": str(folder.absolute())}))
 
 
-def find(port: int) -> Tokens | None:
+def find(port: int) -> EngineTokens | None:
     """Look up the tokens of the engine that listens on a port of this machine.
 
     Args:

@@ -26,7 +26,6 @@ from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
-from schemas.logs import short_id
 
 PARTITIONER = "murmur2_random"
 DEFAULT_PORT = 9092
@@ -166,11 +165,6 @@ def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
 def url_safe(topic_id: object) -> str:
     """The identity as the broker and its tools write it: the client library uses the other base64 alphabet."""
     return str(topic_id).translate(_URL_SAFE)
-
-
-def source_log(topic_id: str) -> str:
-    """The part of a topic's identity that a record carries to say which log its offset belongs to."""
-    return short_id(topic_id)
 
 
 def end_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, int]:

@@ -273,35 +273,35 @@ class FinestGrid:
         return power_of_ten(self._sizes.decimals)
 
 
-class _Shape(NamedTuple):
+class _NumberShape(NamedTuple):
     """Digits of a number before and after the point, padding apart."""
 
     whole: int
     decimals: int
 
 
-_NO_NUMBER = _Shape(MAX_TEXT, MAX_TEXT)
+_NO_NUMBER = _NumberShape(MAX_TEXT, MAX_TEXT)
 """More digits than any grid serves."""
 
 
-def _shape(text: str) -> _Shape:
+def _shape(text: str) -> _NumberShape:
     return _shape_of_short(text) if len(text) <= MAX_TEXT else _NO_NUMBER
 
 
 @lru_cache(maxsize=CACHED_TEXTS)
-def _shape_of_short(text: str) -> _Shape:
+def _shape_of_short(text: str) -> _NumberShape:
     match = _PLAIN.fullmatch(text)
     if match is None:
         return _NO_NUMBER
-    return _Shape(len(match[1].lstrip("0")), len((match[2] or "").rstrip("0")))
+    return _NumberShape(len(match[1].lstrip("0")), len((match[2] or "").rstrip("0")))
 
 
 class _Numbers:
     """The shapes of all prices, or of all sizes, and how many decimals serve them best."""
 
     def __init__(self) -> None:
-        self.of_levels: Counter[_Shape] = Counter()
-        self.of_trades: Counter[_Shape] = Counter()
+        self.of_levels: Counter[_NumberShape] = Counter()
+        self.of_trades: Counter[_NumberShape] = Counter()
 
     def include(self, other: _Numbers) -> None:
         self.of_levels.update(other.of_levels)
@@ -316,7 +316,7 @@ class _Numbers:
         )
 
 
-def _common(shapes: Counter[_Shape]) -> Counter[_Shape]:
+def _common(shapes: Counter[_NumberShape]) -> Counter[_NumberShape]:
     """Without the numbers whose decimals fewer than one in `RARE` needs."""
     total = shapes.total()
     needing = {
@@ -326,7 +326,7 @@ def _common(shapes: Counter[_Shape]) -> Counter[_Shape]:
     return Counter({shape: count for shape, count in shapes.items() if needing[shape.decimals] * RARE >= total})
 
 
-def _served(shapes: Counter[_Shape], places: int) -> int:
+def _served(shapes: Counter[_NumberShape], places: int) -> int:
     return sum(
         count for shape, count in shapes.items() if shape.decimals <= places and shape.whole + places <= FARTHEST_DIGITS
     )

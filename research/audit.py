@@ -22,7 +22,7 @@ from obflow import clickhouse, kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from research.called import Called, read_logs
-from research.contents import Verdict, compare_contents
+from research.contents import ContentVerdict, compare_contents
 from research.expected import EVENTFUL, Expectation, Identity, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import unseen
@@ -59,7 +59,7 @@ class Audit:
     trades_dead_lettered: int = 0
     trades_duplicates: int = 0
     undecodable: int = 0
-    contents: dict[str, Verdict] | None = None
+    contents: dict[str, ContentVerdict] | None = None
     tables: list[AuditLine] = field(default_factory=list)
     unseen: list[AuditLine] = field(default_factory=list)
 

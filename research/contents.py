@@ -34,7 +34,7 @@ ROWS: Final = (
 )
 
 
-class Verdict(StrEnum):
+class ContentVerdict(StrEnum):
     """What comparing an instrument's digests says."""
 
     EQUAL = "equal"
@@ -57,7 +57,7 @@ class StoredContent(NamedTuple):
     places: frozenset[tuple[int, int]]
 
 
-def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Verdict]:
+def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, ContentVerdict]:
     """Compute every event of a book log anew and compare with what is stored, by `venue:symbol`.
 
     Args:
@@ -185,7 +185,7 @@ def _content(client: clickhouse.Client, instrument: InstrumentKey, log: str) -> 
     return StoredContent(digest.hexdigest(), frozenset(places))
 
 
-def _judge(stored: StoredContent, computed: str, cut: set[int]) -> Verdict:
+def _judge(stored: StoredContent, computed: str, cut: set[int]) -> ContentVerdict:
     if any(part in cut for part, _ in stored.places):
-        return Verdict.UNKNOWN
-    return Verdict.EQUAL if stored.hexdigest == computed else Verdict.DIFFERENT
+        return ContentVerdict.UNKNOWN
+    return ContentVerdict.EQUAL if stored.hexdigest == computed else ContentVerdict.DIFFERENT

@@ -13,8 +13,6 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.bounds import MAX_EVENTS as MAX_EVENTS  # who needs these three takes them from here
-from schemas.bounds import MAX_LETTER_TEXT as MAX_LETTER_TEXT
-from schemas.bounds import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES
 from schemas.bounds import (
     Count,
     Decimal,
@@ -321,7 +319,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
             again after a crash is the same letter.
         role: Who refused it: producer, processor, regimes or sink.
         reason: The error's class name.
-        error: The error's sentence, cut at `MAX_LETTER_TEXT` characters.
+        error: The error's sentence, cut at `bounds.MAX_LETTER_TEXT` characters.
         venue, symbol: Where known, else empty; cut like the error.
         source_topic, source_partition, source_offset: Where the record lay; topic empty and -1 for frames.
         received_ns: When the refused message was received (a record: its Kafka time), ns UTC.

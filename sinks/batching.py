@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     origin: Origin
 
 
-class Batch:
+class RowBatch:
     """The records of one insert, and the letters that must be on the log before it.
 
     Attributes:
@@ -119,13 +119,13 @@ class Batch:
         """Highest offset that the table will hold after the insert, by (log, partition)."""
         return highest(entry.position for entry in self.entries)
 
-    def halves(self) -> tuple[Batch, Batch]:
+    def halves(self) -> tuple[RowBatch, RowBatch]:
         """The same entries as two batches, earlier and later, to find the one the engine refuses."""
         middle = len(self.entries) // 2
         return self.of(self.table, self.entries[:middle]), self.of(self.table, self.entries[middle:])
 
     @classmethod
-    def of(cls, table: Table[Any], entries: Iterable[Entry]) -> Batch:
+    def of(cls, table: Table[Any], entries: Iterable[Entry]) -> RowBatch:
         """A batch of these entries, without letters."""
         batch = cls(table)
         for entry in entries:

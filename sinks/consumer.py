@@ -15,14 +15,14 @@ from obflow.clock import Clock
 from obflow.logs import get_logger
 from schemas.errors import ImpossibleRecord
 from schemas.units import NS_PER_SECOND
-from sinks.batching import MAX_BATCH_BYTES, Batch, Entry, Limits
+from sinks.batching import MAX_BATCH_BYTES, Entry, Limits, RowBatch
 from sinks.contract import Row, Table
 from sinks.counts import Counts
 from sinks.handling import Checks, RecordHandler
 from sinks.identities import Identities
 from sinks.reader import Read
-from sinks.recheck import Verdict
-from sinks.writer import Stopped, Written
+from sinks.recheck import RecheckResult
+from sinks.writer import Stopped, WrittenBatch
 
 POLL_SECONDS: Final = 0.1
 LAG_SECONDS: Final = 1.0
@@ -62,17 +62,17 @@ class Reader(Protocol):
 class BatchWriter(Protocol):
     """Where batches go."""
 
-    def write(self, batch: Batch) -> Written:
+    def write(self, batch: RowBatch) -> WrittenBatch:
         """Write one batch, all of it."""
         ...
 
 
-Submit: TypeAlias = Callable[[Callable[[Batch], Written], Batch], Future[Written]]
+Submit: TypeAlias = Callable[[Callable[[RowBatch], WrittenBatch], RowBatch], Future[WrittenBatch]]
 
 
-def in_thread(write: Callable[[Batch], Written], batch: Batch) -> Future[Written]:
+def in_thread(write: Callable[[RowBatch], WrittenBatch], batch: RowBatch) -> Future[WrittenBatch]:
     """Write a batch in a thread that does not keep the process alive: what it leaves undone is read again."""
-    future: Future[Written] = Future()
+    future: Future[WrittenBatch] = Future()
 
     def run() -> None:
         try:
@@ -110,14 +110,14 @@ class Worker:
         writer: BatchWriter,
         identities: Identities,
         *,
-        recheck: Callable[[list[Row], float], Verdict],
+        recheck: Callable[[list[Row], float], RecheckResult],
         find_stored: Callable[[list[Row]], set[int]],
         limits: Limits,
         max_buffered_rows: int,
         clock: Clock,
         judge: Checks | None = None,
         counts: Counts | None = None,
-        written: Callable[[Batch, Written], None] = lambda batch, written: None,
+        written: Callable[[RowBatch, WrittenBatch], None] = lambda batch, written: None,
         submit: Submit = in_thread,
     ) -> None:
         self.table = table
@@ -136,8 +136,8 @@ class Worker:
         self._limits = limits
         self._max_buffered_rows = max_buffered_rows
         self._clock = clock
-        self._batch = Batch(table)
-        self._in_flight: tuple[Batch, Future[Written]] | None = None
+        self._batch = RowBatch(table)
+        self._in_flight: tuple[RowBatch, Future[WrittenBatch]] | None = None
         self._written = written
         self._submit = submit
         self._lag_due_s = 0.0
@@ -216,7 +216,7 @@ class Worker:
             self._collect(None)
 
     def _begin(self) -> None:
-        batch, self._batch = self._batch, Batch(self.table)
+        batch, self._batch = self._batch, RowBatch(self.table)
         self._in_flight = (batch, self._submit(self._writer.write, batch))
 
     def _collect(self, timeout_seconds: float | None) -> None:

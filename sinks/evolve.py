@@ -23,14 +23,14 @@ EVENT_HEAD: Final = ("source_offset", "sequence", "exchange_ns", "received_ns", 
 LAST_LINE: Final = re.compile(r"^\)\n", re.M)
 
 
-class Written(NamedTuple):
+class WrittenFiles(NamedTuple):
     """One file as it is to be: its path in the checkout, and its text."""
 
     path: Path
     text: str
 
 
-def files_for_new_factors(root: Path) -> list[Written]:
+def files_for_new_factors(root: Path) -> list[WrittenFiles]:
     """Work out what the newest schema lacks of the list of factors.
 
     Args:
@@ -56,10 +56,12 @@ def files_for_new_factors(root: Path) -> list[Written]:
         return []
     following = SchemaVersion(max(each.schema_id for each in SCHEMAS) + 1, RECORD, version.version + 1)
     return [
-        Written(Path("schemas/avro") / following.filename, schema_with(schema, FACTORS)),
-        Written(Path("schemas/versions.py"), _with_line((root / "schemas/versions.py").read_text("utf-8"), following)),
-        Written(_example(following), _example_with(root / _example(version), known)),
-        Written(_migration(root, added), migration_adding(added)),
+        WrittenFiles(Path("schemas/avro") / following.filename, schema_with(schema, FACTORS)),
+        WrittenFiles(
+            Path("schemas/versions.py"), _with_line((root / "schemas/versions.py").read_text("utf-8"), following)
+        ),
+        WrittenFiles(_example(following), _example_with(root / _example(version), known)),
+        WrittenFiles(_migration(root, added), migration_adding(added)),
     ]
 
 

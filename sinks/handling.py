@@ -20,7 +20,7 @@ from sinks.counts import Counts
 from sinks.dead_letters import ROLE
 from sinks.identities import Identities, Sorted
 from sinks.reader import Read
-from sinks.recheck import Verdict
+from sinks.recheck import RecheckResult
 from sinks.tables import dead_letters
 
 MAX_UNFORESEEN: Final = 16
@@ -59,7 +59,7 @@ class RecordHandler:
         identities: Identities,
         *,
         judge: Checks | None,
-        recheck: Callable[[list[Row]], Verdict],
+        recheck: Callable[[list[Row]], RecheckResult],
         find_stored: Callable[[list[Row]], set[int]],
         flush: Callable[[], None],
         counts: Counts,
@@ -151,13 +151,13 @@ class RecordHandler:
                 rows=len(verdict.different),
             )
 
-    def _compared(self, repeated: list[Row]) -> Verdict:
+    def _compared(self, repeated: list[Row]) -> RecheckResult:
         """Compare repeated rows with the stored ones. A comparison is a help: that it fails stops nothing."""
         try:
             return self._recheck(repeated)
         except Exception as error:
             _log.warning("recheck_failed", table=self._table.name, rows=len(repeated), error=str(error))
-            return Verdict(0, [], len(repeated))
+            return RecheckResult(0, [], len(repeated))
 
     def _refusal(self, read: Read, error: MessageError) -> Entry | DeadLetter:
         letter = letter_about_record(read.origin, read.payload, read.appended_ns, error, role=ROLE)

@@ -23,7 +23,7 @@ from obflow.settings import ClickHouseSettings
 from schemas.errors import SchemaMismatch
 from schemas.units import MS_PER_DAY
 from sinks.contract import Table
-from sinks.shape import COLUMN, INDEX, PROJECTION, Shape, added_by, shapes, target
+from sinks.shape import COLUMN, INDEX, PROJECTION, TableShape, added_by, shapes, target
 from sinks.store import SERVER_DATABASE, Store
 from sinks.tables import TABLES
 
@@ -257,7 +257,7 @@ def _additions(store: Store, applied: Mapping[tuple[str, str], str], existing: M
             yield Step(what, statements, mends=NO_COLUMN.format(shape.table, name) if kind == COLUMN else "")
 
 
-def _shapes() -> dict[str, Shape]:
+def _shapes() -> dict[str, TableShape]:
     return shapes(statement for script in migrations() for statement in script.statements)
 
 

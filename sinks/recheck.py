@@ -17,7 +17,7 @@ from sinks.store import Store
 INTERVAL_SECONDS: Final = 1.0
 
 
-class Verdict(NamedTuple):
+class RecheckResult(NamedTuple):
     """What a look at repeated rows found.
 
     Attributes:
@@ -44,7 +44,7 @@ class Recheck:
         self._table = table
         self._next_s = 0.0
 
-    def look(self, repeated: list[Row], now_s: float) -> Verdict:
+    def look(self, repeated: list[Row], now_s: float) -> RecheckResult:
         """Compare repeated rows of one record with the stored ones, unless it was done less than a second ago.
 
         Args:
@@ -52,13 +52,13 @@ class Recheck:
             now_s: Monotonic time, seconds.
         """
         if now_s < self._next_s:
-            return Verdict(0, [], len(repeated))
+            return RecheckResult(0, [], len(repeated))
         self._next_s = now_s + INTERVAL_SECONDS
         stored = stored_rows(self._store, self._table, repeated)
         return compare(self._table, repeated, stored)
 
 
-def compare(table: Table[Any], repeated: list[Row], stored: dict[int, Row]) -> Verdict:
+def compare(table: Table[Any], repeated: list[Row], stored: dict[int, Row]) -> RecheckResult:
     """Compare rows with those stored under the same identity."""
     equal = unchecked = 0
     different = []
@@ -70,7 +70,7 @@ def compare(table: Table[Any], repeated: list[Row], stored: dict[int, Row]) -> V
             equal += 1
         else:
             different.append(offset)
-    return Verdict(equal, different, unchecked)
+    return RecheckResult(equal, different, unchecked)
 
 
 def row_digest(row: Row) -> bytes:

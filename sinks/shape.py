@@ -36,7 +36,7 @@ class Element(NamedTuple):
     definition: str
 
 
-class Shape(NamedTuple):
+class TableShape(NamedTuple):
     """A table as the migrations leave it.
 
     Attributes:
@@ -64,13 +64,13 @@ class Shape(NamedTuple):
                 after = element.name
 
 
-def shapes(statements: Iterable[str]) -> dict[str, Shape]:
+def shapes(statements: Iterable[str]) -> dict[str, TableShape]:
     """The shape of every table that these statements create, by name.
 
     Raises:
         SchemaMismatch: A statement that creates a table cannot be read.
     """
-    found: dict[str, Shape] = {}
+    found: dict[str, TableShape] = {}
     for statement in statements:
         text = _bare(statement)
         if created := _CREATE.match(text):
@@ -101,16 +101,16 @@ def target(statement: str) -> str:
     return found[1] if found else ""
 
 
-def _created(table: str, rest: str) -> Shape:
+def _created(table: str, rest: str) -> TableShape:
     body, after = _until_closed(rest)
     order = _SORTED_BY.search(after)
     if order is None:
         raise SchemaMismatch(f"the migration of {table} has no ORDER BY")
     key = _until_closed(after[order.end() :])[0] if order[1] == "(" else order[1]
-    return Shape(table, ", ".join(_parts(key)), tuple(map(_element, _parts(body))))
+    return TableShape(table, ", ".join(_parts(key)), tuple(map(_element, _parts(body))))
 
 
-def _altered(shape: Shape, rest: str) -> Shape:
+def _altered(shape: TableShape, rest: str) -> TableShape:
     elements = list(shape.elements)
     for part in _parts(rest):
         change = _CHANGE.fullmatch(part)

@@ -11,9 +11,9 @@ from obflow.metrics import Metrics
 from schemas.messages import Source
 from schemas.topics import DEAD_LETTERS
 from schemas.units import NS_PER_SECOND
-from sinks.batching import Batch
+from sinks.batching import RowBatch
 from sinks.feeds import TableFeed
-from sinks.writer import Written
+from sinks.writer import WrittenBatch
 
 NOW: Final = frozenset({Source.LIVE.value, Source.SIMULATOR.value})
 """Sources whose received times are of this moment, so that the time until a row is stored means something."""
@@ -32,7 +32,7 @@ class Telemetry:
         self._metrics = metrics
         self._clock = clock
 
-    def written(self, batch: Batch, written: Written) -> None:
+    def written(self, batch: RowBatch, written: WrittenBatch) -> None:
         """Note a stored batch: how long it took, and how old its records were when they could be queried."""
         if not batch.rows:
             return

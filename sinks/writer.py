@@ -26,7 +26,7 @@ from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter
 from schemas.units import NS_PER_SECOND
-from sinks.batching import MAX_INSERT_ROWS, Batch, Entry
+from sinks.batching import MAX_INSERT_ROWS, Entry, RowBatch
 from sinks.contract import Table
 from sinks.dead_letters import ROLE
 from sinks.resume import stored_positions
@@ -50,7 +50,7 @@ class Letters(Protocol):
         ...
 
 
-class Written(NamedTuple):
+class WrittenBatch(NamedTuple):
     """What became of a batch.
 
     Attributes:
@@ -117,7 +117,7 @@ class Writer:
         self._refused_in_a_row = 0
         self._lasting: set[int | None] = set()  # codes nobody knows that a second try did not make go away
 
-    def write(self, batch: Batch) -> Written:
+    def write(self, batch: RowBatch) -> WrittenBatch:
         """Write one batch: everything of it is stored or on the dead-letter log, or an error is raised.
 
         Raises:
@@ -131,13 +131,13 @@ class Writer:
             self._letters.publish(batch.letters)
         done = self._insert(batch) if batch.rows else Done(0, 0)
         seconds = (self._clock.monotonic_ns() - started_ns) / NS_PER_SECOND
-        return Written(done.rows, len(batch.letters) + done.letters, seconds)
+        return WrittenBatch(done.rows, len(batch.letters) + done.letters, seconds)
 
-    def _insert(self, batch: Batch) -> Done:
+    def _insert(self, batch: RowBatch) -> Done:
         self._fence()
         return self._store_or_halve(batch)
 
-    def _store_or_halve(self, batch: Batch) -> Done:
+    def _store_or_halve(self, batch: RowBatch) -> Done:
         """Store a batch; where a value does not fit, its halves, earlier first, so that offsets rise in the table."""
         try:
             return self._put(batch)
@@ -146,7 +146,7 @@ class Writer:
                 return Done.sum(self._store_or_halve(half) for half in batch.halves())
             return self._refuse(batch.entries[0], str(refused))
 
-    def _put(self, batch: Batch) -> Done:
+    def _put(self, batch: RowBatch) -> Done:
         """Store a batch whole.
 
         Raises:
@@ -179,7 +179,7 @@ class Writer:
         for rows in (entry.rows[:middle], entry.rows[middle:]) if middle else ():
             part = entry._replace(rows=rows)
             try:
-                stored += self._put(Batch.of(self._table, [part])).rows
+                stored += self._put(RowBatch.of(self._table, [part])).rows
             except Refused:
                 stored += self._store_fitting(part)
         return stored
@@ -189,7 +189,7 @@ class Writer:
         error = ImpossibleRecord(f"the table refuses its row: {cause}")
         letter = letter_about_record(entry.origin, entry.payload, entry.appended_ns, error, role=ROLE)
         try:
-            return self._put(Batch.of(self._table, [entry._replace(rows=[dead_letters.row_of(letter)])]))
+            return self._put(RowBatch.of(self._table, [entry._replace(rows=[dead_letters.row_of(letter)])]))
         except Refused as refused:
             raise self._disagreement(str(refused)) from refused
 
@@ -197,7 +197,7 @@ class Writer:
         step = "`obflow tables check` compares the table with the code"
         return FatalError(f"the table {self._table.name} refuses rows: {cause}", next_step=step)
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: RowBatch) -> None:
         if batch.rows > MAX_INSERT_ROWS:
             # While one insert is under way the next batch grows beyond flush_rows.
             raise FatalError(
@@ -224,7 +224,7 @@ class Writer:
                 raise Stopped from failure
         raise AssertionError("the pauses add up to more than the time after which it gives up")
 
-    def _attempt(self, batch: Batch) -> None:
+    def _attempt(self, batch: RowBatch) -> None:
         number = self._number()
         try:
             self._store.insert(self._table.name, batch.arrow(number), f"{self._table.name}:{number}:{os.getpid()}")

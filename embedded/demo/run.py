@@ -18,7 +18,7 @@ from embedded.demo import children
 from embedded.demo.plan import DemoPlan, DemoSource, Role
 from embedded.demo.screen import Rates, rates, role_lines
 from embedded.demo.summary import GAPS, Summary, count_rows
-from embedded.demo.watch import Seen, Watch
+from embedded.demo.watch import PipelineWatch, SeenPipeline
 from embedded.kafka import EmbeddedKafka
 from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
@@ -77,7 +77,7 @@ class Demo:
         )
         self._engine = EmbeddedClickHouse(data / "clickhouse", port=usual_or_free_port(settings.clickhouse.port))
         self._roles = Supervisor(data / "logs")
-        self._watch: Watch | None = None
+        self._watch: PipelineWatch | None = None
         self._started_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -87,9 +87,9 @@ class Demo:
         self.close()
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> SeenPipeline:
         """What the watch saw so far."""
-        return self._watch.seen if self._watch else Seen()
+        return self._watch.seen if self._watch else SeenPipeline()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ class Demo:
         with self._step("topics and tables"):
             topics.apply(self.settings)
             self._run_to_end(Role("tables", ("tables", "apply")))
-        self._watch = Watch(self.settings, latency=self.plan.source is not DemoSource.RECORDING)
+        self._watch = PipelineWatch(self.settings, latency=self.plan.source is not DemoSource.RECORDING)
         for role in (*self.plan.consumers, *self.plan.producers):
             self._add(role)
             self._roles.start(role.name)
@@ -160,7 +160,7 @@ class Demo:
         except PipelineError:
             return 0
 
-    def status(self, before: Seen, rows_before: int, rows: int, seconds: float) -> list[str]:
+    def status(self, before: SeenPipeline, rows_before: int, rows: int, seconds: float) -> list[str]:
         """A line a role."""
         speed: Rates = rates(before, self.seen, rows_before, rows, seconds)
         restarts = {name: self._roles.restarts(name) for name in self._roles.names()}
@@ -280,7 +280,7 @@ def usual_or_free_port(usual: int) -> int:
     return usual
 
 
-def snapshot(seen: Seen) -> Seen:
+def snapshot(seen: SeenPipeline) -> SeenPipeline:
     """A copy to compare with later."""
     return copy.copy(seen)
 

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from embedded.demo.watch import BookView, Seen
+from embedded.demo.watch import SeenPipeline, ShownBook
 from obflow.terminal import escape_text, pad
 from schemas.messages import Status
 
@@ -30,7 +30,7 @@ class Rates:
     rows: float
 
 
-def rates(before: Seen, now: Seen, rows_before: int, rows: int, seconds: float) -> Rates:
+def rates(before: SeenPipeline, now: SeenPipeline, rows_before: int, rows: int, seconds: float) -> Rates:
     """What happened between two looks."""
     span = max(seconds, 1e-3)
     return Rates(
@@ -41,7 +41,7 @@ def rates(before: Seen, now: Seen, rows_before: int, rows: int, seconds: float) 
     )
 
 
-def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates, rows: int) -> list[str]:
+def role_lines(source: str, running: Mapping[str, str], seen: SeenPipeline, speed: Rates, rows: int) -> list[str]:
     """One sentence a role."""
     p50, p99 = seen.latency_quantile_ms(0.5), seen.latency_quantile_ms(0.99)
     latency = f", latency p50 {p50:.0f} ms, p99 {p99:.0f} ms" if p50 is not None and p99 is not None else ""
@@ -55,13 +55,13 @@ def role_lines(source: str, running: Mapping[str, str], seen: Seen, speed: Rates
     return [f"{name:<11}{sentence}" for name, sentence in said.items()] + ([f"roles{notes}"] if notes else [])
 
 
-def book_line(name: str, book: BookView) -> str:
+def book_line(name: str, book: ShownBook) -> str:
     """One book in words."""
     mid, imbalance, spread = _numbers(book)
     return f"{pad(name, 28)}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread} bps"
 
 
-def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Group:
+def panel(lines: list[str], books: Mapping[str, ShownBook], remaining: str) -> Group:
     """The live picture of a terminal."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("book", no_wrap=True)  # a name that is too long must not go on where a line of ours begins
@@ -75,7 +75,7 @@ def panel(lines: list[str], books: Mapping[str, BookView], remaining: str) -> Gr
     return Group(*(Text(escape_text(line)) for line in lines), table, Text(remaining, style="dim"))
 
 
-def _numbers(book: BookView) -> tuple[str, str, str]:
+def _numbers(book: ShownBook) -> tuple[str, str, str]:
     mid = "–" if book.mid is None else f"{book.mid:,.{_decimals(book.mid)}f}"
     imbalance = "–" if book.obi_10bps is None else f"{book.obi_10bps:+.3f}"
     spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f}"

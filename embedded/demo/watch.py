@@ -28,7 +28,7 @@ LATENCY_CAP_MS = 60_000
 
 
 @dataclass
-class BookView:
+class ShownBook:
     """The latest factor event of one instrument."""
 
     status: Status
@@ -39,10 +39,10 @@ class BookView:
 
 
 @dataclass
-class Seen:
+class SeenPipeline:
     """Everything seen so far. Replaced fields only: a reader on another thread sees each one whole."""
 
-    books: dict[str, BookView] = field(default_factory=dict)
+    books: dict[str, ShownBook] = field(default_factory=dict)
     events: int = 0
     unreadable: int = 0
     l2_end: int = 0
@@ -68,7 +68,7 @@ class Seen:
         return None
 
 
-class Watch:
+class PipelineWatch:
     """Reads the factor log on a thread of its own until it is stopped.
 
     Args:
@@ -83,7 +83,7 @@ class Watch:
         self._next: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._up_since_ns = 0
-        self.seen = Seen()
+        self.seen = SeenPipeline()
 
     def start(self) -> None:
         """Start reading."""
@@ -149,9 +149,9 @@ def _capped(milliseconds: int) -> int:
     return min(max(milliseconds, -LATENCY_CAP_MS), LATENCY_CAP_MS)
 
 
-def _view(event: FactorEvent) -> BookView:
+def _view(event: FactorEvent) -> ShownBook:
     value = event.values
-    return BookView(
+    return ShownBook(
         status=event.status,
         mid=value[FACTOR_INDEX["mid"]],
         obi_10bps=value[FACTOR_INDEX["obi_10bps"]],

@@ -1,8 +1,9 @@
 """When a reader whose book broke asks the producer for a snapshot.
 
-Asked once, then after 1, 2, 4 … 30 s while the book is not LIVE. Not asked where the producer itself published an
-`invalid`: it knows, and a snapshot follows. A crossed book waits a second for that `invalid` first. A reader that sees
-only records of a lower epoch for ten seconds names its own, so that the producer lifts its epoch above it.
+Asked once, then after 1, 2, 4, 8, 16 s and every 30 s while the book is not LIVE. Not asked where the producer itself
+published an `invalid`: it knows, and a snapshot follows. A crossed book waits a second for that `invalid` first. A
+reader that sees only records of a lower epoch for ten seconds names its own, so that the producer lifts its epoch above
+it.
 
 Times are seconds of a monotonic clock, given by the caller.
 """
@@ -16,8 +17,8 @@ from schemas.messages import InstrumentKey, Reason, ResyncRequest
 
 INVALID_GRACE_S = 1.0
 STALE_EPOCH_S = 10.0
-FIRST_RETRY_S = 1.0
-LONGEST_RETRY_S = 30.0
+RETRIES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Pauses after the first request, the second …; the last one then stays."""
 
 
 class OpenRequest(NamedTuple):
@@ -64,8 +65,8 @@ class ResyncAsker:
         """The request to send now, if any; the next one is then due after a longer pause."""
         if self._request is None or now_s < self._due_s:
             return None
+        self._due_s = now_s + RETRIES_S[min(self._attempt, len(RETRIES_S) - 1)]
         self._attempt += 1
-        self._due_s = now_s + min(FIRST_RETRY_S * 2 ** (self._attempt - 1), LONGEST_RETRY_S)
         return ResyncRequest(*self._instrument, **self._request._asdict(), attempt=self._attempt)
 
     def _start(self, request: OpenRequest, due_s: float) -> None:

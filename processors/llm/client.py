@@ -64,7 +64,7 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class Tokens(msgspec.Struct):
+class TokenCounts(msgspec.Struct):
     """What is read of a completion's usage. Some endpoints write whole numbers as 600.0."""
 
     prompt_tokens: float | None = None
@@ -206,11 +206,11 @@ def read_error(status: int, text: str, retry_after: str) -> LlmAnswer:
     return LlmAnswer(outcome, f"status {status}", status, text, retry_after_s=wait_s, ignored=ignored)
 
 
-def _tokens(usage: msgspec.Raw) -> Tokens:
+def _tokens(usage: msgspec.Raw) -> TokenCounts:
     try:
-        return msgspec.json.decode(usage, type=Tokens | None) or Tokens()
+        return msgspec.json.decode(usage, type=TokenCounts | None) or TokenCounts()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Tokens()
+        return TokenCounts()
 
 
 def _count(tokens: float | None) -> int | None:

@@ -17,7 +17,7 @@ from obflow import kafka
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from producers.broker.statuses import Seen, Speaker, StatusReader
+from producers.broker.statuses import SeenStatus, Speaker, StatusReader
 from producers.contest import Contest, Word
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
@@ -172,7 +172,7 @@ class LiveGuard:
                 await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
 
-    async def _wait_for_rivals(self, stop: asyncio.Event) -> Seen | None:
+    async def _wait_for_rivals(self, stop: asyncio.Event) -> SeenStatus | None:
         """What makes this producer give way; None where nothing does."""
         loop, patience_s = asyncio.get_running_loop(), self._settings.kafka.request_timeout_seconds
         give_up, silent_since, before = loop.time() + patience_s, loop.time(), 0
@@ -190,7 +190,7 @@ class LiveGuard:
             await asyncio.sleep(LOOK_SECONDS)
         return None
 
-    def _hear(self, seen: Seen) -> Seen | None:
+    def _hear(self, seen: SeenStatus) -> SeenStatus | None:
         """Take in one status; gives it back where it makes this producer give way."""
         status, lost_before = seen.status, self._contest.lost_to
         of_ours = status.venue == self._venue and status.symbol in self._symbols
@@ -206,7 +206,7 @@ class LiveGuard:
                 raise _refusal([seen], APART)
             suspects.pop(seen.speaker, None)
 
-    def _doubt_s(self, seen: Seen) -> float:
+    def _doubt_s(self, seen: SeenStatus) -> float:
         """For how long the writer of this may still be alive without another word, seconds; not above zero: it is not.
 
         Clocks may differ: never longer than a producer is silent.
@@ -216,11 +216,11 @@ class LiveGuard:
         age_s = (self._clock.now_ns() // NS_PER_MS - seen.written_ms) / 1000
         return SILENT_SECONDS - max(0.0, age_s)
 
-    def _is_rival(self, seen: Seen) -> bool:
+    def _is_rival(self, seen: SeenStatus) -> bool:
         return seen.run != self._run and _is_live(seen, self._venue, self._symbols)
 
 
-def _is_live(seen: Seen, venue: str, symbols: Collection[str]) -> bool:
+def _is_live(seen: SeenStatus, venue: str, symbols: Collection[str]) -> bool:
     """Whether the last word of its writer is that it produces one of these instruments, and no replay."""
     status = seen.status
     return (
@@ -231,7 +231,7 @@ def _is_live(seen: Seen, venue: str, symbols: Collection[str]) -> bool:
     )
 
 
-def _refusal(live: Collection[Seen], next_step: str) -> UsageError:
+def _refusal(live: Collection[SeenStatus], next_step: str) -> UsageError:
     names = ", ".join(sorted({seen.status.symbol for seen in live})[:5])
     first = next(iter(live)).status
     return UsageError(

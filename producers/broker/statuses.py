@@ -36,7 +36,7 @@ class Speaker(NamedTuple):
     run: str
 
 
-class Seen(NamedTuple):
+class SeenStatus(NamedTuple):
     """A status as it lay in the log; `written_ms` is Kafka's time, ms UTC."""
 
     status: FeedStatus
@@ -65,7 +65,7 @@ class StatusReader:
         self._settings = settings
         self._topic = topic_name(settings, FEED_STATUS)
         self._ends = {partition: end for (_, partition), end in kafka.end_offsets(settings, [self._topic]).items()}
-        self._later: list[Seen] = []  # came while the recent ones were read
+        self._later: list[SeenStatus] = []  # came while the recent ones were read
         self._consumer = kafka.consumer(settings, "obflow-feed-guard")
         try:
             self._left = self._assign_since(clock.now_ns() // NS_PER_MS - int(RECENT_SECONDS * 1000))
@@ -73,13 +73,13 @@ class StatusReader:
             self._consumer.close()
             raise kafka.readable(error, settings) from None
 
-    def recent(self) -> dict[Speaker, Seen]:
+    def recent(self) -> dict[Speaker, SeenStatus]:
         """Read the newest word of each speaker within the last minute, by Kafka's time. To be called once.
 
         Raises:
             BrokerUnreachable: It does not answer in time.
         """
-        found: dict[Speaker, Seen] = {}
+        found: dict[Speaker, SeenStatus] = {}
         patience_s = self._settings.kafka.request_timeout_seconds
         deadline = time.monotonic() + patience_s
         while self._left:
@@ -91,7 +91,7 @@ class StatusReader:
                 self._handle_message(message, found)
         return found
 
-    def poll(self) -> list[Seen]:
+    def poll(self) -> list[SeenStatus]:
         """Read what was written since, without waiting."""
         later, self._later = self._later, []
         for message in self._consumer.consume(BATCH, 0.0):
@@ -115,7 +115,7 @@ class StatusReader:
         self._consumer.assign([TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()])
         return set(begin)
 
-    def _handle_message(self, message: Message, found: dict[Speaker, Seen]) -> None:
+    def _handle_message(self, message: Message, found: dict[Speaker, SeenStatus]) -> None:
         end = self._ends[message.partition()]
         for seen in self._seen(message):
             if message.offset() < end:
@@ -125,7 +125,7 @@ class StatusReader:
         if message.offset() + 1 >= end:
             self._left.discard(message.partition())
 
-    def _seen(self, message: Message) -> list[Seen]:
+    def _seen(self, message: Message) -> list[SeenStatus]:
         """The status, or nothing where it is no producer's: a sink reads this topic too, and dead-letters that."""
         _, written_ms = message.timestamp()
         try:
@@ -134,4 +134,4 @@ class StatusReader:
         except MessageError:
             return []
         run = bytes(dict(message.headers() or []).get(RUN_HEADER) or b"").decode(errors="replace")
-        return [Seen(status, run, written_ms)] if RUN.fullmatch(run) else []
+        return [SeenStatus(status, run, written_ms)] if RUN.fullmatch(run) else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas import errors
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research")
+PACKAGES = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research", "embedded")
 
 
 def bases() -> dict[str, tuple[str, str]]:

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("obflow", "orderbook", "processors", "producers", "research", "schemas", "sinks")
+PACKAGES: Final = ("embedded", "obflow", "orderbook", "processors", "producers", "research", "schemas", "sinks")
 KEYWORDS: Final = {"next_step", "remedy"}
 CHECK: Final = ("Check", 3)
 """A call whose fourth argument is a remedy."""

@@ -22,7 +22,7 @@ from schemas.logs import Position
 from schemas.messages import FactorEvent, Kind, L2Record, Record
 from schemas.rules import problem_of
 from sinks import migrate
-from sinks.batching import Batch, Entry
+from sinks.batching import Entry, RowBatch
 from sinks.contract import Column, Row, Table
 from sinks.store import Store
 from sinks.tables import TABLES
@@ -207,7 +207,7 @@ def test_of_what_a_stranger_writes_all_that_decodes_is_stored(store: Store, tabl
 
 def check_stored(store: Store, table: Table[Any], payloads: list[bytes]) -> None:
     """Insert the rows of every payload that decodes in one insert, and read them back."""
-    batch = Batch(table)
+    batch = RowBatch(table)
     for offset, payload in enumerate(payloads):
         position = Position("readread", 3, offset)
         try:

@@ -83,7 +83,7 @@ a topic's writers or a factor's range."""
 
 def read_outside(declaring: tuple[str, ...]) -> set[str]:
     """Attributes that are read anywhere else."""
-    roots = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research", "tests")
+    roots = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research", "embedded", "tests")
     files = [path for root in roots for path in (ROOT / root).rglob("*.py")]
     others = [path for path in files if not path.relative_to(ROOT).as_posix().startswith(declaring)]
     return set().union(*map(read_in, others))

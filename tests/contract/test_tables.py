@@ -16,7 +16,7 @@ from schemas.logs import Position
 from schemas.messages import Record
 from schemas.topics import TOPICS
 from sinks import migrate
-from sinks.batching import Batch, Entry
+from sinks.batching import Entry, RowBatch
 from sinks.contract import IDENTITY_COLUMNS, SINK_COLUMNS, Row, Table, selection
 from sinks.identities import Identities
 from sinks.resume import stored_identities, stored_positions
@@ -67,8 +67,8 @@ def examples(table: Table[Any]) -> list[Record]:
     return [*found, *without]
 
 
-def batch_of(table: Table[Any], records: list[Record], *, first: int = 0) -> Batch:
-    batch = Batch(table)
+def batch_of(table: Table[Any], records: list[Record], *, first: int = 0) -> RowBatch:
+    batch = RowBatch(table)
     for offset, record in enumerate(records, start=first):
         position = Position("readread", 3, offset)
         batch.passed(position, 0.0)
@@ -78,7 +78,7 @@ def batch_of(table: Table[Any], records: list[Record], *, first: int = 0) -> Bat
     return batch
 
 
-def insert(store: Store, batch: Batch, *, token: str = "", stored_ns: int = 1_763_700_000_000_000_000) -> None:
+def insert(store: Store, batch: RowBatch, *, token: str = "", stored_ns: int = 1_763_700_000_000_000_000) -> None:
     store.insert(batch.table.name, batch.arrow(stored_ns), token or uuid.uuid4().hex)
 
 
@@ -176,7 +176,7 @@ def test_a_letter_written_twice_is_read_once_even_months_apart(store: Store) -> 
 @tables
 def test_one_insert_is_one_part(store: Store, table: Table[Any]) -> None:
     """What an insert stores is stored as a whole or not at all only if it is a single part."""
-    batch = Batch(table)
+    batch = RowBatch(table)
     [record, *_] = examples(table)
     payload = encode(record)
     for offset in range(30_000):
@@ -209,7 +209,7 @@ def test_positions_and_identities_are_answered_by_projections(store: Store, tabl
 def test_old_records_replayed_today_are_in_todays_partition(store: Store) -> None:
     """Partitions and age limits go by when a row was stored: a recording of last year is not deleted on arrival."""
     table = TABLES["factors"]
-    batch = Batch(table)
+    batch = RowBatch(table)
     for offset in range(3):
         batch.add(entry(Position("readread", 0, offset), factors("X", [offset])))
     insert(store, batch)

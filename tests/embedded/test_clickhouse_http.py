@@ -13,7 +13,7 @@ from backports import zstd
 from embedded.clickhouse_access import is_loopback, may_write, refuse_browsers
 from embedded.clickhouse_bodies import decompress
 from embedded.clickhouse_sql import QueryRefused
-from obflow.engine_tokens import Tokens
+from obflow.engine_tokens import EngineTokens
 
 ENCODERS = {
     "gzip": gzip.compress,
@@ -78,7 +78,7 @@ def test_loopback_is_this_machine_and_nothing_else(host: str, ours: bool) -> Non
     assert is_loopback(host) is ours
 
 
-TOKENS = Tokens(reader="r" * 43, writer="w" * 43)
+TOKENS = EngineTokens(reader="r" * 43, writer="w" * 43)
 
 
 def basic(text: str) -> dict[str, str]:

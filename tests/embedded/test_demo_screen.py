@@ -8,17 +8,19 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from embedded.demo.screen import Rates, book_line, panel, role_lines
-from embedded.demo.watch import BookView, Seen
+from embedded.demo.watch import SeenPipeline, ShownBook
 from schemas.messages import Status
 from tests.obflow.hostile import HOSTILE, obeyed
 
 
 def test_the_picture_fits_a_terminal_of_80_columns() -> None:
     books = {
-        "binance-futures:BTCUSDT": BookView(Status.RESYNCING, None, None, None, 0),
-        "binance-futures:ETHUSDT": BookView(Status.OK, 61_799.45, -0.185, 0.016, 0),
+        "binance-futures:BTCUSDT": ShownBook(Status.RESYNCING, None, None, None, 0),
+        "binance-futures:ETHUSDT": ShownBook(Status.OK, 61_799.45, -0.185, 0.016, 0),
     }
-    seen = Seen(books, events=123_456, l2_end=123_456, trades_end=234_567, lag=0, latency_ms=Counter({11: 99, 808: 1}))
+    seen = SeenPipeline(
+        books, events=123_456, l2_end=123_456, trades_end=234_567, lag=0, latency_ms=Counter({11: 99, 808: 1})
+    )
     lines = role_lines("producer", {}, seen, Rates(40.0, 131.0, 44.0, 88.0), 123_456)
     console = Console(width=80, color_system=None)
     with console.capture() as captured:
@@ -30,7 +32,7 @@ def test_the_picture_fits_a_terminal_of_80_columns() -> None:
 
 
 def test_names_from_outside_are_drawn_in_letters_and_columns() -> None:
-    books = {name: BookView(Status.OK, 1.0, 0.1, 1.0, 0) for name in (HOSTILE, "v:[red]X", "v:比特币", "v:BTCUSDT")}
+    books = {name: ShownBook(Status.OK, 1.0, 0.1, 1.0, 0) for name in (HOSTILE, "v:[red]X", "v:比特币", "v:BTCUSDT")}
     screen = Console(width=600, color_system=None)
     with screen.capture() as captured:
         screen.print(panel([HOSTILE], books, "Ctrl-C stops it"))

@@ -25,7 +25,7 @@ from research import unseen
 from research.audit import audit
 from schemas.codec import encode
 from schemas.errors import SchemaMismatch
-from schemas.logs import ORIGIN_HEADER
+from schemas.logs import ORIGIN_HEADER, short_id
 from schemas.messages import (
     FactorRecord,
     FeedState,
@@ -121,7 +121,7 @@ def publish_all(settings: Settings) -> None:
 
 def source_log(settings: Settings, topic: Topic = L2) -> str:
     name = topics.topic_name(settings, topic)
-    return kafka.source_log(kafka.topic_ids(settings, [name])[name])
+    return short_id(kafka.topic_ids(settings, [name])[name])
 
 
 def expire(settings: Settings, topic: Topic, before: dict[int, int]) -> None:

@@ -13,15 +13,15 @@ from aiohttp import ClientSession, FormData
 from aiohttp.test_utils import TestServer
 
 from embedded import clickhouse_http
-from embedded.clickhouse_engine import Answer, Context, Engine
+from embedded.clickhouse_engine import Answer, ChdbEngine, Context
 from embedded.clickhouse_http import HttpInterface
 from embedded.clickhouse_sql import Statement
-from obflow.engine_tokens import Tokens
+from obflow.engine_tokens import EngineTokens
 
 pytestmark = pytest.mark.integration
 
 LIMIT = 10_000
-TOKENS = Tokens(reader="reads", writer="writes")
+TOKENS = EngineTokens(reader="reads", writer="writes")
 
 
 class SlowEngine:
@@ -73,7 +73,7 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     engine = SlowEngine()
-    interface = HttpInterface(cast(Engine, engine), TOKENS, readers=1, writers=1, waiting=1, max_body_bytes=LIMIT)
+    interface = HttpInterface(cast(ChdbEngine, engine), TOKENS, readers=1, writers=1, waiting=1, max_body_bytes=LIMIT)
     server = TestServer(interface.application(), handler_cancellation=True)
     await server.start_server(auto_decompress=False)
     async with ClientSession(headers={"X-ClickHouse-Key": TOKENS.writer}) as session:

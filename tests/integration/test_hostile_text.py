@@ -25,7 +25,7 @@ from schemas.codec import encode
 from schemas.logs import Position
 from schemas.messages import Record
 from schemas.topics import DEAD_LETTERS, FACTORS, L2, TRADES, Topic
-from sinks.batching import Batch, Entry
+from sinks.batching import Entry, RowBatch
 from sinks.tables import TABLES
 from tests.integration.printing import print_here, print_until
 from tests.integration.sinking import Feed, opened, pipeline
@@ -138,7 +138,7 @@ def fill_tables(settings: Settings) -> None:
     }
     with opened(settings.clickhouse) as store:
         for name, record in rows.items():
-            batch, position = Batch(TABLES[name]), Position("outside0", 0, 0)
+            batch, position = RowBatch(TABLES[name]), Position("outside0", 0, 0)
             batch.add(Entry(position, TABLES[name].rows(record, position), b"", 0, origin_of(position)))
             store.insert(name, batch.arrow(1_763_700_000_000_000_000), name)
         store.command(f"ALTER TABLE feed_status ADD COLUMN `{OF_A_COLUMN}` UInt8")

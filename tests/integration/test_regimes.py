@@ -22,11 +22,12 @@ from obflow import kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.state import RegimeState, close_windows
-from processors.regimes.window import SECOND_NS, WINDOW_NS
+from processors.regimes.window import WINDOW_NS
 from schemas.codec import decode, encode
 from schemas.digest import regime_digest
 from schemas.messages import CallOutcome, FactorEvent, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, LLM_CALLS, REGIMES
+from schemas.units import NS_PER_SECOND
 from sinks import migrate
 from tests.integration import processing, sinking
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, LlmServer, llm_server
@@ -108,7 +109,7 @@ class Publisher:
     def send_at_its_own_pace(self, symbol: str, events: list[FactorEvent]) -> None:
         started_s, first_ns = time.monotonic(), events[0].received_ns
         for each in events:
-            time.sleep(max(0.0, started_s + (each.received_ns - first_ns) / SECOND_NS - time.monotonic()))
+            time.sleep(max(0.0, started_s + (each.received_ns - first_ns) / NS_PER_SECOND - time.monotonic()))
             self.send(symbol, [each])
 
 
@@ -216,8 +217,8 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 def _last_seconds(events: list[FactorEvent]) -> tuple[list[FactorEvent], list[FactorEvent]]:
     """The events before, and those from half a second before a window's end until half a second after the next's."""
     end_ns = events[-1].received_ns - WINDOW_NS
-    from_ns = end_ns - end_ns % WINDOW_NS - WINDOW_NS - SECOND_NS // 2
-    until_ns = from_ns + WINDOW_NS + SECOND_NS
+    from_ns = end_ns - end_ns % WINDOW_NS - WINDOW_NS - NS_PER_SECOND // 2
+    until_ns = from_ns + WINDOW_NS + NS_PER_SECOND
     paced = [event for event in events if from_ns <= event.received_ns < until_ns]
     return [event for event in events if event.received_ns < from_ns], paced
 

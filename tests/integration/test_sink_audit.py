@@ -18,6 +18,7 @@ from research import contents
 from research.audit import Audit, audit
 from schemas.codec import decode_as
 from schemas.digest import digest
+from schemas.logs import short_id
 from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Kind, L2Record, Source
 from schemas.topics import FACTORS, L2, TRADES
 from sinks.store import Store
@@ -78,7 +79,7 @@ def publish(settings: Settings) -> dict[InstrumentKey, list[FactorEvent]]:
             feed.send(update)
     feed.flush()
     name = topics.topic_name(settings, L2)
-    log = kafka.source_log(kafka.topic_ids(settings, [name])[name])
+    log = short_id(kafka.topic_ids(settings, [name])[name])
     factors = Feed(settings, FACTORS)
     for record in processed(settings, log):
         factors.send(record)

@@ -11,7 +11,7 @@ from obflow import kafka, topics
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
-from schemas.logs import ORIGIN_HEADER
+from schemas.logs import ORIGIN_HEADER, short_id
 from schemas.messages import FactorRecord, Record, RegimeEvent
 from schemas.partitions import partition_of
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
@@ -66,7 +66,7 @@ def books_of(settings: Settings, symbol: str, records: int) -> tuple[str, int]:
         feed.send_bytes(b"x", key=f"binance-futures:{symbol}")
     feed.flush()
     name = topics.topic_name(settings, L2)
-    log = kafka.source_log(kafka.topic_ids(settings, [name])[name])
+    log = short_id(kafka.topic_ids(settings, [name])[name])
     return log, partition_of(f"binance-futures:{symbol}", PARTITIONS)
 
 

@@ -29,7 +29,7 @@ from schemas.messages import (
     Status,
 )
 from sinks import migrate
-from sinks.batching import Batch, Entry
+from sinks.batching import Entry, RowBatch
 from sinks.checks import table_checks
 from sinks.store import Store
 from sinks.tables import TABLES
@@ -64,7 +64,7 @@ def migrated(clickhouse_server: ClickHouseSettings) -> Iterator[Store]:
 
 def store_all(store: Store, name: str, records: Sequence[Record], first: int = 0) -> None:
     table = TABLES[name]
-    batch = Batch(table)
+    batch = RowBatch(table)
     for offset, record in enumerate(records, start=first):
         position = Position("readread", 0, offset)
         batch.add(Entry(position, table.rows(record, position), b"", 0, origin_of(position)))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from embedded import clickhouse_allowed, clickhouse_folder
-from embedded.clickhouse_engine import Context, Engine
+from embedded.clickhouse_engine import ChdbEngine, Context
 from embedded.clickhouse_sql import QueryRefused, split_statement
 from tests.integration.statements import PARAMETERS, allowed, tables
 from tests.integration.statements.generator import Generator
@@ -30,26 +30,26 @@ ROOTS += ("ShowCreateTable", "ShowCreateView", "ShowCreateDatabase", "ShowFuncti
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbEngine]:
     folder = tmp_path_factory.mktemp("engine")
     clickhouse_folder.prepare(folder)
     with chdir(folder / clickhouse_folder.NOTHING):
         yield from opened(folder)
 
 
-def opened(folder: Path) -> Iterator[Engine]:
-    engine = Engine(folder)
+def opened(folder: Path) -> Iterator[ChdbEngine]:
+    engine = ChdbEngine(folder)
     for statement in tables():
         engine.run(split_statement("", statement.encode()), Context(query_id="made"), default_format="TabSeparated")
     yield engine
     engine.close()
 
 
-def names(engine: Engine, column: str, table: str) -> set[str]:
+def names(engine: ChdbEngine, column: str, table: str) -> set[str]:
     return set(engine._ask(f"SELECT {column} FROM system.{table}").decode().split("\n")) - {""}  # noqa: S608 - ours
 
 
-def judged(engine: Engine, text: str) -> str:
+def judged(engine: ChdbEngine, text: str) -> str:
     """The statement that would run for a reader; raises QueryRefused."""
     return engine.prepare(split_statement("", text.encode()), READING).text
 
@@ -57,7 +57,7 @@ def judged(engine: Engine, text: str) -> str:
 # --- the lists
 
 
-def test_every_function_of_the_engine_was_reviewed(engine: Engine) -> None:
+def test_every_function_of_the_engine_was_reviewed(engine: ChdbEngine) -> None:
     """Fails with each newer engine that brings functions, until each stands in a list."""
     reviewed = clickhouse_allowed.SCALAR_FUNCTIONS | clickhouse_allowed.AGGREGATE_FUNCTIONS
     assert names(engine, "name", "functions") == reviewed | clickhouse_allowed.REFUSED_FUNCTIONS
@@ -75,14 +75,14 @@ def test_every_function_of_the_engine_was_reviewed(engine: Engine) -> None:
         (clickhouse_allowed.SYSTEM_TABLES, "tables WHERE database = 'system'"),
     ],
 )
-def test_the_lists_name_what_the_engine_has(engine: Engine, listed: frozenset[str], table: str) -> None:
+def test_the_lists_name_what_the_engine_has(engine: ChdbEngine, listed: frozenset[str], table: str) -> None:
     assert listed <= names(engine, "name", table)
 
 
 # --- what is allowed
 
 
-def test_none_of_200_ordinary_statements_is_refused(engine: Engine) -> None:
+def test_none_of_200_ordinary_statements_is_refused(engine: ChdbEngine) -> None:
     """And each gives what its own text gives, though what runs was written anew from its tree."""
     assert len(allowed()) >= 200
     for text in allowed():
@@ -92,7 +92,7 @@ def test_none_of_200_ordinary_statements_is_refused(engine: Engine) -> None:
             assert answer.body == as_written(engine, text), text
 
 
-def as_written(engine: Engine, text: str) -> bytes:
+def as_written(engine: ChdbEngine, text: str) -> bytes:
     """What the engine answers to the text itself."""
     settings = ", ".join(f"param_{name} = '{value}'" for name, value in PARAMETERS.items())
     with engine._opened() as session:
@@ -112,7 +112,7 @@ class Outline(NamedTuple):
     tables: set[str]
 
 
-def outline(engine: Engine, text: str) -> Outline:
+def outline(engine: ChdbEngine, text: str) -> Outline:
     lines = engine._ask(f"EXPLAIN AST {text}").decode(errors="replace").split("\n")
     found = Outline(lines[0], set(), set(), set())
     for above, line in zip(["", *lines], lines, strict=False):
@@ -128,7 +128,7 @@ def outline(engine: Engine, text: str) -> Outline:
 class Oracle:
     """Says of a statement what a reader may not do in it, by the engine's own names."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: ChdbEngine) -> None:
         self._engine = engine
         callable_ = clickhouse_allowed.SCALAR_FUNCTIONS | clickhouse_allowed.AGGREGATE_FUNCTIONS
         self._functions = {name.lower() for name in names(engine, "name", "functions") - callable_}
@@ -153,7 +153,7 @@ class Oracle:
 
 
 @pytest.mark.timeout(1800)
-def test_no_generated_statement_of_a_forbidden_kind_passes(engine: Engine) -> None:
+def test_no_generated_statement_of_a_forbidden_kind_passes(engine: ChdbEngine) -> None:
     """10,000 with `make fuzz`. What runs is judged, and what was asked, too."""
     oracle, generator, counts = Oracle(engine), Generator(seed=7), Counter[str]()
     for _ in range(FUZZED):

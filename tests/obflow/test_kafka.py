@@ -170,7 +170,3 @@ class TestReadable:
     )
     def test_addresses_are_read_as_the_library_reads_them(self, servers: str, addresses: list[tuple[str, int]]) -> None:
         assert kafka._addresses(at(servers)) == addresses
-
-
-def test_the_source_log_is_the_start_of_the_topics_identity() -> None:
-    assert kafka.source_log("vPeOCWypqUOSepEvx0cbog") == "vPeOCWyp"

@@ -13,8 +13,9 @@ from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.messages import Ack, Frame, Instrument, Notice, Via
+from schemas.bounds import MAX_PAYLOAD_BYTES
 from schemas.codec import decode, encode
-from schemas.messages import MAX_PAYLOAD_BYTES, DeadLetter, FeedState, Kind, Reason
+from schemas.messages import DeadLetter, FeedState, Kind, Reason
 from tests.producers.messages import SECOND, framed, kinds, l2, states
 
 VENUE = "binance-futures"

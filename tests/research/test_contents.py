@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from obflow.whole_log import Logged
-from research.contents import StoredContent, Verdict, _judge, computed_digests
+from research.contents import ContentVerdict, StoredContent, _judge, computed_digests
 from research.replay import FactorReplay
 from schemas.codec import encode
 from schemas.digest import digest
@@ -55,7 +55,7 @@ def test_a_row_that_the_log_does_not_give_is_a_difference() -> None:
 def test_a_log_whose_beginning_is_gone_says_nothing_about_its_instruments() -> None:
     row = StoredContent("a", frozenset({(3, 7)}))
     assert [_judge(row, "a", set()), _judge(row, "b", {4}), _judge(row, "a", {3})] == [
-        Verdict.EQUAL,
-        Verdict.DIFFERENT,
-        Verdict.UNKNOWN,
+        ContentVerdict.EQUAL,
+        ContentVerdict.DIFFERENT,
+        ContentVerdict.UNKNOWN,
     ]

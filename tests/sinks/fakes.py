@@ -12,9 +12,9 @@ import pyarrow as pa
 from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
 from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
-from sinks.batching import Batch
+from sinks.batching import RowBatch
 from sinks.reader import Read
-from sinks.writer import Written
+from sinks.writer import WrittenBatch
 from tests.sinks.records import origin_of
 
 INSERT_ERRORS = {
@@ -64,14 +64,14 @@ class FakeWriter:
     """Keeps batches."""
 
     def __init__(self) -> None:
-        self.batches: list[Batch] = []
+        self.batches: list[RowBatch] = []
         self.error: Exception | None = None
 
-    def write(self, batch: Batch) -> Written:
+    def write(self, batch: RowBatch) -> WrittenBatch:
         if self.error:
             raise self.error
         self.batches.append(batch)
-        return Written(batch.rows, len(batch.letters), 0.0)
+        return WrittenBatch(batch.rows, len(batch.letters), 0.0)
 
     @property
     def letters(self) -> list[DeadLetter]:
@@ -82,10 +82,10 @@ class Held:
     """A writer's thread that works when told to."""
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[Callable[[Batch], Written], Batch, Future[Written]]] = deque()
+        self.waiting: deque[tuple[Callable[[RowBatch], WrittenBatch], RowBatch, Future[WrittenBatch]]] = deque()
 
-    def submit(self, write: Callable[[Batch], Written], batch: Batch) -> Future[Written]:
-        future: Future[Written] = Future()
+    def submit(self, write: Callable[[RowBatch], WrittenBatch], batch: RowBatch) -> Future[WrittenBatch]:
+        future: Future[WrittenBatch] = Future()
         self.waiting.append((write, batch, future))
         return future
 
@@ -95,9 +95,9 @@ class Held:
             future.set_result(write(batch))
 
 
-def at_once(write: Callable[[Batch], Written], batch: Batch) -> Future[Written]:
+def at_once(write: Callable[[RowBatch], WrittenBatch], batch: RowBatch) -> Future[WrittenBatch]:
     """A thread that has ended when it begins."""
-    future: Future[Written] = Future()
+    future: Future[WrittenBatch] = Future()
     try:
         future.set_result(write(batch))
     except Exception as error:

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from schemas.factors import FACTOR_NAMES
 from schemas.logs import Position
 from schemas.messages import DeadLetter
-from sinks.batching import Batch, Entry, Limits, highest
+from sinks.batching import Entry, Limits, RowBatch, highest
 from sinks.tables import TABLES
 from tests.sinks.records import entry, event, factors
 
 LIMITS = Limits(rows=4, seconds=1.0, payload_bytes=10_000)
 
 
-def batch_of(*entries: Entry, now_s: float = 0.0) -> Batch:
-    batch = Batch(TABLES["factors"])
+def batch_of(*entries: Entry, now_s: float = 0.0) -> RowBatch:
+    batch = RowBatch(TABLES["factors"])
     for each in entries:
         batch.passed(each.position, now_s)
         batch.add(each)

@@ -14,7 +14,7 @@ from sinks.consumer import Submit, Worker
 from sinks.contract import Row
 from sinks.identities import Identities
 from sinks.reader import Read
-from sinks.recheck import Verdict
+from sinks.recheck import RecheckResult
 from sinks.tables import TABLES
 from sinks.writer import Stopped
 from tests.schemas.examples import EXAMPLES, load
@@ -40,7 +40,7 @@ class Bench:
         self.writer = FakeWriter()
         self.stored: set[int] = set()
         self.looked_at: list[list[Row]] = []
-        self.verdict = Verdict(0, [], 0)
+        self.verdict = RecheckResult(0, [], 0)
         self.worker = Worker(
             TABLES[table],
             self.reader,
@@ -54,7 +54,7 @@ class Bench:
             submit=submit,
         )
 
-    def _recheck(self, rows: list[Row], now_s: float) -> Verdict:
+    def _recheck(self, rows: list[Row], now_s: float) -> RecheckResult:
         self.looked_at.append(rows)
         return self.verdict
 
@@ -95,7 +95,7 @@ def test_a_small_batch_is_written_after_its_time() -> None:
 
 def test_repeated_events_are_not_stored_and_are_looked_at() -> None:
     bench = Bench([events(0, 0, 1, 2, 3), events(1, 2, 3, 4, 5)])
-    bench.verdict = Verdict(1, [], 1)
+    bench.verdict = RecheckResult(1, [], 1)
     bench.worker.step(0)
     bench.worker.drain(1)
 
@@ -106,7 +106,7 @@ def test_repeated_events_are_not_stored_and_are_looked_at() -> None:
 
 def test_a_replay_that_differs_is_counted_as_an_alarm() -> None:
     bench = Bench([events(0, 0, 1), events(1, 0, 1)])
-    bench.verdict = Verdict(1, [1], 0)
+    bench.verdict = RecheckResult(1, [1], 0)
     bench.worker.step(0)
 
     assert bench.worker.counts.different == 1

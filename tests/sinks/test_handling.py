@@ -22,7 +22,7 @@ from sinks.handling import MAX_UNFORESEEN, RecordHandler
 from sinks.identities import Identities
 from sinks.judge import Judge
 from sinks.reader import Read, may_be_first
-from sinks.recheck import Verdict
+from sinks.recheck import RecheckResult
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.fakes import read
@@ -64,7 +64,7 @@ class Bench:
     def __init__(self, table: str = "factors", ends: Ends | None = None) -> None:
         self.table = TABLES[table]
         self.counts = Counts()
-        self.recheck: Callable[[list[Row]], Verdict] = lambda rows: Verdict(len(rows), [], 0)
+        self.recheck: Callable[[list[Row]], RecheckResult] = lambda rows: RecheckResult(len(rows), [], 0)
         self.find_stored: Callable[[list[Row]], set[int]] = lambda rows: set()
         self.flushed = 0
         self.handler = RecordHandler(

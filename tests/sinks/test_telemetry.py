@@ -8,11 +8,11 @@ from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from schemas.logs import Position
 from schemas.messages import Source
-from sinks.batching import Batch
+from sinks.batching import RowBatch
 from sinks.counts import Counts
 from sinks.tables import TABLES
 from sinks.telemetry import Telemetry
-from sinks.writer import Written
+from sinks.writer import WrittenBatch
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import entry
 
@@ -43,11 +43,11 @@ def test_counts_of_all_tables_are_on_one_page() -> None:
 def test_the_age_of_stored_records_is_measured_for_sources_of_now_alone() -> None:
     metrics, clock = Metrics("sink"), ManualClock()
     trade = load(EXAMPLES / "trades/v1/buy.json")
-    batch = Batch(TABLES["trades"])
+    batch = RowBatch(TABLES["trades"])
     for offset, source in enumerate((Source.LIVE, Source.REPLAY)):
         batch.add(entry(Position("a", 0, offset), msgspec.structs.replace(trade, source=source), "trades"))
     clock.step_wall(batch.entries[0].rows[0][4] / 1e9 + 2)
-    Telemetry(metrics, clock).written(batch, Written(2, 0, 0.5))
+    Telemetry(metrics, clock).written(batch, WrittenBatch(2, 0, 0.5))
 
     name, stage = "obflow_stage_latency_seconds", {"stage": "stored trades"}
     assert metrics.registry.get_sample_value(f"{name}_count", stage) == 1

@@ -8,7 +8,7 @@ from obflow.clock import ManualClock
 from schemas.errors import EXIT_DEPENDENCY, FatalError, StoreUnreachable
 from schemas.logs import Position
 from schemas.messages import DeadLetter
-from sinks.batching import Batch, Entry
+from sinks.batching import Entry, RowBatch
 from sinks.tables import TABLES
 from sinks.writer import (
     GIVE_UP_SECONDS,
@@ -54,8 +54,8 @@ class Bench:
         )
 
 
-def batch(*offsets: int) -> Batch:
-    found = Batch(TABLES["factors"])
+def batch(*offsets: int) -> RowBatch:
+    found = RowBatch(TABLES["factors"])
     for offset in offsets:
         one = entry(Position("a", 0, offset), factors("X", [offset]))
         found.passed(one.position, 0.0)
@@ -179,7 +179,7 @@ def test_a_value_that_does_not_fit_its_column_is_poison_too() -> None:
 def test_of_a_record_with_refused_rows_all_others_are_stored_behind_its_letter() -> None:
     bench = Bench()
     bench.store.poisoned_rows = {13, 14, 29}
-    one = Batch(TABLES["factors"])
+    one = RowBatch(TABLES["factors"])
     for offset, first in enumerate(range(0, 40, 10)):
         one.add(entry(Position("a", 0, offset), factors("X", list(range(first, first + 10)))))
     written = bench.writer.write(one)
@@ -241,7 +241,7 @@ def test_a_poisoned_letter_stops_the_sink_since_a_letter_about_it_would_be_poiso
         clock=bench.clock,
         stop=bench.stop,
     )
-    one = Batch(table)
+    one = RowBatch(table)
     position = Position("a", 0, 0)
     one.passed(position, 0.0)
     one.add(Entry(position, table.rows(letter("a:0:1"), position), b"", 0, origin_of(position)))

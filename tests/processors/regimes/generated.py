@@ -8,11 +8,11 @@ import msgspec
 
 from obflow.settings import RegimeSettings
 from processors.regimes.rules import rule_settings
-from processors.regimes.window import SECOND_NS
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
+from schemas.units import NS_PER_SECOND
 
-T0_NS = 1_723_161_257 * SECOND_NS
+T0_NS = 1_723_161_257 * NS_PER_SECOND
 L2_LOG = "l2logl2l"
 RULES = rule_settings(RegimeSettings())
 
@@ -45,7 +45,7 @@ class Market:
         if chance.random() < 0.02:
             self._mood, self._swing = chance.uniform(-0.5, 0.5), 10 ** chance.uniform(-5.5, -4)
         quiet = chance.random() < self._quiet
-        self._at_ns += int(chance.expovariate(1.0 / (20.0 if quiet else self._step_s)) * SECOND_NS)
+        self._at_ns += int(chance.expovariate(1.0 / (20.0 if quiet else self._step_s)) * NS_PER_SECOND)
         self._offset += chance.randrange(1, 9)
         if chance.random() < 0.004:
             return FactorEvent(self._offset, self._offset * 3, self._at_ns, Status.RESYNCING, NO_FACTORS)
@@ -86,6 +86,6 @@ def packed(events: list[FactorEvent], sizes: list[int], **where: object) -> list
 
 def shifted(event: FactorEvent, *, seconds: float = 0.0, offset: int = 0) -> FactorEvent:
     moved: FactorEvent = msgspec.structs.replace(
-        event, received_ns=event.received_ns + int(seconds * SECOND_NS), source_offset=event.source_offset + offset
+        event, received_ns=event.received_ns + int(seconds * NS_PER_SECOND), source_offset=event.source_offset + offset
     )
     return moved

@@ -2,14 +2,15 @@
 
 import math
 
-from processors.regimes.window import SECOND_NS, WINDOW_NS, OpenWindow
+from processors.regimes.window import WINDOW_NS, OpenWindow
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, Status
+from schemas.units import NS_PER_SECOND
 
 
 def event(at_s: float, status: Status = Status.OK, **factors: float) -> FactorEvent:
     values = tuple(factors.get(name) for name in FACTOR_NAMES)
-    return FactorEvent(0, 0, int(at_s * SECOND_NS), status, values)
+    return FactorEvent(0, 0, int(at_s * NS_PER_SECOND), status, values)
 
 
 def filled(*events: FactorEvent, mid_before: float | None = None) -> OpenWindow:
@@ -20,9 +21,9 @@ def filled(*events: FactorEvent, mid_before: float | None = None) -> OpenWindow:
 
 
 def test_a_window_is_aligned_to_the_epoch() -> None:
-    window = OpenWindow.starting(1_723_161_257 * SECOND_NS + 5, None)
+    window = OpenWindow.starting(1_723_161_257 * NS_PER_SECOND + 5, None)
     assert window.start_ns % WINDOW_NS == 0
-    assert window.start_ns <= 1_723_161_257 * SECOND_NS + 5 < window.end_ns
+    assert window.start_ns <= 1_723_161_257 * NS_PER_SECOND + 5 < window.end_ns
 
 
 def test_means_skip_nulls_and_events_that_are_not_usable() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from processors.worker.partition import ReadAgain
-from schemas.messages import MAX_PAYLOAD_BYTES
+from schemas.bounds import MAX_PAYLOAD_BYTES
 from schemas.topics import FACTORS
 from tests.processors.staged import (
     LOG,
