@@ -31,7 +31,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
+from schemas.errors import DecodeError, InvalidNumber, MessageError, UnknownMessage
 from schemas.messages import ContractKind
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -43,30 +43,54 @@ DEPTH_SPEED: Final = "100ms"
 
 UNUSED_CHANNELS: Final = frozenset(
     {
+        "1dTicker",
+        "1hTicker",
         "24hrMiniTicker",
         "24hrTicker",
+        "4hTicker",
         "aggTrade",
+        "assetIndex",
+        "assetIndexUpdate",
         "avgPrice",
         "compositeIndex",
-        "contractInfo",
+        "continuousKline",
         "continuous_kline",
+        "contractInfo",
+        "depth10",
+        "depth20",
+        "depth5",
         "forceOrder",
+        "indexPrice",
+        "indexPriceKline",
+        "indexPriceUpdate",
+        "indexPrice_kline",
         "kline",
         "markPrice",
+        "markPriceKline",
         "markPriceUpdate",
+        "markPrice_kline",
         "miniTicker",
         "openInterest",
+        "referencePrice",
+        "rpiDepth",
         "ticker",
+        "tradingSession",
     }
 )
-"""Channels and event types that the venue documents and obflow does not use."""
+"""Channels and event types that the venue documents and obflow does not use.
+
+A channel of all instruments (`!ticker@arr`) goes by the same name. `depth5` and its like bring few levels, `rpiDepth`
+other orders, on the futures as the same event as the depth that is used: the stream's name tells.
+"""
+SHUTDOWN: Final = "serverShutdown"
 
 
 class _Envelope(msgspec.Struct):
-    """Any WebSocket frame: an envelope, a bare event, or an answer to a request."""
+    """Any WebSocket frame: an event in either envelope, a bare event, or an answer to a request."""
 
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw(b"")
+    event: msgspec.Raw = msgspec.Raw(b"")
     e: str = ""
     s: str = ""
     A: msgspec.Raw = msgspec.Raw(b"")
@@ -87,6 +111,19 @@ class _Depth(msgspec.Struct):
     a: list[tuple[str, str]]
     pu: Id | None = None
     T: Time | None = None
+
+
+class _OldLevel(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A level as the venue wrote it before 2019: `[price, size, []]`."""
+
+    price: str
+    size: str
+    nothing: list[object] = []
+
+
+class _OldDepth(_Depth):
+    b: list[_OldLevel]  # type: ignore[assignment]
+    a: list[_OldLevel]  # type: ignore[assignment]
 
 
 class _Trade(msgspec.Struct):
@@ -143,6 +180,11 @@ class _Snapshot(msgspec.Struct):
     T: Time | None = None
 
 
+class _OldSnapshot(_Snapshot):
+    bids: list[_OldLevel]  # type: ignore[assignment]
+    asks: list[_OldLevel]  # type: ignore[assignment]
+
+
 class ListedInstrument(msgspec.Struct):
     """An entry of the instrument list; the last three fields are the futures'."""
 
@@ -182,11 +224,14 @@ class Dialect(NamedTuple):
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _EVENT = msgspec.json.Decoder(_Event)
+_EVENTS = msgspec.json.Decoder(list[_Event])
 _DEPTH = msgspec.json.Decoder(_Depth)
+_OLD_DEPTH = msgspec.json.Decoder(_OldDepth)
 _TRADE = msgspec.json.Decoder(_Trade)
 _QUOTE = msgspec.json.Decoder(_Quote)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_OLD_SNAPSHOT = msgspec.json.Decoder(_OldSnapshot)
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTED = msgspec.json.Decoder(ListedInstrument)
 _NAMED = msgspec.json.Decoder(_Named)
@@ -212,7 +257,12 @@ def parse(frame: Frame, dialect: Dialect) -> list[VenueMessage]:
     """Read the messages of one frame of any of these venues; errors as `Exchange.parse`."""
     if frame.via is Via.REST:
         return [_parse_rest(frame.raw, frame.request, dialect)]
-    return [_parse_websocket(frame.raw, dialect)]
+    try:
+        return [_parse_websocket(frame.raw, dialect)]
+    except MessageError:
+        if passed := _passed_over(frame.raw):
+            return [passed]
+        raise
 
 
 def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
@@ -221,9 +271,29 @@ def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
         return _parse_stream(head.stream, bytes(head.data), dialect)
     if head.e:
         return _parse_event(head.e, head.s, frame, dialect)
+    if wrapped := bytes(head.data) or bytes(head.event):
+        what = _decoded(_EVENT, wrapped)
+        return _parse_event(what.e, what.s, wrapped, dialect)
     if head.A and head.s:  # spot's best quote is the one event without a type
         return _quote(frame, head.s)
     return _parse_answer(head)
+
+
+def _passed_over(frame: bytes) -> VenueMessage | None:
+    """Know a frame that gave no message: the venue's farewell, however wrapped, or several events of an unused kind."""
+    try:
+        if frame.lstrip()[:1] == b"[":
+            kinds = {event.e for event in _EVENTS.decode(frame)}
+            return Ignored(kinds.pop()) if len(kinds) == 1 and kinds <= UNUSED_CHANNELS else None
+        head = _ENVELOPE.decode(frame)
+        what = _EVENT.decode(bytes(head.data) or bytes(head.event))
+    except _UNREADABLE:
+        return None
+    return _farewell() if what.e == SHUTDOWN else None
+
+
+def _farewell() -> Notice:
+    return Notice(NoticeKind.SERVER_SHUTDOWN, "the venue announced a disconnect")
 
 
 def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
@@ -236,8 +306,9 @@ def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
         return _quote(event, symbol)
     if channel is Channel.TRADE:
         return _trade(event, symbol, dialect)
-    if kind.partition("_")[0] in UNUSED_CHANNELS:
-        return Ignored(kind.partition("_")[0])
+    unused = (name[1:] if stream.startswith("!") else kind).partition("_")[0]
+    if unused in UNUSED_CHANNELS or unused == "bookTicker":  # of all instruments: that of one is a channel
+        return Ignored(unused)
     what = _decoded(_EVENT, event)
     return _parse_event(what.e, what.s, event, dialect, stream=stream)
 
@@ -252,8 +323,8 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
         return _quote(event, symbol)
     if kind in UNUSED_CHANNELS:
         return Ignored(kind)
-    if kind == "serverShutdown":
-        return Notice(NoticeKind.SERVER_SHUTDOWN, "the venue announced a disconnect")
+    if kind == SHUTDOWN:
+        return _farewell()
     raise UnknownMessage(f"no message is known by the name {(stream or kind)[:80]!r}", symbol=symbol)
 
 
@@ -267,7 +338,13 @@ def _parse_answer(head: _Envelope) -> VenueMessage:
 
 
 def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
-    depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
+    try:
+        depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
+    except DecodeError:
+        old = _old_depth(event)
+        if old is None:
+            raise
+        depth = old
     if depth.u < depth.U or (dialect.has_previous_id and depth.pu is None):
         raise DecodeError(
             "a depth update whose ids make no sense", channel=Channel.DEPTH, symbol=symbol, U=depth.U, u=depth.u
@@ -276,6 +353,19 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
     return DepthDelta(
         depth.s, depth.U, depth.u, depth.b, depth.a, depth.pu, _nanoseconds(matched, Channel.DEPTH, symbol)
     )
+
+
+def _old_depth(event: bytes) -> _Depth | None:
+    """Read an update whose levels have a third element; None where that is not what ails it."""
+    try:
+        old = _OLD_DEPTH.decode(event)
+    except _UNREADABLE:
+        return None
+    return _Depth(old.e, old.s, old.E, old.U, old.u, _pairs(old.b), _pairs(old.a), old.pu, old.T)
+
+
+def _pairs(levels: Sequence[_OldLevel]) -> list[tuple[str, str]]:
+    return [(level.price, level.size) for level in levels]
 
 
 def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
@@ -295,7 +385,7 @@ def _quote(event: bytes, symbol: str) -> BestQuote:
 def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
     if head.lastUpdateId is not None:
-        snapshot = _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+        snapshot = _whole(frame, _requested_symbol(request) or "")
         time = snapshot.E if snapshot.T is None else snapshot.T
         return DepthSnapshot(
             _requested_symbol(request),
@@ -309,6 +399,19 @@ def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     if head.code is not None:
         return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:500])
     raise UnknownMessage("neither a depth snapshot nor an instrument list")
+
+
+def _whole(frame: bytes, symbol: str) -> _Snapshot:
+    try:
+        return _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, symbol)
+    except DecodeError:
+        try:
+            old = _OLD_SNAPSHOT.decode(frame)
+        except _UNREADABLE:
+            old = None
+        if old is None:
+            raise
+    return _Snapshot(old.lastUpdateId, _pairs(old.bids), _pairs(old.asks), old.E, old.T)
 
 
 def _requested_symbol(request: str) -> str | None:
