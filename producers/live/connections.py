@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocke
 
 from obflow.backoff import Backoff
 from producers.contract import Exchange, Say
-from producers.live.rest import TOO_MANY, asked_wait_s, is_loopback
+from producers.live.gate import HostGate, Refusal, is_refusal
+from producers.live.rest import is_loopback
 from producers.messages import Ack, Notice, NoticeKind, Reply, VenueNotice, Via
 from schemas.errors import ExchangeUnreachable
 
@@ -58,6 +59,7 @@ class Connection:
         max_bytes: Largest frame that is received.
         connects: Keeps the venue's limit on new connections; shared by all of them.
         life_s: After so long it is replaced.
+        gate: Who may ask the venue anything; by default its own.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Connection:
         max_bytes: int,
         connects: AsyncLimiter,
         life_s: float,
+        gate: HostGate | None = None,
     ) -> None:
         self.name = name
         self.symbols = tuple(symbols)
@@ -81,7 +84,7 @@ class Connection:
         self._on_oversized = on_oversized
         self._max_bytes = max_bytes
         self._connects = connects
-        self.ignored: Counter[str] = Counter()
+        self.gate = gate or HostGate(exchange.limits)
         self._life_s = life_s
         self._backoff = Backoff()
         self._talk: _Talk | None = None
@@ -91,13 +94,14 @@ class Connection:
         loop = asyncio.get_running_loop()
         while True:
             await self._connects.acquire()
+            passed_ns = await self.gate.handshake()
             began = loop.time()
             try:
-                await self._live_once()
+                await self._live_once(passed_ns)
             except (OSError, TimeoutError, WebSocketException, ExchangeUnreachable) as error:
                 if loop.time() - began > STEADY_SECONDS:
                     self._backoff.reset()
-                wait_s = self._backoff.next_s(self._asked_s(error))
+                wait_s = self._backoff.next_s(self._asked_s(error, passed_ns))
                 log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=wait_s)
                 await asyncio.sleep(wait_s)
             else:
@@ -123,7 +127,7 @@ class Connection:
         for part in in_messages(self._exchange, gone):
             self.say(self._exchange.unsubscribe(part))
 
-    async def _live_once(self) -> None:
+    async def _live_once(self, passed_ns: int) -> None:
         """Open it and keep it until it is lost, which raises, or near the end of its life."""
         async with _Connect(
             self._url,
@@ -136,6 +140,7 @@ class Connection:
             max_queue=QUEUED_FRAMES,
             proxy=None if is_loopback(self._url) else True,
         ) as socket:
+            self.gate.welcome(passed_ns)
             await self._enqueue(Via.CONNECT, self.name, b"")
             talk = self._talk = _Talk(self._exchange, self.name)
             talk.say(self._exchange.keepalive.begin)
@@ -167,14 +172,15 @@ class Connection:
         if self._talk is not None:
             await self._talk.all_acknowledged()
 
-    def _asked_s(self, error: Exception) -> float:
-        """Read for how many seconds a venue that refused a handshake asks to be left alone; 0 where it does not."""
+    def _asked_s(self, error: Exception, passed_ns: int) -> float:
+        """Close the gate where a refused handshake asks to be left alone; gives for how many seconds."""
         if not isinstance(error, InvalidStatus):
             return 0.0
-        told = next(iter(error.response.headers.get_all("Retry-After")), "")
-        if not told and error.response.status_code not in TOO_MANY:
+        answer = error.response
+        if not is_refusal(answer.status_code, answer.headers.raw_items()):
             return 0.0
-        return asked_wait_s(told, self.ignored)
+        body = bytes(answer.body or b"").decode(errors="replace")
+        return self.gate.refuse(passed_ns, Refusal(answer.status_code, tuple(answer.headers.raw_items()), body))
 
     def _readable(self, error: Exception) -> Exception:
         if isinstance(error, ExchangeUnreachable):

@@ -19,8 +19,7 @@ from producers.books.options import StreamOptions
 from producers.books.router import FrameRouter
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Exchange
-from producers.live.connections import Connection
-from producers.live.rest import RestClient
+from producers.live.gate import HostGate
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.messages import Frame, Instrument, VenueNotice, Via
@@ -81,7 +80,7 @@ class LiveFeed:
         self._source: VenueSource | None = None
         self._recovery: BookRecovery | None = None
         self._oversized = 0
-        self._edges: list[Connection | RestClient] = []  # count what they ignored
+        self.gate: HostGate | None = None
         self._received = metrics.counter("obflow_received_total", source=exchange.venue)
         self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
 
@@ -90,12 +89,14 @@ class LiveFeed:
         """Time between two heartbeats: often enough to notice a stale feed in time."""
         return min(HEARTBEAT_SECONDS, self._settings.stale_seconds / 2)
 
-    def connect(self, url: str) -> VenueSource:
+    def connect(self, url: str, gate: HostGate | None = None) -> VenueSource:
         """Make the connections that carry all instruments, not yet opened.
 
         Args:
             url: The venue's WebSocket address, without a path.
+            gate: Who may ask the venue anything; by default its own.
         """
+        self.gate = gate or HostGate(self._exchange.limits)
         source = self._source = VenueSource(
             self._exchange,
             list(self.router.streams),
@@ -103,10 +104,10 @@ class LiveFeed:
             clock=self._clock,
             max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
             on_oversized=self.on_oversized,
+            gate=self.gate,
         )
         for connection in source.connections.values():
             self.router.assign(connection.name, connection.symbols)
-            self._edges.append(connection)
         return source
 
     def end(self, symbol: str) -> None:
@@ -122,7 +123,6 @@ class LiveFeed:
     def recover_with(self, recovery: BookRecovery) -> None:
         """Ask there for the books that streams need."""
         self._recovery = recovery
-        self._edges.append(recovery.client)
 
     # -- what the source brings
 
@@ -219,7 +219,7 @@ class LiveFeed:
 
     def _ignored(self) -> Counter[str]:
         """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""
-        return sum((edge.ignored for edge in self._edges), self.router.ignored.copy())
+        return self.router.ignored + self.gate.ignored if self.gate else self.router.ignored
 
     def _quote_checks(self) -> Mapping[str, int]:
         """Count how the books compared with the venue's best quotes, all instruments together."""

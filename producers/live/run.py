@@ -23,6 +23,8 @@ from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
 from producers.contract import Exchange, Fetch, LiveFrameSource
 from producers.live.feed import LiveFeed
+from producers.live.gate import HostGate
+from producers.live.gate_state import SharedState
 from producers.live.rest import RequestRefused, RestClient
 from producers.live.snapshots import BookRecovery
 from producers.messages import Frame, Instrument, InstrumentList, Via
@@ -79,7 +81,7 @@ async def produce(
     try:
         await guard.stand_alone(stop)
         with RecordingWriter(recording) if recording else nullcontext() as tap:
-            async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+            async with _rest(exchange, settings, clock) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
@@ -122,6 +124,7 @@ async def record(
     stop: asyncio.Event,
     path: Path,
     seconds: float | None = None,
+    on_feed: Callable[[LiveFeed], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Keep every frame of these instruments in a file, and fetch the books that a reader of it will need.
 
@@ -133,6 +136,7 @@ async def record(
         stop: Ends it.
         path: A new file.
         seconds: Ends it after so long.
+        on_feed: Is given the feed before its first connection, to watch it.
 
     Returns:
         What the file holds; there is none where it was stopped before anything came.
@@ -142,7 +146,7 @@ async def record(
         ExchangeUnreachable: The venue does not answer.
     """
     with RecordingWriter(path) as tap:
-        async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+        async with _rest(exchange, settings, clock) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
             )
@@ -156,6 +160,7 @@ async def record(
                 is_outdated=lambda _: False,
                 tap=tap.write,
             )
+            on_feed(feed)
             if instruments:
                 timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
                 await _run(feed, rest, exchange, settings, stop, lambda: None, tap)
@@ -246,7 +251,7 @@ async def _run(
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.producer.websocket_url or exchange.endpoints.websocket
-    source = feed.connect(url)
+    source = feed.connect(url, rest.gate)
     async with asyncio.TaskGroup() as group:
         feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task))
         tasks = [group.create_task(connection.run()) for connection in source.connections.values()]
@@ -289,8 +294,13 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _rest_url(exchange: Exchange, settings: Settings) -> str:
-    return settings.producer.rest_url or exchange.endpoints.rest
+def _rest(exchange: Exchange, settings: Settings, clock: Clock) -> RestClient:
+    """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
+    producer = settings.producer
+    folder = producer.shared_gate_folder
+    state = SharedState(Path(folder) / f"{exchange.venue}.gate.json") if folder else None
+    gate = HostGate(exchange.limits, clock=clock, state=state)
+    return RestClient(exchange, producer.rest_url or exchange.endpoints.rest, producer.max_frame_bytes, gate)
 
 
 def _listed(exchange: Exchange, frames: Sequence[Frame], max_bytes: int) -> InstrumentList:

@@ -11,6 +11,7 @@ from aiolimiter import AsyncLimiter
 from obflow.clock import Clock
 from producers.contract import Exchange, Say
 from producers.live.connections import Connection, split
+from producers.live.gate import HostGate
 from producers.messages import Frame, VenueNotice, Via
 
 WAITING_FRAMES = 256
@@ -35,6 +36,7 @@ class VenueSource:
         clock: When things are received.
         max_bytes: Largest frame that is received.
         on_oversized: Is told of a larger one, and over which connection it came.
+        gate: Who may ask the venue anything; by default its own.
 
     Attributes:
         connections: By name; not yet opened.
@@ -49,12 +51,14 @@ class VenueSource:
         clock: Clock,
         max_bytes: int,
         on_oversized: Callable[[str], None],
+        gate: HostGate | None = None,
     ) -> None:
         self._clock = clock
         self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
         run, groups, limits = f"{clock.now_ns() // 1_000_000:x}", _groups(exchange, symbols), exchange.limits
+        gate = gate or HostGate(limits)
         connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
         for number, (path, carried) in enumerate(groups, 1):
             connection = Connection(
@@ -67,6 +71,7 @@ class VenueSource:
                 max_bytes=max_bytes,
                 connects=connects,
                 life_s=limits.lifetime_s * LIVED * (1 - SPREAD * (number - 1) / len(groups)),
+                gate=gate,
             )
             self.connections[connection.name] = connection
             self._carrier.update(dict.fromkeys(carried, connection))
