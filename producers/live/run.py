@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from obflow import kafka
-from obflow.backoff import Backoff
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
@@ -21,15 +19,14 @@ from producers.books.records import ProducerRecord
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
-from producers.contract import Exchange, Fetch, LiveFrameSource
+from producers.contract import Exchange, LiveFrameSource
 from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
-from producers.live.rest import RequestRefused, RestClient
+from producers.live.listing import find_instruments
+from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
-from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
-from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.messages import Source
 from schemas.topics import L2, TRADES
 
@@ -170,65 +167,6 @@ async def record(
     return {"venue": exchange.venue, "lines": lines, "file": str(path) if lines else None, "instruments": _books(feed)}
 
 
-async def find_instruments(
-    rest: RestClient,
-    exchange: Exchange,
-    symbols: Sequence[str],
-    *,
-    clock: Clock,
-    stop: asyncio.Event,
-    tap: RecordingWriter | None,
-    patience_s: float | None = None,
-) -> dict[str, Instrument]:
-    """Find the instruments and their grids in the venue's list; ask again until it answers.
-
-    A venue that refuses a list of these names alone is asked for all of them.
-
-    Args:
-        rest: The venue's REST interface.
-        exchange: The venue.
-        symbols: What is wanted.
-        clock: When the list was received.
-        stop: Ends the asking; then there are none.
-        tap: Keeps the list.
-        patience_s: Give up after so long; None never does.
-
-    Raises:
-        UsageError: The venue does not trade a symbol, or gives no grid for it.
-        ExchangeUnreachable: It did not answer in time.
-    """
-    fetches, whole = exchange.listings(symbols), exchange.listings()
-    loop, backoff = asyncio.get_running_loop(), Backoff()
-    began = loop.time()
-    while not stop.is_set():
-        try:
-            frames = [await _answer(rest, fetch, clock) for fetch in fetches]
-            listed = _listed(exchange, frames, rest.max_bytes)
-        except (ExchangeUnreachable, Backpressure, MessageError) as error:
-            if isinstance(error, RequestRefused) and fetches != whole:
-                fetches = whole  # one of the names may be wrong: the whole list tells which
-                continue
-            if patience_s is not None and loop.time() - began >= patience_s:
-                raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
-            wait_s = backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
-            log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
-            await _wait(stop, wait_s)
-            continue
-        if listed.weight_per_minute is not None:
-            rest.limit_weight(listed.weight_per_minute)
-        found = _choose(exchange.venue, symbols, listed)
-        if tap is not None:
-            for frame in frames:
-                tap.write(frame)
-        return found
-    return {}
-
-
-async def _answer(rest: RestClient, fetch: Fetch, clock: Clock) -> Frame:
-    body = await rest.get(fetch)
-    return Frame(clock.now_ns(), Via.REST, request=fetch.path, raw=body)
-
-
 class _Nowhere:
     """A sink for a recorder, whose streams only say which books are needed."""
 
@@ -286,14 +224,6 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
         call()
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
-
-
 def _rest(exchange: Exchange, settings: Settings, clock: Clock) -> RestClient:
     """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
     producer = settings.producer
@@ -301,43 +231,6 @@ def _rest(exchange: Exchange, settings: Settings, clock: Clock) -> RestClient:
     state = SharedState(Path(folder) / f"{exchange.venue}.gate.json") if folder else None
     gate = HostGate(exchange.limits, clock=clock, state=state)
     return RestClient(exchange, producer.rest_url or exchange.endpoints.rest, producer.max_frame_bytes, gate)
-
-
-def _listed(exchange: Exchange, frames: Sequence[Frame], max_bytes: int) -> InstrumentList:
-    """Join what all these answers list."""
-    lists = [_one_list(exchange, frame, max_bytes) for frame in frames]
-    return InstrumentList(
-        tuple(instrument for listed in lists for instrument in listed.instruments),
-        tuple(name for listed in lists for name in listed.unreadable),
-        next((listed.weight_per_minute for listed in lists if listed.weight_per_minute is not None), None),
-    )
-
-
-def _one_list(exchange: Exchange, frame: Frame, max_bytes: int) -> InstrumentList:
-    if len(frame.raw) > max_bytes:
-        raise FrameTooLarge(f"the instrument list of {exchange.venue} has more than {max_bytes} bytes")
-    for message in exchange.parse(frame):
-        if isinstance(message, InstrumentList):
-            return message
-    raise ExchangeUnreachable(
-        f"{exchange.venue} gave no instrument list ({frame.raw[:200].decode(errors='replace')})",
-        next_step="check producer.rest_url",
-    )
-
-
-def _choose(venue: str, symbols: Sequence[str], listed: InstrumentList) -> dict[str, Instrument]:
-    known = {instrument.symbol: instrument for instrument in listed.instruments}
-    chosen = {}
-    for symbol in dict.fromkeys(symbols):
-        if symbol in known:
-            chosen[symbol] = known[symbol]
-        elif symbol in listed.unreadable:
-            raise UsageError(f"{venue} gives no usable grid for {symbol}", next_step="leave it out")
-        else:
-            near = get_close_matches(symbol.upper(), known, n=3)
-            step = f"did you mean {', '.join(near)}?" if near else f"it trades {len(known)} others"
-            raise UsageError(f"{venue} does not trade {symbol}", next_step=step)
-    return chosen
 
 
 def _summary(exchange: Exchange, publisher: Publisher, feed: LiveFeed | None) -> dict[str, Any]:

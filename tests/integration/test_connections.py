@@ -24,6 +24,7 @@ from producers.exchanges.binance.spot import BINANCE
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
 from producers.live.connections import Connection
+from producers.live.listing import find_instruments
 from producers.live.rest import RestClient, is_loopback
 from producers.messages import Frame, Reply, VenueMessage, Via
 from producers.recordings.reader import Recording
@@ -303,7 +304,7 @@ async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_p
     exchange, path = BINANCE, tmp_path / "list.frames.jsonl"
     async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
         with RecordingWriter(path) as tap:
-            found = await run.find_instruments(
+            found = await find_instruments(
                 rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
             )
     (line,) = Recording(path).frames()

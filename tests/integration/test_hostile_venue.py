@@ -21,9 +21,9 @@ from websockets.http11 import Request, Response
 from obflow.clock import SystemClock
 from producers.contract import Fetch
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
-from producers.live import run
 from producers.live.connections import Connection
 from producers.live.gate import FIRST_WAIT_S, REGION_WAIT_S
+from producers.live.listing import find_instruments
 from producers.live.rest import RestClient
 from schemas.errors import Backpressure, ExchangeUnreachable
 from tests.integration.test_connections import Notes
@@ -114,7 +114,7 @@ async def test_a_weight_limit_that_cannot_be_meant_is_ignored_and_the_list_is_us
     listed = json.dumps([entry("BTCUSDT", "0.10", "0.001")])
     async with venue() as rest, RestClient(EXCHANGE, rest.url, 100_000) as client:
         rest.body = f'{{"rateLimits":[{rule}],"symbols":{listed}}}'.encode()
-        found = await run.find_instruments(
+        found = await find_instruments(
             client, EXCHANGE, ["BTCUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=None, patience_s=0.0
         )
         async with asyncio.timeout(5):

@@ -34,6 +34,7 @@ class BinanceExchange:
         rest_path: What its REST paths begin with.
         depth_weight, list_weight: What a book and an instrument list cost.
         lists_by_name: Whether a list may be asked for in part; one name that the venue does not trade has it refuse.
+        short_list: The parameter that leaves out of a list what makes it long and is not read.
     """
 
     dialect: Dialect
@@ -45,6 +46,7 @@ class BinanceExchange:
     depth_weight: int
     list_weight: int
     lists_by_name: bool
+    short_list: str = ""
     checksum: None = None
     keepalive: Keepalive = SERVER_PINGS
 
@@ -86,5 +88,6 @@ class BinanceExchange:
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for the instruments with their filters."""
         named = self.lists_by_name and 0 < len(symbols) <= MAX_LISTED
-        query = f"?symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if named else ""
-        return [Fetch(f"{self.rest_path}/exchangeInfo{query}", self.list_weight)]
+        wanted = f"symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if named else ""
+        query = "&".join(filter(None, (wanted, self.short_list)))
+        return [Fetch(f"{self.rest_path}/exchangeInfo{'?' if query else ''}{query}", self.list_weight)]

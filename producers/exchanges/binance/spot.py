@@ -6,7 +6,7 @@
 | `<symbol>@trade` | `trade` | trade | `TradeTick`; m = true: the seller was the aggressor |
 | `<symbol>@bookTicker` | no event type; u, b, B, a, A | best quote | `BestQuote`, checks the book |
 | REST `/api/v3/depth` | `lastUpdateId`, no time | snapshot | `DepthSnapshot` without a venue time |
-| REST `/api/v3/exchangeInfo?symbols=[…]` | `symbols` | instrument list | `InstrumentList` |
+| REST `/api/v3/exchangeInfo?symbols=[…]&showPermissionSets=false` | `symbols` | instrument list | `InstrumentList` |
 | any | `serverShutdown` | notice | a disconnect will follow |
 | every other documented channel | – | – | passed over and counted: `frames.UNUSED_CHANNELS` |
 
@@ -55,4 +55,5 @@ BINANCE = BinanceExchange(
     depth_weight=50,
     list_weight=20,
     lists_by_name=True,  # the whole list has thousands of them and grows towards a frame's bound
+    short_list="showPermissionSets=false",
 )
