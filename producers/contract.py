@@ -160,6 +160,11 @@ class Exchange(Protocol):
         """What keeps a connection alive."""
         ...
 
+    @property
+    def shares_update_ids(self) -> bool:
+        """Whether an update has the same ids on every connection: then one replaces another without a hole."""
+        ...
+
     def websocket_path(self, symbol: str) -> str:
         """Give path and query of the connection that carries it; streams are then subscribed by message."""
         ...

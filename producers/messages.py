@@ -125,6 +125,8 @@ class Instrument(NamedTuple):
         canonical: Name shared by venues (`BTC-USDT-PERP`: base, quote, kind); empty where no instrument list told.
         contract_value: Amount of one contract, decimal string; "1" where sizes are in base units.
         contract_kind: How a size becomes a notional.
+        trading_status: What the list says of it where that is not that it trades: the venue's own word (`BREAK`).
+        is_delisted: Whether that word means that it will not trade again.
     """
 
     venue: str
@@ -134,6 +136,8 @@ class Instrument(NamedTuple):
     canonical: str = ""
     contract_value: str = "1"
     contract_kind: ContractKind = ContractKind.SPOT
+    trading_status: str = ""
+    is_delisted: bool = False
 
 
 class InstrumentList(msgspec.Struct, frozen=True, gc=False):

@@ -21,7 +21,15 @@ READ_BYTES = 256 * 1024
 
 
 class RequestRefused(ExchangeUnreachable):
-    """The venue answered that it will not serve this request (HTTP 4xx): asking again would change nothing."""
+    """The venue answered that it will not serve this request (HTTP 4xx): asking again would change nothing.
+
+    Attributes:
+        why: What it said.
+    """
+
+    def __init__(self, cause: str, *, why: str, next_step: str) -> None:
+        super().__init__(cause, next_step=next_step)
+        self.why = why
 
 
 class RestClient:
@@ -100,6 +108,7 @@ class RestClient:
     def _refused_for_good(self, why: str) -> RequestRefused:
         return RequestRefused(
             f"{self._exchange.venue} refuses a request at {self._url} ({why})",
+            why=why,
             next_step="check the symbols, or producer.rest_url",
         )
 

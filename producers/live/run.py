@@ -189,13 +189,15 @@ async def _run(
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.producer.websocket_url or exchange.endpoints.websocket
+    feed.tell_listing()
     source = feed.connect(url, rest.gate)
     async with asyncio.TaskGroup() as group:
-        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task))
+        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.note_trouble))
         tasks = [group.create_task(connection.run()) for connection in source.connections.values()]
         tasks.append(group.create_task(_handle_frames(feed, source)))
         tasks.append(group.create_task(_tick(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
+        tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
         if tap is not None:
             tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))

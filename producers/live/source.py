@@ -21,7 +21,7 @@ LIVED = 0.95
 SPREAD = 0.5
 """Of that, so much lies between the first and the last of many connections: they are not replaced all at once."""
 
-_Arrival = tuple[Via, str, str, bytes, asyncio.Event | None]
+_Arrival = tuple[Via, str, str, bytes, asyncio.Future[Sequence[VenueNotice]] | None]
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +54,7 @@ class VenueSource:
         gate: HostGate | None = None,
     ) -> None:
         self._clock = clock
+        self._told: Sequence[VenueNotice] = ()
         self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
@@ -80,25 +81,27 @@ class VenueSource:
         """Give the frames as they come, without end; a frame is received when it is given."""
         while True:
             via, connection, request, raw, handled = await self._queue.get()
+            self._told = ()
             yield Frame(self._clock.now_ns(), via, connection, request, raw)
-            if handled is not None:
-                handled.set()
+            if handled is not None and not handled.done():
+                handled.set_result(self._told)
 
     async def enqueue(self, via: Via, connection: str, raw: bytes = b"") -> None:
         """Append what came over a connection, once there is room."""
         await self._queue.put((via, connection, "", raw, None))
 
-    async def answer(self, symbol: str, request: str, body: bytes) -> None:
-        """Append the answer to a request on behalf of an instrument, and return once it was handled."""
-        handled = asyncio.Event()
+    async def answer(self, symbol: str, request: str, body: bytes) -> Sequence[VenueNotice]:
+        """Append the answer to a request on behalf of an instrument; gives, once handled, what it told besides data."""
+        handled: asyncio.Future[Sequence[VenueNotice]] = asyncio.get_running_loop().create_future()
         await self._queue.put((Via.REST, self._carrier[symbol].name, request, body, handled))
-        await handled.wait()
+        return await handled
 
     def handle(self, frame: Frame, notices: Sequence[VenueNotice]) -> None:
         """Let the connection of a frame know what it told besides data."""
         if frame.via is Via.WS:
             self.connections[frame.connection].handle(notices)
         else:
+            self._told = notices
             log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
 
     def say(self, symbol: str, says: Sequence[Say]) -> None:

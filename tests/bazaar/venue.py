@@ -125,6 +125,7 @@ class Bazaar:
     """The venue; see `producers.contract.Exchange`."""
 
     venue = "bazaar"
+    shares_update_ids = False
     contract_kind = ContractKind.SPOT
     sequence = ChainRule()
     checksum = Checksum(SUMMED_LEVELS, summed)

@@ -190,9 +190,10 @@ class Listening:
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
+        self.is_up = False
 
     def watch(self, feed: LiveFeed) -> None:
-        self.feed = feed
+        self.feed, self.is_up = feed, True
 
 
 @asynccontextmanager
@@ -213,6 +214,8 @@ async def listening(
             )
         )
         try:
+            while not (heard.is_up or task.done()):  # noqa: ASYNC110 (a feed that begins makes no event)
+                await asyncio.sleep(0.01)
             yield heard
         finally:
             heard.stop.set()

@@ -49,6 +49,7 @@ class BinanceExchange:
     short_list: str = ""
     checksum: None = None
     keepalive: Keepalive = SERVER_PINGS
+    shares_update_ids: bool = True
 
     @property
     def venue(self) -> str:

@@ -82,6 +82,12 @@ UNUSED_CHANNELS: Final = frozenset(
 A channel of all instruments (`!ticker@arr`) goes by the same name. `depth5` and its like bring few levels, `rpiDepth`
 other orders, on the futures as the same event as the depth that is used: the stream's name tells.
 """
+TRADING: Final = frozenset({"", "TRADING"})
+"""What the instrument list says of one that trades. Others it documents are PRE_TRADING, PENDING_TRADING, POST_TRADING,
+END_OF_DAY, AUCTION_MATCH, HALT, BREAK, CANCEL_ONLY, PRE_DELIVERING, DELIVERING, PRE_SETTLE and SETTLING."""
+DELISTED: Final = frozenset({"DELIVERED", "CLOSE", "DELISTED"})
+"""What it says of one that will not trade again."""
+MAX_STATUS: Final = 40
 SHUTDOWN: Final = "serverShutdown"
 
 
@@ -186,12 +192,14 @@ class _OldSnapshot(_Snapshot):
 
 
 class ListedInstrument(msgspec.Struct):
-    """An entry of the instrument list; the last three fields are the futures'."""
+    """An entry of the instrument list; all fields after `status` are the futures'."""
 
     symbol: str
     baseAsset: str  # noqa: N815 (the venue's name)
     quoteAsset: str  # noqa: N815 (the venue's name)
     filters: list[dict[str, object]]
+    status: str = ""
+    contractStatus: str = ""  # noqa: N815 (the venue's name)
     contractType: str = ""  # noqa: N815 (the venue's name)
     deliveryDate: int = 0  # noqa: N815 (the venue's name)
     contractSize: Annotated[int, msgspec.Meta(gt=0)] = 1  # noqa: N815 (the venue's name)
@@ -451,6 +459,7 @@ def _weight_per_minute(limits: bytes) -> int | None:
 
 def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
     # pricePrecision and quantityPrecision are for display; the grid is in the filters.
+    status = entry.status or entry.contractStatus
     filters = {str(rule.get("filterType")): rule for rule in entry.filters}
     return Instrument(
         venue=dialect.venue,
@@ -460,6 +469,8 @@ def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
         canonical=dialect.canonical(entry),
         contract_value=str(entry.contractSize),
         contract_kind=dialect.contract_kind,
+        trading_status="" if status in TRADING else status[:MAX_STATUS],
+        is_delisted=status in DELISTED,
     )
 
 
