@@ -117,6 +117,7 @@ class LiveFeed:
             max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
             on_oversized=self.on_oversized,
             gate=self.gate,
+            comes_over=self._has_come_over,
         )
         for connection in source.connections.values():
             self.router.assign(connection.name, connection.symbols)
@@ -284,6 +285,10 @@ class LiveFeed:
         self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
         waiting = sum(stream.waiting for stream in streams)
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
+
+    def _has_come_over(self, connection: str) -> bool:
+        """Tell whether the older of two connections may go: where ids are shared, as soon as both brought the same."""
+        return self._exchange.shares_update_ids or self.router.comes_over(connection)
 
     def _ignored(self) -> Counter[str]:
         """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""

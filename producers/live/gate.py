@@ -138,10 +138,11 @@ class HostGate:
         """Wait until the venue's limit allows so much more, as this process knows it.
 
         Raises:
-            Backpressure: Nobody passes now.
+            Backpressure: Nobody passes now, or the weight of this minute is used up.
         """
         with self._state.held() as state:
             self._require_open(state)
+            self._require_weight(state, weight)
         await self._limiter.acquire(min(weight, self._limiter.max_rate))
 
     # -- what came of it

@@ -9,11 +9,14 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from obflow.clock import Clock
+from producers.books.router import carrier_of
 from producers.contract import Exchange, Say
 from producers.live.connections import Connection, split
 from producers.live.gate import HostGate
 from producers.messages import Frame, VenueNotice, Via
 
+HANDED_OVER = 2
+"""Connections that are handed over at a time: the others wait for their turn, so that not all come twice at once."""
 WAITING_FRAMES = 256
 """Frames between the sockets and whoever handles them; beyond it the sockets wait."""
 LIVED = 0.95
@@ -37,6 +40,7 @@ class VenueSource:
         max_bytes: Largest frame that is received.
         on_oversized: Is told of a larger one, and over which connection it came.
         gate: Who may ask the venue anything; by default its own.
+        comes_over: Whether everything that a connection carries comes over a successor, by its name.
 
     Attributes:
         connections: By name; not yet opened.
@@ -52,6 +56,7 @@ class VenueSource:
         max_bytes: int,
         on_oversized: Callable[[str], None],
         gate: HostGate | None = None,
+        comes_over: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._clock = clock
         self._told: Sequence[VenueNotice] = ()
@@ -59,7 +64,7 @@ class VenueSource:
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
         run, groups, limits = f"{clock.now_ns() // 1_000_000:x}", _groups(exchange, symbols), exchange.limits
-        gate = gate or HostGate(limits)
+        gate, turns = gate or HostGate(limits), asyncio.Semaphore(HANDED_OVER)
         connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
         for number, (path, carried) in enumerate(groups, 1):
             connection = Connection(
@@ -73,6 +78,8 @@ class VenueSource:
                 connects=connects,
                 life_s=limits.lifetime_s * LIVED * (1 - SPREAD * (number - 1) / len(groups)),
                 gate=gate,
+                turns=turns,
+                comes_over=comes_over,
             )
             self.connections[connection.name] = connection
             self._carrier.update(dict.fromkeys(carried, connection))
@@ -99,7 +106,7 @@ class VenueSource:
     def handle(self, frame: Frame, notices: Sequence[VenueNotice]) -> None:
         """Let the connection of a frame know what it told besides data."""
         if frame.via is Via.WS:
-            self.connections[frame.connection].handle(notices)
+            self.connections[carrier_of(frame.connection)].handle(notices, frame.connection)
         else:
             self._told = notices
             log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
