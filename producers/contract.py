@@ -110,6 +110,18 @@ class VenueLimits(NamedTuple):
     weight_header: str = ""
 
 
+class Alternative(NamedTuple):
+    """Another documented channel that brings what one should.
+
+    Attributes:
+        path: Path and query of the connection that carries it.
+        says: What subscribes to it.
+    """
+
+    path: str
+    says: list[Say]
+
+
 class Checksum(NamedTuple):
     """How a venue sums up a book, so that a reader can compare it with his own.
 
@@ -184,6 +196,10 @@ class Exchange(Protocol):
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to all streams of these instruments; the edge names no more than fit into a message."""
+        ...
+
+    def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
+        """Name another channel for one that is silent, where the venue documents one."""
         ...
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:

@@ -94,7 +94,10 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False):
-    """One public trade; price and size as the venue wrote them."""
+    """One public trade; price and size as the venue wrote them.
+
+    `stands_in` names the channel where that is not the one of trades: then it counts only while that one is silent.
+    """
 
     symbol: str
     trade_id: str
@@ -102,6 +105,7 @@ class TradeTick(msgspec.Struct, frozen=True, gc=False):
     size: str
     buyer_is_aggressor: bool
     exchange_ns: int | None = None
+    stands_in: str = ""
 
 
 class BestQuote(msgspec.Struct, frozen=True, gc=False):

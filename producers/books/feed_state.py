@@ -76,6 +76,7 @@ class FeedTracker:
         depth_ns, trade_ns, quote_ns: `received_ns` of the last message of a channel, 0 before the first.
         silent: Whether depth was silent for too long when that was last looked at; only depth ends it.
         missing: Of trades and quotes those without a first message for too long.
+        stood_in: Whether the last trade came over a channel that stands in for that of trades.
         troubles: What else is wrong, sentences by what they are about.
         published: What the last status said.
     """
@@ -87,6 +88,7 @@ class FeedTracker:
     quote_ns: int = 0
     silent: bool = False
     missing: tuple[Channel, ...] = ()
+    stood_in: bool = False
     troubles: dict[str, str] = field(default_factory=dict)
     published: tuple[object, ...] | None = None
 
@@ -116,6 +118,11 @@ class FeedTracker:
             for channel, last_ns in heard
             if last_ns < self.since_ns and (channel in self.missing or (is_late and self.link is Link.UP))
         )
+
+    def lacks_trades(self, now_ns: int, stale_ns: int) -> bool:
+        """Tell whether trades of another channel count, since their own is silent."""
+        is_missed = 0 < self.since_ns < now_ns - stale_ns and self.trade_ns < self.since_ns
+        return self.stood_in or is_missed
 
     def detail(self, now_ns: int) -> str:
         """Say what is wrong with it, as far as its state does not."""

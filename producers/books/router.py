@@ -188,6 +188,9 @@ class FrameRouter:
                 return
             handled.records.extend(self._stream(message.symbol).on_quote(message, frame.received_ns))
         elif isinstance(message, TradeTick):
+            if message.stands_in and not self._lacks_trades(message.symbol, frame.received_ns):
+                self.ignored[message.stands_in] += 1
+                return
             handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
@@ -207,6 +210,10 @@ class FrameRouter:
             self.ignored[message.kind] += 1
         else:
             handled.notices.append(message)
+
+    def _lacks_trades(self, symbol: str, received_ns: int) -> bool:
+        stream = self.streams.get(symbol)
+        return stream is not None and stream.lacks_trades(received_ns)
 
     def _keep(self, records: list[Published], handled: Handled) -> None:
         """Keep what depth gave; a stream refuses an update that waited by a dead letter of its own."""

@@ -131,6 +131,10 @@ class InstrumentStream:
         """Channels that are silent."""
         return self._feed.silences
 
+    def lacks_trades(self, received_ns: int) -> bool:
+        """Whether trades of another channel count, since their own is silent."""
+        return self._feed.lacks_trades(received_ns, self._options.stale_ns)
+
     # -- messages of the venue
 
     def on_delta(self, delta: DepthDelta, received_ns: int) -> list[Published]:
@@ -189,7 +193,10 @@ class InstrumentStream:
         levels, sign = [(trade.price, trade.size)], 1 if trade.buyer_is_aggressor else -1
         placed = self._listed.place(levels)
         now = self._clock(received_ns)
-        self._feed.trade_ns = now
+        if trade.stands_in:
+            self._feed.stood_in = True
+        else:
+            self._feed.trade_ns, self._feed.stood_in = now, False
         if self._overlap is not None and self._is_copy(trade, now):
             self.counters.duplicates += 1
             return []

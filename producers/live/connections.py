@@ -85,7 +85,7 @@ class Link:
             await carrier.enqueue(Via.CONNECT, self.name, b"")
             self.talk.say(carrier.exchange.keepalive.begin)
             for part in in_messages(carrier.exchange, carrier.symbols):
-                self.talk.say(carrier.exchange.subscribe(part))
+                self.talk.say(carrier.subscribe(part))
             self.stands.set()
             try:
                 talk = self.talk
@@ -113,7 +113,7 @@ class Link:
     async def _leave(self) -> None:
         await self._left.wait()
         for part in in_messages(self._carrier.exchange, self._carrier.symbols):
-            self.talk.say(self._carrier.exchange.unsubscribe(part))
+            self.talk.say(self._carrier.gives_up(part))
         await self.talk.all_acknowledged()
 
 
@@ -133,6 +133,7 @@ class Connection:
         gate: Who may ask the venue anything; by default its own.
         turns: How many connections are handed over at a time; shared by all of them.
         comes_over: Whether everything comes over a successor, by its name, so that the older one may go.
+        subscribe: What subscribes to instruments, where that is not all that the venue has of them.
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class Connection:
         gate: HostGate | None = None,
         turns: asyncio.Semaphore | None = None,
         comes_over: Callable[[str], bool] = lambda _: True,
+        subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
     ) -> None:
         self.name = name
         self.symbols = tuple(symbols)
@@ -163,6 +165,8 @@ class Connection:
         self._life_s = life_s
         self._turns = turns or asyncio.Semaphore()
         self._comes_over = comes_over
+        self.subscribe = subscribe or exchange.subscribe
+        self.gives_up = exchange.unsubscribe if subscribe is None else lambda _: []
         self._backoff = Backoff()
         self._links: dict[str, Link] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -208,7 +212,12 @@ class Connection:
         gone = [symbol for symbol in self.symbols if symbol in symbols]
         self.symbols = tuple(symbol for symbol in self.symbols if symbol not in gone)
         for part in in_messages(self.exchange, gone):
-            self.say(self.exchange.unsubscribe(part))
+            self.say(self.gives_up(part))
+
+    def add(self, symbol: str) -> None:
+        """Carry an instrument more."""
+        self.symbols = (*self.symbols, symbol)
+        self.say(self.subscribe([symbol]))
 
     @property
     def _newest(self) -> Link | None:

@@ -234,6 +234,8 @@ class LiveFeed:
             if channel not in before:
                 seconds = self._settings.stale_seconds
                 log.warning("channel_silent", symbol=symbol, channel=channel.value, for_s=seconds)
+                if self._source is not None and self._source.subscribe_instead(channel, symbol):
+                    log.info("alternative_subscribed", symbol=symbol, channel=channel.value)
         for channel in before:
             if channel not in after:
                 log.info("channel_heard", symbol=symbol, channel=channel.value)

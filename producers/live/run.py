@@ -193,8 +193,8 @@ async def _run(
     source = feed.connect(url, rest.gate)
     async with asyncio.TaskGroup() as group:
         feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.note_trouble))
-        tasks = [group.create_task(connection.run()) for connection in source.connections.values()]
-        tasks.append(group.create_task(_handle_frames(feed, source)))
+        source.start(group.create_task)
+        tasks = [group.create_task(_handle_frames(feed, source))]
         tasks.append(group.create_task(_tick(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
         tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
@@ -202,7 +202,7 @@ async def _run(
         if tap is not None:
             tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()
-        for task in tasks:
+        for task in (*tasks, *source.tasks):
             task.cancel()
         feed.stop()
 

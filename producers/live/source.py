@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 from aiolimiter import AsyncLimiter
 
 from obflow.clock import Clock
 from producers.books.router import carrier_of
-from producers.contract import Exchange, Say
+from producers.contract import Channel, Exchange, Say
 from producers.live.connections import Connection, split
 from producers.live.gate import HostGate
 from producers.messages import Frame, VenueNotice, Via
@@ -63,12 +64,20 @@ class VenueSource:
         self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+        self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
+        self._instead: dict[str, Connection] = {}
         run, groups, limits = f"{clock.now_ns() // 1_000_000:x}", _groups(exchange, symbols), exchange.limits
         gate, turns = gate or HostGate(limits), asyncio.Semaphore(HANDED_OVER)
         connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
-        for number, (path, carried) in enumerate(groups, 1):
+        self._exchange = exchange
+
+        def connect(
+            path: str, carried: Sequence[str], subscribe: Callable[[Sequence[str]], list[Say]] | None = None
+        ) -> Connection:
+            number = len(self.connections)
             connection = Connection(
-                f"{run}-{number}",
+                f"{run}-{number + 1}",
                 exchange,
                 url.rstrip("/") + path,
                 carried,
@@ -76,13 +85,44 @@ class VenueSource:
                 on_oversized=on_oversized,
                 max_bytes=max_bytes,
                 connects=connects,
-                life_s=limits.lifetime_s * LIVED * (1 - SPREAD * (number - 1) / len(groups)),
+                life_s=limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / len(groups)),
                 gate=gate,
                 turns=turns,
-                comes_over=comes_over,
+                comes_over=comes_over if subscribe is None else lambda _: True,
+                subscribe=subscribe,
             )
             self.connections[connection.name] = connection
+            return connection
+
+        self._connect = connect
+        for path, carried in groups:
+            connection = connect(path, carried)
             self._carrier.update(dict.fromkeys(carried, connection))
+
+    def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        """Open all connections, and those that are needed later, each in a task of its own."""
+        self._spawn = spawn
+        self.tasks += [spawn(connection.run()) for connection in self.connections.values()]
+
+    def subscribe_instead(self, channel: Channel, symbol: str) -> bool:
+        """Subscribe to what the venue documents in place of a silent channel; False where it has nothing."""
+        found = self._exchange.alternative(channel, [symbol])
+        if found is None or self._spawn is None:
+            return False
+        known = self._instead.get(found.path)
+        if known is not None:
+            if symbol not in known.symbols:
+                known.add(symbol)
+            return True
+        exchange = self._exchange
+
+        def subscribe(symbols: Sequence[str]) -> list[Say]:
+            alternative = exchange.alternative(channel, symbols)
+            return alternative.says if alternative else []
+
+        self._instead[found.path] = connection = self._connect(found.path, [symbol], subscribe)
+        self.tasks.append(self._spawn(connection.run()))
+        return True
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Give the frames as they come, without end; a frame is received when it is given."""

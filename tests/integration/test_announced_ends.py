@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.recordings.reader import RecordingReplay
 from schemas.messages import Kind, L2Record, TradeRecord
+from tests.bazaar.server import BazaarServer
+from tests.bazaar.venue import BAZAAR, Bazaar
 from tests.integration.misbehaving import Listening, MisbehavingVenue, listening, misbehaving, until
 
 pytestmark = pytest.mark.integration
@@ -92,8 +95,6 @@ async def test_thirty_ends_of_life_leave_every_book_live_and_every_trade_once(tm
 
 
 async def test_a_successor_that_is_refused_leaves_the_old_connection_in_service(tmp_path: Path) -> None:
-    from aiohttp import web
-
     path = tmp_path / "a.frames.jsonl"
     async with misbehaving(*SYMBOLS) as venue, listening(venue, path, SYMBOLS) as heard:
         await all_live(heard)
@@ -105,3 +106,23 @@ async def test_a_successor_that_is_refused_leaves_the_old_connection_in_service(
         await until(lambda: len(venue.clients) == 2 and venue.clients[0].closed_s, 30)
         assert all(stream.is_live for stream in heard.feed.router.streams.values())
     assert_unbroken(path, venue)
+
+
+async def test_where_ids_are_not_shared_a_handed_over_book_costs_one_epoch_and_is_never_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bazaar, "limits", BAZAAR.limits._replace(lifetime_s=2.0))
+    async with BazaarServer(SYMBOLS).served() as venue:
+        where = MisbehavingVenue({}, url=venue.server.rest_url)
+        async with listening(where, tmp_path / "a.frames.jsonl", SYMBOLS, BAZAAR) as heard:
+            await all_live(heard)
+            streams = heard.feed.router.streams
+            epochs, invalid = {symbol: stream.epoch for symbol, stream in streams.items()}, Counter[str]()
+            deadline = time.monotonic() + 30
+            while not all(stream.epoch > epochs[symbol] for symbol, stream in streams.items()):
+                assert time.monotonic() < deadline
+                invalid.update(symbol for symbol, stream in streams.items() if not stream.is_live)
+                await asyncio.sleep(0.01)
+
+    assert invalid == {}
+    assert venue.stats["connections"] >= 2

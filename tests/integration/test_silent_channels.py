@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from producers.books.records import ProducerRecord
 from producers.live import run
 from schemas.errors import UsageError
-from schemas.messages import FeedState, FeedStatus
+from schemas.messages import FeedState, FeedStatus, TradeRecord
 from tests.integration.misbehaving import listening, misbehaving, until
 
 pytestmark = pytest.mark.integration
@@ -67,6 +67,33 @@ async def test_a_channel_without_its_first_message_is_told_once_by_name(
     changes = [(found, detail) for found, detail in told(kept) if f"no {name} since it was subscribed" in detail]
     assert [found for found, _ in changes if found is not FeedState.STOPPED] == [state or FeedState.LIVE]
     assert [line["channel"] for line in lines if line["event"] == "channel_silent"] == [silences[0].value]
+
+
+async def test_where_trades_are_silent_their_alternative_is_subscribed_and_read(
+    tmp_path: Path, kept: type[Kept]
+) -> None:
+    async with (
+        misbehaving("BTCUSDT", "ETHUSDT", silent=lambda stream: stream.endswith("@trade")) as venue,
+        listening(venue, tmp_path / "a.frames.jsonl", ["BTCUSDT", "ETHUSDT"], stale_seconds=1.0),
+    ):
+        await until(lambda: len({one.symbol for one in kept.records if isinstance(one, TradeRecord)}) == 2, 20)
+
+    (instead,) = [client for client in venue.clients if client.path == "/market/stream"]
+    assert instead.listens == {"btcusdt@aggTrade", "ethusdt@aggTrade"}
+
+
+async def test_while_trades_come_their_alternative_is_neither_subscribed_nor_read(
+    tmp_path: Path, kept: type[Kept]
+) -> None:
+    async with misbehaving() as venue, listening(venue, tmp_path / "a.frames.jsonl", stale_seconds=0.5) as heard:
+        await until(lambda: heard.feed.router.streams["BTCUSDT"].counters.trades > 20)
+        for client in venue.connected:
+            client.listens.add("btcusdt@aggTrade")
+        await until(lambda: heard.feed.router.ignored["aggTrade"] > 3)
+
+    ids = [one.trade_id for one in kept.records if isinstance(one, TradeRecord)]
+    assert len(ids) == len(set(ids))
+    assert {client.path for client in venue.clients} == {"/public/stream"}
 
 
 async def test_a_venue_that_sends_nothing_at_all_makes_the_feed_stale(tmp_path: Path, kept: type[Kept]) -> None:

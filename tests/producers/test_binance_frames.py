@@ -164,6 +164,13 @@ class TestTrades:
         assert isinstance(one(FUTURES, old), TradeTick)
 
     @BOTH
+    def test_an_aggregate_stands_in_for_trades_under_the_last_of_their_ids(self, exchange: Exchange) -> None:
+        event = {key: value for key, value in TRADE.items() if key not in ("t", "X")}
+        message = one(exchange, wrapped("btcusdt@aggTrade", event | {"e": "aggTrade", "a": 5, "f": 70, "l": 77}))
+        expected = TradeTick("BTCUSDT", "77", "61800.30", "0.006", True, 1723161256321 * 10**6, "aggTrade")
+        assert message == expected
+
+    @BOTH
     def test_a_bad_trade_damages_no_book(self, exchange: Exchange) -> None:
         with pytest.raises(DecodeError) as raised:
             exchange.parse(framed(wrapped("btcusdt@trade", TRADE | {"p": 1.5}), Via.WS))
@@ -398,7 +405,7 @@ def test_trades_beside_the_market_are_left_out_as_the_normaliser_does(recordings
 
 
 SAMPLES: dict[str, tuple[Exchange, Via, type | str]] = {
-    "futures_agg_trade_stream": (FUTURES, Via.WS, "aggTrade"),
+    "futures_agg_trade_stream": (FUTURES, Via.WS, TradeTick),
     "futures_book_ticker_stream": (FUTURES, Via.WS, BestQuote),
     "futures_depth_update_stream": (FUTURES, Via.WS, DepthDelta),
     "futures_liquidation_stream": (FUTURES, Via.WS, "forceOrder"),

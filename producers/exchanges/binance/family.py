@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from producers.contract import Endpoints, Fetch, Keepalive, Say, VenueLimits
+from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Say, VenueLimits
 from producers.exchanges.binance import frames
 from producers.exchanges.binance.frames import Dialect
 from producers.messages import Frame, VenueMessage
@@ -34,6 +34,7 @@ class BinanceExchange:
         rest_path: What its REST paths begin with.
         depth_weight, list_weight: What a book and an instrument list cost.
         lists_by_name: Whether a list may be asked for in part; one name that the venue does not trade has it refuse.
+        alternative_path: Path and query of the connection that carries `@aggTrade`, for where `@trade` is silent.
         short_list: The parameter that leaves out of a list what makes it long and is not read.
     """
 
@@ -46,6 +47,7 @@ class BinanceExchange:
     depth_weight: int
     list_weight: int
     lists_by_name: bool
+    alternative_path: str = ""
     short_list: str = ""
     checksum: None = None
     keepalive: Keepalive = SERVER_PINGS
@@ -77,6 +79,12 @@ class BinanceExchange:
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""
         return [frames.say("SUBSCRIBE", symbols)]
+
+    def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
+        """Name `@aggTrade` for trades."""
+        if channel is not Channel.TRADE or not self.alternative_path:
+            return None
+        return Alternative(self.alternative_path, [frames.say("SUBSCRIBE", symbols, frames.alternative_streams)])
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""

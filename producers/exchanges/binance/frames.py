@@ -8,7 +8,7 @@ where the connection asked for them; both are told apart by their size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Final, NamedTuple, TypeVar
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from zlib import crc32
 
@@ -88,6 +88,7 @@ END_OF_DAY, AUCTION_MATCH, HALT, BREAK, CANCEL_ONLY, PRE_DELIVERING, DELIVERING,
 DELISTED: Final = frozenset({"DELIVERED", "CLOSE", "DELISTED"})
 """What it says of one that will not trade again."""
 MAX_STATUS: Final = 40
+AGGREGATES: Final = "aggTrade"
 SHUTDOWN: Final = "serverShutdown"
 
 
@@ -142,6 +143,19 @@ class _Trade(msgspec.Struct):
     m: bool
     T: Time | None = None
     X: str = "MARKET"
+
+
+class _Aggregate(msgspec.Struct):
+    """Trades of one order at one price; f and l are the ids of the first and last of them."""
+
+    e: Literal["aggTrade"]
+    s: str
+    E: Time
+    p: str
+    q: str
+    l: Id  # noqa: E741 (the venue's name)
+    m: bool
+    T: Time | None = None
 
 
 class _Quote(msgspec.Struct):
@@ -236,6 +250,7 @@ _EVENTS = msgspec.json.Decoder(list[_Event])
 _DEPTH = msgspec.json.Decoder(_Depth)
 _OLD_DEPTH = msgspec.json.Decoder(_OldDepth)
 _TRADE = msgspec.json.Decoder(_Trade)
+_AGGREGATE = msgspec.json.Decoder(_Aggregate)
 _QUOTE = msgspec.json.Decoder(_Quote)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
@@ -315,6 +330,8 @@ def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
     if channel is Channel.TRADE:
         return _trade(event, symbol, dialect)
     unused = (name[1:] if stream.startswith("!") else kind).partition("_")[0]
+    if unused == AGGREGATES:
+        return _aggregate(event)
     if unused in UNUSED_CHANNELS or unused == "bookTicker":  # of all instruments: that of one is a channel
         return Ignored(unused)
     what = _decoded(_EVENT, event)
@@ -329,6 +346,8 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
         return _trade(event, symbol, dialect)
     if channel is Channel.QUOTE:
         return _quote(event, symbol)
+    if kind == AGGREGATES:
+        return _aggregate(event)
     if kind in UNUSED_CHANNELS:
         return Ignored(kind)
     if kind == SHUTDOWN:
@@ -383,6 +402,16 @@ def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
     matched = trade.E if trade.T is None else trade.T
     # m: the buyer was the maker, so the seller was the aggressor.
     return TradeTick(trade.s, str(trade.t), trade.p, trade.q, not trade.m, _nanoseconds(matched, Channel.TRADE, symbol))
+
+
+def _aggregate(event: bytes) -> TradeTick | Ignored:
+    """Read trades that stand in for those of the trade channel; whoever has that one passes these over."""
+    try:
+        trade = _AGGREGATE.decode(event)
+    except _UNREADABLE:
+        return Ignored(AGGREGATES)
+    time = _nanoseconds(trade.E if trade.T is None else trade.T, Channel.TRADE, trade.s)
+    return TradeTick(trade.s, str(trade.l), trade.p, trade.q, not trade.m, time, stands_in=AGGREGATES)
 
 
 def _quote(event: bytes, symbol: str) -> BestQuote:
@@ -517,11 +546,16 @@ def streams(symbol: str) -> tuple[str, ...]:
     return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
 
 
-def say(method: str, symbols: Sequence[str]) -> Say:
+def alternative_streams(symbol: str) -> tuple[str, ...]:
+    """Name the channel of trades that is there besides."""
+    return (f"{symbol.lower()}@{AGGREGATES}",)
+
+
+def say(method: str, symbols: Sequence[str], streams_of: Callable[[str], tuple[str, ...]] = streams) -> Say:
     """Write a SUBSCRIBE or UNSUBSCRIBE that names the streams of these instruments.
 
     Its id is drawn from what it asks, so that nobody has to count.
     """
-    names = [name for symbol in symbols for name in streams(symbol)]
+    names = [name for symbol in symbols for name in streams_of(symbol)]
     key = crc32(" ".join([method, *names]).encode())
     return Say(msgspec.json.encode({"method": method, "params": names, "id": key}), (str(key),))

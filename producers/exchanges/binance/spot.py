@@ -4,6 +4,7 @@
 |---|---|---|---|
 | `<symbol>@depth@100ms` | `depthUpdate` with U, u | delta | `DepthDelta`, connected by U ≤ previous u + 1 ≤ u |
 | `<symbol>@trade` | `trade` | trade | `TradeTick`; m = true: the seller was the aggressor |
+| `<symbol>@aggTrade` | `aggTrade` | trade | taken where `@trade` is silent |
 | `<symbol>@bookTicker` | no event type; u, b, B, a, A | best quote | `BestQuote`, checks the book |
 | REST `/api/v3/depth` | `lastUpdateId`, no time | snapshot | `DepthSnapshot` without a venue time |
 | REST `/api/v3/exchangeInfo?symbols=[…]&showPermissionSets=false` | `symbols` | instrument list | `InstrumentList` |
@@ -51,6 +52,7 @@ BINANCE = BinanceExchange(
         weight_header="x-mbx-used-weight-1m",
     ),
     stream_path="/stream?timeUnit=microsecond",
+    alternative_path="/stream?timeUnit=microsecond",
     rest_path="/api/v3",
     depth_weight=50,
     list_weight=20,

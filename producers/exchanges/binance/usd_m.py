@@ -4,6 +4,7 @@
 |---|---|---|---|
 | `<symbol>@depth@100ms` | `depthUpdate` with U, u, pu | delta | `DepthDelta`, connected by pu |
 | `<symbol>@trade` | `trade`, X = MARKET | trade | `TradeTick`; m = true: the seller was the aggressor |
+| `<symbol>@aggTrade` | `aggTrade`, under `/market` | trade | the documented one: taken where `@trade` is silent |
 | | `trade`, X = INSURANCE_FUND, ADL, NA | – | left out and counted: not trades on the book |
 | `<symbol>@bookTicker` | `bookTicker` with u | best quote | `BestQuote`, checks the book |
 | REST `/fapi/v1/depth` | `lastUpdateId`, E, T | snapshot | `DepthSnapshot` |
@@ -52,6 +53,7 @@ BINANCE_FUTURES = BinanceExchange(
         weight_header="x-mbx-used-weight-1m",
     ),
     stream_path="/public/stream",
+    alternative_path="/market/stream",
     rest_path="/fapi/v1",
     depth_weight=20,
     list_weight=1,
