@@ -197,7 +197,6 @@ class LiveFeed:
         self.outlet.release()
         if self._recovery is None:
             return
-        self._tell_gate()
         for symbol, stream in self.router.streams.items():
             if stream.is_live:
                 self._recovery.note_live(symbol)
@@ -217,7 +216,8 @@ class LiveFeed:
         self._look(lambda stream, now: stream.on_heartbeat(now))
 
     def look(self) -> None:
-        """Notice which channels have fallen silent, and which are heard again; each is told once."""
+        """Notice which channels have fallen silent, and which are heard again; each is told once. The gate too."""
+        self._tell_gate()
         self._look(lambda stream, now: stream.on_look(now))
 
     def _look(self, how: Callable[[InstrumentStream, int], Iterable[Published]]) -> None:

@@ -81,12 +81,16 @@ async def test_without_a_time_the_waits_double(tmp_path: Path, status: int, head
 async def test_a_refused_handshake_is_not_tried_again_and_keeps_requests_back(
     tmp_path: Path, status: int, headers: dict[str, str]
 ) -> None:
+    refused = status
+
     def refuse(_: web.Request) -> web.Response:
-        return web.Response(status=status, headers=headers)
+        return web.Response(status=refused, headers=headers)
 
     async with misbehaving(handshake=refuse) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
         await until(lambda: venue.knocked_s)
         await asyncio.sleep(3.0)
+        (status,) = heard.feed.router.streams["BTCUSDT"].on_heartbeat(time.time_ns())
+        assert f"HTTP {refused}" in getattr(status, "detail", ""), "feed-status says so"
         assert heard.feed.gate.wait_s() > 50
 
     assert len(venue.knocked_s) == 1, "19 in 40 s once"
