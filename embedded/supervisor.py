@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from embedded.process import Child, describe_exit
-from obflow.backoff import wait_s
+from obflow.backoff import growing_wait_s
 from schemas.errors import EXIT_DONE, EXIT_USAGE
 
 READY_S = 30.0
@@ -55,7 +55,7 @@ class RestartPolicy:
         Args:
             recent_restarts: How many there were within the window.
         """
-        return wait_s(recent_restarts, self.first_backoff_s, self.longest_backoff_s)
+        return growing_wait_s(recent_restarts, self.first_backoff_s, self.longest_backoff_s)
 
 
 NEVER = RestartPolicy(limit=0)

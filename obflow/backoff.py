@@ -9,7 +9,7 @@ LONGEST_S = 15 * 60.0
 """No wait is longer, whatever the other side asked for."""
 
 
-def wait_s(tries: int, first_s: float, most_s: float, *, certain: float = 1.0, jitter: float = 1.0) -> float:
+def growing_wait_s(tries: int, first_s: float, most_s: float, *, certain: float = 1.0, jitter: float = 1.0) -> float:
     """Tell how many seconds to wait after so many tries that failed: twice as long each time, and bounded.
 
     Args:
@@ -49,7 +49,7 @@ class Backoff:
 
     def next_s(self, at_least_s: float = 0.0) -> float:
         """Tell how many seconds to wait now; `at_least_s` is what the other side asked for."""
-        longer_s = wait_s(self._tries, self._first_s, self._most_s, certain=self._certain, jitter=self._draw())
+        longer_s = growing_wait_s(self._tries, self._first_s, self._most_s, certain=self._certain, jitter=self._draw())
         self._tries += 1
         return min(LONGEST_S, at_least_s + longer_s)
 

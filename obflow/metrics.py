@@ -41,6 +41,8 @@ CounterName = Literal[
 GaugeName = Literal[
     "obflow_lag_records",
     "obflow_books",
+    "obflow_silent_channels",
+    "obflow_gate_closed_seconds",
     "obflow_buffered_records",
     "obflow_table_failing",
     "obflow_build_info",
@@ -102,6 +104,10 @@ COUNTERS: Mapping[CounterName, Metric] = {
 GAUGES: Mapping[GaugeName, Metric] = {
     "obflow_lag_records": Metric("Records of a partition not yet processed.", ("topic", "partition")),
     "obflow_books": Metric("Books by state.", ("state",)),
+    "obflow_silent_channels": Metric(
+        "Instruments of which a subscribed channel is silent, by channel.", ("venue", "channel")
+    ),
+    "obflow_gate_closed_seconds": Metric("For how long the venue has told everybody here to wait.", ("venue",)),
     "obflow_buffered_records": Metric("Records held in memory, by where.", ("stage",)),
     "obflow_table_failing": Metric("1 where a table cannot be fed now, while the others go on.", ("table",)),
     "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role")),

@@ -1,31 +1,83 @@
-"""What a server says in its answer's headers, read as its frames are: bounded, and junk is no answer.
+"""What a server says in its answer of how long it wants to be left alone, and other numbers in headers: bounded.
 
 The one reader of `Retry-After`: a venue's REST interface, its WebSocket handshakes and the language model's endpoint
-all go through it. Time is a parameter.
+all go through it. It reads what a header or a body tells as seconds, as a date or as a moment since 1970; junk is no
+answer. Time is a parameter.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 LONGEST_WAIT_S: Final = 15 * 60.0
 """However long a server asks to be left alone, it is asked again after this: a wrong header must not end a feed."""
+LONGEST_BAN_S: Final = 3 * 24 * 3600.0
+"""The longest ban that a venue documents (HTTP 418): asking inside it would lengthen it."""
 MAX_CHARACTERS: Final = 64
 """Of a header that is read; the longest date in use has 31."""
+MAX_BODY_CHARACTERS: Final = 1_000
+"""Of a body in which a time is looked for."""
 
 _SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
 _COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
+_HEADERS: Final[Mapping[str, float]] = {
+    "retry-after-ms": 1e-3,
+    "x-ratelimit-reset-after": 1.0,
+    "gw-ratelimit-reset": 1e-3,
+    "x-bapi-limit-reset-timestamp": 0.0,
+    "x-gate-ratelimit-reset-timestamp": 0.0,
+}
+"""Other headers that tell a wait, with the seconds in their unit; 0 where they tell a moment."""
 
-def read_retry_after(header: str, now_s: float) -> float | None:
-    """How long a server asks to be left alone, at most `LONGEST_WAIT_S` seconds.
+_KEY: Final = r"(?<![a-z])(?:until|till|retry|try|again|wait|ban|reset|expir|unlock)[a-z]{0,8}"
+_MOMENT: Final = re.compile(_KEY + r"[^0-9.]{1,24}([0-9]{10,19})(?![0-9])", re.IGNORECASE | re.ASCII)
+_DATE: Final = re.compile(
+    _KEY + r"[^0-9.]{1,24}([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]{1,6})?)"
+    r" ?([+-][0-9]{2}:?[0-9]{2})?",
+    re.IGNORECASE | re.ASCII,
+)
+_SPAN: Final = re.compile(
+    _KEY + r"[^0-9.]{1,24}([0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9.:-]?[0-9]) ?"
+    r"(milliseconds?|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)?(?![a-z])",
+    re.IGNORECASE | re.ASCII,
+)
+_SPAN_IN_MS: Final = re.compile(r"(?:ms|millis\w*)[\"'\s:=]{1,6}[0-9.]+$", re.IGNORECASE | re.ASCII)
+_UNIT_S: Final[Mapping[str, float]] = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_wait(headers: Iterable[tuple[str, str]], body: str, now_s: float, longest_s: float) -> float | None:
+    """How long an answer asks to be left alone, at most `longest_s` seconds: the longest of all it says.
+
+    Args:
+        headers: Names and texts; of several of one name the first counts.
+        body: What it says besides; one that calls the client banned until a moment says so here.
+        now_s: Seconds since the epoch.
+        longest_s: However long it asks for.
+
+    Returns:
+        Seconds, not below 0; None where nothing readable is said.
+    """
+    told: dict[str, str] = {}
+    for name, text in headers:
+        told.setdefault(name.lower(), text)
+    waits = [_header(told.get(name, ""), unit_s, now_s) for name, unit_s in _HEADERS.items()]
+    waits += [read_retry_after(told.get("retry-after", ""), now_s, longest_s), *_spoken(body, now_s)]
+    found = [wait_s for wait_s in waits if wait_s is not None]
+    return min(max(0.0, *found), longest_s) if found else None
+
+
+def read_retry_after(header: str, now_s: float, longest_s: float = LONGEST_WAIT_S) -> float | None:
+    """How long a server asks to be left alone, at most `longest_s` seconds.
 
     Args:
         header: The header's text: seconds or an HTTP date (RFC 9110, 10.2.3); fractions of a second occur too.
         now_s: Seconds since the epoch.
+        longest_s: However long it asks for.
 
     Returns:
         Seconds, not below 0; None where the header is neither (a sign, an exponent, `inf`, `nan`, too long, no date).
@@ -34,7 +86,7 @@ def read_retry_after(header: str, now_s: float) -> float | None:
     if len(text) > MAX_CHARACTERS:
         return None
     wait_s = float(text) if _SECONDS.fullmatch(text) else _until(text, now_s)
-    return None if wait_s is None else min(max(0.0, wait_s), LONGEST_WAIT_S)
+    return None if wait_s is None else min(max(0.0, wait_s), longest_s)
 
 
 def read_count(header: str) -> int | None:
@@ -48,4 +100,42 @@ def _until(date: str, now_s: float) -> float | None:
         moment = parsedate_to_datetime(date)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s
     except (ValueError, TypeError, IndexError, OverflowError):  # what the standard library raises for text that is none
+        return None
+
+
+def _header(text: str, unit_s: float, now_s: float) -> float | None:
+    """Read a header that is a number: a span in its unit, or a moment."""
+    text = text.strip()
+    if not _SECONDS.fullmatch(text):
+        return None
+    return float(text) * unit_s if unit_s else _moment_s(text) - now_s
+
+
+def _spoken(body: str, now_s: float) -> list[float]:
+    """Find the waits that a sentence or a field of a body names: a moment, a date, a span."""
+    text = body[:MAX_BODY_CHARACTERS]
+    moments = [_moment_s(found) - now_s for found in _MOMENT.findall(text)]
+    dates = [moment_s - now_s for found in _DATE.findall(text) if (moment_s := _date_s(*found)) is not None]
+    return [*moments, *dates, *(_span_s(found) for found in _SPAN.finditer(text))]
+
+
+def _span_s(found: re.Match[str]) -> float:
+    unit = (found[2] or "").lower()
+    if not unit and _SPAN_IN_MS.search(found[0]):
+        unit = "ms"
+    return float(found[1]) * _UNIT_S["ms" if unit[:2] == "ms" or unit.startswith("milli") else unit[:1]]
+
+
+def _moment_s(digits: str) -> float:
+    """Read a moment since 1970, in the unit that its size tells: seconds, milliseconds, micro- or nanoseconds."""
+    moment = float(digits)
+    while moment >= 1e11:
+        moment /= 1e3
+    return moment
+
+
+def _date_s(date: str, zone: str) -> float | None:
+    try:
+        return datetime.fromisoformat(date + (zone or "+00:00")).timestamp()
+    except ValueError:
         return None

@@ -114,6 +114,8 @@ class ProducerSettings(Section):
     """REST address of the exchange; empty is the venue's own."""
     websocket_url: str = ""
     """WebSocket address of the exchange; empty is the venue's own."""
+    shared_gate_folder: str = ""
+    """Where processes that share an address note the waits its venues told and the weight used; empty: not shared."""
     source: Literal["live", "replay", "simulator"] = "live"
     """Written into every record, so that simulated data is never taken for real."""
 

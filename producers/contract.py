@@ -110,6 +110,18 @@ class VenueLimits(NamedTuple):
     weight_header: str = ""
 
 
+class Alternative(NamedTuple):
+    """Another documented channel that brings what one should.
+
+    Attributes:
+        path: Path and query of the connection that carries it.
+        says: What subscribes to it.
+    """
+
+    path: str
+    says: list[Say]
+
+
 class Checksum(NamedTuple):
     """How a venue sums up a book, so that a reader can compare it with his own.
 
@@ -160,6 +172,11 @@ class Exchange(Protocol):
         """What keeps a connection alive."""
         ...
 
+    @property
+    def shares_update_ids(self) -> bool:
+        """Whether an update has the same ids on every connection: then one replaces another without a hole."""
+        ...
+
     def websocket_path(self, symbol: str) -> str:
         """Give path and query of the connection that carries it; streams are then subscribed by message."""
         ...
@@ -179,6 +196,10 @@ class Exchange(Protocol):
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to all streams of these instruments; the edge names no more than fit into a message."""
+        ...
+
+    def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
+        """Name another channel for one that is silent, where the venue documents one."""
         ...
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:

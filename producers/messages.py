@@ -94,7 +94,10 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False):
-    """One public trade; price and size as the venue wrote them."""
+    """One public trade; price and size as the venue wrote them.
+
+    `stands_in` names the channel where that is not the one of trades: then it counts only while that one is silent.
+    """
 
     symbol: str
     trade_id: str
@@ -102,6 +105,7 @@ class TradeTick(msgspec.Struct, frozen=True, gc=False):
     size: str
     buyer_is_aggressor: bool
     exchange_ns: int | None = None
+    stands_in: str = ""
 
 
 class BestQuote(msgspec.Struct, frozen=True, gc=False):
@@ -125,6 +129,8 @@ class Instrument(NamedTuple):
         canonical: Name shared by venues (`BTC-USDT-PERP`: base, quote, kind); empty where no instrument list told.
         contract_value: Amount of one contract, decimal string; "1" where sizes are in base units.
         contract_kind: How a size becomes a notional.
+        trading_status: What the list says of it where that is not that it trades: the venue's own word (`BREAK`).
+        is_delisted: Whether that word means that it will not trade again.
     """
 
     venue: str
@@ -134,6 +140,8 @@ class Instrument(NamedTuple):
     canonical: str = ""
     contract_value: str = "1"
     contract_kind: ContractKind = ContractKind.SPOT
+    trading_status: str = ""
+    is_delisted: bool = False
 
 
 class InstrumentList(msgspec.Struct, frozen=True, gc=False):

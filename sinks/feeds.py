@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from obflow.backoff import wait_s
+from obflow.backoff import growing_wait_s
 from obflow.logs import get_logger
 from schemas.errors import DependencyError, PipelineError
 from sinks.consumer import Worker
@@ -118,5 +118,5 @@ class TableFeed:
         """Growing, jittered. Where nobody answers it stays short: the first answer ends the wait."""
         jitter = random.random()  # noqa: S311 (no secret)
         if isinstance(self.trouble, DependencyError):
-            return wait_s(self._failures - 1, FIRST_PAUSE_SECONDS, 1.0, certain=0.5, jitter=jitter)
-        return wait_s(self._failures, 1.0, LONGEST_PAUSE_SECONDS, certain=0.5, jitter=jitter)
+            return growing_wait_s(self._failures - 1, FIRST_PAUSE_SECONDS, 1.0, certain=0.5, jitter=jitter)
+        return growing_wait_s(self._failures, 1.0, LONGEST_PAUSE_SECONDS, certain=0.5, jitter=jitter)

@@ -1,4 +1,4 @@
-"""What every test shares: hypothesis without a stopwatch, and the folder of recorded frames."""
+"""What every test shares: hypothesis without a stopwatch, the folders of recorded frames and of known faults."""
 
 import os
 from pathlib import Path
@@ -13,20 +13,30 @@ settings.register_profile("obflow", deadline=None, max_examples=50)
 settings.load_profile("obflow")
 
 RECORDINGS = Path(os.environ.get("OBFLOW_RECORDINGS", Path(__file__).parents[2] / "shared" / "data"))
+CASES = Path(os.environ.get("OBFLOW_CASES", Path(__file__).parents[2] / "shared" / "cases"))
+"""One small input for each kind of fault that public reports describe; see the README in it."""
 
 
 def pytest_report_header() -> list[str]:
     found = "found" if RECORDINGS.is_dir() else "absent, tests marked `recorded` are skipped"
-    return [f"recordings: OBFLOW_RECORDINGS={RECORDINGS} ({found})", f"backend: {describe_choice()}"]
+    cases = "found" if CASES.is_dir() else "absent, tests marked `cases` are skipped"
+    return [
+        f"recordings: OBFLOW_RECORDINGS={RECORDINGS} ({found})",
+        f"cases: OBFLOW_CASES={CASES} ({cases})",
+        f"backend: {describe_choice()}",
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip = pytest.mark.skip(reason=f"no recorded frames at {RECORDINGS}: set OBFLOW_RECORDINGS")
+    without = pytest.mark.skip(reason=f"no cases at {CASES}: set OBFLOW_CASES")
     # Those that start servers share them, and wait more than they compute: one after the other, beside all the rest.
     servers = pytest.mark.xdist_group("servers")
     for item in items:
         if item.get_closest_marker("recorded") and not RECORDINGS.is_dir():
             item.add_marker(skip)
+        if item.get_closest_marker("cases") and not CASES.is_dir():
+            item.add_marker(without)
         if item.get_closest_marker("integration") or item.get_closest_marker("e2e"):
             item.add_marker(servers)
 
@@ -35,3 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def recordings() -> Path:
     """The folder of recorded frames; a test that uses it is marked `recorded`."""
     return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of cases; a test that uses it is marked `cases`."""
+    return CASES

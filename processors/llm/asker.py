@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from obflow.backoff import wait_s
+from obflow.backoff import growing_wait_s
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.contract import PartitionOwner
@@ -294,7 +294,7 @@ class LlmAsker:
             return None
         if answer.retry_after_s is not None:
             return answer.retry_after_s
-        return wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
+        return growing_wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
 
     def _leave_alone(self, seconds: float) -> None:
         """Ask nothing for as long as the endpoint asks for, whichever question it was asked by."""

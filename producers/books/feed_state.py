@@ -1,15 +1,17 @@
 """What a producer says of one instrument's feed, as tables: what its connection does, what that and the book show.
 
-The connection decides first, then the book. Silence of depth tells STALE from LIVE and nothing else.
+The connection decides first, then silence of depth, then the book. Each subscribed channel has an age: depth may not be
+silent for long; trades and best quotes of a thin instrument may, so of them only the first message is missed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from orderbook.validity import Validity
+from producers.contract import Channel
 from schemas.messages import FeedState, Reason
 from schemas.units import NS_PER_SECOND
 
@@ -50,11 +52,11 @@ AFTER: Final[dict[LinkEvent, dict[Link, Link]]] = {
 # What is shown while the connection is up, by what is known of the book, and by whether depth was silent for too long.
 SHOWN_UP: Final[dict[tuple[Validity, bool], FeedState]] = {
     (Validity.AWAITING_SNAPSHOT, False): FeedState.AWAITING_SNAPSHOT,
-    (Validity.AWAITING_SNAPSHOT, True): FeedState.AWAITING_SNAPSHOT,
+    (Validity.AWAITING_SNAPSHOT, True): FeedState.STALE,
     (Validity.LIVE, False): FeedState.LIVE,
     (Validity.LIVE, True): FeedState.STALE,
     (Validity.INVALID, False): FeedState.INVALID,
-    (Validity.INVALID, True): FeedState.INVALID,
+    (Validity.INVALID, True): FeedState.STALE,
 }
 SHOWN: Final[dict[Link, FeedState]] = {
     Link.CONNECTING: FeedState.CONNECTING,
@@ -69,15 +71,30 @@ class FeedTracker:
 
     Attributes:
         link: Its connection.
-        depth_ns: `received_ns` of the last depth update, 0 before the first; trades and quotes keep no book fresh.
-        silent: Whether that was too long ago when it was last looked at.
-        published: State, reason and epoch of the last status.
+        since_ns: `received_ns` of when its channels were subscribed last, or of the first look; 0 before that.
+        depth_ns, trade_ns, quote_ns: `received_ns` of the last message of a channel, 0 before the first.
+        silent: Whether depth was silent for too long when that was last looked at; only depth ends it.
+        missing: Of trades and quotes those without a first message for too long.
+        stood_in: Whether the last trade came over a channel that stands in for that of trades.
+        troubles: What else is wrong, sentences by what they are about.
+        published: What the last status said.
     """
 
     link: Link = Link.CONNECTING
+    since_ns: int = 0
     depth_ns: int = 0
+    trade_ns: int = 0
+    quote_ns: int = 0
     silent: bool = False
-    published: tuple[FeedState, Reason | None, int] | None = None
+    missing: tuple[Channel, ...] = ()
+    stood_in: bool = False
+    troubles: dict[str, str] = field(default_factory=dict)
+    published: tuple[object, ...] | None = None
+
+    @property
+    def silences(self) -> tuple[Channel, ...]:
+        """Channels that are silent."""
+        return (Channel.DEPTH, *self.missing) if self.silent else self.missing
 
     def note(self, event: LinkEvent) -> bool:
         """Note what happened to the connection; True where that changed anything."""
@@ -89,19 +106,43 @@ class FeedTracker:
         was_silent, self.silent, self.depth_ns = self.silent, False, now_ns
         return self.note(LinkEvent.RECEIVED) or was_silent
 
-    def note_time(self, now_ns: int, stale_ns: int) -> str:
-        """Look how long depth has been silent; says so where that is too long."""
-        self.silent = now_ns - self.depth_ns > stale_ns
-        if not self.silent:
-            return ""
-        lasted = f" for {(now_ns - self.depth_ns) / NS_PER_SECOND:.0f} s" if self.depth_ns else ""
-        return f"no depth update{lasted}"
+    def note_time(self, now_ns: int, stale_ns: int) -> None:
+        """Look how long each channel has been silent."""
+        self.since_ns = self.since_ns or self.depth_ns or now_ns
+        is_late = now_ns - self.since_ns > stale_ns
+        self.silent = self.silent or (is_late and now_ns - self.depth_ns > stale_ns)
+        heard = ((Channel.TRADE, self.trade_ns), (Channel.QUOTE, self.quote_ns))
+        self.missing = tuple(
+            channel
+            for channel, last_ns in heard
+            if last_ns < self.since_ns and (channel in self.missing or (is_late and self.link is Link.UP))
+        )
+
+    def lacks_trades(self, now_ns: int, stale_ns: int) -> bool:
+        """Tell whether trades of another channel count, since their own is silent."""
+        is_missed = 0 < self.since_ns < now_ns - stale_ns and self.trade_ns < self.since_ns
+        return self.stood_in or is_missed
+
+    def detail(self, now_ns: int) -> str:
+        """Say what is wrong with it, as far as its state does not."""
+        return "; ".join([*(self._of(channel, now_ns) for channel in self.silences), *self.troubles.values()])
+
+    def _of(self, channel: Channel, now_ns: int) -> str:
+        what = "depth update" if channel is Channel.DEPTH else channel.value
+        if channel is Channel.DEPTH and self.link is Link.CONNECTING:
+            return f"no connection for {(now_ns - self.since_ns) / NS_PER_SECOND:.0f} s"
+        if channel is Channel.DEPTH and self.depth_ns:
+            return f"no depth update for {(now_ns - self.depth_ns) / NS_PER_SECOND:.0f} s"
+        return f"no {what} since it was subscribed {(now_ns - self.since_ns) / NS_PER_SECOND:.0f} s ago"
 
     def state(self, validity: Validity) -> FeedState:
         """Tell what the feed is now."""
+        if self.link is Link.CONNECTING and self.silent:
+            return FeedState.STALE
         return SHOWN.get(self.link) or SHOWN_UP[validity, self.silent]
 
     def is_news(self, validity: Validity, reason: Reason | None, epoch: int) -> bool:
         """Tell whether a status would differ from the last one, and take it as published."""
-        before, self.published = self.published, (self.state(validity), reason, epoch)
-        return self.published != before
+        says = (self.state(validity), reason, epoch, self.missing, *self.troubles.values())
+        before, self.published = self.published, says
+        return says != before

@@ -117,12 +117,14 @@ def _id_of(entry: tuple[int, BestQuote]) -> int:
 
 
 def _on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:
-    return BestLevels(
-        _steps(grid.price, quote.bid),
-        _steps(grid.size, quote.bid_size),
-        _steps(grid.price, quote.ask),
-        _steps(grid.size, quote.ask_size),
-    )
+    bid, ask = _side(grid, quote.bid, quote.bid_size), _side(grid, quote.ask, quote.ask_size)
+    return BestLevels(*bid, *ask)
+
+
+def _side(grid: TextGrid, price: str, size: str) -> tuple[int | None, int | None]:
+    """Place one side; a venue writes one without orders as price 0, size 0."""
+    ticks, lots = _steps(grid.price, price), _steps(grid.size, size)
+    return (None, None) if ticks == lots == 0 else (ticks, lots)
 
 
 def _steps(steps: Steps, text: str) -> int:

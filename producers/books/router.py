@@ -83,34 +83,78 @@ class FrameRouter:
         self.ignored: Counter[str] = Counter()
         self._max_frame_bytes = max_frame_bytes
         self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
-        self._connection_of: dict[str, str] = {}  # by symbol: over which connection its updates come, or came last
+        self._carrier_of: dict[str, str] = {}  # by symbol: whose connections bring its updates, or brought them last
+        self._source_of: dict[str, str] = {}  # by symbol: the connection of the last update
+        self._standing: dict[str, list[str]] = {}  # by carrier: its connections, the oldest first
         self._assigned: set[str] = set()
         self._ended: set[str] = set()
 
     def assign(self, connection: str, symbols: Iterable[str]) -> None:
         """Know beforehand which connection carries these instruments; else it is learned from their updates."""
-        self._connection_of.update(dict.fromkeys(symbols, connection))
+        self._carrier_of.update(dict.fromkeys(symbols, carrier_of(connection)))
         self._assigned.update(symbols)
 
-    def end(self, symbol: str, received_ns: int) -> list[Published]:
+    def end(self, symbol: str, received_ns: int, why: str = "") -> list[Published]:
         """Carry an instrument no longer: what it says last, and what still comes of it is ignored and counted."""
         self._ended.add(symbol)
-        return self.streams.pop(symbol).on_stop(received_ns)
+        return self.streams.pop(symbol).on_stop(received_ns, why)
 
     def handle(self, frame: Frame) -> Handled:
         """Handle whatever came: a frame, an answer over REST, a connection that stands or is lost."""
         handled = Handled([], [])
         if frame.via is Via.CONNECT:
-            for symbol in self._carried_by(frame.connection):
-                handled.records.extend(self.streams[symbol].on_connect(frame.received_ns))
+            self._open(frame, handled)
         elif frame.via is Via.DISCONNECT:
-            for symbol in self._carried_by(frame.connection):
-                if symbol not in self._assigned:
-                    self._connection_of.pop(symbol, None)
-                handled.records.extend(self.streams[symbol].on_disconnect(frame.received_ns))
+            self._close(frame, handled)
         else:
             self._handle_messages(frame, handled)
         return handled
+
+    def comes_over(self, connection: str) -> bool:
+        """Tell whether all that its carrier carries has come over this connection."""
+        return all(self._source_of.get(symbol) == connection for symbol in self._carried_by(carrier_of(connection)))
+
+    def _open(self, frame: Frame, handled: Handled) -> None:
+        """A connection stands: the only one, or the successor of one that still serves."""
+        carrier = carrier_of(frame.connection)
+        standing = self._standing.setdefault(carrier, [])
+        is_successor = bool(standing) and frame.connection not in standing
+        self._standing[carrier] = [*standing, frame.connection] if is_successor else [frame.connection]
+        for symbol in self._carried_by(carrier):
+            stream = self.streams[symbol]
+            open_it = stream.on_overlap if is_successor else stream.on_connect
+            handled.records.extend(open_it(frame.received_ns))
+
+    def _close(self, frame: Frame, handled: Handled) -> None:
+        """A connection is lost: the only one, or one of two, of which the other goes on."""
+        carrier = carrier_of(frame.connection)
+        standing = self._standing.get(carrier, [])
+        if frame.connection in standing:
+            standing.remove(frame.connection)
+        for symbol in self._carried_by(carrier):
+            stream, source = self.streams[symbol], self._source_of.get(symbol)
+            if standing and (self.exchange.shares_update_ids or source in standing):
+                handled.records.extend(stream.on_overlap_end(frame.received_ns))
+                continue
+            if symbol not in self._assigned:
+                self._carrier_of.pop(symbol, None)
+            handled.records.extend(stream.on_disconnect(frame.received_ns))
+
+    def _is_of_source(self, message: DepthDelta | DepthSnapshot | BestQuote, connection: str) -> bool:
+        """Note where depth comes from; False where it has to come from another of two connections.
+
+        Where connections do not share the ids of updates, the older one stays the source until a whole book came over
+        the newer one; that book begins an epoch.
+        """
+        symbol, carrier = message.symbol or "", carrier_of(connection)
+        source, standing = self._source_of.get(symbol), self._standing.get(carrier, [])
+        if len(standing) > 1 and not self.exchange.shares_update_ids and source in standing:
+            is_older = connection == standing[0]
+            if is_older or not isinstance(message, DepthSnapshot):
+                return source == connection
+        if not isinstance(message, BestQuote):
+            self._source_of[symbol], self._carrier_of[symbol] = connection, carrier
+        return True
 
     def _handle_messages(self, frame: Frame, handled: Handled) -> None:
         self.frames += 1
@@ -136,19 +180,39 @@ class FrameRouter:
 
     def _route(self, message: VenueMessage, frame: Frame, handled: Handled) -> None:
         if isinstance(message, BestQuote):
+            if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(
+                message, frame.connection
+            ):
+                self.ignored["other_connection"] += 1
+                return
             handled.records.extend(self._stream(message.symbol).on_quote(message, frame.received_ns))
         elif isinstance(message, TradeTick):
+            if message.stands_in and not self._lacks_trades(message.symbol, frame.received_ns):
+                self.ignored[message.stands_in] += 1
+                return
             handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
-            self._connection_of[message.symbol] = frame.connection
+            if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(
+                message, frame.connection
+            ):
+                self.ignored["other_connection"] += 1
+                return
             self._keep(stream.on_delta(message, frame.received_ns), handled)
         elif isinstance(message, DepthSnapshot):
-            self._keep(self._stream(self._asked_for(message)).on_snapshot(message, frame.received_ns), handled)
+            stream = self._stream(self._asked_for(message))
+            if message.origin is SnapshotOrigin.IN_STREAM and not self._is_of_source(message, frame.connection):
+                self.ignored["other_connection"] += 1
+                return
+            self._keep(stream.on_snapshot(message, frame.received_ns), handled)
         elif isinstance(message, Ignored):
             self.ignored[message.kind] += 1
         else:
             handled.notices.append(message)
+
+    def _lacks_trades(self, symbol: str, received_ns: int) -> bool:
+        stream = self.streams.get(symbol)
+        return stream is not None and stream.lacks_trades(received_ns)
 
     def _keep(self, records: list[Published], handled: Handled) -> None:
         """Keep what depth gave; a stream refuses an update that waited by a dead letter of its own."""
@@ -179,9 +243,14 @@ class FrameRouter:
         if damaged is not None:
             handled.records.extend(damaged.on_bad_input(frame.received_ns, str(error)[:MAX_CAUSE]))
 
-    def _carried_by(self, connection: str) -> list[str]:
-        """Instruments of this connection, and those of which nothing tells what carries them."""
-        return [symbol for symbol in self.streams if self._connection_of.get(symbol, connection) == connection]
+    def _carried_by(self, carrier: str) -> list[str]:
+        """Instruments of this carrier, and those of which nothing tells what carries them."""
+        return [symbol for symbol in self.streams if self._carrier_of.get(symbol, carrier) == carrier]
+
+
+def carrier_of(connection: str) -> str:
+    """Whose connection it is: a successor's name is its carrier's, a tilde and a number."""
+    return connection.partition("~")[0]
 
 
 def _located(error: MessageError, message: VenueMessage) -> MessageError:

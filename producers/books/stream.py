@@ -31,13 +31,14 @@ import msgspec
 from orderbook.book import Book
 from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
 from orderbook.validity import Outcome, TrackedBook, Validity
-from producers.books.bridge import Bridge, Held, NoBridge
+from producers.books.bridge import Bridge, Held, NoBridge, Waiting
 from producers.books.feed_state import FeedTracker, LinkEvent
+from producers.books.handover import Overlap
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import BestLevels, QuoteCheck
 from producers.books.records import MAX_LEVELS, NO_LEVELS, RecordWriter
 from producers.books.trades import PendingTrades
-from producers.contract import Checksum
+from producers.contract import Channel, Checksum
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, SnapshotOrigin, TradeTick
 from producers.sequencing import Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
@@ -89,6 +90,7 @@ class InstrumentStream:
         self._feed = FeedTracker()
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
         self._trades = PendingTrades(self.counters)
+        self._overlap: Overlap | None = None
         self._out: list[Published] = []  # of the input at hand
         self._now_ns = 0  # newest received_ns of any input
         self._snapshot_ns = 0  # received_ns of the last published snapshot
@@ -124,6 +126,15 @@ class InstrumentStream:
     def state(self) -> FeedState:
         """What the feed is now."""
         return self._feed.state(self.tracked.validity)
+
+    @property
+    def silences(self) -> tuple[Channel, ...]:
+        """Channels that are silent."""
+        return self._feed.silences
+
+    def lacks_trades(self, received_ns: int) -> bool:
+        """Whether trades of another channel count, since their own is silent."""
+        return self._feed.lacks_trades(received_ns, self._options.stale_ns)
 
     # -- messages of the venue
 
@@ -183,6 +194,13 @@ class InstrumentStream:
         levels, sign = [(trade.price, trade.size)], 1 if trade.buyer_is_aggressor else -1
         placed = self._listed.place(levels)
         now = self._clock(received_ns)
+        if trade.stands_in:
+            self._feed.stood_in = True
+        else:
+            self._feed.trade_ns, self._feed.stood_in = now, False
+        if self._overlap is not None and self._is_copy(trade, now):
+            self.counters.duplicates += 1
+            return []
         changed = self._feed.note(LinkEvent.RECEIVED)
         if self.is_live:
             self._trades.add(levels, sign, self._records.grid)
@@ -201,7 +219,8 @@ class InstrumentStream:
             InvalidNumber: A price or size may not be used.
         """
         self._listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
-        self.quotes.on_quote(quote, self._clock(received_ns))
+        self._feed.quote_ns = now = self._clock(received_ns)
+        self.quotes.on_quote(quote, now)
         if self._feed.note(LinkEvent.RECEIVED):
             self._append_status_if_changed()
         return self._drain()
@@ -223,6 +242,7 @@ class InstrumentStream:
         now = self._clock(received_ns)
         if self.is_live or self._bridge.receiving:
             self._lose_connection(now)
+        self._feed.since_ns = now
         self._feed.note(LinkEvent.OPENED)
         self._append_status_if_changed()
         return self._drain()
@@ -232,6 +252,24 @@ class InstrumentStream:
         self._lose_connection(self._clock(received_ns))
         self._feed.note(LinkEvent.LOST)
         self._append_status_if_changed()
+        return self._drain()
+
+    def on_overlap(self, received_ns: int) -> list[Published]:
+        """Note that a second connection brings this instrument from now on, and will stay when the first one ends."""
+        self._clock(received_ns)
+        if self._overlap is None:
+            self._overlap = Overlap(self.tracked.sequence)
+        else:
+            self._overlap.reopen(self.tracked.sequence)
+        return []
+
+    def on_overlap_end(self, received_ns: int) -> list[Published]:
+        """Note that one of two connections has ended: what only it could have brought before what waits is missing."""
+        now = self._clock(received_ns)
+        if self._overlap is not None:
+            self._overlap.end(now)
+            if ahead := self._overlap.take_ahead():
+                self._tell_gap(ahead, now)
         return self._drain()
 
     def on_overload(self, received_ns: int) -> list[Published]:
@@ -261,20 +299,35 @@ class InstrumentStream:
         self._append_status_if_changed()
         return self._drain()
 
-    def on_heartbeat(self, now_ns: int) -> list[Published]:
-        """Say that this feed is alive, or that its book has gone stale. Live feeds only: a replay has no clock.
+    def on_look(self, now_ns: int) -> list[Published]:
+        """Say so once where a channel has fallen silent. Live feeds only: a replay has no clock.
 
-        Depth alone decides: a book whose updates stopped is not kept fresh by trades or quotes that still come.
+        Depth alone decides about the state: a book whose updates stopped is not kept fresh by trades or quotes.
         """
-        self._append_status_if_changed(self._feed.note_time(self._clock(now_ns), self._options.stale_ns))
-        return self._drain() or [self._status(heartbeat=True)]
+        self._feed.note_time(self._clock(now_ns), self._options.stale_ns)
+        self._append_status_if_changed()
+        return self._drain()
 
-    def on_stop(self, received_ns: int) -> list[Published]:
+    def on_heartbeat(self, now_ns: int) -> list[Published]:
+        """Say that this feed is alive, and what is wrong with it; as a change where it changed."""
+        return self.on_look(now_ns) or [self._status(heartbeat=True)]
+
+    def on_trouble(self, about: str, sentence: str, now_ns: int) -> list[Published]:
+        """Take note of what the edge found to be wrong with this feed; an empty sentence says that it is over."""
+        self._clock(now_ns)
+        if sentence:
+            self._feed.troubles[about] = sentence
+        else:
+            self._feed.troubles.pop(about, None)
+        self._append_status_if_changed()
+        return self._drain()
+
+    def on_stop(self, received_ns: int, detail: str = "") -> list[Published]:
         """Say that the producer ends. Readers' books stay what they are and age; a restart raises the epoch."""
         self._clock(received_ns)
         self._feed.note(LinkEvent.STOPPED)
         self.quotes.finish()
-        self._append_status_if_changed()
+        self._append_status_if_changed(detail)
         return self._drain()
 
     # -- onto the grid
@@ -319,13 +372,60 @@ class InstrumentStream:
         outcome = self._rule.follow(delta, last)
         if outcome is Continuity.NEXT:
             self._apply(delta, placed, now)
+            if self._overlap is not None and self._overlap.ahead:
+                self._follow_ahead(self._overlap)
         elif outcome is Continuity.DUPLICATE:
             self.counters.duplicates += 1
-        else:
-            self.counters.gaps += 1
-            detail = f"update {delta.first_sequence} to {delta.last_sequence} does not follow {last.sequence}"
-            self._invalidate(Reason.GAP, now, detail)
-            self._bridge.wait_first(delta, now)  # it is older than whatever still waits
+        elif self._overlap is None or not self._overlaps(self._overlap, delta, now):
+            ahead = self._overlap.take_ahead() if self._overlap is not None else []
+            self._tell_gap([*ahead, Waiting(delta, now)], now)
+
+    def _tell_gap(self, late: list[Waiting], now: int) -> None:
+        """Invalidate the book: something is missing before these, which wait for the next one."""
+        self.counters.gaps += 1
+        first = late[0].delta
+        detail = f"update {first.first_sequence} to {first.last_sequence} does not follow {self.tracked.sequence}"
+        self._invalidate(Reason.GAP, now, detail)
+        for delta, received_ns in reversed(late):
+            self._bridge.wait_first(delta, received_ns)  # older than whatever still waits
+
+    def _overlaps(self, overlap: Overlap, delta: DepthDelta, now: int) -> bool:
+        """Take an update that one of two connections brought before or after the other; False where one is missing."""
+        if overlap.is_over(now):
+            self._overlap = None
+            return False
+        if overlap.is_copy(delta, self.tracked.sequence):
+            self.counters.duplicates += 1
+            return True
+        return overlap.hold(delta, now)
+
+    def _follow_ahead(self, overlap: Overlap) -> None:
+        """Apply what waited for the update that was just applied."""
+        while self.is_live and overlap.ahead:
+            delta, received_ns = overlap.ahead[0]
+            outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self._records.exchange_ns))
+            is_copy = outcome is Continuity.DUPLICATE or overlap.is_copy(delta, self.tracked.sequence)
+            if outcome is Continuity.GAP and not is_copy:
+                return
+            overlap.ahead.popleft()
+            self.counters.duplicates += is_copy
+            if not is_copy and not self._apply_waiting(delta, received_ns):
+                return
+
+    def _apply_waiting(self, delta: DepthDelta, received_ns: int) -> bool:
+        try:
+            placed = self._placed(delta)
+        except MessageError as error:  # read once already, but finer than this book can follow
+            self._refuse_waiting(delta, received_ns, error)
+            return False
+        self._apply(delta, placed, received_ns)
+        return True
+
+    def _is_copy(self, trade: TradeTick, now: int) -> bool:
+        """Tell whether the other of two connections brought a trade already."""
+        if self._overlap is not None and self._overlap.is_over(now):
+            self._overlap = None
+        return self._overlap is not None and self._overlap.is_known_trade(trade.trade_id)
 
     def _join(self) -> None:
         """Make the book LIVE if a snapshot is held and a waiting delta bridges it."""
@@ -462,6 +562,7 @@ class InstrumentStream:
 
     def _status(self, *, heartbeat: bool = False, detail: str = "") -> FeedStatus:
         sequence, now = self.tracked.sequence, self._now_ns
+        detail = "; ".join(filter(None, (detail, self._feed.detail(now))))
         return self._records.status(self.state, self.reason, sequence, now, heartbeat=heartbeat, detail=detail)
 
     def _drain(self) -> list[Published]:
@@ -478,6 +579,7 @@ class InstrumentStream:
         self._invalidate(Reason.DISCONNECT, now)
         self._bridge.drop(wanted=Reason.DISCONNECT)
         self._bridge.receiving = False
+        self._overlap = None
         self.reason = Reason.DISCONNECT
         self.quotes.forget()
 

@@ -1,14 +1,14 @@
-"""WebSocket connections to a venue: opened, subscribed, read, and opened again when they are lost.
+"""WebSocket connections to a venue: opened, subscribed, read, replaced before they end, opened again when lost.
 
-Lost connections come back after an exponential wait with full jitter, and never more often than the venue allows; one
-that nears the end of its life is replaced in order. The WebSocket library answers the venue's pings and sends its own,
-so that a peer that is silently gone is noticed.
+Lost connections come back after an exponential wait with full jitter, and never more often than the venue allows. One
+whose end is announced, by the venue or by its age, is handed over: a successor is opened and subscribed while it still
+serves, both bring the same updates for a moment, and then it is ended in order. The WebSocket library answers the
+venue's pings and sends its own, so that a peer that is silently gone is noticed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any
@@ -20,12 +20,13 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocke
 
 from obflow.backoff import Backoff
 from producers.contract import Exchange, Say
-from producers.live.rest import TOO_MANY, asked_wait_s, is_loopback
-from producers.messages import Ack, Notice, NoticeKind, Reply, VenueNotice, Via
+from producers.live.gate import HostGate, Refusal, is_refusal
+from producers.live.rest import is_loopback
+from producers.live.talk import Talk
+from producers.messages import Notice, NoticeKind, VenueNotice, Via
 from schemas.errors import ExchangeUnreachable
 
 OPEN_SECONDS = 10.0
-ACK_SECONDS = 10.0
 PING_SECONDS = 20.0
 CLOSE_SECONDS = 1.0
 STEADY_SECONDS = 5.0
@@ -33,6 +34,12 @@ STEADY_SECONDS = 5.0
 QUEUED_FRAMES = 1_024
 """Frames read ahead; beyond it the venue's side of the socket fills up."""
 TOO_BIG = 1009
+OVERLAP_SECONDS = 1.0
+"""For so long both bring everything: longer than one can be behind the other."""
+HANDOVER_SECONDS = 30.0
+"""A successor over which not everything came by then is kept all the same; the rest is resynced."""
+LEAVE_SECONDS = 15.0
+LOST = (OSError, TimeoutError, WebSocketException, ExchangeUnreachable)
 
 log = structlog.get_logger(__name__)
 
@@ -45,11 +52,76 @@ class _Connect(connect):
         return exc
 
 
-class Connection:
-    """One connection and the instruments it carries.
+class OpenSocket:
+    """One socket: opened, subscribed, read until it is lost or left.
 
     Args:
-        name: Its name in recordings and dead letters; unique to this run of the process.
+        name: Its name in recordings and dead letters.
+        carrier: Whose it is.
+    """
+
+    def __init__(self, name: str, carrier: Connection) -> None:
+        self.name = name
+        self.talk = Talk(carrier.exchange, name)
+        self.stands = asyncio.Event()
+        self._carrier = carrier
+        self._left = asyncio.Event()
+
+    async def run(self, passed_ns: int) -> None:
+        """Keep it until it is lost, which raises, or left."""
+        carrier = self._carrier
+        async with _Connect(
+            carrier.url,
+            compression=None,
+            open_timeout=OPEN_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            max_size=carrier.max_bytes,
+            max_queue=QUEUED_FRAMES,
+            proxy=None if is_loopback(carrier.url) else True,
+        ) as socket:
+            carrier.gate.welcome(passed_ns)
+            await carrier.enqueue(Via.CONNECT, self.name, b"")
+            self.talk.say(carrier.exchange.keepalive.begin)
+            for part in in_messages(carrier.exchange, carrier.symbols):
+                self.talk.say(carrier.subscribe(part))
+            self.stands.set()
+            try:
+                talk = self.talk
+                await _first_of(self._read(socket), talk.speak(socket), talk.keep_alive(), talk.watch(), self._leave())
+            except LOST as error:
+                if isinstance(error, ConnectionClosedError) and error.sent is not None and error.sent.code == TOO_BIG:
+                    carrier.on_oversized(self.name)
+                await carrier.enqueue(Via.DISCONNECT, self.name, b"")
+                raise
+            await carrier.enqueue(Via.DISCONNECT, self.name, b"")
+
+    def leave(self) -> None:
+        """End it in order: what still comes until the venue has ended the subscriptions is read."""
+        self._left.set()
+
+    async def is_subscribed(self) -> None:
+        """Return once everything said on it is acknowledged."""
+        await self.stands.wait()
+        await self.talk.all_acknowledged()
+
+    async def _read(self, socket: ClientConnection) -> None:
+        while True:
+            await self._carrier.enqueue(Via.WS, self.name, await socket.recv(decode=False))
+
+    async def _leave(self) -> None:
+        await self._left.wait()
+        for part in in_messages(self._carrier.exchange, self._carrier.symbols):
+            self.talk.say(self._carrier.gives_up(part))
+        await self.talk.all_acknowledged()
+
+
+class Connection:
+    """Carries instruments, over one socket at a time, or two while one takes over from the other.
+
+    Args:
+        name: Its name in recordings and dead letters; unique to this run of the process. A successor's has a number.
         exchange: The venue.
         url: Address and path.
         symbols: Instruments to subscribe.
@@ -57,7 +129,11 @@ class Connection:
         on_oversized: Is told of a frame too large to be received at all; the connection is lost with it.
         max_bytes: Largest frame that is received.
         connects: Keeps the venue's limit on new connections; shared by all of them.
-        life_s: After so long it is replaced.
+        life_s: After so long it is handed over.
+        gate: Who may ask the venue anything; by default its own.
+        turns: How many connections are handed over at a time; shared by all of them.
+        comes_over: Whether everything comes over a successor, by its name, so that the older one may go.
+        subscribe: What subscribes to instruments, where that is not all that the venue has of them.
     """
 
     def __init__(
@@ -72,199 +148,184 @@ class Connection:
         max_bytes: int,
         connects: AsyncLimiter,
         life_s: float,
+        gate: HostGate | None = None,
+        turns: asyncio.Semaphore | None = None,
+        comes_over: Callable[[str], bool] = lambda _: True,
+        subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
     ) -> None:
         self.name = name
         self.symbols = tuple(symbols)
-        self._exchange = exchange
-        self._url = url
-        self._enqueue = enqueue
-        self._on_oversized = on_oversized
-        self._max_bytes = max_bytes
+        self.exchange = exchange
+        self.url = url
+        self.enqueue = enqueue
+        self.on_oversized = on_oversized
+        self.max_bytes = max_bytes
+        self.gate = gate or HostGate(exchange.limits)
         self._connects = connects
-        self.ignored: Counter[str] = Counter()
         self._life_s = life_s
+        self._turns = turns or asyncio.Semaphore()
+        self._comes_over = comes_over
+        self.subscribe = subscribe or exchange.subscribe
+        self.gives_up = exchange.unsubscribe if subscribe is None else lambda _: []
         self._backoff = Backoff()
-        self._talk: _Talk | None = None
+        self._links: dict[str, OpenSocket] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._numbers = count(2)
+        self._announced = asyncio.Event()
+        self._asked_s = 0.0
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._connects.acquire()
-            began = loop.time()
+            began, self._asked_s = loop.time(), 0.0
+            self._announced.clear()
             try:
-                await self._live_once()
-            except (OSError, TimeoutError, WebSocketException, ExchangeUnreachable) as error:
+                await self._live(await self._open(self.name))
+            except LOST as error:
                 if loop.time() - began > STEADY_SECONDS:
                     self._backoff.reset()
-                wait_s = self._backoff.next_s(self._asked_s(error))
+                wait_s = self._backoff.next_s(self._asked_s)
                 log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=wait_s)
                 await asyncio.sleep(wait_s)
-            else:
-                log.info("connection_replaced", connection=self.name)
+            finally:
+                await self._drop_all()
 
     def say(self, says: Sequence[Say]) -> None:
         """Send messages as soon as the venue's limit allows; without a connection nothing, since it begins anew."""
-        if self._talk is not None:
-            self._talk.say(says)
+        for link in self._links.values():
+            link.talk.say(says)
 
-    def handle(self, notices: Sequence[VenueNotice]) -> None:
-        """Handle what its frames told besides data."""
+    def handle(self, notices: Sequence[VenueNotice], link: str = "") -> None:
+        """Handle what the frames of one of its sockets told besides data."""
+        heard = self._links.get(link or self.name)
         for notice in notices:
-            if isinstance(notice, Notice) and notice.kind is not NoticeKind.REFUSED:
-                log.warning("venue_notice", connection=self.name, kind=str(notice.kind), detail=notice.detail)
-            elif self._talk is not None:
-                self._talk.handle(notice)
+            if isinstance(notice, Notice) and notice.kind is NoticeKind.SERVER_SHUTDOWN:
+                log.warning("venue_notice", connection=link or self.name, kind=str(notice.kind), detail=notice.detail)
+                if heard is not None and heard is self._newest:
+                    self._announced.set()
+            elif heard is not None:
+                heard.talk.handle(notice)
 
     def unsubscribe(self, symbols: Sequence[str]) -> None:
         """Carry these instruments no longer."""
         gone = [symbol for symbol in self.symbols if symbol in symbols]
         self.symbols = tuple(symbol for symbol in self.symbols if symbol not in gone)
-        for part in in_messages(self._exchange, gone):
-            self.say(self._exchange.unsubscribe(part))
+        for part in in_messages(self.exchange, gone):
+            self.say(self.gives_up(part))
 
-    async def _live_once(self) -> None:
-        """Open it and keep it until it is lost, which raises, or near the end of its life."""
-        async with _Connect(
-            self._url,
-            compression=None,
-            open_timeout=OPEN_SECONDS,
-            close_timeout=CLOSE_SECONDS,
-            ping_interval=PING_SECONDS,
-            ping_timeout=PING_SECONDS,
-            max_size=self._max_bytes,
-            max_queue=QUEUED_FRAMES,
-            proxy=None if is_loopback(self._url) else True,
-        ) as socket:
-            await self._enqueue(Via.CONNECT, self.name, b"")
-            talk = self._talk = _Talk(self._exchange, self.name)
-            talk.say(self._exchange.keepalive.begin)
-            for part in in_messages(self._exchange, self.symbols):
-                talk.say(self._exchange.subscribe(part))
-            try:
-                await _first_of(self._read(socket), talk.speak(socket), talk.keep_alive(), talk.watch(), self._age())
-            except (OSError, TimeoutError, WebSocketException, ExchangeUnreachable) as error:
-                if isinstance(error, ConnectionClosedError) and error.sent is not None and error.sent.code == TOO_BIG:
-                    self._on_oversized(self.name)
-                await self._enqueue(Via.DISCONNECT, self.name, b"")
-                raise
-            finally:
-                self._talk = None
-            await self._enqueue(Via.DISCONNECT, self.name, b"")
+    def add(self, symbol: str) -> None:
+        """Carry an instrument more."""
+        self.symbols = (*self.symbols, symbol)
+        self.say(self.subscribe([symbol]))
 
-    async def _read(self, socket: ClientConnection) -> None:
+    @property
+    def _newest(self) -> OpenSocket | None:
+        return next(reversed(self._links.values()), None)
+
+    async def _open(self, name: str) -> OpenSocket:
+        """Begin to open a socket, when the gate and the venue's limit let one pass."""
+        await self._connects.acquire()
+        passed_ns = await self.gate.handshake()
+        link = self._links[name] = OpenSocket(name, self)
+        self._tasks[name] = asyncio.create_task(self._kept(link, passed_ns))
+        return link
+
+    async def _kept(self, link: OpenSocket, passed_ns: int) -> None:
+        try:
+            await link.run(passed_ns)
+        except InvalidStatus as error:
+            self._close_gate(error, passed_ns)
+            raise
+        finally:
+            self._links.pop(link.name, None)
+
+    async def _live(self, link: OpenSocket) -> None:
+        """Keep a socket, and its successors, until one is lost without one."""
         while True:
-            await self._enqueue(Via.WS, self.name, await socket.recv(decode=False))
+            await self._until_due(link)
+            link = await self._hand_over(link)
 
-    async def _age(self) -> None:
-        """End in order: what still comes until the venue has ended the subscriptions is read.
+    async def _until_due(self, link: OpenSocket) -> None:
+        """Wait for the announcement of its end, or its age; raises where it is lost before."""
+        task, told = self._tasks[link.name], asyncio.ensure_future(self._announced.wait())
+        try:
+            await asyncio.wait((task, told), timeout=self._life_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+        if task.done():
+            task.result()
+            raise ConnectionError("the connection ended")
 
-        A successor that takes over without a hole would be opened here, before the streams are given up.
-        """
-        await asyncio.sleep(self._life_s)
-        for part in in_messages(self._exchange, self.symbols):
-            self.say(self._exchange.unsubscribe(part))
-        if self._talk is not None:
-            await self._talk.all_acknowledged()
+    async def _hand_over(self, old: OpenSocket) -> OpenSocket:
+        """Give what a socket carries to a successor; raises where it is lost before one has it."""
+        async with self._turns:
+            self._announced.clear()  # from here on an announcement is the successor's
+            while True:
+                new = await self._open(f"{self.name}~{next(self._numbers)}")
+                if await self._has_taken_over(old, new):
+                    break
+                if self._tasks[old.name].done():
+                    self._tasks[old.name].result()
+                    raise ConnectionError("the connection ended")
+                await asyncio.sleep(self._backoff.next_s())
+            old.leave()
+            await asyncio.wait((self._tasks[old.name],), timeout=LEAVE_SECONDS)
+            await self._drop(old.name)
+        self._backoff.reset()
+        log.info("connection_replaced", connection=old.name, by=new.name)
+        return new
 
-    def _asked_s(self, error: Exception) -> float:
-        """Read for how many seconds a venue that refused a handshake asks to be left alone; 0 where it does not."""
-        if not isinstance(error, InvalidStatus):
-            return 0.0
-        told = next(iter(error.response.headers.get_all("Retry-After")), "")
-        if not told and error.response.status_code not in TOO_MANY:
-            return 0.0
-        return asked_wait_s(told, self.ignored)
+    async def _has_taken_over(self, old: OpenSocket, new: OpenSocket) -> bool:
+        """Wait until a successor is subscribed, and then until everything comes over it; False where it was lost."""
+        task, subscribed = self._tasks[new.name], asyncio.ensure_future(new.is_subscribed())
+        try:
+            await asyncio.wait((task, subscribed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            subscribed.cancel()
+        waited_s = 0.0
+        while not task.done() and waited_s < HANDOVER_SECONDS and not self._tasks[old.name].done():
+            await asyncio.sleep(OVERLAP_SECONDS)
+            waited_s += OVERLAP_SECONDS
+            if self._comes_over(new.name):
+                break
+        if not task.done():
+            return True
+        log.warning("successor_lost", connection=new.name, error=str(self._readable(_error_of(task))))
+        await self._drop(new.name)
+        return False
 
-    def _readable(self, error: Exception) -> Exception:
+    async def _drop(self, name: str) -> None:
+        """End a socket's task, whatever it is at."""
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _drop_all(self) -> None:
+        for name in tuple(self._tasks):
+            await self._drop(name)
+
+    def _close_gate(self, error: InvalidStatus, passed_ns: int) -> None:
+        """Close the gate where a refused handshake asks to be left alone."""
+        answer = error.response
+        headers = tuple(answer.headers.raw_items())
+        if is_refusal(answer.status_code, headers):
+            body = bytes(answer.body or b"").decode(errors="replace")
+            self._asked_s = self.gate.refuse(passed_ns, Refusal(answer.status_code, headers, body))
+
+    def _readable(self, error: BaseException) -> BaseException:
         if isinstance(error, ExchangeUnreachable):
             return error
         redirected = isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 400
         why = f"{error}, a redirect, which is not followed" if redirected else str(error)
         return ExchangeUnreachable(
-            f"{self._exchange.venue} does not answer at {self._url} ({why})",
+            f"{self.exchange.venue} does not answer at {self.url} ({why})",
             next_step="check the network, or set producer.websocket_url",
         )
 
 
-class _Talk:
-    """What is said on one open socket: within the venue's rate, urgent things first, and watched until acknowledged."""
-
-    def __init__(self, exchange: Exchange, connection: str) -> None:
-        self._exchange = exchange
-        self._connection = connection
-        self._outgoing: asyncio.PriorityQueue[tuple[bool, int, Say]] = asyncio.PriorityQueue()
-        self._numbers = count()
-        self._awaited: Counter[str] = Counter()
-        self._settled = asyncio.Event()
-        self._settled.set()
-        self._progress = asyncio.Event()
-        self._refusal = ""
-
-    def say(self, says: Sequence[Say], *, urgent: bool = False) -> None:
-        """Send these in their order; urgent ones before all others."""
-        for say in says:
-            self._outgoing.put_nowait((not urgent, next(self._numbers), say))
-            if say.acknowledged_by:
-                self._awaited.update(say.acknowledged_by)
-                self._note_progress()
-
-    def handle(self, notice: VenueNotice) -> None:
-        """Note an acknowledgement or a refusal; answer a heartbeat."""
-        if isinstance(notice, Ack):
-            self._awaited.subtract((notice.key,))
-            self._awaited = +self._awaited  # an acknowledgement of nothing is none
-            self._note_progress()
-        elif isinstance(notice, Reply):
-            self.say([Say(notice.raw)], urgent=True)
-        elif isinstance(notice, Notice):
-            self._refusal = notice.detail or "no reason given"
-            self._note_progress()
-
-    async def speak(self, socket: ClientConnection) -> None:
-        """Send what there is to say."""
-        allowed = self._exchange.limits.client_messages
-        pace = AsyncLimiter(1, allowed.seconds / allowed.times)
-        while True:
-            _, _, say = await self._outgoing.get()
-            await pace.acquire()
-            await socket.send(say.raw, text=True)
-            if say.acknowledged_by:
-                self._note_progress()
-
-    async def keep_alive(self) -> None:
-        """Send the client's ping as often as the venue wants it."""
-        rule = self._exchange.keepalive
-        while rule.every_s:
-            await asyncio.sleep(rule.every_s)
-            self.say([Say(rule.message)], urgent=True)
-        await asyncio.Event().wait()
-
-    async def watch(self) -> None:
-        """Raise where the venue refuses something, or leaves it without an answer."""
-        while not self._refusal:
-            self._progress.clear()
-            try:
-                async with asyncio.timeout(ACK_SECONDS):
-                    await self._progress.wait()
-            except TimeoutError:
-                if self._awaited:
-                    raise self._failed("did not acknowledge a subscription", "check the network") from None
-        raise self._failed(f"refused a subscription ({self._refusal})", "check the symbols")
-
-    async def all_acknowledged(self) -> None:
-        """Return once everything said is acknowledged; `watch` sees that it is."""
-        await self._settled.wait()
-
-    def _note_progress(self) -> None:
-        self._progress.set()
-        if self._awaited:
-            self._settled.clear()
-        else:
-            self._settled.set()
-
-    def _failed(self, what: str, next_step: str) -> ExchangeUnreachable:
-        return ExchangeUnreachable(f"{self._exchange.venue} {what}", next_step=next_step, connection=self._connection)
+def _error_of(task: asyncio.Task[None]) -> BaseException:
+    return (None if task.cancelled() else task.exception()) or ConnectionError("the connection ended")
 
 
 def in_messages(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[str]]:

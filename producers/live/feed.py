@@ -9,8 +9,10 @@ Everything here happens on one event loop, in the order in which it was received
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import structlog
 
 from obflow.clock import Clock
 from obflow.metrics import Metrics
@@ -18,21 +20,23 @@ from obflow.settings import ProducerSettings
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE
 from producers.books.router import FrameRouter
+from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
-from producers.contract import Exchange
-from producers.live.connections import Connection
-from producers.live.rest import RestClient
+from producers.contract import Channel, Exchange
+from producers.live.gate import TRIAL_S, HostGate
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.messages import Frame, Instrument, VenueNotice, Via
 from schemas.dead_letters import letter_about_frame
-from schemas.errors import FrameTooLarge
+from schemas.errors import FrameTooLarge, UsageError
 from schemas.messages import DeadLetter, FeedState, InstrumentKey, ResyncRequest, Source
 from schemas.units import NS_PER_SECOND
 
 HEARTBEAT_SECONDS = 10.0
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
+
+log = structlog.get_logger(__name__)
 
 
 class LiveFeed:
@@ -83,7 +87,9 @@ class LiveFeed:
         self._source: VenueSource | None = None
         self._recovery: BookRecovery | None = None
         self._oversized = 0
-        self._edges: list[Connection | RestClient] = []  # count what they ignored
+        self._gate_told = ""
+        self._silences: dict[str, tuple[Channel, ...]] = {}
+        self.gate: HostGate | None = None
         self._received = metrics.counter("obflow_received_total", source=exchange.venue)
         self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
 
@@ -92,12 +98,19 @@ class LiveFeed:
         """Time between two heartbeats: often enough to notice a stale feed in time."""
         return min(HEARTBEAT_SECONDS, self._settings.stale_seconds / 2)
 
-    def connect(self, url: str) -> VenueSource:
+    @property
+    def look_seconds(self) -> float:
+        """Time between two looks for silent channels: a small part of the time after which one is."""
+        return min(1.0, self._settings.stale_seconds / 10)
+
+    def connect(self, url: str, gate: HostGate | None = None) -> VenueSource:
         """Make the connections that carry all instruments, not yet opened.
 
         Args:
             url: The venue's WebSocket address, without a path.
+            gate: Who may ask the venue anything; by default its own.
         """
+        self.gate = gate or HostGate(self._exchange.limits)
         source = self._source = VenueSource(
             self._exchange,
             list(self.router.streams),
@@ -105,17 +118,40 @@ class LiveFeed:
             clock=self._clock,
             max_bytes=RECEIVABLE * self._settings.max_frame_bytes,
             on_oversized=self.on_oversized,
+            gate=self.gate,
+            comes_over=self._has_come_over,
         )
         for connection in source.connections.values():
             self.router.assign(connection.name, connection.symbols)
-            self._edges.append(connection)
         return source
 
-    def end(self, symbol: str) -> None:
+    def end(self, symbol: str, why: str = "") -> None:
         """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
-        self.outlet.emit(self.router.end(symbol, self._clock.now_ns()))
+        self.outlet.emit(self.router.end(symbol, self._clock.now_ns(), why))
         if self._source is not None:
             self._source.unsubscribe(symbol)
+
+    def tell_listing(self) -> None:
+        """Say of which instruments the venue's list says that they do not trade, and end those that never will.
+
+        Raises:
+            UsageError: None is left.
+        """
+        for symbol, instrument in [(symbol, stream.instrument) for symbol, stream in self.router.streams.items()]:
+            if status := instrument.trading_status:
+                sentence = f"the venue lists it as {status}"
+                log.warning("instrument_not_trading", symbol=symbol, status=status, delisted=instrument.is_delisted)
+                if instrument.is_delisted:
+                    self.end(symbol, f"{sentence}: it will not trade again")
+                else:
+                    self.note_trouble(symbol, "listing", sentence)
+        if not self.router.streams:
+            raise UsageError(f"{self._exchange.venue} has delisted all of these", next_step="name one that trades")
+
+    def note_trouble(self, symbol: str, about: str, sentence: str) -> None:
+        """Say what is wrong with a feed, or with an empty sentence that it is over."""
+        if (stream := self.router.streams.get(symbol)) is not None:
+            self.outlet.emit(stream.on_trouble(about, sentence, self._clock.now_ns()))
 
     def has_room(self, symbol: str) -> bool:
         """Tell whether a book of this instrument could be published now; else it is asked for again later."""
@@ -124,7 +160,6 @@ class LiveFeed:
     def recover_with(self, recovery: BookRecovery) -> None:
         """Ask there for the books that streams need."""
         self._recovery = recovery
-        self._edges.append(recovery.client)
 
     # -- what the source brings
 
@@ -163,11 +198,42 @@ class LiveFeed:
             elif stream.needs_snapshot and self.has_room(symbol):
                 self._recovery.request(symbol)
 
+    def _tell_gate(self) -> None:
+        """Say of every feed that its venue has closed the gate, and that it is open again."""
+        why = self.gate.why if self.gate is not None and self.gate.wait_s() > TRIAL_S else ""
+        if why != self._gate_told:
+            self._gate_told = why
+            for symbol in self.router.streams:
+                self.note_trouble(symbol, "gate", why)
+
     def send_heartbeats(self) -> None:
         """Say of every feed that it is alive, or that it is not."""
+        self._look(lambda stream, now: stream.on_heartbeat(now))
+
+    def look(self) -> None:
+        """Notice which channels have fallen silent, and which are heard again; each is told once. The gate too."""
+        self._tell_gate()
+        self._look(lambda stream, now: stream.on_look(now))
+
+    def _look(self, how: Callable[[InstrumentStream, int], Iterable[Published]]) -> None:
         now = self._clock.now_ns()
-        for stream in self.router.streams.values():
-            self.outlet.emit(stream.on_heartbeat(now))
+        for symbol, stream in self.router.streams.items():
+            before = self._silences.get(symbol, ())
+            self.outlet.emit(how(stream, now))
+            self._silences[symbol] = after = stream.silences
+            if after != before:
+                self._tell_silences(symbol, before, after)
+
+    def _tell_silences(self, symbol: str, before: Sequence[Channel], after: Sequence[Channel]) -> None:
+        for channel in after:
+            if channel not in before:
+                seconds = self._settings.stale_seconds
+                log.warning("channel_silent", symbol=symbol, channel=channel.value, for_s=seconds)
+                if self._source is not None and self._source.subscribe_instead(channel, symbol):
+                    log.info("alternative_subscribed", symbol=symbol, channel=channel.value)
+        for channel in before:
+            if channel not in after:
+                log.info("channel_heard", symbol=symbol, channel=channel.value)
 
     def on_requests(self, requests: Sequence[ResyncRequest], letters: Sequence[DeadLetter]) -> None:
         """Readers ask for snapshots; `letters` are what stood there and was no request."""
@@ -208,13 +274,22 @@ class LiveFeed:
             raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
         for state in FeedState:
             self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
+        for channel in (Channel.DEPTH, Channel.TRADE, Channel.QUOTE):
+            silent = sum(channel in stream.silences for stream in streams)
+            self._metrics.gauge("obflow_silent_channels", venue=self._exchange.venue, channel=channel.value).set(silent)
+        closed_s = self.gate.wait_s() if self.gate else 0.0
+        self._metrics.gauge("obflow_gate_closed_seconds", venue=self._exchange.venue).set(closed_s)
         self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
         waiting = sum(stream.waiting for stream in streams)
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
 
+    def _has_come_over(self, connection: str) -> bool:
+        """Tell whether the older of two connections may go: where ids are shared, as soon as both brought the same."""
+        return self._exchange.shares_update_ids or self.router.comes_over(connection)
+
     def _ignored(self) -> Counter[str]:
         """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""
-        return sum((edge.ignored for edge in self._edges), self.router.ignored.copy())
+        return self.router.ignored + self.gate.ignored if self.gate else self.router.ignored
 
     def _quote_checks(self) -> Mapping[str, int]:
         """Count how the books compared with the venue's best quotes, all instruments together."""

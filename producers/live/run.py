@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from obflow import kafka
-from obflow.backoff import Backoff
 from obflow.clock import Clock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
@@ -21,13 +19,14 @@ from producers.books.records import ProducerRecord
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
-from producers.contract import Exchange, Fetch, LiveFrameSource
+from producers.contract import Exchange, LiveFrameSource
 from producers.live.feed import LiveFeed
-from producers.live.rest import RequestRefused, RestClient
+from producers.live.gate import HostGate
+from producers.live.gate_state import SharedState
+from producers.live.listing import find_instruments
+from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
-from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
-from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.messages import Source
 from schemas.topics import L2, TRADES
 
@@ -79,7 +78,7 @@ async def produce(
     try:
         await guard.stand_alone(stop)
         with RecordingWriter(recording) if recording else nullcontext() as tap:
-            async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+            async with _rest(exchange, settings, clock) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
@@ -122,6 +121,7 @@ async def record(
     stop: asyncio.Event,
     path: Path,
     seconds: float | None = None,
+    on_feed: Callable[[LiveFeed], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Keep every frame of these instruments in a file, and fetch the books that a reader of it will need.
 
@@ -133,6 +133,7 @@ async def record(
         stop: Ends it.
         path: A new file.
         seconds: Ends it after so long.
+        on_feed: Is given the feed before its first connection, to watch it.
 
     Returns:
         What the file holds; there is none where it was stopped before anything came.
@@ -142,7 +143,7 @@ async def record(
         ExchangeUnreachable: The venue does not answer.
     """
     with RecordingWriter(path) as tap:
-        async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+        async with _rest(exchange, settings, clock) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
             )
@@ -156,6 +157,7 @@ async def record(
                 is_outdated=lambda _: False,
                 tap=tap.write,
             )
+            on_feed(feed)
             if instruments:
                 timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
                 await _run(feed, rest, exchange, settings, stop, lambda: None, tap)
@@ -163,65 +165,6 @@ async def record(
                     timer.cancel()
         lines = tap.lines
     return {"venue": exchange.venue, "lines": lines, "file": str(path) if lines else None, "instruments": _books(feed)}
-
-
-async def find_instruments(
-    rest: RestClient,
-    exchange: Exchange,
-    symbols: Sequence[str],
-    *,
-    clock: Clock,
-    stop: asyncio.Event,
-    tap: RecordingWriter | None,
-    patience_s: float | None = None,
-) -> dict[str, Instrument]:
-    """Find the instruments and their grids in the venue's list; ask again until it answers.
-
-    A venue that refuses a list of these names alone is asked for all of them.
-
-    Args:
-        rest: The venue's REST interface.
-        exchange: The venue.
-        symbols: What is wanted.
-        clock: When the list was received.
-        stop: Ends the asking; then there are none.
-        tap: Keeps the list.
-        patience_s: Give up after so long; None never does.
-
-    Raises:
-        UsageError: The venue does not trade a symbol, or gives no grid for it.
-        ExchangeUnreachable: It did not answer in time.
-    """
-    fetches, whole = exchange.listings(symbols), exchange.listings()
-    loop, backoff = asyncio.get_running_loop(), Backoff()
-    began = loop.time()
-    while not stop.is_set():
-        try:
-            frames = [await _answer(rest, fetch, clock) for fetch in fetches]
-            listed = _listed(exchange, frames, rest.max_bytes)
-        except (ExchangeUnreachable, Backpressure, MessageError) as error:
-            if isinstance(error, RequestRefused) and fetches != whole:
-                fetches = whole  # one of the names may be wrong: the whole list tells which
-                continue
-            if patience_s is not None and loop.time() - began >= patience_s:
-                raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
-            wait_s = backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
-            log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
-            await _wait(stop, wait_s)
-            continue
-        if listed.weight_per_minute is not None:
-            rest.limit_weight(listed.weight_per_minute)
-        found = _choose(exchange.venue, symbols, listed)
-        if tap is not None:
-            for frame in frames:
-                tap.write(frame)
-        return found
-    return {}
-
-
-async def _answer(rest: RestClient, fetch: Fetch, clock: Clock) -> Frame:
-    body = await rest.get(fetch)
-    return Frame(clock.now_ns(), Via.REST, request=fetch.path, raw=body)
 
 
 class _Nowhere:
@@ -246,18 +189,20 @@ async def _run(
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.producer.websocket_url or exchange.endpoints.websocket
-    source = feed.connect(url)
+    feed.tell_listing()
+    source = feed.connect(url, rest.gate)
     async with asyncio.TaskGroup() as group:
-        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task))
-        tasks = [group.create_task(connection.run()) for connection in source.connections.values()]
-        tasks.append(group.create_task(_handle_frames(feed, source)))
+        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.note_trouble))
+        source.start(group.create_task)
+        tasks = [group.create_task(_handle_frames(feed, source))]
         tasks.append(group.create_task(_tick(feed, on_tick)))
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
+        tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
         if tap is not None:
             tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()
-        for task in tasks:
+        for task in (*tasks, *source.tasks):
             task.cancel()
         feed.stop()
 
@@ -281,53 +226,13 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
         call()
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
-
-
-def _rest_url(exchange: Exchange, settings: Settings) -> str:
-    return settings.producer.rest_url or exchange.endpoints.rest
-
-
-def _listed(exchange: Exchange, frames: Sequence[Frame], max_bytes: int) -> InstrumentList:
-    """Join what all these answers list."""
-    lists = [_one_list(exchange, frame, max_bytes) for frame in frames]
-    return InstrumentList(
-        tuple(instrument for listed in lists for instrument in listed.instruments),
-        tuple(name for listed in lists for name in listed.unreadable),
-        next((listed.weight_per_minute for listed in lists if listed.weight_per_minute is not None), None),
-    )
-
-
-def _one_list(exchange: Exchange, frame: Frame, max_bytes: int) -> InstrumentList:
-    if len(frame.raw) > max_bytes:
-        raise FrameTooLarge(f"the instrument list of {exchange.venue} has more than {max_bytes} bytes")
-    for message in exchange.parse(frame):
-        if isinstance(message, InstrumentList):
-            return message
-    raise ExchangeUnreachable(
-        f"{exchange.venue} gave no instrument list ({frame.raw[:200].decode(errors='replace')})",
-        next_step="check producer.rest_url",
-    )
-
-
-def _choose(venue: str, symbols: Sequence[str], listed: InstrumentList) -> dict[str, Instrument]:
-    known = {instrument.symbol: instrument for instrument in listed.instruments}
-    chosen = {}
-    for symbol in dict.fromkeys(symbols):
-        if symbol in known:
-            chosen[symbol] = known[symbol]
-        elif symbol in listed.unreadable:
-            raise UsageError(f"{venue} gives no usable grid for {symbol}", next_step="leave it out")
-        else:
-            near = get_close_matches(symbol.upper(), known, n=3)
-            step = f"did you mean {', '.join(near)}?" if near else f"it trades {len(known)} others"
-            raise UsageError(f"{venue} does not trade {symbol}", next_step=step)
-    return chosen
+def _rest(exchange: Exchange, settings: Settings, clock: Clock) -> RestClient:
+    """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
+    producer = settings.producer
+    folder = producer.shared_gate_folder
+    state = SharedState(Path(folder) / f"{exchange.venue}.gate.json") if folder else None
+    gate = HostGate(exchange.limits, clock=clock, state=state)
+    return RestClient(exchange, producer.rest_url or exchange.endpoints.rest, producer.max_frame_bytes, gate)
 
 
 def _summary(exchange: Exchange, publisher: Publisher, feed: LiveFeed | None) -> dict[str, Any]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
-from obflow.backoff import Backoff
+from obflow.backoff import Backoff, growing_wait_s
 from producers.contract import Exchange, Fetch
-from producers.live.rest import RestClient
+from producers.live.rest import RequestRefused, RestClient
 from producers.live.source import VenueSource
+from producers.messages import Notice
 from schemas.errors import Backpressure, ExchangeUnreachable
 
 IN_STREAM_SECONDS = 10.0
 """How long a book that was asked for in the stream may take before it is asked for again."""
+
+REFUSED_SECONDS = 4.0
+"""After the first answer that will not change: each further one doubles it."""
+LONGEST_REFUSED_SECONDS = 300.0
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +36,7 @@ class BookRecovery:
         source: Its connections.
         has_room: Whether there is room for what a book will bring; else it is asked for again later.
         spawn: Starts a task whose failure is seen, as a task group's `create_task`.
+        tell: Is told of an instrument what is wrong with it, and with an empty sentence that it is over.
         concurrency: Requests under way at once.
 
     Attributes:
@@ -43,6 +50,7 @@ class BookRecovery:
         source: VenueSource,
         has_room: Callable[[str], bool],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        tell: Callable[[str, str, str], None] = lambda *_: None,
         *,
         concurrency: int = 4,
     ) -> None:
@@ -51,6 +59,8 @@ class BookRecovery:
         self._source = source
         self._has_room = has_room
         self._spawn = spawn
+        self._tell = tell
+        self._refusals: Counter[str] = Counter()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._arrived: dict[str, asyncio.Event] = {}
@@ -69,6 +79,8 @@ class BookRecovery:
         if symbol in self._backoffs:
             del self._backoffs[symbol]
             self._not_before.pop(symbol, None)
+        if self._refusals.pop(symbol, 0):
+            self._tell(symbol, "snapshot", "")
 
     def cancel(self) -> None:
         """Give up what is under way."""
@@ -83,6 +95,8 @@ class BookRecovery:
             else:
                 self._source.say(symbol, way)
                 await self._arrival(symbol)
+        except RequestRefused as error:
+            at_least_s = self._note_refusal(symbol, error)
         except (ExchangeUnreachable, Backpressure) as error:
             at_least_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
             log.warning("snapshot_failed", symbol=symbol, error=str(error))
@@ -92,11 +106,27 @@ class BookRecovery:
             self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
             del self._tasks[symbol]
 
+    def _note_refusal(self, symbol: str, error: RequestRefused) -> float:
+        """Tell once that an instrument is refused; gives how long to leave it, which grows to minutes.
+
+        So the weight of a request is left to the others, of which the venue refuses none.
+        """
+        self._refusals[symbol] += 1
+        wait_s = growing_wait_s(self._refusals[symbol] - 1, REFUSED_SECONDS, LONGEST_REFUSED_SECONDS)
+        self._tell(symbol, "snapshot", f"the venue refuses a book of this symbol ({error.why})")
+        log.warning("snapshot_refused", symbol=symbol, error=str(error), retry_s=wait_s)
+        return wait_s
+
     async def _fetch(self, symbol: str, fetch: Fetch) -> None:
         async with self._slots:
             body = await self.client.get(fetch)
-        if self._has_room(symbol):
-            await self._source.answer(symbol, fetch.path, body)
+        if not self._has_room(symbol):
+            return
+        told = await self._source.answer(symbol, fetch.path, body)
+        refused = next((notice for notice in told if isinstance(notice, Notice)), None)
+        if refused is not None or len(body) > self.client.max_bytes:
+            why = refused.detail if refused else f"it has more than {self.client.max_bytes} bytes"
+            raise RequestRefused("an answer without a book", why=why, next_step="check the symbol")
 
     async def _arrival(self, symbol: str) -> None:
         """Wait until the book came in the stream: asked for twice, a venue would send it twice."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 from aiolimiter import AsyncLimiter
 
 from obflow.clock import Clock
-from producers.contract import Exchange, Say
+from producers.books.router import carrier_of
+from producers.contract import Channel, Exchange, Say
 from producers.live.connections import Connection, split
+from producers.live.gate import HostGate
 from producers.messages import Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS
 
+HANDED_OVER = 2
+"""Connections that are handed over at a time: the others wait for their turn, so that not all come twice at once."""
 WAITING_FRAMES = 256
 """Frames between the sockets and whoever handles them; beyond it the sockets wait."""
 LIVED = 0.95
@@ -21,7 +26,7 @@ LIVED = 0.95
 SPREAD = 0.5
 """Of that, so much lies between the first and the last of many connections: they are not replaced all at once."""
 
-_Arrival = tuple[Via, str, str, bytes, asyncio.Event | None]
+_Arrival = tuple[Via, str, str, bytes, asyncio.Future[Sequence[VenueNotice]] | None]
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +41,8 @@ class VenueSource:
         clock: When things are received.
         max_bytes: Largest frame that is received.
         on_oversized: Is told of a larger one, and over which connection it came.
+        gate: Who may ask the venue anything; by default its own.
+        comes_over: Whether everything that a connection carries comes over a successor, by its name.
 
     Attributes:
         connections: By name; not yet opened.
@@ -50,16 +57,28 @@ class VenueSource:
         clock: Clock,
         max_bytes: int,
         on_oversized: Callable[[str], None],
+        gate: HostGate | None = None,
+        comes_over: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._clock = clock
+        self._told: Sequence[VenueNotice] = ()
         self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+        self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
+        self._instead: dict[str, Connection] = {}
         run, groups, limits = f"{clock.now_ns() // NS_PER_MS:x}", _groups(exchange, symbols), exchange.limits
+        gate, turns = gate or HostGate(limits), asyncio.Semaphore(HANDED_OVER)
         connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
-        for number, (path, carried) in enumerate(groups, 1):
+        self._exchange = exchange
+
+        def connect(
+            path: str, carried: Sequence[str], subscribe: Callable[[Sequence[str]], list[Say]] | None = None
+        ) -> Connection:
+            number = len(self.connections)
             connection = Connection(
-                f"{run}-{number}",
+                f"{run}-{number + 1}",
                 exchange,
                 url.rstrip("/") + path,
                 carried,
@@ -67,34 +86,70 @@ class VenueSource:
                 on_oversized=on_oversized,
                 max_bytes=max_bytes,
                 connects=connects,
-                life_s=limits.lifetime_s * LIVED * (1 - SPREAD * (number - 1) / len(groups)),
+                life_s=limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / len(groups)),
+                gate=gate,
+                turns=turns,
+                comes_over=comes_over if subscribe is None else lambda _: True,
+                subscribe=subscribe,
             )
             self.connections[connection.name] = connection
+            return connection
+
+        self._connect = connect
+        for path, carried in groups:
+            connection = connect(path, carried)
             self._carrier.update(dict.fromkeys(carried, connection))
+
+    def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
+        """Open all connections, and those that are needed later, each in a task of its own."""
+        self._spawn = spawn
+        self.tasks += [spawn(connection.run()) for connection in self.connections.values()]
+
+    def subscribe_instead(self, channel: Channel, symbol: str) -> bool:
+        """Subscribe to what the venue documents in place of a silent channel; False where it has nothing."""
+        found = self._exchange.alternative(channel, [symbol])
+        if found is None or self._spawn is None:
+            return False
+        known = self._instead.get(found.path)
+        if known is not None:
+            if symbol not in known.symbols:
+                known.add(symbol)
+            return True
+        exchange = self._exchange
+
+        def subscribe(symbols: Sequence[str]) -> list[Say]:
+            alternative = exchange.alternative(channel, symbols)
+            return alternative.says if alternative else []
+
+        self._instead[found.path] = connection = self._connect(found.path, [symbol], subscribe)
+        self.tasks.append(self._spawn(connection.run()))
+        return True
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Give the frames as they come, without end; a frame is received when it is given."""
         while True:
             via, connection, request, raw, handled = await self._queue.get()
+            self._told = ()
             yield Frame(self._clock.now_ns(), via, connection, request, raw)
-            if handled is not None:
-                handled.set()
+            if handled is not None and not handled.done():
+                handled.set_result(self._told)
 
     async def enqueue(self, via: Via, connection: str, raw: bytes = b"") -> None:
         """Append what came over a connection, once there is room."""
         await self._queue.put((via, connection, "", raw, None))
 
-    async def answer(self, symbol: str, request: str, body: bytes) -> None:
-        """Append the answer to a request on behalf of an instrument, and return once it was handled."""
-        handled = asyncio.Event()
+    async def answer(self, symbol: str, request: str, body: bytes) -> Sequence[VenueNotice]:
+        """Append the answer to a request on behalf of an instrument; gives, once handled, what it told besides data."""
+        handled: asyncio.Future[Sequence[VenueNotice]] = asyncio.get_running_loop().create_future()
         await self._queue.put((Via.REST, self._carrier[symbol].name, request, body, handled))
-        await handled.wait()
+        return await handled
 
     def handle(self, frame: Frame, notices: Sequence[VenueNotice]) -> None:
         """Let the connection of a frame know what it told besides data."""
         if frame.via is Via.WS:
-            self.connections[frame.connection].handle(notices)
+            self.connections[carrier_of(frame.connection)].handle(notices, frame.connection)
         else:
+            self._told = notices
             log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
 
     def say(self, symbol: str, says: Sequence[Say]) -> None:

@@ -18,13 +18,13 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `snapshot` follows the
-            next one where books come in the stream; `disconnect` cuts every connection, `shutdown` announces it first;
-            `pause` holds all frames back; `refuse_connections` turns new connections away; `refuse_requests` answers
-            REST requests with an error.
+            next one where books come in the stream; `disconnect` cuts every connection, `shutdown` announces it first
+            and cuts those it told; `pause` holds all frames back; `refuse_connections` turns new connections
+            away; `refuse_requests` answers REST requests with an error.
         symbol, venue: What it befalls; empty is everything.
         count: How many depth frames, or REST requests, 1 to 10,000.
-        seconds: How long a pause, or the refusal of connections, lasts, up to an hour; of refused requests, what their
-            `Retry-After` says.
+        seconds: How long a pause, or the refusal of connections, lasts, up to an hour; how long ahead a shutdown is
+            announced; of refused requests, what their `Retry-After` says.
         status: HTTP status of refused requests, 400 to 599.
         damage: What is wrong with corrupt frames.
     """

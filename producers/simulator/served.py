@@ -15,7 +15,6 @@ from schemas.units import NS_PER_SECOND
 
 MAX_HELD_FRAMES = 100_000
 """Frames held back by a pause; beyond it the venue drops its clients instead."""
-SHUTDOWN_NOTICE_SECONDS = 0.2
 
 
 class ServedVenue:
@@ -92,8 +91,8 @@ class ServedVenue:
         if control.fault in ("disconnect", "shutdown"):
             self._stats["disconnects"] += 1
             if control.fault == "shutdown":
-                self.gateway.announce_shutdown()
-                asyncio.get_running_loop().call_later(SHUTDOWN_NOTICE_SECONDS, self.gateway.cut_all)
+                told = self.gateway.announce_shutdown()
+                asyncio.get_running_loop().call_later(control.seconds, self.gateway.cut_these, told)
             else:
                 self.gateway.cut_all()
         elif control.fault == "pause":

@@ -128,16 +128,22 @@ class Gateway:
                 self._stats["connections_ended"] += 1
                 self._cut(client)
 
-    def announce_shutdown(self) -> None:
-        """Tell everybody that the connection will end."""
-        text = self._exchange.venue.farewell(self._exchange.now_ns)
-        for client in tuple(self._clients):
+    def announce_shutdown(self) -> tuple[Client, ...]:
+        """Tell everybody that the connection will end; gives whom."""
+        text, told = self._exchange.venue.farewell(self._exchange.now_ns), tuple(self._clients)
+        for client in told:
             self._put(client, text)
+        return told
 
     def cut_all(self) -> None:
         """Cut every connection."""
-        for client in tuple(self._clients):
-            self._cut(client)
+        self.cut_these(tuple(self._clients))
+
+    def cut_these(self, clients: Sequence[Client]) -> None:
+        """Cut these, as far as they are there."""
+        for client in clients:
+            if client in self._clients:
+                self._cut(client)
 
     async def _read(self, client: Client) -> None:
         async for message in client.socket:

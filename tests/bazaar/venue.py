@@ -23,7 +23,7 @@ from zlib import crc32
 import msgspec
 
 from orderbook.decimals import Levels, plain
-from producers.contract import Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
+from producers.contract import Alternative, Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.messages import (
     Ack,
     BestQuote,
@@ -125,6 +125,7 @@ class Bazaar:
     """The venue; see `producers.contract.Exchange`."""
 
     venue = "bazaar"
+    shares_update_ids = False
     contract_kind = ContractKind.SPOT
     sequence = ChainRule()
     checksum = Checksum(SUMMED_LEVELS, summed)
@@ -163,6 +164,9 @@ class Bazaar:
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         return [self._say("watch", symbols)]
+
+    def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
+        return None
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         return [self._say("unwatch", symbols)]

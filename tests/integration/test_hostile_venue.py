@@ -21,9 +21,10 @@ from websockets.http11 import Request, Response
 from obflow.clock import SystemClock
 from producers.contract import Fetch
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
-from producers.live import run
 from producers.live.connections import Connection
-from producers.live.rest import DEFAULT_REFUSAL_SECONDS, RestClient
+from producers.live.gate import FIRST_WAIT_S, REGION_WAIT_S
+from producers.live.listing import find_instruments
+from producers.live.rest import RestClient
 from schemas.errors import Backpressure, ExchangeUnreachable
 from tests.integration.test_connections import Notes
 from tests.producers.test_binance_frames import entry
@@ -70,7 +71,7 @@ async def venue() -> AsyncIterator[Venue]:
 
 @pytest.mark.parametrize("told", JUNK)
 @pytest.mark.parametrize("status", [429, 418, 503])
-async def test_a_retry_after_that_cannot_be_meant_is_counted_and_the_default_holds(status: int, told: str) -> None:
+async def test_a_retry_after_that_cannot_be_meant_is_counted_and_the_first_wait_holds(status: int, told: str) -> None:
     async with venue() as rest, RestClient(EXCHANGE, rest.url, 1_000) as client:
         rest.status, rest.headers = status, {"Retry-After": told}
         with pytest.raises(Backpressure) as refused:
@@ -78,7 +79,7 @@ async def test_a_retry_after_that_cannot_be_meant_is_counted_and_the_default_hol
         with pytest.raises(Backpressure, match="refuses requests for now"):
             await client.get(PING)
 
-    assert refused.value.retry_after_s == DEFAULT_REFUSAL_SECONDS
+    assert refused.value.retry_after_s == FIRST_WAIT_S
     assert client.ignored == {"retry_after": 1}
     assert len(rest.asked) == 1
 
@@ -113,7 +114,7 @@ async def test_a_weight_limit_that_cannot_be_meant_is_ignored_and_the_list_is_us
     listed = json.dumps([entry("BTCUSDT", "0.10", "0.001")])
     async with venue() as rest, RestClient(EXCHANGE, rest.url, 100_000) as client:
         rest.body = f'{{"rateLimits":[{rule}],"symbols":{listed}}}'.encode()
-        found = await run.find_instruments(
+        found = await find_instruments(
             client, EXCHANGE, ["BTCUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=None, patience_s=0.0
         )
         async with asyncio.timeout(5):
@@ -209,12 +210,14 @@ async def knocking(gate: Gate, naps: list[float], monkeypatch: pytest.MonkeyPatc
 HANDSHAKES: list[Any] = [
     (429, ["120"], 120.0, 0),
     (503, ["120"], 120.0, 0),
-    (418, [], DEFAULT_REFUSAL_SECONDS, 0),
+    (418, [], FIRST_WAIT_S, 0),
+    (403, [], FIRST_WAIT_S, 0),
+    (451, [], REGION_WAIT_S, 0),
     (500, [], 0.0, 0),
     (429, ["10000000000"], QUARTER_S - 5.0, 0),
     (429, ["Fri, 31 Dec 9999 23:59:59 GMT"], QUARTER_S - 5.0, 0),
-    (403, ["inf"], DEFAULT_REFUSAL_SECONDS, 1),
-    (429, ["9" * 5_000], DEFAULT_REFUSAL_SECONDS, 1),
+    (403, ["inf"], FIRST_WAIT_S, 1),
+    (429, ["9" * 5_000], FIRST_WAIT_S, 1),
     (429, ["60", "inf"], 60.0, 0),
 ]
 
@@ -229,7 +232,7 @@ async def test_a_refused_handshake_waits_as_long_as_it_says_within_bounds(
             await _turn()
 
     assert least_s <= naps[0] <= min(least_s + 5.0, QUARTER_S)
-    assert connection.ignored.total() == ignored
+    assert connection.gate.ignored.total() == ignored
     assert gate.asked == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obflow.backoff import LONGEST_S, Backoff, wait_s
+from obflow.backoff import LONGEST_S, Backoff, growing_wait_s
 
 SHARES = st.floats(0.0, 1.0)
 SECONDS = st.floats(0.01, 100.0)
@@ -15,12 +15,12 @@ SECONDS = st.floats(0.01, 100.0)
 def test_a_wait_lies_between_its_certain_share_and_its_bound(
     tries: int, first_s: float, most_s: float, certain: float, jitter: float
 ) -> None:
-    longest = wait_s(tries, first_s, most_s)
-    found = wait_s(tries, first_s, most_s, certain=certain, jitter=jitter)
+    longest = growing_wait_s(tries, first_s, most_s)
+    found = growing_wait_s(tries, first_s, most_s, certain=certain, jitter=jitter)
 
     assert longest <= most_s
     assert certain * longest * 0.999_999 <= found <= longest * 1.000_001
-    assert wait_s(tries + 1, first_s, most_s) >= longest
+    assert growing_wait_s(tries + 1, first_s, most_s) >= longest
 
 
 def test_waits_double_until_their_bound_and_begin_anew() -> None:

@@ -101,7 +101,9 @@ class TestRefusals:
         with pytest.raises(SettingsError, match=f"did you mean {meant}"):
             Settings.load()
 
-    @pytest.mark.parametrize("variable", ["OBFLOW_RECORDINGS", "OBFLOW_CACHE", "OBFLOW_CONFIG", "OBFLOW_IMAGE"])
+    @pytest.mark.parametrize(
+        "variable", ["OBFLOW_RECORDINGS", "OBFLOW_CASES", "OBFLOW_CACHE", "OBFLOW_CONFIG", "OBFLOW_IMAGE"]
+    )
     def test_variables_of_tools_around_it_are_left_alone(
         self, monkeypatch: pytest.MonkeyPatch, variable: str, tmp_path: Path
     ) -> None:

@@ -128,9 +128,24 @@ class TestDepth:
             FUTURES.parse(framed(json.dumps(cut).encode(), Via.WS))
 
     @BOTH
-    def test_top_n_streams_are_not_mistaken_for_differences(self, exchange: Exchange) -> None:
-        with pytest.raises(UnknownMessage):
-            exchange.parse(framed(wrapped("btcusdt@depth20@100ms", DEPTH), Via.WS))
+    @pytest.mark.parametrize("kind", ["depth5", "depth10", "depth20", "rpiDepth"])
+    def test_other_depth_streams_are_passed_over_and_not_mistaken_for_differences(
+        self, exchange: Exchange, kind: str
+    ) -> None:
+        assert one(exchange, wrapped(f"btcusdt@{kind}@100ms", DEPTH)) == Ignored(kind)
+        assert one(exchange, wrapped(f"btcusdt@{kind}", {"lastUpdateId": 1, "bids": [], "asks": []})) == Ignored(kind)
+
+    @BOTH
+    def test_levels_had_a_third_element_once_and_are_read(self, exchange: Exchange) -> None:
+        old = DEPTH | {"b": [["61800.20", "0.014", []]], "a": [["61800.30", "0.000", []], ["61800.40", "1"]]}
+        expected = one(exchange, DEPTH | {"a": [["61800.30", "0.000"], ["61800.40", "1"]]})
+        assert one(exchange, wrapped("btcusdt@depth", old)) == one(exchange, old) == expected
+
+    @BOTH
+    def test_a_snapshots_levels_had_a_third_element_once_too(self, exchange: Exchange) -> None:
+        body = {"lastUpdateId": 9, "bids": [["1.0", "2.0", []]], "asks": [["3.0", "4.0", []]]}
+        told = DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [("3.0", "4.0")])
+        assert one(exchange, body, Via.REST, f"{exchange.recover('BTCUSDT').path}") == told  # type: ignore[union-attr]
 
 
 class TestTrades:
@@ -147,6 +162,13 @@ class TestTrades:
     def test_an_old_futures_trade_does_not_say_its_kind(self) -> None:
         old = {key: value for key, value in TRADE.items() if key != "X"}
         assert isinstance(one(FUTURES, old), TradeTick)
+
+    @BOTH
+    def test_an_aggregate_stands_in_for_trades_under_the_last_of_their_ids(self, exchange: Exchange) -> None:
+        event = {key: value for key, value in TRADE.items() if key not in ("t", "X")}
+        message = one(exchange, wrapped("btcusdt@aggTrade", event | {"e": "aggTrade", "a": 5, "f": 70, "l": 77}))
+        expected = TradeTick("BTCUSDT", "77", "61800.30", "0.006", True, 1723161256321 * 10**6, "aggTrade")
+        assert message == expected
 
     @BOTH
     def test_a_bad_trade_damages_no_book(self, exchange: Exchange) -> None:
@@ -169,6 +191,30 @@ class TestOther:
     @pytest.mark.parametrize("kind", ["aggTrade", "markPrice", "kline_1m", "ticker", "forceOrder"])
     def test_channels_we_do_not_use_are_ignored_by_name(self, exchange: Exchange, kind: str) -> None:
         assert one(exchange, wrapped(f"btcusdt@{kind}", {"anything": 1})) == Ignored(kind.partition("_")[0])
+
+    @BOTH
+    @pytest.mark.parametrize(
+        ("frame", "kind"),
+        [
+            (wrapped("!ticker@arr", [{"e": "24hrTicker"}]), "ticker"),
+            (wrapped("!miniTicker@arr@3000ms", []), "miniTicker"),
+            (wrapped("!ticker_1h@arr", [{"e": "1hTicker"}]), "ticker"),
+            (wrapped("!markPrice@arr@1s", [{"e": "markPriceUpdate"}]), "markPrice"),
+            (wrapped("!forceOrder@arr", {"e": "forceOrder"}), "forceOrder"),
+            (wrapped("!contractInfo", {"e": "contractInfo"}), "contractInfo"),
+            (wrapped("!bookTicker", QUOTE | {"s": "NOBODYS"}), "bookTicker"),
+            (wrapped("btcusdt_perpetual@continuousKline_1m", {"e": "continuous_kline"}), "continuousKline"),
+            (wrapped("btcusd@indexPriceKline_1m", {"e": "indexPrice_kline"}), "indexPriceKline"),
+            (wrapped("btcusdt@kline_1m@+08:00", {"e": "kline"}), "kline"),
+            (b'{"e":"indexPriceUpdate","i":"BTCUSD"}', "indexPriceUpdate"),
+            (b'{"e":"4hTicker","s":"BTCUSDT"}', "4hTicker"),
+            (b'[{"e":"24hrMiniTicker","s":"BTCUSDT"},{"e":"24hrMiniTicker","s":"ETHUSDT"}]', "24hrMiniTicker"),
+        ],
+    )
+    def test_documented_channels_are_passed_over_in_every_wrapping(
+        self, exchange: Exchange, frame: bytes, kind: str
+    ) -> None:
+        assert one(exchange, frame) == Ignored(kind)
 
     @BOTH
     @pytest.mark.parametrize(
@@ -210,8 +256,20 @@ class TestOther:
         assert banned == Notice(NoticeKind.REFUSED, "-1003 Too many requests")
 
     @BOTH
-    def test_a_shutdown_is_announced(self, exchange: Exchange) -> None:
-        told = one(exchange, b'{"e":"serverShutdown","E":1723161256299}')
+    @pytest.mark.parametrize(
+        "wrapping",
+        [
+            "%s",
+            '{"event":%s}',
+            '{"subscriptionId":0,"event":%s}',
+            '{"stream":"","data":%s}',
+            '{"stream":"serverShutdown","data":%s}',
+            '{"stream":"btcusdt@depth@100ms","data":%s}',
+            '{"data":%s}',
+        ],
+    )
+    def test_a_shutdown_is_announced_in_every_wrapping(self, exchange: Exchange, wrapping: str) -> None:
+        told = one(exchange, (wrapping % '{"e":"serverShutdown","E":1723161256299}').encode())
         assert isinstance(told, Notice)
         assert told.kind is NoticeKind.SERVER_SHUTDOWN
 
@@ -285,9 +343,10 @@ class TestRest:
         symbols = ["BTCUSDT", "币安人生USDT"]
         path, query = SPOT.listings(symbols)[0].path.split("?")
         assert path == "/api/v3/exchangeInfo"
-        assert re.fullmatch(r"symbols=[A-Za-z0-9%_.~-]+", query), "as a URL may carry it"
+        assert re.fullmatch(r"symbols=[A-Za-z0-9%_.~-]+&showPermissionSets=false", query), "as a URL may carry it"
         assert json.loads(parse_qs(query)["symbols"][0]) == symbols
 
+        path += "?showPermissionSets=false"  # the sets are most of its length, and not read
         assert SPOT.listings()[0].path == path
         many = [f"S{number}USDT" for number in range(2_000)]
         assert SPOT.listings(many)[0].path == path, "a URL has its bound"
@@ -352,7 +411,7 @@ def test_trades_beside_the_market_are_left_out_as_the_normaliser_does(recordings
 
 
 SAMPLES: dict[str, tuple[Exchange, Via, type | str]] = {
-    "futures_agg_trade_stream": (FUTURES, Via.WS, "aggTrade"),
+    "futures_agg_trade_stream": (FUTURES, Via.WS, TradeTick),
     "futures_book_ticker_stream": (FUTURES, Via.WS, BestQuote),
     "futures_depth_update_stream": (FUTURES, Via.WS, DepthDelta),
     "futures_liquidation_stream": (FUTURES, Via.WS, "forceOrder"),

@@ -72,7 +72,9 @@ def test_a_futures_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, ex
     [
         (delta(101, 110), Continuity.NEXT),
         (delta(102, 110), Continuity.GAP),
-        (delta(100, 110), Continuity.GAP),  # overlaps
+        (delta(100, 110), Continuity.NEXT),  # overlaps: U < id + 1 <= u
+        (delta(50, 101), Continuity.NEXT),
+        (delta(100, 110, exchange_ns=4 * MS), Continuity.NEXT),
         (delta(90, 100), Continuity.DUPLICATE),
         (delta(80, 85), Continuity.DUPLICATE),
         (delta(80, 85, exchange_ns=6 * MS), Continuity.GAP),

@@ -347,10 +347,9 @@ def test_trades_beside_the_grid_and_headers_that_cannot_be_meant_are_shown() -> 
     stream = bench.feed.router.streams["BTCUSDT"]
     stream.on_trade(TradeTick("BTCUSDT", "1", "61800.00000000000001", "0.001", True), bench.clock.now_ns())
     client = RestClient(bench.exchange, "http://127.0.0.1:1", 1)
-    source = bench.feed.connect("ws://x")
+    source = bench.feed.connect("ws://x", client.gate)
     bench.feed.recover_with(BookRecovery(bench.exchange, client, source, bench.feed.has_room, lambda _: None))  # type: ignore[arg-type, return-value]
-    client.ignored["retry_after"] += 2
-    bench.connection.ignored["retry_after"] += 1
+    client.ignored["retry_after"] += 3
     bench.feed.publish_metrics()
     bench.feed.publish_metrics()
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from orderbook.validity import Validity
 from producers.books.feed_state import AFTER, SHOWN, SHOWN_UP, FeedTracker, Link, LinkEvent
+from producers.contract import Channel
 from schemas.messages import FeedState, Reason
 
 S = 1_000_000_000
@@ -60,16 +61,39 @@ def test_the_tables_say_what_three_flags_would(events: list[LinkEvent], validity
         assert feed.state(validity) == flags.state(validity)
 
 
-def test_silence_tells_stale_from_live_until_depth_comes_again() -> None:
+def test_silence_makes_every_feed_with_a_connection_stale_until_depth_comes_again() -> None:
     feed = FeedTracker()
     feed.note_depth(10 * S)
-    assert feed.note_time(40 * S, 30 * S) == ""
-    assert feed.note_time(41 * S, 30 * S) == "no depth update for 31 s"
-    assert feed.state(Validity.LIVE) is FeedState.STALE
-    assert feed.state(Validity.INVALID) is FeedState.INVALID
+    feed.note_time(40 * S, 30 * S)
+    assert (feed.detail(40 * S), feed.silences) == ("", ())
+    feed.note_time(41 * S, 30 * S)
+    assert feed.silences[0] is Channel.DEPTH
+    assert feed.detail(41 * S).startswith("no depth update for 31 s")
+    assert {feed.state(validity) for validity in Validity} == {FeedState.STALE}
     assert not feed.note(LinkEvent.RECEIVED), "a trade keeps no book fresh"
     assert feed.note_depth(41 * S)
     assert feed.state(Validity.LIVE) is FeedState.LIVE
+
+
+def test_a_feed_whose_connection_never_stood_is_stale_too() -> None:
+    feed = FeedTracker()
+    feed.note_time(10 * S, 30 * S)
+    assert feed.state(Validity.AWAITING_SNAPSHOT) is FeedState.CONNECTING
+    feed.note_time(41 * S, 30 * S)
+    assert feed.state(Validity.AWAITING_SNAPSHOT) is FeedState.STALE
+    assert feed.detail(41 * S) == "no connection for 31 s"
+
+
+def test_of_trades_and_quotes_the_first_message_alone_is_missed() -> None:
+    feed = FeedTracker(link=Link.UP, since_ns=10 * S, depth_ns=41 * S, quote_ns=11 * S)
+    feed.note_time(41 * S, 30 * S)
+    assert feed.silences == (Channel.TRADE,)
+    assert feed.detail(41 * S) == "no trade since it was subscribed 31 s ago"
+    assert feed.state(Validity.LIVE) is FeedState.LIVE
+    feed.trade_ns = 42 * S
+    feed.depth_ns = 900 * S
+    feed.note_time(900 * S, 30 * S)
+    assert feed.silences == ()
 
 
 def test_a_status_is_news_once_and_again_with_another_reason_or_epoch() -> None:

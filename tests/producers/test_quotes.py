@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orderbook.decimals import TextGrid
 from producers.books.quotes import COMPARABLE_NS, MAX_QUOTES, MAX_UNJUDGED, BestLevels, QuoteCheck
 from producers.messages import BestQuote
@@ -54,6 +56,31 @@ def test_a_quote_that_the_grid_does_not_hold_is_no_empty_side() -> None:
         check.finish()
 
         assert (check.checked, check.wrong) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("side", "bid", "size", "wrong"),
+    [
+        ((None, None), "0.0", "0.000", 0),
+        ((None, None), "0", "0", 0),
+        ((None, None), "100.0", "0.005", 1),  # a level where the book has none
+        ((1000, 5), "0.0", "0.000", 1),  # none where the book has a level
+        ((None, None), "100.0", "0", 1),
+    ],
+)
+def test_a_side_quoted_as_nothing_at_0_agrees_with_an_empty_one_alone(
+    side: tuple[int | None, int | None], bid: str, size: str, wrong: int
+) -> None:
+    numbered, unnumbered = QuoteCheck(), QuoteCheck()
+    top = BestLevels(*side, *TOP[2:])
+    numbered.on_quote(BestQuote("S", bid, size, "100.1", "0.007", 100), 0)
+    numbered.on_book(100, top, GRID, 0)
+    numbered.finish()
+    unnumbered.on_quote(BestQuote("S", bid, size, "100.1", "0.007"), 0)
+    unnumbered.on_book(100, top, GRID, 0)
+
+    assert (numbered.checked, numbered.wrong) == (1, wrong)
+    assert (unnumbered.compared, unnumbered.different) == (1, wrong)
 
 
 def test_quotes_in_disorder_are_put_in_order() -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from producers.contract import Endpoints, Fetch, Keepalive, Say, VenueLimits
+from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Say, VenueLimits
 from producers.exchanges.binance import frames
 from producers.exchanges.binance.frames import Dialect
 from producers.messages import Frame, VenueMessage
@@ -34,6 +34,8 @@ class BinanceExchange:
         rest_path: What its REST paths begin with.
         depth_weight, list_weight: What a book and an instrument list cost.
         lists_by_name: Whether a list may be asked for in part; one name that the venue does not trade has it refuse.
+        alternative_path: Path and query of the connection that carries `@aggTrade`, for where `@trade` is silent.
+        short_list: The parameter that leaves out of a list what makes it long and is not read.
     """
 
     dialect: Dialect
@@ -45,8 +47,11 @@ class BinanceExchange:
     depth_weight: int
     list_weight: int
     lists_by_name: bool
+    alternative_path: str = ""
+    short_list: str = ""
     checksum: None = None
     keepalive: Keepalive = SERVER_PINGS
+    shares_update_ids: bool = True
 
     @property
     def venue(self) -> str:
@@ -75,6 +80,12 @@ class BinanceExchange:
         """Say what subscribes to these instruments."""
         return [frames.say("SUBSCRIBE", symbols)]
 
+    def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
+        """Name `@aggTrade` for trades."""
+        if channel is not Channel.TRADE or not self.alternative_path:
+            return None
+        return Alternative(self.alternative_path, [frames.say("SUBSCRIBE", symbols, frames.alternative_streams)])
+
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""
         return [frames.say("UNSUBSCRIBE", symbols)]
@@ -86,5 +97,6 @@ class BinanceExchange:
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for the instruments with their filters."""
         named = self.lists_by_name and 0 < len(symbols) <= MAX_LISTED
-        query = f"?symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if named else ""
-        return [Fetch(f"{self.rest_path}/exchangeInfo{query}", self.list_weight)]
+        wanted = f"symbols={quote(msgspec.json.encode(list(symbols)), safe='')}" if named else ""
+        query = "&".join(filter(None, (wanted, self.short_list)))
+        return [Fetch(f"{self.rest_path}/exchangeInfo{'?' if query else ''}{query}", self.list_weight)]

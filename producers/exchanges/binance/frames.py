@@ -8,7 +8,7 @@ where the connection asked for them; both are told apart by their size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Final, NamedTuple, TypeVar
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from zlib import crc32
 
@@ -31,7 +31,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
+from schemas.errors import DecodeError, InvalidNumber, MessageError, UnknownMessage
 from schemas.messages import ContractKind
 from schemas.units import NS_PER_MS, NS_PER_US
 
@@ -44,30 +44,61 @@ DEPTH_SPEED: Final = "100ms"
 
 UNUSED_CHANNELS: Final = frozenset(
     {
+        "1dTicker",
+        "1hTicker",
         "24hrMiniTicker",
         "24hrTicker",
+        "4hTicker",
         "aggTrade",
+        "assetIndex",
+        "assetIndexUpdate",
         "avgPrice",
         "compositeIndex",
-        "contractInfo",
+        "continuousKline",
         "continuous_kline",
+        "contractInfo",
+        "depth10",
+        "depth20",
+        "depth5",
         "forceOrder",
+        "indexPrice",
+        "indexPriceKline",
+        "indexPriceUpdate",
+        "indexPrice_kline",
         "kline",
         "markPrice",
+        "markPriceKline",
         "markPriceUpdate",
+        "markPrice_kline",
         "miniTicker",
         "openInterest",
+        "referencePrice",
+        "rpiDepth",
         "ticker",
+        "tradingSession",
     }
 )
-"""Channels and event types that the venue documents and obflow does not use."""
+"""Channels and event types that the venue documents and obflow does not use.
+
+A channel of all instruments (`!ticker@arr`) goes by the same name. `depth5` and its like bring few levels, `rpiDepth`
+other orders, on the futures as the same event as the depth that is used: the stream's name tells.
+"""
+TRADING: Final = frozenset({"", "TRADING"})
+"""What the instrument list says of one that trades. Others it documents are PRE_TRADING, PENDING_TRADING, POST_TRADING,
+END_OF_DAY, AUCTION_MATCH, HALT, BREAK, CANCEL_ONLY, PRE_DELIVERING, DELIVERING, PRE_SETTLE and SETTLING."""
+DELISTED: Final = frozenset({"DELIVERED", "CLOSE", "DELISTED"})
+"""What it says of one that will not trade again."""
+MAX_STATUS: Final = 40
+AGGREGATES: Final = "aggTrade"
+SHUTDOWN: Final = "serverShutdown"
 
 
 class _Envelope(msgspec.Struct):
-    """Any WebSocket frame: an envelope, a bare event, or an answer to a request."""
+    """Any WebSocket frame: an event in either envelope, a bare event, or an answer to a request."""
 
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw(b"")
+    event: msgspec.Raw = msgspec.Raw(b"")
     e: str = ""
     s: str = ""
     A: msgspec.Raw = msgspec.Raw(b"")
@@ -90,6 +121,19 @@ class _Depth(msgspec.Struct):
     T: Time | None = None
 
 
+class _OldLevel(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A level as the venue wrote it before 2019: `[price, size, []]`."""
+
+    price: str
+    size: str
+    nothing: list[object] = []
+
+
+class _OldDepth(_Depth):
+    b: list[_OldLevel]  # type: ignore[assignment]
+    a: list[_OldLevel]  # type: ignore[assignment]
+
+
 class _Trade(msgspec.Struct):
     e: str
     s: str
@@ -100,6 +144,19 @@ class _Trade(msgspec.Struct):
     m: bool
     T: Time | None = None
     X: str = "MARKET"
+
+
+class _Aggregate(msgspec.Struct):
+    """Trades of one order at one price; f and l are the ids of the first and last of them."""
+
+    e: Literal["aggTrade"]
+    s: str
+    E: Time
+    p: str
+    q: str
+    l: Id  # noqa: E741 (the venue's name)
+    m: bool
+    T: Time | None = None
 
 
 class _Quote(msgspec.Struct):
@@ -145,13 +202,20 @@ class _Snapshot(msgspec.Struct):
     symbol: str | None = None  # few venues say whose book it is
 
 
+class _OldSnapshot(_Snapshot):
+    bids: list[_OldLevel]  # type: ignore[assignment]
+    asks: list[_OldLevel]  # type: ignore[assignment]
+
+
 class ListedInstrument(msgspec.Struct):
-    """An entry of the instrument list; the last three fields are the futures'."""
+    """An entry of the instrument list; all fields after `status` are the futures'."""
 
     symbol: str
     baseAsset: str  # noqa: N815 (the venue's name)
     quoteAsset: str  # noqa: N815 (the venue's name)
     filters: list[dict[str, object]]
+    status: str = ""
+    contractStatus: str = ""  # noqa: N815 (the venue's name)
     contractType: str = ""  # noqa: N815 (the venue's name)
     deliveryDate: int = 0  # noqa: N815 (the venue's name)
     contractSize: Annotated[int, msgspec.Meta(gt=0)] = 1  # noqa: N815 (the venue's name)
@@ -184,11 +248,15 @@ class Dialect(NamedTuple):
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _EVENT = msgspec.json.Decoder(_Event)
+_EVENTS = msgspec.json.Decoder(list[_Event])
 _DEPTH = msgspec.json.Decoder(_Depth)
+_OLD_DEPTH = msgspec.json.Decoder(_OldDepth)
 _TRADE = msgspec.json.Decoder(_Trade)
+_AGGREGATE = msgspec.json.Decoder(_Aggregate)
 _QUOTE = msgspec.json.Decoder(_Quote)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_OLD_SNAPSHOT = msgspec.json.Decoder(_OldSnapshot)
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTED = msgspec.json.Decoder(ListedInstrument)
 _NAMED = msgspec.json.Decoder(_Named)
@@ -214,7 +282,12 @@ def parse(frame: Frame, dialect: Dialect) -> list[VenueMessage]:
     """Read the messages of one frame of any of these venues; errors as `Exchange.parse`."""
     if frame.via is Via.REST:
         return [_parse_rest(frame.raw, frame.request, dialect)]
-    return [_parse_websocket(frame.raw, dialect)]
+    try:
+        return [_parse_websocket(frame.raw, dialect)]
+    except MessageError:
+        if passed := _passed_over(frame.raw):
+            return [passed]
+        raise
 
 
 def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
@@ -223,9 +296,29 @@ def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
         return _parse_stream(head.stream, bytes(head.data), dialect)
     if head.e:
         return _parse_event(head.e, head.s, frame, dialect)
+    if wrapped := bytes(head.data) or bytes(head.event):
+        what = _decoded(_EVENT, wrapped)
+        return _parse_event(what.e, what.s, wrapped, dialect)
     if head.A and head.s:  # spot's best quote is the one event without a type
         return _quote(frame, head.s)
     return _parse_answer(head)
+
+
+def _passed_over(frame: bytes) -> VenueMessage | None:
+    """Know a frame that gave no message: the venue's farewell, however wrapped, or several events of an unused kind."""
+    try:
+        if frame.lstrip()[:1] == b"[":
+            kinds = {event.e for event in _EVENTS.decode(frame)}
+            return Ignored(kinds.pop()) if len(kinds) == 1 and kinds <= UNUSED_CHANNELS else None
+        head = _ENVELOPE.decode(frame)
+        what = _EVENT.decode(bytes(head.data) or bytes(head.event))
+    except _UNREADABLE:
+        return None
+    return _farewell() if what.e == SHUTDOWN else None
+
+
+def _farewell() -> Notice:
+    return Notice(NoticeKind.SERVER_SHUTDOWN, "the venue announced a disconnect")
 
 
 def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
@@ -238,8 +331,11 @@ def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
         return _quote(event, symbol)
     if channel is Channel.TRADE:
         return _trade(event, symbol, dialect)
-    if kind.partition("_")[0] in UNUSED_CHANNELS:
-        return Ignored(kind.partition("_")[0])
+    unused = (name[1:] if stream.startswith("!") else kind).partition("_")[0]
+    if unused == AGGREGATES:
+        return _aggregate(event)
+    if unused in UNUSED_CHANNELS or unused == "bookTicker":  # of all instruments: that of one is a channel
+        return Ignored(unused)
     what = _decoded(_EVENT, event)
     return _parse_event(what.e, what.s, event, dialect, stream=stream)
 
@@ -252,10 +348,12 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
         return _trade(event, symbol, dialect)
     if channel is Channel.QUOTE:
         return _quote(event, symbol)
+    if kind == AGGREGATES:
+        return _aggregate(event)
     if kind in UNUSED_CHANNELS:
         return Ignored(kind)
-    if kind == "serverShutdown":
-        return Notice(NoticeKind.SERVER_SHUTDOWN, "the venue announced a disconnect")
+    if kind == SHUTDOWN:
+        return _farewell()
     raise UnknownMessage(f"no message is known by the name {(stream or kind)[:80]!r}", symbol=symbol)
 
 
@@ -269,7 +367,13 @@ def _parse_answer(head: _Envelope) -> VenueMessage:
 
 
 def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
-    depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
+    try:
+        depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
+    except DecodeError:
+        old = _old_depth(event)
+        if old is None:
+            raise
+        depth = old
     if depth.u < depth.U or (dialect.has_previous_id and depth.pu is None):
         raise DecodeError(
             "a depth update whose ids make no sense", channel=Channel.DEPTH, symbol=symbol, U=depth.U, u=depth.u
@@ -278,6 +382,19 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
     return DepthDelta(
         depth.s, depth.U, depth.u, depth.b, depth.a, depth.pu, _nanoseconds(matched, Channel.DEPTH, symbol)
     )
+
+
+def _old_depth(event: bytes) -> _Depth | None:
+    """Read an update whose levels have a third element; None where that is not what ails it."""
+    try:
+        old = _OLD_DEPTH.decode(event)
+    except _UNREADABLE:
+        return None
+    return _Depth(old.e, old.s, old.E, old.U, old.u, _pairs(old.b), _pairs(old.a), old.pu, old.T)
+
+
+def _pairs(levels: Sequence[_OldLevel]) -> list[tuple[str, str]]:
+    return [(level.price, level.size) for level in levels]
 
 
 def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
@@ -289,6 +406,16 @@ def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
     return TradeTick(trade.s, str(trade.t), trade.p, trade.q, not trade.m, _nanoseconds(matched, Channel.TRADE, symbol))
 
 
+def _aggregate(event: bytes) -> TradeTick | Ignored:
+    """Read trades that stand in for those of the trade channel; whoever has that one passes these over."""
+    try:
+        trade = _AGGREGATE.decode(event)
+    except _UNREADABLE:
+        return Ignored(AGGREGATES)
+    time = _nanoseconds(trade.E if trade.T is None else trade.T, Channel.TRADE, trade.s)
+    return TradeTick(trade.s, str(trade.l), trade.p, trade.q, not trade.m, time, stands_in=AGGREGATES)
+
+
 def _quote(event: bytes, symbol: str) -> BestQuote:
     quote = _decoded_event(_QUOTE, event, Channel.QUOTE, symbol)
     return BestQuote(quote.s, quote.b, quote.B, quote.a, quote.A, quote.u)
@@ -297,7 +424,7 @@ def _quote(event: bytes, symbol: str) -> BestQuote:
 def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
     if head.lastUpdateId is not None:
-        snapshot = _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+        snapshot = _whole(frame, _requested_symbol(request) or "")
         symbol = _requested_symbol(request) or snapshot.symbol
         time = snapshot.E if snapshot.T is None else snapshot.T
         return DepthSnapshot(
@@ -312,6 +439,19 @@ def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     if head.code is not None:
         return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:500])
     raise UnknownMessage("neither a depth snapshot nor an instrument list")
+
+
+def _whole(frame: bytes, symbol: str) -> _Snapshot:
+    try:
+        return _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, symbol)
+    except DecodeError:
+        try:
+            old = _OLD_SNAPSHOT.decode(frame)
+        except _UNREADABLE:
+            old = None
+        if old is None:
+            raise
+    return _Snapshot(old.lastUpdateId, _pairs(old.bids), _pairs(old.asks), old.E, old.T)
 
 
 def _requested_symbol(request: str) -> str | None:
@@ -351,6 +491,7 @@ def _weight_per_minute(limits: bytes) -> int | None:
 
 def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
     # pricePrecision and quantityPrecision are for display; the grid is in the filters.
+    status = entry.status or entry.contractStatus
     filters = {str(rule.get("filterType")): rule for rule in entry.filters}
     return Instrument(
         venue=dialect.venue,
@@ -360,6 +501,8 @@ def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
         canonical=dialect.canonical(entry),
         contract_value=str(entry.contractSize),
         contract_kind=dialect.contract_kind,
+        trading_status="" if status in TRADING else status[:MAX_STATUS],
+        is_delisted=status in DELISTED,
     )
 
 
@@ -406,11 +549,16 @@ def streams(symbol: str) -> tuple[str, ...]:
     return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
 
 
-def say(method: str, symbols: Sequence[str]) -> Say:
+def alternative_streams(symbol: str) -> tuple[str, ...]:
+    """Name the channel of trades that is there besides."""
+    return (f"{symbol.lower()}@{AGGREGATES}",)
+
+
+def say(method: str, symbols: Sequence[str], streams_of: Callable[[str], tuple[str, ...]] = streams) -> Say:
     """Write a SUBSCRIBE or UNSUBSCRIBE that names the streams of these instruments.
 
     Its id is drawn from what it asks, so that nobody has to count.
     """
-    names = [name for symbol in symbols for name in streams(symbol)]
+    names = [name for symbol in symbols for name in streams_of(symbol)]
     key = crc32(" ".join([method, *names]).encode())
     return Say(msgspec.json.encode({"method": method, "params": names, "id": key}), (str(key),))

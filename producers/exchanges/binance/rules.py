@@ -52,7 +52,8 @@ class BinanceSpotRule:
        after the snapshot; it misses nothing).
     6. Set the local order book to the snapshot. Its update id is L.
     7. Apply: if u < the local update id, ignore the event. If U > the local update id + 1, something was missed:
-       discard the local order book and restart. Normally U of the next event is u + 1 of the previous one.
+       discard the local order book and restart. Normally U of the next event is u + 1 of the previous one; one that
+       begins earlier and ends later overlaps the book, and is applied: its quantities are absolute.
     """
 
     def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
@@ -64,7 +65,7 @@ class BinanceSpotRule:
         return Alignment.TOO_LATE  # step 4
 
     def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
-        """Step 7, strictly: an event that overlaps the book without being a repeat is not one the venue sends."""
-        if delta.first_sequence == last.sequence + 1:
+        """Step 7: ids that all lie at or below the book's are a repeat, or the venue began them anew."""
+        if delta.first_sequence <= last.sequence + 1 <= delta.last_sequence:
             return Continuity.NEXT
         return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP

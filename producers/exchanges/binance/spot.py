@@ -2,12 +2,17 @@
 
 | channel | message | role | what becomes of it |
 |---|---|---|---|
-| `<symbol>@depth@100ms` | `depthUpdate` with U, u | delta | `DepthDelta`, connected by U = previous u + 1 |
+| `<symbol>@depth@100ms` | `depthUpdate` with U, u | delta | `DepthDelta`, connected by U ≤ previous u + 1 ≤ u |
 | `<symbol>@trade` | `trade` | trade | `TradeTick`; m = true: the seller was the aggressor |
+| `<symbol>@aggTrade` | `aggTrade` | trade | taken where `@trade` is silent |
 | `<symbol>@bookTicker` | no event type; u, b, B, a, A | best quote | `BestQuote`, checks the book |
 | REST `/api/v3/depth` | `lastUpdateId`, no time | snapshot | `DepthSnapshot` without a venue time |
-| REST `/api/v3/exchangeInfo?symbols=[…]` | `symbols` | instrument list | `InstrumentList` |
+| REST `/api/v3/exchangeInfo?symbols=[…]&showPermissionSets=false` | `symbols` | instrument list | `InstrumentList` |
 | any | `serverShutdown` | notice | a disconnect will follow |
+| every other documented channel | – | – | passed over and counted: `frames.UNUSED_CHANNELS` |
+
+Shapes once documented, and read: levels `[price, size, []]` (until 2019, in updates and snapshots). An event may
+stand bare, in `{"stream": …, "data": {…}}` or in `{"event": {…}}`; the farewell in each, with an empty stream too.
 
 Depth carries E (send time) alone; trades carry T (matching time). We ask for microseconds and read milliseconds too.
 The venue sends a WebSocket ping every 20 s and wants its pong within 60 s.
@@ -47,8 +52,10 @@ BINANCE = BinanceExchange(
         weight_header="x-mbx-used-weight-1m",
     ),
     stream_path="/stream?timeUnit=microsecond",
+    alternative_path="/stream?timeUnit=microsecond",
     rest_path="/api/v3",
     depth_weight=50,
     list_weight=20,
     lists_by_name=True,  # the whole list has thousands of them and grows towards a frame's bound
+    short_list="showPermissionSets=false",
 )

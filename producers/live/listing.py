@@ -1,0 +1,165 @@
+"""The venue's instrument list: asked for in its shortest form, and again until it answers; what cannot change ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import structlog
+
+from obflow.backoff import Backoff
+from obflow.clock import Clock
+from producers.contract import Exchange, Fetch
+from producers.live.rest import RequestRefused, RestClient
+from producers.messages import Frame, Instrument, InstrumentList, Via
+from producers.recordings.writer import RecordingWriter
+from schemas.errors import Backpressure, ExchangeUnreachable, MessageError, UsageError
+
+log = structlog.get_logger(__name__)
+
+
+async def find_instruments(
+    rest: RestClient,
+    exchange: Exchange,
+    symbols: Sequence[str],
+    *,
+    clock: Clock,
+    stop: asyncio.Event,
+    tap: RecordingWriter | None,
+    patience_s: float | None = None,
+) -> dict[str, Instrument]:
+    """Find the instruments and their grids in the venue's list; ask again until it answers.
+
+    A venue that refuses a list of these names alone is asked which of them it refuses, and for the whole list, which
+    tells what was meant.
+
+    Args:
+        rest: The venue's REST interface.
+        exchange: The venue.
+        symbols: What is wanted.
+        clock: When the list was received.
+        stop: Ends the asking; then there are none.
+        tap: Keeps the list.
+        patience_s: Give up after so long; None never does.
+
+    Raises:
+        UsageError: The venue does not trade a symbol, gives no grid for it, or its list is larger than a frame may be.
+        ExchangeUnreachable: It did not answer in time.
+    """
+    asking = _ListFetcher(rest, exchange, clock)
+    loop, backoff = asyncio.get_running_loop(), Backoff()
+    began = loop.time()
+    while not stop.is_set():
+        try:
+            frames, listed = await asking.ask_for(symbols)
+        except (ExchangeUnreachable, Backpressure, MessageError) as error:
+            if patience_s is not None and loop.time() - began >= patience_s:
+                raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
+            wait_s = backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
+            log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
+            await _wait(stop, wait_s)
+            continue
+        if listed.weight_per_minute is not None:
+            rest.limit_weight(listed.weight_per_minute)
+        found = _choose(exchange.venue, symbols, listed)
+        if tap is not None:
+            for frame in frames:
+                tap.write(frame)
+        return found
+    return {}
+
+
+class _ListFetcher:
+    """Asks for a list, in part where the venue lets it."""
+
+    def __init__(self, rest: RestClient, exchange: Exchange, clock: Clock) -> None:
+        self._rest = rest
+        self._exchange = exchange
+        self._clock = clock
+        self._refused: Sequence[str] = ()
+
+    async def ask_for(self, symbols: Sequence[str]) -> tuple[list[Frame], InstrumentList]:
+        """Ask for these, or for all where they cannot be had."""
+        whole = self._exchange.listings()
+        if not self._refused:
+            fetches = self._exchange.listings(symbols)
+            try:
+                return await self._ask(fetches)
+            except RequestRefused:
+                if fetches == whole:
+                    raise
+            self._refused = await self._refused_of(symbols) or symbols
+        try:
+            return await self._ask(whole)
+        except (ExchangeUnreachable, UsageError):
+            names = ", ".join(self._refused)
+            raise UsageError(
+                f"{self._exchange.venue} refuses to list {names}", next_step="check how the venue writes it"
+            ) from None
+
+    async def _refused_of(self, symbols: Sequence[str]) -> list[str]:
+        """Find the names for which a list is refused, half by half."""
+        if len(symbols) == 1:
+            return list(symbols)
+        middle, refused = len(symbols) // 2, []
+        for half in (symbols[:middle], symbols[middle:]):
+            try:
+                await self._ask(self._exchange.listings(half))
+            except RequestRefused:
+                refused += await self._refused_of(half)
+        return refused
+
+    async def _ask(self, fetches: Sequence[Fetch]) -> tuple[list[Frame], InstrumentList]:
+        frames = [await self._answer(fetch) for fetch in fetches]
+        return frames, _joined([self._one(frame) for frame in frames])
+
+    async def _answer(self, fetch: Fetch) -> Frame:
+        body = await self._rest.get(fetch)
+        return Frame(self._clock.now_ns(), Via.REST, request=fetch.path, raw=body)
+
+    def _one(self, frame: Frame) -> InstrumentList:
+        most, venue = self._rest.max_bytes, self._exchange.venue
+        if len(frame.raw) > most:
+            raise UsageError(
+                f"the instrument list of {venue} has more than {most} bytes",
+                next_step="raise producer.max_frame_bytes; asking again would change nothing",
+            )
+        for message in self._exchange.parse(frame):
+            if isinstance(message, InstrumentList):
+                return message
+        raise ExchangeUnreachable(
+            f"{venue} gave no instrument list ({frame.raw[:200].decode(errors='replace')})",
+            next_step="check producer.rest_url",
+        )
+
+
+def _joined(lists: Sequence[InstrumentList]) -> InstrumentList:
+    return InstrumentList(
+        tuple(instrument for listed in lists for instrument in listed.instruments),
+        tuple(name for listed in lists for name in listed.unreadable),
+        next((listed.weight_per_minute for listed in lists if listed.weight_per_minute is not None), None),
+    )
+
+
+def _choose(venue: str, symbols: Sequence[str], listed: InstrumentList) -> dict[str, Instrument]:
+    known = {instrument.symbol: instrument for instrument in listed.instruments}
+    chosen = {}
+    for symbol in dict.fromkeys(symbols):
+        if symbol in known:
+            chosen[symbol] = known[symbol]
+        elif symbol in listed.unreadable:
+            raise UsageError(f"{venue} gives no usable grid for {symbol}", next_step="leave it out")
+        else:
+            near = get_close_matches(symbol.upper(), known, n=3)
+            step = f"did you mean {', '.join(near)}?" if near else f"it trades {len(known)} others"
+            raise UsageError(f"{venue} does not trade {symbol}", next_step=step)
+    return chosen
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,97 @@
+"""A venue that tells to wait is left alone: nobody asks before the time it names, by REST or by handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from email.utils import formatdate
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.integration.misbehaving import listening, misbehaving, until
+
+pytestmark = pytest.mark.integration
+
+
+def now_s() -> float:
+    return time.time()
+
+
+def banned(after_s: float) -> web.Response:
+    until_ms = int((now_s() + after_s) * 1000)
+    told = f"Way too many requests; IP(192.0.2.1) banned until {until_ms}. Please use the websocket for live updates."
+    return web.json_response({"code": -1003, "msg": told}, status=418)
+
+
+@pytest.mark.parametrize("how", ["body", "header", "date", "milliseconds"])
+async def test_nothing_is_asked_before_the_named_time(tmp_path: Path, how: str) -> None:
+    least_s = 2.5
+    refused_s: list[float] = []
+
+    def refuse_once(request: web.Request) -> web.Response | None:
+        if refused_s or "/depth" not in request.path:
+            return None
+        refused_s.append(venue.now_s)
+        for client in venue.connected:
+            client.socket._req.transport.abort()  # type: ignore[union-attr] # the connection is lost as well
+        headers = {
+            "header": {"Retry-After": str(least_s)},
+            "date": {"Retry-After": formatdate(int(now_s()) + 4, usegmt=True)},
+            "milliseconds": {"retry-after-ms": "2500"},
+        }
+        return banned(least_s) if how == "body" else web.Response(status=429, headers=headers[how])
+
+    async with misbehaving(answer=refuse_once) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        await until(lambda: len(venue.asked_for("/depth")) > 1, 15)
+        await until(lambda: heard.feed.router.streams["BTCUSDT"].is_live, 15)
+
+    came = sorted(asked_s for asked_s in [*venue.asked_for("/depth"), *venue.knocked_s] if asked_s > refused_s[0])
+    assert came[0] - refused_s[0] >= least_s - 0.05
+    assert len(venue.knocked_s) == 2, "the lost connection came back, after the wait"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (418, {}, '{"code":-1003,"msg":"Way too many requests."}'),
+        (429, {"Retry-After": "0"}, "{}"),
+        (403, {}, "<html><head><title>403 Forbidden</title></head></html>"),
+        (429, {"Retry-After": "soon"}, ""),
+    ],
+)
+async def test_without_a_time_the_waits_double(tmp_path: Path, status: int, headers: dict[str, str], body: str) -> None:
+    def refuse(request: web.Request) -> web.Response | None:
+        refused = web.Response(status=status, headers=headers, text=body)
+        return refused if "/depth" in request.path else None
+
+    async with misbehaving(answer=refuse) as venue, listening(venue, tmp_path / "a.frames.jsonl"):
+        await asyncio.sleep(7.5)
+
+    asked_s = venue.asked_for("/depth")
+    assert 2 <= len(asked_s) <= 3, "seven requests in 1.3 s once"
+    for (first, second), least_s in zip(pairwise(asked_s), (2.0, 4.0), strict=False):
+        assert second - first >= least_s
+
+
+@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "60"}), (403, {"Retry-After": "60"}), (451, {})])
+async def test_a_refused_handshake_is_not_tried_again_and_keeps_requests_back(
+    tmp_path: Path, status: int, headers: dict[str, str]
+) -> None:
+    refused = status
+
+    def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=refused, headers=headers)
+
+    async with misbehaving(handshake=refuse) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        await until(lambda: venue.knocked_s)
+        await asyncio.sleep(3.0)
+        (status,) = heard.feed.router.streams["BTCUSDT"].on_heartbeat(time.time_ns())
+        assert f"HTTP {refused}" in getattr(status, "detail", ""), "feed-status says so"
+        assert heard.feed.gate.wait_s() > 50
+
+    assert len(venue.knocked_s) == 1, "19 in 40 s once"
+    assert [json.dumps(path) for _, path in venue.asked if "/depth" in path] == []
