@@ -52,7 +52,7 @@ class _Connect(connect):
         return exc
 
 
-class OpenSocket:
+class VenueSocket:
     """One socket: opened, subscribed, read until it is lost or left.
 
     Args:
@@ -168,7 +168,7 @@ class Connection:
         self.subscribe = subscribe or exchange.subscribe
         self.gives_up = exchange.unsubscribe if subscribe is None else lambda _: []
         self._backoff = Backoff()
-        self._links: dict[str, OpenSocket] = {}
+        self._links: dict[str, VenueSocket] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._numbers = count(2)
         self._announced = asyncio.Event()
@@ -220,18 +220,18 @@ class Connection:
         self.say(self.subscribe([symbol]))
 
     @property
-    def _newest(self) -> OpenSocket | None:
+    def _newest(self) -> VenueSocket | None:
         return next(reversed(self._links.values()), None)
 
-    async def _open(self, name: str) -> OpenSocket:
+    async def _open(self, name: str) -> VenueSocket:
         """Begin to open a socket, when the gate and the venue's limit let one pass."""
         await self._connects.acquire()
         passed_ns = await self.gate.handshake()
-        link = self._links[name] = OpenSocket(name, self)
+        link = self._links[name] = VenueSocket(name, self)
         self._tasks[name] = asyncio.create_task(self._kept(link, passed_ns))
         return link
 
-    async def _kept(self, link: OpenSocket, passed_ns: int) -> None:
+    async def _kept(self, link: VenueSocket, passed_ns: int) -> None:
         try:
             await link.run(passed_ns)
         except InvalidStatus as error:
@@ -240,13 +240,13 @@ class Connection:
         finally:
             self._links.pop(link.name, None)
 
-    async def _live(self, link: OpenSocket) -> None:
+    async def _live(self, link: VenueSocket) -> None:
         """Keep a socket, and its successors, until one is lost without one."""
         while True:
             await self._until_due(link)
             link = await self._hand_over(link)
 
-    async def _until_due(self, link: OpenSocket) -> None:
+    async def _until_due(self, link: VenueSocket) -> None:
         """Wait for the announcement of its end, or its age; raises where it is lost before."""
         task, told = self._tasks[link.name], asyncio.ensure_future(self._announced.wait())
         try:
@@ -257,7 +257,7 @@ class Connection:
             task.result()
             raise ConnectionError("the connection ended")
 
-    async def _hand_over(self, old: OpenSocket) -> OpenSocket:
+    async def _hand_over(self, old: VenueSocket) -> VenueSocket:
         """Give what a socket carries to a successor; raises where it is lost before one has it."""
         async with self._turns:
             self._announced.clear()  # from here on an announcement is the successor's
@@ -276,7 +276,7 @@ class Connection:
         log.info("connection_replaced", connection=old.name, by=new.name)
         return new
 
-    async def _has_taken_over(self, old: OpenSocket, new: OpenSocket) -> bool:
+    async def _has_taken_over(self, old: VenueSocket, new: VenueSocket) -> bool:
         """Wait until a successor is subscribed, and then until everything comes over it; False where it was lost."""
         task, subscribed = self._tasks[new.name], asyncio.ensure_future(new.is_subscribed())
         try:
