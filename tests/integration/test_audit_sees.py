@@ -266,8 +266,6 @@ def test_a_fault_is_told_and_ends_the_doctor_with_1(
         store.command(statement)
         assert main(["doctor", "--audit", *flags(whole)]) == 1
         told = capsys.readouterr().out.splitlines()
-        assert main(["doctor", "--audit", "--json", *flags(whole)]) == 1
-        result = json.loads(capsys.readouterr().out.splitlines()[-1])
     finally:
         store.command(f"TRUNCATE TABLE {table}")
         store.command(f"INSERT INTO {table} SELECT * FROM saved")  # noqa: S608
@@ -275,8 +273,22 @@ def test_a_fault_is_told_and_ends_the_doctor_with_1(
 
     name, _, words = problem.partition(": ")
     assert [line for line in told if line.startswith("FAIL") and f"{name}: " in line and line.endswith(words)], told
+
+
+def test_a_fault_is_told_to_programs_too(
+    whole: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda settings: [])
+    monkeypatch.setattr(doctor, "PATIENCE_SECONDS", 0.0)
+    store.command("INSERT INTO factors SELECT * REPLACE ('foreign3' AS source_log) FROM factors LIMIT 3")
+    try:
+        assert main(["doctor", "--audit", "--json", *flags(whole)]) == 1
+        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    finally:
+        store.command("ALTER TABLE factors DELETE WHERE source_log = 'foreign3' SETTINGS mutations_sync = 1")
+    problem = "other logs: 3 rows of factors are of the log foreign3, which the broker has not"
     assert (result["ok"], problem in result["audit"]["problems"]) == (False, True), result["audit"]["problems"]
-    assert audit_problems(audit(whole)) == []
+    assert audit_problems(audit(whole)) == []  # and all that was planted before is gone
 
 
 def flags(settings: Settings) -> list[str]:
