@@ -27,6 +27,7 @@ from producers.live.rest import RequestRefused, RestClient
 from producers.live.snapshots import BookRecovery
 from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
+from producers.settings import ProducerSettings
 from schemas.errors import Backpressure, ExchangeUnreachable, FrameTooLarge, MessageError, UsageError
 from schemas.messages import Source
 from schemas.topics import L2, TRADES
@@ -71,6 +72,7 @@ async def produce(
         UsageError: The venue does not trade a symbol, or another process produces one of them already.
         DeliveryFailed: The broker did not take a record in time.
     """
+    chosen = settings.of(ProducerSettings)
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
     requests = ResyncReader(settings, exchange.venue)
@@ -79,14 +81,14 @@ async def produce(
     try:
         await guard.stand_alone(stop)
         with RecordingWriter(recording) if recording else nullcontext() as tap:
-            async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+            async with RestClient(exchange, chosen.rest_url or exchange.endpoints.rest, chosen.max_frame_bytes) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
                 feed = LiveFeed(
                     exchange,
                     instruments,
-                    settings.producer,
+                    chosen,
                     clock=clock,
                     metrics=metrics,
                     sink=publisher,
@@ -97,7 +99,7 @@ async def produce(
                 )
                 on_feed(feed)
                 feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
-                await guard.claim(publisher, Source(settings.producer.source), stop)
+                await guard.claim(publisher, Source(chosen.source), stop)
 
                 def on_tick() -> None:
                     publisher.poll()
@@ -141,15 +143,16 @@ async def record(
         UsageError: The file is there already, or the venue does not trade a symbol.
         ExchangeUnreachable: The venue does not answer.
     """
+    chosen = settings.of(ProducerSettings)
     with RecordingWriter(path) as tap:
-        async with RestClient(exchange, _rest_url(exchange, settings), settings.producer.max_frame_bytes) as rest:
+        async with RestClient(exchange, chosen.rest_url or exchange.endpoints.rest, chosen.max_frame_bytes) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
             )
             feed = LiveFeed(
                 exchange,
                 instruments,
-                settings.producer,
+                chosen,
                 clock=clock,
                 metrics=Metrics("recorder"),
                 sink=_Nowhere(),
@@ -245,7 +248,7 @@ async def _run(
     tap: RecordingWriter | None,
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
-    url = settings.producer.websocket_url or exchange.endpoints.websocket
+    url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
     source = feed.connect(url)
     async with asyncio.TaskGroup() as group:
         feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task))
@@ -287,10 +290,6 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
-
-
-def _rest_url(exchange: Exchange, settings: Settings) -> str:
-    return settings.producer.rest_url or exchange.endpoints.rest
 
 
 def _listed(exchange: Exchange, frames: Sequence[Frame], max_bytes: int) -> InstrumentList:
