@@ -69,7 +69,6 @@ def test_a_roles_settings_import_nothing_of_the_role(name: str) -> None:
 
 def test_all_settings_are_known_without_a_client_or_a_roles_code() -> None:
     code = "import sys; from obflow.settings import reference; reference(); print(*sys.modules)"
-    command = [sys.executable, "-c", code]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
