@@ -24,13 +24,13 @@ def settings(
 
     Example: obflow settings --origin --set kafka.partitions=8
     """
-    from obflow.settings import Settings, reference_text
+    from obflow.settings import json_schema, reference_text
 
     if env:
         say_lines(reference_text().rstrip("\n"))
         return
     if schema:
-        emit_json(Settings.model_json_schema())
+        emit_json(json_schema())
         return
     try:
         loaded = load_settings()

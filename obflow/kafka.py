@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from confluent_kafka import (
     Consumer,
@@ -57,6 +57,22 @@ V = TypeVar("V")
 Partition = tuple[str, int]
 
 
+@runtime_checkable
+class SendingSettings(Protocol):
+    """What a producer reads of the section `producer`, whichever package declares it."""
+
+    linger_ms: int
+    compression: str
+    queue_messages: int
+    queue_kbytes: int
+    delivery_timeout_seconds: float
+
+
+def sending(settings: Settings) -> SendingSettings:
+    """How every role's producers send. Raises DependencyError where no section says it."""
+    return settings.section("producer", SendingSettings)  # type: ignore[type-abstract] # a protocol to hold it against
+
+
 def producer(settings: Settings, overrides: Mapping[str, object] | None = None) -> Producer:
     """Make a producer: idempotent, acknowledged by all replicas, bounded, compressed, with the common partitioner.
 
@@ -71,7 +87,7 @@ def producer(settings: Settings, overrides: Mapping[str, object] | None = None) 
     """
     if overrides and "partitioner" in overrides:
         raise ValueError("the partitioner is the same everywhere: a key's partition depends on it")
-    chosen = settings.producer
+    chosen = sending(settings)
     config: dict[str, object] = {
         "bootstrap.servers": settings.kafka.bootstrap_servers,
         "client.id": "obflow",

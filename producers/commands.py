@@ -128,11 +128,13 @@ def replay(
     from producers.broker.guard import refuse_where_live
     from producers.broker.publisher import Publisher
     from producers.recordings.replay import Replay, ReplayPlan
+    from producers.settings import ProducerSettings
 
     exchange = _exchange(venue)
     if shift not in (None, "now"):
         raise UsageError(f"--shift {shift} is not known", next_step="write --shift now, or leave it out")
     settings = load_settings({"kafka.topic_prefix": topic_prefix})
+    chosen = settings.of(ProducerSettings)
     plan = ReplayPlan(
         speed=_speed(speed),
         copies=copies,
@@ -140,7 +142,7 @@ def replay(
         limit_frames=limit_frames,
         limit_diffs=limit_diffs,
         loop_seconds=seconds_of("--loop-for", loop_for),
-        routine_snapshot_ns=int(settings.producer.routine_snapshot_seconds * NS_PER_SECOND),
+        routine_snapshot_ns=int(chosen.routine_snapshot_seconds * NS_PER_SECOND),
     )
     clock, metrics = SystemClock(), Metrics("replay")
     with progress("looking through the recordings"):
@@ -151,7 +153,7 @@ def replay(
     with stop_on_signal() as stop, metrics.served(settings.metrics):
         publisher = Publisher(settings, metrics, clock.now_ns, each_report=False)
         try:
-            deadline_s = settings.producer.delivery_timeout_seconds
+            deadline_s = chosen.delivery_timeout_seconds
             with progress("replaying", recordings.steps) as bar:
                 summary = recordings.run(publisher, stop, flush_seconds=deadline_s + 10.0, watch=bar.over)
         finally:

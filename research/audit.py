@@ -21,6 +21,7 @@ from typing import Any, Final
 from obflow import clickhouse, kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
+from processors.settings import RegimeSettings
 from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
 from research.expected import EVENTFUL, Expectation, Identity, emitted_events, expected_events
@@ -205,7 +206,8 @@ def _compare_regimes(settings: Settings, tables: Tables, called: Called) -> list
     windows = {one: place for one, place in called.windows.items() if one.log == l2}
     stored, written = tables.verdicts(l2, RegimeSource.RULE), called.verdicts[RegimeSource.RULE]
     missing = windows.keys() - stored - refused[RegimeSource.RULE] - written
-    done = kafka.committed_offsets(settings, settings.kafka.topic_prefix + settings.regimes.app_id, [factors])
+    group = settings.kafka.topic_prefix + settings.of(RegimeSettings).app_id
+    done = kafka.committed_offsets(settings, group, [factors])
     pending = {one for one in missing if done.get((factors, windows[one][0]), 0) <= windows[one][1]}
     rules = _tally(
         "regimes",

@@ -56,10 +56,11 @@ def factors(
     """
     from obflow.progress import progress
     from processors.factors import engine_named
+    from processors.settings import ProcessorSettings
     from research.replay import FactorReplay, require_symbol, summarise
     from research.tables import event_table
 
-    chosen = load_settings({"processor.engine": engine}).processor
+    chosen = load_settings({"processor.engine": engine}).of(ProcessorSettings)
     computing = engine_named(chosen.engine)(chosen.thin_notional)
     replay = _replay(file, venue)
     if symbol is not None:

@@ -16,6 +16,7 @@ from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
 from processors.factors import engine_named
 from processors.factors.engine import Engine, L2Row
+from processors.settings import ProcessorSettings
 from schemas.digest import EventDigest
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_NAMES
@@ -77,7 +78,8 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Cont
         finally:
             client.close()
     cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
-    engine = engine_named(settings.processor.engine)(settings.processor.thin_notional)
+    chosen = settings.of(ProcessorSettings)
+    engine = engine_named(chosen.engine)(chosen.thin_notional)
     # Read after the rows, so that it holds the record behind every one of them.
     partitions = len(kafka.end_offsets(settings, [topic]))
     computed = computed_digests(read_log(settings, topic), stored, engine, partitions)

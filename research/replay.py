@@ -14,6 +14,7 @@ from producers.books.options import StreamOptions
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.recordings.reader import RecordingReplay, Scan
+from producers.settings import ProducerSettings
 from schemas.digest import EventDigest
 from schemas.errors import UsageError
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Source
@@ -46,7 +47,7 @@ def exchange_named(venue: str) -> Exchange:
 
 def open_replay(path: Path, exchange: Exchange, settings: Settings, found: Scan | None = None) -> RecordingReplay:
     """The recording as its producer would publish it under these settings. Errors as of `RecordingReplay`."""
-    producer = settings.producer
+    producer = settings.of(ProducerSettings)
     options = StreamOptions(
         source=Source.REPLAY,
         routine_snapshot_ns=int(producer.routine_snapshot_seconds * NS_PER_SECOND),

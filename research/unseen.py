@@ -8,12 +8,14 @@ from typing import Final
 from obflow import kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
+from processors.settings import ProcessorSettings, RegimeSettings
 from research.called import Called
 from research.retention import Stretches, length, told, unread
 from research.stored import LOG_COLUMN, Tables
 from schemas.logs import LogId
 from schemas.messages import FeedState
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
+from sinks.settings import SinkSettings
 
 SILENT_S: Final = 30.0
 """A producer says every ten seconds that it is alive; one silent for three times as long is not."""
@@ -71,12 +73,13 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
     for table, topic in FED_BY.items():
         log = called.logs[topic]
         read = tables.read_until(table, log)
-        for part, offset in _committed(settings, settings.sink.group, log).items():
+        for part, offset in _committed(settings, settings.of(SinkSettings).group, log).items():
             read[part] = max(offset, read.get(part, 0))
         missed = unread(called.readings[topic].starts, read, tables.holes(table, log))
         counts["expired_unread"] += length(missed)
         problems += _named(missed, f"records of {topic.name} expired before they were stored")
-    for app_id, topic in ((settings.processor.app_id, L2), (settings.regimes.app_id, FACTORS)):
+    workers = settings.of(ProcessorSettings), settings.of(RegimeSettings)
+    for app_id, topic in ((workers[0].app_id, L2), (workers[1].app_id, FACTORS)):
         read = _committed(settings, settings.kafka.topic_prefix + app_id, called.logs[topic])
         missed = unread(called.readings[topic].starts, read, {})
         counts["expired_unread"] += length(missed)

@@ -57,7 +57,7 @@ class LetterBox:
         producer = self._producer = self._producer or kafka.producer(self._settings)  # most sinks never need one
         for letter in letters:
             self._send(producer, letter, delivered)
-        unsent = producer.flush(self._settings.producer.delivery_timeout_seconds)
+        unsent = producer.flush(kafka.sending(self._settings).delivery_timeout_seconds)
         if unsent or failures:
             raise DeliveryFailed(
                 f"{unsent + len(failures)} dead letters were not acknowledged "
@@ -69,7 +69,7 @@ class LetterBox:
         self, producer: Producer, letter: DeadLetter, delivered: Callable[[KafkaError | None, Message], None]
     ) -> None:
         """Hand one letter over. A full queue empties by itself: what is in it is delivered, or fails in time."""
-        give_up_s = time.monotonic() + self._settings.producer.delivery_timeout_seconds
+        give_up_s = time.monotonic() + kafka.sending(self._settings).delivery_timeout_seconds
         while True:
             try:
                 producer.produce(self._topic, encode(letter), key=letter.letter_id.encode(), on_delivery=delivered)
@@ -197,6 +197,6 @@ def _send_again(settings: Settings, name: str, key: str, origin: str, payload: b
         headers=[(ORIGIN_HEADER, origin.encode())],
         on_delivery=lambda error, _message: failures.append(str(error.str())) if error is not None else None,
     )
-    if producer.flush(settings.producer.delivery_timeout_seconds) or failures:
+    if producer.flush(kafka.sending(settings).delivery_timeout_seconds) or failures:
         why = failures[0] if failures else "no answer in time"
         raise DeliveryFailed(f"the record of letter {origin} was not acknowledged ({why})")

@@ -14,6 +14,7 @@ from schemas.errors import FatalError, TopicMismatch
 from schemas.logs import ORIGIN_HEADER, Origin, Position, parse_origin, short_id
 from schemas.topics import Topic
 from schemas.units import NS_PER_MS
+from sinks.settings import SinkSettings
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -176,7 +177,7 @@ class TopicReader:
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": PREFETCH_KBYTES,
         }
-        self._consumer = kafka.consumer(settings, settings.sink.group, overrides)
+        self._consumer = kafka.consumer(settings, settings.of(SinkSettings).group, overrides)
         self._assigned: list[TopicPartition] = []
         self._starts: dict[int, int] = {}
         self._next: dict[int, int] = {}

@@ -30,6 +30,7 @@ from sinks.migrate import advice, lacking, missing
 from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
+from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.telemetry import Telemetry
 from sinks.writer import Writer, waits
@@ -119,6 +120,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         DependencyError: The broker or the database does not answer.
     """
     store, settings = around.store, around.settings
+    chosen = settings.of(SinkSettings)
     _require_shape(store, table)
     settle(store, table)
     stored = stored_positions(store, table)
@@ -141,8 +143,8 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         identities,
         recheck=Recheck(store, table).look,
         find_stored=lambda rows: set(stored_rows(store, table, rows)),
-        limits=Limits(settings.sink.flush_rows, settings.sink.flush_seconds),
-        max_buffered_rows=settings.sink.max_buffered_rows,
+        limits=Limits(chosen.flush_rows, chosen.flush_seconds),
+        max_buffered_rows=chosen.max_buffered_rows,
         clock=around.clock,
         judge=judge,
         counts=counts,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import reduce
 from typing import Final
 
 from pydantic import SecretStr
@@ -66,6 +65,6 @@ def _given(settings: Settings) -> dict[str, str]:
     for key, variable in given.items():
         if key + SECRET_FILE_SUFFIX in given:  # the child reads the file itself; both would be refused
             continue
-        value = reduce(getattr, key.split("."), settings)
+        value = settings.value(key)
         variables[variable] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     return variables

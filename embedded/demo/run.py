@@ -229,9 +229,9 @@ class Demo:
         """The consumer groups and, as the topics' declaration calls them, the roles behind them."""
         prefix = self.settings.kafka.topic_prefix  # a worker's group has it, a sink's has not
         return (
-            (prefix + self.settings.processor.app_id, "processors"),
-            (prefix + self.settings.regimes.app_id, "regimes"),
-            (self.settings.sink.group, "sinks"),
+            (prefix + self.settings.value("processor.app_id"), "processors"),
+            (prefix + self.settings.value("regimes.app_id"), "regimes"),
+            (self.settings.value("sink.group"), "sinks"),
         )
 
     def _has_read(self, group: str, role: str) -> bool:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from obflow.metrics import Metrics
-from obflow.settings import RegimeSettings, Settings
+from obflow.settings import Settings
 from processors.contract import Emit
 from processors.llm.keys import Keys, is_plausible
 from processors.llm.pricing import Prices
 from processors.regimes.events import rule_set
 from processors.regimes.rules import rule_settings
+from processors.settings import RegimeSettings
 from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import LlmCall, RegimeEvent
@@ -38,7 +39,8 @@ class BesideRegimes:
         Raises:
             UsageError: No model is named, the endpoint is no address, or the key cannot stand in a header.
         """
-        return open_asker(settings.regimes, metrics, send) if is_asked(settings.regimes) else None
+        chosen = settings.of(RegimeSettings)
+        return open_asker(chosen, metrics, send) if is_asked(chosen) else None
 
 
 BESIDE: Final = {"regimes": BesideRegimes()}

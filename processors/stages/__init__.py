@@ -1,6 +1,6 @@
 """The stages: one file each, one line each. What a stage is, `processors/contract.py` says.
 
-To add one: a file with its class here, a line below, its section in the settings, its topics in `schemas/topics.py`.
+To add one: a file with its class here, a line below, its section in `settings.py`, its topics in `schemas/topics.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from obflow import kafka
 from obflow.faults import FaultPoints
@@ -16,6 +16,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from processors.contract import Companion, Stage
+from processors.settings import ProcessorSettings
 from processors.worker.agent import StageAgent, WorkerPorts
 from processors.worker.changelog import CheckpointRules
 from processors.worker.checkpoints import Checkpointer, CheckpointTable
@@ -38,6 +39,14 @@ BUFFERED_BATCHES = 16
 """Batches waiting for the agent. Faust counts events, and a batch is one: its 4,096 would be millions of records."""
 SEND_S = 120.0
 """A record not acknowledged by then has failed. Longer than a broker's restart."""
+
+
+@runtime_checkable
+class StageSettings(Protocol):
+    """What every stage's section has."""
+
+    app_id: str
+    checkpoint_seconds: float
 
 
 class Beside(Protocol):
@@ -119,13 +128,13 @@ def create_worker(
         faults=faults,
         named_log=LogEnds(settings, stage.names.topic) if stage.names is not None else None,
     )
-    section = getattr(settings, stage.role)
+    section = settings.section(stage.role, StageSettings)  # type: ignore[type-abstract] # a protocol to hold it against
     companion = beside.open(settings, metrics, ports.send) if beside is not None else None
     agent = StageAgent(
         stage,
         ports,
         meters,
-        max_batch_records=settings.processor.max_batch_records,
+        max_batch_records=settings.of(ProcessorSettings).max_batch_records,
         checkpoint_s=section.checkpoint_seconds,
         companion=companion,
     )
@@ -182,7 +191,7 @@ def _as_agent(held: StageAgent) -> Callable[[AsyncIterator[SourceBatch]], Any]:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    chosen = settings.processor
+    chosen = settings.of(ProcessorSettings)
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
         "autodiscover": False,

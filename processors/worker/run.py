@@ -15,6 +15,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.terminal import tell_error
 from processors.contract import Stage
+from processors.settings import ProcessorSettings
 from processors.worker.app import Beside, WorkerParts, create_worker, until_stopped, wait_at_most
 from processors.worker.preflight import log_ends, open_source, require_changelog
 from processors.worker.watchdog import Watchdog
@@ -115,7 +116,7 @@ def _watchdog_of(worker: WorkerParts, settings: Settings, source: LogId) -> Watc
         lambda: (worker.agent.positions(), worker.recovered()),
         lambda: log_ends(settings, source),
         end_at_once,
-        patience_s=settings.processor.watchdog_seconds,
+        patience_s=settings.of(ProcessorSettings).watchdog_seconds,
         observe=worker.meters.lag,
     )
 

@@ -16,7 +16,6 @@ import structlog
 
 from obflow.clock import Clock
 from obflow.metrics import Metrics
-from obflow.settings import ProducerSettings
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE
 from producers.books.router import FrameRouter
@@ -27,6 +26,7 @@ from producers.live.gate import TRIAL_S, HostGate
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.messages import Frame, Instrument, VenueNotice, Via
+from producers.settings import ProducerSettings
 from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge, UsageError
 from schemas.messages import DeadLetter, FeedState, InstrumentKey, ResyncRequest, Source

@@ -27,6 +27,7 @@ from producers.live.listing import find_instruments
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.recordings.writer import RecordingWriter
+from producers.settings import ProducerSettings
 from schemas.messages import Source
 from schemas.topics import L2, TRADES
 
@@ -75,6 +76,7 @@ async def produce(
     requests = ResyncReader(settings, exchange.venue)
     publisher = Publisher(settings, metrics, clock.now_ns)
     guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
+    chosen = settings.of(ProducerSettings)
     try:
         await guard.stand_alone(stop)
         with RecordingWriter(recording) if recording else nullcontext() as tap:
@@ -85,7 +87,7 @@ async def produce(
                 feed = LiveFeed(
                     exchange,
                     instruments,
-                    settings.producer,
+                    chosen,
                     clock=clock,
                     metrics=metrics,
                     sink=publisher,
@@ -96,7 +98,7 @@ async def produce(
                 )
                 on_feed(feed)
                 feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
-                await guard.claim(publisher, Source(settings.producer.source), stop)
+                await guard.claim(publisher, Source(chosen.source), stop)
 
                 def on_tick() -> None:
                     publisher.poll()
@@ -142,6 +144,7 @@ async def record(
         UsageError: The file is there already, or the venue does not trade a symbol.
         ExchangeUnreachable: The venue does not answer.
     """
+    chosen = settings.of(ProducerSettings)
     with RecordingWriter(path) as tap:
         async with _rest(exchange, settings, clock) as rest:
             instruments = await find_instruments(
@@ -150,7 +153,7 @@ async def record(
             feed = LiveFeed(
                 exchange,
                 instruments,
-                settings.producer,
+                chosen,
                 clock=clock,
                 metrics=Metrics("recorder"),
                 sink=_Nowhere(),
@@ -188,7 +191,7 @@ async def _run(
     tap: RecordingWriter | None,
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
-    url = settings.producer.websocket_url or exchange.endpoints.websocket
+    url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
     feed.tell_listing()
     source = feed.connect(url, rest.gate)
     async with asyncio.TaskGroup() as group:
@@ -228,7 +231,7 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
 
 def _rest(exchange: Exchange, settings: Settings, clock: Clock) -> RestClient:
     """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
-    producer = settings.producer
+    producer = settings.of(ProducerSettings)
     folder = producer.shared_gate_folder
     state = SharedState(Path(folder) / f"{exchange.venue}.gate.json") if folder else None
     gate = HostGate(exchange.limits, clock=clock, state=state)

@@ -14,11 +14,12 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from obflow.clock import SystemClock
-from obflow.settings import ProducerSettings, Settings
+from obflow.settings import Settings
 from producers.contract import Exchange
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
 from producers.live.feed import LiveFeed
+from producers.settings import ProducerSettings
 
 TICK_SECONDS = 0.05
 CHANNELS = ("depth@100ms", "trade", "bookTicker")

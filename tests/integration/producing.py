@@ -16,12 +16,13 @@ from confluent_kafka import TopicPartition
 from obflow import kafka, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
-from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from obflow.settings import KafkaSettings, Settings
 from producers.books.stream import InstrumentStream
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.live import run
 from producers.live.feed import LiveFeed
+from producers.settings import ProducerSettings
 from producers.simulator.venues import SIMULATED
 from schemas.codec import decode
 from schemas.messages import Record

@@ -21,13 +21,14 @@ from confluent_kafka import Producer
 from obflow import kafka, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
-from obflow.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
+from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.codec import encode
 from schemas.messages import Record
 from schemas.topics import Topic
 from sinks import migrate
 from sinks.counts import Counts
 from sinks.service import serve
+from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.tables import TABLES
 

@@ -22,9 +22,10 @@ from embedded.demo.summary import Summary
 from obflow import doctor, query
 from obflow.durations import seconds_of
 from obflow.metrics import Metrics
-from obflow.settings import MetricsSettings, RegimeSettings, Settings
+from obflow.settings import MetricsSettings, Settings
 from processors.llm.beside import open_asker
 from processors.regimes.rules import rule_settings
+from processors.settings import RegimeSettings
 from producers.exchanges import EXCHANGES
 from producers.live.run import _choose
 from producers.messages import Frame, Via

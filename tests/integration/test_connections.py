@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from obflow.backoff import Backoff
 from obflow.clock import SystemClock
-from obflow.settings import ProducerSettings, Settings
+from obflow.settings import Settings
 from producers.contract import Exchange, Fetch, Keepalive, Rate, Say
 from producers.exchanges.binance.family import BinanceExchange
 from producers.exchanges.binance.spot import BINANCE
@@ -29,6 +29,7 @@ from producers.live.rest import RestClient, is_loopback
 from producers.messages import Frame, Reply, VenueMessage, Via
 from producers.recordings.reader import Recording
 from producers.recordings.writer import RecordingWriter
+from producers.settings import ProducerSettings
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
 from tests.integration.simulators import simulator
 

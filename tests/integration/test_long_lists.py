@@ -10,11 +10,12 @@ import pytest
 from aiohttp import web
 
 from obflow.clock import SystemClock
-from obflow.settings import ProducerSettings, Settings
+from obflow.settings import Settings
 from producers.contract import Exchange
 from producers.exchanges.binance.spot import BINANCE
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
+from producers.settings import ProducerSettings
 from schemas.errors import EXIT_USAGE, UsageError
 from tests.integration.misbehaving import Answer, MisbehavingVenue, misbehaving
 

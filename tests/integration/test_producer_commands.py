@@ -16,11 +16,12 @@ from typing import IO
 import pytest
 
 from obflow.metrics import Metrics
-from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from obflow.settings import KafkaSettings, Settings
 from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
 from producers.messages import Via
 from producers.recordings.reader import Recording, RecordingReplay
+from producers.settings import ProducerSettings
 from schemas.errors import DeliveryFailed
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import FEED_STATUS, L2

@@ -11,7 +11,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer, TopicPartition
 
 from obflow import kafka
-from obflow.settings import KafkaSettings, ProducerSettings, Settings
+from obflow.settings import KafkaSettings, Settings
+from producers.settings import ProducerSettings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
 
 # librdkafka's broker of its own process: real partitioner, real delivery reports, nothing installed or listening after.

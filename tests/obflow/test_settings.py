@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from obflow.cli import main
-from obflow.settings import Section, Settings, reference, reference_text
+from obflow.settings import Section, Settings, json_schema, reference, reference_text
 from schemas.errors import SettingsError
 
 
@@ -233,7 +233,7 @@ class TestReference:
         assert settings.origins()["sink.flush_rows"] == "environment OBFLOW_SINK__FLUSH_ROWS"
 
     def test_the_json_schema_knows_every_setting(self) -> None:
-        schema = Settings.model_json_schema()
+        schema = json_schema()
         names = {f"{section}" for section in schema["properties"]}
         assert {entry.key.partition(".")[0] for entry in reference()} == names
         fields = [field for definition in schema["$defs"].values() for field in definition["properties"].values()]
@@ -245,9 +245,15 @@ class TestReference:
             settings.kafka.partitions = 1
         assert all(
             issubclass(field.annotation, Section)
-            for name, field in Settings.model_fields.items()
+            for name, field in type(settings).model_fields.items()
             if name != "cache" and isinstance(field.annotation, type)
         )
+
+    def test_sections_are_listed_the_way_a_record_goes(self) -> None:
+        named = dict.fromkeys(entry.key.partition(".")[0] for entry in reference())
+        roles = ["producer", "processor", "regimes", "sink"]
+        assert list(named) == ["cache", "kafka", "clickhouse", *roles, "metrics", "log"]
+        assert list(json_schema()["properties"]) == list(named)
 
 
 class TestCommand:
@@ -274,4 +280,4 @@ class TestCommand:
         assert main(["settings", "--env"]) == 0
         assert capsys.readouterr().out == reference_text()
         assert main(["settings", "--schema"]) == 0
-        assert json.loads(capsys.readouterr().out) == Settings.model_json_schema()
+        assert json.loads(capsys.readouterr().out) == json_schema()

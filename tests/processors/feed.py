@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from obflow.settings import ProcessorSettings
 from processors.factors.engine import FactorColumns
 from processors.factors.reference.engine import ReferenceEngine
 from processors.factors.reference.state import InstrumentState
+from processors.settings import ProcessorSettings
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import ContractKind, Kind, L2Record, Reason, Source
 

@@ -10,7 +10,6 @@ import pytest
 
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
-from obflow.settings import ProducerSettings
 from producers.books.records import MAX_LEVELS, ProducerRecord
 from producers.contract import MAX_FRAME_BYTES, Fetch
 from producers.exchanges import EXCHANGES
@@ -18,6 +17,7 @@ from producers.live.feed import LiveFeed
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.messages import Ack, BestQuote, Frame, Instrument, TradeTick, VenueNotice, Via
+from producers.settings import ProducerSettings
 from producers.simulator.contract import encode_event
 from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange

@@ -10,10 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from obflow.metrics import Metrics
-from obflow.settings import RegimeSettings, Settings
+from obflow.settings import Settings
 from processors.contract import Emit
 from processors.llm.beside import BESIDE, is_asked, open_asker
 from processors.regimes.state import RegimeState, close_windows
+from processors.settings import RegimeSettings
 from processors.stages import STAGES
 from schemas.codec import decode
 from schemas.errors import UsageError

@@ -6,8 +6,8 @@ from random import Random
 
 import msgspec
 
-from obflow.settings import RegimeSettings
 from processors.regimes.rules import rule_settings
+from processors.settings import RegimeSettings
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
 from schemas.units import NS_PER_SECOND

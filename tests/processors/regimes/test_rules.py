@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obflow.settings import RegimeSettings
 from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge, rule_settings
 from processors.regimes.window import WINDOW_NS, WindowSummary
+from processors.settings import RegimeSettings
 from schemas.errors import UsageError
 from schemas.messages import Regime
 from tests.processors.regimes.generated import RULES

@@ -1,0 +1,87 @@
+"""What of workers can be set. Registered in `pyproject.toml` as the sections `processor` and `regimes`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr
+
+from obflow.settings import Count, Seconds, Section, UserPath
+
+
+class ProcessorSettings(Section):
+    """Workers that keep books and compute factors."""
+
+    POSITION: ClassVar = 20
+    UNITS: ClassVar = {"notional": "quote currency"}
+
+    app_id: str = Field(default="obflow-processor", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelogs' names."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives records."""
+    session_timeout_seconds: Seconds = 6.0
+    """A worker silent for this long has died, and its partitions move."""
+    heartbeat_seconds: Seconds = 2.0
+    """Time between two signs of life to the broker."""
+    watchdog_seconds: Seconds = 60.0
+    """A worker whose lag grows while it processes nothing for this long ends itself."""
+    engine: str = Field(default="reference", pattern=r"^[a-z][a-z0-9_-]*$")
+    """Engine that computes the factors, by name."""
+    thin_notional: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
+    """A book with less than this near its best prices has status THIN."""
+    max_batch_records: Count = 2_000
+    """Records of one partition handed over at once."""
+
+
+class RegimeSettings(Section):
+    """Regime workers: thresholds of the rules, and the language model beside them."""
+
+    POSITION: ClassVar = 30
+    UNITS: ClassVar = {"windows": "windows of 5 s", "price": "USD per million tokens"}
+
+    app_id: str = Field(default="obflow-regimes", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives events."""
+    half_life_windows: Annotated[float, Field(gt=0)] = 24.0
+    """Half-life of the imbalance's mean and variance."""
+    warmup_windows: Count = 6
+    """Windows before there is a score."""
+    history_windows: Annotated[int, Field(ge=1, le=10_000)] = 720
+    """Past windows among which a window's variance is ranked."""
+    sd_floor: Annotated[float, Field(gt=0)] = 0.02
+    """Least standard deviation of the imbalance; keeps a flat book from giving huge scores."""
+    direction_enter: Annotated[float, Field(gt=0)] = 1.0
+    """Direction above which pressure begins, standard deviations."""
+    direction_leave: Annotated[float, Field(ge=0)] = 0.5
+    """Direction below which it ends; the gap between the two keeps labels from flickering."""
+    volatile_enter: Annotated[float, Field(gt=0, le=1)] = 0.90
+    """Percentile of the variance above which a window is volatile."""
+    volatile_leave: Annotated[float, Field(ge=0, le=1)] = 0.80
+    """Percentile below which it no longer is."""
+    change_slack: Annotated[float, Field(ge=0)] = 1.0
+    """Direction that adds nothing to the sum that tells of a change, standard deviations."""
+    change_bar: Annotated[float, Field(gt=0)] = 6.0
+    """Sum at which a change is told."""
+    change_windows: Count = 2
+    """Windows for which it is told."""
+    dwell_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """Least time a label stays, by received time."""
+    base_url: str = ""
+    """OpenAI-compatible endpoint, as http://127.0.0.1:8000/v1; empty with a key set is OpenAI's own."""
+    model: str = ""
+    """Model to ask; has to be named where an endpoint or a key is set."""
+    api_key: SecretStr = SecretStr("")
+    """Key of the endpoint; better given by api_key_file, which is read anew before each request."""
+    api_key_file: UserPath | None = None
+    """File that holds the key."""
+    deadline_seconds: Seconds = 10.0
+    """Longest time from a question to its answer, all tries; a later answer is not published."""
+    concurrency: Count = 4
+    """Questions under way at once; each instrument has at most one."""
+    requests_per_minute: Count = 120
+    """Most requests sent in a minute."""
+    input_price: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens, USD; without both prices no cost is computed."""
+    output_price: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens, USD."""

@@ -1,0 +1,42 @@
+"""What of producers can be set. Registered in `pyproject.toml` as the section `producer`."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from obflow.settings import Count, Seconds, Section
+
+
+class ProducerSettings(Section):
+    """Feeds and what they publish."""
+
+    POSITION: ClassVar = 10
+
+    routine_snapshot_seconds: Seconds = 60.0
+    """Received time between two snapshots of a book that is LIVE."""
+    delta_buffer: Count = 10_000
+    """Deltas held for one instrument while it waits for a snapshot; more than that is an overload."""
+    max_frame_bytes: Count = 16 * 1024 * 1024
+    """A larger frame is refused before it is parsed."""
+    linger_ms: Annotated[int, Field(ge=0)] = 2
+    """How long a record waits for others to share a batch."""
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
+    """Compression of batches on the wire and in the log."""
+    queue_messages: Count = 200_000
+    """Records waiting for the broker; a full queue is back-pressure, never a drop."""
+    queue_kbytes: Count = 262_144
+    """The same bound by size."""
+    delivery_timeout_seconds: Seconds = 120.0
+    """A record not acknowledged by then has failed."""
+    stale_seconds: Seconds = 30.0
+    """A book without a depth update for this long is reported as stale, whatever else its feed brings."""
+    rest_url: str = ""
+    """REST address of the exchange; empty is the venue's own."""
+    websocket_url: str = ""
+    """WebSocket address of the exchange; empty is the venue's own."""
+    shared_gate_folder: str = ""
+    """Where processes that share an address note the waits its venues told and the weight used; empty: not shared."""
+    source: Literal["live", "replay", "simulator"] = "live"
+    """Written into every record, so that simulated data is never taken for real."""
