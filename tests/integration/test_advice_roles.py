@@ -239,9 +239,7 @@ sys.exit(main())
     "restart it; it continues from its checkpoints", "restart the worker, it continues from its checkpoint"
 )
 @pytest.mark.parametrize("fault", ["a part breaks", "a record is not acknowledged"])
-def test_a_worker_that_failed_is_started_again_and_again(
-    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
+def test_a_worker_that_failed_is_started_again_and_again(broker: str, tmp_path: Path, fault: str) -> None:
     settings = processing(broker)
     streams = streams_of(seed=3, instruments=8, records=200)
     publish(settings, interleaved([records[:50] for records in streams]))
@@ -251,12 +249,10 @@ def test_a_worker_that_failed_is_started_again_and_again(
         if breaks
         else ("restart the worker, it continues from its checkpoint")
     )
-    with workers(settings, tmp_path / "doomed") as doom:
-        if breaks:
-            monkeypatch.setattr("tests.integration.processing.OBFLOW", [sys.executable, "-c", BREAKS])
+    command = [sys.executable, "-c", BREAKS] if breaks else OBFLOW
+    with workers(settings, tmp_path / "doomed", command=command) as doom:
         failing = doom(**({} if breaks else {"OBFLOW_FAULT_FAIL_SEND": "3"}))
         assert failing.process.wait(120) == 1, failing.tail()
-        monkeypatch.setattr("tests.integration.processing.OBFLOW", OBFLOW)
         advice_in(failing.tail(), sentence)
     for time in range(TIMES):
         with workers(settings, tmp_path / str(time)) as start:

@@ -619,7 +619,7 @@ def test_a_broker_that_has_lost_records(
     store.command("INSERT INTO trades SELECT * REPLACE (k_off + 90 AS k_off, trade_id || 'x' AS trade_id) FROM trades")
     monkeypatch.setattr(reading, "SHORT_SECONDS", 0.3)
     ended: list[FatalError] = []
-    Watchdog(lambda: ({0: 9}, None), lambda: {0: 3}, ended.append, patience_s=60.0)._look()
+    Watchdog(lambda: ({0: 9}, None), lambda: {0: 3}, ended.append, patience_s=60.0)._check()
     advice = refused(lambda: run_until(settings, lambda counts: True, "trades"), NEW_LOGS)
     assert advice == advice_in(str(ended[0]), NEW_LOGS)
     [advised], [setting] = commands_in(advice), settings_in(advice)
