@@ -89,7 +89,8 @@ class Module:
         texts = self.texts(default, self.tree) if default is not None else []
         place = [each for each in parameters if each != "self"].index(name)
         for call in (node for node in ast.walk(self.tree) if isinstance(node, ast.Call)):
-            if getattr(call.func, "id", getattr(call.func, "attr", "")) == function.name:
+            is_itself = self._function_around(call) is function  # such as `super().__init__(…)`
+            if not is_itself and getattr(call.func, "id", getattr(call.func, "attr", "")) == function.name:
                 given = [keyword.value for keyword in call.keywords if keyword.arg == name]
                 given += call.args[place : place + 1]
                 texts += [text for value in given for text in self.texts(value, call)]

@@ -33,7 +33,10 @@ REASONS: dict[str, str] = {
     "check the network, the proxy and the Maven mirror of this machine, then run the same command again; "
     "what is already downloaded is kept": OUTSIDE,
     "check the network": OUTSIDE,
+    "check how the venue writes it": OUTSIDE,
+    "check the symbol": OUTSIDE,
     "check the symbols": OUTSIDE,
+    "name one that trades": OUTSIDE,
     "free some of its disk": OUTSIDE,
     "install Python {…} or newer": OUTSIDE,
     "its last lines:\n{…}": PASSED_ON,

@@ -17,6 +17,7 @@ from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
 from producers.settings import ProducerSettings
 from schemas.errors import EXIT_USAGE, UsageError
+from tests.integration.advising import TIMES, advice_in, settings_in
 from tests.integration.misbehaving import Answer, MisbehavingVenue, misbehaving
 
 pytestmark = pytest.mark.integration
@@ -77,3 +78,22 @@ async def test_a_list_too_large_ends_and_says_what_to_do(tmp_path: Path) -> None
     assert "has more than 1000000 bytes" in error.cause
     assert "raise producer.max_frame_bytes" in error.next_step
     assert len(venue.asked) == 1
+
+
+@pytest.mark.advice("raise producer.max_frame_bytes; asking again would change nothing")
+async def test_a_raised_bound_takes_the_list(tmp_path: Path) -> None:
+    async def record(name: str, **bound: int) -> None:
+        settings = Settings(
+            producer=ProducerSettings(rest_url=venue.url, websocket_url=venue.url.replace("http", "ws"), **bound)
+        )
+        stop, clock = asyncio.Event(), SystemClock()
+        path = tmp_path / f"{name}.frames.jsonl"
+        await run.record(BINANCE_FUTURES, ["BTCUSDT"], settings, clock=clock, stop=stop, path=path, seconds=0.3)
+
+    async with misbehaving("BTCUSDT") as venue:
+        with pytest.raises(UsageError) as ended:
+            await record("small", max_frame_bytes=200)
+        [setting] = settings_in(advice_in(ended.value.next_step, "raise producer.max_frame_bytes"))
+        for number in range(TIMES):
+            await record(str(number), **{setting.removeprefix("producer."): 1_000_000})
+            assert (tmp_path / f"{number}.frames.jsonl").stat().st_size > 0
