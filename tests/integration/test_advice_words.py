@@ -27,7 +27,7 @@ from processors.llm.beside import open_asker
 from processors.regimes.rules import rule_settings
 from processors.settings import RegimeSettings
 from producers.exchanges import EXCHANGES
-from producers.live.run import _choose
+from producers.live.listing import _choose
 from producers.messages import Frame, Via
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.venues import simulated_venue

@@ -89,7 +89,10 @@ def test_none_of_200_ordinary_statements_is_refused(engine: ChdbEngine) -> None:
         statement = split_statement("", text.encode())
         answer = engine.run(statement, READING, default_format="TabSeparatedWithNamesAndTypes")
         if not text.startswith("EXPLAIN") and "FORMAT JSON" not in text:  # those tell times and positions
-            assert answer.body == as_written(engine, text), text
+            # Without an ORDER BY around it all, the engine gives the rows of a union in any order.
+            given, wanted = answer.body.splitlines(), as_written(engine, text).splitlines()
+            assert given[:2] == wanted[:2], text
+            assert sorted(given) == sorted(wanted), text
 
 
 def as_written(engine: ChdbEngine, text: str) -> bytes:
