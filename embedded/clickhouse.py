@@ -14,12 +14,11 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from embedded.process import Child, ChildFailed, describe_exit
+from embedded.process import Child, ChildFailed
 from obflow import engine_tokens
 from obflow.engine_tokens import EngineTokens
 from schemas.errors import StoreUnreachable
@@ -106,24 +105,6 @@ class EmbeddedClickHouse:
     def is_running(self) -> bool:
         """Whether the engine's process runs."""
         return self._child is not None and self._child.is_running()
-
-    def wait(self, timeout_s: float) -> None:
-        """Watch the engine for a while.
-
-        Args:
-            timeout_s: How long.
-
-        Raises:
-            StoreUnreachable: It ended meanwhile; quotes the end of its log.
-        """
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self._child is not None and not self._child.is_running():
-                raise StoreUnreachable(
-                    f"the embedded ClickHouse ended {describe_exit(self._child.exit_code)}",
-                    next_step=f"see {self.log}; its last lines:\n{self._child.log_tail()}",
-                )
-            time.sleep(min(0.1, timeout_s))
 
     def kill(self) -> None:
         """End the engine at once (SIGKILL), as a crash would. The data folder stays; `start` opens it again."""

@@ -7,6 +7,7 @@ answer. Time is a parameter.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -51,13 +52,15 @@ _UNIT_S: Final[Mapping[str, float]] = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0,
 
 
 def read_wait(headers: Iterable[tuple[str, str]], body: str, now_s: float, longest_s: float) -> float | None:
-    """How long an answer asks to be left alone, at most `longest_s` seconds: the longest of all it says.
+    """How long an answer asks to be left alone: the longest of all it says.
+
+    What is longer than any server means is not believed: it is asked again after `LONGEST_WAIT_S`.
 
     Args:
         headers: Names and texts; of several of one name the first counts.
         body: What it says besides; one that calls the client banned until a moment says so here.
         now_s: Seconds since the epoch.
-        longest_s: However long it asks for.
+        longest_s: The longest wait that is believed, seconds.
 
     Returns:
         Seconds, not below 0; None where nothing readable is said.
@@ -66,9 +69,12 @@ def read_wait(headers: Iterable[tuple[str, str]], body: str, now_s: float, longe
     for name, text in headers:
         told.setdefault(name.lower(), text)
     waits = [_header(told.get(name, ""), unit_s, now_s) for name, unit_s in _HEADERS.items()]
-    waits += [read_retry_after(told.get("retry-after", ""), now_s, longest_s), *_spoken(body, now_s)]
+    waits += [read_retry_after(told.get("retry-after", ""), now_s, math.inf), *_spoken(body, now_s)]
     found = [wait_s for wait_s in waits if wait_s is not None]
-    return min(max(0.0, *found), longest_s) if found else None
+    if not found:
+        return None
+    wait_s = max(0.0, *found)
+    return wait_s if wait_s <= longest_s else LONGEST_WAIT_S
 
 
 def read_retry_after(header: str, now_s: float, longest_s: float = LONGEST_WAIT_S) -> float | None:

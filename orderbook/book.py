@@ -159,18 +159,6 @@ class Book:
         return self.asks.best()
 
     @property
-    def best_bid_lots(self) -> int | None:
-        """Size at the highest bid in lots, None without bids."""
-        best = self.bids.best()
-        return None if best is None else self.bids.lots[best]
-
-    @property
-    def best_ask_lots(self) -> int | None:
-        """Size at the lowest ask in lots, None without asks."""
-        best = self.asks.best()
-        return None if best is None else self.asks.lots[best]
-
-    @property
     def bid_levels(self) -> int:
         """Number of bid levels."""
         return len(self.bids)

@@ -332,13 +332,6 @@ def _served(shapes: Counter[_NumberShape], places: int) -> int:
     )
 
 
-def finest_grid(levels: Levels) -> tuple[str, str]:
-    """Tick and lot size of the finest power-of-ten grid that these prices and sizes need."""
-    grid = FinestGrid()
-    grid.add(levels)
-    return grid.tick_size, grid.lot_size
-
-
 def _parts(text: str) -> tuple[str, str]:
     match = _PLAIN.fullmatch(text) if len(text) <= MAX_TEXT else None
     if match is None:

@@ -8,15 +8,17 @@ anything but its arguments: time is a parameter, and what is to be sent or count
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from schemas.errors import DecodeError, ForeignRecord, MessageError
+from schemas.errors import DecodeError, ForeignRecord, MessageError, UsageError
 from schemas.partitions import partition_of
 from schemas.places import Extent, NamedPlace, Place
 from schemas.topics import Topic
 
 S = TypeVar("S")
 R = TypeVar("R")
+L = TypeVar("L")
 T = TypeVar("T", contravariant=True)
 P = TypeVar("P", contravariant=True)
 
@@ -227,3 +229,21 @@ def _decoded(read: Callable[[bytes], R], payload: bytes | None) -> R | MessageEr
         return read(payload)
     except MessageError as error:
         return error
+
+
+def line_named(what: str, name: str, registry: Mapping[str, L]) -> L:
+    """Find the line of a registry by its name.
+
+    Args:
+        what: What the registry holds, in the singular.
+        name: The name.
+        registry: It.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name in registry:
+        return registry[name]
+    close = get_close_matches(name, registry, n=1)
+    step = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(registry))}"
+    raise UsageError(f"there is no {what} {name!r}", next_step=step)

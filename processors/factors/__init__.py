@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any, Final
 
+from processors.contract import line_named
 from processors.factors.engine import Engine
 from processors.factors.reference.engine import ReferenceEngine
-from schemas.errors import UsageError
 
 ENGINES: Final[dict[str, type[Engine[Any, Any]]]] = {
     "reference": ReferenceEngine,
@@ -20,9 +19,4 @@ def engine_named(name: str) -> type[Engine[Any, Any]]:
     Raises:
         UsageError: There is none.
     """
-    try:
-        return ENGINES[name]
-    except KeyError:
-        close = get_close_matches(name, ENGINES, n=1)
-        step = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(ENGINES))}"
-        raise UsageError(f"there is no engine {name!r}", next_step=step) from None
+    return line_named("engine", name, ENGINES)

@@ -385,13 +385,6 @@ def test_it_stops_in_time_with_a_query_running_and_a_connection_open(tmp_path: P
     engine.stop()
 
 
-def test_an_engine_that_died_is_reported_with_its_log(tmp_path: Path) -> None:
-    with EmbeddedClickHouse(tmp_path) as engine:
-        os.kill(engine.pid, signal.SIGKILL)
-        with pytest.raises(StoreUnreachable, match="ended by SIGKILL"):
-            engine.wait(10.0)
-
-
 def test_it_ends_with_its_parent_however_that_dies(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from embedded.clickhouse import EmbeddedClickHouse\n"

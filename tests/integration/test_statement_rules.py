@@ -7,6 +7,8 @@ text and the outline that EXPLAIN AST draws of it.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import chdir
@@ -172,3 +174,25 @@ def test_no_generated_statement_of_a_forbidden_kind_passes(engine: ChdbEngine) -
     assert counts["passed"] > FUZZED // 20
     assert counts.total() - counts["passed"] - counts["refused 62"] > FUZZED // 10
     print(f"{FUZZED} statements: {dict(counts.most_common())}")  # noqa: T201 - `make fuzz` shows it
+
+
+# --- the configuration
+
+
+OPENED = """
+import os, sys
+from pathlib import Path
+from embedded import clickhouse_engine, clickhouse_folder
+folder = Path(sys.argv[1])
+clickhouse_folder.prepare(folder)
+os.chdir(folder / clickhouse_folder.NOTHING)
+clickhouse_engine.ADDRESS = sys.argv[2] or clickhouse_engine.ADDRESS
+clickhouse_engine.ChdbEngine(folder).close()
+"""
+
+
+@pytest.mark.parametrize(("address", "opens"), [("", True), ("../..", False)])
+def test_an_engine_without_its_configuration_is_not_opened(tmp_path: Path, address: str, opens: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", OPENED, str(tmp_path), address], capture_output=True, text=True)
+    assert (done.returncode == 0) == opens, done.stderr
+    assert ("does not follow its configuration" in done.stderr) != opens

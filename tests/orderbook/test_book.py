@@ -62,14 +62,14 @@ def test_a_level_may_come_and_go_within_one_message() -> None:
 
 def test_an_empty_book_has_no_best() -> None:
     book = Book()
-    assert (book.best_bid, book.best_ask, book.best_bid_lots, book.best_ask_lots) == (None, None, None, None)
+    assert (book.best_bid, book.best_ask) == (None, None)
     assert not book.is_crossed
 
 
 def test_the_best_of_each_side_is_the_highest_bid_and_the_lowest_ask() -> None:
     book = Book()
     book.replace([9, 10, 8], [1, 2, 3], [13, 12, 14], [4, 5, 6])
-    assert (book.best_bid, book.best_bid_lots, book.best_ask, book.best_ask_lots) == (10, 2, 12, 5)
+    assert (book.best_bid, book.bids.lots[10], book.best_ask, book.asks.lots[12]) == (10, 2, 12, 5)
     assert (book.top_bids(2), book.top_asks(2)) == ([(10, 2), (9, 1)], [(12, 5), (13, 4)])
     assert (book.bid_levels, book.ask_levels) == (3, 3)
 

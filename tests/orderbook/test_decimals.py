@@ -17,7 +17,6 @@ from orderbook.decimals import (
     Steps,
     TextGrid,
     decimals,
-    finest_grid,
     plain,
     power_of_ten,
 )
@@ -135,6 +134,13 @@ def test_scaling_beyond_int64_is_refused_of_either_sign() -> None:
     for lots in (INT64_MAX // 10, -(INT64_MAX // 10)):
         with pytest.raises(InvalidNumber):
             scale.levels(SideLevels([1], [lots]))
+
+
+def finest_grid(levels: list[tuple[str, str]]) -> tuple[str, str]:
+    """Tick and lot size of the finest power-of-ten grid that these prices and sizes need."""
+    grid = FinestGrid()
+    grid.add(levels)
+    return grid.tick_size, grid.lot_size
 
 
 def test_the_finest_grid_counts_decimals_without_trailing_zeros() -> None:

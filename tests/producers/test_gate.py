@@ -91,10 +91,18 @@ def test_nobody_passes_before_the_time_the_venue_names(
     assert door.ask() == 0.0
 
 
+@pytest.mark.parametrize("status", [418, 429, 403])
+def test_a_wait_longer_than_any_ban_there_is_lasts_a_quarter_of_an_hour(status: int) -> None:
+    for told in (str(int(LONGEST_BAN_S) + 1), "1" + "0" * 10, "9" * 12):
+        door = Door()
+        asyncio.run(door.knock(Refusal(status, (("Retry-After", told),))))
+        assert door.ask() == pytest.approx(LONGEST_WAIT_S)
+
+
 def test_a_ban_may_last_for_days_and_any_other_wait_for_a_quarter_of_an_hour() -> None:
     for status, longest_s in ((418, LONGEST_BAN_S), (429, LONGEST_WAIT_S), (403, LONGEST_WAIT_S)):
         door = Door()
-        asyncio.run(door.knock(Refusal(status, (("Retry-After", "9" * 12),))))
+        asyncio.run(door.knock(Refusal(status, (("Retry-After", str(int(LONGEST_BAN_S))),))))
         assert door.ask() == pytest.approx(longest_s)
 
 
