@@ -20,9 +20,8 @@ from tests.conftest import RECORDINGS
 from tests.e2e.pipeline import FactorLog, Pipeline, first_diffs, pipeline, run_json
 from tests.integration.stored import stored_digests
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
 FULL = os.environ.get("TEST_SCALE") == "full"
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3_600 if FULL else 900)]
 VENUE = "binance-futures"
 RECORDED = RECORDINGS / VENUE / "BTCUSDT-20240808.frames.jsonl.gz"
 GENERATED = Path(__file__).parents[1] / "recordings" / "binance-futures.frames.jsonl.gz"

@@ -134,7 +134,6 @@ def answers_of(log: dict[str, object]) -> dict[str, set[int]]:
     return found
 
 
-@pytest.mark.timeout(300)
 def test_a_page_in_chromium_executes_nothing(tmp_path: Path) -> None:
     target = tmp_path / "written.txt"
     with EmbeddedClickHouse() as engine:

@@ -14,7 +14,7 @@ from embedded import jars
 from embedded.jars import Jar, Lock, ensure_jars
 from schemas.errors import EXIT_DEPENDENCY, DependencyError
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 CONTENTS = {"one": b"first jar " * 5000, "two": b"second jar " * 5000}
 PATH = "/jars/org/example/{name}/1.0/{name}-1.0.jar"
 

@@ -20,7 +20,7 @@ from embedded.kafka import EmbeddedKafka
 from schemas.errors import BrokerUnreachable, UsageError
 from tests.integration.processes import alive, eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 DEADLINE_S = 20
 
 

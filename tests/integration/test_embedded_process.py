@@ -14,7 +14,7 @@ import pytest
 from embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
 from tests.integration.processes import alive, eventually, group
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 READY = "print('ready', flush=True)\n"
 SLEEP = READY + "import time\ntime.sleep(60)\n"
 STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEP

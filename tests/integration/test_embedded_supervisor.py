@@ -12,7 +12,7 @@ import pytest
 
 from embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 READY = "print('ready', flush=True)\n"
 SLEEP = READY + "import time\ntime.sleep(60)\n"
 STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEP
