@@ -280,7 +280,7 @@ def test_secrets_are_files_that_exist_and_no_password_is_in_an_environment() -> 
                 assert secret[1] in service["secrets"] if secret else modes_of(name, PASSWORD_VOLUME) == ["ro"]
 
 
-def test_the_database_s_reader_takes_password_and_grant_from_what_compose_sets_and_may_only_read() -> None:
+def test_the_database_s_reader_is_what_compose_sets_and_may_only_read() -> None:
     reader = ElementTree.parse(ROOT / "deploy" / "clickhouse" / "reader.xml").getroot()  # noqa: S314 (our own file)
     environment = SERVICES["clickhouse"]["environment"]
     taken = {element.get("from_env") for element in reader.iter() if element.get("from_env")}

@@ -12,6 +12,8 @@ PACKAGES = ("schemas", "orderbook", "producers", "processors", "obflow", "sinks"
 BY_ITSELF = ("producers/simulator",)
 """The simulator shares no code with the adapters it is the yardstick of, nor its names."""
 
+MAX_TEST_NAME = 80
+
 
 def files_of(*packages: str) -> list[Path]:
     found = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
@@ -49,3 +51,14 @@ def test_no_docstring_stands_where_another_one_belongs() -> None:
     odd = [f"{path.relative_to(ROOT)}:{line}" for path in files for line in strings_in_a_row(path.read_text("utf-8"))]
     assert odd == []
     assert strings_in_a_row('A = 1\n"""of A"""\n"""of B"""\nB = 2\n') == [3]
+
+
+def test_the_name_of_a_test_is_a_sentence_that_fits_a_line() -> None:
+    found = [
+        (path.name, node.name)
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+    assert len(found) > 1_000
+    assert [(path, name) for path, name in found if len(name) > MAX_TEST_NAME] == []

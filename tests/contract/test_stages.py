@@ -293,7 +293,7 @@ PARTITIONS = 6
 
 
 @EACH
-def test_a_record_in_another_partition_than_its_keys_is_a_letter_and_the_others_go_on(name: str) -> None:
+def test_a_record_outside_its_keys_partition_is_a_letter_and_the_others_go_on(name: str) -> None:
     records = log_for(name)
     homes = {record.offset: partition_of((record.key or b"").decode(), PARTITIONS) for record in records}
     for home in set(homes.values()):
@@ -519,7 +519,7 @@ STEPS = ("process", "process", "process", "save", "save", "commit", "crash", "zo
 @EACH
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), steps=st.lists(st.sampled_from(STEPS), max_size=40))
-def test_whatever_happens_to_its_workers_all_is_said_in_order_and_each_repetition_agrees(
+def test_whatever_happens_to_workers_all_is_said_in_order_and_repeated_alike(
     name: str, seed: int, steps: list[str]
 ) -> None:
     random = Random(seed)

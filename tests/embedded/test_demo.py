@@ -88,7 +88,7 @@ def test_a_role_has_every_setting_that_a_flag_a_variable_or_a_file_gave_the_demo
     assert of_role.regimes.api_key.get_secret_value() == "secret"
 
 
-def test_a_command_beside_the_demo_is_told_its_settings_but_neither_secrets_nor_what_each_process_has_its_own(
+def test_a_command_beside_the_demo_is_told_its_settings_but_no_secret(
     alone: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     given = {"regimes.model": "two words", "clickhouse.password": "x", "log.level": "debug", "metrics.port": "9100"}

@@ -108,7 +108,7 @@ async def test_a_successor_that_is_refused_leaves_the_old_connection_in_service(
     assert_unbroken(path, venue)
 
 
-async def test_where_ids_are_not_shared_a_handed_over_book_costs_one_epoch_and_is_never_invalid(
+async def test_without_shared_ids_a_hand_over_costs_one_epoch_and_is_never_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bazaar, "limits", BAZAAR.limits._replace(lifetime_s=2.0))

@@ -436,7 +436,7 @@ def test_a_producer_that_fell_silent_without_a_farewell_is_a_fault(
     assert problem.startswith(f"{VENUE}:KILLED (live) is not audited to its end: its producer has said nothing for ")
 
 
-def test_records_that_expired_unread_are_apart_from_lost_before_and_after_the_sink_starts_again(
+def test_records_that_expired_unread_are_apart_from_lost_also_after_a_restart(
     settings: Settings,
 ) -> None:
     send(settings, TRADES, *(trade("A", number) for number in range(10)))

@@ -335,7 +335,7 @@ def test_the_tables_hold_what_the_topics_hold(run: Run, clickhouse: ClickHouseSe
         assert source == "rule"
 
 
-def test_killing_a_worker_while_the_model_hangs_loses_no_rule_event_and_asks_nothing_twice(
+def test_a_worker_killed_while_the_model_hangs_loses_no_rule_and_asks_nothing_twice(
     broker: str, tmp_path: Path
 ) -> None:
     # Windows that nobody is asked about are in the next regular checkpoint, so that a kill repeats some of them.

@@ -232,7 +232,7 @@ async def test_retry_after_is_honoured_within_the_deadline() -> None:
     assert found.count("obflow_retries_total", stage="llm") == 1
 
 
-async def test_a_retry_after_beyond_the_deadline_is_not_waited_for_and_nobody_else_asks_meanwhile() -> None:
+async def test_a_retry_after_beyond_the_deadline_is_not_waited_for_and_nobody_else_asks() -> None:
     with llm_server("rate_limited", "good") as server:
         server.retry_after = "0.7"
         async with office(server, deadline_s=0.5) as found:
@@ -349,7 +349,7 @@ class Late:
         pass
 
 
-async def test_an_answer_that_is_seen_after_the_deadline_is_a_row_with_its_cost_and_no_event() -> None:
+async def test_an_answer_seen_after_the_deadline_is_a_row_with_its_cost_and_no_event() -> None:
     with llm_server() as server:
         async with office(server, client=Late(), deadline_s=0.1) as found:
             found.ask()

@@ -222,7 +222,7 @@ def test_a_record_that_does_not_decode_is_dead_lettered_and_the_partition_goes_o
     assert rows_of(store, "trades") == 2
 
 
-def test_a_dead_letter_that_does_not_decode_is_a_letter_itself_and_goes_round_no_more(
+def test_a_dead_letter_that_does_not_decode_is_a_letter_and_goes_round_no_more(
     settings: Settings, store: Store
 ) -> None:
     feed = Feed(settings, DEAD_LETTERS)
@@ -237,7 +237,7 @@ def test_a_dead_letter_that_does_not_decode_is_a_letter_itself_and_goes_round_no
     ]
 
 
-def test_a_record_with_a_row_the_engine_refuses_is_dead_lettered_and_every_other_row_stored(
+def test_a_record_whose_row_is_refused_is_a_letter_and_every_other_row_is_stored(
     settings: Settings, store: Store
 ) -> None:
     store.command("ALTER TABLE factors ADD CONSTRAINT test CHECK source_offset != 7")
@@ -293,7 +293,7 @@ def flags(settings: Settings) -> list[str]:
     return [f"--set={key}={value}" for key, value in shown.items()]
 
 
-def test_letters_are_listed_shown_and_refused_where_sending_them_again_makes_no_sense(
+def test_letters_are_listed_shown_and_refused_where_a_second_sending_makes_no_sense(
     settings: Settings, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trades = topics.topic_name(settings, TRADES)

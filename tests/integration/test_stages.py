@@ -105,7 +105,7 @@ def saved_often(settings: Settings) -> Settings:
     return settings.model_copy(update={"processor": processor})
 
 
-def test_a_third_stage_keyed_by_canonical_symbol_survives_a_kill_without_losing_a_count(
+def test_a_third_stage_keyed_by_canonical_symbol_survives_a_kill_with_every_count(
     counting: Settings, tmp_path: Path
 ) -> None:
     trades, heirs = Trades(counting), saved_often(counting)
@@ -152,9 +152,7 @@ def _committed(settings: Settings, topic: str, worker: Worker) -> None:
     until(is_drained, 30, worker.tail)
 
 
-def test_a_second_engine_computes_by_name_and_its_checkpoints_are_read_by_itself_alone(
-    broker: str, tmp_path: Path
-) -> None:
+def test_a_second_engine_computes_by_name_and_alone_reads_its_checkpoints(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker, engine="counting")
     streams = streams_of(seed=700, instruments=6, records=300)
     with workers(settings, tmp_path / "counting", command=OBFLOW) as start:

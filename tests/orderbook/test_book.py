@@ -105,7 +105,7 @@ def test_columns_of_unequal_length_are_refused() -> None:
 
 
 @given(MESSAGES, st.booleans(), st.integers(1, 6))
-def test_a_depth_bound_evicts_the_farthest_levels_counts_them_and_stays_exact_inside_its_horizon(
+def test_a_depth_bound_evicts_the_farthest_levels_and_is_exact_inside_its_horizon(
     messages: list[Levels], is_bid: bool, bound: int
 ) -> None:
     bounded, whole = BookSide(is_bid=is_bid, max_levels=bound), BookSide(is_bid=is_bid)

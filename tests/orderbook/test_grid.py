@@ -50,7 +50,7 @@ def test_a_contract_value_turns_lots_into_base_units() -> None:
     assert grid.size_text(250) == "250", "the venue's own unit"
 
 
-def test_an_inverse_contract_is_worth_quote_units_and_its_base_size_depends_on_the_price() -> None:
+def test_an_inverse_contract_is_worth_quote_units_its_base_size_depends_on_price() -> None:
     grid = Grid.of("0.5", "1", "100", ContractKind.INVERSE)
     assert grid.size(3) == 300.0
     assert grid.base_size(120_000, 3) == 300.0 / 60_000.0

@@ -170,7 +170,7 @@ def test_the_same_delta_twice_breaks_the_book_at_the_reader() -> None:
     assert tracked.apply(delta()) is Outcome.BROKE
 
 
-def test_a_snapshot_from_memory_after_a_break_of_a_newer_epoch_is_obeyed_and_one_of_the_older_is_not() -> None:
+def test_after_a_break_a_snapshot_from_memory_of_a_newer_epoch_alone_is_obeyed() -> None:
     tracked = live()
     tracked.apply(delta(epoch=6))
     assert tracked.apply(snapshot(epoch=5)) is Outcome.IGNORED_OLD_EPOCH

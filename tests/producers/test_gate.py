@@ -123,7 +123,7 @@ def test_told_to_come_back_at_once_one_does_not_run_in_a_circle(told: str) -> No
         Refusal(451, (), "Service unavailable from a restricted location"),
     ],
 )
-def test_a_venue_that_serves_nobody_from_here_is_asked_every_few_minutes_and_says_what_to_do(refusal: Refusal) -> None:
+def test_a_venue_that_serves_nobody_here_is_asked_every_few_minutes_and_says_so(refusal: Refusal) -> None:
     door = Door()
     for _ in range(3):
         asyncio.run(door.knock(refusal))

@@ -187,7 +187,7 @@ def total(number: int) -> int:
 WHOLE = {7: 7, 8: 7, 9: 7, 70: 70, 71: 70, 72: 70}
 
 
-def test_where_ids_are_not_shared_the_old_connection_is_the_source_until_a_whole_book_came() -> None:
+def test_without_shared_ids_the_old_connection_serves_until_a_whole_book_came() -> None:
     """The two connections number the same book apart."""
     router = FrameRouter(BAZAAR, {"A": Instrument("bazaar", "A", "1", "1")})
     router.assign("c", ["A"])

@@ -201,7 +201,7 @@ def test_pings_of_a_client_are_answered() -> None:
     assert VenueSession(exchange(), "/made", 0).receive("ping", 0) == ["pong"]
 
 
-def test_a_recording_of_such_a_venue_holds_its_list_in_parts_and_no_request_for_a_book() -> None:
+def test_a_recording_of_such_a_venue_holds_its_list_in_parts_and_asks_for_no_book() -> None:
     symbols = ("BTC-EUR", "ETH-EUR", "SOL-EUR")
     recording = SimulatedRecording(exchange(*symbols, faults_every_s={Fault.DISCONNECT: 4.0}), 15)
     frames = list(recording)

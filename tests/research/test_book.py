@@ -51,7 +51,7 @@ def test_levels_come_best_first_and_as_many_as_asked_for() -> None:
     assert found["bid_levels"] > 3
 
 
-def test_before_the_first_snapshot_there_is_no_book_and_after_a_disconnect_it_says_why() -> None:
+def test_without_a_snapshot_there_is_no_book_and_after_a_disconnect_it_says_why() -> None:
     source = replay("binance")
     early = book_at(source, SYMBOL, source.found.first_ns, levels=5)
     assert (early["state"], early["sequence"], early["bids"]) == ("AWAITING_SNAPSHOT", None, [])

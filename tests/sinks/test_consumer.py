@@ -71,7 +71,7 @@ def events(offset: int, *source_offsets: int, **where: int) -> Read:
     return read(offset, encode(factors("X", list(source_offsets))), **where)  # type: ignore[arg-type] # a partition
 
 
-def test_a_batch_is_written_when_full_and_its_progress_is_committed_once_it_is_stored() -> None:
+def test_a_full_batch_is_written_and_its_progress_committed_once_it_is_stored() -> None:
     held = Held()
     bench = Bench([events(0, 0, 1), events(1, 2, 3), events(2, 4)], submit=held.submit)
     bench.worker.step(0)
@@ -141,7 +141,7 @@ def test_a_record_without_bytes_becomes_a_letter() -> None:
     assert [letter.reason for letter in bench.writer.letters] == ["DecodeError"]
 
 
-def test_a_letter_that_does_not_decode_is_stored_as_a_letter_and_not_sent_round_again() -> None:
+def test_a_letter_that_does_not_decode_is_stored_as_a_letter_and_goes_round_no_more() -> None:
     good = encode(load(EXAMPLES / "dead-letters/v1/frame.json"))
     bench = Bench([read(0, b"\x00bad"), read(1, good)], table="dead_letters")
     bench.worker.step(0)

@@ -104,7 +104,7 @@ def test_a_record_in_another_partition_is_refused() -> None:
     assert "its key belongs in" in letter.error
 
 
-def test_an_event_of_a_place_that_no_record_has_is_refused_and_what_truly_follows_is_stored() -> None:
+def test_an_event_of_a_place_without_record_is_refused_and_what_follows_is_stored() -> None:
     bench = Bench(ends=Ends(10))
     refused = bench.handle(at_home(3, 2**40))
     stored = bench.handle(at_home(3, 4), offset=1)

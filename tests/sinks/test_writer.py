@@ -87,7 +87,7 @@ def test_a_batch_of_letters_alone_inserts_nothing() -> None:
     assert bench.events == ["letter a:0:1"]
 
 
-def test_a_busy_database_is_asked_again_after_growing_pauses_each_time_under_a_new_token() -> None:
+def test_a_busy_database_is_asked_again_after_growing_pauses_under_new_tokens() -> None:
     bench = Bench()
     bench.store.failures.extend(insert_error("busy") for _ in range(5))
     bench.writer.write(batch(0))
@@ -230,7 +230,7 @@ def test_a_table_that_refuses_everything_stops_the_sink() -> None:
     assert len(bench.letters.published) == 16
 
 
-def test_a_poisoned_letter_stops_the_sink_since_a_letter_about_it_would_be_poisoned_too() -> None:
+def test_a_poisoned_letter_stops_the_sink_as_a_letter_about_it_would_be_poisoned() -> None:
     bench = Bench()
     table = TABLES["dead_letters"]
     writer = Writer(

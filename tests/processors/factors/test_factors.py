@@ -380,7 +380,7 @@ def test_liquidity_shift_is_null_without_depth_near_mid() -> None:
 # the last second
 
 
-def test_windows_are_open_at_their_start_closed_at_their_end_and_null_until_a_second_has_passed() -> None:
+def test_windows_are_open_at_the_start_closed_at_the_end_null_for_the_first_second() -> None:
     feed = Feed()
     start = feed.snapshot([(999, 10)], [(1001, 10)], at=0)
     sizes = [(11, 100), (13, 999), (16, 1_000), (17, 1_100), (18, 1_999), (18, 2_000)]

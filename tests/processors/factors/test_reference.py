@@ -97,7 +97,7 @@ def test_an_invalid_after_a_break_closes_it_because_the_producer_knows() -> None
     assert process([feed.snapshot(BIDS, ASKS), feed.delta(lost=1), feed.invalid()]).resync is None
 
 
-def test_a_book_crossed_for_too_long_ends_with_a_crossed_event_and_awaits_the_producers_invalid() -> None:
+def test_a_book_crossed_too_long_ends_crossed_and_awaits_the_producers_invalid() -> None:
     feed, state = Feed(), fresh()
     records = [feed.snapshot(BIDS, ASKS), feed.delta([(103, 1)]), *(feed.delta([(90, n)]) for n in (1, 2, 3))]
     result = process([*records, feed.delta()], state)
@@ -179,9 +179,7 @@ def cut_up(records: list[L2Record], cuts: list[int], *, restore: bool) -> tuple[
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 1_000), max_size=12))
-def test_any_split_with_a_checkpoint_restored_at_every_cut_gives_the_same_digest_and_state(
-    seed: int, cuts: list[int]
-) -> None:
+def test_any_split_restored_from_checkpoints_gives_the_same_digest_and_state(seed: int, cuts: list[int]) -> None:
     records = stream(seed)
     whole, state = cut_up(records, [], restore=False)
     split, split_state = cut_up(records, cuts, restore=True)

@@ -80,7 +80,7 @@ def test_only_stages_that_there_are_have_anybody_beside_them() -> None:
     assert BESIDE.keys() <= STAGES.keys()
 
 
-async def test_an_answer_and_its_row_leave_in_the_partition_of_their_instrument_and_hold_nothing_back() -> None:
+async def test_an_answer_and_its_row_leave_in_their_instruments_partition_at_once() -> None:
     chosen = settings(base_url="http://127.0.0.1:1/v1", model="m", deadline_seconds=0.5)
     sent: list[tuple[int, Emit]] = []
     asker = BESIDE["regimes"].open(chosen, Metrics("regimes"), lambda partition, emit: sent.append((partition, emit)))

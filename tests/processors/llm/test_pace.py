@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from processors.llm.pace import MINUTE_S, Pace
 
 
-def test_a_minutes_worth_may_leave_at_once_and_the_next_when_the_first_is_a_minute_old() -> None:
+def test_a_minutes_worth_leaves_at_once_and_the_next_when_the_first_is_a_minute_old() -> None:
     pace = Pace(3)
     for now_s in (0.0, 1.0, 2.0):
         assert pace.wait_s(now_s) == 0.0

@@ -191,7 +191,7 @@ async def test_a_bad_record_is_a_letter_and_the_rest_goes_on(bench: Bench, recor
     assert bench.agent.committable(PARTITION) == 0, "held by the books and by the letter"
 
 
-async def test_letters_wait_for_room_as_factors_do_and_a_partition_taken_away_meanwhile_keeps_its_place(
+async def test_letters_wait_for_room_and_a_partition_taken_meanwhile_keeps_its_place(
     bench: Bench,
 ) -> None:
     rooms = iter((True, True, False))

@@ -224,7 +224,7 @@ async def test_a_checkpoint_in_a_partition_where_its_key_does_not_belong_is_refu
     assert [reason for reason, _ in refusals] == ["ForeignRecord"]
 
 
-async def test_a_state_that_outlives_its_log_is_kept_until_there_is_one_of_the_log_that_is_read(
+async def test_a_state_that_outlives_its_log_is_kept_until_the_new_log_has_one(
     refusals: Refusals,
 ) -> None:
     store = store_of("windows", refusals, outlives_log=True)
@@ -236,7 +236,7 @@ async def test_a_state_that_outlives_its_log_is_kept_until_there_is_one_of_the_l
     assert [reason for reason, _ in refusals] == ["ForeignRecord"]
 
 
-async def test_the_store_knows_how_far_it_knows_a_changelog_until_the_partition_comes_or_goes(
+async def test_the_store_knows_how_far_it_knows_a_changelog_until_partitions_move(
     store: CheckpointStore,
 ) -> None:
     store.record_saved(KEY, checkpoint(10), PARTITION, 7)

@@ -143,7 +143,7 @@ async def test_several_refused_records_are_one_failure() -> None:
         assert len(running.failures) == 1
 
 
-async def test_the_fault_point_refuses_the_nth_factor_record_and_what_waits_behind_it_stays() -> None:
+async def test_the_fault_point_refuses_the_nth_factor_record_and_what_waits_behind_stays() -> None:
     async with Running(faults=FaultPoints({"fail_send": 2})) as running:
         running.outbox.enqueue(Send("resync", b"", b"", None, 0, 0))
         for offset in (1, 2, 3):

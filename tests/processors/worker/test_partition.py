@@ -105,7 +105,7 @@ def test_a_saved_state_is_due_again_only_after_it_has_changed() -> None:
     assert reader.save(100.0) == ["nowhere:S0"]
 
 
-def test_a_checkpoint_of_another_log_is_not_taken_where_the_stage_does_not_outlive_it() -> None:
+def test_a_checkpoint_of_another_log_is_not_taken_where_the_stage_ends_with_its_log() -> None:
     """A recreated topic begins at offset 0: an old state would skip all of it."""
     records = book_log(8, 1, 100, wild=0.0)
     reader = Reader(BOOKS, saved=saved_after(BOOKS, records), log=OTHER_LOG)

@@ -47,7 +47,7 @@ def test_a_recovery_that_goes_on_is_progress() -> None:
     assert detector.stalled_s({0: 5}, {0: 9}, 21, recovered=200) == 10
 
 
-def test_a_recovery_that_stands_still_is_a_stall_though_no_partition_has_a_position_yet() -> None:
+def test_a_recovery_that_stands_still_is_a_stall_though_nothing_has_a_position() -> None:
     detector = StallDetector(10)
     looks = {now: detector.stalled_s({}, {}, now, recovered=100) for now in range(0, 14, 2)}
 
