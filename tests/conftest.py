@@ -30,15 +30,14 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     skip = pytest.mark.skip(reason=f"no recorded frames at {RECORDINGS}: set OBFLOW_RECORDINGS")
     without = pytest.mark.skip(reason=f"no cases at {CASES}: set OBFLOW_CASES")
-    # Those that start servers share them, and wait more than they compute: one after the other, beside all the rest.
-    servers = pytest.mark.xdist_group("servers")
     for item in items:
         if item.get_closest_marker("recorded") and not RECORDINGS.is_dir():
             item.add_marker(skip)
         if item.get_closest_marker("cases") and not CASES.is_dir():
             item.add_marker(without)
         if item.get_closest_marker("integration") or item.get_closest_marker("e2e"):
-            item.add_marker(servers)
+            # A module's tests share its servers, one after the other; modules run beside each other.
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

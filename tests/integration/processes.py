@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -18,16 +16,6 @@ def alive(pid: int) -> bool:
 def group(leader: int) -> list[int]:
     """Every running process of a group."""
     return [process for process, its_leader in _running() if its_leader == leader]
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 5) -> bool:
-    """Whether the condition holds before the time is over."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def _running() -> list[tuple[int, int]]:

@@ -32,6 +32,7 @@ from schemas.digest import EventDigest
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
 from schemas.topics import FACTORS, L2, Topic
+from tests.support.waiting import eventually
 
 PARTITIONS = 8
 SESSION_SECONDS = 3.0
@@ -139,10 +140,7 @@ def workers(
 
 def until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {explain()}"
-        time.sleep(0.05)
+    assert eventually(condition, seconds), f"not within {seconds} s: {explain()}"
 
 
 def renamed(records: Sequence[L2Record], symbol: str) -> list[L2Record]:

@@ -31,6 +31,7 @@ from sinks.service import serve
 from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.tables import TABLES
+from tests.support.waiting import eventually
 
 PARTITIONS = 4
 TESTED = ("kafka.bootstrap_servers", "kafka.topic_prefix", "kafka.partitions")
@@ -181,7 +182,4 @@ class Sink:
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
     """Block until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+    assert eventually(condition, seconds), f"not within {seconds} s: {what}"

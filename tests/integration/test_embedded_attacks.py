@@ -7,7 +7,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from embedded.clickhouse import EmbeddedClickHouse
 from obflow.clickhouse import connect
 from obflow.settings import ClickHouseSettings
 from tests.integration.engine_requests import Answer, Requests
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -56,15 +57,6 @@ def both(requests: Requests, sql: str, **fields: str) -> list[Answer]:
         requests.get(sql, requests.writer, **fields),
         requests.write(sql, **fields),
     ]
-
-
-def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # --- files
@@ -529,7 +521,7 @@ def test_no_reader_uses_up_the_memory(engine: EmbeddedClickHouse, requests: Requ
     """
     forget_peak(engine)
     held = memory_bytes(engine, "VmRSS")
-    answer = requests.read(sql, max_execution_time="6")
+    answer = requests.read(sql, max_execution_time="3")
     assert answer.code in ("241", "396", "159", "128", "307", "131"), answer.body[:200]
     assert memory_bytes(engine, "VmHWM") - held < 1.5 * GIB
     assert requests.write("INSERT INTO t SELECT 10, 'x' WHERE 0").status == 200
@@ -538,7 +530,7 @@ def test_no_reader_uses_up_the_memory(engine: EmbeddedClickHouse, requests: Requ
 def test_readers_do_not_keep_a_writer_waiting(requests: Requests) -> None:
     """Twelve endless queries of readers run and wait; an insert is stored meanwhile."""
     threads = [
-        threading.Thread(target=requests.read, args=(ENDLESS,), kwargs={"max_execution_time": "8"}) for _ in range(12)
+        threading.Thread(target=requests.read, args=(ENDLESS,), kwargs={"max_execution_time": "3"}) for _ in range(12)
     ]
     for thread in threads:
         thread.start()

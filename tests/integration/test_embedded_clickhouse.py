@@ -30,6 +30,7 @@ from obflow.clickhouse import InsertUnanswered, connect, insert_arrow
 from obflow.settings import ClickHouseSettings
 from schemas.errors import StoreUnreachable
 from tests.integration.clickhouse_rows import events, token
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -87,15 +88,6 @@ def ask(engine: EmbeddedClickHouse) -> Iterator[Ask]:
 
     yield ask
     connection.close()
-
-
-def eventually(holds: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # --- the protocol

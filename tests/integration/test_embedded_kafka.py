@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from embedded import kafka
 from embedded.kafka import EmbeddedKafka
 from schemas.errors import BrokerUnreachable, UsageError
-from tests.integration.processes import alive, eventually
+from tests.integration.processes import alive
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 DEADLINE_S = 20
@@ -211,3 +212,21 @@ def test_no_broker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         os.kill(pid, 0)
         parent.kill()
     assert eventually(lambda: not alive(pid)), f"the broker {pid} outlived its parent"
+
+
+def test_a_start_cache_that_is_no_such_thing_costs_time_alone(tmp_path: Path) -> None:
+    broker = EmbeddedKafka(tmp_path / "data", cache=_cache_with_jars(tmp_path))
+    broker.start_cache().write_bytes(b"no cache at all")
+    with broker:
+        create(broker.bootstrap, "served")
+        assert "aot" not in broker.log.read_text("utf-8").casefold()
+
+
+def _cache_with_jars(folder: Path) -> Path:
+    """A cache of its own whose jars are the shared one's."""
+    shared = EmbeddedKafka(folder / "unused").start_cache().parent
+    (folder / "cache" / "jars").mkdir(parents=True)
+    for lock in shared.iterdir():
+        if lock.is_dir():
+            (folder / "cache" / "jars" / lock.name).symlink_to(lock)
+    return folder / "cache"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
-from tests.integration.processes import alive, eventually, group
+from tests.integration.processes import alive, group
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 READY = "print('ready', flush=True)\n"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +16,7 @@ from schemas.messages import TradeRecord
 from schemas.topics import TRADES
 from tests.integration.producing import fresh_topics, read_topic
 from tests.integration.test_producer_commands import simulated, stop
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -53,11 +55,8 @@ def trades_of(settings: Settings) -> list[TradeRecord]:
     return read_topic(settings, TRADES)
 
 
-def wait_until(what: str, condition: object, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+def wait_until(what: str, condition: Callable[[], bool], seconds: float) -> None:
+    assert eventually(condition, seconds), f"not within {seconds} s: {what}"
 
 
 def test_of_two_that_start_together_one_remains_and_no_trade_is_there_twice(broker: str) -> None:

@@ -1,0 +1,23 @@
+"""Waiting for what has to come, without taking the machine from what is waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LEAST_PAUSE_S = 0.01
+PAUSE_TO_LOOK = 3.0
+"""A look that asks a broker or a database takes at most a quarter of the time."""
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+    """Whether the condition holds before the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        asked = time.monotonic()
+        if condition():
+            return True
+        looked_s = time.monotonic() - asked
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(max(LEAST_PAUSE_S, PAUSE_TO_LOOK * looked_s))
