@@ -42,9 +42,12 @@ _CALLS: Final = {
     "aarch64": (0xC00000B7, (198, 203, 221, 281, 117, 270, 271)),
 }
 
-# What the C library, Python and the engine read of the system while they run. None of it is anybody's secret.
+# What the C library, Python and the engine read of the system while they run. None of it is anybody's secret. Without
+# `auxv`, which says where the kernel's own functions are, the engine looks for it behind the environment in memory,
+# where something else may stand by now: one start in ten then ended by SIGSEGV.
 _SYSTEM: Final = (
-    *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/proc/self/maps"),
+    *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom"),
+    *("/proc/self/auxv", "/proc/self/maps"),
     *("/proc/meminfo", "/proc/stat", "/proc/cpuinfo", "/proc/sys/vm/overcommit_memory", "/sys/devices/system"),
     *("/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage"),
 )

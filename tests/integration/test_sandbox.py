@@ -59,6 +59,7 @@ print(json.dumps({
     "make a pair of sockets": tried(lambda: [end.close() for end in socket.socketpair()]),
     "read rows in memory": tried(Path(f"/proc/self/fd/{memory}").read_bytes),
     "import a module": tried(lambda: __import__("xml.dom.minidom")),
+    "find the kernel's functions": tried(Path("/proc/self/auxv").read_bytes),
 }))
 """
 
@@ -99,6 +100,7 @@ def test_a_process_keeps_its_folder_and_nothing_else(tmp_path: Path) -> None:
         "make a pair of sockets": "done",
         "read rows in memory": "done",
         "import a module": "done",
+        "find the kernel's functions": "done",
     }
 
 
