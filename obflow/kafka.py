@@ -48,6 +48,8 @@ _NOT_YET = frozenset(
         KafkaError.NOT_CONTROLLER,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,  # a broker that has just come back, and a client that knows it otherwise
+        KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 )
 _URL_SAFE = str.maketrans("+/", "-_")
