@@ -35,9 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
         if item.get_closest_marker("cases") and not CASES.is_dir():
             item.add_marker(without)
-        if item.get_closest_marker("integration") or item.get_closest_marker("e2e"):
-            # A module's tests share its servers, one after the other; modules run beside each other.
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
