@@ -93,7 +93,9 @@ def test_the_suites_accept_a_factor_made_by_the_recipe(tree: Path) -> None:
         *("tests/contract/test_factors.py", "tests/contract/test_tables.py", "tests/schemas"),
         *("tests/processors/factors/test_brute_force.py", "tests/sinks/test_tables.py"),
     ]
-    said = run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", "-k", "factors", *suites)
+    said = run(
+        tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", "-k", "factors", *suites
+    )
 
     assert re.search(r"\d+ passed", said)
 
