@@ -353,14 +353,14 @@ def test_a_worker_killed_while_the_model_hangs_loses_no_rule_and_asks_nothing_tw
                 publisher.send_all({symbol: events[start_at : start_at + 40] for symbol, events in sent.items()})
                 time.sleep(0.1)
             its_own = {symbol for symbol in symbols if publisher.partitions[symbol] in first.partitions()}
-            until(lambda: not its_own.isdisjoint(server.answering), 10, lambda: f"none of {its_own} was asked about")
+            until(lambda: not its_own.isdisjoint(server.answering), 60, lambda: f"none of {its_own} was asked about")
             first.kill()
             publisher.send_all({symbol: events[400:] for symbol, events in sent.items()})
             drained(settings)
             asked_before = len(server.asked)
             later = {symbol: [shifted(events[-1], seconds=30, offset=9)] for symbol, events in sent.items()}
             publisher.send_all(later)
-            until(lambda: len(server.asked) > asked_before, 10)
+            until(lambda: len(server.asked) > asked_before, 60)
             drained(settings)
             assert second.stop() == 0, second.tail()
         found = read(settings)
