@@ -44,7 +44,7 @@ layers: setup ## import contracts
 	$(call step,lint-imports,$(BIN)/lint-imports)
 
 test: lint types layers ## lint, types, import contracts and every test (ARGS=… goes to pytest)
-	$(call step,the broker's quicker start,$(BIN)/python -m embedded.start_cache)
+	$(call step,a quicker start of the broker,$(BIN)/python -m embedded.start_cache)
 	$(call step,pytest,$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS))
 
 test-compose: setup ## the deployment for real, on a Docker engine: scaled, killed, restarted, audited; fails without one

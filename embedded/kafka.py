@@ -140,8 +140,10 @@ class EmbeddedKafka:
 
     def start_cache(self) -> Path:
         """Name the file that makes starts quicker; it need not be there."""
-        jars = ensure_jars(self._cache or Settings.load().cache, report=self._report)
-        return start_cache.path_of(jars, _java(), JVM_OPTIONS)
+        return start_cache.path_of(self._jars(), JVM_OPTIONS)
+
+    def _jars(self) -> list[Path]:
+        return ensure_jars(self._cache or Settings.load().cache, report=self._report)
 
     def start(self, timeout_s: float = 60.0, *, extra: Sequence[str] = ()) -> str:
         """Start the broker and wait until it serves.
@@ -160,11 +162,11 @@ class EmbeddedKafka:
         """
         if self.is_running():
             return self.bootstrap
-        jars = ensure_jars(self._cache or Settings.load().cache, report=self._report)
-        quicker = start_cache.options_for(start_cache.path_of(jars, _java(), JVM_OPTIONS))
+        jars, launcher = self._jars(), _java()
+        quicker = start_cache.options_for(start_cache.path_of(jars, JVM_OPTIONS))
         self._claim_data()
         log4j = f"-Dlog4j2.configurationFile={self._write_log4j()}"
-        java = [str(_java()), *JVM_OPTIONS, *quicker, log4j, "-cp", class_path(jars)]
+        java = [str(launcher), *JVM_OPTIONS, *quicker, log4j, "-cp", class_path(jars)]
         try:
             return self._start(java, extra, time.monotonic() + timeout_s)
         except BaseException:

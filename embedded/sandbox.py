@@ -44,7 +44,7 @@ _CALLS: Final = {
 
 # What the C library, Python and the engine read of the system while they run. None of it is anybody's secret. Without
 # `auxv`, which says where the kernel's own functions are, the engine looks for it behind the environment in memory,
-# where something else may stand by now: one start in ten then ended by SIGSEGV.
+# where something else may stand by now: some starts ended by SIGSEGV.
 _SYSTEM: Final = (
     *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom"),
     *("/proc/self/auxv", "/proc/self/maps"),

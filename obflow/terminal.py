@@ -70,7 +70,7 @@ def quoted_lines(text: str) -> str:
 
 
 def json_text(value: object) -> str:
-    r"""Render a value as one line of JSON, with `\uXXXX` for every code point that `escape_text` escapes.
+    r"""Render a value as one line of JSON, with a `\u` escape for every code point that `escape_text` escapes.
 
     What JSON does not know is written as text; NumPy's numbers and keys of any type are known.
     """

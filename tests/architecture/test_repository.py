@@ -21,7 +21,7 @@ REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|maven\.apache\.org/maven2|repo1\.maven|maven\.org|registry\.npmjs|crates\.io"
     r"|proxy\.golang|deb\.debian|(?<!--no-emit-)index-url|find-links|trusted-host"
 )
-# What no committed file may hold; this file apart, which spells it out.
+# What no committed file may hold; this file apart, which has to spell it out to find it.
 LOOSE_END = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\braise NotImplementedError\b")
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\]+?))?(?= \\\n)")
 HASHES = re.compile(r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n")

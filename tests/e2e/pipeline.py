@@ -28,6 +28,7 @@ from schemas.messages import FactorRecord
 from schemas.topics import FACTORS, TOPICS
 from sinks import migrate
 from sinks.store import Store
+from tests.support.waiting import pause_s
 
 RESTART = RestartPolicy(limit=20, first_backoff_s=0.2, longest_backoff_s=1.0)
 
@@ -139,7 +140,7 @@ class Pipeline:
             if time.monotonic() - begun > timeout_s:
                 logs = "\n".join(f"--- {n}\n{self.roles.child(n).log_tail(12)}" for n in self.roles.names())
                 raise AssertionError(f"not within {timeout_s:g} s: {what}\n{logs}")
-            time.sleep(max(0.02, 3 * looked_s))  # a look that asks the servers takes little of what is looked at
+            time.sleep(pause_s(looked_s))
             asked = time.monotonic()
         return time.monotonic() - begun
 

@@ -9,21 +9,13 @@ import pytest
 from embedded import start_cache
 
 
-@pytest.fixture
-def java(tmp_path: Path) -> Path:
-    runtime = tmp_path / "runtime"
-    (runtime / "bin").mkdir(parents=True)
-    (runtime / "release").write_text('JAVA_VERSION="25"', "utf-8")
-    return runtime / "bin" / "java"
-
-
-def test_another_class_path_runtime_or_option_is_another_file(tmp_path: Path, java: Path) -> None:
+def test_another_class_path_runtime_or_option_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jars = [tmp_path / "jars" / "lock" / name for name in ("a.jar", "b.jar")]
-    names = {start_cache.path_of(jars, java, ["-Xmx1g"])}
-    names.add(start_cache.path_of(jars[::-1], java, ["-Xmx1g"]))
-    names.add(start_cache.path_of(jars, java, ["-Xmx2g"]))
-    (java.parents[1] / "release").write_text('JAVA_VERSION="26"', "utf-8")
-    names.add(start_cache.path_of(jars, java, ["-Xmx1g"]))
+    names = {start_cache.path_of(jars, ["-Xmx1g"])}
+    names.add(start_cache.path_of(jars[::-1], ["-Xmx1g"]))
+    names.add(start_cache.path_of(jars, ["-Xmx2g"]))
+    monkeypatch.setattr(start_cache, "version", lambda _: "another")
+    names.add(start_cache.path_of(jars, ["-Xmx1g"]))
 
     assert len(names) == 4
     assert {name.parent for name in names} == {tmp_path / "jars"}

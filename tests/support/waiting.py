@@ -10,6 +10,11 @@ PAUSE_TO_LOOK = 3.0
 """A look that asks a broker or a database takes at most a quarter of the time."""
 
 
+def pause_s(looked_s: float) -> float:
+    """How long to wait after a look that took so long."""
+    return max(LEAST_PAUSE_S, PAUSE_TO_LOOK * looked_s)
+
+
 def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
     """Whether the condition holds before the time is over."""
     deadline = time.monotonic() + timeout_s
@@ -20,4 +25,4 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
         looked_s = time.monotonic() - asked
         if time.monotonic() > deadline:
             return False
-        time.sleep(max(LEAST_PAUSE_S, PAUSE_TO_LOOK * looked_s))
+        time.sleep(pause_s(looked_s))
