@@ -27,6 +27,10 @@ CounterName = Literal[
     "obflow_repeated_total",
     "obflow_gaps_total",
     "obflow_quote_checks_total",
+    "obflow_levels_compared_total",
+    "obflow_books_compared_total",
+    "obflow_beyond_snapshot_total",
+    "obflow_quote_mismatches_total",
     "obflow_trades_off_grid_total",
     "obflow_resyncs_total",
     "obflow_connections_total",
@@ -82,6 +86,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
         "Books compared with the venue's best quote: right or wrong by its id, same or different by time alone.",
         ("venue", "outcome"),
     ),
+    "obflow_levels_compared_total": Metric(
+        "Prices of LIVE books compared with the venue's own book, fetched beside them: right or wrong.",
+        ("venue", "outcome"),
+    ),
+    "obflow_books_compared_total": Metric("Books fetched beside LIVE ones and compared with them.", ("venue",)),
+    "obflow_beyond_snapshot_total": Metric("Books whose best price lay beyond what their snapshot knew.", ("venue",)),
+    "obflow_quote_mismatches_total": Metric("Books that the venue's best quotes contradicted.", ("venue",)),
     "obflow_trades_off_grid_total": Metric(
         "Trades in their own topic alone, since the book's grid does not hold them exactly.", ("venue",)
     ),

@@ -7,7 +7,7 @@ the best, counts them, and remembers from where on the side is incomplete.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
 
 
@@ -66,6 +66,14 @@ class BookSide:
         """The `count` best levels as (ticks, lots), best first."""
         lots = self.lots
         return [(tick, lots[tick]) for tick in self.top_prices(count)]
+
+    def count_down_to(self, tick: int | None) -> int:
+        """How many levels lie at this price or above; all of them where it is None."""
+        return len(self.prices) if tick is None else len(self.prices) - bisect_left(self.prices, tick)
+
+    def count_up_to(self, tick: int | None) -> int:
+        """How many levels lie at this price or below; all of them where it is None."""
+        return len(self.prices) if tick is None else bisect_right(self.prices, tick)
 
     def sizes_at(self, ticks: Sequence[int]) -> list[int]:
         """Lots at each of these prices, 0 where there is no level."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from orderbook.book import Book
 from orderbook.grid import Grid
+from orderbook.known import WHOLE, Compared, Known, compare_books, farther_ask, farther_bid
 from schemas.messages import Kind, L2Record, Reason
 from schemas.units import NS_PER_SECOND
 
@@ -35,10 +36,13 @@ class Outcome(StrEnum):
     """A delta, applied."""
     CROSSED_OUT = "crossed_out"
     """A delta, applied; the book was crossed for too long and is now INVALID(crossed)."""
+    WENT_BEYOND = "went_beyond"
+    """A delta, applied; a best price lies beyond what is known, and the book is now INVALID(beyond_snapshot)."""
     MADE_LIVE = "made_live"
     """A snapshot replaced the book and made it LIVE."""
     ROUTINE = "routine"
-    """A snapshot of the LIVE book's own sequence that says what the book says: nothing changed."""
+    """A snapshot of the LIVE book's own sequence that says what the book says where both are known. What it knows
+    beyond that is taken over."""
     INVALIDATED = "invalidated"
     """A published `invalid`."""
     BROKE = "broke"
@@ -101,12 +105,23 @@ class TrackedBook:
         reason: Why it is INVALID, else None.
         epoch: The newest epoch obeyed; 0 before the first.
         sequence: Sequence of the last record that set the levels; 0 before the first.
+        known: How far the levels are known; nothing is missing on a LIVE book up to there.
         grid: The grid of the last snapshot taken; None before the first.
         crossed_since_ns: `received_ns` of the record that crossed the book; None where it is not crossed.
         crossed_records: Deltas applied since, the book still crossed.
     """
 
-    __slots__ = ("book", "crossed_records", "crossed_since_ns", "epoch", "grid", "reason", "sequence", "validity")
+    __slots__ = (
+        "book",
+        "crossed_records",
+        "crossed_since_ns",
+        "epoch",
+        "grid",
+        "known",
+        "reason",
+        "sequence",
+        "validity",
+    )
 
     def __init__(self, max_levels: int | None = None) -> None:
         self.book = Book(max_levels)
@@ -115,6 +130,7 @@ class TrackedBook:
         self.epoch = 0
         self.sequence = 0
         self.grid: Grid | None = None
+        self.known = WHOLE
         self.crossed_since_ns: int | None = None
         self.crossed_records = 0
 
@@ -126,7 +142,7 @@ class TrackedBook:
     def judge(self, record: L2Record) -> Outcome:
         """What the record's header says it will do. Changes nothing and does not look at the levels.
 
-        `apply` can still find APPLIED to be CROSSED_OUT and ROUTINE to be BROKE.
+        `apply` can still find APPLIED to be CROSSED_OUT or WENT_BEYOND, and ROUTINE to be BROKE.
         """
         age = Age.SAME if record.epoch == self.epoch else Age.OLDER if record.epoch < self.epoch else Age.NEWER
         rule = RULES[record.kind, age, self.is_live]
@@ -151,6 +167,22 @@ class TrackedBook:
             self._invalidate(record.reason, record.epoch)
         return outcome
 
+    def follow(self, record: L2Record) -> bool:
+        """Keep the levels of a book that is INVALID only because its best prices are not known.
+
+        Within what is known nothing goes missing while the chain of updates holds, so such a book can be believed again
+        once its best prices are back.
+
+        Args:
+            record: A delta that connects to the book.
+
+        Returns:
+            Whether they are. The book stays INVALID until a snapshot says so to every reader.
+        """
+        self.book.update(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
+        self.sequence = record.sequence
+        return self.known.holds_best(self.book)
+
     def _connects(self, record: L2Record) -> bool:
         link = record.previous_sequence if record.kind is Kind.DELTA else record.sequence
         return link == self.sequence and self._same_grid(record)
@@ -163,6 +195,9 @@ class TrackedBook:
     def _apply_delta(self, record: L2Record) -> Outcome:
         self.book.update(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
         self.sequence = record.sequence
+        if not self.known.holds_best(self.book):
+            self._invalidate(Reason.BEYOND_SNAPSHOT, record.epoch)
+            return Outcome.WENT_BEYOND
         if not self._crossed_out(record.received_ns):
             return Outcome.APPLIED
         self._invalidate(Reason.CROSSED, record.epoch)
@@ -171,16 +206,41 @@ class TrackedBook:
     def _take(self, record: L2Record) -> None:
         self.grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
         self.book.replace(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
+        self.known = Known.of(record)
         self.validity, self.reason = Validity.LIVE, None
         self.epoch, self.sequence = record.epoch, record.sequence
         self.crossed_since_ns = record.received_ns if self.book.is_crossed else None
         self.crossed_records = 0
 
     def _compare(self, record: L2Record) -> Outcome:
-        if self.book.holds(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots):
-            return Outcome.ROUTINE
-        self._invalidate(Reason.SNAPSHOT_MISMATCH, record.epoch)
-        return Outcome.BROKE
+        theirs = Known.of(record)
+        if self.known == theirs == WHOLE:
+            holds = self.book.holds(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
+        else:
+            holds = not self._compared(record, theirs).wrong
+        if not holds:
+            self._invalidate(Reason.SNAPSHOT_MISMATCH, record.epoch)
+            return Outcome.BROKE
+        if theirs != self.known:
+            self._take_over(record, theirs)
+        return Outcome.ROUTINE
+
+    def _compared(self, record: L2Record, theirs: Known) -> Compared:
+        """Compare the levels with those of a snapshot, where both are known."""
+        book, other = self.book, Book()
+        other.replace(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
+        return compare_books(book, self.known, other, theirs)
+
+    def _take_over(self, record: L2Record, theirs: Known) -> None:
+        """Take what a snapshot knows: of each side that it knows farther."""
+        ours, book = self.known, self.book
+        bid = farther_bid(ours.bid_limit(book), theirs.bid)
+        ask = farther_ask(ours.ask_limit(book), theirs.ask)
+        if bid == theirs.bid:
+            book.bids.replace(record.bid_ticks, record.bid_lots)
+        if ask == theirs.ask:
+            book.asks.replace(record.ask_ticks, record.ask_lots)
+        self.known = Known(theirs.coverage, bid, ask)
 
     def _invalidate(self, reason: Reason | None, epoch: int) -> None:
         self.validity, self.reason = Validity.INVALID, reason

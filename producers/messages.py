@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from orderbook.decimals import Levels
-from schemas.messages import ContractKind
+from schemas.messages import ContractKind, Coverage
 
 
 class Via(StrEnum):
@@ -82,6 +82,7 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
         exchange_ns: The venue's time, ns UTC; null where it gives none.
         origin: How it came.
         checksum: Of the book; null where the venue gives none.
+        coverage: How far the venue shows its book.
     """
 
     symbol: str | None
@@ -91,6 +92,7 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
     exchange_ns: int | None = None
     origin: SnapshotOrigin = SnapshotOrigin.FETCHED
     checksum: int | None = None
+    coverage: Coverage = Coverage.WHOLE
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False):

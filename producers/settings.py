@@ -32,6 +32,9 @@ class ProducerSettings(Section):
     """A record not acknowledged by then has failed."""
     stale_seconds: Seconds = 30.0
     """A book without a depth update for this long is reported as stale, whatever else its feed brings."""
+    known_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
+    """Range about mid that is kept known where a venue's books over REST end somewhere: one is fetched, and compared,
+    before the range is left, and every ten minutes. 0: none is."""
     rest_url: str = ""
     """REST address of the exchange; empty is the venue's own."""
     websocket_url: str = ""

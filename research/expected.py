@@ -33,7 +33,14 @@ R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent)
 Place: TypeAlias = tuple[int, int]
 """Partition and offset in one log."""
 EVENTFUL: Final = frozenset(
-    {Outcome.APPLIED, Outcome.CROSSED_OUT, Outcome.MADE_LIVE, Outcome.INVALIDATED, Outcome.BROKE}
+    {
+        Outcome.APPLIED,
+        Outcome.CROSSED_OUT,
+        Outcome.WENT_BEYOND,
+        Outcome.MADE_LIVE,
+        Outcome.INVALIDATED,
+        Outcome.BROKE,
+    }
 )
 """Outcomes that must give an event."""
 

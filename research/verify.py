@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from obflow.progress import Watch
 from orderbook.validity import TrackedBook
+from producers.books.beside import known_bps
 from producers.books.stream import InstrumentStream
 from producers.recordings.reader import RecordingReplay
 from schemas.units import NS_PER_SECOND
@@ -26,6 +27,8 @@ class BookReport(TypedDict):
         snapshots: Snapshots of the recording that made the book LIVE.
         deltas_applied, deltas_dropped, duplicates, gaps, crossed, checksums_ok, checksums_bad: As counted by
             `producers.books.options.StreamCounters`.
+        went_beyond, contradicted, comparisons, levels_compared, levels_wrong: The same.
+        bid_known_bps, ask_known_bps: How far from mid each side is known at the end; null where all of it is.
         quotes_checked, quotes_wrong: Updates compared with the venue's own best quote, and those that differed.
         last_sequence: Sequence of the last update applied; null before the first snapshot.
         bid_levels, ask_levels: Size of the book; of one that is INVALID the last known.
@@ -42,6 +45,13 @@ class BookReport(TypedDict):
     crossed: int
     checksums_ok: int
     checksums_bad: int
+    went_beyond: int
+    contradicted: int
+    comparisons: int
+    levels_compared: int
+    levels_wrong: int
+    bid_known_bps: float | None
+    ask_known_bps: float | None
     quotes_checked: int
     quotes_wrong: int
     last_sequence: int | None
@@ -87,6 +97,7 @@ def report_book(stream: InstrumentStream) -> BookReport:
     """One instrument as it is now."""
     tracked, counters = stream.tracked, stream.counters
     bids, asks = top_levels(tracked, TOP)
+    below, above = known_bps(tracked)
     return BookReport(
         state=tracked.validity.value.upper(),
         reason=stream.reason.value if stream.reason else None,
@@ -98,6 +109,13 @@ def report_book(stream: InstrumentStream) -> BookReport:
         crossed=counters.crossed,
         checksums_ok=counters.checksums_ok,
         checksums_bad=counters.checksums_bad,
+        went_beyond=counters.went_beyond,
+        contradicted=counters.contradicted,
+        comparisons=counters.comparisons,
+        levels_compared=counters.levels_compared,
+        levels_wrong=counters.levels_wrong,
+        bid_known_bps=below,
+        ask_known_bps=above,
         quotes_checked=stream.quotes.checked,
         quotes_wrong=stream.quotes.wrong,
         last_sequence=tracked.sequence if tracked.grid else None,

@@ -167,6 +167,7 @@ def _factor_fields(record: FactorRecord) -> dict[str, Any]:
         "factor_set": record.factor_set,
         "source_log": record.source_log,
         "source_partition": record.source_partition,
+        "run": record.run,
         "events": [_event_fields(event) for event in record.events],
     }
 
@@ -183,6 +184,7 @@ def _event_fields(event: FactorEvent) -> dict[str, Any]:
     fields["sequence"] = event.sequence
     fields["exchange_ns"] = event.exchange_ns
     fields["received_ns"] = event.received_ns
+    fields["decided_ns"] = event.decided_ns
     fields["status"] = event.status
     return fields
 

@@ -1,15 +1,20 @@
 """The factor list: one line a factor. Names are the columns of `factors` and the fields of `FactorEvent`.
 
 Levels k = 1, 2 … from the best; b, a prices; B, A sizes in base units; mid = (b_1 + a_1)/2; "top n" = the first
-min(n, available) levels of a side. The functions are in `processors/factors/`.
+min(n, available) levels of a side. A factor that reads a price beyond what is known of the book is null. The functions
+are in `processors/factors/`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-FACTOR_SET = "a1"
+FACTOR_SET = "a2"
 """Version of this list: rises when a definition changes, not when a factor is added."""
+
+
+EVENT_HEAD: Final = ("source_offset", "sequence", "exchange_ns", "received_ns", "decided_ns", "status")
+"""What an event has on the wire besides factors."""
 
 
 class Factor(NamedTuple):
@@ -38,8 +43,8 @@ FACTORS: tuple[Factor, ...] = (
     Factor("mid", "quote", 0.0, None, "(best bid + best ask)/2"),
     Factor("spread", "quote", None, None, "best ask - best bid"),
     Factor("spread_bps", "bps", None, None, "spread over mid"),
-    Factor("bid_levels", "levels", 0.0, None, "number of bid levels"),
-    Factor("ask_levels", "levels", 0.0, None, "number of ask levels"),
+    Factor("bid_levels", "levels", 0.0, None, "number of bid levels within what is known"),
+    Factor("ask_levels", "levels", 0.0, None, "number of ask levels within what is known"),
     # imbalance
     Factor("obi_l1", "ratio", -1.0, 1.0, "(bid - ask)/(bid + ask) size at the best; + is bid heavy"),
     Factor("obi_l3", "ratio", -1.0, 1.0, "the same over the top 3 levels"),
@@ -67,9 +72,15 @@ FACTORS: tuple[Factor, ...] = (
         "weighted_mid + 0.5 obi_l1 spread/2; can leave the quote",
     ),
     # order flow
-    Factor("ofi_l1", "base", None, None, "order flow imbalance of this event at the best level"),
+    Factor(
+        "ofi_l1", "base", None, None, "order flow imbalance at the best level, between this book and the one before"
+    ),
     Factor("ofi_l5", "base", None, None, "the same, summed over levels 1-5"),
     Factor("ofi_l1_1s", "base", None, None, "sum of ofi_l1 over the last second"),
+    Factor(
+        "ofi_quotes", "base", None, None, "order flow imbalance over every update of the best quotes since the last"
+    ),
+    Factor("ofi_quotes_1s", "base", None, None, "sum of ofi_quotes over the last second"),
     # depth
     Factor("bid_depth_5bps", "quote", 0.0, None, "bid notional within 5 bps of mid"),
     Factor("bid_depth_10bps", "quote", 0.0, None, "bid notional within 10 bps of mid"),
@@ -89,6 +100,9 @@ FACTORS: tuple[Factor, ...] = (
     ),
     Factor("liquidity_shift", "ln", None, None, "ln of the 10 bps depth over its mean of the previous 20 events"),
     Factor("confidence", "ratio", 0.0, 1.0, "min(1, top-10 notional / (10 thin_notional))"),
+    # what is known
+    Factor("bid_known_bps", "bps", None, None, "from mid to where bids begin to be missing; null: nowhere"),
+    Factor("ask_known_bps", "bps", None, None, "from mid to where asks begin to be missing; null: nowhere"),
 )
 
 FACTOR_NAMES: tuple[str, ...] = tuple(factor.name for factor in FACTORS)

@@ -71,6 +71,21 @@ class Reason(StrEnum):
     RESYNC_REQUESTED = "resync_requested"
     STALE_EPOCH = "stale_epoch"
     RESTART = "restart"
+    BEYOND_SNAPSHOT = "beyond_snapshot"
+    """The best price of a side lies farther out than what is known of it."""
+    QUOTE_MISMATCH = "quote_mismatch"
+    """The venue's own best quotes contradicted the book three times in a row."""
+
+
+class Coverage(StrEnum):
+    """How far a book is known."""
+
+    WHOLE = "whole"
+    """The venue sends every level."""
+    RANGE = "range"
+    """Nothing is missing up to a price of each side; deltas never widen it."""
+    TOP_N = "top_n"
+    """The venue keeps exactly so many levels: known as far as the worst one held."""
 
 
 class ContractKind(StrEnum):
@@ -217,10 +232,19 @@ class L2Record(InstrumentRecord, frozen=True, gc=False):
         contract_value: Base (linear) or quote (inverse) amount of one contract, decimal string; "1" on spot.
         contract_kind: How a size becomes a notional.
         sequence_source: Whether the venue numbered this update.
+        coverage: How far the book of a snapshot is known; null on deltas and invalids, which change nothing of it, and
+            in records of version 1, whose books count as whole.
+        bid_known_ticks, ask_known_ticks: Of a range, the farthest price of each side up to which nothing is missing;
+            null where the whole side is known.
         bid_ticks, bid_lots, ask_ticks, ask_lots: Levels as parallel arrays.
         trade_ticks, trade_lots: Trades received since the previous delta, in order of receipt; lots are signed,
             positive where the buyer was the aggressor. Empty on snapshots and invalids. A trade that does not lie on
             this grid is in `trades.v1` alone.
+        quote_flow_lots: Of a delta: order flow at the best quotes (Cont, Kukanov, Stoikov's e) summed over the updates
+            of the best quotes received since the previous delta, in the venue's order, lots; null where the stream is
+            not subscribed or had a hole.
+        quote_events: How many such updates were received since then.
+        run: What run of a producer wrote it (`schemas/runs.py`); empty in records of version 1.
     """
 
     source: Source
@@ -236,12 +260,18 @@ class L2Record(InstrumentRecord, frozen=True, gc=False):
     contract_value: Decimal = "1"
     contract_kind: ContractKind = ContractKind.SPOT
     sequence_source: SequenceSource = SequenceSource.VENUE
+    coverage: Coverage | None = None
+    bid_known_ticks: Count | None = None
+    ask_known_ticks: Count | None = None
     bid_ticks: Levels = []
     bid_lots: Levels = []
     ask_ticks: Levels = []
     ask_lots: Levels = []
     trade_ticks: TradePrices = []
     trade_lots: TradeSizes = []
+    quote_flow_lots: Int64 | None = None
+    quote_events: Few = 0
+    run: Label = ""
 
 
 class TradeRecord(InstrumentRecord, frozen=True, gc=False):
@@ -254,6 +284,7 @@ class TradeRecord(InstrumentRecord, frozen=True, gc=False):
         tick_size, lot_size, contract_value, contract_kind: The grid, as in `L2Record`.
         price_ticks: Price in ticks.
         size_lots: Signed size in lots: positive where the buyer was the aggressor.
+        run: As in `L2Record`.
     """
 
     source: Source
@@ -266,6 +297,7 @@ class TradeRecord(InstrumentRecord, frozen=True, gc=False):
     exchange_ns: TimeNs | None = None
     contract_value: Decimal = "1"
     contract_kind: ContractKind = ContractKind.SPOT
+    run: Label = ""
 
 
 class FeedStatus(InstrumentRecord, frozen=True, gc=False):
@@ -280,6 +312,7 @@ class FeedStatus(InstrumentRecord, frozen=True, gc=False):
         received_ns: When this became true, ns UTC.
         heartbeat: True where nothing changed since the last status of this instrument.
         detail: One sentence for a person.
+        run: As in `L2Record`.
     """
 
     source: Source
@@ -290,6 +323,7 @@ class FeedStatus(InstrumentRecord, frozen=True, gc=False):
     sequence: Int64 | None = None
     heartbeat: bool = False
     detail: Text = ""
+    run: Label = ""
 
 
 class ResyncRequest(InstrumentRecord, frozen=True, gc=False):
@@ -360,6 +394,11 @@ class FactorEvent(msgspec.Struct, frozen=True, gc=False):
     values: tuple[Finite | None, ...]
     exchange_ns: TimeNs | None = None
 
+    @property
+    def decided_ns(self) -> int:
+        """When the event could first be known, ns UTC: when its record was received. Records carry it."""
+        return self.received_ns
+
 
 class FactorRecord(InstrumentRecord, frozen=True, gc=False):
     """Consecutive factor events of one instrument (`factors.v1`), at most `MAX_EVENTS`.
@@ -373,6 +412,7 @@ class FactorRecord(InstrumentRecord, frozen=True, gc=False):
         source_log: First 8 characters of the Kafka topic id of `l2.v1`: a recreated topic is another log.
         source_partition: Partition of `l2.v1`.
         events: In source order.
+        run: Of the book records behind all of them, as in `L2Record`.
     """
 
     source: Source
@@ -380,6 +420,7 @@ class FactorRecord(InstrumentRecord, frozen=True, gc=False):
     source_log: LogName
     source_partition: Partition
     events: list[FactorEvent]
+    run: Label = ""
 
 
 class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
@@ -412,9 +453,13 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
         realised_variance: Sum of squared one-second log returns of the mid.
         source_log, source_partition, source_offset: The record of `l2.v1` whose factor event closed the window.
         model, prompt_version, prompt_hash: What was asked, of whom; empty for rules.
-        latency_ms: From the question to its answer, all tries; null for rules.
+        latency_ms: From the close of the window to the publication of the answer, by a monotonic clock: waiting for the
+            checkpoint, the queue and the pace, and all tries included; null for rules.
         input_tokens, output_tokens, cost_usd: Of the answer; null for rules and where the endpoint reports no usage,
             the cost also where no prices are set.
+        decided_ns: When it could first be known, ns UTC: `received_ns` of the event that closed the window; of an
+            answer that and its latency. Null in records of version 1.
+        run: Of the window's last event, as in `L2Record`.
     """
 
     feed_source: Source
@@ -448,6 +493,8 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cost_usd: Finite | None = None
+    decided_ns: TimeNs | None = None
+    run: Label = ""
 
 
 class LlmCall(InstrumentRecord, frozen=True, gc=False):
@@ -468,6 +515,8 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
         input_tokens, output_tokens, cost_usd: As the endpoint reports usage, by the configured prices; else null.
         detail: The cause as a sentence, where the outcome is not ok, cut at 500 characters.
         response: The answer's text, cut at 2,000 characters.
+        decided_ns: When the outcome could first be known, ns UTC, as in `RegimeEvent`; null in records of version 1.
+        run: As in `RegimeEvent`.
     """
 
     feed_source: Source
@@ -488,6 +537,8 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
     cost_usd: Finite | None = None
     detail: Text = ""
     response: Text = ""
+    decided_ns: TimeNs | None = None
+    run: Label = ""
 
 
 Record = L2Record | TradeRecord | FeedStatus | ResyncRequest | DeadLetter | FactorRecord | RegimeEvent | LlmCall

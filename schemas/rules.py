@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.bounds import MAX_EVENTS, MAX_LEVELS
-from schemas.messages import FactorRecord, Kind, L2Record, RegimeEvent, TradeRecord
+from schemas.messages import Coverage, FactorRecord, Kind, L2Record, RegimeEvent, TradeRecord
 
 
 def problem_of(record: msgspec.Struct) -> str:
@@ -31,6 +31,21 @@ def _l2_problem(record: L2Record) -> str:
         return "a delta has no previous_sequence"
     if record.kind is Kind.INVALID and (record.reason is None or record.bid_ticks or record.ask_ticks):
         return "an invalid needs a reason and carries no levels"
+    return _coverage_problem(record)
+
+
+def _coverage_problem(record: L2Record) -> str:
+    if record.coverage is not None and record.kind is not Kind.SNAPSHOT:
+        return f"a record of kind {record.kind} says how far its book is known"
+    known = (record.bid_known_ticks, record.ask_known_ticks)
+    if known != (None, None) and record.coverage is not Coverage.RANGE:
+        return "a known range without coverage range"
+    if record.bid_known_ticks is not None and max(record.bid_ticks, default=-1) < record.bid_known_ticks:
+        return "its best bid lies beyond the range it is known in"
+    if record.ask_known_ticks is not None and not any(tick <= record.ask_known_ticks for tick in record.ask_ticks):
+        return "its best ask lies beyond the range it is known in"
+    if (record.quote_flow_lots is not None or record.quote_events) and record.kind is not Kind.DELTA:
+        return f"a record of kind {record.kind} carries the flow of quotes"
     return ""
 
 

@@ -30,6 +30,12 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(6, "dead-letters", 1),
     SchemaVersion(7, "regimes", 1),
     SchemaVersion(8, "llm-calls", 1),
+    SchemaVersion(9, "l2", 2),
+    SchemaVersion(10, "trades", 2),
+    SchemaVersion(11, "feed-status", 2),
+    SchemaVersion(12, "factors", 2),
+    SchemaVersion(13, "regimes", 2),
+    SchemaVersion(14, "llm-calls", 2),
 )
 
 

@@ -15,11 +15,10 @@ from typing import Any, Final, NamedTuple
 
 from obflow.terminal import say
 from schemas.errors import EXIT_DONE, UsageError
-from schemas.factors import FACTORS, Factor
+from schemas.factors import EVENT_HEAD, FACTORS, Factor
 from schemas.versions import SCHEMAS, SchemaVersion, newest
 
 RECORD: Final = "factors"
-EVENT_HEAD: Final = ("source_offset", "sequence", "exchange_ns", "received_ns", "status")
 LAST_LINE: Final = re.compile(r"^\)\n", re.M)
 
 

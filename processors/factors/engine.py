@@ -42,6 +42,10 @@ class L2Row(Protocol):
     def source(self) -> Source:
         """Live, replay or simulator."""
 
+    @property
+    def run(self) -> str:
+        """What run of a producer wrote it."""
+
 
 class EngineState(Protocol):
     """What others than the engine read of a state."""
@@ -174,8 +178,9 @@ class FactorColumns:
         """The events as one encoded factor record.
 
         Args:
-            first: A row of the batch, all of one feed source.
+            first: A row of the batch, all of one feed source and run.
             log: First 8 characters of the source topic's id.
             partition: Of the source topic.
         """
-        return encode(FactorRecord(first.venue, first.symbol, first.source, FACTOR_SET, log, partition, self.events()))
+        head = (first.venue, first.symbol, first.source, FACTOR_SET, log, partition)
+        return encode(FactorRecord(*head, self.events(), first.run))

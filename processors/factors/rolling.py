@@ -7,7 +7,8 @@ checkpoint. Sums run over the rings in order, oldest first: a running float sum 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 
 from schemas.units import NS_PER_SECOND
 
@@ -21,6 +22,14 @@ WINDOW_MAX: Final = 10_000
 """Most deltas a window remembers. Beyond it the window is incomplete, and its factors null, until the loss is past."""
 
 
+T = TypeVar("T")
+
+
+def known(values: Sequence[T | None]) -> Sequence[T] | None:
+    """The values, where all of them are known."""
+    return None if None in values else values  # type: ignore[return-value] # none of them is None
+
+
 class Rolling:
     """Rolling state of one instrument.
 
@@ -28,33 +37,44 @@ class Rolling:
         whole_since_ns: The window is complete where it starts here or later: the time the book became LIVE, or of the
             last delta lost to `WINDOW_MAX`.
         times, flows, added, removed: The applied deltas of the window: received_ns, order flow at the best level
-            (proportional to base units, None where it has none), lots added and removed near the top.
+            (proportional to base units, None where it has none), lots added and removed near the top (None where the
+            top is not known).
+        quotes: Order flow at the best quotes that came with each, base units; None where it carried none.
         obi_l1, obi_l5, depth: Of the previous events with status OK or THIN, oldest first; depth is the 10 bps
-            notional of both sides.
+            notional of both sides. None where it is not known.
     """
 
-    __slots__ = ("added", "depth", "flows", "obi_l1", "obi_l5", "removed", "times", "whole_since_ns")
+    __slots__ = ("added", "depth", "flows", "obi_l1", "obi_l5", "quotes", "removed", "times", "whole_since_ns")
 
     def __init__(self) -> None:
         self.whole_since_ns = 0
         self.times: deque[int] = deque()
         self.flows: deque[float | None] = deque()
-        self.added: deque[int] = deque()
-        self.removed: deque[int] = deque()
+        self.added: deque[int | None] = deque()
+        self.removed: deque[int | None] = deque()
+        self.quotes: deque[float | None] = deque()
         self.obi_l1: deque[float] = deque(maxlen=Z_EVENTS)
-        self.obi_l5: deque[float] = deque(maxlen=CHANGE_EVENTS)
-        self.depth: deque[float] = deque(maxlen=Z_EVENTS)
+        self.obi_l5: deque[float | None] = deque(maxlen=CHANGE_EVENTS)
+        self.depth: deque[float | None] = deque(maxlen=Z_EVENTS)
 
     def restart(self, received_ns: int) -> None:
         """Forget everything: the book became LIVE now."""
         self.whole_since_ns = received_ns
-        for ring in (self.times, self.flows, self.added, self.removed, self.obi_l1, self.obi_l5, self.depth):
+        for ring in self._rings:
             ring.clear()
 
-    def add_delta(self, received_ns: int, flow: float | None, added: int, removed: int) -> None:
+    @property
+    def _rings(self) -> tuple[deque[Any], ...]:
+        window = (self.times, self.flows, self.added, self.removed, self.quotes)
+        return (*window, self.obi_l1, self.obi_l5, self.depth)
+
+    def add_delta(
+        self, received_ns: int, flow: float | None, added: int | None, removed: int | None, quotes: float | None
+    ) -> None:
         """One applied delta enters the window; what is a second older leaves it."""
         self.times.append(received_ns)
         self.flows.append(flow)
+        self.quotes.append(quotes)
         self.added.append(added)
         self.removed.append(removed)
         while self.times[0] <= received_ns - WINDOW_NS:
@@ -62,7 +82,7 @@ class Rolling:
         if len(self.times) > WINDOW_MAX:
             self.whole_since_ns = self._drop_oldest()
 
-    def add_event(self, obi_l1: float, obi_l5: float, depth: float) -> None:
+    def add_event(self, obi_l1: float, obi_l5: float | None, depth: float | None) -> None:
         """One event with status OK or THIN becomes a previous event."""
         self.obi_l1.append(obi_l1)
         self.obi_l5.append(obi_l5)
@@ -83,6 +103,7 @@ class Rolling:
 
     def _drop_oldest(self) -> int:
         self.flows.popleft()
+        self.quotes.popleft()
         self.added.popleft()
         self.removed.popleft()
         return self.times.popleft()

@@ -23,7 +23,7 @@ from processors.contract import PartitionOwner
 from processors.llm.client import SHAPES, LlmAnswer
 from processors.llm.pace import Pace
 from processors.llm.pricing import Prices
-from processors.regimes.events import Usage, llm_event
+from processors.regimes.events import Usage, decided_ns, llm_event
 from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
 from processors.regimes.state import Closed
@@ -123,17 +123,23 @@ class LlmAsker:
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._published: dict[InstrumentKey, tuple[str, int]] = {}
+        self._closed_s: dict[str, float] = {}  # when the window that waits for its checkpoint closed, by key
 
     def wants(self, key: str, closed: Closed) -> bool:
-        """Whether a window is worth a question."""
-        return self._questions.wants(InstrumentKey.parse(key), closed)
+        """Whether a window that just closed is worth a question; an answer's age counts from here."""
+        wanted = self._questions.wants(InstrumentKey.parse(key), closed)
+        if wanted:
+            self._closed_s[key] = time.monotonic()
+        return wanted
 
     def enqueue(self, key: str, closed: Closed, owner: PartitionOwner) -> None:
         """Take a window to be asked about, never waiting."""
+        now_s = time.monotonic()
+        closed_s = self._closed_s.pop(key, now_s)
         if self._is_closed:
             self.dropped("stopping")
             return
-        self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner), time.monotonic())
+        self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner, closed_s), now_s)
         self._changed.set()
 
     def dropped(self, reason: str) -> None:
@@ -236,7 +242,7 @@ class LlmAsker:
         if not question.owner.owned or not rises:
             return replace(answer, outcome=CallOutcome.STALE, detail="another worker has the instrument now")
         cost = limits.prices.cost_usd(answer.input_tokens, answer.output_tokens)
-        latency_ms = (time.monotonic() - asking.begun_s) * 1e3
+        latency_ms = _since_close_ms(question)
         usage = Usage(latency_ms, answer.input_tokens, answer.output_tokens, cost)
         asked = (limits.model, asking.prompt.version, asking.prompt.hash)
         event = llm_event(question.instrument, question.closed, limits.rules, answer.verdict, usage, asked)
@@ -269,6 +275,8 @@ class LlmAsker:
             cost_usd=cost,
             detail=self._outputs.masked(answer.detail)[:MAX_DETAIL_CHARACTERS],
             response=self._outputs.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
+            decided_ns=decided_ns(question.closed, _since_close_ms(question)),
+            run=question.closed.run,
         )
         self._outputs.call(question.owner.partition, call)
 
@@ -309,6 +317,10 @@ class LlmAsker:
 
     def _left_s(self, asking: _Asking) -> float:
         return asking.begun_s + self._limits.deadline_s - time.monotonic()
+
+
+def _since_close_ms(question: Question) -> float:
+    return (time.monotonic() - question.closed_s) * 1e3
 
 
 @dataclass

@@ -11,7 +11,9 @@ from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed
 from processors.regimes.verdict import LlmVerdict
 from processors.regimes.window import WindowSummary
+from schemas.bounds import LATEST_NS
 from schemas.messages import InstrumentKey, RegimeEvent, RegimeSource
+from schemas.units import NS_PER_MS
 
 RULES_VERSION: Final = "r1"
 """Rises when the meaning of a score or label changes; a changed threshold changes the digest behind it."""
@@ -21,7 +23,7 @@ class Usage(NamedTuple):
     """What an answer took, all tries together; null is not known.
 
     Attributes:
-        latency_ms: From the question to its answer.
+        latency_ms: From the close of the window to the publication of the answer, by a monotonic clock.
         input_tokens, output_tokens: As the endpoint reported.
         cost_usd: By the configured prices.
     """
@@ -44,8 +46,14 @@ def rule_event(instrument: InstrumentKey, closed: Closed, rules: str) -> RegimeE
         source=RegimeSource.RULE,
         label=closed.verdict.label,
         confidence=closed.verdict.confidence,
+        decided_ns=closed.received_ns,
         **_common(instrument, closed, rules),
     )
+
+
+def decided_ns(closed: Closed, latency_ms: float) -> int:
+    """When something about a window could first be known, ns UTC: when it closed, and the time since then."""
+    return min(closed.received_ns + round(latency_ms * NS_PER_MS), LATEST_NS)
 
 
 def llm_event(
@@ -75,6 +83,7 @@ def llm_event(
         model=model,
         prompt_version=version,
         prompt_hash=digest,
+        decided_ns=decided_ns(closed, usage.latency_ms),
         **usage._asdict(),
         **_common(instrument, closed, rules),
     )
@@ -94,6 +103,7 @@ def _common(instrument: InstrumentKey, closed: Closed, rules: str) -> dict[str, 
         "source_log": closed.source_log,
         "source_partition": closed.source_partition,
         "source_offset": closed.source_offset,
+        "run": closed.run,
     }
 
 

@@ -20,11 +20,13 @@ class Question:
         instrument: Whose.
         closed: The window and what the rules say of it.
         owner: Where its event belongs.
+        closed_s: When the window closed, seconds of the caller's monotonic clock.
     """
 
     instrument: InstrumentKey
     closed: Closed
     owner: PartitionOwner
+    closed_s: float
 
 
 class Questions:

@@ -46,7 +46,7 @@ class Closed(NamedTuple):
         window: What its events say.
         verdict: The rules' answer.
         earlier: Labels of the windows before it, oldest first.
-        feed_source: Of its last event.
+        feed_source, run: Of its last event.
         source_log, source_partition, source_offset: The event that closed it.
         received_ns: When that was received, ns UTC.
     """
@@ -59,6 +59,7 @@ class Closed(NamedTuple):
     source_partition: int
     source_offset: int
     received_ns: int
+    run: str = ""
 
 
 class RegimeState(msgspec.Struct):
@@ -68,7 +69,7 @@ class RegimeState(msgspec.Struct):
         source_log: Log that the events come from.
         left_logs: Logs they came from before.
         next_offset: First source offset that is not in this state; -1 before the first event.
-        feed_source: Of the open window's last event.
+        feed_source, run: Of the open window's last event.
         window: The open window; null before the first event.
         rules: What the rules remember.
         labels: Labels of the last windows, oldest first.
@@ -81,6 +82,7 @@ class RegimeState(msgspec.Struct):
     window: OpenWindow | None = None
     rules: RuleState = msgspec.field(default_factory=RuleState)
     labels: list[Regime] = []
+    run: str = ""
 
     def to_bytes(self) -> bytes:
         """The state as a checkpoint: its fields by name."""
@@ -125,7 +127,7 @@ def close_windows(
         window = advance(state, event, passed)
         if window is not None:
             closed.append(_judged(state, window, settings, record, event))
-        state.feed_source = record.source
+        state.feed_source, state.run = record.source, record.run
     return closed
 
 
@@ -161,6 +163,7 @@ def _judged(
         record.source_partition,
         event.source_offset,
         event.received_ns,
+        state.run,
     )
 
 

@@ -91,9 +91,9 @@ class BooksStage:
         return self._engine.judge(state.book, record) in CONNECTS
 
     def step(self, state: BookState, batch: Batch[L2Row]) -> Emitted:
-        """Take records to the book: one factor record for each run of one feed source."""
+        """Take records to the book: one factor record for each stretch of one feed source and run."""
         records, counts = [], Counter[Outcome]()
-        for run in _by_source(batch):
+        for run in _by_run(batch):
             columns = self._engine.step(state.book, run.offsets, run.records)
             _follow(state, columns, run)
             counts += columns.outcomes
@@ -120,10 +120,10 @@ class BooksStage:
         return (Count("obflow_books", "state", validity.value, found[validity]) for validity in Validity)
 
 
-def _by_source(batch: Batch[L2Row]) -> Iterator[Batch[L2Row]]:
-    """The batch in runs of one feed source, which a factor record names once."""
+def _by_run(batch: Batch[L2Row]) -> Iterator[Batch[L2Row]]:
+    """The batch in stretches of one feed source and run, which a factor record names once."""
     start = 0
-    for _, run in groupby(batch.records, lambda record: record.source):
+    for _, run in groupby(batch.records, lambda record: (record.source, record.run)):
         end = start + sum(1 for _ in run)
         yield batch._replace(offsets=batch.offsets[start:end], records=batch.records[start:end])
         start = end

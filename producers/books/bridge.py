@@ -49,6 +49,7 @@ class Bridge:
         receiving: Whether an update came on this connection: only then can a snapshot be bridged.
         waiting: Updates, oldest first.
         held: The snapshot.
+        is_spare: Whether what waits is in the book already, so that nothing is lost with it.
     """
 
     def __init__(self, rule: SequenceRule, most: int, counters: StreamCounters) -> None:
@@ -56,6 +57,7 @@ class Bridge:
         self.receiving = False
         self.waiting: deque[Waiting] = deque()
         self.held: Held | None = None
+        self.is_spare = False
         self._rule = rule
         self._most = most
         self._counters = counters
@@ -65,7 +67,7 @@ class Bridge:
         self.waiting.append(Waiting(delta, received_ns))
         if len(self.waiting) > self._most:
             self.waiting.popleft()
-            self._counters.deltas_dropped += 1
+            self._counters.deltas_dropped += not self.is_spare
 
     def wait_first(self, delta: DepthDelta, received_ns: int) -> None:
         """Let an update wait that is older than all the others."""
@@ -86,7 +88,7 @@ class Bridge:
             alignment = self._rule.align(delta, held.snapshot.sequence)
             if alignment is Alignment.STALE:
                 self.waiting.popleft()
-                self._counters.deltas_dropped += 1
+                self._counters.deltas_dropped += not self.is_spare
                 continue
             self.held = None
             if alignment is Alignment.BRIDGES:
@@ -98,7 +100,7 @@ class Bridge:
 
     def drop(self, wanted: Reason | None) -> None:
         """Drop everything that waits: a connection was lost, or a whole book came in the stream."""
-        self._counters.deltas_dropped += len(self.waiting)
+        self._counters.deltas_dropped += 0 if self.is_spare else len(self.waiting)
         self._counters.snapshots_discarded += self.held is not None
         self.waiting.clear()
         self.held, self.wanted = None, wanted

@@ -19,6 +19,8 @@ class StreamOptions(NamedTuple):
         stale_ns: A LIVE book without a depth update for this long is reported as stale.
         epoch_floor: Epochs start here, ms. None takes the received time, as live feeds do; a replay gives the time it
             was started at, so that a second replay of one recording fences the first.
+        run: Written into every record.
+        known_bps: Range about mid, bps, that is kept known: a book is fetched before it is left. 0: none is.
     """
 
     source: Source = Source.REPLAY
@@ -26,6 +28,8 @@ class StreamOptions(NamedTuple):
     delta_buffer: int = 10_000
     stale_ns: int = 30 * NS_PER_SECOND
     epoch_floor: int | None = None
+    run: str = ""
+    known_bps: float = 0.0
 
 
 @dataclass
@@ -40,6 +44,10 @@ class StreamCounters:
         duplicates: Deltas already applied, ignored.
         gaps: Deltas that did not connect to a LIVE book.
         crossed: Deltas after which the book was crossed.
+        went_beyond: Times that a best price lay beyond what was known.
+        contradicted: Times that the venue's best quotes showed the book to be wrong.
+        comparisons: Books fetched beside a LIVE one and compared with it.
+        levels_compared, levels_wrong: Prices looked at in those, and those with another size.
         checksums_ok, checksums_bad: The venue's checksums that held, and those that showed the book to be wrong.
         deltas_refused: Deltas that waited and then asked for a finer grid than the book can follow.
         regrids: Changes to a finer grid of a LIVE book.
@@ -55,6 +63,11 @@ class StreamCounters:
     duplicates: int = 0
     gaps: int = 0
     crossed: int = 0
+    went_beyond: int = 0
+    contradicted: int = 0
+    comparisons: int = 0
+    levels_compared: int = 0
+    levels_wrong: int = 0
     checksums_ok: int = 0
     checksums_bad: int = 0
     deltas_refused: int = 0

@@ -5,6 +5,10 @@ quote may arrive after the update did, so an update is judged once a quote with 
 the last quote *received* before the update would give 476 false alarms on a recording without an error.)
 A quote without an id is only comparable by time: the newest one received within a second before the update is compared,
 and a difference is counted as such, never as wrong.
+
+A book is contradicted where `CONTRADICTIONS` updates in a row are: by id, where they are wrong; without ids, where no
+quote received from a second before the update to a second after it shows what the book does. A single one proves
+nothing: an update of the best quote may have been lost.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ MAX_UNJUDGED = 1_000
 MAX_QUOTES = 10_000
 """Quotes remembered while no update asks for them."""
 COMPARABLE_NS = NS_PER_SECOND
+CONTRADICTIONS = 3
+"""Updates in a row, after which the book is wrong."""
 OFF_GRID = -1
 """A price or size that no book on the grid can show."""
 
@@ -40,6 +46,13 @@ class _Unjudged(NamedTuple):
     sequence: int
     top: BestLevels
     grid: TextGrid
+    is_believed: bool
+
+
+class _Timed(NamedTuple):
+    received_ns: int
+    top: BestLevels
+    grid: TextGrid
 
 
 class QuoteCheck:
@@ -48,6 +61,7 @@ class QuoteCheck:
     Attributes:
         checked, wrong: Updates judged against a quote with an id, and those that showed another best bid or ask.
         compared, different: The same for quotes without an id.
+        contradicted: Updates of a believed book in a row, up to the last judged, that the quotes contradict.
     """
 
     def __init__(self) -> None:
@@ -57,12 +71,15 @@ class QuoteCheck:
         self.different = 0
         self._quotes: deque[tuple[int, BestQuote]] = deque(maxlen=MAX_QUOTES)  # by id, ascending
         self._unjudged: deque[_Unjudged] = deque()
-        self._unnumbered: tuple[int, BestQuote] | None = None  # the newest quote without an id, and when it came
+        self.contradicted = 0
+        self._unnumbered: deque[tuple[int, BestQuote]] = deque(maxlen=MAX_QUOTES)  # without an id, and when they came
+        self._timed: deque[_Timed] = deque(maxlen=MAX_UNJUDGED)  # updates that quotes without an id have yet to judge
 
     def on_quote(self, quote: BestQuote, received_ns: int) -> None:
         """Take a quote; updates with lower ids now know their last one."""
         if quote.sequence is None:
-            self._unnumbered = (received_ns, quote)
+            self._unnumbered.append((received_ns, quote))
+            self._judge_by_time(received_ns)
             return
         entry = (quote.sequence, quote)
         if self._quotes and quote.sequence < self._quotes[-1][0]:
@@ -73,19 +90,37 @@ class QuoteCheck:
             self._quotes.append(entry)
         self._judge_known()
 
-    def on_book(self, sequence: int, top: BestLevels, grid: TextGrid, received_ns: int) -> None:
-        """Take the book's best levels after an update."""
-        if self._unnumbered is not None:
-            self._compare(self._unnumbered, top, grid, received_ns)
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the venue's own quotes show that the book is wrong."""
+        return self.contradicted >= CONTRADICTIONS
+
+    def on_book(
+        self, sequence: int, top: BestLevels, grid: TextGrid, received_ns: int, *, is_believed: bool = True
+    ) -> None:
+        """Take the book's best levels after an update; of one that nobody believes nothing is contradicted."""
+        if self._unnumbered:
+            self._compare(self._unnumbered[-1], top, grid, received_ns)
+            if is_believed:
+                self._timed.append(_Timed(received_ns, top, grid))
+            self._judge_by_time(received_ns)
         if self._quotes:
-            self._unjudged.append(_Unjudged(sequence, top, grid))
+            self._unjudged.append(_Unjudged(sequence, top, grid, is_believed))
             self._judge_known()
+
+    def begin(self) -> None:
+        """Count contradictions anew: the book is another one."""
+        self.contradicted = 0
+        self._timed.clear()
+        self._unjudged = deque(update._replace(is_believed=False) for update in self._unjudged)
 
     def forget(self) -> None:
         """Forget everything: what came before says nothing of what comes after, and a quote may be missing."""
         self._unjudged.clear()
         self._quotes.clear()
-        self._unnumbered = None
+        self._unnumbered.clear()
+        self._timed.clear()
+        self.contradicted = 0
 
     def finish(self) -> None:
         """Judge what still waits: no later quote will come."""
@@ -102,21 +137,36 @@ class QuoteCheck:
         while len(quotes) > 1 and quotes[1][0] <= update.sequence:
             quotes.popleft()
         if quotes[0][0] <= update.sequence:
+            is_wrong = on_grid(quotes[0][1], update.grid) != update.top
             self.checked += 1
-            self.wrong += _on_grid(quotes[0][1], update.grid) != update.top
+            self.wrong += is_wrong
+            if update.is_believed:
+                self.contradicted = self.contradicted + 1 if is_wrong else 0
+
+    def _judge_by_time(self, now_ns: int) -> None:
+        """Judge the updates around which every quote has come, and forget quotes that no later update asks for."""
+        while self._timed and now_ns - self._timed[0].received_ns > COMPARABLE_NS:
+            at_ns, top, grid = self._timed.popleft()
+            while self._unnumbered and self._unnumbered[0][0] < at_ns - COMPARABLE_NS:
+                self._unnumbered.popleft()
+            around = [quote for when_ns, quote in self._unnumbered if when_ns <= at_ns + COMPARABLE_NS]
+            if around:
+                agrees = any(on_grid(quote, grid) == top for quote in around)
+                self.contradicted = 0 if agrees else self.contradicted + 1
 
     def _compare(self, entry: tuple[int, BestQuote], top: BestLevels, grid: TextGrid, received_ns: int) -> None:
         quoted_ns, quote = entry
         if received_ns - quoted_ns <= COMPARABLE_NS:
             self.compared += 1
-            self.different += _on_grid(quote, grid) != top
+            self.different += on_grid(quote, grid) != top
 
 
 def _id_of(entry: tuple[int, BestQuote]) -> int:
     return entry[0]
 
 
-def _on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:
+def on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:
+    """Place a quote on a book's grid; `OFF_GRID` where it is finer, None for a side without orders."""
     bid, ask = _side(grid, quote.bid, quote.bid_size), _side(grid, quote.ask, quote.ask_size)
     return BestLevels(*bid, *ask)
 

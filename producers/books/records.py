@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from orderbook.decimals import Placed, SideLevels, TextGrid
+from orderbook.known import WHOLE, Known
+from producers.books.quote_flow import NOT_KNOWN, QuoteFlow
 from producers.messages import Instrument, TradeTick
 from schemas.bounds import MAX_LEVELS as MAX_LEVELS
 from schemas.dead_letters import letter_about_frame
@@ -39,6 +41,8 @@ class RecordWriter:
         grid: The grid of the book.
         exchange_ns: The venue's time of the book, null where it gave none.
         received_ns: Of the last L2 record; it never falls.
+        run: Written into every record.
+        known: How far the book is known, as its snapshots say.
     """
 
     instrument: Instrument
@@ -47,6 +51,8 @@ class RecordWriter:
     epoch: int = 0
     exchange_ns: int | None = None
     received_ns: int = 0
+    run: str = ""
+    known: Known = WHOLE
 
     def l2(
         self,
@@ -59,9 +65,11 @@ class RecordWriter:
         trades: SideLevels = NO_LEVELS,
         previous_sequence: int | None = None,
         reason: Reason | None = None,
+        quotes: QuoteFlow = NOT_KNOWN,
     ) -> L2Record:
         """Write an update of the book."""
         self.received_ns = max(self.received_ns, received_ns)
+        known = self.known if kind is Kind.SNAPSHOT else None
         return L2Record(
             venue=self.instrument.venue,
             symbol=self.instrument.symbol,
@@ -77,12 +85,18 @@ class RecordWriter:
             exchange_ns=self.exchange_ns,
             contract_value=self.instrument.contract_value,
             contract_kind=self.instrument.contract_kind,
+            coverage=known and known.coverage,
+            bid_known_ticks=known and known.bid,
+            ask_known_ticks=known and known.ask,
             bid_ticks=bids.ticks,
             bid_lots=bids.lots,
             ask_ticks=asks.ticks,
             ask_lots=asks.lots,
             trade_ticks=trades.ticks,
             trade_lots=trades.lots,
+            quote_flow_lots=quotes.lots,
+            quote_events=quotes.events,
+            run=self.run,
         )
 
     def trade(self, trade: TradeTick, placed: Placed, received_ns: int) -> TradeRecord:
@@ -100,6 +114,7 @@ class RecordWriter:
             exchange_ns=trade.exchange_ns,
             contract_value=self.instrument.contract_value,
             contract_kind=self.instrument.contract_kind,
+            run=self.run,
         )
 
     def status(
@@ -117,6 +132,7 @@ class RecordWriter:
             sequence=sequence if self.epoch else None,
             heartbeat=heartbeat,
             detail=detail,
+            run=self.run,
         )
 
     def letter(self, error: MessageError, sequence: int, payload: bytes, received_ns: int) -> DeadLetter:

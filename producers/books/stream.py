@@ -18,7 +18,11 @@ What holds, whatever comes in:
   that outgrew a snapshot is fetched afresh.
 - Trades go to `trades.v1` always, and with the next delta where the book is LIVE; a snapshot neither carries nor
   consumes them, an `invalid` drops the pending ones from the book's side.
-- A checksum of the venue that the book does not have makes it INVALID, right after the update that shows it.
+- A checksum of the venue that the book does not have makes it INVALID, right after the update that shows it; so do its
+  best quotes that contradict the book three times in a row.
+- A book whose best price lies beyond what its snapshot knew is INVALID. Its updates are followed all the same: where
+  the price comes back before a snapshot does, the book is as good as it was, and is published from memory.
+- A book fetched beside a LIVE one is compared with it and widens what is known: the chain of updates goes on.
 - Restart, refetch and regrid raise the epoch; snapshots from memory keep it.
 - A snapshot of the venue returns to its listed grid. Levels alone move a book to a finer one, and only as long as
   `HEADROOM` is left above them. A trade that does not lie on it is in `trades.v1` alone, exact on a grid of its own.
@@ -30,12 +34,15 @@ import msgspec
 
 from orderbook.book import Book
 from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
+from orderbook.known import Known, compare_books, covering, widened
 from orderbook.validity import Outcome, TrackedBook, Validity
+from producers.books.beside import BookBeside, Joined
 from producers.books.bridge import Bridge, Held, NoBridge, Waiting
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.handover import Overlap
 from producers.books.options import StreamCounters, StreamOptions
-from producers.books.quotes import BestLevels, QuoteCheck
+from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
+from producers.books.quotes import CONTRADICTIONS, BestLevels, QuoteCheck
 from producers.books.records import MAX_LEVELS, NO_LEVELS, RecordWriter
 from producers.books.trades import PendingTrades
 from producers.contract import Channel, Checksum
@@ -86,10 +93,13 @@ class InstrumentStream:
         self._options = options or StreamOptions()
         self._checksum = checksum
         self._listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
-        self._records = RecordWriter(instrument, self._options.source, self._listed)  # finer while a LIVE book needs it
+        self._records = RecordWriter(instrument, self._options.source, self._listed, run=self._options.run)
         self._feed = FeedTracker()
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
         self._trades = PendingTrades(self.counters)
+        self._quote_flow = QuoteFolder(self._options.stale_ns)
+        self._beside = BookBeside(rule, self._options.known_bps)
+        self._is_beyond = False  # INVALID since a best price is not known, and followed all the same
         self._overlap: Overlap | None = None
         self._out: list[Published] = []  # of the input at hand
         self._now_ns = 0  # newest received_ns of any input
@@ -111,6 +121,10 @@ class InstrumentStream:
     def needs_snapshot(self) -> Reason | None:
         """Why a whole book has to be asked for, or None. It stays until `on_snapshot` has taken one."""
         return self._bridge.wanted if self._bridge.receiving else None
+
+    def wants_book_beside(self, now_ns: int) -> bool:
+        """Whether a whole book is to be fetched beside the LIVE one, which then waits for it."""
+        return self.is_live and self._beside.is_due(self.tracked, now_ns)
 
     @property
     def waiting(self) -> int:
@@ -153,8 +167,11 @@ class InstrumentStream:
             self._follow(delta, placed, now)
         else:
             changed = True
+            self._quote_flow.skip()
             self._bridge.wait(delta, now)
             self._join()
+            if self._is_beyond:
+                self._follow_unpublished(delta, placed, now)
         if changed:
             self._append_status_if_changed()
         return self._drain()
@@ -162,8 +179,9 @@ class InstrumentStream:
     def on_snapshot(self, snapshot: DepthSnapshot, received_ns: int) -> list[Published]:
         """Take a whole book.
 
-        One that was fetched is held until a delta bridges it; on a LIVE book it is not needed and discarded. One that
-        came in the stream is the book from here on.
+        One that was fetched is held until a delta bridges it; beside a LIVE book it is compared with that and widens
+        what is known of it, where it was asked for, and else is discarded. One that came in the stream is the book
+        from here on.
 
         Raises:
             InvalidNumber: A price or size may not be used.
@@ -178,7 +196,7 @@ class InstrumentStream:
         else:
             self._feed.note(LinkEvent.FETCHED)
             if self.is_live:
-                self.counters.snapshots_discarded += 1
+                self._compare(snapshot, now)
             else:
                 self._bridge.hold(snapshot, now)
                 self._join()
@@ -221,6 +239,8 @@ class InstrumentStream:
         self._listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
         self._feed.quote_ns = now = self._clock(received_ns)
         self.quotes.on_quote(quote, now)
+        self._quote_flow.add(quote, now)
+        self._look_at_contradictions(now)
         if self._feed.note(LinkEvent.RECEIVED):
             self._append_status_if_changed()
         return self._drain()
@@ -261,11 +281,13 @@ class InstrumentStream:
             self._overlap = Overlap(self.tracked.sequence)
         else:
             self._overlap.reopen(self.tracked.sequence)
+        self._quote_flow.join()
         return []
 
     def on_overlap_end(self, received_ns: int) -> list[Published]:
         """Note that one of two connections has ended: what only it could have brought before what waits is missing."""
         now = self._clock(received_ns)
+        self._quote_flow.part()
         if self._overlap is not None:
             self._overlap.end(now)
             if ahead := self._overlap.take_ahead():
@@ -359,7 +381,7 @@ class InstrumentStream:
         scale = self._records.grid.scale_to(grid)
         bids, asks = self._scaled_book(scale)
         self._trades.scale(scale)
-        self._records.grid = grid
+        self._records.grid, self._records.known = grid, self._records.known.scaled(scale.ticks)
         self.counters.regrids += 1
         self._raise_epoch()
         self._publish_snapshot(bids, asks, self.tracked.sequence, now)
@@ -367,11 +389,11 @@ class InstrumentStream:
 
     # -- finding the place of an update
 
-    def _follow(self, delta: DepthDelta, placed: Placed, now: int) -> None:
+    def _follow(self, delta: DepthDelta, placed: Placed, now: int, *, waited: bool = False) -> None:
         last = LastUpdate(self.tracked.sequence, self._records.exchange_ns)
         outcome = self._rule.follow(delta, last)
         if outcome is Continuity.NEXT:
-            self._apply(delta, placed, now)
+            self._apply(delta, placed, now, waited=waited)
             if self._overlap is not None and self._overlap.ahead:
                 self._follow_ahead(self._overlap)
         elif outcome is Continuity.DUPLICATE:
@@ -438,6 +460,9 @@ class InstrumentStream:
             self._go_live(joined)
 
     def _go_live(self, held: Held) -> None:
+        counted, self._bridge.is_spare = self._bridge.is_spare, False
+        if counted:  # once more, onto another book
+            self.counters.deltas_applied -= len(self._bridge.waiting)
         self._begin_epoch(held.snapshot, self._placed_whole(held.snapshot), held.received_ns)
         bridging = True
         while self._bridge.waiting and self.is_live:
@@ -448,9 +473,9 @@ class InstrumentStream:
                 self._refuse_waiting(delta, received_ns, error)
                 return
             if bridging:
-                self._apply(delta, placed, received_ns)
+                self._apply(delta, placed, received_ns, waited=True)
             else:
-                self._follow(delta, placed, received_ns)
+                self._follow(delta, placed, received_ns, waited=True)
             bridging = False
 
     def _refuse_waiting(self, delta: DepthDelta, received_ns: int, error: MessageError) -> None:
@@ -471,14 +496,18 @@ class InstrumentStream:
     def _begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
         """Publish a snapshot of the venue as the first record of a new epoch."""
         self.reason, self._records.grid, self._records.exchange_ns = None, placed.grid, snapshot.exchange_ns
+        self._records.known = covering(snapshot.coverage, placed.bids.ticks, placed.asks.ticks)
+        self._is_beyond = self._bridge.is_spare = False
         self.counters.snapshots += 1
+        self.quotes.begin()
         self._raise_epoch()
         self._publish_snapshot(placed.bids, placed.asks, snapshot.sequence, received_ns)
+        self._beside.widened(self.tracked, received_ns)
         self._append_status_if_changed()
 
     # -- publishing
 
-    def _apply(self, delta: DepthDelta, placed: Placed, received_ns: int) -> None:
+    def _apply(self, delta: DepthDelta, placed: Placed, received_ns: int, *, waited: bool = False) -> None:
         if placed.grid is not self._records.grid:
             self._move_to(placed.grid, received_ns)
         self._records.exchange_ns = delta.exchange_ns
@@ -490,19 +519,137 @@ class InstrumentStream:
             asks=placed.asks,
             previous_sequence=self.tracked.sequence,
             trades=self._trades.drain() if self._trades.ticks else NO_LEVELS,
+            quotes=NOT_KNOWN if waited else self._quote_flow.take(self._records.grid, self._now_ns),
         )
-        crossed_out = self.tracked.apply(record) is Outcome.CROSSED_OUT
+        outcome = self.tracked.apply(record)
         self._out.append(record)
         self.counters.deltas_applied += 1
+        crossed_out = outcome is Outcome.CROSSED_OUT
         self.counters.crossed += crossed_out or self.tracked.crossed_since_ns is not None
         if crossed_out:
             self._publish_invalid(Reason.CROSSED, record.received_ns, "the best bid stayed above the best ask")
             return
+        if outcome is Outcome.WENT_BEYOND:
+            self._look_at_quotes(record, is_believed=False)
+            self._go_beyond(record.received_ns)
+            return
         if not self._check(delta.checksum):
             return
-        self.quotes.on_book(record.sequence, _best_levels(self.tracked.book), self._records.grid, record.received_ns)
+        self._look_at_quotes(record, is_believed=True)
+        if self._look_at_contradictions(record.received_ns):
+            return
+        if self._beside.is_asked:
+            self._beside.keep(delta, received_ns)
+            self._compare_held(record.received_ns)
         if record.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns:
             self._publish_from_memory(record.received_ns)
+
+    def _look_at_quotes(self, record: L2Record, *, is_believed: bool) -> None:
+        top = _best_levels(self.tracked.book)
+        self.quotes.on_book(record.sequence, top, self._records.grid, record.received_ns, is_believed=is_believed)
+
+    def _look_at_contradictions(self, now: int) -> bool:
+        """Invalidate a book that the venue's own quotes have contradicted too often; True where they have."""
+        if not self.is_live or not self.quotes.is_contradicted:
+            return False
+        self.counters.contradicted += 1
+        detail = f"the venue's best quotes contradict the book {CONTRADICTIONS} times in a row"
+        self._publish_invalid(Reason.QUOTE_MISMATCH, now, detail)
+        return True
+
+    # -- beyond what is known
+
+    def _go_beyond(self, now: int) -> None:
+        """Invalidate a book whose best price is not known, and go on following its updates."""
+        self.counters.went_beyond += 1
+        self._is_beyond = self._bridge.is_spare = True
+        self._publish_invalid(Reason.BEYOND_SNAPSHOT, now, "its best price lies beyond what its snapshot knew")
+
+    def _follow_unpublished(self, delta: DepthDelta, placed: Placed, now: int) -> None:
+        """Apply an update to a book that nobody may believe; from memory, once its best prices are known again."""
+        outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self._records.exchange_ns))
+        if outcome is Continuity.DUPLICATE:
+            self.counters.duplicates += 1
+            return
+        if outcome is Continuity.GAP or placed.grid is not self._records.grid:
+            if outcome is Continuity.GAP:
+                self.counters.gaps += 1
+                self._bridge.wanted = self.reason = Reason.GAP
+            self._stop_following()
+            return
+        self._records.exchange_ns = delta.exchange_ns
+        record = self._records.l2(Kind.DELTA, delta.last_sequence, now, bids=placed.bids, asks=placed.asks)
+        is_back = self.tracked.follow(record)
+        self.counters.deltas_applied += 1
+        self._look_at_quotes(record, is_believed=False)
+        if is_back and not self.tracked.book.is_crossed:
+            self._bridge.drop(wanted=None)
+            self._is_beyond, self.reason = False, None
+            self._bridge.is_spare = False
+            self.quotes.begin()
+            self._publish_from_memory(record.received_ns)
+
+    def _stop_following(self) -> None:
+        self._is_beyond = self._bridge.is_spare = False
+        self._records.grid = self._listed
+
+    # -- a book beside a LIVE one
+
+    def _compare(self, snapshot: DepthSnapshot, now: int) -> None:
+        """Take a book that came beside the LIVE one."""
+        if not self._beside.is_asked:
+            self.counters.snapshots_discarded += 1
+            return
+        self._beside.hold(snapshot, now)
+        self._compare_held(now)
+
+    def _compare_held(self, now: int) -> None:
+        """Compare the LIVE book with one beside it once that has come as far, and take over what it knows more."""
+        joined = self._beside.join()
+        if joined is None:
+            return
+        if isinstance(joined, NoBridge):
+            self.counters.snapshots_discarded += 1
+            return
+        beside = self._book_beside(joined)
+        if beside is None:
+            self.counters.snapshots_discarded += 1
+            return
+        found = compare_books(self.tracked.book, self.tracked.known, *beside)
+        self.counters.comparisons += 1
+        self.counters.levels_compared += found.levels
+        self.counters.levels_wrong += found.wrong
+        if found.wrong:
+            detail = f"{found.wrong} of {found.levels} levels differ from the venue's own book"
+            self._publish_invalid(Reason.SNAPSHOT_MISMATCH, now, detail)
+            return
+        self._publish_widened(*beside, now)
+
+    def _book_beside(self, joined: Joined) -> tuple[Book, Known] | None:
+        """Bring the fetched book to where the LIVE one stands; None where it does not lie on the same grid."""
+        book, grid = Book(), self._records.grid
+        try:
+            whole = self._listed.place(joined.snapshot.bids, joined.snapshot.asks)
+            if whole.grid is not grid:
+                whole = grid.place(joined.snapshot.bids, joined.snapshot.asks)
+            changes = [grid.place(delta.bids, delta.asks) for delta, _ in joined.deltas]
+        except MessageError:
+            return None
+        if any(placed.grid is not grid for placed in (whole, *changes)):
+            return None
+        book.replace(whole.bids.ticks, whole.bids.lots, whole.asks.ticks, whole.asks.lots)
+        known = covering(joined.snapshot.coverage, whole.bids.ticks, whole.asks.ticks)
+        for placed in changes:
+            book.update(placed.bids.ticks, placed.bids.lots, placed.asks.ticks, placed.asks.lots)
+        return book, known
+
+    def _publish_widened(self, beside: Book, theirs: Known, now: int) -> None:
+        """Publish a routine snapshot that knows what either of the two books knows."""
+        sides = widened(self.tracked.book, self.tracked.known, beside, theirs)
+        self._records.known = sides.known
+        bids, asks = (SideLevels([tick for tick, _ in side], [lots for _, lots in side]) for side in sides.levels)
+        self._publish_snapshot(bids, asks, self.tracked.sequence, now)
+        self._beside.widened(self.tracked, now)
 
     def _check(self, claimed: int | None) -> bool:
         """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
@@ -552,7 +699,9 @@ class InstrumentStream:
         self.tracked.apply(record)
         self._out.append(record)
         self._trades.drain()
-        self._records.grid = self._listed
+        self._beside.end()
+        if not self._is_beyond:
+            self._records.grid = self._listed
         self._bridge.wanted = self.reason = reason
         self._append_status_if_changed(detail)
 
@@ -579,6 +728,8 @@ class InstrumentStream:
         self._invalidate(Reason.DISCONNECT, now)
         self._bridge.drop(wanted=Reason.DISCONNECT)
         self._bridge.receiving = False
+        self._stop_following()
+        self._quote_flow.forget()
         self._overlap = None
         self.reason = Reason.DISCONNECT
         self.quotes.forget()

@@ -50,6 +50,7 @@ class LiveFeed:
         metrics: Where counts are shown.
         sink: Where records go.
         is_outdated: Whether a resync request is answered by what its reader has yet to read.
+        run: Name of this run, written into every record.
         tap: Is given what is received, as a recording is.
 
     Attributes:
@@ -67,6 +68,7 @@ class LiveFeed:
         metrics: Metrics,
         sink: Sink,
         is_outdated: Callable[[ResyncRequest], bool],
+        run: str = "",
         tap: Callable[[Frame], None] | None = None,
     ) -> None:
         options = StreamOptions(
@@ -74,6 +76,8 @@ class LiveFeed:
             routine_snapshot_ns=int(settings.routine_snapshot_seconds * NS_PER_SECOND),
             delta_buffer=settings.delta_buffer,
             stale_ns=int(settings.stale_seconds * NS_PER_SECOND),
+            run=run,
+            known_bps=settings.known_bps,
         )
         self.router = FrameRouter(exchange, instruments, options, max_frame_bytes=settings.max_frame_bytes)
         self.outlet = Outlet(sink, self._invalidate, resume_below=settings.queue_messages // 2)
@@ -192,11 +196,22 @@ class LiveFeed:
         self.outlet.release()
         if self._recovery is None:
             return
+        lacking = 0
         for symbol, stream in self.router.streams.items():
             if stream.is_live:
                 self._recovery.note_live(symbol)
             elif stream.needs_snapshot and self.has_room(symbol):
+                lacking += 1
                 self._recovery.request(symbol)
+        if not lacking:
+            self._request_books_beside(self._recovery)
+
+    def _request_books_beside(self, recovery: BookRecovery) -> None:
+        """Fetch books beside LIVE ones where what is known grows narrow; books that are lacking come first."""
+        now = self._clock.now_ns()
+        for symbol, stream in self.router.streams.items():
+            if self.has_room(symbol) and stream.wants_book_beside(now):
+                recovery.request_beside(symbol)
 
     def _tell_gate(self) -> None:
         """Say of every feed that its venue has closed the gate, and that it is open again."""
@@ -272,6 +287,13 @@ class LiveFeed:
         raise_to("obflow_trades_off_grid_total", off_grid, venue=self._exchange.venue)
         for outcome, count in self._quote_checks().items():
             raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
+        for outcome, count in self._level_checks().items():
+            raise_to("obflow_levels_compared_total", count, venue=self._exchange.venue, outcome=outcome)
+        counters = [stream.counters for stream in streams]
+        raise_to("obflow_books_compared_total", sum(each.comparisons for each in counters), venue=self._exchange.venue)
+        raise_to("obflow_beyond_snapshot_total", sum(each.went_beyond for each in counters), venue=self._exchange.venue)
+        mismatches = sum(each.contradicted for each in counters)
+        raise_to("obflow_quote_mismatches_total", mismatches, venue=self._exchange.venue)
         for state in FeedState:
             self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
         for channel in (Channel.DEPTH, Channel.TRADE, Channel.QUOTE):
@@ -290,6 +312,12 @@ class LiveFeed:
     def _ignored(self) -> Counter[str]:
         """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""
         return self.router.ignored + self.gate.ignored if self.gate else self.router.ignored
+
+    def _level_checks(self) -> Mapping[str, int]:
+        """Count how the books compared with those fetched beside them, level by level, all instruments together."""
+        counters = [stream.counters for stream in self.router.streams.values()]
+        wrong = sum(each.levels_wrong for each in counters)
+        return {"right": sum(each.levels_compared for each in counters) - wrong, "wrong": wrong}
 
     def _quote_checks(self) -> Mapping[str, int]:
         """Count how the books compared with the venue's best quotes, all instruments together."""

@@ -29,6 +29,7 @@ from producers.live.snapshots import BookRecovery
 from producers.recordings.writer import RecordingWriter
 from producers.settings import ProducerSettings
 from schemas.messages import Source
+from schemas.runs import producer_run
 from schemas.topics import L2, TRADES
 
 TICK_SECONDS = 0.02
@@ -73,6 +74,7 @@ async def produce(
     """
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
+    started_ns = clock.now_ns()
     requests = ResyncReader(settings, exchange.venue)
     publisher = Publisher(settings, metrics, clock.now_ns)
     guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
@@ -94,6 +96,7 @@ async def produce(
                     is_outdated=lambda request: publisher.is_before_mark(
                         request.symbol, request.source_partition, request.source_offset
                     ),
+                    run=producer_run(Source(chosen.source), exchange.venue, started_ns, publisher.run),
                     tap=tap.write if tap else None,
                 )
                 on_feed(feed)

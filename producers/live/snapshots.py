@@ -72,6 +72,12 @@ class BookRecovery:
         if symbol not in self._tasks and time.monotonic() >= self._not_before.get(symbol, 0.0):
             self._tasks[symbol] = self._spawn(self._recover(symbol))
 
+    def request_beside(self, symbol: str) -> None:
+        """Fetch this book beside the LIVE one, where a book can be fetched; one that fails is due again later."""
+        way = self._exchange.recover(symbol)
+        if symbol not in self._tasks and isinstance(way, Fetch):
+            self._tasks[symbol] = self._spawn(self._fetch_beside(symbol, way))
+
     def note_live(self, symbol: str) -> None:
         """Note that the stream has what it needs: the next want is a new one, and served at once."""
         if symbol in self._arrived:
@@ -104,6 +110,14 @@ class BookRecovery:
             # Also where it came: one that nothing bridges is asked for again, but not in a tight circle.
             backoff = self._backoffs.setdefault(symbol, Backoff())
             self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
+            del self._tasks[symbol]
+
+    async def _fetch_beside(self, symbol: str, way: Fetch) -> None:
+        try:
+            await self._fetch(symbol, way)
+        except (RequestRefused, ExchangeUnreachable, Backpressure) as error:
+            log.info("comparison_failed", symbol=symbol, error=str(error))
+        finally:
             del self._tasks[symbol]
 
     def _note_refusal(self, symbol: str, error: RequestRefused) -> float:

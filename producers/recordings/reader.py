@@ -10,6 +10,7 @@ same lines give the same records.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -120,6 +121,19 @@ class Scan(NamedTuple):
     lines: int
     first_ns: int
     last_ns: int
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a recording's file, hexadecimal: the same recording under any name.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UsageError(f"there is no recording {path}", next_step="check the path") from None
 
 
 def scan(source: FrameSource, exchange: Exchange) -> Scan:

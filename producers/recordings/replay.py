@@ -21,9 +21,10 @@ from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
 from producers.contract import Exchange
 from producers.recordings.multiply import Copier, copy_names
-from producers.recordings.reader import Recording, RecordingReplay, ReplayStep, Scan, scan
+from producers.recordings.reader import Recording, RecordingReplay, ReplayStep, Scan, digest_of, scan
 from schemas.errors import UsageError
 from schemas.messages import Kind, L2Record, Source, TradeRecord
+from schemas.runs import replay_run
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
 from schemas.units import NS_PER_MS, NS_PER_SECOND
 
@@ -59,6 +60,7 @@ class ReplayPlan(NamedTuple):
 class _File(NamedTuple):
     path: Path
     found: Scan
+    digest: str
 
 
 class Replay:
@@ -79,7 +81,7 @@ class Replay:
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
-        self._files = [_File(path, scan(Recording(path), exchange)) for path in paths]
+        self._files = [_File(path, scan(Recording(path), exchange), digest_of(path)) for path in paths]
         for file in self._files:
             if not file.found.instruments:
                 raise UsageError(
@@ -138,14 +140,19 @@ class Replay:
 
     def _steps(self, file: _File, over: Callable[[], bool]) -> Iterator[ReplayStep]:
         """Give the steps of a file, its times moved to where this round stands; at the end its feeds are stopped."""
-        self._epoch = max(self._clock.now_ns() // NS_PER_MS, self._epoch + 1)
+        started_ns = self._clock.now_ns()
+        self._epoch = max(started_ns // NS_PER_MS, self._epoch + 1)
+        first_ns, last_ns = file.found.first_ns, file.found.last_ns
         options = StreamOptions(
-            source=Source.REPLAY, routine_snapshot_ns=self._plan.routine_snapshot_ns, epoch_floor=self._epoch
+            source=Source.REPLAY,
+            routine_snapshot_ns=self._plan.routine_snapshot_ns,
+            epoch_floor=self._epoch,
+            run=replay_run(self._exchange.venue, file.digest, first_ns, last_ns, started_ns),
         )
         replay = RecordingReplay(file.path, self._exchange, options, found=file.found)
-        shift_ns = self._shift(file.found.first_ns)
+        shift_ns = self._shift(first_ns)
         limit = _DiffLimit(self._plan.limit_diffs, len(file.found.instruments))
-        last_ns = file.found.first_ns
+        last_ns = first_ns
         for step in islice(replay, self._plan.limit_frames):
             if over() or limit.reached:
                 break

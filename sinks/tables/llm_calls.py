@@ -11,7 +11,9 @@ from sinks.contract import Row, Table
 from sinks.derived import derived
 
 FIELDS: Final = derived(
-    LlmCall, renamed={"started_ns": "started_at"}, long=("call_id", "request_hash", "detail", "response")
+    LlmCall,
+    renamed={"started_ns": "started_at", "decided_ns": "decided_at"},
+    long=("call_id", "request_hash", "detail", "response"),
 )
 
 

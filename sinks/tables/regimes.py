@@ -10,7 +10,12 @@ from schemas.topics import REGIMES as TOPIC
 from sinks.contract import Row, Table
 from sinks.derived import derived
 
-FIELDS: Final = derived(RegimeEvent, long=("sentence",), left_out=("source_log", "source_partition", "source_offset"))
+FIELDS: Final = derived(
+    RegimeEvent,
+    renamed={"decided_ns": "decided_at"},
+    long=("sentence",),
+    left_out=("source_log", "source_partition", "source_offset"),
+)
 
 
 def rows(record: RegimeEvent, position: Position) -> list[Row]:

@@ -30,6 +30,7 @@ def rows(record: TradeRecord, position: Position) -> list[Row]:
         record.lot_size,
         record.contract_value,
         record.contract_kind.value,
+        record.run,
         *position,
     )
     return [row]
@@ -53,6 +54,7 @@ TABLE: Final = Table(
         text("lot_size"),
         text("contract_value"),
         text("contract_kind"),
+        text("run"),
     ),
     rows,
 )

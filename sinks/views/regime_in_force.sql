@@ -1,9 +1,9 @@
--- The regime that holds for every instrument now, and who says so.
--- The rules judge every window at once; the model is asked where a window differs materially from the one it was asked
--- about before. So its newest judgement stays in force after its own window: as long as the rules' label has not
--- changed since, no book broke since, and for at most a minute of received time. Else the rules' newest judgement holds:
--- a window that is not whole, or holds nothing usable, is one that nobody may have an opinion on. Where received time
--- began anew (a recording replayed as it was), a judgement from beyond the rules' newest window is of the run before.
+-- The regime that holds for every instrument now, by the rules, with the model's label beside it.
+-- The rules are in force until a rollout says otherwise: an answer is not preferred because it exists. The model is asked
+-- where a window differs materially from the one it was asked about before, so its newest judgement stands beside the
+-- rules' as long as their label has not changed since, no book broke since, and for at most a minute of received time.
+-- Else `llm_label` is null. Where received time began anew (a recording replayed as it was), a judgement from beyond the
+-- rules' newest window is of the run before.
 CREATE OR REPLACE VIEW regime_in_force AS
 WITH
     rule AS
@@ -25,17 +25,21 @@ WITH
 SELECT
     rule.venue AS venue,
     rule.symbol AS symbol,
+    'rule' AS source,
+    rule.label AS label,
+    rule.confidence AS confidence,
+    rule.window_end AS window_end,
+    rule.decided_at AS decided_at,
+    rule.run AS run,
     llm.source_log = rule.source_log
         AND llm.source_offset > earlier.last_end_offset
         AND llm.window_end <= rule.window_end
-        AND llm.window_end > rule.window_end - toIntervalMinute(1) AS by_llm,
-    if(by_llm, 'llm', 'rule') AS source,
-    if(by_llm, llm.label, rule.label) AS label,
-    if(by_llm, llm.confidence, rule.confidence) AS confidence,
-    if(by_llm, llm.sentence, '') AS sentence,
-    if(by_llm, llm.window_end, rule.window_end) AS window_end,
-    rule.label AS rule_label,
-    rule.window_end AS as_of
+        AND llm.window_end > rule.window_end - toIntervalMinute(1) AS llm_stands,
+    if(llm_stands, toNullable(toString(llm.label)), NULL) AS llm_label,
+    if(llm_stands, toNullable(llm.confidence), NULL) AS llm_confidence,
+    if(llm_stands, llm.sentence, '') AS llm_sentence,
+    if(llm_stands, toNullable(llm.window_end), NULL) AS llm_window_end,
+    if(llm_stands, llm.decided_at, NULL) AS llm_decided_at
 FROM rule
 LEFT JOIN llm ON llm.venue = rule.venue AND llm.symbol = rule.symbol
 LEFT JOIN earlier ON earlier.venue = rule.venue AND earlier.symbol = rule.symbol;

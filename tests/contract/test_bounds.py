@@ -19,7 +19,7 @@ from schemas.codec import RECORD_TYPES, decode, decode_as, encode
 from schemas.errors import ImpossibleRecord, MessageError
 from schemas.factors import FACTORS
 from schemas.logs import Position
-from schemas.messages import FactorEvent, Kind, L2Record, Record
+from schemas.messages import Coverage, FactorEvent, Kind, L2Record, Record
 from schemas.rules import problem_of
 from sinks import migrate
 from sinks.batching import Entry, RowBatch
@@ -92,6 +92,15 @@ def possible(name: str) -> st.SearchStrategy[Record]:
     return values_of(kind).map(_ruled).filter(lambda record: not problem_of(record))
 
 
+def _known(record: L2Record, kind: Kind, count: int) -> dict[str, Any]:
+    """How far a snapshot's book is known, and what flowed before a delta."""
+    if kind is Kind.DELTA:
+        return {"coverage": None, "bid_known_ticks": None, "ask_known_ticks": None}
+    is_range = record.coverage is Coverage.RANGE and count
+    lowest = min(record.bid_ticks[:count]) if is_range else None
+    return {"bid_known_ticks": lowest, "ask_known_ticks": None, "quote_flow_lots": None, "quote_events": 0}
+
+
 def _ruled(record: Any) -> Any:
     """The same record with what one field must be for another's sake."""
     if isinstance(record, L2Record):
@@ -100,7 +109,12 @@ def _ruled(record: Any) -> Any:
         none: dict[str, Any] = {"ask_ticks": [], "ask_lots": [], "trade_ticks": [], "trade_lots": []}
         kind = Kind.SNAPSHOT if record.kind is Kind.INVALID else record.kind
         return msgspec.structs.replace(
-            record, kind=kind, previous_sequence=record.previous_sequence or 0, **both, **none
+            record,
+            kind=kind,
+            previous_sequence=record.previous_sequence or 0,
+            **both,
+            **none,
+            **_known(record, kind, count),
         )
     if hasattr(record, "events") and isinstance(record.events, list):
         unique = {event.source_offset: event for event in record.events}

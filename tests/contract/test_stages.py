@@ -31,7 +31,7 @@ from schemas.units import MS_PER_DAY
 from tests.processors.staged import EVERY_STAGE, LOG, OTHER_LOG, KafkaRecord, Reader, log_of, stage_of, told
 
 SEEDS = range(3)
-RECORDS = 120
+RECORDS = 160
 """Of the first stage of a chain: some 35 s of three instruments."""
 
 LINE = pytest.mark.parametrize("name", STAGES)

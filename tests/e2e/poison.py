@@ -297,6 +297,8 @@ def fence_of_half_a_day(sample: Sample, around: Surroundings, random: Random) ->
     arrays = ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots", "trade_ticks", "trade_lots")
     fields = raw_fields("l2", sample.value) | {"kind": "invalid", "reason": "gap", "previous_sequence": None}
     fields |= {"epoch": around.now_ms + DAY_MS // 2, **{name: [] for name in arrays}}
+    fields |= dict.fromkeys(("coverage", "bid_known_ticks", "ask_known_ticks", "quote_flow_lots"))
+    fields |= {"quote_events": 0}
     return Poison(sample, "fence", (), written("l2", fields))
 
 

@@ -32,6 +32,7 @@ from schemas.digest import EventDigest
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
 from schemas.topics import FACTORS, L2, Topic
+from schemas.versions import newest
 from tests.support.waiting import eventually
 
 PARTITIONS = 8
@@ -215,7 +216,7 @@ def end_of(settings: Settings, topic: Topic) -> int:
 
 def decode(record: str, payload: bytes) -> dict[str, Any]:
     """A framed record as Avro's own reader sees it."""
-    schema = json.loads((resources.files("schemas") / "avro" / f"{record}.v1.avsc").read_text("utf-8"))
+    schema = json.loads((resources.files("schemas") / "avro" / newest(record).filename).read_text("utf-8"))
     fields: Any = fastavro.schemaless_reader(io.BytesIO(payload[FRAME_BYTES:]), fastavro.parse_schema(schema), None)
     return dict(fields)
 

@@ -423,4 +423,4 @@ def replay_into(settings: Settings, path: Path, venue_id: str) -> None:
 
 def identity(record: L2Record | TradeRecord) -> str:
     """Everything of a record but which run of a producer wrote it."""
-    return str({name: value for name, value in asdict(record).items() if name not in ("source", "epoch")})
+    return str({name: value for name, value in asdict(record).items() if name not in ("source", "epoch", "run")})

@@ -338,14 +338,22 @@ def test_the_tables_hold_what_the_topics_hold(run: Run, clickhouse: ClickHouseSe
 def test_a_worker_killed_while_the_model_hangs_loses_no_rule_and_asks_nothing_twice(
     broker: str, tmp_path: Path
 ) -> None:
-    # Windows that nobody is asked about are in the next regular checkpoint, so that a kill repeats some of them.
+    # Windows that nobody is asked about are in the next regular checkpoint, which the killed worker never comes to: so
+    # the kill repeats some of them.
     symbols = [f"SYM{number:02}" for number in range(6)] + [f"NOT ASKED {number}" for number in range(6)]
     sent = {symbol: Market(100 + number, step_s=0.2).events(600) for number, symbol in enumerate(symbols)}
     with llm_server("hang") as server:
         settings = pipeline(broker, server, checkpoint_seconds=2.0, deadline_seconds=0.5, concurrency=16)
+        hoarding = settings.model_copy(
+            update={"regimes": settings.regimes.model_copy(update={"checkpoint_seconds": 120.0})}
+        )
         publisher = Publisher(settings)
-        with workers(settings, tmp_path, "regimes") as start:
-            first, second = start(), start()
+        doomed, heirs = (
+            workers(hoarding, tmp_path / "doomed", "regimes"),
+            workers(settings, tmp_path / "heirs", "regimes"),
+        )
+        with doomed as doom, heirs as start:
+            first, second = doom(), start()
             first.wait_ready()
             second.wait_ready()
             until(lambda: first.owned() == second.owned() == processing.PARTITIONS // 2, 20, first.tail)

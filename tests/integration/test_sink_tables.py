@@ -286,43 +286,75 @@ def test_dead_letters_by_reason_counts_a_letter_once(migrated: Store) -> None:
     assert found == [("sink", "trades.v1", "DecodeError", 2), ("sink", "trades.v1", "InvalidNumber", 1)]
 
 
-def judged(symbol: str, window: int, label: Regime, *, llm: bool = False, log: str = "l2logl2l") -> RegimeEvent:
-    event = load(EXAMPLES / f"regimes/v1/{'llm' if llm else 'rule'}.json")
+def judged(
+    symbol: str, window: int, label: Regime, *, llm: bool = False, log: str = "l2logl2l", after_s: int = 0
+) -> RegimeEvent:
+    event = load(EXAMPLES / f"regimes/v2/{'llm' if llm else 'rule'}.json")
     start_ns = T0_NS + window * 5 * 10**9
     where = {"window_start_ns": start_ns, "window_end_ns": start_ns + 5 * 10**9, "source_offset": 100 + window}
     assert isinstance(event, RegimeEvent)
-    return msgspec.structs.replace(event, symbol=symbol, label=label, source_log=log, **where)
+    known = {"decided_ns": start_ns + (5 + after_s) * 10**9}
+    return msgspec.structs.replace(event, symbol=symbol, label=label, source_log=log, **where, **known)
 
 
 BALANCED, VOLATILE, UNKNOWN = Regime.BALANCED, Regime.VOLATILE, Regime.UNKNOWN
-FORCE: dict[str, tuple[list[tuple[int, Regime, bool]], tuple[str, str, int]]] = {
-    # windows as (number, label, whether the model's), and then who decides, what, by which window
-    "RULES-ALONE": ([(0, VOLATILE, False), (1, BALANCED, False)], ("rule", "BALANCED", 1)),
-    "SAME-WINDOW": ([(0, BALANCED, False), (0, VOLATILE, True)], ("llm", "VOLATILE", 0)),
+FORCE: dict[str, tuple[list[tuple[int, Regime, bool]], tuple[str, int, str | None]]] = {
+    # windows as (number, label, whether the model's), and then the label in force, by which window, and the model's
+    "RULES-ALONE": ([(0, VOLATILE, False), (1, BALANCED, False)], ("BALANCED", 1, None)),
+    "SAME-WINDOW": ([(0, BALANCED, False), (0, VOLATILE, True)], ("BALANCED", 0, "VOLATILE")),
     "NOTHING-CHANGED": (
         [(0, UNKNOWN, False), (1, BALANCED, False), (1, VOLATILE, True), (2, BALANCED, False), (3, BALANCED, False)],
-        ("llm", "VOLATILE", 1),
+        ("BALANCED", 3, "VOLATILE"),
     ),
-    "RULES-CHANGED": ([(0, BALANCED, False), (0, VOLATILE, True), (1, UNKNOWN, False)], ("rule", "UNKNOWN", 1)),
+    "RULES-CHANGED": ([(0, BALANCED, False), (0, VOLATILE, True), (1, UNKNOWN, False)], ("UNKNOWN", 1, None)),
     "CHANGED-AND-BACK": (
         [(0, BALANCED, False), (0, VOLATILE, True), (1, UNKNOWN, False), (2, BALANCED, False)],
-        ("rule", "BALANCED", 2),
+        ("BALANCED", 2, None),
     ),
-    "LAST-OF-THE-MINUTE": ([(0, BALANCED, False), (0, VOLATILE, True), (11, BALANCED, False)], ("llm", "VOLATILE", 0)),
-    "OVER-A-MINUTE": ([(0, BALANCED, False), (0, VOLATILE, True), (12, BALANCED, False)], ("rule", "BALANCED", 12)),
+    "LAST-OF-THE-MINUTE": (
+        [(0, BALANCED, False), (0, VOLATILE, True), (11, BALANCED, False)],
+        ("BALANCED", 11, "VOLATILE"),
+    ),
+    "OVER-A-MINUTE": ([(0, BALANCED, False), (0, VOLATILE, True), (12, BALANCED, False)], ("BALANCED", 12, None)),
 }
 
 
-def test_the_models_regime_is_in_force_while_the_rules_say_what_they_said(migrated: Store) -> None:
+def test_the_rules_are_in_force_and_the_models_label_stands_beside_them(migrated: Store) -> None:
     windows = [(symbol, window) for symbol, (found, _) in FORCE.items() for window in found]
     store_all(migrated, "regimes", [judged(symbol, *window[:2], llm=window[2]) for symbol, window in windows])
 
     found = migrated.query(
-        "SELECT symbol, source, label, intDiv(toUnixTimestamp64Nano(window_end), 1000000000) FROM regime_in_force"
+        "SELECT symbol, source, label, intDiv(toUnixTimestamp64Nano(window_end), 1000000000), llm_label"
+        " FROM regime_in_force"
     )
-    assert {symbol: (source, label, (end - T0_NS // 10**9) // 5 - 1) for symbol, source, label, end in found} == {
+    assert {source for _, source, *_ in found} == {"rule"}
+    assert {symbol: (label, (end - T0_NS // 10**9) // 5 - 1, llm) for symbol, _, label, end, llm in found} == {
         symbol: expected for symbol, (_, expected) in FORCE.items()
     }
+
+
+def test_a_regime_is_known_from_its_decision_on_not_from_its_windows_end(migrated: Store) -> None:
+    """Joined on its window's end the model would have known four seconds before it said so."""
+    records = [
+        judged("WHEN", 0, BALANCED),
+        judged("WHEN", 0, VOLATILE, llm=True, after_s=4),
+        judged("WHEN", 1, UNKNOWN),
+        msgspec.structs.replace(judged("WHEN", 2, BALANCED), decided_ns=None),  # of a record of version 1
+    ]
+    store_all(migrated, "regimes", records, first=4000)
+
+    def known(at_s: float) -> list[tuple[str, str]]:
+        at = f"fromUnixTimestamp64Nano({T0_NS + int(at_s * 10**9)}, 'UTC')"
+        when = f"decided_at <= {at} AND {at} < until"
+        query = f"SELECT source, label FROM regime_at WHERE symbol = 'WHEN' AND {when} ORDER BY source"  # noqa: S608
+        return migrated.query(query)  # type: ignore[return-value]
+
+    assert known(4.9) == []
+    assert known(5.0) == [("rule", "BALANCED")]
+    assert known(8.9) == [("rule", "BALANCED")]
+    assert known(9.0) == [("llm", "VOLATILE"), ("rule", "BALANCED")]
+    assert known(10.0) == [("llm", "VOLATILE"), ("rule", "UNKNOWN")]
+    assert known(60.0) == [("llm", "VOLATILE"), ("rule", "UNKNOWN")]
 
 
 def test_a_regime_of_another_log_is_no_longer_in_force(migrated: Store) -> None:
@@ -330,8 +362,8 @@ def test_a_regime_of_another_log_is_no_longer_in_force(migrated: Store) -> None:
     store_all(migrated, "regimes", records, first=1000)
     store_all(migrated, "regimes", [judged("RECREATED", 2, BALANCED, log="anotherl")], first=1010)
 
-    found = migrated.query("SELECT source, label FROM regime_in_force WHERE symbol = 'RECREATED'")
-    assert found == [("rule", "BALANCED")]
+    found = migrated.query("SELECT label, llm_label FROM regime_in_force WHERE symbol = 'RECREATED'")
+    assert found == [("BALANCED", None)]
 
 
 @pytest.mark.parametrize("lack", ["whole", "usable_events"])
@@ -341,13 +373,13 @@ def test_no_regime_of_the_model_outlives_its_book(migrated: Store, lack: str) ->
     before = [judged(lack, 0, UNKNOWN), judged(lack, 0, VOLATILE, llm=True)]
     broken = msgspec.structs.replace(judged(lack, 1, UNKNOWN), **{lack: False if lack == "whole" else 0})
     store_all(migrated, "regimes", [*before, broken], first=first)
-    in_force = f"SELECT source, label FROM regime_in_force WHERE symbol = '{lack}'"  # noqa: S608 (a name of the list)
-    assert migrated.query(in_force) == [("rule", "UNKNOWN")]
+    in_force = f"SELECT label, llm_label FROM regime_in_force WHERE symbol = '{lack}'"  # noqa: S608 (a name of the list)
+    assert migrated.query(in_force) == [("UNKNOWN", None)]
 
     store_all(migrated, "regimes", [judged(lack, 2, UNKNOWN)], first=first + 10)
-    assert migrated.query(in_force) == [("rule", "UNKNOWN")]
+    assert migrated.query(in_force) == [("UNKNOWN", None)]
     store_all(migrated, "regimes", [judged(lack, 2, BALANCED, llm=True)], first=first + 20)
-    assert migrated.query(in_force) == [("llm", "BALANCED")]
+    assert migrated.query(in_force) == [("UNKNOWN", "BALANCED")]
 
 
 def test_a_regime_of_the_run_before_is_not_in_force_where_time_began_anew(migrated: Store) -> None:
@@ -356,8 +388,8 @@ def test_a_regime_of_the_run_before_is_not_in_force_where_time_began_anew(migrat
     anew = msgspec.structs.replace(judged("REPLAYED", 0, UNKNOWN), source_offset=200)
     store_all(migrated, "regimes", [*before, anew], first=2000)
 
-    found = migrated.query("SELECT source, label FROM regime_in_force WHERE symbol = 'REPLAYED'")
-    assert found == [("rule", "UNKNOWN")]
+    found = migrated.query("SELECT label, llm_label FROM regime_in_force WHERE symbol = 'REPLAYED'")
+    assert found == [("UNKNOWN", None)]
 
 
 def test_every_view_is_queried_by_a_test() -> None:

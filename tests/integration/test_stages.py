@@ -14,6 +14,7 @@ import pytest
 
 from obflow import kafka, topics
 from obflow.settings import Settings
+from processors.factors.reference.engine import ReferenceEngine
 from schemas.codec import decode_as
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import DeadLetter, FactorRecord
@@ -177,7 +178,7 @@ def test_a_second_engine_computes_by_name_and_alone_reads_its_checkpoints(broker
         assert other.stop() == 0
     refused = other.logged("checkpoint_unreadable")
     assert {line["key"] for line in refused} == {str(records[0].instrument) for records in streams}
-    assert all("layout 77, this code reads 1" in line["error"] for line in refused)
+    assert all(f"layout 77, this code reads {ReferenceEngine.layout}" in line["error"] for line in refused)
 
 
 def _counted(settings: Settings) -> dict[str, int]:

@@ -16,6 +16,12 @@ Value = float | Fraction | None
 Levels = Sequence[tuple[int, int]]
 
 
+READ = {"obi_l3": 3, "obi_l5": 5, "obi_l10": 10, "obi_l20": 20, "obi_change_rate": 5, "obi_decay_bps": 20}
+READ |= dict.fromkeys(("bid_ask_ratio", "obi_weighted", "micro_price_imb", "pressure_score", "obi_vwap"), 10)
+READ |= {"confidence": 10, "size_dispersion": 20, "size_cv": 20}
+"""Levels of each side that a factor reads."""
+
+
 @dataclass
 class Expected:
     status: str
@@ -33,14 +39,16 @@ class Past:
     obi_l5: Fraction | None = None
     depth: Fraction | None = None
     ofi_l1: Fraction | None = None
-    added: int = 0
-    removed: int = 0
+    quotes: Fraction | None = None
+    added: int | None = 0
+    removed: int | None = 0
 
 
 @dataclass
 class Side:
-    """A side of a sorted book, best first."""
+    """A side of a sorted book as far as it is known, best first; `whole` where all of it is."""
 
+    whole: bool
     ticks: list[int]
     lots: list[int]
     prices: list[Fraction]
@@ -60,6 +68,9 @@ class Sorted:
     def mid(self) -> Fraction:
         return (self.bids.prices[0] + self.asks.prices[0]) / 2
 
+    def knows(self, levels: int) -> bool:
+        return all(side.whole or len(side.ticks) >= levels for side in (self.bids, self.asks))
+
 
 @dataclass
 class BruteForce:
@@ -70,6 +81,9 @@ class BruteForce:
     grid: tuple[str, str, str, str] = ("1", "1", "1", "spot")
     bids: dict[int, int] = field(default_factory=dict)
     asks: dict[int, int] = field(default_factory=dict)
+    coverage: str = "whole"
+    bid_known: int | None = None
+    ask_known: int | None = None
     history: list[Past] = field(default_factory=list)
     last: "Sorted | None" = None
 
@@ -84,6 +98,10 @@ class BruteForce:
         grid: tuple[str, str, str, str],
         bids: Levels,
         asks: Levels,
+        coverage: str | None = None,
+        bid_known: int | None = None,
+        ask_known: int | None = None,
+        quote_flow: int | None = None,
         wanted: bool = True,
     ) -> Expected | None:
         """One record in; the event it makes out, or None. Not `wanted`: only what later events depend on."""
@@ -96,15 +114,12 @@ class BruteForce:
                 self.live, self.epoch, self.sequence, self.grid = True, epoch, sequence, grid
                 self.bids = {tick: lots for tick, lots in dict(bids).items() if lots}
                 self.asks = {tick: lots for tick, lots in dict(asks).items() if lots}
+                self.coverage, self.bid_known, self.ask_known = coverage or "whole", bid_known, ask_known
                 self.history = []
                 return self._event(received_ns, None, wanted=wanted)
-            same = (
-                {tick: lots for tick, lots in dict(bids).items() if lots} == self.bids
-                and {tick: lots for tick, lots in dict(asks).items() if lots} == self.asks
-                and sequence == self.sequence
-                and grid == self.grid
-            )
-            return None if same else self._dead(epoch)
+            if sequence != self.sequence or grid != self.grid:
+                return self._dead(epoch)
+            return self._routine(epoch, bids, asks, bid_known, ask_known)
         if not self.live:
             return None
         if epoch != self.epoch or previous_sequence != self.sequence or grid != self.grid:
@@ -116,10 +131,38 @@ class BruteForce:
                 if lots:
                     side[tick] = lots
         self.sequence = sequence
-        expected = self._event(received_ns, before, wanted=wanted)
+        if self._is_beyond():
+            return self._dead(epoch)
+        expected = self._event(received_ns, before, quote_flow, wanted=wanted)
         if self._crossed_for_too_long():
             self._dead(epoch)
         return expected
+
+    def _routine(
+        self, epoch: int, bids: Levels, asks: Levels, bid_known: int | None, ask_known: int | None
+    ) -> Expected | None:
+        """A snapshot of the book's own sequence: it must agree where both are known, and may know more."""
+        theirs = [{tick: lots for tick, lots in dict(side).items() if lots} for side in (bids, asks)]
+        limits = ((self.bid_known, bid_known), (self.ask_known, ask_known))
+        if self.coverage == "top_n":
+            bid_ends = min(self.bids, default=None), min(theirs[0], default=None)
+            limits = (bid_ends, (max(self.asks, default=None), max(theirs[1], default=None)))
+        for sign, ours, other, known in zip((1, -1), (self.bids, self.asks), theirs, limits, strict=True):
+            for tick in {*ours, *other}:
+                is_known = all(limit is None or sign * (tick - limit) >= 0 for limit in known)
+                if is_known and ours.get(tick) != other.get(tick):
+                    return self._dead(epoch)
+        if self.bid_known is not None and (bid_known is None or bid_known < self.bid_known):
+            self.bids, self.bid_known = theirs[0], bid_known
+        if self.ask_known is not None and (ask_known is None or ask_known > self.ask_known):
+            self.asks, self.ask_known = theirs[1], ask_known
+        if self.last is not None:
+            self.last = self._sort(self.bids, self.asks)
+        return None
+
+    def _is_beyond(self) -> bool:
+        bid_is_missing = self.bid_known is not None and max(self.bids, default=-1) < self.bid_known
+        return bid_is_missing or (self.ask_known is not None and min(self.asks, default=2**70) > self.ask_known)
 
     def _dead(self, epoch: int) -> Expected:
         self.live, self.epoch, self.history = False, epoch, []
@@ -136,17 +179,31 @@ class BruteForce:
         return len(crossed) > 3 or crossed[0].received_ns - crossed[-1].received_ns >= SECOND
 
     def _event(
-        self, received_ns: int, before: tuple[dict[int, int], dict[int, int]] | None, *, wanted: bool
+        self,
+        received_ns: int,
+        before: tuple[dict[int, int], dict[int, int]] | None,
+        quote_flow: int | None = None,
+        *,
+        wanted: bool,
     ) -> Expected:
         after = self._sort(self.bids, self.asks)
         status = self._status(after)
         past = Past(received_ns, before is not None, status)
         old = None if before is None else self.last
         if before is not None and old is not None:
-            self._count_changes(past, before, old, after)
+            if old.knows(20) and after.knows(20):
+                self._count_changes(past, before, old, after)
+            else:
+                past.added = past.removed = None
+        if after.bids.ticks and after.asks.ticks and quote_flow is not None:
+            unit = Fraction(self.grid[1]) * Fraction(self.grid[2])
+            past.quotes = quote_flow * unit / (after.mid if self.grid[3] == "inverse" else 1)
+        elif quote_flow is not None and self.grid[3] != "inverse":
+            past.quotes = quote_flow * Fraction(self.grid[1]) * Fraction(self.grid[2])
         if after.is_open:
-            past.obi_l1, past.obi_l5 = obi(after, 1), obi(after, 5)
-            past.depth = self._within(after.bids, after, 10) + self._within(after.asks, after, 10)
+            past.obi_l1, past.obi_l5 = obi(after, 1), obi(after, 5) if after.knows(5) else None
+            depths = self._within(after.bids, after, 10), self._within(after.asks, after, 10)
+            past.depth = None if depths[0] is None or depths[1] is None else depths[0] + depths[1]
             past.ofi_l1 = ofi(old, after, 1)
         values = self._values(past, old, after) if wanted else {}
         self.history.append(past)
@@ -156,15 +213,20 @@ class BruteForce:
     # the book, sorted anew each time
 
     def _sort(self, bids: dict[int, int], asks: dict[int, int]) -> Sorted:
-        return Sorted(self._side(bids, sorted(bids, reverse=True)), self._side(asks, sorted(asks)))
+        below, above = self.bid_known, self.ask_known
+        if self.coverage == "top_n":
+            below, above = min(bids, default=None), max(asks, default=None)
+        bid_ticks = sorted((tick for tick in bids if below is None or tick >= below), reverse=True)
+        ask_ticks = sorted(tick for tick in asks if above is None or tick <= above)
+        return Sorted(self._side(bids, bid_ticks, below is None), self._side(asks, ask_ticks, above is None))
 
-    def _side(self, lots: dict[int, int], ticks: list[int]) -> Side:
+    def _side(self, lots: dict[int, int], ticks: list[int], whole: bool) -> Side:
         tick_size, unit = Fraction(self.grid[0]), Fraction(self.grid[1]) * Fraction(self.grid[2])
         prices = [tick * tick_size for tick in ticks[:20]]
         sizes = [lots[tick] * unit for tick in ticks[:20]]
         if self.grid[3] == "inverse":
             sizes = [size / price for size, price in zip(sizes, prices, strict=True)]
-        return Side(ticks, [lots[tick] for tick in ticks], prices, sizes)
+        return Side(whole, ticks, [lots[tick] for tick in ticks], prices, sizes)
 
     def _status(self, book: Sorted) -> str:
         if not book.bids.ticks and not book.asks.ticks:
@@ -184,8 +246,15 @@ class BruteForce:
             Fraction(0),
         )
 
-    def _within(self, side: Side, book: Sorted, bps: int) -> Fraction:
+    def _within(self, side: Side, book: Sorted, bps: int) -> Fraction | None:
         best = book.bids.ticks[0] + book.asks.ticks[0]
+        known, sign = (self.bid_known, -1) if side is book.bids else (self.ask_known, 1)
+        if self.coverage == "top_n":
+            known = side.ticks[-1]
+        edge = Fraction(best * (10_000 + sign * bps), 20_000)
+        whole_tick = edge.numerator // edge.denominator if sign > 0 else -(-edge.numerator // edge.denominator)
+        if known is not None and sign * (whole_tick - known) > 0:
+            return None
         unit, total = Fraction(self.grid[1]) * Fraction(self.grid[2]), 0
         for tick, lots in zip(side.ticks, side.lots, strict=True):
             is_inside = (
@@ -202,8 +271,8 @@ class BruteForce:
             now = dict(zip(new_side.ticks, new_side.lots, strict=True))
             for tick in {*old_side.ticks[:20], *new_side.ticks[:20]}:
                 change = now.get(tick, 0) - was.get(tick, 0)
-                past.added += max(change, 0)
-                past.removed += max(-change, 0)
+                past.added = (past.added or 0) + max(change, 0)
+                past.removed = (past.removed or 0) + max(-change, 0)
 
     # the factors
 
@@ -213,7 +282,24 @@ class BruteForce:
             values |= self._imbalances(book)
             values |= self._depths(book)
             values |= self._memory(past, old, book)
+            for name, levels in READ.items():
+                if not book.knows(levels):
+                    values[name] = None
+            for name, side in (("bid_volume_l10", book.bids), ("ask_volume_l10", book.asks)):
+                if not side.whole and len(side.ticks) < 10:
+                    values[name] = None
+            values |= self._known(book)
         return values
+
+    def _known(self, book: Sorted) -> dict[str, Value]:
+        below, above = self.bid_known, self.ask_known
+        if self.coverage == "top_n":
+            below, above = book.bids.ticks[-1], book.asks.ticks[-1]
+        tick = Fraction(self.grid[0])
+        return {
+            "bid_known_bps": None if below is None else 10_000 * (book.mid - below * tick) / book.mid,
+            "ask_known_bps": None if above is None else 10_000 * (above * tick - book.mid) / book.mid,
+        }
 
     def _quotes(self, book: Sorted) -> dict[str, Value]:
         bids, asks = book.bids, book.asks
@@ -263,17 +349,19 @@ class BruteForce:
             values[f"bid_depth_{bps}bps"] = self._within(book.bids, book, bps)
             values[f"ask_depth_{bps}bps"] = self._within(book.asks, book, bps)
         bid, ask = self._within(book.bids, book, 10), self._within(book.asks, book, 10)
-        values["obi_10bps"] = (bid - ask) / (bid + ask) if bid + ask else None
+        values["obi_10bps"] = None
+        if bid is not None and ask is not None and bid + ask:
+            values["obi_10bps"] = (bid - ask) / (bid + ask)
         values["confidence"] = min(Fraction(1), self._top_notional(book) / (10 * self.thin_notional))
         return values
 
     def _memory(self, past: Past, old: Sorted | None, book: Sorted) -> dict[str, Value]:
         events = [event for event in self.history if event.status in ("OK", "THIN")]
         values: dict[str, Value] = {"ofi_l1": past.ofi_l1, "ofi_l5": ofi(old, book, 5)}
+        values["ofi_quotes"] = past.quotes
         assert past.obi_l1 is not None
-        assert past.obi_l5 is not None
         fives = [event.obi_l5 for event in events[-10:] if event.obi_l5 is not None]
-        if len(fives) >= 2:
+        if past.obi_l5 is not None and len(fives) >= 2 and len(fives) == len(events[-10:]):
             values["obi_change_rate"] = past.obi_l5 - statistics.mean(fives)
         ones = [event.obi_l1 for event in events[-20:] if event.obi_l1 is not None]
         depths = [event.depth for event in events[-20:] if event.depth is not None]
@@ -289,8 +377,13 @@ class BruteForce:
             return {}
         window = [event for event in everything if past.received_ns - SECOND < event.received_ns and event.is_delta]
         flows = [event.ofi_l1 for event in window if event.ofi_l1 is not None]
-        added, removed = sum(event.added for event in window), sum(event.removed for event in window)
         values: dict[str, Value] = {}
+        quotes = [event.quotes for event in window if event.quotes is not None]
+        if quotes and len(quotes) == len(window):
+            values["ofi_quotes_1s"] = sum(quotes, Fraction(0))
+        if any(event.added is None for event in window):
+            return values | ({"ofi_l1_1s": sum(flows, Fraction(0))} if flows else {})
+        added, removed = sum(event.added or 0 for event in window), sum(event.removed or 0 for event in window)
         if flows:
             values["ofi_l1_1s"] = sum(flows, Fraction(0))
         if added + removed:

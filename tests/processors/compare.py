@@ -37,6 +37,10 @@ def expect(brute: BruteForce, record: L2Record, *, wanted: bool = True) -> Expec
         grid=(record.tick_size, record.lot_size, record.contract_value, record.contract_kind.value),
         bids=list(zip(record.bid_ticks, record.bid_lots, strict=True)),
         asks=list(zip(record.ask_ticks, record.ask_lots, strict=True)),
+        coverage=record.coverage and record.coverage.value,
+        bid_known=record.bid_known_ticks,
+        ask_known=record.ask_known_ticks,
+        quote_flow=record.quote_flow_lots,
         wanted=wanted,
     )
 

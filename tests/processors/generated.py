@@ -6,7 +6,7 @@ A little producer keeps its own book and epochs and says true things most of the
 from dataclasses import dataclass, field
 from random import Random
 
-from schemas.messages import ContractKind, Kind, L2Record, Reason, Source
+from schemas.messages import ContractKind, Coverage, Kind, L2Record, Reason, Source
 
 GRIDS = (
     ("0.1", "0.001", "1", ContractKind.SPOT),
@@ -36,6 +36,10 @@ class Producer:
     is_wronged: bool = False
     bids: dict[int, int] = field(default_factory=dict)
     asks: dict[int, int] = field(default_factory=dict)
+    coverage: Coverage | None = None
+    bid_known: int | None = None
+    ask_known: int | None = None
+    quotes: float = 0.0
 
     def records(self, count: int) -> list[L2Record]:
         return [self.next() for _ in range(count)]
@@ -52,7 +56,7 @@ class Producer:
             (
                 self.snapshot,
                 self.routine,
-                self.routine,
+                self.widened,
                 self.mismatch,
                 self.gap,
                 self.old_epoch,
@@ -76,9 +80,20 @@ class Producer:
         self.bids = {tick: lots for tick, lots in self._bids(levels) if lots}
         self.asks = {tick: lots for tick, lots in self._asks(levels) if lots}
         self.is_live, self.is_wronged = True, False
+        self.bid_known = self.ask_known = None
+        if self.coverage is Coverage.RANGE:
+            self.bid_known = min(self.bids, default=None)
+            self.ask_known = max(self.asks, default=None)
         return self._snapshot()
 
     def routine(self) -> L2Record:
+        return self._snapshot()
+
+    def widened(self) -> L2Record:
+        """A routine snapshot that knows more of each side, as one has that was made of a fetched book."""
+        if self.bid_known is not None and self.ask_known is not None:
+            self.bid_known = max(0, self.bid_known - self.random.randrange(8))
+            self.ask_known += self.random.randrange(8)
         return self._snapshot()
 
     def delta(self) -> L2Record:
@@ -174,6 +189,9 @@ class Producer:
         previous_sequence: int | None = None,
         reason: Reason | None = None,
     ) -> L2Record:
+        coverage = self.coverage if kind is Kind.SNAPSHOT else None
+        is_range = coverage is Coverage.RANGE
+        counted = kind is Kind.DELTA and self.random.random() < self.quotes
         return L2Record(
             venue="nowhere",
             symbol="SEEDED",
@@ -189,6 +207,11 @@ class Producer:
             lot_size=self.grid[1],
             contract_value=self.grid[2],
             contract_kind=self.grid[3],
+            coverage=coverage,
+            bid_known_ticks=self.bid_known if is_range else None,
+            ask_known_ticks=self.ask_known if is_range else None,
+            quote_flow_lots=self.random.randint(-self.largest, self.largest) if counted else None,
+            quote_events=3 if counted else 0,
             bid_ticks=[tick for tick, _ in bids],
             bid_lots=[lots for _, lots in bids],
             ask_ticks=[tick for tick, _ in asks],
@@ -210,5 +233,7 @@ def stream(seed: int, count: int = 120) -> list[L2Record]:
         grid=grid,
         wild=random.choice((0.0, 0.03, 0.4)),
         step_ns=random.choice((1_000_000, 60_000_000, 400_000_000)),
+        coverage=random.choice((None, Coverage.WHOLE, Coverage.RANGE, Coverage.RANGE, Coverage.TOP_N)),
+        quotes=random.choice((0.0, 0.97, 1.0)),
     )
     return producer.records(count)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from msgspec.structs import replace
 
 from producers.contract import Exchange, damaged_symbol
 from producers.exchanges import EXCHANGES
@@ -30,7 +31,7 @@ from producers.messages import (
     Via,
 )
 from schemas.errors import DecodeError, InvalidNumber, MessageError, UnknownMessage
-from schemas.messages import ContractKind
+from schemas.messages import ContractKind, Coverage
 from tests.producers.messages import framed
 
 SPOT, FUTURES = BINANCE, BINANCE_FUTURES
@@ -144,7 +145,7 @@ class TestDepth:
     @BOTH
     def test_a_snapshots_levels_had_a_third_element_once_too(self, exchange: Exchange) -> None:
         body = {"lastUpdateId": 9, "bids": [["1.0", "2.0", []]], "asks": [["3.0", "4.0", []]]}
-        told = DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [("3.0", "4.0")])
+        told = DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [("3.0", "4.0")], coverage=Coverage.RANGE)
         assert one(exchange, body, Via.REST, f"{exchange.recover('BTCUSDT').path}") == told  # type: ignore[union-attr]
 
 
@@ -278,8 +279,9 @@ class TestRest:
     def test_a_snapshot_is_named_by_its_request(self) -> None:
         body = {"lastUpdateId": 9, "E": 5, "T": 4, "bids": [["1.0", "2.0"]], "asks": []}
         request = FUTURES.recover("BTCUSDT").path
-        assert one(FUTURES, body, Via.REST, request) == DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [], 4_000_000)
-        assert one(FUTURES, body, Via.REST) == DepthSnapshot(None, 9, [("1.0", "2.0")], [], 4_000_000)
+        told = DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [], 4_000_000, coverage=Coverage.RANGE)
+        assert one(FUTURES, body, Via.REST, request) == told
+        assert one(FUTURES, body, Via.REST) == replace(told, symbol=None)
 
     def test_a_snapshot_that_names_its_instrument_needs_no_request(self) -> None:
         body = {"lastUpdateId": 9, "symbol": "BTCUSD_PERP", "pair": "BTCUSD", "bids": [], "asks": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from random import Random
@@ -84,9 +85,12 @@ class Market:
 
 
 def books(records: Sequence[object]) -> list[L2Record]:
-    """Each instrument's book in its order, but for when it came here and for the trades that came with it."""
+    """Each instrument's book in its order, but for when it came here and for what came with it of other channels."""
     same = sorted((record for record in records if isinstance(record, L2Record)), key=lambda record: record.symbol)
-    return [replace(record, received_ns=0, trade_ticks=[], trade_lots=[]) for record in same]
+    return [
+        replace(record, received_ns=0, trade_ticks=[], trade_lots=[], quote_flow_lots=None, quote_events=0)
+        for record in same
+    ]
 
 
 def digest(records: Sequence[object]) -> str:
@@ -96,6 +100,18 @@ def digest(records: Sequence[object]) -> str:
 def digest_of(what: object) -> str:
     """A short sign of something long, which a failed test would take minutes to print."""
     return sha256(msgspec.json.encode(what)).hexdigest()
+
+
+def quotes(records: Sequence[object]) -> Counter[str]:
+    """How many updates of its best quotes came with each instrument's records, copies apart."""
+    return Counter(
+        {
+            symbol: sum(
+                record.quote_events for record in records if isinstance(record, L2Record) and record.symbol == symbol
+            )
+            for symbol in SYMBOLS
+        }
+    )
 
 
 def trades(records: Sequence[object]) -> list[tuple[str, str]]:
@@ -129,6 +145,7 @@ def test_thirty_announced_ends_leave_the_books_as_an_uncut_run_has_them(venue: s
     assert digest(cut) == digest(uncut)
     assert len(trades(cut)) == len(set(trades(cut)))
     assert set(trades(cut)) == set(trades(uncut))
+    assert quotes(cut) == quotes(uncut)
     assert sum(stream.counters.duplicates for stream in router.streams.values()) > CUTS
     assert sum(stream.counters.gaps for stream in router.streams.values()) == 0
     states = [record for record in cut if isinstance(record, FeedStatus)]
@@ -144,6 +161,7 @@ def test_whichever_connection_is_ahead_nothing_is_lost_and_nothing_comes_twice(s
 
     assert digest(cut) == digest(uncut)
     assert digest_of(trades(cut)) == digest_of(trades(uncut))
+    assert quotes(cut) == quotes(uncut)
 
 
 def test_what_both_connections_lost_is_a_gap_all_the_same() -> None:

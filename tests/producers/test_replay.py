@@ -16,11 +16,12 @@ from obflow.settings import Settings
 from producers.books.records import ProducerRecord
 from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.recordings.reader import RecordingReplay
+from producers.recordings.reader import Recording, RecordingReplay, digest_of
 from producers.recordings.replay import Replay, ReplayPlan
 from schemas.codec import decode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Kind, L2Record, Source, TradeRecord
+from schemas.runs import replay_run
 from tests.producers.fake_kafka import FakeClient
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -80,12 +81,16 @@ def test_a_replay_publishes_what_the_streams_give_and_stops_its_feeds(client: Fa
 
     def told(record: ProducerRecord) -> str:
         return str(type(record)) + str(
-            {name: getattr(record, name) for name in record.__struct_fields__ if name != "epoch"}
+            {name: getattr(record, name) for name in record.__struct_fields__ if name not in ("epoch", "run")}
         )
 
     assert [told(record) for record in records[:-2]] == [told(record) for record in in_memory]
     assert [record.state for record in records[-2:] if isinstance(record, FeedStatus)] == [FeedState.STOPPED] * 2
     assert {record.source for record in records} == {Source.REPLAY}  # type: ignore[union-attr]
+    digest, lines = digest_of(FUTURES), list(Recording(FUTURES).frames())
+    run = replay_run("binance-futures", digest, lines[0].received_ns, lines[-1].received_ns, NOW_NS)
+    assert {record.run for record in records} == {run}  # type: ignore[union-attr]
+    assert digest[:16] in run
 
 
 def test_epochs_begin_at_the_time_of_the_replay_so_that_a_later_one_fences_it(client: FakeClient) -> None:

@@ -18,7 +18,8 @@ from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script, symb
 EACH = pytest.mark.parametrize("venue", VENUES)
 KEYS = [
     "state", "reason", "snapshots", "deltas_applied", "deltas_dropped", "duplicates", "gaps", "crossed",
-    "checksums_ok", "checksums_bad", "quotes_checked", "quotes_wrong", "last_sequence", "bid_levels", "ask_levels",
+    "checksums_ok", "checksums_bad", "went_beyond", "contradicted", "comparisons", "levels_compared", "levels_wrong",
+    "bid_known_bps", "ask_known_bps", "quotes_checked", "quotes_wrong", "last_sequence", "bid_levels", "ask_levels",
     "best_bids", "best_asks",
 ]  # fmt: skip
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from schemas.codec import RECORD_TYPES, schema_text
-from schemas.factors import FACTOR_NAMES
-from schemas.messages import FactorEvent, FactorRecord, Record
+from schemas.factors import EVENT_HEAD, FACTOR_NAMES
+from schemas.messages import FactorRecord, Record
 from schemas.versions import SCHEMAS
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
@@ -27,7 +27,7 @@ def _with_todays_factors(record: FactorRecord, path: Path) -> FactorRecord:
     """The values of an older version stand in the order of its own list; what came later is null."""
     version = next(each for each in SCHEMAS if f"{each.record}.v{each.version}" == f"factors.{path.parent.name}")
     fields = json.loads(schema_text(version))["fields"][-1]["type"]["items"]["fields"]
-    listed = [field["name"] for field in fields if field["name"] not in FactorEvent.__struct_fields__]
+    listed = [field["name"] for field in fields if field["name"] not in EVENT_HEAD]
     events = []
     for event in record.events:
         values = dict(zip(listed, event.values, strict=True))

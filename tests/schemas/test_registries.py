@@ -5,7 +5,7 @@ from importlib import resources
 import fastavro
 
 from schemas.codec import RECORD_TYPES, schema_text
-from schemas.factors import FACTOR_NAMES, FACTORS
+from schemas.factors import EVENT_HEAD, FACTOR_NAMES, FACTORS
 from schemas.messages import FactorEvent
 from schemas.topics import TOPICS
 from schemas.versions import SCHEMAS
@@ -46,9 +46,10 @@ def test_the_factor_event_on_the_wire_has_exactly_the_listed_factors() -> None:
     newest = [version for version in SCHEMAS if version.record == "factors"][-1]
     schema = fastavro.schema.load_schema(str(resources.files("schemas") / "avro" / newest.filename))
     event = next(field for field in schema["fields"] if field["name"] == "events")["type"]["items"]
-    head = set(FactorEvent.__struct_fields__) - {"values"}
+    head = set(EVENT_HEAD)
     assert [field["name"] for field in event["fields"] if field["name"] not in head] == list(FACTOR_NAMES)
     assert all(field["default"] is None for field in event["fields"] if field["name"] not in head)
+    assert set(FactorEvent.__struct_fields__) - {"values"} <= head
     assert schema_text(newest)
 
 

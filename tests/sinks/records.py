@@ -40,13 +40,14 @@ def factors(symbol: str, offsets: list[int], partition: int = 0, source_log: str
 
 def event_of(row: Row) -> FactorEvent:
     """The event a row was made of; `contract.selection` reads such rows back."""
-    sequence, received_ns, exchange_ns, status = row[3:7]
+    sequence, received_ns, exchange_ns, decided_ns, status = row[3:8]
+    assert decided_ns == received_ns
     return FactorEvent(
         source_offset=row[-1],
         sequence=sequence,
         received_ns=received_ns,
         status=Status(status),
-        values=row[8:-3],
+        values=row[10:-3],
         exchange_ns=exchange_ns,
     )
 

@@ -20,7 +20,7 @@ BTC = InstrumentKey("binance-futures", "BTCUSDT")
 
 
 def regime(name: str, **changes: object) -> RegimeEvent:
-    record = load(EXAMPLES / f"regimes/v1/{name}.json")
+    record = load(EXAMPLES / f"regimes/v2/{name}.json")
     assert isinstance(record, RegimeEvent)
     return msgspec.structs.replace(record, **changes)
 
@@ -31,6 +31,7 @@ def test_a_regime_row_carries_every_field_under_its_name(name: str) -> None:
     [row] = REGIMES.rows(record, POSITION)
     values = dict(zip([column.name for column in REGIMES.row_columns], row, strict=True))
     fields = {field.removesuffix("_ns"): value for field, value in msgspec.structs.asdict(record).items()}
+    fields["decided_at"] = fields.pop("decided")
     assert values == fields
 
 
@@ -53,11 +54,12 @@ def test_a_number_that_is_not_finite_makes_a_regime_impossible(name: str, bad: f
 
 
 def test_a_call_row_carries_every_field_and_is_identified_by_where_it_lies() -> None:
-    record = load(EXAMPLES / "llm-calls/v1/timeout.json")
+    record = load(EXAMPLES / "llm-calls/v2/timeout.json")
     assert isinstance(record, LlmCall)
     [row] = CALLS.rows(record, POSITION)
     values = dict(zip([column.name for column in CALLS.row_columns], row, strict=True))
     fields = msgspec.structs.asdict(record)
-    named = {"window_end": fields.pop("window_end_ns"), "started_at": fields.pop("started_ns"), **fields}
+    times = {"window_end": "window_end_ns", "started_at": "started_ns", "decided_at": "decided_ns"}
+    named = {**{name: fields.pop(field) for name, field in times.items()}, **fields}
     assert values == {**named, "source_log": "aaaaaaaa", "source_partition": 3, "source_offset": 17}
     assert CALLS.stream(row) == Stream(BTC, "aaaaaaaa", 3)

@@ -50,6 +50,8 @@ OF_OPEN_BOOK: Final[dict[str, Compute]] = {
     "ofi_l1": order_flow.ofi_l1,
     "ofi_l5": order_flow.ofi_l5,
     "ofi_l1_1s": order_flow.ofi_l1_1s,
+    "ofi_quotes": order_flow.ofi_quotes,
+    "ofi_quotes_1s": order_flow.ofi_quotes_1s,
     "bid_depth_5bps": depth.bid_depth_5bps,
     "bid_depth_10bps": depth.bid_depth_10bps,
     "bid_depth_25bps": depth.bid_depth_25bps,
@@ -61,6 +63,8 @@ OF_OPEN_BOOK: Final[dict[str, Compute]] = {
     "removal_ratio_1s": memory.removal_ratio_1s,
     "liquidity_shift": memory.liquidity_shift,
     "confidence": depth.confidence,
+    "bid_known_bps": depth.bid_known_bps,
+    "ask_known_bps": depth.ask_known_bps,
 }
 """Need both sides and the best bid below the best ask."""
 

@@ -17,9 +17,9 @@ from processors.contract import decode_each
 from processors.factors.engine import Break, FactorColumns, Values
 from processors.factors.reference import compute, finite
 from processors.factors.reference.depth import depth_10bps
-from processors.factors.reference.order_flow import flow_l1
+from processors.factors.reference.order_flow import flow_l1, quotes_base
 from processors.factors.reference.state import InstrumentState
-from processors.factors.reference.view import BookView, TopLevels, Tops
+from processors.factors.reference.view import DEPTH, BookView, TopLevels, Tops
 from schemas.codec import decode_as
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
@@ -28,8 +28,10 @@ from schemas.messages import Kind, L2Record, Reason, Status
 OBI_L1: Final = FACTOR_INDEX["obi_l1"]
 OBI_L5: Final = FACTOR_INDEX["obi_l5"]
 APPLIED: Final = frozenset({Outcome.APPLIED, Outcome.CROSSED_OUT})
-WITHOUT_VALUES: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE})
-ENDS_THE_BOOK: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE, Outcome.CROSSED_OUT})
+WITHOUT_VALUES: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE, Outcome.WENT_BEYOND})
+TOLD_BY_ITS_PRODUCER: Final = frozenset({Outcome.CROSSED_OUT, Outcome.WENT_BEYOND})
+"""What the producer finds out by the same record and publishes itself."""
+ENDS_THE_BOOK: Final = frozenset({Outcome.INVALIDATED, Outcome.BROKE, Outcome.CROSSED_OUT, Outcome.WENT_BEYOND})
 REMEMBERED: Final = frozenset({Status.THIN, Status.OK})
 """Statuses of the events that count as previous events."""
 
@@ -38,7 +40,7 @@ class ReferenceEngine:
     """The engine in readable Python: the definition, and the oracle of every other one."""
 
     name = "reference"
-    layout = 1
+    layout = 2
 
     def __init__(self, thin_notional: float) -> None:
         self._thin_notional = thin_notional
@@ -60,7 +62,7 @@ class ReferenceEngine:
         """Apply each record to the state and compute the factors of each that makes an event.
 
         An event: every applied delta, every snapshot that makes the book LIVE, and, all null, every published `invalid`
-        and every record that broke a LIVE book.
+        and every record that broke a LIVE book or brought its best price beyond what is known.
         """
         result = FactorColumns()
         for offset, record in zip(offsets, rows, strict=True):
@@ -93,11 +95,13 @@ def _step(state: InstrumentState, offset: int, record: L2Record, result: FactorC
     if outcome is Outcome.MADE_LIVE:
         result.append(offset, record, *_made_live(state, record))
     elif outcome in APPLIED and before is not None:
-        after = Tops(book, before.grid)
-        added, removed = _near_the_top(book, record, old_bids, old_asks, before, after)
-        result.append(offset, record, *_applied(state, record, before, after, added, removed))
+        after = Tops(state.tracked, before.grid)
+        changes = _near_the_top(book, record, old_bids, old_asks, before, after)
+        result.append(offset, record, *_applied(state, record, before, after, changes))
     elif outcome in WITHOUT_VALUES:
         result.append(offset, record, Status.RESYNCING, NO_FACTORS)
+    elif outcome is Outcome.ROUTINE and before is not None:
+        state.tops = Tops(state.tracked, before.grid)  # it may know more
     if outcome in ENDS_THE_BOOK:
         _end(state, offset, record, outcome)
     return outcome
@@ -107,25 +111,27 @@ def _made_live(state: InstrumentState, record: L2Record) -> tuple[Status, Values
     state.rolling.restart(record.received_ns)
     state.broken = None
     grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
-    state.tops = Tops(state.tracked.book, grid)
+    state.tops = Tops(state.tracked, grid)
     return _event(state, _view(state, record, None, state.tops))
 
 
 def _applied(
-    state: InstrumentState, record: L2Record, before: Tops, after: Tops, added: int, removed: int
+    state: InstrumentState, record: L2Record, before: Tops, after: Tops, changes: tuple[int, int] | None
 ) -> tuple[Status, Values]:
     view = _view(state, record, before, after)
     flow = finite(flow_l1(view)) if after.is_open else None
-    state.rolling.add_delta(record.received_ns, flow, added, removed)
+    quotes = finite(quotes_base(record.quote_flow_lots, after))
+    added, removed = changes or (None, None)
+    state.rolling.add_delta(record.received_ns, flow, added, removed, quotes)
     state.tops = after
     return _event(state, view)
 
 
 def _event(state: InstrumentState, view: BookView) -> tuple[Status, Values]:
     status, values = view.status, compute(view)
-    obi_l1, obi_l5 = values[OBI_L1], values[OBI_L5]
-    if status in REMEMBERED and obi_l1 is not None and obi_l5 is not None:
-        state.rolling.add_event(obi_l1, obi_l5, depth_10bps(view))
+    obi_l1 = values[OBI_L1]
+    if status in REMEMBERED and obi_l1 is not None:
+        state.rolling.add_event(obi_l1, values[OBI_L5], depth_10bps(view))
     return status, values
 
 
@@ -141,14 +147,19 @@ def _end(state: InstrumentState, offset: int, record: L2Record, outcome: Outcome
             epoch=state.tracked.epoch,
             source_offset=offset,
             received_ns=record.received_ns,
-            awaits_invalid=outcome is Outcome.CROSSED_OUT,
+            awaits_invalid=outcome in TOLD_BY_ITS_PRODUCER,
         )
 
 
 def _near_the_top(
     book: Book, record: L2Record, old_bids: list[int], old_asks: list[int], before: Tops, after: Tops
-) -> tuple[int, int]:
-    """Lots added and removed at the union of the top prices before and after one delta, both sides."""
+) -> tuple[int, int] | None:
+    """Lots added and removed at the union of the top prices before and after one delta, both sides.
+
+    None where those tops are not known.
+    """
+    if not (before.knows(DEPTH) and after.knows(DEPTH)):
+        return None
     bids = _changes(book.bids, record.bid_ticks, old_bids, before.bids, after.bids)
     asks = _changes(book.asks, record.ask_ticks, old_asks, before.asks, after.asks)
     return bids[0] + asks[0], bids[1] + asks[1]
@@ -170,4 +181,4 @@ def _changes(
 
 
 def _view(state: InstrumentState, record: L2Record, before: Tops | None, after: Tops) -> BookView:
-    return BookView(state.tracked.book, after, before, state.rolling, record.received_ns, state.thin_notional)
+    return BookView(state.tracked.book, after, before, state.rolling, record, state.thin_notional)

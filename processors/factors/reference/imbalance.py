@@ -1,4 +1,7 @@
-"""Imbalance of the two sides, in its published forms. + is bid heavy, except where the docstring says otherwise."""
+"""Imbalance of the two sides, in its published forms. + is bid heavy, except where the docstring says otherwise.
+
+Each is null where one of the levels it reads is not known.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ LEAST_LEVELS: Final = 3
 
 
 def _obi(view: BookView, levels: int) -> float | None:
+    if not view.tops.knows(levels):
+        return None
     bids, asks = view.bid_totals, view.ask_totals
     return ratio(bids[min(levels, len(bids)) - 1], asks[min(levels, len(asks)) - 1])
 
@@ -48,16 +53,18 @@ def obi_l20(view: BookView) -> float | None:
 
 def bid_volume_l10(view: BookView) -> float | None:
     """ΣB over the top 10, base units."""
-    return view.grid.to_base(total(view.tops.bids.sizes[:10]))
+    return view.grid.to_base(total(view.tops.bids.sizes[:10])) if view.tops.bids.knows(10) else None
 
 
 def ask_volume_l10(view: BookView) -> float | None:
     """ΣA over the top 10, base units."""
-    return view.grid.to_base(total(view.tops.asks.sizes[:10]))
+    return view.grid.to_base(total(view.tops.asks.sizes[:10])) if view.tops.asks.knows(10) else None
 
 
 def bid_ask_ratio(view: BookView) -> float | None:
     """ΣB/ΣA over the top 10; null where ΣA is 0."""
+    if not view.tops.knows(10):
+        return None
     asks = total(view.tops.asks.sizes[:10])
     return total(view.tops.bids.sizes[:10]) / asks if asks else None
 
@@ -67,6 +74,8 @@ def obi_weighted(view: BookView) -> float | None:
 
     The distance term is about 1 at any realistic distance; it is kept for comparability with published code.
     """
+    if not view.tops.knows(10):
+        return None
     bids = [weight / (1.0 + gap) for weight, gap in zip(LEVEL_WEIGHTS, view.bid_gaps, strict=False)]
     asks = [weight / (1.0 + gap) for weight, gap in zip(LEVEL_WEIGHTS, view.ask_gaps, strict=False)]
     return ratio(weighted(bids, view.tops.bids.sizes), weighted(asks, view.tops.asks.sizes))
@@ -78,6 +87,8 @@ def obi_decay_bps(view: BookView) -> float | None:
     Weights are taken relative to those of the best levels, which are equal: the ratio is the same, and a wide spread
     cannot push all of them below the smallest float.
     """
+    if not view.tops.knows(20):
+        return None
     best = view.bid_gaps[0]
     bids = [exp(-10_000.0 * (gap - best) / DECAY_BPS) for gap in view.bid_gaps]
     asks = [exp(-10_000.0 * (gap - best) / DECAY_BPS) for gap in view.ask_gaps]
@@ -86,18 +97,24 @@ def obi_decay_bps(view: BookView) -> float | None:
 
 def micro_price_imb(view: BookView) -> float | None:
     """The ratio with weight 0.5^(k-1), top 10."""
+    if not view.tops.knows(10):
+        return None
     tops = view.tops
     return ratio(weighted(HALVING_WEIGHTS, tops.bids.sizes), weighted(HALVING_WEIGHTS, tops.asks.sizes))
 
 
 def pressure_score(view: BookView) -> float | None:
     """Σ(mid - b_k)B_k / Σ(a_k - mid)A_k, top 10. It weighs far levels more; null where the asks' sum is 0."""
+    if not view.tops.knows(10):
+        return None
     asks = weighted(view.ask_gaps[:10], view.tops.asks.sizes)
     return weighted(view.bid_gaps[:10], view.tops.bids.sizes) / asks if asks else None
 
 
 def obi_vwap(view: BookView) -> float | None:
     """(Σpq/Σq over the top 10 of both sides - mid)/mid. Its sign is opposite to obi: more bids pull it below 0."""
+    if not view.tops.knows(10):
+        return None
     bids, asks = view.tops.bids.sizes[:10], view.tops.asks.sizes[:10]
     size = total(chain(bids, asks))
     pull = weighted(view.ask_gaps, asks) - weighted(view.bid_gaps, bids)
@@ -118,7 +135,7 @@ def size_cv(view: BookView) -> float | None:
 
 def _size_spread(view: BookView) -> tuple[float, float] | None:
     bids, asks = view.tops.bids.sizes, view.tops.asks.sizes
-    if min(len(bids), len(asks)) < LEAST_LEVELS:
+    if not view.tops.knows(20) or min(len(bids), len(asks)) < LEAST_LEVELS:
         return None
     sizes = bids + asks
     mean = total(sizes) / len(sizes)

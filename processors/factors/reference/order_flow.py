@@ -3,13 +3,17 @@
 At level m, with P, q the m-th occupied price and its size, before and after the record:
 e = q_b·1[P_b ≥ P_b'] - q_b'·1[P_b ≤ P_b'] - q_a·1[P_a ≤ P_a'] + q_a'·1[P_a ≥ P_a'] (' is before).
 "Before" is the book before this record, whatever its status; the record that makes a book LIVE has none.
+
+A record sums up 50 to 100 ms: between its two books the best quotes moved, and came back, unseen. `ofi_l1` and `ofi_l5`
+are the flow between the books of two records; `ofi_quotes` is the flow of every update of the best quotes in between.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from processors.factors.reference.view import BookView, TopLevels, Tops
+from processors.factors.reference.view import BookView, TopLevels, Tops, total
+from processors.factors.rolling import known
 
 LEVELS: Final = 5
 
@@ -32,6 +36,33 @@ def ofi_l1_1s(view: BookView) -> float | None:
     return _to_base(view, view.rolling.flow()) if view.rolling.is_whole(view.received_ns) else None
 
 
+def ofi_quotes(view: BookView) -> float | None:
+    """Flow e summed over every update of the best quotes since the previous record, base units.
+
+    The venue's own best quotes, each against the one before it, in its order; null on a snapshot and where the record
+    carries none (the stream is not subscribed, or had a hole). A contract of an inverse instrument is worth its value
+    over mid.
+    """
+    return quotes_base(view.flow, view.tops)
+
+
+def ofi_quotes_1s(view: BookView) -> float | None:
+    """Sum of ofi_quotes over the last second, base units.
+
+    Null where a record of it has none, and until the book has been LIVE for a second.
+    """
+    past = known(view.rolling.quotes)
+    return total(past) if past and view.rolling.is_whole(view.received_ns) else None
+
+
+def quotes_base(flow_lots: int | None, tops: Tops) -> float | None:
+    """Flow at the best quotes in base units; None where there is none, or on an inverse contract without a mid."""
+    grid = tops.grid
+    if flow_lots is None or (grid.is_inverse and not tops.sum_ticks):
+        return None
+    return grid.size(flow_lots) / (grid.price(tops.sum_ticks) / 2 if grid.is_inverse else 1.0)
+
+
 def flow_l1(view: BookView) -> float | None:
     """Flow at the best level, proportional to base units: what windows keep, so that sums of whole lots are exact."""
     return _flow(view, 1)
@@ -40,7 +71,7 @@ def flow_l1(view: BookView) -> float | None:
 def _flow(view: BookView, levels: int) -> float | None:
     before, after = view.before, view.tops
     if before is None or min(_depth(before), _depth(after)) < levels:
-        return None
+        return None  # missing, or not known
     flow = 0.0
     for level in range(levels):
         flow += _bid_flow(before.bids, after.bids, level) - _ask_flow(before.asks, after.asks, level)

@@ -46,12 +46,12 @@ def spread_bps(view: BookView) -> float | None:
 
 
 def bid_levels(view: BookView) -> float | None:
-    """Number of bid levels of the whole book."""
+    """Number of bid levels within what is known."""
     return float(view.bid_levels)
 
 
 def ask_levels(view: BookView) -> float | None:
-    """Number of ask levels of the whole book."""
+    """Number of ask levels within what is known."""
     return float(view.ask_levels)
 
 

@@ -15,13 +15,14 @@ from typing import Final, TypeVar
 
 from orderbook.book import BookSide
 from orderbook.grid import Grid
+from orderbook.known import Known
 from orderbook.validity import TrackedBook, Validity
 from processors.factors.engine import Break
 from processors.factors.packing import Packer, Unpacker
 from processors.factors.reference.view import Tops
 from processors.factors.rolling import Rolling
 from schemas.errors import DecodeError, InvalidNumber
-from schemas.messages import ContractKind, Reason
+from schemas.messages import ContractKind, Coverage, Reason
 
 T = TypeVar("T")
 
@@ -91,11 +92,12 @@ class InstrumentState:
 def _tops(tracked: TrackedBook) -> Tops:
     if tracked.grid is None:
         raise DecodeError("a checkpoint holds a LIVE book without a grid")
-    return Tops(tracked.book, tracked.grid)
+    return Tops(tracked, tracked.grid)
 
 
 # Codes are positions in these tuples: append, never reorder.
 _VALIDITIES: Final = (Validity.AWAITING_SNAPSHOT, Validity.LIVE, Validity.INVALID)
+_COVERAGES: Final = (Coverage.WHOLE, Coverage.RANGE, Coverage.TOP_N)
 _KINDS: Final = (ContractKind.SPOT, ContractKind.LINEAR, ContractKind.INVERSE, ContractKind.OPTION)
 
 
@@ -133,6 +135,9 @@ def _save_tracked(out: Packer, tracked: TrackedBook) -> None:
     out.optional_integer(tracked.crossed_since_ns)
     out.integer(tracked.crossed_records)
     _save_grid(out, tracked.grid)
+    out.integer(_COVERAGES.index(tracked.known.coverage))
+    out.optional_integer(tracked.known.bid)
+    out.optional_integer(tracked.known.ask)
     for side in (tracked.book.bids, tracked.book.asks):
         out.optional_integer(side.max_levels)
         if tracked.is_live:
@@ -147,6 +152,7 @@ def _load_tracked(fields: Unpacker) -> TrackedBook:
     tracked.crossed_since_ns = fields.optional_integer()
     tracked.crossed_records = fields.integer()
     tracked.grid = _load_grid(fields)
+    tracked.known = Known(fields.choice(_COVERAGES), fields.optional_integer(), fields.optional_integer())
     for side in (tracked.book.bids, tracked.book.asks):
         side.max_levels = fields.optional_integer()
         if side.max_levels is not None and side.max_levels < 1:
@@ -203,12 +209,14 @@ def _save_rolling(out: Packer, rolling: Rolling) -> None:
         out.integer(high - low)
     for flow in rolling.flows:
         out.optional_double(flow)
+    for quotes in rolling.quotes:
+        out.optional_double(quotes)
     for lots in (*rolling.added, *rolling.removed):
-        out.integer(lots)  # sums of int64 sizes may pass int64
+        out.optional_integer(lots)  # sums of int64 sizes may pass int64
     for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
         out.integer(len(ring))
         for value in ring:
-            out.double(value)
+            out.optional_double(value)
 
 
 def _load_rolling(fields: Unpacker) -> Rolling:
@@ -219,10 +227,11 @@ def _load_rolling(fields: Unpacker) -> Rolling:
     steps = [start, *_repeat(fields.integer, count - 1)] if count else []
     rolling.times.extend(accumulate(steps, add))
     rolling.flows.extend(_repeat(fields.optional_double, count))
-    rolling.added.extend(_repeat(fields.integer, count))
-    rolling.removed.extend(_repeat(fields.integer, count))
+    rolling.quotes.extend(_repeat(fields.optional_double, count))
+    rolling.added.extend(_repeat(fields.optional_integer, count))
+    rolling.removed.extend(_repeat(fields.optional_integer, count))
     for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
-        ring.extend(_repeat(fields.double, fields.integer()))
+        ring.extend(_repeat(fields.optional_double, fields.integer()))  # type: ignore[arg-type] # obi_l1 has all
     return rolling
 
 

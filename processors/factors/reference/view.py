@@ -14,9 +14,10 @@ from typing import Final
 
 from orderbook.book import Book, BookSide
 from orderbook.grid import Grid
+from orderbook.validity import TrackedBook
 from processors.factors.reference.bands import Bands
 from processors.factors.rolling import Rolling
-from schemas.messages import Status
+from schemas.messages import L2Record, Status
 
 DEPTH: Final = 20
 """Levels of each side that factors look at one by one."""
@@ -34,24 +35,33 @@ def ratio(bid: float, ask: float) -> float | None:
 
 
 class TopLevels:
-    """The best levels of one side, best first.
+    """The best levels of one side that are known, best first.
 
     Attributes:
         ticks, lots: Up to `DEPTH` levels.
         sizes: Floats proportional to base size.
+        is_whole: No level of the side is missing, however far out.
     """
 
-    __slots__ = ("_is_bid", "_worst", "lots", "sizes", "ticks")
+    __slots__ = ("_is_bid", "_worst", "is_whole", "lots", "sizes", "ticks")
 
-    def __init__(self, side: BookSide, grid: Grid) -> None:
+    def __init__(self, side: BookSide, grid: Grid, limit: int | None) -> None:
+        """Take the top of a side, up to the farthest price it is known at; None where all of it is known."""
         self.ticks = side.top_prices(DEPTH)
+        self.is_whole = limit is None
+        if limit is not None and self.ticks and (self.ticks[-1] - limit) * (1 if side.is_bid else -1) < 0:
+            self.ticks = [tick for tick in self.ticks if (tick >= limit if side.is_bid else tick <= limit)]
         self.lots = [side.lots[tick] for tick in self.ticks]
         self.sizes = list(map(grid.proportional, self.ticks, self.lots))
         self._worst = self.ticks[-1] if len(self.ticks) == DEPTH else None
         self._is_bid = side.is_bid
 
+    def knows(self, levels: int) -> bool:
+        """True where the best so many levels are known, or all there are."""
+        return self.is_whole or len(self.ticks) >= levels
+
     def reaches(self, tick: int) -> bool:
-        """True where an occupied price is among the best `DEPTH`."""
+        """True where an occupied price is among the best `DEPTH`; to be asked where those are known."""
         if self._worst is None:
             return True
         return tick >= self._worst if self._is_bid else tick <= self._worst
@@ -66,16 +76,23 @@ class Tops:
         is_two_sided: Both sides have a level.
         is_open: Two-sided with the best bid below the best ask.
         sum_ticks: b_1 + a_1 in ticks, S; 0 where not two-sided.
+        bid_limit, ask_limit: Farthest price of each side up to which nothing is missing, ticks; None: nothing is.
     """
 
-    __slots__ = ("asks", "bids", "grid", "is_open", "is_two_sided", "sum_ticks")
+    __slots__ = ("ask_limit", "asks", "bid_limit", "bids", "grid", "is_open", "is_two_sided", "sum_ticks")
 
-    def __init__(self, book: Book, grid: Grid) -> None:
-        self.grid = grid
-        self.bids, self.asks = TopLevels(book.bids, grid), TopLevels(book.asks, grid)
+    def __init__(self, tracked: TrackedBook, grid: Grid) -> None:
+        book, known = tracked.book, tracked.known
+        self.grid, self.bid_limit, self.ask_limit = grid, known.bid_limit(book), known.ask_limit(book)
+        self.bids = TopLevels(book.bids, grid, self.bid_limit)
+        self.asks = TopLevels(book.asks, grid, self.ask_limit)
         self.is_two_sided = bool(self.bids.ticks and self.asks.ticks)
         self.is_open = self.is_two_sided and self.bids.ticks[0] < self.asks.ticks[0]
         self.sum_ticks = self.bids.ticks[0] + self.asks.ticks[0] if self.is_two_sided else 0
+
+    def knows(self, levels: int) -> bool:
+        """True where the best so many levels of both sides are known, or all there are."""
+        return self.bids.knows(levels) and self.asks.knows(levels)
 
 
 class BookView:
@@ -85,15 +102,16 @@ class BookView:
         grid: Turns ticks and lots into prices, sizes and notionals.
         tops: The tops after the record.
         before: The tops before it; None where the record made the book LIVE.
-        bid_levels, ask_levels: Levels of the whole book.
+        bid_levels, ask_levels: Levels within what is known.
+        flow: Order flow at the best quotes that the record carries; None where it carries none.
         received_ns: The record's time.
         thin_notional: T, quote units.
         rolling: The rolling state, this record's delta included, its event not.
     On an open book also (elsewhere they are not set, and no factor that reads them is called):
-        bands: Notionals within 5, 10 and 25 bps of mid.
+        bands: Notionals within 5, 10 and 25 bps of mid, each None where the band leaves what is known.
         bid_totals, ask_totals: Lots over the top 1, 2, 3 … levels.
         bid_gaps, ask_gaps: Distances from mid over mid, best first.
-        notional: N, the notional of the top 10 of both sides, quote units.
+        notional: N, the notional of the top 10 of both sides, quote units; of those that are known.
     """
 
     __slots__ = (
@@ -105,6 +123,7 @@ class BookView:
         "bid_gaps",
         "bid_levels",
         "bid_totals",
+        "flow",
         "grid",
         "notional",
         "received_ns",
@@ -119,18 +138,20 @@ class BookView:
         tops: Tops,
         before: Tops | None,
         rolling: Rolling,
-        received_ns: int,
+        record: L2Record,
         thin_notional: float,
     ) -> None:
         self.grid, self.tops, self.before = tops.grid, tops, before
-        self.bid_levels, self.ask_levels = book.bid_levels, book.ask_levels
-        self.received_ns, self.thin_notional, self.rolling = received_ns, thin_notional, rolling
+        self.bid_levels = book.bids.count_down_to(tops.bid_limit)
+        self.ask_levels = book.asks.count_up_to(tops.ask_limit)
+        self.received_ns, self.thin_notional, self.rolling = record.received_ns, thin_notional, rolling
+        self.flow = record.quote_flow_lots
         if tops.is_open:
             self._measure(book)
 
     def _measure(self, book: Book) -> None:
         bids, asks, mid2 = self.tops.bids, self.tops.asks, self.tops.sum_ticks
-        self.bands = Bands(book, self.grid, mid2)
+        self.bands = Bands(book, self.tops.bid_limit, self.tops.ask_limit, mid2, is_inverse=self.grid.is_inverse)
         self.bid_totals, self.ask_totals = list(accumulate(bids.lots)), list(accumulate(asks.lots))
         self.bid_gaps = [(mid2 - 2 * tick) / mid2 for tick in bids.ticks]
         self.ask_gaps = [(2 * tick - mid2) / mid2 for tick in asks.ticks]

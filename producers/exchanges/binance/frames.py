@@ -32,7 +32,7 @@ from producers.messages import (
     Via,
 )
 from schemas.errors import DecodeError, InvalidNumber, MessageError, UnknownMessage
-from schemas.messages import ContractKind
+from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_MS, NS_PER_US
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -433,6 +433,7 @@ def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
             snapshot.bids,
             snapshot.asks,
             None if time is None else _nanoseconds(time, Channel.SNAPSHOT, symbol or ""),
+            coverage=Coverage.RANGE,  # so many levels at most; not even of a short side does it say that this is all
         )
     if head.symbols:
         return _listed(bytes(head.symbols), bytes(head.rateLimits), dialect)

@@ -34,7 +34,7 @@ class CountedQuestions(Questions):
         super().__init__(lambda reason: self.drops.update([reason]), patience_s)
 
     def add(self, window: int, instrument: InstrumentKey = A, now_s: float = 0.0, owner: Place = HERE) -> None:
-        self.enqueue(Question(instrument, WINDOWS[window], owner), now_s)
+        self.enqueue(Question(instrument, WINDOWS[window], owner, now_s), now_s)
 
     def taken(self, now_s: float = 0.0) -> tuple[str, int] | None:
         question = self.take_next(now_s)

@@ -1,0 +1,247 @@
+"""How far a book is known, at its producer: nothing is believed beyond it, and it is kept wide enough."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from producers.books.beside import CHECK_EVERY_NS, PACE_NS, PATIENCE_NS
+from producers.books.stream import InstrumentStream
+from producers.messages import BestQuote, DepthSnapshot
+from schemas.messages import Coverage, FeedState, Kind, L2Record, Reason
+from tests.producers.messages import SECOND, delta, l2, snapshot, stream
+
+FAR = [(f"{100 + 0.1 * step:.1f}", "1") for step in range(1, 6)]  # asks 100.1 … 100.5
+NEAR = [(f"{100 - 0.1 * step:.1f}", "1") for step in range(5)]  # bids 100.0 … 99.6
+
+
+def part(sequence: int, bids: list[tuple[str, str]] = NEAR, asks: list[tuple[str, str]] = FAR) -> DepthSnapshot:
+    """A book that holds so many levels of a side, and says no more."""
+    return replace(snapshot(sequence, bids, asks), coverage=Coverage.RANGE)
+
+
+def live(**options: object) -> InstrumentStream:
+    """A stream whose book is LIVE at sequence 110 and known from 99.6 to 100.5."""
+    made = stream(**options)
+    made.on_delta(delta(95, 110, 94), SECOND)
+    made.on_snapshot(part(100), 2 * SECOND)
+    assert made.is_live
+    return made
+
+
+def gone(*prices: str) -> list[tuple[str, str]]:
+    return [(price, "0") for price in prices]
+
+
+ASKS_TAKEN = delta(111, 120, 110, asks=[*gone("100.1", "100.2", "100.3", "100.4", "100.5"), ("100.8", "2")])
+
+
+def test_a_snapshot_says_how_far_it_knows_the_book_and_a_delta_says_nothing() -> None:
+    made = stream()
+    made.on_delta(delta(95, 110, 94), SECOND)
+    first, second = l2(made.on_snapshot(part(100), 2 * SECOND))
+    assert (first.coverage, first.bid_known_ticks, first.ask_known_ticks) == (Coverage.RANGE, 996, 1005)
+    assert (second.kind, second.coverage, second.bid_known_ticks, second.ask_known_ticks) == (Kind.DELTA, *[None] * 3)
+
+
+def test_a_side_that_came_empty_is_known_whole() -> None:
+    made = stream()
+    made.on_delta(delta(95, 110, 94), SECOND)
+    first = l2(made.on_snapshot(part(100, asks=[]), 2 * SECOND))[0]
+    assert (first.bid_known_ticks, first.ask_known_ticks) == (996, None)
+    made.on_delta(delta(111, 120, 110, asks=[("500.0", "1")]), 3 * SECOND)
+    assert made.is_live
+
+
+def test_a_best_price_beyond_what_is_known_makes_the_book_invalid() -> None:
+    made = live()
+    records = l2(made.on_delta(ASKS_TAKEN, 3 * SECOND))
+    assert [(record.kind, record.reason) for record in records] == [
+        (Kind.DELTA, None),
+        (Kind.INVALID, Reason.BEYOND_SNAPSHOT),
+    ]
+    assert (made.state, made.needs_snapshot) == (FeedState.INVALID, Reason.BEYOND_SNAPSHOT)
+    assert made.counters.went_beyond == 1
+
+
+def test_a_known_side_that_was_emptied_is_not_taken_for_an_empty_one() -> None:
+    made = live()
+    made.on_delta(delta(111, 120, 110, bids=gone(*(price for price, _ in NEAR))), 3 * SECOND)
+    assert made.reason is Reason.BEYOND_SNAPSHOT
+
+
+def test_where_the_best_price_comes_back_the_book_is_published_from_memory() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    assert l2(made.on_delta(delta(121, 130, 120, bids=[("99.9", "4")]), 4 * SECOND)) == []
+    [record] = l2(made.on_delta(delta(131, 140, 130, asks=[("100.4", "3")]), 5 * SECOND))
+
+    assert (record.kind, record.sequence, record.epoch) == (Kind.SNAPSHOT, 140, made.epoch)
+    assert (record.bid_known_ticks, record.ask_known_ticks) == (996, 1005)
+    assert dict(zip(record.bid_ticks, record.bid_lots, strict=True))[999] == 4_000
+    assert (record.ask_ticks[0], record.ask_lots[0]) == (1004, 3_000)
+    assert (made.is_live, made.reason, made.needs_snapshot) == (True, None, None)
+    assert (made.counters.deltas_applied, made.counters.deltas_dropped, made.waiting) == (4, 0, 0)
+
+
+def test_a_snapshot_that_comes_first_begins_an_epoch_with_what_waited() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    made.on_delta(delta(121, 130, 120, bids=[("99.9", "4")]), 4 * SECOND)
+    before = made.epoch
+    first, *rest = l2(made.on_snapshot(part(125, asks=[("100.7", "9"), ("100.8", "2")]), 5 * SECOND))
+
+    assert (first.kind, first.sequence, first.ask_known_ticks) == (Kind.SNAPSHOT, 125, 1008)
+    assert [(record.kind, record.sequence) for record in rest] == [(Kind.DELTA, 130)]
+    assert made.is_live
+    assert made.epoch > before
+    assert made.counters.deltas_applied == 3
+
+
+def test_a_gap_while_nobody_believes_the_book_ends_the_following_of_it() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    assert l2(made.on_delta(delta(141, 150, 140, asks=[("100.4", "3")]), 4 * SECOND)) == []
+    assert (made.is_live, made.reason, made.counters.gaps) == (False, Reason.GAP, 1)
+    assert l2(made.on_delta(delta(151, 160, 150, asks=[("100.3", "3")]), 5 * SECOND)) == []
+    assert not made.is_live
+
+
+def test_a_lost_connection_ends_the_following_of_a_book() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    made.on_disconnect(4 * SECOND)
+    made.on_connect(5 * SECOND)
+    assert l2(made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), 6 * SECOND)) == []
+    assert (made.is_live, made.reason) == (False, Reason.DISCONNECT)
+
+
+# ---- a book beside the LIVE one
+
+
+WIDE_BIDS = [(f"{100 - 0.1 * step:.1f}", "1") for step in range(60)]
+WIDE_ASKS = [(f"{100 + 0.1 * step:.1f}", "1") for step in range(1, 61)]
+
+
+def due(**options: object) -> InstrumentStream:
+    """A stream that wants another book: 4 of 10 bps are known on a side, and half of those are gone."""
+    made = live(known_bps=10.0, **options)
+    assert not made.wants_book_beside(2 * SECOND)
+    made.on_delta(
+        delta(111, 120, 110, bids=[("100.2", "1"), ("100.3", "1")], asks=gone("100.1", "100.2", "100.3")), SECOND
+    )
+    assert not made.wants_book_beside(2 * SECOND + PACE_NS - 1)
+    assert made.wants_book_beside(2 * SECOND + PACE_NS)
+    return made
+
+
+def now_book(asks: list[tuple[str, str]] = WIDE_ASKS[3:], sequence: int = 125) -> DepthSnapshot:
+    return part(sequence, [("100.3", "1"), ("100.2", "1"), *WIDE_BIDS], asks)
+
+
+def compared(made: InstrumentStream, book: DepthSnapshot) -> list[L2Record]:
+    """What comes of a book at 125: one update before it, one that bridges it."""
+    made.on_delta(delta(121, 122, 120), 20 * SECOND)
+    assert l2(made.on_snapshot(book, 21 * SECOND)) == []
+    return l2(made.on_delta(delta(123, 130, 122, asks=[("100.9", "7")]), 22 * SECOND))
+
+
+def test_a_book_is_asked_for_once_and_again_after_a_while_without_an_answer() -> None:
+    made = due()
+    assert not made.wants_book_beside(2 * SECOND + PACE_NS + PATIENCE_NS)
+    assert not made.wants_book_beside(3 * SECOND + PACE_NS + PATIENCE_NS)
+    assert made.wants_book_beside(3 * SECOND + 2 * PACE_NS + PATIENCE_NS)
+
+
+def test_a_book_is_asked_for_as_a_check_even_where_the_range_holds() -> None:
+    made = live(known_bps=1.0)
+    assert not made.wants_book_beside(2 * SECOND + CHECK_EVERY_NS - 1)
+    assert made.wants_book_beside(2 * SECOND + CHECK_EVERY_NS)
+
+
+def test_nothing_is_asked_for_where_the_range_is_whole_or_none_is_wanted() -> None:
+    whole = stream(known_bps=10.0)
+    whole.on_delta(delta(95, 110, 94), SECOND)
+    whole.on_snapshot(snapshot(100), 2 * SECOND)
+    assert not whole.wants_book_beside(10 * CHECK_EVERY_NS)
+    assert not live().wants_book_beside(10 * CHECK_EVERY_NS)
+
+
+def test_a_book_that_agrees_widens_what_is_known_and_the_chain_goes_on() -> None:
+    made = due()
+    update, widened = compared(made, now_book())
+
+    assert (update.kind, update.sequence) == (Kind.DELTA, 130)
+    assert (widened.kind, widened.sequence, widened.epoch) == (Kind.SNAPSHOT, 130, update.epoch)
+    assert (widened.bid_known_ticks, widened.ask_known_ticks) == (941, 1060)
+    assert dict(zip(widened.ask_ticks, widened.ask_lots, strict=True))[1009] == 7_000
+    assert len(widened.bid_ticks) == 62
+    assert (made.is_live, made.counters.comparisons, made.counters.levels_wrong) == (True, 1, 0)
+    assert made.counters.levels_compared == 7 + 2
+    [following] = l2(made.on_delta(delta(131, 140, 130), 23 * SECOND))
+    assert following.previous_sequence == 130
+    assert made.is_live
+
+
+def test_what_the_live_book_knows_farther_is_kept() -> None:
+    made = due()
+    _, widened = compared(made, replace(now_book(), bids=[("100.3", "1"), ("100.2", "1"), ("100.0", "1")]))
+    assert (widened.bid_known_ticks, widened.ask_known_ticks) == (996, 1060)
+    assert len(widened.bid_ticks) == 7
+
+
+def test_a_book_that_differs_where_both_are_known_shows_the_live_one_to_be_wrong() -> None:
+    made = due()
+    asks = [("100.4", "2"), *WIDE_ASKS[4:]]
+    records = compared(made, now_book(asks))
+
+    assert [(record.kind, record.reason) for record in records] == [
+        (Kind.DELTA, None),
+        (Kind.INVALID, Reason.SNAPSHOT_MISMATCH),
+    ]
+    assert (made.counters.levels_compared, made.counters.levels_wrong) == (9, 1)
+    assert made.needs_snapshot is Reason.SNAPSHOT_MISMATCH
+
+
+def test_a_book_too_old_for_the_kept_updates_is_discarded() -> None:
+    made = due()
+    made.on_delta(delta(121, 122, 120), 20 * SECOND)
+    assert l2(made.on_snapshot(now_book(sequence=90), 21 * SECOND)) == []
+    assert (made.is_live, made.counters.snapshots_discarded, made.counters.comparisons) == (True, 1, 0)
+
+
+def test_a_book_that_nobody_asked_for_is_discarded() -> None:
+    made = live()
+    assert l2(made.on_snapshot(now_book(), 21 * SECOND)) == []
+    assert made.counters.snapshots_discarded == 1
+
+
+# ---- the venue's best quotes
+
+
+def quote(sequence: int | None, ask_size: str = "1") -> BestQuote:
+    return BestQuote("BTCUSDT", "100.0", "1", "100.1", ask_size, sequence)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_three_contradictions_in_a_row_make_the_book_invalid(numbered: bool) -> None:
+    made, records = live(), []
+    for number in range(6):
+        at, sequence = 2 * (number + 2) * SECOND, 120 + 10 * number
+        records += l2(made.on_delta(delta(sequence - 9, sequence, sequence - 10), at))
+        records += l2(made.on_quote(quote(sequence if numbered else None, "9"), at + SECOND // 2))
+    invalid = [record for record in records if record.kind is Kind.INVALID]
+    assert [record.reason for record in invalid] == [Reason.QUOTE_MISMATCH]
+    assert made.counters.contradicted == 1
+    assert made.needs_snapshot is Reason.QUOTE_MISMATCH
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_quote_that_agrees_in_between_is_the_end_of_a_row(numbered: bool) -> None:
+    made = live()
+    for number in range(12):
+        at, sequence = 2 * (number + 2) * SECOND, 120 + 10 * number
+        made.on_delta(delta(sequence - 9, sequence, sequence - 10), at)
+        made.on_quote(quote(sequence if numbered else None, "1" if number % 3 == 2 else "9"), at + SECOND // 2)
+    assert made.is_live
+    assert made.counters.contradicted == 0
