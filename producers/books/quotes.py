@@ -17,6 +17,7 @@ from bisect import insort
 from collections import deque
 from typing import NamedTuple
 
+from orderbook.book import Book
 from orderbook.decimals import Steps, TextGrid
 from producers.messages import BestQuote
 from schemas.errors import InvalidNumber
@@ -163,6 +164,13 @@ class QuoteCheck:
 
 def _id_of(entry: tuple[int, BestQuote]) -> int:
     return entry[0]
+
+
+def best_levels(book: Book) -> BestLevels:
+    """The best levels of a book."""
+    bids, asks = book.bids, book.asks
+    bid, ask = bids.prices[-1] if bids.prices else None, asks.prices[0] if asks.prices else None
+    return BestLevels(bid, None if bid is None else bids.lots[bid], ask, None if ask is None else asks.lots[ask])
 
 
 def on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:

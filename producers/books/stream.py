@@ -33,25 +33,22 @@ from __future__ import annotations
 import msgspec
 
 from orderbook.book import Book
-from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
-from orderbook.known import Known, compare_books, covering, widened
-from orderbook.validity import Outcome, TrackedBook, Validity
-from producers.books.beside import BookBeside, Joined
+from orderbook.decimals import Placed
+from orderbook.known import compare_books
+from orderbook.validity import TrackedBook, Validity
+from producers.books.beside import BookBeside
 from producers.books.bridge import Bridge, Held, NoBridge, Waiting
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.handover import Overlap
+from producers.books.kept import KeptBook, Wrong
 from producers.books.options import StreamCounters, StreamOptions
-from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
-from producers.books.quotes import CONTRADICTIONS, BestLevels, QuoteCheck
-from producers.books.records import MAX_LEVELS, NO_LEVELS, RecordWriter
-from producers.books.trades import PendingTrades
+from producers.books.quotes import QuoteCheck
 from producers.contract import Channel, Checksum
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, SnapshotOrigin, TradeTick
 from producers.sequencing import Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
-from schemas.errors import FrameTooLarge, MessageError
-from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord
-from schemas.units import NS_PER_MS
+from schemas.errors import MessageError
+from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest, TradeRecord
 
 MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
@@ -72,8 +69,7 @@ class InstrumentStream:
     Attributes:
         instrument: The instrument.
         counters: What happened so far.
-        quotes: The check against the venue's best quotes.
-        tracked: The book and its validity, as every reader sees it.
+        kept: The book as its readers have it.
         reason: Why the book is not LIVE, the newest reason; None where it is, or where nothing went wrong yet.
     """
 
@@ -86,26 +82,27 @@ class InstrumentStream:
     ) -> None:
         self.instrument = instrument
         self.counters = StreamCounters()
-        self.quotes = QuoteCheck()
-        self.tracked = TrackedBook()
         self.reason: Reason | None = None
-        self._rule = rule
         self._options = options or StreamOptions()
-        self._checksum = checksum
-        self._listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
-        self._records = RecordWriter(instrument, self._options.source, self._listed, run=self._options.run)
+        self.kept = KeptBook(instrument, self._options, self.counters, checksum)
+        self._rule = rule
         self._feed = FeedTracker()
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
-        self._trades = PendingTrades(self.counters)
-        self._quote_flow = QuoteFolder(self._options.stale_ns)
         self._beside = BookBeside(rule, self._options.known_bps)
         self._is_beyond = False  # INVALID since a best price is not known, and followed all the same
         self._overlap: Overlap | None = None
-        self._out: list[Published] = []  # of the input at hand
-        self._now_ns = 0  # newest received_ns of any input
-        self._snapshot_ns = 0  # received_ns of the last published snapshot
 
     # -- what the edge may ask
+
+    @property
+    def tracked(self) -> TrackedBook:
+        """The book and its validity, as every reader sees it."""
+        return self.kept.tracked
+
+    @property
+    def quotes(self) -> QuoteCheck:
+        """The check against the venue's best quotes."""
+        return self.kept.quotes
 
     @property
     def book(self) -> Book:
@@ -134,7 +131,7 @@ class InstrumentStream:
     @property
     def epoch(self) -> int:
         """The current epoch; 0 before the first snapshot."""
-        return self._records.epoch
+        return self.kept.records.epoch
 
     @property
     def state(self) -> FeedState:
@@ -159,7 +156,7 @@ class InstrumentStream:
             InvalidNumber: A price or size may not be used. The caller says `on_bad_input`: an update is lost.
             FrameTooLarge: It has more levels than a record may carry; as above.
         """
-        placed = self._placed(delta)
+        placed = self.kept.place(delta)
         now = self._clock(received_ns)
         changed = self._feed.note_depth(now)
         self._bridge.receiving = True
@@ -167,7 +164,7 @@ class InstrumentStream:
             self._follow(delta, placed, now)
         else:
             changed = True
-            self._quote_flow.skip()
+            self.kept.flow.skip()
             self._bridge.wait(delta, now)
             self._join()
             if self._is_beyond:
@@ -187,7 +184,7 @@ class InstrumentStream:
             InvalidNumber: A price or size may not be used.
             FrameTooLarge: It has more levels than a record may carry.
         """
-        placed = self._placed_whole(snapshot)
+        placed = self.kept.place_whole(snapshot)
         now = self._clock(received_ns)
         if snapshot.origin is SnapshotOrigin.IN_STREAM:
             self._feed.note_depth(now)
@@ -210,7 +207,7 @@ class InstrumentStream:
             InvalidNumber: Its price or size may not be used.
         """
         levels, sign = [(trade.price, trade.size)], 1 if trade.buyer_is_aggressor else -1
-        placed = self._listed.place(levels)
+        placed = self.kept.listed.place(levels)
         now = self._clock(received_ns)
         if trade.stands_in:
             self._feed.stood_in = True
@@ -221,10 +218,10 @@ class InstrumentStream:
             return []
         changed = self._feed.note(LinkEvent.RECEIVED)
         if self.is_live:
-            self._trades.add(levels, sign, self._records.grid)
+            self.kept.trades.add(levels, sign, self.kept.records.grid)
         self.counters.trades += 1
-        self._out.append(self._records.trade(trade, placed, now))
-        if len(self._trades.ticks) > MAX_PENDING_TRADES:
+        self.kept.out.append(self.kept.records.trade(trade, placed, now))
+        if len(self.kept.trades.ticks) > MAX_PENDING_TRADES:
             self._invalidate(Reason.OVERLOAD, now)
         if changed:
             self._append_status_if_changed()
@@ -236,11 +233,11 @@ class InstrumentStream:
         Raises:
             InvalidNumber: A price or size may not be used.
         """
-        self._listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
+        self.kept.listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
         self._feed.quote_ns = now = self._clock(received_ns)
-        self.quotes.on_quote(quote, now)
-        self._quote_flow.add(quote, now)
-        self._look_at_contradictions(now)
+        wrong = self.kept.take_quote(quote, now)
+        if wrong is not None:
+            self._publish_invalid(wrong, now)
         if self._feed.note(LinkEvent.RECEIVED):
             self._append_status_if_changed()
         return self._drain()
@@ -281,13 +278,13 @@ class InstrumentStream:
             self._overlap = Overlap(self.tracked.sequence)
         else:
             self._overlap.reopen(self.tracked.sequence)
-        self._quote_flow.join()
+        self.kept.flow.join()
         return []
 
     def on_overlap_end(self, received_ns: int) -> list[Published]:
         """Note that one of two connections has ended: what only it could have brought before what waits is missing."""
         now = self._clock(received_ns)
-        self._quote_flow.part()
+        self.kept.flow.part()
         if self._overlap is not None:
             self._overlap.end(now)
             if ahead := self._overlap.take_ahead():
@@ -310,9 +307,9 @@ class InstrumentStream:
         """
         now = self._clock(received_ns)
         if request.epoch > self.epoch:
-            self._records.epoch = request.epoch
+            self.kept.records.epoch = request.epoch
             if self.is_live:
-                self._raise_epoch()
+                self.kept.raise_epoch()
                 self._answer(now)
         elif outdated:
             self.counters.resyncs_outdated += 1
@@ -352,45 +349,10 @@ class InstrumentStream:
         self._append_status_if_changed(detail)
         return self._drain()
 
-    # -- onto the grid
-
-    def _placed(self, delta: DepthDelta) -> Placed:
-        """Place levels on the book's grid, or on a finer one it has to move to; refuse them before anything changes."""
-        _require_levels(len(delta.bids) + len(delta.asks), "a message")
-        placed = self._records.grid.place(delta.bids, delta.asks)
-        if placed.grid is not self._records.grid:
-            book = self._scaled_book(self._records.grid.scale_to(placed.grid)) if self.is_live else ()
-            require_headroom(self._records.grid, placed.grid, placed.bids, placed.asks, *book)
-        return placed
-
-    def _placed_whole(self, snapshot: DepthSnapshot) -> Placed:
-        """Place the levels of a whole book, which begins on the listed grid."""
-        _require_levels(len(snapshot.bids) + len(snapshot.asks), "a message")
-        placed = self._listed.place(snapshot.bids, snapshot.asks)
-        if placed.grid is not self._listed:
-            require_headroom(self._listed, placed.grid, placed.bids, placed.asks)
-        return placed
-
-    def _scaled_book(self, scale: Scale) -> tuple[SideLevels, SideLevels]:
-        _require_levels(self._book_levels, "a book")  # it is about to be published as a snapshot
-        bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
-        return scale.levels(SideLevels(bid_ticks, bid_lots)), scale.levels(SideLevels(ask_ticks, ask_lots))
-
-    def _move_to(self, grid: TextGrid, now: int) -> None:
-        """Regrid a LIVE book: a new epoch, and a snapshot from memory in the finer steps."""
-        scale = self._records.grid.scale_to(grid)
-        bids, asks = self._scaled_book(scale)
-        self._trades.scale(scale)
-        self._records.grid, self._records.known = grid, self._records.known.scaled(scale.ticks)
-        self.counters.regrids += 1
-        self._raise_epoch()
-        self._publish_snapshot(bids, asks, self.tracked.sequence, now)
-        self._append_status_if_changed(f"now in ticks of {grid.price.step} and lots of {grid.size.step}")
-
     # -- finding the place of an update
 
     def _follow(self, delta: DepthDelta, placed: Placed, now: int, *, waited: bool = False) -> None:
-        last = LastUpdate(self.tracked.sequence, self._records.exchange_ns)
+        last = LastUpdate(self.tracked.sequence, self.kept.records.exchange_ns)
         outcome = self._rule.follow(delta, last)
         if outcome is Continuity.NEXT:
             self._apply(delta, placed, now, waited=waited)
@@ -425,7 +387,7 @@ class InstrumentStream:
         """Apply what waited for the update that was just applied."""
         while self.is_live and overlap.ahead:
             delta, received_ns = overlap.ahead[0]
-            outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self._records.exchange_ns))
+            outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self.kept.records.exchange_ns))
             is_copy = outcome is Continuity.DUPLICATE or overlap.is_copy(delta, self.tracked.sequence)
             if outcome is Continuity.GAP and not is_copy:
                 return
@@ -436,7 +398,7 @@ class InstrumentStream:
 
     def _apply_waiting(self, delta: DepthDelta, received_ns: int) -> bool:
         try:
-            placed = self._placed(delta)
+            placed = self.kept.place(delta)
         except MessageError as error:  # read once already, but finer than this book can follow
             self._refuse_waiting(delta, received_ns, error)
             return False
@@ -463,12 +425,12 @@ class InstrumentStream:
         counted, self._bridge.is_spare = self._bridge.is_spare, False
         if counted:  # once more, onto another book
             self.counters.deltas_applied -= len(self._bridge.waiting)
-        self._begin_epoch(held.snapshot, self._placed_whole(held.snapshot), held.received_ns)
+        self._begin_epoch(held.snapshot, self.kept.place_whole(held.snapshot), held.received_ns)
         bridging = True
         while self._bridge.waiting and self.is_live:
             delta, received_ns = self._bridge.waiting.popleft()
             try:
-                placed = self._placed(delta)
+                placed = self.kept.place(delta)
             except MessageError as error:  # read once already, but finer than this book can follow
                 self._refuse_waiting(delta, received_ns, error)
                 return
@@ -480,118 +442,77 @@ class InstrumentStream:
 
     def _refuse_waiting(self, delta: DepthDelta, received_ns: int, error: MessageError) -> None:
         self.counters.deltas_refused += 1
-        self._out.append(self._records.letter(error, delta.last_sequence, msgspec.json.encode(delta), received_ns))
-        self._invalidate(Reason.BAD_INPUT, self._now_ns, str(error))
+        self.kept.out.append(
+            self.kept.records.letter(error, delta.last_sequence, msgspec.json.encode(delta), received_ns)
+        )
+        self._invalidate(Reason.BAD_INPUT, self.kept.now_ns, str(error))
 
     def _replace(self, snapshot: DepthSnapshot, placed: Placed, now: int) -> None:
         """Take a book that came in the stream in place of whatever there was."""
         if self.is_live:
             self.quotes.forget()  # its ids may have begun anew
-        if placed.grid is not self._records.grid:
-            self.counters.trades_off_grid += len(self._trades.drain().ticks)
+        if placed.grid is not self.kept.records.grid:
+            self.counters.trades_off_grid += len(self.kept.trades.drain().ticks)
         self._bridge.drop(wanted=None)
         self._begin_epoch(snapshot, placed, now)
-        self._check(snapshot.checksum)
+        wrong = self.kept.check(snapshot.checksum)
+        if wrong is not None:
+            self._publish_invalid(wrong, self.kept.received_ns)
 
     def _begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
         """Publish a snapshot of the venue as the first record of a new epoch."""
-        self.reason, self._records.grid, self._records.exchange_ns = None, placed.grid, snapshot.exchange_ns
-        self._records.known = covering(snapshot.coverage, placed.bids.ticks, placed.asks.ticks)
+        self.reason = None
         self._is_beyond = self._bridge.is_spare = False
-        self.counters.snapshots += 1
-        self.quotes.begin()
-        self._raise_epoch()
-        self._publish_snapshot(placed.bids, placed.asks, snapshot.sequence, received_ns)
+        self.kept.begin_epoch(snapshot, placed, received_ns)
         self._beside.widened(self.tracked, received_ns)
         self._append_status_if_changed()
 
     # -- publishing
 
     def _apply(self, delta: DepthDelta, placed: Placed, received_ns: int, *, waited: bool = False) -> None:
-        if placed.grid is not self._records.grid:
-            self._move_to(placed.grid, received_ns)
-        self._records.exchange_ns = delta.exchange_ns
-        record = self._records.l2(
-            Kind.DELTA,
-            delta.last_sequence,
-            received_ns,
-            bids=placed.bids,
-            asks=placed.asks,
-            previous_sequence=self.tracked.sequence,
-            trades=self._trades.drain() if self._trades.ticks else NO_LEVELS,
-            quotes=NOT_KNOWN if waited else self._quote_flow.take(self._records.grid, self._now_ns),
-        )
-        outcome = self.tracked.apply(record)
-        self._out.append(record)
-        self.counters.deltas_applied += 1
-        crossed_out = outcome is Outcome.CROSSED_OUT
-        self.counters.crossed += crossed_out or self.tracked.crossed_since_ns is not None
-        if crossed_out:
-            self._publish_invalid(Reason.CROSSED, record.received_ns, "the best bid stayed above the best ask")
-            return
-        if outcome is Outcome.WENT_BEYOND:
-            self._look_at_quotes(record, is_believed=False)
-            self._go_beyond(record.received_ns)
-            return
-        if not self._check(delta.checksum):
-            return
-        self._look_at_quotes(record, is_believed=True)
-        if self._look_at_contradictions(record.received_ns):
+        if placed.grid is not self.kept.grid:
+            self.kept.move_to(placed.grid, received_ns)
+            price, size = placed.grid.price.step, placed.grid.size.step
+            self._append_status_if_changed(f"now in ticks of {price} and lots of {size}")
+        wrong = self.kept.apply(delta, placed, received_ns, waited=waited)
+        if wrong is not None:
+            self._publish_invalid(wrong, self.kept.received_ns)
             return
         if self._beside.is_asked:
             self._beside.keep(delta, received_ns)
-            self._compare_held(record.received_ns)
-        if record.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns:
-            self._publish_from_memory(record.received_ns)
+            self._compare_held(self.kept.received_ns)
+        if self.kept.is_routine_due:
+            self._publish_from_memory(self.kept.received_ns)
 
-    def _look_at_quotes(self, record: L2Record, *, is_believed: bool) -> None:
-        top = _best_levels(self.tracked.book)
-        self.quotes.on_book(record.sequence, top, self._records.grid, record.received_ns, is_believed=is_believed)
-
-    def _look_at_contradictions(self, now: int) -> bool:
-        """Invalidate a book that the venue's own quotes have contradicted too often; True where they have."""
-        if not self.is_live or not self.quotes.is_contradicted:
-            return False
-        self.counters.contradicted += 1
-        detail = f"the venue's best quotes contradict the book {CONTRADICTIONS} times in a row"
-        self._publish_invalid(Reason.QUOTE_MISMATCH, now, detail)
-        return True
+    def _publish_from_memory(self, now: int) -> None:
+        wrong = self.kept.publish_from_memory(now)
+        if wrong is not None:
+            self._publish_invalid(wrong, now)
 
     # -- beyond what is known
 
-    def _go_beyond(self, now: int) -> None:
-        """Invalidate a book whose best price is not known, and go on following its updates."""
-        self.counters.went_beyond += 1
-        self._is_beyond = self._bridge.is_spare = True
-        self._publish_invalid(Reason.BEYOND_SNAPSHOT, now, "its best price lies beyond what its snapshot knew")
-
     def _follow_unpublished(self, delta: DepthDelta, placed: Placed, now: int) -> None:
         """Apply an update to a book that nobody may believe; from memory, once its best prices are known again."""
-        outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self._records.exchange_ns))
+        outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self.kept.records.exchange_ns))
         if outcome is Continuity.DUPLICATE:
             self.counters.duplicates += 1
             return
-        if outcome is Continuity.GAP or placed.grid is not self._records.grid:
+        if outcome is Continuity.GAP or placed.grid is not self.kept.records.grid:
             if outcome is Continuity.GAP:
                 self.counters.gaps += 1
                 self._bridge.wanted = self.reason = Reason.GAP
             self._stop_following()
             return
-        self._records.exchange_ns = delta.exchange_ns
-        record = self._records.l2(Kind.DELTA, delta.last_sequence, now, bids=placed.bids, asks=placed.asks)
-        is_back = self.tracked.follow(record)
-        self.counters.deltas_applied += 1
-        self._look_at_quotes(record, is_believed=False)
-        if is_back and not self.tracked.book.is_crossed:
+        if self.kept.follow(delta, placed, now):
             self._bridge.drop(wanted=None)
             self._is_beyond, self.reason = False, None
             self._bridge.is_spare = False
             self.quotes.begin()
-            self._publish_from_memory(record.received_ns)
+            self._publish_from_memory(self.kept.received_ns)
 
     def _stop_following(self) -> None:
         self._is_beyond = self._bridge.is_spare = False
-        self._records.grid = self._listed
+        self.kept.records.grid = self.kept.listed
 
     # -- a book beside a LIVE one
 
@@ -611,7 +532,7 @@ class InstrumentStream:
         if isinstance(joined, NoBridge):
             self.counters.snapshots_discarded += 1
             return
-        beside = self._book_beside(joined)
+        beside = self.kept.place_beside(joined)
         if beside is None:
             self.counters.snapshots_discarded += 1
             return
@@ -621,130 +542,54 @@ class InstrumentStream:
         self.counters.levels_wrong += found.wrong
         if found.wrong:
             detail = f"{found.wrong} of {found.levels} levels differ from the venue's own book"
-            self._publish_invalid(Reason.SNAPSHOT_MISMATCH, now, detail)
+            self._publish_invalid(Wrong(Reason.SNAPSHOT_MISMATCH, detail), now)
             return
-        self._publish_widened(*beside, now)
-
-    def _book_beside(self, joined: Joined) -> tuple[Book, Known] | None:
-        """Bring the fetched book to where the LIVE one stands; None where it does not lie on the same grid."""
-        book, grid = Book(), self._records.grid
-        try:
-            whole = self._listed.place(joined.snapshot.bids, joined.snapshot.asks)
-            if whole.grid is not grid:
-                whole = grid.place(joined.snapshot.bids, joined.snapshot.asks)
-            changes = [grid.place(delta.bids, delta.asks) for delta, _ in joined.deltas]
-        except MessageError:
-            return None
-        if any(placed.grid is not grid for placed in (whole, *changes)):
-            return None
-        book.replace(whole.bids.ticks, whole.bids.lots, whole.asks.ticks, whole.asks.lots)
-        known = covering(joined.snapshot.coverage, whole.bids.ticks, whole.asks.ticks)
-        for placed in changes:
-            book.update(placed.bids.ticks, placed.bids.lots, placed.asks.ticks, placed.asks.lots)
-        return book, known
-
-    def _publish_widened(self, beside: Book, theirs: Known, now: int) -> None:
-        """Publish a routine snapshot that knows what either of the two books knows."""
-        sides = widened(self.tracked.book, self.tracked.known, beside, theirs)
-        self._records.known = sides.known
-        bids, asks = (SideLevels([tick for tick, _ in side], [lots for _, lots in side]) for side in sides.levels)
-        self._publish_snapshot(bids, asks, self.tracked.sequence, now)
+        self.kept.publish_widened(*beside, now)
         self._beside.widened(self.tracked, now)
-
-    def _check(self, claimed: int | None) -> bool:
-        """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
-        if claimed is None or self._checksum is None or self.tracked.grid is None:
-            return True
-        grid, book, most = self.tracked.grid, self.tracked.book, self._checksum.levels
-        bids, asks = (
-            [(plain(grid.price_text(ticks)), plain(grid.size_text(lots))) for ticks, lots in side]
-            for side in (book.top_bids(most), book.top_asks(most))
-        )
-        if self._checksum.of(bids, asks) == claimed:
-            self.counters.checksums_ok += 1
-            return True
-        self.counters.checksums_bad += 1
-        self._publish_invalid(Reason.CHECKSUM, self._records.received_ns, f"the venue's checksum is {claimed}")
-        return False
 
     def _answer(self, now: int) -> None:
         self.counters.resyncs_answered += 1
         self._publish_from_memory(now)
 
-    @property
-    def _book_levels(self) -> int:
-        return self.tracked.book.bid_levels + self.tracked.book.ask_levels
-
-    def _publish_from_memory(self, received_ns: int) -> None:
-        if self._book_levels > MAX_LEVELS:  # far levels that nobody removes: the venue's own snapshot is shorter
-            detail = f"a book of {self._book_levels} levels; a snapshot holds {MAX_LEVELS}"
-            self._invalidate(Reason.OVERLOAD, received_ns, detail)
-            return
-        bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
-        bids, asks = SideLevels(bid_ticks, bid_lots), SideLevels(ask_ticks, ask_lots)
-        self._publish_snapshot(bids, asks, self.tracked.sequence, received_ns)
-
-    def _publish_snapshot(self, bids: SideLevels, asks: SideLevels, sequence: int, received_ns: int) -> None:
-        record = self._records.l2(Kind.SNAPSHOT, sequence, received_ns, bids=bids, asks=asks)
-        self.tracked.apply(record)
-        self._snapshot_ns = record.received_ns
-        self._out.append(record)
-
     def _invalidate(self, reason: Reason, now: int, detail: str = "") -> None:
         if self.is_live:
-            self._publish_invalid(reason, now, detail)
+            self._publish_invalid(Wrong(reason, detail), now)
 
-    def _publish_invalid(self, reason: Reason, now: int, detail: str) -> None:
-        record = self._records.l2(Kind.INVALID, self.tracked.sequence, now, reason=reason)
-        self.tracked.apply(record)
-        self._out.append(record)
-        self._trades.drain()
+    def _publish_invalid(self, wrong: Wrong, now: int) -> None:
+        """Publish that the book may not be believed. One whose best price is not known is followed all the same."""
+        self.kept.publish_invalid(wrong.reason, now)
         self._beside.end()
+        self._is_beyond = self._bridge.is_spare = wrong.reason is Reason.BEYOND_SNAPSHOT
         if not self._is_beyond:
-            self._records.grid = self._listed
-        self._bridge.wanted = self.reason = reason
-        self._append_status_if_changed(detail)
+            self.kept.records.grid = self.kept.listed
+        self._bridge.wanted = self.reason = wrong.reason
+        self._append_status_if_changed(wrong.detail)
 
     def _append_status_if_changed(self, detail: str = "") -> None:
         if self._feed.is_news(self.tracked.validity, self.reason, self.epoch):
-            self._out.append(self._status(detail=detail))
+            self.kept.out.append(self._status(detail=detail))
 
     def _status(self, *, heartbeat: bool = False, detail: str = "") -> FeedStatus:
-        sequence, now = self.tracked.sequence, self._now_ns
+        sequence, now = self.tracked.sequence, self.kept.now_ns
         detail = "; ".join(filter(None, (detail, self._feed.detail(now))))
-        return self._records.status(self.state, self.reason, sequence, now, heartbeat=heartbeat, detail=detail)
+        return self.kept.records.status(self.state, self.reason, sequence, now, heartbeat=heartbeat, detail=detail)
 
     def _drain(self) -> list[Published]:
-        out, self._out = self._out, []
+        out, self.kept.out = self.kept.out, []
         return out
 
     # -- small state
 
     def _clock(self, received_ns: int) -> int:
-        self._now_ns = max(self._now_ns, received_ns)
-        return self._now_ns
+        self.kept.now_ns = max(self.kept.now_ns, received_ns)
+        return self.kept.now_ns
 
     def _lose_connection(self, now: int) -> None:
         self._invalidate(Reason.DISCONNECT, now)
         self._bridge.drop(wanted=Reason.DISCONNECT)
         self._bridge.receiving = False
         self._stop_following()
-        self._quote_flow.forget()
+        self.kept.flow.forget()
         self._overlap = None
         self.reason = Reason.DISCONNECT
         self.quotes.forget()
-
-    def _raise_epoch(self) -> None:
-        floor = self._options.epoch_floor
-        self._records.epoch = max(self.epoch + 1, self._now_ns // NS_PER_MS if floor is None else floor)
-
-
-def _require_levels(levels: int, what: str) -> None:
-    if levels > MAX_LEVELS:
-        raise FrameTooLarge(f"{what} of {levels} levels; a record holds {MAX_LEVELS}")
-
-
-def _best_levels(book: Book) -> BestLevels:
-    bids, asks = book.bids, book.asks
-    bid, ask = bids.prices[-1] if bids.prices else None, asks.prices[0] if asks.prices else None
-    return BestLevels(bid, None if bid is None else bids.lots[bid], ask, None if ask is None else asks.lots[ask])

@@ -47,7 +47,7 @@ def live_stream(**options: object) -> InstrumentStream:
 
 def fork(stream: InstrumentStream) -> InstrumentStream:
     """An independent copy of a stream: what changes is copied, what does not is shared."""
-    fixed = [stream.instrument, stream._rule, stream._listed, stream._records.grid]
+    fixed = [stream.instrument, stream._rule, stream.kept.listed, stream.kept.grid]
     quotes = [quote for _, quote in stream.quotes._quotes]
     return deepcopy(stream, {id(item): item for item in (*fixed, *quotes)})
 

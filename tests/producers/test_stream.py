@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from obflow.kafka import MAX_RECORD_BYTES
-from producers.books import stream as stream_module
+from producers.books import kept
 from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
 from producers.contract import Checksum
 from producers.exchanges.binance.rules import BinanceFuturesRule
@@ -643,7 +643,7 @@ class TestTooLarge:
     def test_a_message_of_more_levels_than_a_record_holds_is_refused_whole(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(stream_module, "MAX_LEVELS", 5)
+        monkeypatch.setattr(kept, "MAX_LEVELS", 5)
         live = live_stream()
         with pytest.raises(FrameTooLarge, match="a message of 6 levels; a record holds 5"):
             live.on_delta(delta(111, 120, 110, bids=self.levels(4), asks=[("101", "1"), ("102", "1")]), 3 * SECOND)
@@ -658,7 +658,7 @@ class TestTooLarge:
     ) -> None:
         live = live_stream(routine_snapshot_ns=60 * SECOND)
         assert kinds(live.on_delta(delta(111, 120, 110, bids=self.levels(8)), 3 * SECOND)) == [(DELTA, 120, None)]
-        monkeypatch.setattr(stream_module, "MAX_LEVELS", 9)
+        monkeypatch.setattr(kept, "MAX_LEVELS", 9)
 
         if asked:
             request = ResyncRequest("binance-futures", "BTCUSDT", Reason.GAP, live.epoch, 0, 9)
@@ -674,7 +674,7 @@ class TestTooLarge:
     def test_a_book_too_large_for_a_snapshot_moves_to_no_finer_grid(self, monkeypatch: pytest.MonkeyPatch) -> None:
         live = live_stream()
         live.on_delta(delta(111, 120, 110, bids=self.levels(8)), 3 * SECOND)
-        monkeypatch.setattr(stream_module, "MAX_LEVELS", 9)
+        monkeypatch.setattr(kept, "MAX_LEVELS", 9)
         with pytest.raises(FrameTooLarge, match="a book of 10 levels"):
             live.on_delta(delta(121, 130, 120, bids=[("0.01", "1")]), 4 * SECOND)
 

@@ -1,0 +1,276 @@
+"""One instrument's book as its readers will have it, and the records that give it to them.
+
+The book is kept with the readers' own code (`orderbook.validity`). Whatever is put into it comes onto its grid first:
+levels are placed here, or refused before anything changes. What this finds to be wrong with the book it says, and
+`stream.py` decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from orderbook.book import Book
+from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
+from orderbook.known import Known, covering, widened
+from orderbook.validity import Outcome, TrackedBook, Validity
+from producers.books.beside import Joined
+from producers.books.options import StreamCounters, StreamOptions
+from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
+from producers.books.quotes import CONTRADICTIONS, QuoteCheck, best_levels
+from producers.books.records import MAX_LEVELS, NO_LEVELS, ProducerRecord, RecordWriter
+from producers.books.trades import PendingTrades
+from producers.contract import Checksum
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
+from schemas.errors import FrameTooLarge, MessageError
+from schemas.messages import Kind, L2Record, Reason
+from schemas.units import NS_PER_MS
+
+
+class Wrong(NamedTuple):
+    """What was found to be wrong with the book: why it may not be believed, and in a sentence."""
+
+    reason: Reason
+    detail: str
+
+
+class KeptBook:
+    """The book of one instrument at its producer.
+
+    Args:
+        instrument: The instrument, with the venue's listed grid.
+        options: How streams behave.
+        counters: What happened is counted there.
+        checksum: How the venue's checksums are made; None where it sends none.
+
+    Attributes:
+        tracked: The book and its validity, as every reader sees it.
+        quotes: The check against the venue's best quotes.
+        flow: What flows through those between two records.
+        trades: What waits for the next delta.
+        records: Writes the instrument's records, on the book's grid.
+        listed: The venue's own grid.
+        out: What the input at hand gives to publish, in order.
+        now_ns: Newest `received_ns` of any input.
+    """
+
+    def __init__(
+        self, instrument: Instrument, options: StreamOptions, counters: StreamCounters, checksum: Checksum | None
+    ) -> None:
+        self.tracked = TrackedBook()
+        self.quotes = QuoteCheck()
+        self.flow = QuoteFolder(options.stale_ns)
+        self.trades = PendingTrades(counters)
+        self.listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
+        self.records = RecordWriter(instrument, options.source, self.listed, run=options.run)
+        self.out: list[ProducerRecord] = []
+        self.now_ns = 0
+        self._options = options
+        self._counters = counters
+        self._checksum = checksum
+        self._snapshot_ns = 0  # received_ns of the last published snapshot
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the book is LIVE."""
+        return self.tracked.validity is Validity.LIVE
+
+    @property
+    def grid(self) -> TextGrid:
+        """The grid of the book: the listed one, or a finer one that a LIVE book needs."""
+        return self.records.grid
+
+    @property
+    def received_ns(self) -> int:
+        """`received_ns` of the last record of the book."""
+        return self.records.received_ns
+
+    @property
+    def is_routine_due(self) -> bool:
+        """Whether the last snapshot is so long ago that a routine one is due."""
+        return self.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns
+
+    # -- onto the grid
+
+    def place(self, delta: DepthDelta) -> Placed:
+        """Place levels on the book's grid, or on a finer one it has to move to; refuse them before anything changes."""
+        _require_levels(len(delta.bids) + len(delta.asks), "a message")
+        placed = self.grid.place(delta.bids, delta.asks)
+        if placed.grid is not self.grid:
+            book = self._scaled(self.grid.scale_to(placed.grid)) if self.is_live else ()
+            require_headroom(self.grid, placed.grid, placed.bids, placed.asks, *book)
+        return placed
+
+    def place_whole(self, snapshot: DepthSnapshot) -> Placed:
+        """Place the levels of a whole book, which begins on the listed grid."""
+        _require_levels(len(snapshot.bids) + len(snapshot.asks), "a message")
+        placed = self.listed.place(snapshot.bids, snapshot.asks)
+        if placed.grid is not self.listed:
+            require_headroom(self.listed, placed.grid, placed.bids, placed.asks)
+        return placed
+
+    def place_beside(self, joined: Joined) -> tuple[Book, Known] | None:
+        """Bring a fetched book to where this one stands; None where it does not lie on the same grid."""
+        try:
+            whole = self.listed.place(joined.snapshot.bids, joined.snapshot.asks)
+            if whole.grid is not self.grid:
+                whole = self.grid.place(joined.snapshot.bids, joined.snapshot.asks)
+            changes = [self.grid.place(delta.bids, delta.asks) for delta, _ in joined.deltas]
+        except MessageError:
+            return None
+        if any(placed.grid is not self.grid for placed in (whole, *changes)):
+            return None
+        book, known = Book(), covering(joined.snapshot.coverage, whole.bids.ticks, whole.asks.ticks)
+        book.replace(*whole.bids, *whole.asks)
+        for placed in changes:
+            book.update(*placed.bids, *placed.asks)
+        return book, known
+
+    def move_to(self, grid: TextGrid, received_ns: int) -> None:
+        """Regrid a LIVE book: a new epoch, and a snapshot from memory in the finer steps."""
+        scale = self.grid.scale_to(grid)
+        bids, asks = self._scaled(scale)
+        self.trades.scale(scale)
+        self.records.grid, self.records.known = grid, self.records.known.scaled(scale.ticks)
+        self._counters.regrids += 1
+        self.raise_epoch()
+        self._publish_snapshot(bids, asks, self.tracked.sequence, received_ns)
+
+    def _scaled(self, scale: Scale) -> tuple[SideLevels, SideLevels]:
+        _require_levels(self._levels, "a book")  # it is about to be published as a snapshot
+        bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
+        return scale.levels(SideLevels(bid_ticks, bid_lots)), scale.levels(SideLevels(ask_ticks, ask_lots))
+
+    # -- what changes it
+
+    def begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
+        """Publish a snapshot of the venue as the first record of a new epoch."""
+        self.records.grid, self.records.exchange_ns = placed.grid, snapshot.exchange_ns
+        self.records.known = covering(snapshot.coverage, placed.bids.ticks, placed.asks.ticks)
+        self._counters.snapshots += 1
+        self.quotes.begin()
+        self.raise_epoch()
+        self._publish_snapshot(placed.bids, placed.asks, snapshot.sequence, received_ns)
+
+    def apply(self, delta: DepthDelta, placed: Placed, received_ns: int, *, waited: bool) -> Wrong | None:
+        """Publish an update that follows a LIVE book, which it changes; say what it shows to be wrong.
+
+        Args:
+            delta: The update.
+            placed: Its levels on the book's grid.
+            received_ns: When it was received.
+            waited: It waited for a snapshot: what flowed before it is not known.
+        """
+        self.records.exchange_ns = delta.exchange_ns
+        record = self.records.l2(
+            Kind.DELTA,
+            delta.last_sequence,
+            received_ns,
+            bids=placed.bids,
+            asks=placed.asks,
+            previous_sequence=self.tracked.sequence,
+            trades=self.trades.drain() if self.trades.ticks else NO_LEVELS,
+            quotes=NOT_KNOWN if waited else self.flow.take(self.grid, self.now_ns),
+        )
+        outcome = self.tracked.apply(record)
+        self.out.append(record)
+        self._counters.deltas_applied += 1
+        self._counters.crossed += outcome is Outcome.CROSSED_OUT or self.tracked.crossed_since_ns is not None
+        return self._wrong_after(record, outcome, delta.checksum)
+
+    def follow(self, delta: DepthDelta, placed: Placed, now: int) -> bool:
+        """Apply an update to a book whose best prices are not known, unpublished; True where they are again."""
+        self.records.exchange_ns = delta.exchange_ns
+        record = self.records.l2(Kind.DELTA, delta.last_sequence, now, bids=placed.bids, asks=placed.asks)
+        is_back = self.tracked.follow(record)
+        self._counters.deltas_applied += 1
+        self._look_at_quotes(record, is_believed=False)
+        return is_back and not self.tracked.book.is_crossed
+
+    def take_quote(self, quote: BestQuote, now: int) -> Wrong | None:
+        """Take the venue's best quote; say where such have contradicted the book too often."""
+        self.quotes.on_quote(quote, now)
+        self.flow.add(quote, now)
+        return self._contradiction()
+
+    def check(self, claimed: int | None) -> Wrong | None:
+        """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
+        if claimed is None or self._checksum is None or self.tracked.grid is None:
+            return None
+        grid, book, most = self.tracked.grid, self.tracked.book, self._checksum.levels
+        bids, asks = (
+            [(plain(grid.price_text(ticks)), plain(grid.size_text(lots))) for ticks, lots in side]
+            for side in (book.top_bids(most), book.top_asks(most))
+        )
+        if self._checksum.of(bids, asks) == claimed:
+            self._counters.checksums_ok += 1
+            return None
+        self._counters.checksums_bad += 1
+        return Wrong(Reason.CHECKSUM, f"the venue's checksum is {claimed}")
+
+    def _wrong_after(self, record: L2Record, outcome: Outcome, checksum: int | None) -> Wrong | None:
+        if outcome is Outcome.CROSSED_OUT:
+            return Wrong(Reason.CROSSED, "the best bid stayed above the best ask")
+        if outcome is Outcome.WENT_BEYOND:
+            self._counters.went_beyond += 1
+            self._look_at_quotes(record, is_believed=False)
+            return Wrong(Reason.BEYOND_SNAPSHOT, "its best price lies beyond what its snapshot knew")
+        if wrong := self.check(checksum):
+            return wrong
+        self._look_at_quotes(record, is_believed=True)
+        return self._contradiction()
+
+    def _look_at_quotes(self, record: L2Record, *, is_believed: bool) -> None:
+        top = best_levels(self.tracked.book)
+        self.quotes.on_book(record.sequence, top, self.grid, record.received_ns, is_believed=is_believed)
+
+    def _contradiction(self) -> Wrong | None:
+        if not self.is_live or not self.quotes.is_contradicted:
+            return None
+        self._counters.contradicted += 1
+        detail = f"the venue's best quotes contradict the book {CONTRADICTIONS} times in a row"
+        return Wrong(Reason.QUOTE_MISMATCH, detail)
+
+    # -- publishing
+
+    def publish_from_memory(self, received_ns: int) -> Wrong | None:
+        """Publish the book as a snapshot of its own epoch and sequence; say so where it is too large for one."""
+        if self._levels > MAX_LEVELS:  # far levels that nobody removes: the venue's own snapshot is shorter
+            return Wrong(Reason.OVERLOAD, f"a book of {self._levels} levels; a snapshot holds {MAX_LEVELS}")
+        bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
+        bids, asks = SideLevels(bid_ticks, bid_lots), SideLevels(ask_ticks, ask_lots)
+        self._publish_snapshot(bids, asks, self.tracked.sequence, received_ns)
+        return None
+
+    def publish_widened(self, beside: Book, theirs: Known, now: int) -> None:
+        """Publish a routine snapshot that knows what either of two books knows that agree."""
+        sides = widened(self.tracked.book, self.tracked.known, beside, theirs)
+        self.records.known = sides.known
+        bids, asks = (SideLevels([tick for tick, _ in side], [lots for _, lots in side]) for side in sides.levels)
+        self._publish_snapshot(bids, asks, self.tracked.sequence, now)
+
+    def publish_invalid(self, reason: Reason, now: int) -> None:
+        """Publish that the book may not be believed; trades that wait for its next delta are in `trades.v1` alone."""
+        record = self.records.l2(Kind.INVALID, self.tracked.sequence, now, reason=reason)
+        self.tracked.apply(record)
+        self.out.append(record)
+        self.trades.drain()
+
+    def raise_epoch(self) -> None:
+        """Begin a higher epoch: the time, or where a replay began."""
+        floor = self._options.epoch_floor
+        self.records.epoch = max(self.records.epoch + 1, self.now_ns // NS_PER_MS if floor is None else floor)
+
+    def _publish_snapshot(self, bids: SideLevels, asks: SideLevels, sequence: int, received_ns: int) -> None:
+        record = self.records.l2(Kind.SNAPSHOT, sequence, received_ns, bids=bids, asks=asks)
+        self.tracked.apply(record)
+        self._snapshot_ns = record.received_ns
+        self.out.append(record)
+
+    @property
+    def _levels(self) -> int:
+        return self.tracked.book.bid_levels + self.tracked.book.ask_levels
+
+
+def _require_levels(levels: int, what: str) -> None:
+    if levels > MAX_LEVELS:
+        raise FrameTooLarge(f"{what} of {levels} levels; a record holds {MAX_LEVELS}")
