@@ -8,6 +8,7 @@ from pathlib import Path
 
 import avro.io
 import avro.schema
+import fastavro
 import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from hypothesis import given
@@ -216,6 +217,21 @@ def test_each_schema_version_reads_every_older_one(name: str) -> None:
     for newer in range(len(versions)):
         for older in range(newer + 1):
             assert _compatible(reader=_official(versions[newer]), writer=_official(versions[older]))
+
+
+@pytest.mark.parametrize("path", example_files(), ids=lambda path: f"{path.parents[1].name}-{path.stem}")
+def test_a_record_of_an_older_version_in_a_log_is_still_read(path: Path) -> None:
+    record = load(path)
+    versions = {f"v{one.version}": one for one in SCHEMAS if one.record == path.parents[1].name}
+    version = versions[path.parent.name]
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, json.loads(schema_text(version)), codec._to_fields(record))
+
+    read = decode(FRAME.pack(0, version.schema_id) + body.getvalue())
+
+    assert read == record
+    if version.version == 1 and isinstance(record, L2Record):
+        assert (read.coverage, read.quote_flow_lots, read.run) == (None, None, "")  # type: ignore[union-attr]
 
 
 def test_the_compatibility_check_fires_on_a_field_without_default() -> None:
