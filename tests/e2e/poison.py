@@ -152,7 +152,11 @@ def beyond_bounds(sample: Sample, around: Surroundings, random: Random) -> Poiso
         return None
     fields = raw_fields(name, sample.value)
     _set(fields, path, random.choice(outside))
-    return refused(sample, f"{'.'.join(path)} out of bounds", written(name, fields))
+    try:
+        value = written(name, fields)
+    except ValueError:
+        return None  # the schema itself cannot carry it
+    return refused(sample, f"{'.'.join(path)} out of bounds", value)
 
 
 def not_finite(sample: Sample, around: Surroundings, random: Random) -> Poison | None:
