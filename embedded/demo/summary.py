@@ -14,7 +14,7 @@ SELECT venue, symbol, count() AS events, countIf(status = 'OK') AS ok,
        round(sum(ofi_l1), 3) AS order_flow
 FROM factors GROUP BY venue, symbol ORDER BY venue, symbol
 """
-REGIMES = "SELECT venue, symbol, label, source FROM regime_in_force ORDER BY venue, symbol"
+REGIMES = "SELECT venue, symbol, label, llm_label FROM regime_in_force ORDER BY venue, symbol"
 GAPS = "SELECT count() FROM feed_status WHERE state = 'invalid' AND reason = 'gap'"
 
 
@@ -73,10 +73,11 @@ def sentences(client: Client, summary: Summary) -> list[str]:
         for venue, symbol, events, ok, spread, imbalance, flow in client.query(PER_INSTRUMENT).result_rows
     ]
     regimes = [
-        f"{venue}:{symbol} {label} ({source})" for venue, symbol, label, source in client.query(REGIMES).result_rows
+        f"{venue}:{symbol} {label}" + (f" (model: {beside})" if beside else "")
+        for venue, symbol, label, beside in client.query(REGIMES).result_rows
     ]
     if regimes:
-        lines.append(f"regimes in force, and who says so: {', '.join(regimes)}")
+        lines.append(f"regimes in force: {', '.join(regimes)}")
     tables = ", ".join(f"{name} {count:,}" for name, count in summary.rows.items())
     p50, p99 = summary.latency_ms["p50"], summary.latency_ms["p99"]
     if p50 is not None and p99 is not None:
