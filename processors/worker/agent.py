@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,8 +20,10 @@ from processors.worker.cut import SourceBatch, SourceRecord
 from processors.worker.failures import ReadAgain
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, SendEmit
-from processors.worker.partition import HeldPartition, Run
+from processors.worker.partition import HeldPartition
 from processors.worker.places import AskBroker, NamedLog
+from processors.worker.promises import BrokenPromise, PromiseBroken
+from processors.worker.runs import Run
 from schemas.codec import encode
 from schemas.errors import DecodeError, DependencyError, FatalError
 from schemas.logs import LogId
@@ -49,6 +52,8 @@ class WorkerPorts(NamedTuple):
         fail: Ends the process.
         faults: Armed fault points.
         named_log: The log in which records name places, if they are held against one.
+        withdraw: Has a partition read again from an offset, and committed there before.
+        is_whole: Whether the changelog of a partition still has all that it ever took.
     """
 
     source: LogId
@@ -60,6 +65,8 @@ class WorkerPorts(NamedTuple):
     fail: Callable[[FatalError], None]
     faults: FaultPoints
     named_log: NamedLog | None = None
+    withdraw: Callable[[int, int], None] = lambda _partition, _offset: None
+    is_whole: Callable[[int], bool] = lambda _partition: True
 
 
 class StageAgent:
@@ -142,9 +149,10 @@ class StageAgent:
         """The group has given these partitions to this worker; their checkpoints are read first."""
         self.is_recovering = bool(partitions)
 
-    def on_assigned(self, positions: Mapping[int, int]) -> None:
+    def on_assigned(self, positions: Mapping[int, int], starts: Mapping[int, int] | None = None) -> None:
         """These partitions are this worker's, and are read from these offsets.
 
+        `starts` says where the log now starts, of partitions with a committed offset.
         Partitions it keeps stay as they are, unless the group has committed beyond them: then another worker had the
         partition meanwhile (this one was away for longer than its session), and what is held is too old.
         """
@@ -155,7 +163,7 @@ class StageAgent:
             if partition in self._partitions and self._partitions[partition].offsets.position >= position
         }
         self._partitions = {
-            partition: kept.get(partition) or self._new(partition, position)
+            partition: kept.get(partition) or self._new(partition, position, (starts or {}).get(partition))
             for partition, position in positions.items()
         }
         for held in self._partitions.values():
@@ -178,7 +186,7 @@ class StageAgent:
             return None
         return held.offsets.committable(self._ports.outbox.oldest_offset(partition))
 
-    def _new(self, partition: int, position: int) -> HeldPartition[Any, Any]:
+    def _new(self, partition: int, position: int, log_start: int | None) -> HeldPartition[Any, Any]:
         return HeldPartition(
             self._stage,
             partition,
@@ -189,6 +197,9 @@ class StageAgent:
             checkpoint_s=self._checkpoint_s,
             companion=self._companion,
             named_log=self._ports.named_log,
+            log_start=log_start,
+            is_whole=self._ports.is_whole(partition),
+            broken=partial(self._on_broken_promise, partition),
         )
 
     async def _on_batch(self, batch: SourceBatch) -> None:
@@ -197,7 +208,7 @@ class StageAgent:
             self._meters.passed_over("stale", len(batch.records))
             return
         if batch.start > held.offsets.position:
-            self._read_again(batch, held.offsets.position)
+            self._read_again(batch, ReadAgain(held.offsets.position))
             return
         if self._ports.faults.fires("stall"):
             await asyncio.Event().wait()
@@ -241,7 +252,7 @@ class StageAgent:
                 await self._refresh(ask)
                 continue
             except ReadAgain as again:
-                self._read_again(batch, again.offset, again.__cause__)
+                self._read_again(batch, again)
                 return False
             self._send(batch.partition, processed.emitted, is_result=True)
             self._meters.passed_over("already_processed", processed.skipped)
@@ -270,11 +281,16 @@ class StageAgent:
     def _may_process(self, batch: SourceBatch) -> bool:
         return not self._is_draining and self._ports.is_current(batch)
 
-    def _read_again(self, batch: SourceBatch, offset: int, failure: BaseException | None = None) -> None:
-        if failure is not None:
-            log.error("record_not_handled", partition=batch.partition, offset=batch.start, exc_info=failure)
-        log.info("partition_read_again", partition=batch.partition, offset=offset)
-        self._ports.seek_back(batch.partition, offset)
+    def _read_again(self, batch: SourceBatch, again: ReadAgain) -> None:
+        if again.__cause__ is not None:
+            log.error("record_not_handled", partition=batch.partition, offset=batch.start, exc_info=again.__cause__)
+        log.info("partition_read_again", partition=batch.partition, offset=again.offset)
+        seek = self._ports.withdraw if isinstance(again, PromiseBroken) else self._ports.seek_back
+        seek(batch.partition, again.offset)
+
+    def _on_broken_promise(self, partition: int, broken: BrokenPromise) -> None:
+        self._meters.refused("checkpoint_missing", 1)
+        log.error("checkpoint_missing", partition=partition, **broken._asdict(), cause=str(broken))
 
     def _on_unreadable(self, key: str, error: DecodeError) -> None:
         self._meters.refused("checkpoint_unreadable", 1)

@@ -127,6 +127,8 @@ def create_worker(
         fail=fail,
         faults=faults,
         named_log=LogEnds(settings, stage.names.topic) if stage.names is not None else None,
+        withdraw=lambda partition, offset: app.consumer.withdraw(partition, offset),
+        is_whole=lambda partition: table.data.is_whole(partition),
     )
     section = settings.section(stage.role, StageSettings)  # type: ignore[type-abstract] # a protocol to hold it against
     companion = beside.open(settings, metrics, ports.send) if beside is not None else None
@@ -169,7 +171,9 @@ def _judge_checkpoints(
     def ask_rules() -> CheckpointRules:
         topic_id = kafka.topic_ids(settings, [topic])[topic]
         changelog[0] = LogId(topic, topic_id)
-        return CheckpointRules(source.short_id, stage.outlives_log, log_ends(settings, source))
+        starts = kafka.start_offsets(settings, [topic])
+        cut = frozenset(partition for (_, partition), start in starts.items() if start > 0)
+        return CheckpointRules(source.short_id, stage.outlives_log, log_ends(settings, source), cut)
 
     def on_refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)
         record = LoggedRecord(message.offset, round(message.timestamp * 1000), message.key, message.value)

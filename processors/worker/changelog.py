@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Final, NamedTuple
 
 from schemas.errors import DecodeError, ForeignRecord
@@ -79,11 +79,13 @@ class CheckpointRules(NamedTuple):
         log: Name of the log that is read.
         outlives_log: Whether a state still holds where that log was made anew.
         ends: Offset the log's next record will get, by partition, as of after the last rebalance; empty: not known.
+        cut: Partitions of the changelog from whose start records were removed; compaction removes none there.
     """
 
     log: str
     outlives_log: bool
     ends: Mapping[int, int]
+    cut: Set[int] = frozenset()
 
     def read(self, key: bytes | None, payload: bytes | None, partition: int) -> Checkpoint:
         """Read a checkpoint of the changelog, if it is from here.

@@ -71,6 +71,14 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
             self.data[key] = value
         self._key_partition[key] = partition
 
+    def is_whole(self, partition: int) -> bool:
+        """Whether a partition of the changelog, once recovered, still has all that it ever took.
+
+        One that holds no checkpoint at all may have been made anew, or nothing was ever saved there.
+        """
+        was_cut = self._rules is not None and partition in self._rules.cut
+        return not was_cut and partition in self._key_partition.values()
+
     def persisted_offset(self, tp: TP) -> int | None:
         """Offset of the newest record of a changelog partition that this store holds."""
         return self._known.get(tp)

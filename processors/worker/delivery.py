@@ -52,8 +52,11 @@ class Delivery(Protocol):
         """The group has given us these; once their checkpoints are recovered, `on_assigned` follows."""
         ...
 
-    def on_assigned(self, positions: Mapping[int, int]) -> None:
-        """These partitions are ours and are read from these offsets: committed ones, or the log's start."""
+    def on_assigned(self, positions: Mapping[int, int], starts: Mapping[int, int]) -> None:
+        """These partitions are ours and are read from these offsets: committed ones, or the log's start.
+
+        `starts` are the log's, of the partitions with a committed offset.
+        """
         ...
 
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
@@ -96,12 +99,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         self._delivery: Delivery = self.app.delivery
         self._readers: dict[TP, PartitionReader] = {}
         self._seeks = itertools.count(1)
+        self._withdrawn: set[TP] = set()
 
     def seek_back(self, partition: int, offset: int) -> None:
         """Read a partition again from `offset`; batches that were cut before are stale from now on."""
         reader = self._readers.get(self._source_tp(partition))
         if reader is not None:
             reader.want(offset)
+
+    def withdraw(self, partition: int, offset: int) -> None:
+        """Read a partition again from `offset`, once that is committed in place of the later one of now."""
+        self.seek_back(partition, offset)
+        self._withdrawn.add(self._source_tp(partition))
 
     def is_current(self, batch: SourceBatch) -> bool:
         """Whether the partition is still ours and was not sought since the batch was cut."""
@@ -135,9 +144,20 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         for tp, reader in list(self._readers.items()):
             if reader.wanted is not None:
                 offset = reader.wanted
+                if tp in self._withdrawn and not await self._commit_lower(tp, offset):
+                    continue
                 await self._thread.seek_inside(tp, offset)
                 self._read_offset[tp] = offset or None
                 reader.sought(offset)
+
+    async def _commit_lower(self, tp: TP, offset: int) -> bool:
+        """Commit an offset below the committed one, after whatever is being committed; False while that cannot be."""
+        await self.maybe_wait_for_commit_to_finish()
+        if not await self._commit({tp: offset}):
+            return False
+        self._committed_offset[tp] = offset
+        self._withdrawn.discard(tp)
+        return True
 
     def _cut(self, fetched: Mapping[Any, list[Any]]) -> Iterator[tuple[TP, list[Any]]]:
         for fetched_tp, records in fetched.items():
@@ -171,6 +191,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Give up every partition, as the group does until all have joined again; batches under way are stale."""
         self._readers.clear()
+        self._withdrawn.clear()
         self._delivery.on_revoked()
         await super().on_partitions_revoked(revoked)
 
@@ -199,19 +220,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         if not self.flow_active:
             return  # in the midst of a rebalance; it ends with another call
         assigned = {tp for tp in self.assignment() if self._is_source(tp)}
-        offsets = {tp: self._committed_offset[tp] for tp in assigned if self._committed_offset[tp]}
-        if len(offsets) < len(assigned):
-            offsets |= await self.earliest_offsets(*(assigned - offsets.keys()))
+        starts = await self.earliest_offsets(*assigned) if assigned else {}
+        offsets = {tp: self._committed_offset[tp] or starts[tp] for tp in assigned}
+        promised = {tp: starts[tp] for tp in assigned if self._committed_offset[tp]}
         self._readers = {tp: PartitionReader(self._seeks) for tp in assigned}
         for tp, reader in self._readers.items():
             reader.want(offsets[tp])
-        self._delivery.on_assigned({tp.partition: offsets[tp] for tp in assigned})
+        self._delivery.on_assigned(_by_partition(offsets), _by_partition(promised))
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 (stock signature)
         return (tp for tp in self._readers if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
         return self._delivery.committable(tp.partition)
+
+
+def _by_partition(offsets: Mapping[TP, int]) -> dict[int, int]:
+    return {tp.partition: offset for tp, offset in offsets.items()}
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc] # untyped base

@@ -41,6 +41,10 @@ class PartitionOffsets:
         """Every record below `position` is processed. Never falls: a partition read again was processed before."""
         self.position = max(self.position, position)
 
+    def withdraw(self, position: int) -> None:
+        """Take nothing from `position` on for processed any more: it is read again."""
+        self.position = min(self.position, position)
+
     def begin_save(self, key: str) -> None:
         """A key's state was just written down; what is processed from now on is not in that checkpoint."""
         self._since_checkpoint[key] = None

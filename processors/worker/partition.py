@@ -3,24 +3,26 @@
 Records come in source order. Each key skips those its state already holds, so a partition may be read again from any
 earlier offset. The first record after a state was loaded may show that the state is too old (an earlier owner wrote an
 older checkpoint last): then the partition is read again from the state's own offset, once, before the record counts.
+Where there is no state though one was promised (`promises.py`), it is read again from the log's start.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from processors.contract import NOTHING, Batch, Companion, Emitted, Stage
 from processors.worker.changelog import Checkpoint, CheckpointDue, first_due_s, seal, unseal
 from processors.worker.cut import SourceRecord
 from processors.worker.dead_letters import dead_letter_of
-from processors.worker.failures import ReadAgain, SetAside
+from processors.worker.failures import SetAside
 from processors.worker.offsets import PartitionOffsets
 from processors.worker.places import NamedLog, NamedPlaceJudge
+from processors.worker.promises import Beginning, BrokenPromise
+from processors.worker.runs import Decoded, KeyedState, Processed, Run
 from schemas.errors import DecodeError, MessageError
 from schemas.logs import LogId
 from schemas.messages import DeadLetter
@@ -28,59 +30,6 @@ from schemas.places import Place
 
 S = TypeVar("S")
 R = TypeVar("R")
-
-READ_AGAIN_RECORDS = 500_000
-"""Farthest a partition is read again for one key. A state older than that belongs to one that was quiet."""
-
-
-class Run(NamedTuple, Generic[R]):
-    """Consecutive records of one key, at most as many as the stage takes in one step."""
-
-    key: str
-    offsets: list[int]
-    records: list[R]
-
-
-class Decoded(NamedTuple, Generic[R]):
-    """What records hold: runs in order of their first record, and what did not decode."""
-
-    runs: list[Run[R]]
-    letters: list[DeadLetter]
-
-
-class Processed(NamedTuple):
-    """What became of a run.
-
-    Attributes:
-        emitted: What is to be sent.
-        skipped: How many of its records the state held already.
-        refused: Why its record, then the only one, was not taken; None where that was told before.
-    """
-
-    emitted: Emitted
-    skipped: int
-    refused: MessageError | None = None
-
-
-@dataclass(slots=True)
-class KeyedState(Generic[S]):
-    """The state of one key as this worker holds it.
-
-    Attributes:
-        state: The stage's.
-        next_offset: First offset that is not in it; -1 before the first.
-        due_s: When its next checkpoint is due, monotonic seconds.
-        offer: For the companion; waits for the checkpoint that holds it.
-        is_first: No record was taken since it was loaded.
-        was_read_again: Its partition was read again for it.
-    """
-
-    state: S
-    next_offset: int
-    due_s: float
-    offer: object | None = None
-    is_first: bool = True
-    was_read_again: bool = False
 
 
 class HeldPartition(Generic[S, R]):
@@ -96,6 +45,9 @@ class HeldPartition(Generic[S, R]):
         checkpoint_s: Seconds between two checkpoints of a key that receives records.
         companion: Works beside the stage, if anybody does.
         named_log: The log in which records name places; None where those are not judged.
+        log_start: Offset of the first record the log still holds; None where nothing is committed.
+        is_whole: Whether a key without a checkpoint had no record before the position.
+        broken: Told of a checkpoint that is promised and not there.
 
     Attributes:
         owned: Whether the partition is this worker's at the moment.
@@ -113,11 +65,15 @@ class HeldPartition(Generic[S, R]):
         checkpoint_s: float,
         companion: Companion | None = None,
         named_log: NamedLog | None = None,
+        log_start: int | None = None,
+        is_whole: bool = True,
+        broken: Callable[[BrokenPromise], None] = lambda _: None,
     ) -> None:
         self.partition = partition
         self.owned = True
         self.offsets = PartitionOffsets(position)
-        self._first_read = position
+        self._beginning = Beginning(position, log_start, is_whole=is_whole)
+        self._broken = broken
         self._stage = stage
         self._log = log
         self._load = load
@@ -151,7 +107,7 @@ class HeldPartition(Generic[S, R]):
         """Take a run to its key's state, records apart that the state already holds.
 
         Raises:
-            ReadAgain: The loaded state is too old for the run, or handling a record of it failed.
+            ReadAgain: The loaded state is lost or too old for the run, or handling a record of it failed.
             AskBroker: It names a place, or its state knows of one, of which not enough is known.
             FatalError: Handling records fails again and again.
         """
@@ -160,14 +116,15 @@ class HeldPartition(Generic[S, R]):
         offsets, records = run.offsets[skipped:], run.records[skipped:]
         if not records:
             return Processed(NOTHING, skipped)
-        self._check_first(keyed, offsets[0], records[0])
+        if keyed.is_first:
+            self._check_first(run.key, keyed, offsets[0], records[0])
         refused = self._places.refusal(keyed.state, records[0]) if self._places else None
         if refused is not None:
             return Processed(NOTHING, skipped, refused if offsets[0] >= self.offsets.position else None)
         emitted = self._step(keyed.state, Batch(run.key, self._log.short_id, self.partition, offsets, records, now_s))
         keyed.next_offset = offsets[-1] + 1
         self.offsets.processed(run.key, offsets[0])
-        if emitted.offer is not None:
+        if emitted.offer is not None and offsets[-1] >= self._beginning.committed:
             self._hold_offer(run.key, keyed, emitted.offer, now_s)
         return Processed(emitted, skipped)
 
@@ -227,18 +184,20 @@ class HeldPartition(Generic[S, R]):
             keyed = self._states[key] = KeyedState(*self._restored(key), due_s)
         return keyed
 
-    def _restored(self, key: str) -> tuple[S, int]:
-        """The state of the newest checkpoint and its offset, or a fresh one where that cannot be used."""
+    def _restored(self, key: str) -> tuple[S, int, bool]:
+        """The state of the newest checkpoint and its offset, or a fresh one; and whether that one is lost."""
         payload = self._load(key)
+        is_lost = not self._beginning.is_whole
         try:
             if payload is not None:
                 checkpoint = Checkpoint.from_bytes(payload)
                 is_ours = checkpoint.source_log == self._log.short_id
                 if is_ours or self._stage.outlives_log:
-                    return self._loaded(key, checkpoint), checkpoint.next_offset if is_ours else -1
+                    return self._loaded(key, checkpoint), checkpoint.next_offset if is_ours else -1, False
         except DecodeError as error:
             self._unreadable(key, error)
-        return self._stage.fresh(key), -1
+            is_lost = True
+        return self._stage.fresh(key), -1, is_lost
 
     def _loaded(self, key: str, checkpoint: Checkpoint) -> S:
         data = unseal(self._stage.layout, checkpoint.next_offset, checkpoint.state)
@@ -276,19 +235,24 @@ class HeldPartition(Generic[S, R]):
             del self._states[batch.key]  # half of the batch may be in it
             raise self._set_aside.after_failure(batch.key, list(batch.offsets), error) from error
 
-    def _check_first(self, keyed: KeyedState[S], offset: int, record: R) -> None:
-        if not keyed.is_first:
-            return
-        wanted = keyed.next_offset
-        # What lies between the state and where this worker began to read, it has not seen: it may be others' records
-        # alone, and then this one connects.
-        unseen = min(offset, self._first_read) - wanted
-        is_doubtful = wanted >= 0 and 0 < unseen <= READ_AGAIN_RECORDS and not keyed.was_read_again
+    def _check_first(self, key: str, keyed: KeyedState[S], offset: int, record: R) -> None:
+        if keyed.is_lost:
+            self._read_whole(key)
+        is_doubtful = self._beginning.lacks(keyed.next_offset, offset) and not keyed.was_read_again
         if is_doubtful and not self._stage.connects(keyed.state, record):
             keyed.was_read_again = True
-            self._first_read = wanted
-            raise ReadAgain(wanted)
+            raise self._beginning.from_offset(keyed.next_offset)
         keyed.is_first = False
+
+    def _read_whole(self, key: str) -> None:
+        """Read the whole log again where a key's state is lost, unless that is being done."""
+        broken = self._beginning.broken(key)
+        if broken is not None:
+            self._broken(broken)
+        again = self._beginning.from_start()
+        if again is not None:
+            self.offsets.withdraw(again.offset)
+            raise again
 
 
 def _judge(stage: Stage[S, R], log: NamedLog | None) -> NamedPlaceJudge | None:

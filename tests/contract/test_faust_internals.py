@@ -52,6 +52,10 @@ SOURCES: dict[str, str] = {
     CONSUMER + "_filter_committable_offsets": "dc5e9baf5d994485",
     CONSUMER + "_should_commit": "5ce941793947ad42",
     CONSUMER + "_commit_offsets": "1a69799041188441",
+    # a lower offset is committed after whatever is being committed
+    CONSUMER + "maybe_wait_for_commit_to_finish": "d687f63a0b5ef0c5",
+    "faust.transport.consumer:ThreadDelegateConsumer._commit": "a20eec84e4b2ed50",
+    DRIVER + "AIOKafkaConsumerThread._commit": "932852ce7a23f658",
     CONSUMER + "on_stop": "45b1d2210ce2b526",
     DRIVER + "AIOKafkaConsumerThread.seek": "1498560d05f02582",
     DRIVER + "AIOKafkaConsumerThread._fetch_records": "39a2c6c79fc1455a",

@@ -22,6 +22,7 @@ from processors.contract import Batch, Count, Emit, Emitted, Stage
 from processors.stages import STAGES, stage_named
 from processors.worker.changelog import Checkpoint
 from processors.worker.failures import MAX_UNFORESEEN, ReadAgain
+from processors.worker.promises import PromiseBroken
 from schemas.codec import decode_as, encode
 from schemas.errors import FatalError, MessageError, UsageError
 from schemas.messages import L2Record
@@ -434,6 +435,7 @@ class Cluster:
     random: Random
     saved: dict[str, bytes] = field(default_factory=dict)
     committed: int = 0
+    was_cut: bool = False
     written: list[Said] = field(default_factory=list)
     in_flight: list[Emit] = field(default_factory=list)
     old_checkpoints: list[tuple[str, bytes]] = field(default_factory=list)
@@ -448,7 +450,9 @@ class Cluster:
         self.acknowledge(self.random.randint(0, len(self.in_flight)))
         self.in_flight.clear()
         self.read_at = self.committed
-        self.owner = Reader(self.stage, self.committed, self.saved)
+        start = 0 if self.committed else None
+        whole = bool(self.saved) and not self.was_cut
+        self.owner = Reader(self.stage, self.committed, self.saved, log_start=start, is_whole=whole)
 
     def acknowledge(self, count: int) -> None:
         self.written.extend(said(self.in_flight[:count]))
@@ -466,6 +470,8 @@ class Cluster:
                 self.in_flight.extend(self.owner.held.process(run, 0.0).emitted.records)
             except ReadAgain as again:
                 self.read_at = again.offset
+                if isinstance(again, PromiseBroken):
+                    self.committed = again.offset
                 return
         if stop_after == len(runs):
             self.read_at = records[-1].offset + 1
@@ -500,6 +506,26 @@ class Cluster:
             self.saved[key] = payload
         self.take_over()
 
+    def made_anew(self) -> None:
+        """The changelog is deleted and made anew while no worker runs."""
+        self.saved.clear()
+        self.old_checkpoints.clear()
+        self.was_cut = False
+        self.take_over()
+
+    def emptied(self) -> None:
+        """The changelog loses all it has."""
+        self.saved.clear()
+        self.was_cut = True
+        self.take_over()
+
+    def cut(self) -> None:
+        """The changelog loses some of what it has, at its start."""
+        for key in self.random.sample(sorted(self.saved), self.random.randint(0, len(self.saved))):
+            del self.saved[key]
+        self.was_cut = True
+        self.take_over()
+
     def _can_tell(self) -> bool:
         last = self.stage.decode([self.records[-1].value])[0]
         return not self.stage.connects(self.stage.fresh(self.stage.key(last)), last)
@@ -513,7 +539,7 @@ class Cluster:
         return iter(self.written)
 
 
-STEPS = ("process", "process", "process", "save", "save", "commit", "crash", "zombie")
+STEPS = ("process", "process", "process", "save", "save", "commit", "crash", "zombie", "emptied", "cut", "made_anew")
 
 
 @EACH

@@ -16,6 +16,7 @@ from processors.stages import STAGES
 from processors.worker.cut import SourceBatch
 from processors.worker.partition import HeldPartition
 from processors.worker.places import NamedLog
+from processors.worker.promises import BrokenPromise
 from schemas.codec import decode, encode
 from schemas.logs import LogId
 from schemas.topics import L2, Topic
@@ -78,6 +79,7 @@ class Reader:
         held: The partition.
         saved: Checkpoints, by key.
         unreadable: Keys whose checkpoint could not be used.
+        broken: What was told of checkpoints that are promised and not there.
         sent: What the stage emitted.
         counts: What it had counted, by metric and label's value.
         skipped: Records its states held already.
@@ -93,10 +95,13 @@ class Reader:
         companion: WantsAll | None = None,
         partition: int = PARTITION,
         named_log: NamedLog | None = None,
+        log_start: int | None = None,
+        is_whole: bool = True,
     ) -> None:
         self.saved = {} if saved is None else saved
         self.companion = companion
         self.unreadable: list[str] = []
+        self.broken: list[BrokenPromise] = []
         self.sent: list[Emit] = []
         self.counts: Counter[tuple[str, str]] = Counter()
         self.skipped = 0
@@ -110,6 +115,9 @@ class Reader:
             checkpoint_s=5.0,
             companion=companion,
             named_log=named_log,
+            log_start=log_start,
+            is_whole=is_whole,
+            broken=self.broken.append,
         )
 
     def read(self, records: list[KafkaRecord], now_s: float = 0.0) -> list[Emit]:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from processors.stages.books import PACKED_EVENTS
-from processors.worker.partition import READ_AGAIN_RECORDS, ReadAgain
+from processors.worker.failures import ReadAgain
+from processors.worker.promises import READ_AGAIN_RECORDS
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
 from schemas.messages import FactorRecord, Kind, L2Record, Reason, Source

@@ -53,6 +53,8 @@ class Bench:
     ) -> None:
         self.outbox = RecordingOutbox()
         self.seeks: list[tuple[int, int]] = []
+        self.withdrawn: list[tuple[int, int]] = []
+        self.is_whole = True
         self.failures: list[FatalError] = []
         self.current = True
         self.metrics = Metrics("processor")
@@ -66,6 +68,8 @@ class Bench:
             fail=self.failures.append,
             faults=FaultPoints(),
             named_log=named_log,
+            withdraw=lambda partition, offset: self.withdrawn.append((partition, offset)),
+            is_whole=lambda partition: self.is_whole,
         )
         self.agent = StageAgent(
             stage_of(stage),
@@ -143,6 +147,19 @@ async def test_a_batch_behind_a_lost_one_has_the_partition_read_again(bench: Ben
 
     assert bench.seeks == [(PARTITION, 20)]
     assert bench.position == 20
+
+
+async def test_an_emptied_changelog_is_told_counted_and_its_promise_withdrawn(
+    records: list[KafkaRecord],
+) -> None:
+    bench = Bench()
+    bench.is_whole = False
+    bench.agent.on_assigned({PARTITION: 40}, {PARTITION: 5})
+    await bench.take(batch_of(records[40:]))
+
+    assert (bench.withdrawn, bench.seeks) == ([(PARTITION, 5)], [])
+    assert bench.agent.committable(PARTITION) == 5
+    assert bench.metrics.value("obflow_rejected_total", reason="checkpoint_missing") == 1
 
 
 async def test_a_partition_taken_away_in_the_midst_of_a_batch_stays_where_it_was(

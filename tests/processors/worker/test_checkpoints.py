@@ -256,3 +256,13 @@ async def test_the_checkpoints_of_a_partition_that_went_are_forgotten(store: Che
     await store.on_recovery_completed({TP("books-changelog", 4)}, set())
 
     assert KEY not in store.data
+
+
+async def test_a_changelog_is_whole_where_it_holds_something_and_was_never_cut(store: CheckpointStore) -> None:
+    assert not store.is_whole(HOME), "it may have been made anew"
+    recovered(store, checkpoint(10))
+    assert store.is_whole(HOME)
+
+    store.ask_rules = lambda: CheckpointRules("OqQGnAVA", False, {}, cut=frozenset([HOME]))
+    await store.on_rebalance(set(), set(), set())
+    assert not store.is_whole(HOME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processors.worker.partition import ReadAgain
+from processors.worker.failures import ReadAgain
 from schemas.bounds import MAX_PAYLOAD_BYTES
 from schemas.topics import FACTORS
 from tests.processors.staged import (
