@@ -23,7 +23,7 @@
           └─ ExchangeUnreachable
 
 Local errors:
-    Stalled, LogReplaced               of a worker that reads a log (FatalError)
+    Stalled, LogReplaced               of a worker that reads a log (FatalError); LogWidened is a LogReplaced
     InvalidVerdict                     a language model's answer that is no verdict (MessageError)
     InsertError                        an insert that failed (PipelineError), and below it InsertBusy, InsertUnanswered,
                                        InsertRejected, InsertPoisoned

@@ -173,7 +173,8 @@ class StageAgent:
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
         """The log lacks what lies between: counted and logged; each key's state judges for itself what it missed."""
         self._meters.refused("source_hole", first - start)
-        log.error("source_hole", partition=partition, offset=start, records=first - start)
+        cause = f"the log has lost records {start} to {first - 1} of partition {partition} before they were read"
+        log.error("source_hole", partition=partition, offset=start, records=first - start, cause=cause)
 
     def on_refused_checkpoint(self, letter: DeadLetter) -> None:
         """A checkpoint that recovery has read is not from here."""

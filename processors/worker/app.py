@@ -26,6 +26,7 @@ from processors.worker.delivery import BatchApp, IdentityCodec
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, SendEmit, sender
 from processors.worker.preflight import log_ends
+from processors.worker.watchdog import LogReplaced
 from schemas.errors import FatalError, MessageError
 from schemas.logs import LogId
 from schemas.topics import Topic
@@ -142,7 +143,7 @@ def create_worker(
     )
     app = BatchApp(settings.kafka.topic_prefix + section.app_id, agent, **_options(settings))
     table = app.Table(_table_of(stage), key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
-    _judge_checkpoints(table, settings, source, stage, agent)
+    _judge_checkpoints(table, settings, source, stage, agent, fail)
     checkpointer = Checkpointer(
         table.changelog_topic_name,
         outbox,
@@ -163,6 +164,7 @@ def _judge_checkpoints(
     source: LogId,
     stage: Stage[Any, Any],
     agent: StageAgent,
+    fail: Fail,
 ) -> None:
     """Have the table hold what it recovers against the log, and refuse what is not from here."""
     topic = table.changelog_topic_name
@@ -173,7 +175,12 @@ def _judge_checkpoints(
         changelog[0] = LogId(topic, topic_id)
         starts = kafka.start_offsets(settings, [topic])
         cut = frozenset(partition for (_, partition), start in starts.items() if start > 0)
-        return CheckpointRules(source.short_id, stage.outlives_log, log_ends(settings, source), cut)
+        try:
+            ends = log_ends(settings, source)
+        except LogReplaced as error:
+            fail(error)
+            raise
+        return CheckpointRules(source.short_id, stage.outlives_log, ends, cut)
 
     def on_refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)
         record = LoggedRecord(message.offset, round(message.timestamp * 1000), message.key, message.value)

@@ -20,7 +20,7 @@ from faust.types import TP
 from processors.worker.changelog import Checkpoint, CheckpointDue, CheckpointRules
 from processors.worker.delivery import LIBRARY_LOG
 from processors.worker.outbox import Outbox, Send
-from schemas.errors import DependencyError, MessageError
+from schemas.errors import DependencyError, MessageError, TopicMismatch
 
 TICK_SECONDS = 0.2
 
@@ -98,8 +98,8 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
             self._known.pop(tp, None)
         try:
             self._rules = await asyncio.to_thread(self.ask_rules)
-        except DependencyError:
-            self._rules = None  # asked again where there is something to recover
+        except (DependencyError, TopicMismatch):
+            self._rules = None  # asked again where there is something to recover; the watchdog ends what cannot go on
 
 
 class CheckpointTable(faust.Table):  # type: ignore[misc] # untyped base

@@ -210,7 +210,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
             super().on_buffer_full(tp)
 
     async def perform_seek(self) -> None:
-        """Read every partition from its committed offset, or from the log's start where nothing was committed.
+        """Read every partition from its committed offset, or from the log's start where that is later.
 
         The stock method seeks at once, while the fetcher goes on, so what is fetched before this returns would belong
         to nobody and be lost; and it leaves a partition without a commit where it is. Here it only finds the offsets,
@@ -221,11 +221,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
             return  # in the midst of a rebalance; it ends with another call
         assigned = {tp for tp in self.assignment() if self._is_source(tp)}
         starts = await self.earliest_offsets(*assigned) if assigned else {}
-        offsets = {tp: self._committed_offset[tp] or starts[tp] for tp in assigned}
+        offsets = {tp: max(self._committed_offset[tp] or 0, starts[tp]) for tp in assigned}
         promised = {tp: starts[tp] for tp in assigned if self._committed_offset[tp]}
         self._readers = {tp: PartitionReader(self._seeks) for tp in assigned}
         for tp, reader in self._readers.items():
             reader.want(offsets[tp])
+        for tp in promised:
+            if (committed := self._committed_offset[tp]) < starts[tp]:
+                self._delivery.on_true_hole(tp.partition, committed, starts[tp])
         self._delivery.on_assigned(_by_partition(offsets), _by_partition(promised))
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 (stock signature)

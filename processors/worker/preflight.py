@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from obflow import kafka, topics
 from obflow.settings import Settings
-from processors.worker.watchdog import LogReplaced, Positions
+from processors.worker.watchdog import LogReplaced, LogWidened, Positions
 from schemas.errors import DependencyError, TopicMismatch
 from schemas.logs import LogId
 from schemas.topics import BY_NAME, Topic
@@ -69,8 +69,12 @@ def log_ends(settings: Settings, log: LogId) -> Positions:
 
     Raises:
         BrokerUnreachable: No broker answers.
-        LogReplaced: The topic of that name is another log by now.
+        LogReplaced: The topic of that name is another log by now, or (LogWidened) has another number of partitions.
     """
     if kafka.topic_ids(settings, [log.topic])[log.topic] != log.topic_id:
         raise LogReplaced(f"the topic {log.topic} was made anew: it is another log", next_step="restart the worker")
-    return {partition: offset for (_, partition), offset in kafka.end_offsets(settings, [log.topic]).items()}
+    ends = {partition: offset for (_, partition), offset in kafka.end_offsets(settings, [log.topic]).items()}
+    if log.partitions and len(ends) != log.partitions:
+        what = f"the topic {log.topic} has {len(ends)} partitions now, and {log.partitions} before: its keys have moved"
+        raise LogWidened(what, next_step=topics.NEW_LOGS)
+    return ends

@@ -3,8 +3,9 @@
 Consumers have been seen to stop after a rebalance without an error, partitions not fetched again. Nothing inside such a
 process can be trusted to notice, so the watchdog is a thread with its own connection to the broker. It ends the process
 when records wait and not one was processed for `watchdog_seconds`, or when the recovery of its checkpoints stood still
-for so long: before it ends, no partition has a position. A broker that does not answer proves nothing about the worker,
-and starts the count anew.
+for so long: before it ends, no partition has a position. A log that was made anew, or has got more partitions, ends it
+at the next look, also while it holds no partition. A broker that does not answer proves nothing about the worker, and
+starts the count anew.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from collections.abc import Callable, Mapping
 
 from obflow.logs import get_logger
 from obflow.topics import NEW_LOGS
-from schemas.errors import FatalError, PipelineError
+from schemas.errors import FatalError, PipelineError, TopicMismatch
 
 log = get_logger(__name__)
 
 LOOK_SECONDS = 2.0
+GONE_SECONDS = 10.0
+"""A topic that is not there for so long was deleted: one that is made anew, or a broker that starts, takes less."""
 
 Positions = Mapping[int, int]
 """Offset by partition."""
@@ -31,6 +34,10 @@ class Stalled(FatalError):
 
 class LogReplaced(FatalError):
     """The topic was deleted and made anew: offsets that were read mean nothing in the new log."""
+
+
+class LogWidened(LogReplaced):
+    """The topic has got more partitions: keys have moved, and what was read of them lies elsewhere."""
 
 
 class StallDetector:
@@ -91,6 +98,7 @@ class Watchdog:
         patience_s: As in StallDetector.
         observe: Told positions and ends at each look.
         look_s: Seconds between two looks.
+        gone_s: Seconds after which a topic that is not there ends the process, too.
     """
 
     def __init__(
@@ -102,13 +110,15 @@ class Watchdog:
         patience_s: float,
         observe: Callable[[Positions, Positions], None] = lambda _positions, _ends: None,
         look_s: float = LOOK_SECONDS,
+        gone_s: float = GONE_SECONDS,
     ) -> None:
         self._state = state
         self._ends = ends
         self._stalled = stalled
         self._observe = observe
-        self._look_s = look_s
+        self._look_s, self._gone_s = look_s, gone_s
         self._detector = StallDetector(patience_s)
+        self._gone_since_s: float | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -127,18 +137,31 @@ class Watchdog:
     def _check(self) -> None:
         positions, recovered = self._state()
         try:
-            ends = self._ends() if positions or recovered is not None else {}
+            ends = self._ends()  # also where nothing is held: a topic made anew may have left this worker without any
         except LogReplaced as error:
             self._end(error)
+            return
+        except TopicMismatch as error:
+            self._on_gone(error)
             return
         except Exception as error:  # whatever it is, it says nothing of the worker, and a watchdog must not die of it
             log.warning("watchdog_blind", error=str(error), unexpected=not isinstance(error, PipelineError))
             self._detector.forget()
             return
+        self._gone_since_s = None
         self._observe(positions, ends)
         stalled = self._judge(positions, ends, recovered)
         if stalled is not None and not self._stop.is_set():
             self._end(stalled)
+
+    def _on_gone(self, error: TopicMismatch) -> None:
+        """End the process where the topic stays away."""
+        now_s = time.monotonic()
+        since_s = self._gone_since_s = now_s if self._gone_since_s is None else self._gone_since_s
+        log.warning("watchdog_blind", error=str(error), unexpected=False)
+        self._detector.forget()
+        if now_s - since_s >= self._gone_s:
+            self._end(error)
 
     def _judge(self, positions: Positions, ends: Positions, recovered: int | None) -> Stalled | None:
         stalled_s = self._detector.stalled_s(positions, ends, time.monotonic(), recovered)

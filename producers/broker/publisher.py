@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from obflow import kafka
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from obflow.topics import topic_name
+from obflow.topics import NEW_LOGS, topic_name
 from producers.books.records import ProducerRecord
 from producers.broker.statuses import RUN_HEADER
 from schemas.codec import encode
@@ -76,6 +76,7 @@ class Publisher:
         self._declared = {topic_name(settings, topic): topic.name for topic in TOPIC_OF.values()}
         self._unacknowledged: Counter[str] = Counter()
         self._failure: DeliveryFailed | None = None
+        self._homes: dict[bytes, int] = {}
         self._marks: dict[str, LogPosition] = {}
         self._marks_on_the_way: Counter[str] = Counter()
         self._latency = metrics.histogram("obflow_stage_latency_seconds", stage="publish")
@@ -185,11 +186,20 @@ class Publisher:
         if error is None:
             self._unacknowledged[topic] -= 1
             self._acknowledge(topic, 1)
+            self._check_home(message)
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             # What a stream gives is never larger than declared (`schemas.bounds.MAX_LEVELS`): the topic differs.
             self._fail(f"{topic} takes smaller records than declared", "`obflow topics check` names the difference")
         else:
             self._fail(f"the broker did not take a record of {topic} ({error.str()})")
+
+    def _check_home(self, message: Message) -> None:
+        """End where an instrument has moved to another partition: its readers would take it for a broken book."""
+        topic, key, partition = message.topic(), message.key(), message.partition()
+        if self._declared[topic] == DEAD_LETTERS.name:
+            return  # each has a key of its own
+        if self._homes.setdefault(key, partition) != partition:
+            self._fail(f"{topic} has another number of partitions than at the start: its keys have moved", NEW_LOGS)
 
     def _acknowledge(self, topic: str, count: int) -> None:
         self.acknowledged[self._declared[topic]] += count

@@ -11,6 +11,8 @@ from confluent_kafka import KafkaError
 class Sent:
     """A message at the broker."""
 
+    home = 3
+
     def __init__(
         self, topic: str, value: bytes, key: bytes, offset: int, headers: list[tuple[str, bytes]] | None = None
     ) -> None:
@@ -30,7 +32,7 @@ class Sent:
         return self._headers
 
     def partition(self) -> int:
-        return 3
+        return self.home
 
     def offset(self) -> int:
         return self._offset

@@ -13,7 +13,7 @@ from producers.broker.publisher import Publisher, key_of
 from schemas.codec import decode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, Source, TradeRecord
-from tests.producers.fake_kafka import FakeClient
+from tests.producers.fake_kafka import FakeClient, Sent
 
 SETTINGS = Settings(kafka=KafkaSettings(topic_prefix="t."))
 
@@ -146,6 +146,22 @@ def test_where_the_last_snapshot_or_invalid_lies_is_known(client: FakeClient) ->
     out.offer(l2(Kind.INVALID))
     out.poll()
     assert out.is_before_mark("BTCUSDT", 3, 1)
+
+
+def test_an_instrument_that_moves_to_another_partition_ends_the_publisher(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = publisher()
+    for record in (l2(), LETTER):
+        out.offer(record)
+    out.poll()
+    monkeypatch.setattr(Sent, "home", 7)
+    out.offer(LETTER)
+    out.poll()
+    out.offer(l2(sequence=3))
+
+    with pytest.raises(DeliveryFailed, match="its keys have moved"):
+        out.poll()
 
 
 def test_the_latency_of_updates_is_shown(client: FakeClient) -> None:

@@ -7,7 +7,7 @@ import pytest
 from obflow import kafka
 from obflow.settings import Settings
 from processors.worker.preflight import log_ends
-from processors.worker.watchdog import LogReplaced
+from processors.worker.watchdog import LogReplaced, LogWidened
 from schemas.logs import LogId
 
 LOG = LogId("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A")
@@ -31,3 +31,11 @@ def test_a_topic_made_anew_is_found_out_though_it_has_come_as_far(topic_id: dict
 
     with pytest.raises(LogReplaced, match="another log"):
         log_ends(Settings(), LOG)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_topic_with_another_number_of_partitions_than_at_the_start_is_found_out(
+    topic_id: dict[str, str], partitions: int
+) -> None:
+    with pytest.raises(LogWidened, match=f"has 2 partitions now, and {partitions} before: its keys have moved"):
+        log_ends(Settings(), LOG._replace(partitions=partitions))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from processors.worker.watchdog import LogReplaced, StallDetector, Watchdog, lag
-from schemas.errors import BrokerUnreachable, FatalError
+from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
 
 
 def test_a_worker_without_lag_may_be_idle_for_ever() -> None:
@@ -85,7 +85,9 @@ def test_the_watchdog_ends_a_stalled_worker_with_one_sentence() -> None:
     assert errors[0].exit_code == 1
 
 
-def watch(state: tuple[dict[int, int], int | None], ends: Callable[[], dict[int, int]]) -> list[FatalError]:
+def watch(
+    state: tuple[dict[int, int], int | None], ends: Callable[[], dict[int, int]], gone_s: float = 10.0
+) -> list[FatalError]:
     """What a watchdog without patience ends the process with, after three looks at most."""
     errors: list[FatalError] = []
     done = threading.Event()
@@ -102,7 +104,7 @@ def watch(state: tuple[dict[int, int], int | None], ends: Callable[[], dict[int,
         errors.append(error)
         done.set()
 
-    dog = Watchdog(next_look, ends, stalled, patience_s=0.0, look_s=0.001)
+    dog = Watchdog(next_look, ends, stalled, patience_s=0.0, look_s=0.001, gone_s=gone_s)
     dog.start()
     assert done.wait(5)
     dog.stop()
@@ -122,6 +124,24 @@ def test_a_log_made_anew_ends_the_worker_however_far_the_new_one_has_come() -> N
     [error] = watch(({0: 5}, None), replaced)
 
     assert "made anew" in str(error)
+
+
+def test_a_log_made_anew_ends_a_worker_that_holds_no_partition() -> None:
+    def replaced() -> dict[int, int]:
+        raise LogReplaced("the topic l2.v1 was made anew")
+
+    [error] = watch(({}, None), replaced)
+
+    assert "made anew" in str(error)
+
+
+def test_a_topic_that_stays_away_ends_the_worker_and_one_that_comes_back_does_not() -> None:
+    def gone() -> dict[int, int]:
+        raise TopicMismatch("a topic is not on the broker")
+
+    [error] = watch(({}, None), gone, gone_s=0.0)
+    assert "not on the broker" in str(error)
+    assert watch(({}, None), gone, gone_s=5.0) == []
 
 
 def test_a_log_that_lost_records_ends_the_worker() -> None:

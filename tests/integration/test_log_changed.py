@@ -1,0 +1,91 @@
+"""The log changes under workers: made anew, given more partitions, or cut; each is a sentence within seconds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewPartitions
+
+from obflow import kafka, topics
+from obflow.settings import Settings
+from schemas.topics import FACTORS, L2, Topic
+from tests.integration.processing import PARTITIONS, Worker, interleaved, pipeline, publish, until, workers
+from tests.integration.test_processor import drained, streams_of
+
+pytestmark = pytest.mark.integration
+
+SOON_S = 20.0
+"""The watchdog looks every two seconds; the rest is a busy machine's."""
+
+
+def made_anew(settings: Settings, topic: Topic = L2) -> None:
+    name = topics.topic_name(settings, topic)
+    kafka.ask(settings, lambda client, timeout: client.delete_topics([name], request_timeout=timeout))
+    time.sleep(1.0)  # for as long the group has no partitions to hand out
+    topics.apply(settings)
+
+
+def widened(settings: Settings, topic: Topic = L2) -> None:
+    wanted = [NewPartitions(topics.topic_name(settings, topic), PARTITIONS + 1)]
+    kafka.ask(settings, lambda client, timeout: client.create_partitions(wanted, request_timeout=timeout))
+
+
+def ended(worker: Worker) -> str:
+    """The sentence that it ends with."""
+    assert worker.process.wait(SOON_S) == 1, worker.tail()
+    return worker.tail().splitlines()[-1]
+
+
+@pytest.mark.parametrize("role", ["process", "regimes"])
+def test_workers_end_soon_after_their_topic_was_made_anew(broker: str, tmp_path: Path, role: str) -> None:
+    settings = pipeline(broker)
+    with workers(settings, tmp_path, role) as start:
+        worker = start()
+        worker.wait_ready()
+        made_anew(settings, L2 if role == "process" else FACTORS)
+        assert "was made anew: it is another log: restart the worker" in ended(worker)
+
+
+def test_a_worker_without_a_partition_ends_too_where_its_topic_was_made_anew(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    with workers(settings, tmp_path) as start:
+        several = [start() for _ in range(2)]
+        for worker in several:
+            worker.wait_ready(60)
+        made_anew(settings)
+        assert all("was made anew" in ended(worker) for worker in several)
+
+
+@pytest.mark.parametrize("role", ["process", "regimes"])
+def test_workers_end_where_their_topic_gets_more_partitions(broker: str, tmp_path: Path, role: str) -> None:
+    settings = pipeline(broker)
+    with workers(settings, tmp_path, role) as start:
+        worker = start()
+        worker.wait_ready()
+        widened(settings, L2 if role == "process" else FACTORS)
+        sentence = ended(worker)
+    assert "has 9 partitions now, and 8 before: its keys have moved: set kafka.topic_prefix for every role" in sentence
+
+
+def test_records_removed_before_they_were_read_are_named_and_the_worker_goes_on(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    name = topics.topic_name(settings, L2)
+    streams = streams_of(seed=60, instruments=8, records=90)
+    publish(settings, interleaved([records[:30] for records in streams]))
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        drained(settings)
+        worker.stop()
+        publish(settings, interleaved([records[30:60] for records in streams]))
+        ends = [TopicPartition(name, number, end) for (_, number), end in kafka.end_offsets(settings, [name]).items()]
+        kafka.ask(settings, lambda client, timeout: client.delete_records(ends, request_timeout=timeout))
+        worker = start()
+        until(lambda: bool(worker.logged("source_hole")), 30, worker.tail)
+        drained(settings)
+        publish(settings, interleaved([records[60:] for records in streams]))
+        drained(settings)
+        assert "the log has lost records" in worker.logged("source_hole")[0]["cause"]
+        assert worker.stop() == 0
