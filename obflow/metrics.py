@@ -47,6 +47,7 @@ GaugeName = Literal[
     "obflow_books",
     "obflow_silent_channels",
     "obflow_gate_closed_seconds",
+    "obflow_llm_unasked_instruments",
     "obflow_buffered_records",
     "obflow_table_failing",
     "obflow_build_info",
@@ -119,6 +120,9 @@ GAUGES: Mapping[GaugeName, Metric] = {
         "Instruments of which a subscribed channel is silent, by channel.", ("venue", "channel")
     ),
     "obflow_gate_closed_seconds": Metric("For how long the venue has told everybody here to wait.", ("venue",)),
+    "obflow_llm_unasked_instruments": Metric(
+        "Instruments that the language model is never asked about, by reason.", ("reason",)
+    ),
     "obflow_buffered_records": Metric("Records held in memory, by where.", ("stage",)),
     "obflow_table_failing": Metric("1 where a table cannot be fed now, while the others go on.", ("table",)),
     "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role")),

@@ -175,6 +175,8 @@ class CallOutcome(StrEnum):
     """A completion that is no verdict: prose, an unknown label, a confidence outside [0, 1]."""
     ABANDONED = "abandoned"
     """The worker was stopped while it waited."""
+    NOT_ASKED = "not_asked"
+    """No request at all: the instrument's name may not stand in a prompt. One row an instrument and worker."""
 
 
 class InstrumentKey(NamedTuple):

@@ -379,6 +379,24 @@ async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
     assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
 
 
+async def test_a_name_that_may_not_stand_in_a_prompt_is_told_once_and_never_asked_about() -> None:
+    name = InstrumentKey("binance-futures", "币安人生USDT")
+    with llm_server("good") as server:
+        async with office(server) as found:
+            for window in (20, 21, 22):
+                if found.asker.wants(str(name), WINDOWS[window]):
+                    found.ask(window, name)
+            found.ask(window=20)
+            outcomes = await found.calls_made(2)
+    [row] = [call for call in found.calls if call.instrument == name]
+    assert sorted(outcomes) == [CallOutcome.NOT_ASKED, CallOutcome.OK]
+    assert (row.attempt, row.window_end_ns) == (0, WINDOWS[20].window.end_ns)
+    assert "may not stand in a prompt" in row.detail
+    assert len(server.asked) == 1
+    assert found.count("obflow_llm_unasked_instruments", reason="name") == 1
+    assert found.count("obflow_llm_questions_dropped_total", reason="not_allowed") == 3
+
+
 async def test_an_endpoint_that_is_not_there_is_one_that_cannot_be_reached() -> None:
     with llm_server("good") as server:
         pass
