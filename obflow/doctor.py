@@ -17,16 +17,16 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, r
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
-from confluent_kafka import KafkaException, Message, TopicPartition, libversion
+from confluent_kafka import libversion
 from packaging.requirements import Requirement
 
-from obflow import kafka, topics
+from obflow.clock_offsets import ClockLook, clock_finding
+from obflow.findings import Check as Check
+from obflow.findings import failed
 from obflow.logs import get_logger
 from obflow.settings import Settings
-from schemas.codec import RECORD_TYPES, decode
-from schemas.errors import DependencyError, MessageError, PipelineError
+from schemas.errors import DependencyError, PipelineError
 from schemas.masking import mask_credentials
-from schemas.topics import TOPICS, Topic
 
 CHECK_GROUP = "obflow.checks"
 AUDIT_GROUP = "obflow.audits"
@@ -35,27 +35,9 @@ EMBEDDED_PACKAGE = "jgo"  # is there with the extra `embedded`, and not in the i
 OLDEST_PYTHON = (3, 11)
 MIN_OPEN_FILES = 1024
 MIN_FREE_BYTES = 2 * 1024**3
-READER_GROUP = "obflow-doctor"
-PEEK_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 """Several times what a record takes from the log into its table."""
 EQUAL, DIFFERENT = "equal", "different"
-
-
-class Check(NamedTuple):
-    """One finding.
-
-    Attributes:
-        name: What was looked at.
-        ok: Whether it is as it should be.
-        detail: What was found.
-        remedy: What mends it; empty where nothing is to be mended.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 class AuditLine(NamedTuple):
@@ -175,33 +157,22 @@ def runtime_checks(settings: Settings) -> list[Check]:
     return [_python(), _packages(), *cache, _open_files()]
 
 
-def broker_checks(settings: Settings) -> list[Check]:
-    """Look at the broker: whether it answers, its topics, and what is in them."""
-    try:
-        brokers = kafka.require_broker(settings)
-    except PipelineError as error:
-        unseen = "not known while no broker answers"
-        return [_failed("broker", error), Check("topics", False, unseen), Check("records", False, unseen)]
-    address = mask_credentials(settings.kafka.bootstrap_servers)
-    return [
-        Check("broker", True, f"{brokers} broker{'s' if brokers > 1 else ''} at {address}"),
-        _topics(settings),
-        _records(settings),
-    ]
-
-
 def store_checks(settings: Settings) -> list[Check]:
-    """Look at the database: whether it answers, and how much room it has."""
+    """Look at the database: whether it answers, how much room it has, and whether its clock is ours."""
     from obflow.clickhouse import connect
 
     with connect(settings.clickhouse, database="system", readonly=True) as client:
         free = int(client.query("SELECT min(unreserved_space) FROM system.disks").result_rows[0][0])
+        asked_s = time.time()
+        now_s = float(client.query("SELECT toUnixTimestamp64Nano(now64(9)) / 1e9").result_rows[0][0])
+        look = ClockLook("ClickHouse", now_s, asked_s, time.time())
         address = mask_credentials(f"{settings.clickhouse.host}:{settings.clickhouse.port}")
         detail = f"ClickHouse {client.server_version} at {address}"
     low = free < MIN_FREE_BYTES
     return [
         Check("store", True, detail),
         Check("store room", not low, f"{free / 1024**3:.1f} GiB free", "free some of its disk" if low else ""),
+        clock_finding("store clock", look),
     ]
 
 
@@ -210,16 +181,12 @@ def _run(entry: EntryPoint, settings: Settings) -> list[Check]:
         check: Callable[[Settings], Iterable[Check]] = entry.load()
         return list(check(settings))
     except PipelineError as error:
-        return [_failed(entry.name, error)]
+        return [failed(entry.name, error)]
     except Exception as error:  # a check that breaks is a finding, and must not hide the others'
         get_logger(__name__).debug("check_failed", check=entry.name, exc_info=error)
         why = mask_credentials(" ".join(str(error).split()))
         detail = f"the check itself failed: {type(error).__name__}: {why}"
         return [Check(entry.name, False, detail, "`obflow doctor -v` shows where")]
-
-
-def _failed(name: str, error: PipelineError) -> Check:
-    return Check(name, False, error.cause, error.next_step)
 
 
 def _python() -> Check:
@@ -274,78 +241,3 @@ def _open_files() -> Check:
         f"only {limit} allowed, {MIN_OPEN_FILES} needed",
         f"raise it with `ulimit -n {MIN_OPEN_FILES}`",
     )
-
-
-def _topics(settings: Settings) -> Check:
-    differences = topics.check(settings)
-    if not differences:
-        return Check("topics", True, f"all {len(TOPICS)} as declared")
-    mendable = all(difference.mendable for difference in differences)
-    remedy = (
-        "`obflow topics apply`" if mendable else "set kafka.partitions to what is there, or a new kafka.topic_prefix"
-    )
-    return Check("topics", False, "; ".join(map(str, differences)), remedy)
-
-
-def _records(settings: Settings) -> Check:
-    """Whether the newest record of each topic is one that this version writes and reads."""
-    places = _newest_places(settings)
-    found = _read(settings, list(places))
-    problems = [
-        f"{place.topic}[{place.partition}]@{place.offset}: {problem}"
-        for place, topic in places.items()
-        if (problem := _record_problem(topic, found.get((place.topic, place.partition))))
-    ]
-    if problems:
-        remedy = "another version of obflow writes there: upgrade, or set kafka.topic_prefix"
-        return Check("records", False, "; ".join(problems), remedy)
-    return Check("records", True, f"the newest of {len(places)} topics decode" if places else "no records yet")
-
-
-def _record_problem(topic: Topic, message: Message | None) -> str:
-    if message is None:
-        return f"it cannot be read within {PEEK_SECONDS:g} s"
-    payload = message.value()
-    if not isinstance(payload, bytes):
-        return "it has no value"
-    try:
-        record = decode(payload)
-    except MessageError as error:
-        return error.cause
-    wanted = RECORD_TYPES[topic.record]
-    return "" if isinstance(record, wanted) else f"it is a {type(record).__name__}, not a {wanted.__name__}"
-
-
-def _newest_places(settings: Settings) -> dict[TopicPartition, Topic]:
-    """Where the last record of each topic's longest partition is, as far as there are records."""
-    by_name = {topics.topic_name(settings, topic): topic for topic in TOPICS if topic.record in RECORD_TYPES}
-    missing = {difference.topic for difference in topics.check(settings) if difference.what == topics.MISSING}
-    present = [name for name in by_name if name not in missing]
-    if not present:
-        return {}
-    starts, ends = kafka.start_offsets(settings, present), kafka.end_offsets(settings, present)
-    longest: dict[str, TopicPartition] = {}
-    for (name, partition), end in sorted(ends.items(), key=lambda item: item[1]):
-        if end > starts[name, partition]:
-            longest[name] = TopicPartition(name, partition, end - 1)
-    return {place: by_name[name] for name, place in longest.items()}
-
-
-def _read(settings: Settings, places: list[TopicPartition]) -> dict[kafka.Partition, Message]:
-    """Read one record at each place, as far as they come within the deadline."""
-    if not places:
-        return {}
-    reader = kafka.consumer(settings, READER_GROUP, {"log_level": kafka.CRITICAL_ONLY})
-    found: dict[kafka.Partition, Message] = {}
-    deadline = time.monotonic() + PEEK_SECONDS
-    try:
-        reader.assign(places)
-        while len(found) < len(places) and time.monotonic() < deadline:
-            message = reader.poll(0.1)
-            if message is not None and message.error() is None:
-                found.setdefault((str(message.topic()), int(message.partition() or 0)), message)
-    except KafkaException as error:
-        raise kafka.readable(error, settings) from None
-    finally:
-        reader.close()
-    return found

@@ -118,6 +118,16 @@ def read_log(settings: Settings, topic: str) -> Iterator[Logged]:
     yield from LogReading(settings, topic)
 
 
+def read_tail(settings: Settings, topic: str, most: int) -> Iterator[Logged]:
+    """At most so many of the last records of each partition, each partition in order; errors as of `read_log`."""
+    starts, ends = kafka.start_offsets(settings, [topic]), kafka.end_offsets(settings, [topic])
+    left = {part: end for (_, part), end in ends.items() if end > starts[topic, part]}
+    with closing(kafka.consumer(settings, GROUP, TELLS_ENDS)) as consumer:
+        begin = {part: max(starts[topic, part], end - most) for part, end in left.items()}
+        consumer.assign([TopicPartition(topic, part, first) for part, first in begin.items()])
+        yield from _until(consumer, left)
+
+
 def _until(consumer: Consumer, ends: dict[int, int]) -> Iterator[Logged]:
     waiting = set(ends)
     heard_s = time.monotonic()

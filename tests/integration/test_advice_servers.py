@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from obflow import kafka, topics
-from obflow.doctor import broker_checks
+from obflow.broker_checks import broker_checks
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from processors.worker.preflight import log_ends, open_source, require_changelog

@@ -7,7 +7,8 @@ import uuid
 import pytest
 
 from obflow import kafka, topics
-from obflow.doctor import Check, broker_checks
+from obflow.broker_checks import broker_checks
+from obflow.findings import Check
 from obflow.settings import KafkaSettings, Settings
 from schemas.codec import encode
 from schemas.messages import Reason, ResyncRequest

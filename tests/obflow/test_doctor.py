@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from obflow import cli, doctor
-from obflow.doctor import Check, audit_problems, broker_checks, digests_equal, examine, runtime_checks
+from obflow.broker_checks import broker_checks
+from obflow.doctor import Check, audit_problems, digests_equal, examine, runtime_checks
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.errors import BrokerUnreachable, DependencyError
 

@@ -1,0 +1,60 @@
+"""How far a reader of a topic has come, at one moment: plain numbers, asked of the broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from obflow import kafka
+from obflow.findings import Check
+from obflow.flow import GroupLook, LogFollower, flow_findings, is_late
+from obflow.records_at import read_at
+from obflow.settings import Settings
+
+
+def watch(reader: LogFollower, look: Callable[[], GroupLook], pause_s: float) -> list[Check]:
+    """Judge a reader; where one look does not tell, from a second one after a pause."""
+    before = after = look()
+    if is_late(reader, before):
+        time.sleep(pause_s)
+        after = look()
+    return flow_findings(reader, before, after)
+
+
+def look_at(settings: Settings, topic: str, positions: Mapping[int, int]) -> GroupLook:
+    """Look at a reader that has come up to these positions.
+
+    Args:
+        settings: `kafka` is used.
+        topic: Name on the broker.
+        positions: Next offset to read, by partition.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: The topic is not there.
+    """
+    starts, ends = (_of(offsets(settings, [topic])) for offsets in (kafka.start_offsets, kafka.end_offsets))
+    look = GroupLook(topic, starts, ends, positions, {})
+    waits = {(topic, part): max(positions.get(part, 0), starts[part]) for part in look.waiting()}
+    found, now_s = read_at(settings, waits), time.time()
+    ages_s = {part: max(0.0, now_s - record.written_ms / 1000) for (_, part), record in found.items()}
+    return look._replace(ages_s=ages_s)
+
+
+def look_at_group(settings: Settings, group: str, topic: str) -> GroupLook:
+    """Look at a consumer group; arguments and errors as of `look_at`."""
+    positions = _of(kafka.committed_offsets(settings, group, [topic]))
+    found = kafka.ask(
+        settings, lambda client, timeout: client.describe_consumer_groups([group], request_timeout=timeout)
+    )[group]
+    members = [_held(member.assignment.topic_partitions, topic) for member in found.members]
+    look = look_at(settings, topic, positions)
+    return look._replace(members=members, is_settled=found.state.name in ("STABLE", "EMPTY", "DEAD"))
+
+
+def _held(assigned: Iterable[object], topic: str) -> frozenset[int]:
+    return frozenset(int(one.partition) for one in assigned if one.topic == topic)  # type: ignore[attr-defined] # Kafka's
+
+
+def _of(offsets: Mapping[kafka.Partition, int]) -> dict[int, int]:
+    return {part: offset for (_, part), offset in offsets.items()}

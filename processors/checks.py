@@ -1,0 +1,125 @@
+"""What `obflow doctor` asks about workers: members, lag, checkpoints, and whom the model is not asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+from obflow import kafka
+from obflow.findings import Check, unknown
+from obflow.flow import LogFollower
+from obflow.group_looks import look_at_group, watch
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from obflow.whole_log import read_tail
+from processors.contract import Stage
+from processors.llm.beside import is_asked
+from processors.settings import RegimeSettings
+from processors.stages import STAGES
+from schemas.codec import decode_as
+from schemas.errors import BrokerUnreachable, MessageError, TopicMismatch
+from schemas.messages import CallOutcome, LlmCall
+from schemas.topics import LLM_CALLS
+
+
+class GroupSettings(Protocol):
+    """What is read of a stage's section."""
+
+    app_id: str
+    checkpoint_seconds: float
+
+
+COMMANDS: Final = {"books": "obflow process"}
+"""What starts a worker of a stage, where it is not called as the stage."""
+CHECKPOINTS_S: Final = 3.0
+"""How many intervals of checkpoints a record may wait: it is committed behind one, not at once."""
+LAST_CALLS: Final = 2_000
+
+
+def worker_checks(settings: Settings) -> list[Check]:
+    """Look at every stage's group and changelog, and at what the model is not asked."""
+    found = []
+    for stage in STAGES.values():
+        try:
+            found += [*_flow(settings, stage), *_checkpoints(settings, stage)]
+        except (BrokerUnreachable, TopicMismatch) as error:
+            found.append(unknown(f"{stage.name} workers", error))
+    return [*found, *_unasked(settings)]
+
+
+def _flow(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:
+    section = _section(settings, stage)
+    group = settings.kafka.topic_prefix + section.app_id
+    command = COMMANDS.get(stage.name, f"obflow {stage.name}")
+    reader = LogFollower(f"{stage.name} workers", f"group {group}", command, CHECKPOINTS_S * section.checkpoint_seconds)
+    look = partial(look_at_group, settings, group, topic_name(settings, stage.reads))
+    return watch(reader, look, section.checkpoint_seconds + 1.0)
+
+
+def _checkpoints(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:
+    section, source = _section(settings, stage), topic_name(settings, stage.reads)
+    table = stage.changelog.name.removesuffix("-changelog").rpartition("-")[2]
+    group = settings.kafka.topic_prefix + section.app_id
+    changelog = f"{group}-{table}-changelog"
+    committed = kafka.committed_offsets(settings, group, [source])
+    if not committed:
+        return []
+    starts, ends = kafka.start_offsets(settings, [changelog]), kafka.end_offsets(settings, [changelog])
+    name = f"{stage.name} checkpoints"
+    return [checkpoint_finding(name, changelog, _of(committed), _of(starts), _of(ends))]
+
+
+def checkpoint_finding(
+    name: str, changelog: str, committed: Mapping[int, int], starts: Mapping[int, int], ends: Mapping[int, int]
+) -> Check:
+    """Judge a changelog: each partition with a committed offset holds a checkpoint.
+
+    Args:
+        name: Of the check.
+        changelog: Name on the broker.
+        committed: Of the source, by partition.
+        starts: First offset of the changelog, by partition.
+        ends: The one its next record gets, by partition.
+    """
+    emptied = sorted(part for part, offset in committed.items() if offset > 0 and starts.get(part) == ends.get(part))
+    if not emptied:
+        return Check(name, True, f"{changelog} keeps what {len(committed)} committed offsets promise")
+    named = ", ".join(map(str, emptied[:10])) + (" …" if len(emptied) > 10 else "")
+    sentence = f"{changelog} holds no checkpoint in {len(emptied)} partitions with a committed offset ({named})"
+    return Check(name, False, f"{sentence}: they are read again from the log's start", "restart the worker")
+
+
+def _unasked(settings: Settings) -> list[Check]:
+    """Instruments of which a worker has told that the model is not asked about them; nothing is to be mended."""
+    if not is_asked(settings.of(RegimeSettings)):
+        return []
+    try:
+        calls = [_call(logged.value) for logged in read_tail(settings, topic_name(settings, LLM_CALLS), LAST_CALLS)]
+    except (BrokerUnreachable, TopicMismatch) as error:
+        return [unknown("model", error)]
+    return [unasked_finding(call for call in calls if call is not None)]
+
+
+def unasked_finding(calls: Iterable[LlmCall]) -> Check:
+    """Say which instruments the model is not asked about."""
+    names = sorted({str(call.instrument) for call in calls if call.outcome is CallOutcome.NOT_ASKED})
+    if not names:
+        return Check("model", True, "asked about every instrument")
+    return Check("model", True, f"never asked about {', '.join(names)}: their names may not stand in a prompt")
+
+
+def _call(value: bytes) -> LlmCall | None:
+    try:
+        return decode_as(LlmCall, value)
+    except MessageError:
+        return None
+
+
+def _section(settings: Settings, stage: type[Stage[Any, Any]]) -> GroupSettings:
+    section: GroupSettings = getattr(settings, stage.role)
+    return section
+
+
+def _of(offsets: Mapping[kafka.Partition, int]) -> dict[int, int]:
+    return {part: offset for (_, part), offset in offsets.items()}

@@ -1,0 +1,65 @@
+"""What `obflow doctor` asks about each table: whether it keeps up with its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from obflow import kafka
+from obflow.findings import Check, unknown
+from obflow.flow import GroupLook, LogFollower
+from obflow.group_looks import look_at, watch
+from obflow.settings import Settings
+from schemas.errors import BrokerUnreachable, StoreUnreachable, TopicMismatch
+from sinks import migrate
+from sinks.contract import Table
+from sinks.reader import Log, look_up
+from sinks.resume import stored_positions
+from sinks.settings import SinkSettings
+from sinks.store import Store
+from sinks.tables import TABLES
+
+PATIENCE_S: Final = 10.0
+"""Beyond `sink.flush_seconds`: the time of an insert on a busy machine."""
+PAUSE_S: Final = 3.0
+
+
+def position_checks(settings: Settings) -> list[Check]:
+    """Look at every table that is there; whether all are, others say."""
+    try:
+        store = Store(settings.clickhouse, readonly=True)
+    except StoreUnreachable:  # the check of the store says why
+        return [Check("rows", False, "not known while no ClickHouse answers")]
+    try:
+        there = [table for table in TABLES.values() if not migrate.lacking(store, table)]
+        return [finding for table in there for finding in _table(settings, store, table)]
+    except (BrokerUnreachable, TopicMismatch) as error:
+        return [unknown("rows", error)]
+    finally:
+        store.close()
+
+
+def _table(settings: Settings, store: Store, table: Table[Any]) -> list[Check]:
+    limit_s = settings.of(SinkSettings).flush_seconds + PATIENCE_S
+    reader = LogFollower(f"rows of {table.name}", f"table {table.name}", f"obflow sink --table {table.name}", limit_s)
+    return watch(reader, partial(_look, settings, store, table), PAUSE_S)
+
+
+def _look(settings: Settings, store: Store, table: Table[Any]) -> GroupLook:
+    log = look_up(settings, [table.topic])[table.topic]
+    read = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    return look_at(settings, log.topic, positions_of(log, stored_positions(store, table), read))
+
+
+def positions_of(
+    log: Log, stored: Mapping[tuple[str, int], int], read: Mapping[kafka.Partition, int]
+) -> dict[int, int]:
+    """Up to where a table has come: its last row, or what gave no row and was read all the same.
+
+    Args:
+        log: Its log.
+        stored: Highest offset stored, by (log, partition).
+        read: Committed offsets of the sinks' group.
+    """
+    return {part: max(stored.get((log.name, part), -1) + 1, read.get((log.topic, part), 0)) for part in log.ends}
