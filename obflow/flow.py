@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from obflow.findings import Check
+from obflow.topics import NEW_LOGS
 
 SHOWN: Final = 3
 """Most partitions that a sentence names."""
@@ -70,7 +71,7 @@ def flow_findings(reader: LogFollower, before: GroupLook, after: GroupLook) -> l
         before: The first look.
         after: A second one; the first again where that was enough.
     """
-    found = [*_members(reader, after), *_lag(reader, before, after)]
+    found = [*_members(reader, after), *_lost(reader, after), *_lag(reader, before, after)]
     return found or [Check(reader.name, True, _well(reader, after))]
 
 
@@ -90,6 +91,23 @@ def _members(reader: LogFollower, look: GroupLook) -> list[Check]:
         return []
     sentence = f"{idle} of {len(look.members)} members of {reader.who} hold no partition of {look.topic}"
     return [Check(reader.name, False, f"{sentence}, and {len(nobodys)} partitions are nobody's", "restart the worker")]
+
+
+def _lost(reader: LogFollower, look: GroupLook) -> list[Check]:
+    """Whether the log still has what was not read, and reaches as far as what was."""
+    read = {part: position for part, position in sorted(look.positions.items()) if position and part in look.ends}
+    gone = [
+        f"{at} to {look.starts[part] - 1} of partition {part}" for part, at in read.items() if at < look.starts[part]
+    ]
+    beyond = [f"{part} at {look.ends[part]}" for part, at in read.items() if at > look.ends[part]]
+    found = []
+    if gone:
+        what = f"{look.topic} has lost records that {reader.who} had not read: {_some(gone)}"
+        found.append(Check(reader.name, False, what, "it goes on behind them; books wait for their next snapshot"))
+    if beyond:
+        what = f"{look.topic} ends before what {reader.who} has read of it: partition {_some(beyond)}"
+        found.append(Check(reader.name, False, what, NEW_LOGS))
+    return found
 
 
 def _lag(reader: LogFollower, before: GroupLook, after: GroupLook) -> list[Check]:
@@ -120,8 +138,12 @@ def _only(counts: Mapping[int, int], parts: Iterable[int]) -> dict[int, int]:
 def _places(waiting: Mapping[int, int], ages_s: Mapping[int, float]) -> str:
     """The partitions in which records wait longest."""
     longest = sorted(waiting, key=lambda part: -ages_s.get(part, 0.0))
-    named = [f"{waiting[part]} records for {ages_s.get(part, 0.0):.0f} s in partition {part}" for part in longest]
-    more = f" and in {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    return _some([f"{waiting[part]} records for {ages_s.get(part, 0.0):.0f} s in partition {part}" for part in longest])
+
+
+def _some(named: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
     return ", ".join(named[:SHOWN]) + more
 
 

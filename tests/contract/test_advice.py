@@ -42,6 +42,7 @@ REASONS: dict[str, str] = {
     "its last lines:\n{…}": PASSED_ON,
     "it gives way by itself; stop it if it does not: its trades are stored twice": SAYS_WHY,
     "give it more of the machine, or start another one beside it": "what a machine has to give is not a test's",
+    "it goes on behind them; books wait for their next snapshot": SAYS_WHY,
     "it holds no book at all": SAYS_WHY,
     "it trades again when its venue says so": SAYS_WHY,
     "it trades {…} others": SAYS_WHY,

@@ -96,7 +96,23 @@ def test_of_many_partitions_those_that_wait_longest_are_named() -> None:
     [found] = judged(late)
 
     assert "27 s in partition 7, 10 records for 26 s in partition 6" in found.detail
-    assert found.detail.endswith("and in 5 more")
+    assert found.detail.endswith("and 5 more")
+
+
+def test_records_that_are_gone_before_they_were_read_are_named_from_and_to() -> None:
+    [found] = judged(look(starts={0: 130, 1: 7}, ends={0: 130, 1: 7}))
+
+    assert found.detail == (
+        "l2.v1 has lost records that group obflow-processor had not read: 100 to 129 of partition 0"
+    )
+    assert judged(look(positions={0: 0}, starts={0: 130, 1: 7}, ends={0: 130, 1: 7}))[0].ok, "nothing was read of it"
+
+
+def test_a_log_that_ends_before_what_was_read_of_it_is_named() -> None:
+    [found] = judged(look(ends={0: 3, 1: 7}))
+
+    assert found.detail == "l2.v1 ends before what group obflow-processor has read of it: partition 0 at 3"
+    assert "kafka.topic_prefix" in found.remedy
 
 
 @pytest.mark.parametrize(
