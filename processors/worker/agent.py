@@ -54,6 +54,7 @@ class WorkerPorts(NamedTuple):
         named_log: The log in which records name places, if they are held against one.
         withdraw: Has a partition read again from an offset, and committed there before.
         is_whole: Whether the changelog of a partition still has all that it ever took.
+        changelog_id: Which changelog it is, as far as that is known.
     """
 
     source: LogId
@@ -67,6 +68,7 @@ class WorkerPorts(NamedTuple):
     named_log: NamedLog | None = None
     withdraw: Callable[[int, int], None] = lambda _partition, _offset: None
     is_whole: Callable[[int], bool] = lambda _partition: True
+    changelog_id: Callable[[], str] = lambda: ""
 
 
 class StageAgent:
@@ -149,10 +151,17 @@ class StageAgent:
         """The group has given these partitions to this worker; their checkpoints are read first."""
         self.is_recovering = bool(partitions)
 
-    def on_assigned(self, positions: Mapping[int, int], starts: Mapping[int, int] | None = None) -> None:
+    def changelog_id(self) -> str:
+        """Which changelog the checkpoints go to, as far as that is known."""
+        return self._ports.changelog_id()
+
+    def on_assigned(
+        self, positions: Mapping[int, int], starts: Mapping[int, int] | None = None, foreign: Set[int] = frozenset()
+    ) -> None:
         """These partitions are this worker's, and are read from these offsets.
 
-        `starts` says where the log now starts, of partitions with a committed offset.
+        `starts` says where the log now starts, of partitions with a committed offset; that of the `foreign` ones was
+        committed beside another changelog.
         Partitions it keeps stay as they are, unless the group has committed beyond them: then another worker had the
         partition meanwhile (this one was away for longer than its session), and what is held is too old.
         """
@@ -163,7 +172,8 @@ class StageAgent:
             if partition in self._partitions and self._partitions[partition].offsets.position >= position
         }
         self._partitions = {
-            partition: kept.get(partition) or self._new(partition, position, (starts or {}).get(partition))
+            partition: kept.get(partition)
+            or self._new(partition, position, (starts or {}).get(partition), is_foreign=partition in foreign)
             for partition, position in positions.items()
         }
         for held in self._partitions.values():
@@ -187,7 +197,9 @@ class StageAgent:
             return None
         return held.offsets.committable(self._ports.outbox.oldest_offset(partition))
 
-    def _new(self, partition: int, position: int, log_start: int | None) -> HeldPartition[Any, Any]:
+    def _new(
+        self, partition: int, position: int, log_start: int | None, *, is_foreign: bool
+    ) -> HeldPartition[Any, Any]:
         return HeldPartition(
             self._stage,
             partition,
@@ -199,7 +211,7 @@ class StageAgent:
             companion=self._companion,
             named_log=self._ports.named_log,
             log_start=log_start,
-            is_whole=self._ports.is_whole(partition),
+            is_whole=not is_foreign and self._ports.is_whole(partition),
             broken=partial(self._on_broken_promise, partition),
         )
 

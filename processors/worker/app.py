@@ -130,6 +130,7 @@ def create_worker(
         named_log=LogEnds(settings, stage.names.topic) if stage.names is not None else None,
         withdraw=lambda partition, offset: app.consumer.withdraw(partition, offset),
         is_whole=lambda partition: table.data.is_whole(partition),
+        changelog_id=lambda: table.data.changelog_id,
     )
     section = settings.section(stage.role, StageSettings)  # type: ignore[type-abstract] # a protocol to hold it against
     companion = beside.open(settings, metrics, ports.send) if beside is not None else None
@@ -180,7 +181,7 @@ def _judge_checkpoints(
         except LogReplaced as error:
             fail(error)
             raise
-        return CheckpointRules(source.short_id, stage.outlives_log, ends, cut)
+        return CheckpointRules(source.short_id, stage.outlives_log, ends, cut, changelog[0].short_id)
 
     def on_refused(message: Any, error: MessageError) -> None:  # noqa: ANN401 (Faust's)
         record = LoggedRecord(message.offset, round(message.timestamp * 1000), message.key, message.value)

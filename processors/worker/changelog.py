@@ -80,12 +80,14 @@ class CheckpointRules(NamedTuple):
         outlives_log: Whether a state still holds where that log was made anew.
         ends: Offset the log's next record will get, by partition, as of after the last rebalance; empty: not known.
         cut: Partitions of the changelog from whose start records were removed; compaction removes none there.
+        changelog: Name of the changelog itself, as a log.
     """
 
     log: str
     outlives_log: bool
     ends: Mapping[int, int]
     cut: Set[int] = frozenset()
+    changelog: str = ""
 
     def read(self, key: bytes | None, payload: bytes | None, partition: int) -> Checkpoint:
         """Read a checkpoint of the changelog, if it is from here.

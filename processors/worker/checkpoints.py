@@ -79,6 +79,11 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         was_cut = self._rules is not None and partition in self._rules.cut
         return not was_cut and partition in self._key_partition.values()
 
+    @property
+    def changelog_id(self) -> str:
+        """Name of the changelog as a log; empty where the broker did not say after the last rebalance."""
+        return self._rules.changelog if self._rules is not None else ""
+
     def persisted_offset(self, tp: TP) -> int | None:
         """Offset of the newest record of a changelog partition that this store holds."""
         return self._known.get(tp)

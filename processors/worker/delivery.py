@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from functools import partial
 from typing import Any, Protocol
 
 import faust
@@ -52,10 +53,15 @@ class Delivery(Protocol):
         """The group has given us these; once their checkpoints are recovered, `on_assigned` follows."""
         ...
 
-    def on_assigned(self, positions: Mapping[int, int], starts: Mapping[int, int]) -> None:
+    def changelog_id(self) -> str:
+        """Which changelog checkpoints go to; empty where that is not known. Offsets are committed with its name."""
+        ...
+
+    def on_assigned(self, positions: Mapping[int, int], starts: Mapping[int, int], foreign: Set[int]) -> None:
         """These partitions are ours and are read from these offsets: committed ones, or the log's start.
 
-        `starts` are the log's, of the partitions with a committed offset.
+        `starts` are the log's, of the partitions with a committed offset; `foreign` those of them whose offset was
+        committed beside another changelog.
         """
         ...
 
@@ -69,14 +75,36 @@ class Delivery(Protocol):
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # untyped base
-    """The thread of the Kafka consumer, with a shorter fetch and a seek that runs inside it."""
+    """The thread of the Kafka consumer: a shorter fetch, a seek that runs inside it, and a name beside each offset.
+
+    Attributes:
+        stamps: What is committed beside the offset of each partition.
+    """
 
     logger = LIBRARY_LOG
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (handed through)
+        super().__init__(*args, **kwargs)
+        self.stamps: dict[TP, str] = {}
 
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 (untyped library objects)
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer.commit = partial(self._commit_stamped, consumer.commit)
         return consumer
+
+    async def _commit_stamped(self, commit: Callable[[Any], Awaitable[None]], offsets: Mapping[Any, Any]) -> None:
+        await commit({tp: (committed.offset, self.stamps.get(TP(*tp), "")) for tp, committed in offsets.items()})
+
+    async def committed_stamps(self, tps: Set[TP]) -> dict[TP, str]:
+        """What was committed beside the offsets of partitions."""
+        found: dict[TP, str] = await self.call_thread(self._committed_stamps, tps)
+        return found
+
+    async def _committed_stamps(self, tps: Set[TP]) -> dict[TP, str]:
+        asked = [driver.ensure_aiokafka_TP(tp) for tp in tps]
+        found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(asked)
+        return {TP(*tp): committed.metadata for tp, committed in found.items()}
 
     async def seek_inside(self, tp: TP, offset: int) -> None:
         """Seek where the fetcher runs: the stock `seek` reaches into it from another thread."""
@@ -153,6 +181,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
     async def _commit_lower(self, tp: TP, offset: int) -> bool:
         """Commit an offset below the committed one, after whatever is being committed; False while that cannot be."""
         await self.maybe_wait_for_commit_to_finish()
+        self._thread.stamps[tp] = self._delivery.changelog_id()
         if not await self._commit({tp: offset}):
             return False
         self._committed_offset[tp] = offset
@@ -221,6 +250,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
             return  # in the midst of a rebalance; it ends with another call
         assigned = {tp for tp in self.assignment() if self._is_source(tp)}
         starts = await self.earliest_offsets(*assigned) if assigned else {}
+        foreign = await self._take_over_stamps(assigned)
+        if not self.flow_active:
+            return  # the next one began meanwhile
         offsets = {tp: max(self._committed_offset[tp] or 0, starts[tp]) for tp in assigned}
         promised = {tp: starts[tp] for tp in assigned if self._committed_offset[tp]}
         self._readers = {tp: PartitionReader(self._seeks) for tp in assigned}
@@ -229,7 +261,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
         for tp in promised:
             if (committed := self._committed_offset[tp]) < starts[tp]:
                 self._delivery.on_true_hole(tp.partition, committed, starts[tp])
-        self._delivery.on_assigned(_by_partition(offsets), _by_partition(promised))
+        self._delivery.on_assigned(_by_partition(offsets), _by_partition(promised), foreign)
+
+    async def _take_over_stamps(self, assigned: Set[TP]) -> set[int]:
+        """Go on to commit what was committed beside the offsets; the partitions where that is another changelog."""
+        found, ours = await self._thread.committed_stamps(assigned), self._delivery.changelog_id()
+        stamps = self._thread.stamps = {tp: found.get(tp) or ours for tp in assigned}
+        return {tp.partition for tp, stamp in stamps.items() if ours and stamp != ours}
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 (stock signature)
         return (tp for tp in self._readers if topics is None or tp in topics or tp.topic in topics)

@@ -54,6 +54,8 @@ SOURCES: dict[str, str] = {
     CONSUMER + "_commit_offsets": "1a69799041188441",
     # a lower offset is committed after whatever is being committed
     CONSUMER + "maybe_wait_for_commit_to_finish": "d687f63a0b5ef0c5",
+    "aiokafka.consumer.consumer:AIOKafkaConsumer.commit": "79b057d88220e5a2",
+    "aiokafka.consumer.group_coordinator:GroupCoordinator.fetch_committed_offsets": "6c049c7379165952",
     "faust.transport.consumer:ThreadDelegateConsumer._commit": "a20eec84e4b2ed50",
     DRIVER + "AIOKafkaConsumerThread._commit": "932852ce7a23f658",
     CONSUMER + "on_stop": "45b1d2210ce2b526",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tests.integration.processing import FactorLog, interleaved, pipeline, publi
 from tests.integration.test_processor import Expected, assert_whole, drained, streams_of
 
 pytestmark = pytest.mark.integration
+
+Lose = Callable[[Settings], None]
 
 
 def emptied(settings: Settings) -> None:
@@ -37,7 +40,7 @@ def made_anew(settings: Settings) -> None:
 
 @pytest.mark.parametrize("lose", [emptied, made_anew])
 def test_a_worker_whose_changelog_was_emptied_says_so_and_loses_nothing(
-    broker: str, tmp_path: Path, lose: object
+    broker: str, tmp_path: Path, lose: Lose
 ) -> None:
     settings = pipeline(broker)
     streams = streams_of(seed=40, instruments=6, records=120)
@@ -47,7 +50,7 @@ def test_a_worker_whose_changelog_was_emptied_says_so_and_loses_nothing(
         drained(settings)
         assert worker.stop() == 0
 
-    lose(settings)  # type: ignore[operator] # one of the two above
+    lose(settings)
     publish(settings, interleaved([records[70:95] for records in streams]))
     with workers(settings, tmp_path / "after") as start:
         worker = start()
@@ -60,6 +63,29 @@ def test_a_worker_whose_changelog_was_emptied_says_so_and_loses_nothing(
         again = start()
         drained(settings)
         assert again.logged("checkpoint_missing") == [], "it was mended"
+    assert_whole(FactorLog(settings).read(), Expected(streams))
+
+
+@pytest.mark.parametrize("lose", [emptied, made_anew])
+def test_a_changelog_that_is_lost_under_a_worker_loses_nothing_of_quiet_instruments(
+    broker: str, tmp_path: Path, lose: Lose
+) -> None:
+    """Those that go on have checkpoints soon; those of the same partition that are quiet have none any more."""
+    settings = pipeline(broker)
+    streams = streams_of(seed=50, instruments=24, records=60)
+    publish(settings, interleaved([records[:30] for records in streams]))
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        drained(settings)
+        lose(settings)
+        publish(settings, interleaved([records[30:40] for records in streams[::2]]))
+        drained(settings)
+        worker.kill()
+        publish(settings, interleaved([records[30:] for records in streams[1::2]]))
+        publish(settings, interleaved([records[40:] for records in streams[::2]]))
+        again = start()
+        drained(settings)
+        assert again.logged("checkpoint_missing")
     assert_whole(FactorLog(settings).read(), Expected(streams))
 
 

@@ -162,6 +162,14 @@ async def test_an_emptied_changelog_is_told_counted_and_its_promise_withdrawn(
     assert bench.metrics.value("obflow_rejected_total", reason="checkpoint_missing") == 1
 
 
+async def test_an_offset_committed_beside_another_changelog_promises_nothing(records: list[KafkaRecord]) -> None:
+    bench = Bench()
+    bench.agent.on_assigned({PARTITION: 40}, {PARTITION: 5}, frozenset([PARTITION]))
+    await bench.take(batch_of(records[40:]))
+
+    assert bench.withdrawn == [(PARTITION, 5)]
+
+
 async def test_a_partition_taken_away_in_the_midst_of_a_batch_stays_where_it_was(
     bench: Bench, records: list[KafkaRecord]
 ) -> None:
