@@ -60,18 +60,19 @@ class Beginning:
         self.committed = 0 if log_start is None else position
         self.is_whole = is_whole or log_start is None
         self._log_start = position if log_start is None else log_start
+        self._oldest = log_start or 0
         self._is_told = False
 
     def lacks(self, next_offset: int, offset: int) -> bool:
         """Whether there are records before this offset, not seen, that a state with this next offset may need."""
-        # They may be others' records alone.
-        unseen = min(offset, self.first_read) - next_offset
+        # They may be others' records alone; and what the log no longer holds nobody can read.
+        unseen = min(offset, self.first_read) - max(next_offset, self._oldest)
         return next_offset >= 0 and 0 < unseen <= READ_AGAIN_RECORDS
 
     def from_offset(self, offset: int) -> ReadAgain:
-        """Have everything from an offset on read again."""
-        self.first_read = offset
-        return ReadAgain(offset)
+        """Have everything from an offset on read again, as far as the log still holds it."""
+        self.first_read = max(offset, self._oldest)
+        return ReadAgain(self.first_read)
 
     def broken(self, key: str) -> BrokenPromise | None:
         """What is to be told of a key whose state is lost; None where that was told, or nothing was promised."""

@@ -108,3 +108,15 @@ def test_what_was_offered_before_is_not_offered_again() -> None:
     assert reader.sent
     assert reader.companion is not None
     assert reader.companion.given == []
+
+
+def test_nothing_is_read_again_of_what_the_log_no_longer_holds(records: list[KafkaRecord]) -> None:
+    saved = saved_after(BOOKS, records[:40])
+    reader = Reader(BOOKS, 60, saved, log_start=60)
+    reader.read(records[60:])
+    assert reader.held.offsets.position == 100
+
+    reader = Reader(BOOKS, 60, saved, log_start=50)
+    with pytest.raises(ReadAgain) as again:
+        reader.read(records[60:])
+    assert again.value.offset == 50
