@@ -23,7 +23,7 @@ from processors.contract import PartitionOwner
 from processors.llm.client import SHAPES, LlmAnswer
 from processors.llm.pace import Pace
 from processors.llm.pricing import Prices
-from processors.llm.unasked import Unasked, may_be_asked
+from processors.llm.unasked import Unasked
 from processors.regimes.events import Usage, decided_ns, llm_event
 from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
@@ -94,11 +94,13 @@ class LlmOutputs:
         event: Sends a regime event, given its partition.
         call: Sends a call's row, given its partition.
         masked: Takes every key out of a text.
+        home: The partition of an instrument.
     """
 
     event: Callable[[int, RegimeEvent], None]
     call: Callable[[int, LlmCall], None]
     masked: Callable[[str], str]
+    home: Callable[[InstrumentKey], int] = lambda _: 0
 
 
 class LlmAsker:
@@ -117,7 +119,7 @@ class LlmAsker:
         self._outputs = outputs
         self._metrics = metrics
         self._questions = Questions(self.dropped, patience_s=limits.deadline_s)
-        self._unasked = Unasked(limits, outputs.call, metrics)
+        self._unasked = Unasked(limits, lambda call: outputs.call(outputs.home(call.instrument), call), metrics)
         self._pace = Pace(limits.requests_per_minute)
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._changed = asyncio.Event()
@@ -130,7 +132,8 @@ class LlmAsker:
     def wants(self, key: str, closed: Closed) -> bool:
         """Whether a window that just closed is worth a question; an answer's age counts from here."""
         instrument = InstrumentKey.parse(key)
-        wanted = self._questions.wants(instrument, closed) or self._unasked.is_news(instrument)
+        self._unasked.tell_once(instrument, closed)
+        wanted = self._questions.wants(instrument, closed)
         if wanted:
             self._closed_s[key] = time.monotonic()
         return wanted
@@ -142,10 +145,7 @@ class LlmAsker:
         if self._is_closed:
             self.dropped("stopping")
             return
-        if not may_be_asked(instrument := InstrumentKey.parse(key)):
-            self._unasked.tell(instrument, closed, owner.partition)
-            return
-        self._questions.enqueue(Question(instrument, closed, owner, closed_s), now_s)
+        self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner, closed_s), now_s)
         self._changed.set()
 
     def dropped(self, reason: str) -> None:

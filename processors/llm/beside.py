@@ -17,6 +17,7 @@ from processors.settings import RegimeSettings
 from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import LlmCall, RegimeEvent
+from schemas.partitions import partition_of
 from schemas.topics import LLM_CALLS, REGIMES, Topic
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class BesideRegimes:
             UsageError: No model is named, the endpoint is no address, or the key cannot stand in a header.
         """
         chosen = settings.of(RegimeSettings)
-        return open_asker(chosen, metrics, send) if is_asked(chosen) else None
+        return open_asker(chosen, metrics, send, settings.kafka.partitions) if is_asked(chosen) else None
 
 
 BESIDE: Final = {"regimes": BesideRegimes()}
@@ -52,7 +53,7 @@ def is_asked(chosen: RegimeSettings) -> bool:
     return bool(chosen.base_url or chosen.api_key.get_secret_value())
 
 
-def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send) -> LlmAsker:
+def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions: int = 1) -> LlmAsker:
     """The asker that the settings describe. Errors as of `BesideRegimes.open`."""
     # Where no model is configured, none of this is imported.
     from processors.llm.asker import LlmAsker, LlmLimits, LlmOutputs
@@ -78,6 +79,7 @@ def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send) -> LlmAsker
         event=lambda partition, event: send(partition, _emit(REGIMES, event)),
         call=lambda partition, call: send(partition, _emit(LLM_CALLS, call)),
         masked=keys.masked,
+        home=lambda instrument: partition_of(str(instrument), partitions),
     )
     return LlmAsker(LlmClient(url, chosen.model, keys.current), limits, outputs, metrics)
 

@@ -34,38 +34,30 @@ class AskedOf(Protocol):
         """The model."""
 
 
-def may_be_asked(instrument: InstrumentKey) -> bool:
-    """Whether an instrument's name may stand in a prompt."""
-    return is_plain_name(instrument.venue) and is_plain_name(instrument.symbol)
-
-
 class Unasked:
     """Those of one worker.
 
     Args:
         asked: Whom to ask.
-        send: Sends a row, given its partition.
+        send: Sends a row.
         metrics: What is counted.
     """
 
-    def __init__(self, asked: AskedOf, send: Callable[[int, LlmCall], None], metrics: Metrics) -> None:
+    def __init__(self, asked: AskedOf, send: Callable[[LlmCall], None], metrics: Metrics) -> None:
         self._asked = asked
         self._send = send
         self._gauge = metrics.gauge("obflow_llm_unasked_instruments", reason="name")
         self._told: set[InstrumentKey] = set()
 
-    def is_news(self, instrument: InstrumentKey) -> bool:
-        """Whether it is to be told that this instrument is not asked about."""
-        return instrument not in self._told and not may_be_asked(instrument)
-
-    def tell(self, instrument: InstrumentKey, closed: Closed, partition: int) -> None:
-        """Say that a window is not asked about, once an instrument."""
-        if instrument in self._told:
+    def tell_once(self, instrument: InstrumentKey, closed: Closed) -> None:
+        """Say that an instrument is not asked about, with the first window of it that would have been."""
+        is_plain = is_plain_name(instrument.venue) and is_plain_name(instrument.symbol)
+        if is_plain or instrument in self._told:
             return
         self._told.add(instrument)
         self._gauge.set(len(self._told))
         log.warning("instrument_not_asked_about", venue=instrument.venue, symbol=instrument.symbol, cause=WHY)
-        self._send(partition, self._row(instrument, closed))
+        self._send(self._row(instrument, closed))
 
     def _row(self, instrument: InstrumentKey, closed: Closed) -> LlmCall:
         return LlmCall(
