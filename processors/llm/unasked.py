@@ -76,4 +76,6 @@ class Unasked:
             request_hash="",
             latency_ms=0.0,
             detail=WHY,
+            decided_ns=closed.received_ns,
+            run=closed.run,
         )
