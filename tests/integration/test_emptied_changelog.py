@@ -39,6 +39,7 @@ def made_anew(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("lose", [emptied, made_anew])
+@pytest.mark.case("changelog-emptied")
 def test_a_worker_whose_changelog_was_emptied_says_so_and_loses_nothing(
     broker: str, tmp_path: Path, lose: Lose
 ) -> None:

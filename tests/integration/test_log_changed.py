@@ -49,6 +49,7 @@ def test_workers_end_soon_after_their_topic_was_made_anew(broker: str, tmp_path:
         assert "was made anew: it is another log: restart the worker" in ended(worker)
 
 
+@pytest.mark.case("topic-made-anew")
 def test_a_worker_without_a_partition_ends_too_where_its_topic_was_made_anew(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker)
     with workers(settings, tmp_path) as start:

@@ -59,6 +59,7 @@ async def end_of(path: Path, answer: Answer, exchange: Exchange) -> tuple[UsageE
 
 
 @pytest.mark.parametrize("answer", [refuses_wrong_names, refuses_every_name])
+@pytest.mark.case("list-too-large")
 async def test_a_wrong_name_is_named_where_the_whole_list_is_too_large(
     tmp_path: Path, answer: Callable[[web.Request], web.Response | None]
 ) -> None:
@@ -71,6 +72,7 @@ async def test_a_wrong_name_is_named_where_the_whole_list_is_too_large(
     assert all("showPermissionSets=false" in path for _, path in venue.asked)
 
 
+@pytest.mark.case("list-too-large")
 async def test_a_list_too_large_ends_and_says_what_to_do(tmp_path: Path) -> None:
     error, venue = await end_of(tmp_path, is_too_large, BINANCE_FUTURES)
 

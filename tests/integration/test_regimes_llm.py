@@ -379,6 +379,7 @@ async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
     assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
 
 
+@pytest.mark.case("symbols-not-asked")
 async def test_a_name_that_may_not_stand_in_a_prompt_is_told_once_and_never_asked_about() -> None:
     name = InstrumentKey("binance-futures", "币安人生USDT")
     with llm_server("good") as server:

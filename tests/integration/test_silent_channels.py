@@ -48,6 +48,7 @@ def told(kept: type[Kept], symbol: str = "BTCUSDT") -> list[tuple[FeedState, str
     ("channel", "name", "state"),
     [("depth", "depth update", FeedState.STALE), ("trade", "trade", None), ("bookTicker", "quote", None)],
 )
+@pytest.mark.case("silent-subscription")
 async def test_a_channel_without_its_first_message_is_told_once_by_name(
     tmp_path: Path, kept: type[Kept], channel: str, name: str, state: FeedState | None
 ) -> None:
@@ -110,6 +111,7 @@ async def test_a_venue_that_sends_nothing_at_all_makes_the_feed_stale(tmp_path: 
 
 
 @pytest.mark.parametrize("status", ["BREAK", "HALT", "SETTLING", "PENDING_TRADING", "CANCEL_ONLY"])
+@pytest.mark.case("silent-subscription")
 async def test_what_the_list_says_of_an_instrument_is_told(tmp_path: Path, kept: type[Kept], status: str) -> None:
     with capture_logs() as lines:
         async with misbehaving() as venue:
@@ -143,6 +145,7 @@ async def test_a_process_whose_instruments_are_all_delisted_ends(tmp_path: Path)
     assert ended.group_contains(UsageError, match="has delisted all of these")
 
 
+@pytest.mark.case("refused-symbol")
 async def test_a_refused_symbol_is_asked_for_ever_more_rarely_and_others_are_resynced(
     tmp_path: Path, kept: type[Kept]
 ) -> None:

@@ -53,6 +53,7 @@ class Door:
             return back.retry_after_s
 
 
+@pytest.mark.case("ban-until")
 def test_told_nothing_the_wait_doubles_from_seconds_to_a_quarter_of_an_hour() -> None:
     door = Door()
     for status in (418, 429, 403, 418, 418, 429, 403, 418, 418, 418, 418, 418):
@@ -77,6 +78,7 @@ def test_told_nothing_the_wait_doubles_from_seconds_to_a_quarter_of_an_hour() ->
         ((("Retry-After", "5"),), f"banned until {START_S + 300}", 300.0),
     ],
 )
+@pytest.mark.case("ban-until")
 def test_nobody_passes_before_the_time_the_venue_names(
     headers: tuple[tuple[str, str], ...], body: str, least_s: float
 ) -> None:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.cases
 
 
 @pytest.mark.parametrize("case", ["overlapping-update", "three-element-levels", "zero-quote"])
+@pytest.mark.case("overlapping-update", "three-element-levels", "zero-quote")
 def test_a_recording_of_a_known_fault_is_read_as_its_page_says(cases: Path, case: str) -> None:
     told = json.loads((cases / case / "case.json").read_bytes())
     found = verify(open_replay(cases / case / "input.frames.jsonl", exchange_named(told["venue"]), Settings()))
@@ -39,6 +40,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 @pytest.mark.parametrize("case", ["window-top", "window-bands"])
+@pytest.mark.case("window-top", "window-bands")
 def test_no_factor_of_a_known_fault_says_what_its_page_forbids(cases: Path, case: str) -> None:
     told = json.loads((cases / case / "case.json").read_bytes())
     replay = open_replay(cases / case / "input.frames.jsonl", exchange_named(told["venue"]), Settings())
