@@ -546,6 +546,7 @@ class InstrumentStream:
             return
         self.kept.publish_widened(*beside, now)
         self._beside.widened(self.tracked, now)
+        self.kept.out.append(self._status(detail=f"{found.levels} levels agree with the venue's own book"))
 
     def _answer(self, now: int) -> None:
         self.counters.resyncs_answered += 1

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from producers.books.beside import CHECK_EVERY_NS, PACE_NS, PATIENCE_NS
 from producers.books.stream import InstrumentStream
 from producers.messages import BestQuote, DepthSnapshot
-from schemas.messages import Coverage, FeedState, Kind, L2Record, Reason
+from schemas.messages import Coverage, FeedState, FeedStatus, Kind, L2Record, Reason
 from tests.producers.messages import SECOND, delta, l2, snapshot, stream
 
 FAR = [(f"{100 + 0.1 * step:.1f}", "1") for step in range(1, 6)]  # asks 100.1 … 100.5
@@ -139,11 +139,14 @@ def now_book(asks: list[tuple[str, str]] = WIDE_ASKS[3:], sequence: int = 125) -
     return part(sequence, [("100.3", "1"), ("100.2", "1"), *WIDE_BIDS], asks)
 
 
-def compared(made: InstrumentStream, book: DepthSnapshot) -> list[L2Record]:
+def compared(made: InstrumentStream, book: DepthSnapshot, told: list[FeedStatus] | None = None) -> list[L2Record]:
     """What comes of a book at 125: one update before it, one that bridges it."""
     made.on_delta(delta(121, 122, 120), 20 * SECOND)
     assert l2(made.on_snapshot(book, 21 * SECOND)) == []
-    return l2(made.on_delta(delta(123, 130, 122, asks=[("100.9", "7")]), 22 * SECOND))
+    records = made.on_delta(delta(123, 130, 122, asks=[("100.9", "7")]), 22 * SECOND)
+    if told is not None:
+        told += [record for record in records if isinstance(record, FeedStatus)]
+    return l2(records)
 
 
 def test_a_book_is_asked_for_once_and_again_after_a_while_without_an_answer() -> None:
@@ -168,8 +171,8 @@ def test_nothing_is_asked_for_where_the_range_is_whole_or_none_is_wanted() -> No
 
 
 def test_a_book_that_agrees_widens_what_is_known_and_the_chain_goes_on() -> None:
-    made = due()
-    update, widened = compared(made, now_book())
+    made, told = due(), []
+    update, widened = compared(made, now_book(), told)
 
     assert (update.kind, update.sequence) == (Kind.DELTA, 130)
     assert (widened.kind, widened.sequence, widened.epoch) == (Kind.SNAPSHOT, 130, update.epoch)
@@ -178,6 +181,7 @@ def test_a_book_that_agrees_widens_what_is_known_and_the_chain_goes_on() -> None
     assert len(widened.bid_ticks) == 62
     assert (made.is_live, made.counters.comparisons, made.counters.levels_wrong) == (True, 1, 0)
     assert made.counters.levels_compared == 7 + 2
+    assert [(one.state, one.detail) for one in told] == [(FeedState.LIVE, "9 levels agree with the venue's own book")]
     [following] = l2(made.on_delta(delta(131, 140, 130), 23 * SECOND))
     assert following.previous_sequence == 130
     assert made.is_live
@@ -191,15 +195,16 @@ def test_what_the_live_book_knows_farther_is_kept() -> None:
 
 
 def test_a_book_that_differs_where_both_are_known_shows_the_live_one_to_be_wrong() -> None:
-    made = due()
+    made, told = due(), []
     asks = [("100.4", "2"), *WIDE_ASKS[4:]]
-    records = compared(made, now_book(asks))
+    records = compared(made, now_book(asks), told)
 
     assert [(record.kind, record.reason) for record in records] == [
         (Kind.DELTA, None),
         (Kind.INVALID, Reason.SNAPSHOT_MISMATCH),
     ]
     assert (made.counters.levels_compared, made.counters.levels_wrong) == (9, 1)
+    assert [one.detail for one in told] == ["1 of 9 levels differ from the venue's own book"]
     assert made.needs_snapshot is Reason.SNAPSHOT_MISMATCH
 
 
