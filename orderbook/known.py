@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from orderbook.book import Book, BookSide
+from orderbook.book import Book, BookSide, levels_of
+from schemas.bounds import INT64_MAX
 from schemas.messages import Coverage, L2Record
 
 
@@ -57,17 +58,22 @@ class Known(NamedTuple):
     def scaled(self, ticks: int) -> Known:
         """The same on a grid whose tick goes so many times into one of this."""
         bid, ask = self.bid, self.ask
-        return self._replace(bid=None if bid is None else bid * ticks, ask=None if ask is None else ask * ticks)
+        farthest = None if ask is None else min(ask * ticks, INT64_MAX)  # the end may lie beyond every level
+        return self._replace(bid=None if bid is None else bid * ticks, ask=farthest)
 
 
 WHOLE: Final = Known(Coverage.WHOLE)
 
 
-def covering(coverage: Coverage, bid_ticks: Sequence[int], ask_ticks: Sequence[int]) -> Known:
+Side = tuple[Sequence[int], Sequence[int]]
+"""Prices and sizes of one side of a record."""
+
+
+def covering(coverage: Coverage, bids: Side, asks: Side) -> Known:
     """How far a venue's snapshot of these levels knows its book: a side without a level has none anywhere."""
     if coverage is not Coverage.RANGE:
         return Known(coverage)
-    return Known(coverage, min(bid_ticks, default=None), max(ask_ticks, default=None))
+    return Known(coverage, min(levels_of(*bids), default=None), max(levels_of(*asks), default=None))
 
 
 def farther_bid(one: int | None, other: int | None) -> int | None:

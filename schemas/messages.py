@@ -312,7 +312,7 @@ class FeedStatus(InstrumentRecord, frozen=True, gc=False):
         epoch: The producer's current epoch.
         sequence: The book's sequence; null before the first snapshot.
         received_ns: When this became true, ns UTC.
-        heartbeat: True where nothing changed since the last status of this instrument.
+        heartbeat: True where there is nothing to say beyond the last status of this instrument.
         detail: One sentence for a person.
         run: As in `L2Record`.
     """

@@ -40,9 +40,14 @@ def _coverage_problem(record: L2Record) -> str:
     known = (record.bid_known_ticks, record.ask_known_ticks)
     if known != (None, None) and record.coverage is not Coverage.RANGE:
         return "a known range without coverage range"
-    if record.bid_known_ticks is not None and max(record.bid_ticks, default=-1) < record.bid_known_ticks:
+    bid, ask = record.bid_known_ticks, record.ask_known_ticks
+    bids, asks = (
+        zip(record.bid_ticks, record.bid_lots, strict=True),
+        zip(record.ask_ticks, record.ask_lots, strict=True),
+    )
+    if bid is not None and not any(lots and tick >= bid for tick, lots in bids):
         return "its best bid lies beyond the range it is known in"
-    if record.ask_known_ticks is not None and not any(tick <= record.ask_known_ticks for tick in record.ask_ticks):
+    if ask is not None and not any(lots and tick <= ask for tick, lots in asks):
         return "its best ask lies beyond the range it is known in"
     if (record.quote_flow_lots is not None or record.quote_events) and record.kind is not Kind.DELTA:
         return f"a record of kind {record.kind} carries the flow of quotes"

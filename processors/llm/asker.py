@@ -41,6 +41,8 @@ LONGEST_QUIET_S: Final = 60.0
 MAX_RESPONSE_CHARACTERS: Final = 2_000
 MAX_DETAIL_CHARACTERS: Final = 500
 """Causes quote the answer they complain of."""
+MOST_WAITING: Final = 8
+"""Windows of one instrument whose close is remembered; those that gave way to newer ones are never asked about."""
 LACKING: Final = (400, 422)
 """What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it."""
 PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
@@ -127,7 +129,8 @@ class LlmAsker:
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._published: dict[InstrumentKey, tuple[str, int]] = {}
-        self._closed_s: dict[str, float] = {}  # when the window that waits for its checkpoint closed, by key
+        # When windows that wait for their checkpoint closed, by key and the event that closed them.
+        self._closed_s: dict[str, dict[tuple[str, int], float]] = {}
 
     def wants(self, key: str, closed: Closed) -> bool:
         """Whether a window that just closed is worth a question; an answer's age counts from here."""
@@ -135,13 +138,16 @@ class LlmAsker:
         self._unasked.tell_once(instrument, closed)
         wanted = self._questions.wants(instrument, closed)
         if wanted:
-            self._closed_s[key] = time.monotonic()
+            waiting = self._closed_s.setdefault(key, {})
+            waiting[closed.source_log, closed.source_offset] = time.monotonic()
+            if len(waiting) > MOST_WAITING:
+                del waiting[next(iter(waiting))]
         return wanted
 
     def enqueue(self, key: str, closed: Closed, owner: PartitionOwner) -> None:
         """Take a window to be asked about, never waiting."""
         now_s = time.monotonic()
-        closed_s = self._closed_s.pop(key, now_s)
+        closed_s = self._closed_s.get(key, {}).pop((closed.source_log, closed.source_offset), now_s)
         if self._is_closed:
             self.dropped("stopping")
             return

@@ -50,7 +50,7 @@ class Unasked:
         self._told: set[InstrumentKey] = set()
 
     def tell_once(self, instrument: InstrumentKey, closed: Closed) -> None:
-        """Say that an instrument is not asked about, with the first window of it that would have been."""
+        """Say that an instrument is not asked about, with the first of its windows that closes."""
         is_plain = is_plain_name(instrument.venue) and is_plain_name(instrument.symbol)
         if is_plain or instrument in self._told:
             return

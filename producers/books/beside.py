@@ -22,6 +22,8 @@ LEAD: Final = 1.5
 """A book is due where less than so many times the wanted range is known: the price moves while it is fetched."""
 WORTHWHILE: Final = 0.8
 """And less than so much of what the last one knew there: else another one would hardly know more."""
+NEARLY: Final = 0.95
+"""Within the wanted range a smaller gain is worth a request: less than so much of what the last one knew."""
 CHECK_EVERY_NS: Final = 600 * NS_PER_SECOND
 """At the latest after so long, one is due as a check."""
 PACE_NS: Final = 10 * NS_PER_SECOND
@@ -79,7 +81,7 @@ class BookBeside:
         """Keep an update that the LIVE book took while one is under way."""
         self._kept.append(Waiting(delta, received_ns))
         if len(self._kept) > MOST_KEPT:
-            self.end()
+            self._answered(received_ns)
 
     def hold(self, snapshot: DepthSnapshot, now_ns: int) -> None:
         """Hold the book that came."""
@@ -115,10 +117,13 @@ class BookBeside:
         self.end()
 
     def _is_narrow(self, tracked: TrackedBook) -> bool:
-        return any(
-            left is not None and left < LEAD * self._wanted_bps and (given is None or left < WORTHWHILE * given)
-            for left, given in zip(known_bps(tracked), self._given, strict=True)
-        )
+        return any(self._is_worth(left, given) for left, given in zip(known_bps(tracked), self._given, strict=True))
+
+    def _is_worth(self, left: float | None, given: float | None) -> bool:
+        """Whether another book would know more of a side, and more is wanted."""
+        if left is None or left >= LEAD * self._wanted_bps:
+            return False
+        return given is None or left < max(WORTHWHILE * given, min(self._wanted_bps, NEARLY * given))
 
 
 def known_bps(tracked: TrackedBook) -> tuple[float | None, float | None]:

@@ -16,10 +16,11 @@ from schemas.messages import Reason
 
 
 class Waiting(NamedTuple):
-    """An update, and when it was received."""
+    """An update, when it was received, and whether the book has it already: then nothing is lost with it."""
 
     delta: DepthDelta
     received_ns: int
+    is_in_book: bool = False
 
 
 class Held(NamedTuple):
@@ -49,7 +50,6 @@ class Bridge:
         receiving: Whether an update came on this connection: only then can a snapshot be bridged.
         waiting: Updates, oldest first.
         held: The snapshot.
-        is_spare: Whether what waits is in the book already, so that nothing is lost with it.
     """
 
     def __init__(self, rule: SequenceRule, most: int, counters: StreamCounters) -> None:
@@ -57,7 +57,6 @@ class Bridge:
         self.receiving = False
         self.waiting: deque[Waiting] = deque()
         self.held: Held | None = None
-        self.is_spare = False
         self._rule = rule
         self._most = most
         self._counters = counters
@@ -66,12 +65,22 @@ class Bridge:
         """Let an update wait."""
         self.waiting.append(Waiting(delta, received_ns))
         if len(self.waiting) > self._most:
-            self.waiting.popleft()
-            self._counters.deltas_dropped += not self.is_spare
+            self._counters.deltas_dropped += not self.waiting.popleft().is_in_book
 
     def wait_first(self, delta: DepthDelta, received_ns: int) -> None:
         """Let an update wait that is older than all the others."""
         self.waiting.appendleft(Waiting(delta, received_ns))
+
+    def note_in_book(self) -> None:
+        """Note that the book has the newest update that waits; it waits on, for a snapshot it may bridge."""
+        if self.waiting:
+            self.waiting[-1] = self.waiting[-1]._replace(is_in_book=True)
+
+    def release(self, sequence: int) -> None:
+        """Let go of what a LIVE book of this sequence holds; nothing is wanted any more."""
+        while self.waiting and self.waiting[0].delta.last_sequence <= sequence:
+            self.waiting.popleft()
+        self.wanted = None
 
     def hold(self, snapshot: DepthSnapshot, received_ns: int) -> None:
         """Hold a snapshot, unless a newer one is held already."""
@@ -87,8 +96,7 @@ class Bridge:
             held, delta = self.held, self.waiting[0].delta
             alignment = self._rule.align(delta, held.snapshot.sequence)
             if alignment is Alignment.STALE:
-                self.waiting.popleft()
-                self._counters.deltas_dropped += not self.is_spare
+                self._counters.deltas_dropped += not self.waiting.popleft().is_in_book
                 continue
             self.held = None
             if alignment is Alignment.BRIDGES:
@@ -100,7 +108,7 @@ class Bridge:
 
     def drop(self, wanted: Reason | None) -> None:
         """Drop everything that waits: a connection was lost, or a whole book came in the stream."""
-        self._counters.deltas_dropped += 0 if self.is_spare else len(self.waiting)
+        self._counters.deltas_dropped += sum(not each.is_in_book for each in self.waiting)
         self._counters.snapshots_discarded += self.held is not None
         self.waiting.clear()
         self.held, self.wanted = None, wanted

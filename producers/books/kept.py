@@ -114,12 +114,12 @@ class KeptBook:
             whole = self.listed.place(joined.snapshot.bids, joined.snapshot.asks)
             if whole.grid is not self.grid:
                 whole = self.grid.place(joined.snapshot.bids, joined.snapshot.asks)
-            changes = [self.grid.place(delta.bids, delta.asks) for delta, _ in joined.deltas]
+            changes = [self.grid.place(delta.bids, delta.asks) for delta, *_ in joined.deltas]
         except MessageError:
             return None
         if any(placed.grid is not self.grid for placed in (whole, *changes)):
             return None
-        book, known = Book(), covering(joined.snapshot.coverage, whole.bids.ticks, whole.asks.ticks)
+        book, known = Book(), covering(joined.snapshot.coverage, whole.bids, whole.asks)
         book.replace(*whole.bids, *whole.asks)
         for placed in changes:
             book.update(*placed.bids, *placed.asks)
@@ -145,7 +145,7 @@ class KeptBook:
     def begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
         """Publish a snapshot of the venue as the first record of a new epoch."""
         self.records.grid, self.records.exchange_ns = placed.grid, snapshot.exchange_ns
-        self.records.known = covering(snapshot.coverage, placed.bids.ticks, placed.asks.ticks)
+        self.records.known = covering(snapshot.coverage, placed.bids, placed.asks)
         self._counters.snapshots += 1
         self.quotes.begin()
         self.raise_epoch()
@@ -191,6 +191,11 @@ class KeptBook:
         self.quotes.on_quote(quote, now)
         self.flow.add(quote, now)
         return self._contradiction()
+
+    def forget_quotes(self) -> None:
+        """Forget the venue's best quotes: ids begin anew, or one is missing."""
+        self.quotes.forget()
+        self.flow.forget()
 
     def check(self, claimed: int | None) -> Wrong | None:
         """Compare the book with the venue's checksum; one that differs has lost something without a gap."""

@@ -39,7 +39,7 @@ class StreamCounters:
     Attributes:
         snapshots: Snapshots of the venue that made the book LIVE, or replaced it.
         snapshots_discarded: Those that nothing bridged, or that came when none was needed.
-        deltas_applied: Deltas published.
+        deltas_applied: Deltas applied to the book: published, but for those of a book whose best price is not known.
         deltas_dropped: Deltas older than the snapshot, or lost to the bound of the buffer or to a disconnect.
         duplicates: Deltas already applied, ignored.
         gaps: Deltas that did not connect to a LIVE book.

@@ -7,8 +7,8 @@ A depth record sums up 50 to 100 ms; between its two books the best quotes move 
 who sees each update, folds them: two integers in place of ten times the messages.
 
 The venue's order counts, not that of receipt: updates that came since the previous delta are sorted by their ids before
-they are folded. One that comes after a later one was folded is a hole, and so is everything while a second connection
-joins; its copies count once.
+they are folded. One that comes after a later one was folded is a hole in the next record; the one it was missing from
+is written. Everything is a hole while a second connection joins; its copies count once.
 """
 
 from __future__ import annotations
@@ -91,6 +91,10 @@ class QuoteFolder:
     def part(self) -> None:
         """Note that one of two connections is gone: what came of neither yet is missing, if anything is."""
         self._has_hole, self._is_joining = self._has_hole or self._is_joining, False
+
+    def miss(self) -> None:
+        """Note that an update is missing."""
+        self._has_hole = True
 
     def take(self, grid: TextGrid, now_ns: int) -> QuoteFlow:
         """Fold what came since the last delta, on the grid of its book; the next one begins here."""

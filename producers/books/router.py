@@ -239,9 +239,19 @@ class FrameRouter:
         handled.records.append(
             letter_about_frame(frame_id, frame.raw, frame.received_ns, error, role=ROLE, instrument=whose)
         )
+        self._miss_quotes(error, connection)
         damaged = self.streams.get(damaged_symbol(error))
         if damaged is not None:
             handled.records.extend(damaged.on_bad_input(frame.received_ns, str(error)[:MAX_CAUSE]))
+
+    def _miss_quotes(self, error: MessageError, connection: str) -> None:
+        """Note that a refused frame was a best quote; of one that names nothing, that it may have been one."""
+        channel, symbol = error.context.get("channel"), str(error.context.get("symbol", ""))
+        if channel is Channel.QUOTE and symbol in self.streams:
+            self.streams[symbol].on_missed_quote()
+        elif channel is None and not symbol:
+            for carried in self._carried_by(carrier_of(connection)):
+                self.streams[carried].kept.flow.miss()
 
     def _carried_by(self, carrier: str) -> list[str]:
         """Instruments of this carrier, and those of which nothing tells what carries them."""

@@ -7,7 +7,7 @@ the readers' own code (`orderbook.validity`), so that what it publishes is what 
     edge   ───────────▶ on_connect, on_disconnect, on_resync_request, on_heartbeat, on_overload, on_stop
     edge   ◀─────────── needs_snapshot: come by one, hand it to on_snapshot; until then deltas wait here
 
-Every input either is taken whole, or raises a `MessageError` and changes nothing.
+Every input either is taken whole, or raises a `MessageError` and changes nothing; a refused quote leaves a hole.
 
 What holds, whatever comes in:
 - A fetched snapshot is held until a delta bridges it; one that no delta can bridge any more is discarded
@@ -165,10 +165,10 @@ class InstrumentStream:
         else:
             changed = True
             self.kept.flow.skip()
+            was_beyond = self._is_beyond
             self._bridge.wait(delta, now)
-            self._join()
-            if self._is_beyond:
-                self._follow_unpublished(delta, placed, now)
+            if not self._join() and was_beyond and self._follow_unpublished(delta, placed, now):
+                self._bridge.note_in_book()
         if changed:
             self._append_status_if_changed()
         return self._drain()
@@ -233,7 +233,11 @@ class InstrumentStream:
         Raises:
             InvalidNumber: A price or size may not be used.
         """
-        self.kept.listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])  # refuses what is no number
+        try:
+            self.kept.listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])
+        except MessageError:
+            self.on_missed_quote()
+            raise
         self._feed.quote_ns = now = self._clock(received_ns)
         wrong = self.kept.take_quote(quote, now)
         if wrong is not None:
@@ -242,10 +246,16 @@ class InstrumentStream:
             self._append_status_if_changed()
         return self._drain()
 
+    def on_missed_quote(self) -> None:
+        """Take note that an update of the best quotes could not be used: what flowed since is not known."""
+        self.kept.flow.miss()
+        self.quotes.forget()
+
     def on_bad_input(self, received_ns: int, detail: str = "") -> list[Published]:
         """Take note that a depth update of this instrument could not be used: a LIVE book has lost it."""
         now = self._clock(received_ns)
         self._feed.note_depth(now)
+        self._stop_following()
         self._invalidate(Reason.BAD_INPUT, now, detail)
         return self._drain()
 
@@ -368,9 +378,11 @@ class InstrumentStream:
         """Invalidate the book: something is missing before these, which wait for the next one."""
         self.counters.gaps += 1
         first = late[0].delta
+        if first.last_sequence <= self.tracked.sequence:
+            self.kept.forget_quotes()  # the venue's ids have begun anew
         detail = f"update {first.first_sequence} to {first.last_sequence} does not follow {self.tracked.sequence}"
         self._invalidate(Reason.GAP, now, detail)
-        for delta, received_ns in reversed(late):
+        for delta, received_ns, _ in reversed(late):
             self._bridge.wait_first(delta, received_ns)  # older than whatever still waits
 
     def _overlaps(self, overlap: Overlap, delta: DepthDelta, now: int) -> bool:
@@ -385,8 +397,8 @@ class InstrumentStream:
 
     def _follow_ahead(self, overlap: Overlap) -> None:
         """Apply what waited for the update that was just applied."""
-        while self.is_live and overlap.ahead:
-            delta, received_ns = overlap.ahead[0]
+        while (self.is_live or self._is_beyond) and overlap.ahead:
+            delta, received_ns, _ = overlap.ahead[0]
             outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self.kept.records.exchange_ns))
             is_copy = outcome is Continuity.DUPLICATE or overlap.is_copy(delta, self.tracked.sequence)
             if outcome is Continuity.GAP and not is_copy:
@@ -402,7 +414,10 @@ class InstrumentStream:
         except MessageError as error:  # read once already, but finer than this book can follow
             self._refuse_waiting(delta, received_ns, error)
             return False
-        self._apply(delta, placed, received_ns)
+        if self._is_beyond:
+            self._take_unpublished(delta, placed, received_ns)
+        else:
+            self._apply(delta, placed, received_ns)
         return True
 
     def _is_copy(self, trade: TradeTick, now: int) -> bool:
@@ -411,8 +426,8 @@ class InstrumentStream:
             self._overlap = None
         return self._overlap is not None and self._overlap.is_known_trade(trade.trade_id)
 
-    def _join(self) -> None:
-        """Make the book LIVE if a snapshot is held and a waiting delta bridges it."""
+    def _join(self) -> bool:
+        """Make the book LIVE if a snapshot is held and a waiting delta bridges it; True where that was taken."""
         joined = self._bridge.join()
         if isinstance(joined, NoBridge):
             self.reason = Reason.NO_BRIDGE
@@ -420,21 +435,22 @@ class InstrumentStream:
             self._append_status_if_changed(f"update {first} starts too late for snapshot {sequence}")
         elif joined is not None:
             self._go_live(joined)
+        return isinstance(joined, Held)
 
     def _go_live(self, held: Held) -> None:
-        counted, self._bridge.is_spare = self._bridge.is_spare, False
-        if counted:  # once more, onto another book
-            self.counters.deltas_applied -= len(self._bridge.waiting)
         self._begin_epoch(held.snapshot, self.kept.place_whole(held.snapshot), held.received_ns)
         bridging = True
-        while self._bridge.waiting and self.is_live:
-            delta, received_ns = self._bridge.waiting.popleft()
+        while self._bridge.waiting and (self.is_live or self._is_beyond):
+            delta, received_ns, is_in_book = self._bridge.waiting.popleft()
+            self.counters.deltas_applied -= is_in_book  # once more, onto another book
             try:
                 placed = self.kept.place(delta)
             except MessageError as error:  # read once already, but finer than this book can follow
                 self._refuse_waiting(delta, received_ns, error)
                 return
-            if bridging:
+            if self._is_beyond:
+                self._follow_unpublished(delta, placed, received_ns)
+            elif bridging:
                 self._apply(delta, placed, received_ns, waited=True)
             else:
                 self._follow(delta, placed, received_ns, waited=True)
@@ -450,7 +466,7 @@ class InstrumentStream:
     def _replace(self, snapshot: DepthSnapshot, placed: Placed, now: int) -> None:
         """Take a book that came in the stream in place of whatever there was."""
         if self.is_live:
-            self.quotes.forget()  # its ids may have begun anew
+            self.kept.forget_quotes()  # its ids may have begun anew
         if placed.grid is not self.kept.records.grid:
             self.counters.trades_off_grid += len(self.kept.trades.drain().ticks)
         self._bridge.drop(wanted=None)
@@ -462,7 +478,9 @@ class InstrumentStream:
     def _begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:
         """Publish a snapshot of the venue as the first record of a new epoch."""
         self.reason = None
-        self._is_beyond = self._bridge.is_spare = False
+        self._is_beyond = False
+        if snapshot.sequence < self.tracked.sequence:
+            self.kept.forget_quotes()  # its ids have begun anew
         self.kept.begin_epoch(snapshot, placed, received_ns)
         self._beside.widened(self.tracked, received_ns)
         self._append_status_if_changed()
@@ -481,7 +499,7 @@ class InstrumentStream:
         if self._beside.is_asked:
             self._beside.keep(delta, received_ns)
             self._compare_held(self.kept.received_ns)
-        if self.kept.is_routine_due:
+        if self.is_live and self.kept.is_routine_due:
             self._publish_from_memory(self.kept.received_ns)
 
     def _publish_from_memory(self, now: int) -> None:
@@ -491,28 +509,40 @@ class InstrumentStream:
 
     # -- beyond what is known
 
-    def _follow_unpublished(self, delta: DepthDelta, placed: Placed, now: int) -> None:
-        """Apply an update to a book that nobody may believe; from memory, once its best prices are known again."""
+    def _follow_unpublished(self, delta: DepthDelta, placed: Placed, now: int) -> bool:
+        """Apply an update to a book that nobody may believe, where it follows; True where the book has it then."""
         outcome = self._rule.follow(delta, LastUpdate(self.tracked.sequence, self.kept.records.exchange_ns))
+        if outcome is Continuity.NEXT:
+            self._take_unpublished(delta, placed, now)
+            if self._overlap is not None and self._overlap.ahead:
+                self._follow_ahead(self._overlap)
+            return True
         if outcome is Continuity.DUPLICATE:
             self.counters.duplicates += 1
-            return
-        if outcome is Continuity.GAP or placed.grid is not self.kept.records.grid:
-            if outcome is Continuity.GAP:
-                self.counters.gaps += 1
-                self._bridge.wanted = self.reason = Reason.GAP
+            return True
+        if self._overlap is not None and self._overlaps(self._overlap, delta, now):
+            return delta.last_sequence <= self.tracked.sequence
+        self.counters.gaps += 1
+        self._bridge.wanted = self.reason = Reason.GAP
+        self._stop_following()
+        return False
+
+    def _take_unpublished(self, delta: DepthDelta, placed: Placed, now: int) -> None:
+        """Apply the next update; from memory the book is published again once its best prices are known."""
+        if placed.grid is not self.kept.grid:
             self._stop_following()
-            return
-        if self.kept.follow(delta, placed, now):
-            self._bridge.drop(wanted=None)
+        elif self.kept.follow(delta, placed, now):
+            self._bridge.release(self.tracked.sequence)
             self._is_beyond, self.reason = False, None
-            self._bridge.is_spare = False
             self.quotes.begin()
+            if self.epoch != self.tracked.epoch:  # lifted meanwhile, for a reader that was ahead
+                self.kept.raise_epoch()
             self._publish_from_memory(self.kept.received_ns)
 
     def _stop_following(self) -> None:
-        self._is_beyond = self._bridge.is_spare = False
-        self.kept.records.grid = self.kept.listed
+        if self._is_beyond:
+            self._is_beyond = False
+            self.kept.records.grid = self.kept.listed
 
     # -- a book beside a LIVE one
 
@@ -560,7 +590,7 @@ class InstrumentStream:
         """Publish that the book may not be believed. One whose best price is not known is followed all the same."""
         self.kept.publish_invalid(wrong.reason, now)
         self._beside.end()
-        self._is_beyond = self._bridge.is_spare = wrong.reason is Reason.BEYOND_SNAPSHOT
+        self._is_beyond = wrong.reason is Reason.BEYOND_SNAPSHOT
         if not self._is_beyond:
             self.kept.records.grid = self.kept.listed
         self._bridge.wanted = self.reason = wrong.reason

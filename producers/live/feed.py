@@ -201,8 +201,7 @@ class LiveFeed:
             if stream.is_live:
                 self._recovery.note_live(symbol)
             elif stream.needs_snapshot and self.has_room(symbol):
-                lacking += 1
-                self._recovery.request(symbol)
+                lacking += self._recovery.request(symbol)
         if not lacking:
             self._request_books_beside(self._recovery)
 

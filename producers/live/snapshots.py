@@ -67,10 +67,11 @@ class BookRecovery:
         self._backoffs: dict[str, Backoff] = {}
         self._not_before: dict[str, float] = {}
 
-    def request(self, symbol: str) -> None:
-        """Come by this book, unless that is under way or was tried a moment ago."""
+    def request(self, symbol: str) -> bool:
+        """Come by this book, unless that is under way or was tried a moment ago; True where it is under way."""
         if symbol not in self._tasks and time.monotonic() >= self._not_before.get(symbol, 0.0):
             self._tasks[symbol] = self._spawn(self._recover(symbol))
+        return symbol in self._tasks
 
     def request_beside(self, symbol: str) -> None:
         """Fetch this book beside the LIVE one, where a book can be fetched; one that fails is due again later."""

@@ -6,3 +6,4 @@ ALTER TABLE regimes ADD COLUMN IF NOT EXISTS decided_at Nullable(DateTime64(9, '
 ALTER TABLE regimes ADD COLUMN IF NOT EXISTS run LowCardinality(String) DEFAULT '' COMMENT 'run of the producer behind it; empty before there were names' AFTER decided_at;
 ALTER TABLE llm_calls ADD COLUMN IF NOT EXISTS decided_at Nullable(DateTime64(9, 'UTC')) CODEC(Delta, ZSTD(1)) COMMENT 'when the outcome could first be known; null where its record did not say' AFTER response;
 ALTER TABLE llm_calls ADD COLUMN IF NOT EXISTS run LowCardinality(String) DEFAULT '' COMMENT 'run of the producer behind it; empty before there were names' AFTER decided_at;
+ALTER TABLE regimes COMMENT COLUMN latency_ms 'from the close of the window to the publication of the answer [ms]';

@@ -379,6 +379,23 @@ async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
     assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
 
 
+async def test_an_answers_age_counts_from_the_close_of_its_own_window() -> None:
+    """Another window of the instrument closes while the checkpoint of the first is being written."""
+    with llm_server("good") as server:
+        async with office(server) as found:
+            assert found.asker.wants(str(BTC), WINDOWS[0])
+            await asyncio.sleep(0.3)
+            found.asker.wants(str(BTC), WINDOWS[1])
+            found.ask(0)
+            await found.until(lambda: bool(found.events and found.calls))
+    [event], [call] = found.events, found.calls
+    assert event.latency_ms is not None
+    assert event.latency_ms >= 300.0 > call.latency_ms
+    assert event.decided_ns == WINDOWS[0].received_ns + round(event.latency_ms * 10**6)
+    assert call.decided_ns is not None
+    assert call.decided_ns > WINDOWS[0].received_ns + 3 * 10**8
+
+
 @pytest.mark.case("symbols-not-asked")
 async def test_a_name_that_may_not_stand_in_a_prompt_is_told_once_and_never_asked_about() -> None:
     name = InstrumentKey("binance-futures", "币安人生USDT")

@@ -278,6 +278,33 @@ def test_a_snapshot_that_arrives_during_an_overload_is_left_alone() -> None:
     assert kinds.count("snapshot") == 2
 
 
+class Refused:
+    """Comes by no book that is lacking, and notes the others that it is asked for."""
+
+    def __init__(self) -> None:
+        self.beside: list[str] = []
+
+    def note_live(self, symbol: str) -> None:
+        """Nothing to note."""
+
+    def request(self, symbol: str) -> bool:
+        return False
+
+    def request_beside(self, symbol: str) -> None:
+        self.beside.append(symbol)
+
+
+def test_a_book_that_cannot_be_had_keeps_no_other_from_being_compared() -> None:
+    bench, recovery = Bench("BTCUSDT", "ETHUSDT"), Refused()
+    bench.go_live("BTCUSDT")
+    bench.feed.recover_with(recovery)  # type: ignore[arg-type] # what is used of it
+    bench.receive(0.2)
+    assert bench.feed.router.streams["ETHUSDT"].needs_snapshot
+    bench.clock.advance(601.0)
+    bench.feed.request_snapshots()
+    assert recovery.beside == ["BTCUSDT"]
+
+
 def test_only_books_that_need_a_snapshot_are_fetched_and_only_once() -> None:
     bench = Bench("BTCUSDT", "ETHUSDT")
     asked: list[Coroutine[Any, Any, None]] = []

@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from producers.books.beside import CHECK_EVERY_NS, PACE_NS, PATIENCE_NS
+from orderbook.known import Known
+from orderbook.validity import TrackedBook
+from producers.books.beside import CHECK_EVERY_NS, PACE_NS, PATIENCE_NS, BookBeside
 from producers.books.stream import InstrumentStream
-from producers.messages import BestQuote, DepthSnapshot
-from schemas.messages import Coverage, FeedState, FeedStatus, Kind, L2Record, Reason
+from producers.exchanges.binance.rules import BinanceFuturesRule
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot
+from schemas.codec import decode, encode
+from schemas.errors import InvalidNumber
+from schemas.messages import Coverage, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest
 from tests.producers.messages import SECOND, delta, l2, snapshot, stream
 
 FAR = [(f"{100 + 0.1 * step:.1f}", "1") for step in range(1, 6)]  # asks 100.1 … 100.5
@@ -250,3 +255,146 @@ def test_a_quote_that_agrees_in_between_is_the_end_of_a_row(numbered: bool) -> N
         made.on_quote(quote(sequence if numbered else None, "1" if number % 3 == 2 else "9"), at + SECOND // 2)
     assert made.is_live
     assert made.counters.contradicted == 0
+
+
+# ---- what one mend could break of another
+
+
+def test_a_book_shown_to_be_wrong_is_not_published_again_by_a_routine_snapshot() -> None:
+    made = live(known_bps=10.0)
+    made.on_delta(delta(111, 120, 110, bids=[("99.95", "1")]), 3 * SECOND)  # a finer grid
+    now = 2 * SECOND + CHECK_EVERY_NS
+    assert made.wants_book_beside(now)
+    made.on_snapshot(part(125, [("100.0", "7"), ("99.95", "1"), *NEAR[1:]]), now + SECOND)
+    records = l2(made.on_delta(delta(121, 130, 120), now + 2 * SECOND))
+
+    assert [record.kind for record in records] == [Kind.DELTA, Kind.INVALID]
+    assert (made.is_live, made.needs_snapshot) == (False, Reason.SNAPSHOT_MISMATCH)
+
+
+def test_a_book_that_went_beyond_while_it_was_bridged_is_followed_too() -> None:
+    made = stream()
+    made.on_delta(delta(95, 110, 94), SECOND)
+    made.on_delta(ASKS_TAKEN, SECOND)
+    made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), SECOND)  # and is back
+    made.on_delta(delta(131, 140, 130, bids=[("99.9", "6")]), SECOND)
+    records = l2(made.on_snapshot(part(100), 2 * SECOND))
+
+    kinds = [record.kind for record in records]
+    assert kinds == [Kind.SNAPSHOT, Kind.DELTA, Kind.DELTA, Kind.INVALID, Kind.SNAPSHOT, Kind.DELTA]
+    assert (made.is_live, made.reason, made.needs_snapshot) == (True, None, None)
+    assert (made.counters.deltas_applied, made.counters.gaps, made.waiting) == (4, 0, 0)
+
+
+def test_what_waits_is_counted_once_whichever_snapshot_it_bridges() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    for number in range(5):
+        first = 121 + 10 * number
+        made.on_delta(delta(first, first + 9, first - 1), 4 * SECOND)
+    assert made.counters.deltas_applied == 7
+    made.on_snapshot(part(125, asks=[("100.8", "2"), ("100.9", "1")]), 5 * SECOND)
+    assert made.is_live
+    assert (made.counters.deltas_applied, made.counters.deltas_dropped) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        replace(ASKS_TAKEN, exchange_ns=120_000_005),  # the other connection's copy, another time in it
+        delta(131, 140, 130),  # one ahead
+    ],
+)
+def test_a_hand_over_ends_no_following_of_a_book(second: DepthDelta) -> None:
+    made = live()
+    made.on_overlap(2 * SECOND)
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    made.on_delta(second, 3 * SECOND + 1)
+    records = l2(made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), 4 * SECOND))
+
+    assert (made.is_live, made.counters.gaps) == (True, 0)
+    assert records[0].kind is Kind.SNAPSHOT
+    assert made.tracked.sequence == (140 if second.last_sequence == 140 else 130)
+
+
+def test_a_damaged_update_ends_the_following_of_a_book() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    made.on_bad_input(4 * SECOND)
+    assert l2(made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), 5 * SECOND)) == []
+
+
+def test_a_book_that_is_back_is_published_above_an_epoch_lifted_meanwhile() -> None:
+    made = live()
+    made.on_delta(ASKS_TAKEN, 3 * SECOND)
+    lifted = made.epoch + 10**9
+    made.on_resync_request(ResyncRequest("v", "s", Reason.GAP, lifted, 0, 1), 4 * SECOND, outdated=False)
+    [record] = l2(made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), 5 * SECOND))
+    assert (record.kind, record.epoch) == (Kind.SNAPSHOT, lifted + 1)
+
+
+def test_sizes_of_0_in_a_snapshot_know_nothing() -> None:
+    made = stream()
+    made.on_delta(delta(95, 110, 94), SECOND)
+    first = l2(made.on_snapshot(part(100, bids=[("100.0", "0")]), 2 * SECOND))[0]
+    assert (first.bid_known_ticks, first.ask_known_ticks) == (None, 1005)
+    assert decode(encode(first)) == first
+
+
+def test_a_range_that_ends_beyond_every_level_can_be_written_on_a_finer_grid() -> None:
+    made = stream()
+    made.on_delta(delta(95, 110, 94), SECOND)
+    made.on_snapshot(part(100, asks=[("100.1", "1"), ("100000000000000000", "1")]), 2 * SECOND)
+    made.on_delta(delta(111, 120, 110, asks=gone("100000000000000000")), 3 * SECOND)
+    records = l2(made.on_delta(delta(121, 130, 120, bids=[("99.95", "1")]), 4 * SECOND))
+    assert [decode(encode(record)) for record in records] == records
+    assert made.is_live
+
+
+@pytest.mark.parametrize(("given", "left", "is_due"), [(12.0, 9.7, True), (11.0, 9.0, True), (11.0, 10.8, False)])
+def test_within_the_wanted_range_a_small_gain_is_worth_a_request(given: float, left: float, is_due: bool) -> None:
+    beside = BookBeside(BinanceFuturesRule(), 10.0)
+    beside.widened(tracked(given), SECOND)
+    assert beside.is_due(tracked(left), 2 * SECOND + PACE_NS) is is_due
+
+
+def tracked(known_bps: float) -> TrackedBook:
+    """A book about 100,000.0 that is known so far on both sides."""
+    book, far = TrackedBook(), round(known_bps * 100)
+    book.book.replace([999_999], [1], [1_000_001], [1])
+    book.known = Known(Coverage.RANGE, 1_000_000 - far, 1_000_000 + far)
+    return book
+
+
+def test_ids_begun_anew_contradict_nothing_and_leave_the_flow_known() -> None:
+    made = live()
+    made.on_quote(quote(1_000_000), 3 * SECOND)
+    made.on_delta(delta(1, 10, 0, at=10**15), 10 * SECOND)
+    made.on_snapshot(part(5), 11 * SECOND)
+    flows = []
+    for number in range(10):
+        at, sequence = 12 * SECOND + number, 20 + 10 * number
+        update = delta(sequence - 9, sequence, sequence - 10, bids=[("100.0", str(number + 2))], at=10**15 + number)
+        flows += [record.quote_flow_lots for record in l2(made.on_delta(update, at))]
+        made.on_quote(BestQuote("BTCUSDT", "100.0", str(number + 2), "100.1", "1", sequence), at)
+    assert (made.is_live, made.counters.contradicted) == (True, 0)
+    assert flows == [None, None, *[1_000] * 8]
+
+
+def test_a_refused_quote_is_a_hole_and_contradicts_nothing() -> None:
+    made = live()
+    made.on_quote(quote(105), 3 * SECOND)
+    made.on_delta(delta(111, 120, 110), 3 * SECOND)
+    with pytest.raises(InvalidNumber):
+        made.on_quote(quote(122, "3e0"), 3 * SECOND)
+    made.on_quote(quote(123, "5"), 3 * SECOND)
+    flows = []
+    for number in range(6):
+        first = 121 + 10 * number
+        size = [("100.1", "5")] if number == 0 else []
+        flows += [
+            one.quote_flow_lots for one in l2(made.on_delta(delta(first, first + 9, first - 1, asks=size), 4 * SECOND))
+        ]
+        made.on_quote(quote(first + 9, "5"), 4 * SECOND)
+    assert flows == [None, *[0] * 5]
+    assert made.is_live
