@@ -132,12 +132,15 @@ class HttpInterface:
         self._stopping = True
         self.readers.close()
         self.writers.close()
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s / 2)
+        await self._wait(timeout_s / 2)
         if self._running:
             await asyncio.to_thread(self._engine.cancel)
-            await asyncio.wait(self._running, timeout=timeout_s / 2)
+            await self._wait(timeout_s / 2)  # none may be left by now: they end as they are cancelled
         return not self._running
+
+    async def _wait(self, timeout_s: float) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
 
     async def _handle(self, request: web.Request) -> web.Response:
         if request.path == "/ping":

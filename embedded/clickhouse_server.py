@@ -27,8 +27,7 @@ from obflow.terminal import say, tell, tell_error
 from schemas.errors import EXIT_DONE, DependencyError, PipelineError, UsageError
 
 HOST: Final = "127.0.0.1"
-STOP_S: Final = 15.0
-"""After so long the process ends all the same: several times the drain, for a machine that does other work."""
+STOP_S: Final = 5.0
 DRAIN_S: Final = 3.0
 BACKLOG: Final = 128
 PRIVATE: Final = 0o077  # what nobody else may do with files this process writes

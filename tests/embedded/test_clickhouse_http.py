@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import zlib
@@ -12,6 +13,8 @@ from backports import zstd
 
 from embedded.clickhouse_access import is_loopback, may_write, refuse_browsers
 from embedded.clickhouse_bodies import decompress
+from embedded.clickhouse_engine import Answer
+from embedded.clickhouse_http import HttpInterface
 from embedded.clickhouse_sql import QueryRefused
 from obflow.engine_tokens import EngineTokens
 
@@ -128,3 +131,20 @@ def test_who_shows_no_token_or_anothers_is_nobody(headers: dict[str, str]) -> No
 @pytest.mark.parametrize("site", ["none", "same-origin", "None", None])
 def test_a_program_and_a_person_are_no_page(site: str | None) -> None:
     refuse_browsers({"Host": "127.0.0.1:8123", **({"Sec-Fetch-Site": site} if site else {})})
+
+
+class EndsAsItIsCancelled:
+    """An engine whose last statement ends just as it is cancelled."""
+
+    def __init__(self, running: set[asyncio.Future[Answer]]) -> None:
+        self._running = running
+
+    def cancel(self) -> None:
+        self._running.clear()
+
+
+async def test_a_stop_is_orderly_where_the_last_query_ends_as_it_is_cancelled() -> None:
+    interface = HttpInterface(None, EngineTokens("r", "w"))  # type: ignore[arg-type] # no engine is asked
+    interface._running.add(asyncio.get_running_loop().create_future())
+    interface._engine = EndsAsItIsCancelled(interface._running)  # type: ignore[assignment]
+    assert await interface.drain(0.02)
