@@ -8,7 +8,7 @@ the best, counts them, and remembers from where on the side is incomplete.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 
 class BookSide:
@@ -85,20 +85,8 @@ class BookSide:
         lots = self.lots
         return ((tick, lots[tick]) for tick in (reversed(self.prices) if self.is_bid else self.prices))
 
-    def holds(self, ticks: Sequence[int], lots: Sequence[int]) -> bool:
-        """True where these levels are the side's, as far as the side is complete."""
-        theirs = levels_of(ticks, lots)
-        if self.horizon is None:
-            return self.lots == theirs
-        return self._complete_part(self.lots) == self._complete_part(theirs)
-
     def __len__(self) -> int:
         return len(self.prices)
-
-    def _complete_part(self, levels: Mapping[int, int]) -> dict[int, int]:
-        assert self.horizon is not None  # noqa: S101 - the caller asked
-        sign = 1 if self.is_bid else -1
-        return {tick: lots for tick, lots in levels.items() if sign * (tick - self.horizon) > 0}
 
     def _evict(self) -> None:
         if self.max_levels is None or len(self.prices) <= self.max_levels:
@@ -149,12 +137,6 @@ class Book:
     def clear(self) -> None:
         """Forget every level."""
         self.replace((), (), (), ())
-
-    def holds(
-        self, bid_ticks: Sequence[int], bid_lots: Sequence[int], ask_ticks: Sequence[int], ask_lots: Sequence[int]
-    ) -> bool:
-        """True where a snapshot says what the book says (with a depth bound: as far as the book is complete)."""
-        return self.bids.holds(bid_ticks, bid_lots) and self.asks.holds(ask_ticks, ask_lots)
 
     @property
     def best_bid(self) -> int | None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from orderbook.book import Book
 from orderbook.grid import Grid
-from orderbook.known import WHOLE, Compared, Known, compare_books, farther_ask, farther_bid
+from orderbook.known import WHOLE, Known, compare_books, farther_ask, farther_bid
 from schemas.messages import Kind, L2Record, Reason
 from schemas.units import NS_PER_SECOND
 
@@ -213,23 +213,14 @@ class TrackedBook:
         self.crossed_records = 0
 
     def _compare(self, record: L2Record) -> Outcome:
-        theirs = Known.of(record)
-        if self.known == theirs == WHOLE:
-            holds = self.book.holds(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
-        else:
-            holds = not self._compared(record, theirs).wrong
-        if not holds:
+        theirs, other = Known.of(record), Book()
+        other.replace(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
+        if compare_books(self.book, self.known, other, theirs).wrong:
             self._invalidate(Reason.SNAPSHOT_MISMATCH, record.epoch)
             return Outcome.BROKE
         if theirs != self.known:
             self._take_over(record, theirs)
         return Outcome.ROUTINE
-
-    def _compared(self, record: L2Record, theirs: Known) -> Compared:
-        """Compare the levels with those of a snapshot, where both are known."""
-        book, other = self.book, Book()
-        other.replace(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
-        return compare_books(book, self.known, other, theirs)
 
     def _take_over(self, record: L2Record, theirs: Known) -> None:
         """Take what a snapshot knows: of each side that it knows farther."""

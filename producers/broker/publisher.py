@@ -23,7 +23,7 @@ from producers.books.records import ProducerRecord
 from producers.broker.statuses import RUN_HEADER
 from schemas.codec import encode
 from schemas.errors import DeliveryFailed
-from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record, TradeRecord
+from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record, ResyncRequest, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
 from schemas.units import NS_PER_SECOND
 
@@ -159,6 +159,10 @@ class Publisher:
         """Let go of the broker; what was not flushed is given up."""
         self._producer.purge()
         self._producer.close(5.0)
+
+    def has_answered(self, request: ResyncRequest) -> bool:
+        """Tell whether a reader who asks for a snapshot has yet to read the one that answers it."""
+        return self.is_before_mark(request.symbol, request.source_partition, request.source_offset)
 
     def is_before_mark(self, symbol: str, partition: int, offset: int) -> bool:
         """Tell whether a place in `l2.v1` lies before an instrument's last snapshot or `invalid`, or one is on its way.

@@ -78,7 +78,7 @@ async def produce(
     requests = ResyncReader(settings, exchange.venue)
     publisher = Publisher(settings, metrics, clock.now_ns)
     guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
-    chosen = settings.of(ProducerSettings)
+    source = Source(settings.of(ProducerSettings).source)
     try:
         await guard.stand_alone(stop)
         with RecordingWriter(recording) if recording else nullcontext() as tap:
@@ -86,22 +86,21 @@ async def produce(
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
+                run = producer_run(source, exchange.venue, started_ns, publisher.run)
                 feed = LiveFeed(
                     exchange,
                     instruments,
-                    chosen,
+                    settings.of(ProducerSettings),
                     clock=clock,
                     metrics=metrics,
                     sink=publisher,
-                    is_outdated=lambda request: publisher.is_before_mark(
-                        request.symbol, request.source_partition, request.source_offset
-                    ),
-                    run=producer_run(Source(chosen.source), exchange.venue, started_ns, publisher.run),
+                    is_outdated=publisher.has_answered,
+                    run=run,
                     tap=tap.write if tap else None,
                 )
                 on_feed(feed)
                 feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
-                await guard.claim(publisher, Source(chosen.source), stop)
+                await guard.claim(publisher, source, stop)
 
                 def on_tick() -> None:
                     publisher.poll()

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderbook.book import Book, BookSide
+from orderbook.known import WHOLE, Compared, compare_books
 
 Levels = list[tuple[int, int]]
 
@@ -87,7 +88,7 @@ def test_a_book_written_as_a_snapshot_and_read_back_is_equal(bids: Levels, asks:
     book.replace(*columns(bids), *columns(asks))
     again.replace(*book.arrays())
     assert again == book
-    assert book.holds(*book.arrays())
+    assert compare_books(book, WHOLE, again, WHOLE) == Compared(book.bid_levels + book.ask_levels, 0)
 
 
 def test_books_differ_where_one_size_differs() -> None:
@@ -95,7 +96,7 @@ def test_books_differ_where_one_size_differs() -> None:
     book.replace([10], [1], [11], [1])
     other.replace([10], [1], [11], [2])
     assert book != other
-    assert not book.holds(*other.arrays())
+    assert compare_books(book, WHOLE, other, WHOLE) == Compared(2, 1)
     assert book != "a book"
 
 
@@ -122,7 +123,6 @@ def test_a_depth_bound_evicts_the_farthest_levels_and_is_exact_inside_its_horizo
     sign = 1 if is_bid else -1
     inside = {tick: lots for tick, lots in whole.lots.items() if sign * (tick - bounded.horizon) > 0}
     assert {t: n for t, n in bounded.lots.items() if sign * (t - bounded.horizon) > 0} == inside
-    assert bounded.holds(list(whole.lots), list(whole.lots.values()))
 
 
 def plain_union(side: BookSide, message: Levels) -> dict[int, int]:
@@ -134,12 +134,13 @@ def plain_union(side: BookSide, message: Levels) -> dict[int, int]:
     return levels
 
 
-def test_a_bounded_side_still_sees_a_difference_inside_its_horizon() -> None:
-    side = BookSide(is_bid=False, max_levels=2)
-    side.replace([10, 11, 12], [1, 1, 1])
-    assert (side.prices, side.evicted, side.horizon) == ([10, 11], 1, 12)
-    assert side.holds([10, 11, 12], [1, 1, 9])
-    assert not side.holds([10, 11, 12], [1, 2, 1])
+@pytest.mark.parametrize(("lots", "wrong"), [([1, 1, 9], 0), ([1, 2, 1], 1)])
+def test_a_bounded_book_still_sees_a_difference_inside_its_horizon(lots: list[int], wrong: int) -> None:
+    book, whole = Book(max_levels=2), Book()
+    book.replace([], [], [10, 11, 12], [1, 1, 1])
+    assert (book.asks.prices, book.asks.evicted, book.asks.horizon) == ([10, 11], 1, 12)
+    whole.replace([], [], [10, 11, 12], lots)
+    assert compare_books(book, WHOLE, whole, WHOLE) == Compared(2, wrong)
 
 
 def test_a_depth_bound_of_nothing_is_refused() -> None:
