@@ -57,8 +57,8 @@ faults: setup ## kill workers and sinks at full size: nothing lost, nothing doub
 	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py $(ARGS)
 
 fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books and hostile statements
-	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/processors/factors/test_recorded.py \
-		tests/processors/factors/test_true_books.py tests/integration/test_statement_rules.py $(ARGS)
+	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
+		tests/processors/factors/test_recorded.py tests/processors/factors/test_true_books.py tests/integration/test_statement_rules.py $(ARGS)
 
 bench: setup ## benchmarks
 	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)

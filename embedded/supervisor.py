@@ -163,6 +163,15 @@ class Supervisor:
         """The names of those that run now."""
         return [name for name, member in self._members.items() if member.child.is_running()]
 
+    def are_done(self, names: Iterable[str]) -> bool:
+        """Whether each has run, has ended, and is not started again.
+
+        Args:
+            names: Which.
+        """
+        members = [self._members[name] for name in names]
+        return all(not member.wanted and member.child.exit_code is not None for member in members)
+
     def restarts(self, name: str) -> int:
         """How often a child was restarted by `tick`.
 

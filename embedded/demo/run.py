@@ -24,7 +24,7 @@ from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
 from obflow.settings import Settings, reference
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
-from schemas.topics import TOPICS
+from schemas.topics import FACTORS, TOPICS
 
 if TYPE_CHECKING:
     from obflow.clickhouse import Client
@@ -121,15 +121,25 @@ class Demo:
         """Block until the first factor event is on the log.
 
         Raises:
-            FatalError: None came in time; quotes the roles' logs.
+            FatalError: None came in time, or everything was read and nothing came of it; quotes the roles' logs.
         """
         deadline = time.monotonic() + FIRST_EVENT_S
         with self._step("first factor event"):
             while not self.seen.events and not stop.is_set():
                 self.tick()
+                if self._is_over():
+                    raise FatalError("every frame was read, and no book came of any", next_step=self._tails())
                 if time.monotonic() > deadline:
                     raise FatalError(f"no factor event within {FIRST_EVENT_S:g} s", next_step=self._tails())
                 stop.wait(TICK_S)
+
+    def _is_over(self) -> bool:
+        """Whether the producers are done, the processors have read all that came, and made nothing of it."""
+        if not self._roles.are_done(role.name for role in self.plan.producers):
+            return False
+        group, role = self.groups[0]
+        factors = topics.topic_name(self.settings, FACTORS)
+        return self._has_read(group, role) and not any(kafka.end_offsets(self.settings, [factors]).values())
 
     def tick(self) -> None:
         """Look at the roles once: restart what ended, and report it.

@@ -123,6 +123,23 @@ def test_a_child_that_is_done_or_wrongly_called_is_not_restarted(supervisor: Sup
     assert (ended.exit_code, ended.restart_in_s) == (code, None)
 
 
+def test_a_child_is_done_once_it_has_ended_for_good(supervisor: Supervisor, clock: Clock) -> None:
+    add(supervisor, "short", "pass")
+    add(supervisor, "again", "raise SystemExit(1)", RestartPolicy(limit=1))
+    assert not supervisor.are_done(["short"])
+    for name in ("short", "again"):
+        supervisor.start(name)
+        supervisor.child(name).wait(10)
+    supervisor.tick()
+    assert supervisor.are_done(["short"])
+    assert not supervisor.are_done(["short", "again"])
+    clock.now_s += 60
+    supervisor.tick()
+    supervisor.child("again").wait(10)
+    supervisor.tick()
+    assert supervisor.are_done(["short", "again"])
+
+
 def test_stopping_asks_everybody_at_once_and_each_only_once(supervisor: Supervisor) -> None:
     for number in range(3):
         add(supervisor, f"orderly-{number}", ORDERLY, RestartPolicy())

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROUNDS = 5
+ROUNDS = 2
 TRADES_AFTERWARDS = 10
 HEAD_START_S = 6.0
 """Until then both have imported what they need, on a busy machine too."""

@@ -18,7 +18,7 @@ from tests.processors.recorded import path_of, read_records
 pytestmark = pytest.mark.recorded
 
 PREFIX = 60
-STRIDE = {"binance-futures": 100, "binance": 50}
+STRIDE = {"binance-futures": 250, "binance": 125}
 
 
 @pytest.fixture(params=VENUES)
