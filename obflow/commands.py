@@ -141,7 +141,10 @@ def doctor(
         _line(not events, "; ".join([f"{'audit':<{width}}  {counts}", *events]))
         for line in audit_lines(audited):
             counts = ", ".join(f"{name} {count}" for name, count in line.counts.items())
-            _line(not line.problems, "; ".join([f"{'audit':<{width}}  {line.name}: {counts}", *line.problems]))
+            _line(
+                not line.problems,
+                "; ".join([f"{'audit':<{width}}  {line.name}: {counts}", *line.problems, *line.notes]),
+            )
     return EXIT_DONE if well else EXIT_FAILED
 
 

@@ -47,11 +47,13 @@ class AuditLine(NamedTuple):
         name: What: a table, or another question put to log and tables.
         counts: What was counted, by name.
         problems: Why it is not well, a few words each; none where it is.
+        notes: What else there is to know, though nothing is to be mended.
     """
 
     name: str
     counts: Mapping[str, int]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class AuditReport(Protocol):

@@ -115,9 +115,12 @@ def replay(
     loop_for: Annotated[
         str | None, typer.Option(help="Begin again at the end, and stop after this time.", metavar="TIME")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what was replayed before.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Replay recordings into Kafka, at the pace recorded or as fast as the broker takes them.
+
+    A recording that is on the log or in the tables already is refused: it would be stored twice.
 
     Example: obflow replay btc.frames.jsonl.gz --venue binance-futures --copies 24 --speed max
     """
@@ -125,6 +128,7 @@ def replay(
     from obflow.metrics import Metrics
     from obflow.progress import progress
     from obflow.topics import apply
+    from producers.broker.earlier import refuse_replayed
     from producers.broker.guard import refuse_where_live
     from producers.broker.publisher import Publisher
     from producers.recordings.replay import Replay, ReplayPlan
@@ -150,6 +154,8 @@ def replay(
     if topic_prefix is not None:
         apply(settings)
     refuse_where_live(settings, venue, recordings.targets(), clock)
+    if not again:
+        refuse_replayed(settings, recordings.digests())
     with stop_on_signal() as stop, metrics.served(settings.metrics):
         publisher = Publisher(settings, metrics, clock.now_ns, each_report=False)
         try:

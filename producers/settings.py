@@ -43,3 +43,5 @@ class ProducerSettings(Section):
     """Where processes that share an address note the waits its venues told and the weight used; empty: not shared."""
     source: Literal["live", "replay", "simulator"] = "live"
     """Written into every record, so that simulated data is never taken for real."""
+    beside_other_sources: bool = False
+    """Whether it starts where topics or tables hold its instruments from the simulator, or, as that, live ones."""

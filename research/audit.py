@@ -26,7 +26,7 @@ from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
 from research.expected import EVENTFUL, Expectation, Identity, emitted_events, expected_events
 from research.stored import Tables
-from research.unseen import unseen
+from research.unseen import overlaps, unseen
 from schemas.logs import LogId
 from schemas.messages import RegimeSource
 from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
@@ -131,13 +131,13 @@ def audit(
         SchemaMismatch: A table is missing.
         FatalError: A log did not give its records in time, or the database refuses.
     """
-    called = read_logs(settings)
-    give_up_s = time.monotonic() + patience_seconds
     with closing(clickhouse.connect(settings.clickhouse, readonly=True)) as client:
         tables = Tables(client, settings)
+        called = read_logs(settings, tables.dropped_runs())
+        give_up_s = time.monotonic() + patience_seconds
         while (found := _compare_all(settings, tables, called)).waits and time.monotonic() <= give_up_s:
             time.sleep(ASK_AGAIN_SECONDS)
-        found.unseen = unseen(settings, tables, called, known_logs)
+        found.unseen = [*unseen(settings, tables, called, known_logs), overlaps(tables)]
     if digests:
         l2 = called.logs[L2]
         found.contents = compare_contents(settings, l2.topic, l2.short_id)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ from research.expected import (
     written_verdicts,
 )
 from research.windows import ClosedWindows
+from schemas.codec import decode
+from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
 from schemas.messages import RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
@@ -67,8 +69,12 @@ class Called:
     calls: set[Place]
 
 
-def read_logs(settings: Settings) -> Called:
+def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
     """Read them all. The letters come before the factors, for they say which of those no window takes.
+
+    Args:
+        settings: `kafka` is used.
+        dropped: Runs that were dropped from the tables: nothing is called for of their records.
 
     Raises:
         BrokerUnreachable: The broker does not answer.
@@ -86,22 +92,60 @@ def read_logs(settings: Settings) -> Called:
     def partitions(topic: Topic) -> int:
         return len(readings[topic].ends)
 
-    statuses = expected_changes(reading(FEED_STATUS), logs[FEED_STATUS], partitions(FEED_STATUS))
+    def noted(topic: Topic) -> Iterator[Logged]:
+        return _noting(reading(topic), dropped, out[topic])
+
+    out: defaultdict[Topic, set[Place]] = defaultdict(set)
+    statuses = expected_changes(noted(FEED_STATUS), logs[FEED_STATUS], partitions(FEED_STATUS))
     letters = written_letters(reading(DEAD_LETTERS), logs[DEAD_LETTERS])
     windows = ClosedWindows(_refused(letters, logs[FACTORS]))
-    return Called(
+    called = Called(
         logs=logs,
         readings=readings,
         asked_ms=asked_ms,
         statuses=statuses,
         letters=letters,
-        events=expected_events(reading(L2), partitions(L2)),
+        events=expected_events(noted(L2), partitions(L2)),
         emission=emitted_events(reading(FACTORS), windows.take, partitions(FACTORS)),
         windows=windows.closed,
-        trades=_count_trades(iter(reading(TRADES)), logs[TRADES]),
+        trades=_count_trades(noted(TRADES), logs[TRADES]),
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
-        calls=places(reading(LLM_CALLS), logs[LLM_CALLS]),
+        calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
     )
+    _leave_out(called, out)
+    return called
+
+
+def _noting(log: Iterable[Logged], dropped: Collection[str], out: set[Place]) -> Iterator[Logged]:
+    """The records of a log; the places of those of a dropped run are noted."""
+    for logged in log:
+        if dropped and _run_of(logged) in dropped:
+            out.add((logged.partition, logged.offset))
+        yield logged
+
+
+def _run_of(logged: Logged) -> str:
+    try:
+        return str(getattr(decode(logged.value), "run", ""))
+    except MessageError:
+        return ""
+
+
+def _leave_out(called: Called, out: Mapping[Topic, set[Place]]) -> None:
+    """Take away what the records of dropped runs call for. A judgement is of the run whose event closed its window."""
+    called.statuses.changes -= out[FEED_STATUS]
+    called.calls -= out[LLM_CALLS]
+    called.trades.subtract(part for part, _ in out[TRADES])
+    for instrument, events in list(called.events.events.items()):
+        if events and events <= out[L2]:
+            del called.events.events[instrument]
+        events -= out[L2]
+    log = called.logs[L2].short_id
+    gone = {(log, *place) for place in out[L2]}
+    called.windows = {one: place for one, place in called.windows.items() if one[1:] not in gone}
+    called.verdicts = {
+        source: {one for one in found if one[1:] not in gone} for source, found in called.verdicts.items()
+    }
 
 
 def _log_ids(settings: Settings) -> dict[Topic, LogId]:

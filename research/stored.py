@@ -24,7 +24,7 @@ TRADE: Final = (
 )
 IDENTITY: Final = "venue, symbol, source_log, source_partition, source_offset"
 UNIQUE: Final = {
-    "trades": (IDENTITY, TRADE),
+    "trades": (IDENTITY, f"{TRADE}, if(source = 'replay', run, '')"),
     "feed_status": (IDENTITY,),
     "regimes": (f"{IDENTITY}, source",),
     "llm_calls": (IDENTITY, "call_id"),
@@ -52,6 +52,19 @@ class Tables:
     def __init__(self, client: clickhouse.Client, settings: Settings) -> None:
         self._client = client
         self._settings = settings
+
+    def dropped_runs(self) -> set[str]:
+        """Runs that were dropped: nothing of them is to be stored."""
+        return {run for (run,) in self._ask("SELECT DISTINCT run FROM dropped_runs")}
+
+    def overlapping_runs(self) -> list[tuple[str, str, str, int]]:
+        """Venue, symbol and source of what is stored twice over some time, and of how many runs that is."""
+        rows = self._ask(
+            "SELECT venue, symbol, source, countIf(notEmpty(newer)) + 1 AS at_once FROM runs "
+            "WHERE stored_in = 'factors' GROUP BY venue, symbol, source HAVING at_once > 1 "
+            "ORDER BY venue, symbol, source"
+        )
+        return [(venue, symbol, source, int(count)) for venue, symbol, source, count in rows]
 
     def places(self, instrument: InstrumentKey, log: str) -> set[Place]:
         """Places of one log that the instrument's stored events came from."""

@@ -35,6 +35,16 @@ def unseen(settings: Settings, tables: Tables, called: Called, known_logs: Colle
     return [_other_logs(tables, called, known_logs), _producers(called), _retention(settings, tables, called)]
 
 
+def overlaps(tables: Tables) -> AuditLine:
+    """Instruments with more than one run over the same time: whoever sums up a table itself counts that twice."""
+    found = tables.overlapping_runs()
+    notes = tuple(
+        f"{venue}:{symbol} ({source}) has {runs} runs over the same time: views count the newest, tables hold all"
+        for venue, symbol, source, runs in found
+    )
+    return AuditLine("runs", {"overlapping": len(found)}, notes=notes)
+
+
 def _other_logs(tables: Tables, called: Called, known_logs: Collection[str]) -> AuditLine:
     """Rows of logs that the broker does not have: whether they are all there, nobody can tell."""
     problems, rows, accepted = [], 0, 0

@@ -13,6 +13,7 @@ from schemas.messages import Source
 DIGEST_CHARACTERS: Final = 16
 """First characters of a recording's SHA-256 that its runs carry."""
 TOKEN_CHARACTERS: Final = 8
+REPLAY_PARTS: Final = 5
 
 
 def producer_run(source: Source, venue: str, started_ns: int, token: str) -> str:
@@ -38,3 +39,13 @@ def replay_run(venue: str, digest: str, first_ns: int, last_ns: int, started_ns:
         started_ns: When it started, ns UTC.
     """
     return f"replay/{venue}/{started_ns}/{digest[:DIGEST_CHARACTERS]}/{first_ns}-{last_ns}"
+
+
+def digest_of_run(run: str) -> str:
+    """What a run's name has of its recording's digest; empty for a run that is no replay.
+
+    Args:
+        run: Name of a run.
+    """
+    parts = run.split("/")
+    return parts[3] if len(parts) == REPLAY_PARTS and parts[0] == Source.REPLAY.value else ""

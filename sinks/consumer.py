@@ -18,7 +18,7 @@ from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_BATCH_BYTES, Entry, Limits, RowBatch
 from sinks.contract import Row, Table
 from sinks.counts import Counts
-from sinks.handling import Checks, RecordHandler
+from sinks.handling import Checks, Dropped, RecordHandler
 from sinks.identities import Identities
 from sinks.reader import Read
 from sinks.recheck import RecheckResult
@@ -98,6 +98,7 @@ class Worker:
         max_buffered_rows: Beyond it, reading pauses.
         clock: Tells the time.
         judge: Holds records against the logs; None where nobody does.
+        dropped: Knows the runs of which nothing is stored; None where nobody does.
         counts: What this table's workers have done before this one.
         written: Told of every batch once it is stored.
         submit: Starts the writing of a batch.
@@ -116,6 +117,7 @@ class Worker:
         max_buffered_rows: int,
         clock: Clock,
         judge: Checks | None = None,
+        dropped: Dropped | None = None,
         counts: Counts | None = None,
         written: Callable[[RowBatch, WrittenBatch], None] = lambda batch, written: None,
         submit: Submit = in_thread,
@@ -132,6 +134,7 @@ class Worker:
             find_stored=find_stored,
             flush=self._flush,
             counts=self.counts,
+            dropped=dropped,
         )
         self._limits = limits
         self._max_buffered_rows = max_buffered_rows

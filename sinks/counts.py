@@ -18,6 +18,7 @@ class Counts:
         different: Repeated rows that differ from the stored ones.
         unchecked: Repeated rows that were not compared.
         expired: Records that retention deleted before they were read.
+        dropped: Records of runs that were dropped.
         batches: Inserts.
         refused: Refused records by reason.
         letters: Letters published about them.
@@ -34,6 +35,7 @@ class Counts:
     different: int = 0
     unchecked: int = 0
     expired: int = 0
+    dropped: int = 0
     batches: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     letters: int = 0

@@ -40,6 +40,16 @@ class Checks(Protocol):
         ...
 
 
+class Dropped(Protocol):
+    """Knows the runs of which nothing is stored."""
+
+    def look(self) -> None:
+        """Told of every poll that has brought records."""
+        ...
+
+    def __contains__(self, run: object) -> bool: ...
+
+
 class RecordHandler:
     """Makes of each record of a topic what its table is to hold of it.
 
@@ -51,6 +61,7 @@ class RecordHandler:
         find_stored: Source offsets, of these rows of one stream, that the table holds.
         flush: Writes everything that is buffered and waits for it.
         counts: Where it is counted.
+        dropped: Runs of which nothing is stored.
     """
 
     def __init__(
@@ -63,6 +74,7 @@ class RecordHandler:
         find_stored: Callable[[list[Row]], set[int]],
         flush: Callable[[], None],
         counts: Counts,
+        dropped: Dropped | None = None,
     ) -> None:
         self._table = table
         self._identities = identities
@@ -71,12 +83,15 @@ class RecordHandler:
         self._find_stored = find_stored
         self._flush = flush
         self._counts = counts
+        self._dropped = dropped
         self._unforeseen = 0  # in a row
 
     def begin(self) -> None:
         """Records were polled and are about to be handled."""
         if self._judge is not None:
             self._judge.begin()
+        if self._dropped is not None:
+            self._dropped.look()
 
     def handle(self, read: Read) -> Entry | DeadLetter | None:
         """Make of a record its new rows, or the letter about it; None where it has no new rows.
@@ -96,6 +111,8 @@ class RecordHandler:
             record = self._table.decode(read.payload)
             if self._judge is not None:
                 self._judge.check(record, read)
+            if self._is_dropped(record):
+                return []
             return self._sorted(read, self._table.rows(record, read.origin.position))
         except QueryFailed as error:  # of the look at the stored rows that a record sent again by hand needs
             raise Unprocessable(f"the database refuses to look for its rows: {error.cause}") from error
@@ -104,6 +121,12 @@ class RecordHandler:
         except Exception as error:
             self._note_unforeseen(error)
             raise Unprocessable(f"handling it failed ({type(error).__name__})") from error
+
+    def _is_dropped(self, record: Record) -> bool:
+        if self._dropped is None or getattr(record, "run", "") not in self._dropped:  # a letter is of no run
+            return False
+        self._counts.dropped += 1
+        return True
 
     def _note_unforeseen(self, error: Exception) -> None:
         _log.exception("record_not_handled", table=self._table.name)

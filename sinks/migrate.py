@@ -16,6 +16,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from graphlib import TopologicalSorter
 from importlib import resources
 from typing import Any, Final, Literal, NamedTuple
 
@@ -40,6 +41,7 @@ ORDER BY (kind, name, applied_at)
 """
 MIGRATION_NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+")
 CONSTRAINT: Final = re.compile(r"\bCONSTRAINT (`[^`]+`|\w+) (?:CHECK|ASSUME)")
+WHOLE_TABLE: Final = re.compile(r"\bSELECT (?:\w+\.)?\*")
 AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
 ALONE: Final = "is in the database alone"
 DOES_NOT_EXIST: Final = "does not exist"
@@ -64,16 +66,19 @@ class Script(NamedTuple):
         kind: `migration` or `view`.
         name: Its name without the ending; a view's is the view's.
         text: Its statements.
+        shape: What else its meaning hangs on: of a view of whole tables, every migration, since the database keeps the
+            columns that a table had when the view was made.
     """
 
     kind: Literal["migration", "view"]
     name: str
     text: str
+    shape: str = ""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text, hexadecimal."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 of the text, and of the shape, hexadecimal."""
+        return hashlib.sha256((self.text + self.shape).encode()).hexdigest()
 
     @property
     def statements(self) -> list[str]:
@@ -127,8 +132,19 @@ def migrations() -> tuple[Script, ...]:
 
 
 def views() -> tuple[Script, ...]:
-    """The committed views, by name."""
-    return tuple(_scripts("view", "views"))
+    """The committed views, each behind those that it reads, else by name."""
+    shape = "".join(script.digest for script in migrations())
+    by_name = {
+        script.name: script._replace(shape=shape) if WHOLE_TABLE.search(script.text) else script
+        for script in _scripts("view", "views")
+    }
+    reads = {name: _views_read(script, by_name.keys()) for name, script in by_name.items()}
+    return tuple(by_name[name] for name in TopologicalSorter(reads).static_order())
+
+
+def _views_read(script: Script, names: Iterable[str]) -> list[str]:
+    words = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", script.text))
+    return [name for name in names if name in words and name != script.name]
 
 
 def create_database(settings: ClickHouseSettings) -> None:

@@ -16,6 +16,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, SchemaMismatch, StoreUnreachable
 from schemas.topics import L2
+from schemas.units import NS_PER_SECOND
 from sinks.batching import Limits
 from sinks.consumer import Worker
 from sinks.contract import Table
@@ -30,6 +31,8 @@ from sinks.migrate import advice, lacking, missing
 from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
+from sinks.runs import TABLE as DROPPED_RUNS
+from sinks.runs import DroppedRuns
 from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.telemetry import Telemetry
@@ -147,6 +150,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         max_buffered_rows=chosen.max_buffered_rows,
         clock=around.clock,
         judge=judge,
+        dropped=DroppedRuns(store, lambda: around.clock.monotonic_ns() / NS_PER_SECOND),
         counts=counts,
         written=around.telemetry.written,
     )
@@ -172,7 +176,7 @@ def _noting_absent(store: Store, table: Table[Any], log: Log) -> Callable[[int, 
 
 
 def _require_shape(store: Store, table: Table[Any]) -> None:
-    differences = lacking(store, table) or missing(store, [HOLES])
+    differences = lacking(store, table) or missing(store, [HOLES, DROPPED_RUNS])
     if differences:
         raise SchemaMismatch(differences[0], next_step=advice(differences))
 

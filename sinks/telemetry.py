@@ -18,6 +18,7 @@ from sinks.writer import WrittenBatch
 NOW: Final = frozenset({Source.LIVE.value, Source.SIMULATOR.value})
 """Sources whose received times are of this moment, so that the time until a row is stored means something."""
 EXPIRED: Final = "expired"
+DROPPED: Final = "run_dropped"
 
 
 class Telemetry:
@@ -52,17 +53,19 @@ class Telemetry:
         """Bring the page up to what was counted, by table."""
         refused: Counter[str] = Counter()
         repeated: Counter[str] = Counter()
-        letters = 0
+        letters = dropped = 0
         for feed in feeds:
             self._show(feed)
             counts = feed.counts
             letters += counts.letters
+            dropped += counts.dropped
             refused.update(dict(counts.refused))
             refused[EXPIRED] += counts.expired
             repeated["different"] += counts.different
             repeated["unchecked"] += counts.unchecked
             repeated["equal"] += counts.equal
         self._metrics.raise_to("obflow_emitted_total", letters, topic=DEAD_LETTERS.name)
+        self._metrics.raise_to("obflow_ignored_total", dropped, reason=DROPPED)
         for reason, records in refused.items():
             self._metrics.raise_to("obflow_rejected_total", records, reason=reason)
             if reason != EXPIRED:

@@ -53,7 +53,8 @@ class DemoPlan:
         """The roles that bring frames in; stopped first."""
         if self.source is DemoSource.RECORDING:
             words = ("replay", str(self.recording), "--venue", self.venue, "--speed", "1x", "--shift", "now")
-            return (Role("replay", (*words, "--loop-for", f"{self.seconds or 86_400:g}s")),)
+            # Again, since it is begun anew where it ended by a failure.
+            return (Role("replay", (*words, "--again", "--loop-for", f"{self.seconds or 86_400:g}s")),)
         names = tuple(word for symbol in self.symbols for word in ("--symbol", symbol))
         produce = Role("producer", ("produce", self.venue, *names))
         if self.source is DemoSource.LIVE:

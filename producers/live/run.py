@@ -16,6 +16,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from producers.books.records import ProducerRecord
+from producers.broker.earlier import refuse_other_source
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
@@ -69,7 +70,8 @@ async def produce(
 
     Raises:
         BrokerUnreachable, TopicMismatch: At the start.
-        UsageError: The venue does not trade a symbol, or another process produces one of them already.
+        UsageError: The venue does not trade a symbol, another process produces one of them already, or topics or
+            tables hold one of them from another source.
         DeliveryFailed: The broker did not take a record in time.
     """
     kafka.require_broker(settings)
@@ -81,6 +83,7 @@ async def produce(
     source = Source(settings.of(ProducerSettings).source)
     try:
         await guard.stand_alone(stop)
+        await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
         with RecordingWriter(recording) if recording else nullcontext() as tap:
             async with _rest(exchange, settings, clock) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)

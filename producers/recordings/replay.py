@@ -96,6 +96,10 @@ class Replay:
         symbols = {symbol for file in self._files for symbol in file.found.instruments}
         return [name for symbol in sorted(symbols) for name in copy_names(symbol, self._plan.copies)]
 
+    def digests(self) -> list[str]:
+        """The SHA-256 of each file, hexadecimal."""
+        return [file.digest for file in self._files]
+
     @property
     def steps(self) -> int | None:
         """How many steps `run` takes; None where only the data or the time tells."""

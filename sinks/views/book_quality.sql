@@ -3,6 +3,7 @@ CREATE OR REPLACE VIEW book_quality AS
 SELECT
     venue,
     symbol,
+    source,
     sum(counted) AS events,
     sumIf(counted, status = 'OK') / sum(counted) AS ok_ratio,
     sumIf(counted, status = 'THIN') AS thin,
@@ -13,8 +14,10 @@ SELECT
     max(last_at) AS last_received_at
 FROM
 (
-    SELECT venue, symbol, status, count() AS counted, min(received_at) AS first_at, max(received_at) AS last_at
-    FROM factors
-    GROUP BY venue, symbol, status
+    SELECT
+        venue, symbol, source, run, status,
+        count() AS counted, min(received_at) AS first_at, max(received_at) AS last_at
+    FROM factors_once
+    GROUP BY venue, symbol, source, run, status
 )
-GROUP BY venue, symbol;
+GROUP BY venue, symbol, source;

@@ -6,7 +6,7 @@ CREATE OR REPLACE VIEW regime_at AS
 WITH
     said AS
     (
-        SELECT *, assumeNotNull(decided_at) AS known_from FROM regimes WHERE isNotNull(decided_at)
+        SELECT *, assumeNotNull(decided_at) AS known_from FROM regimes_once WHERE isNotNull(decided_at)
     )
 SELECT
     venue,

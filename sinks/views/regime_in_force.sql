@@ -1,4 +1,5 @@
--- The regime that holds for every instrument now, by the rules, with the model's label beside it.
+-- The regime that holds for every instrument now, by the rules, with the model's label beside it; of its live source
+-- where it has one, else one a source.
 -- The rules are in force until a rollout says otherwise: an answer is not preferred because it exists. The model is asked
 -- where a window differs materially from the one it was asked about before, so its newest judgement stands beside the
 -- rules' as long as their label has not changed since, no book broke since, and for at most a minute of received time.
@@ -8,23 +9,34 @@ CREATE OR REPLACE VIEW regime_in_force AS
 WITH
     rule AS
     (
-        SELECT * FROM regimes WHERE source = 'rule' ORDER BY stored_at DESC, k_off DESC LIMIT 1 BY venue, symbol
+        SELECT *
+        FROM regimes_once
+        WHERE source = 'rule'
+        ORDER BY stored_at DESC, k_off DESC
+        LIMIT 1 BY venue, symbol, feed_source
     ),
     llm AS
     (
-        SELECT * FROM regimes WHERE source = 'llm' ORDER BY stored_at DESC, k_off DESC LIMIT 1 BY venue, symbol
+        SELECT *
+        FROM regimes_once
+        WHERE source = 'llm'
+        ORDER BY stored_at DESC, k_off DESC
+        LIMIT 1 BY venue, symbol, feed_source
     ),
     earlier AS
     (
-        SELECT past.venue AS venue, past.symbol AS symbol, max(past.source_offset) AS last_end_offset
+        SELECT past.venue AS venue, past.symbol AS symbol, past.feed_source AS feed_source, max(past.source_offset) AS last_end_offset
         FROM regimes AS past
-        INNER JOIN rule ON past.venue = rule.venue AND past.symbol = rule.symbol AND past.source_log = rule.source_log
+        INNER JOIN rule
+            ON past.venue = rule.venue AND past.symbol = rule.symbol
+            AND past.feed_source = rule.feed_source AND past.source_log = rule.source_log
         WHERE past.source = 'rule' AND (past.label != rule.label OR NOT past.whole OR past.usable_events = 0)
-        GROUP BY past.venue, past.symbol
+        GROUP BY past.venue, past.symbol, past.feed_source
     )
 SELECT
     rule.venue AS venue,
     rule.symbol AS symbol,
+    rule.feed_source AS feed_source,
     'rule' AS source,
     rule.label AS label,
     rule.confidence AS confidence,
@@ -41,5 +53,7 @@ SELECT
     if(llm_stands, toNullable(llm.window_end), NULL) AS llm_window_end,
     if(llm_stands, llm.decided_at, NULL) AS llm_decided_at
 FROM rule
-LEFT JOIN llm ON llm.venue = rule.venue AND llm.symbol = rule.symbol
-LEFT JOIN earlier ON earlier.venue = rule.venue AND earlier.symbol = rule.symbol;
+LEFT JOIN llm
+    ON llm.venue = rule.venue AND llm.symbol = rule.symbol AND llm.feed_source = rule.feed_source
+LEFT JOIN earlier
+    ON earlier.venue = rule.venue AND earlier.symbol = rule.symbol AND earlier.feed_source = rule.feed_source;

@@ -3,13 +3,14 @@ CREATE OR REPLACE VIEW trades_1m AS
 SELECT
     venue,
     symbol,
+    source,
     toStartOfMinute(received_at) AS minute,
     count() AS trades,
-    argMin(price, (received_at, source_offset)) AS open,
+    argMin(price, (received_at, run, source_offset)) AS open,
     max(price) AS high,
     min(price) AS low,
-    argMax(price, (received_at, source_offset)) AS close,
+    argMax(price, (received_at, run, source_offset)) AS close,
     sum(size) AS volume,
     sumIf(size, side = 'buy') AS buy_volume
-FROM trades
-GROUP BY venue, symbol, minute;
+FROM trades_once
+GROUP BY venue, symbol, source, minute;

@@ -20,13 +20,16 @@ import structlog
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
+from producers.broker.earlier import refuse_other_source
 from producers.broker.guard import LiveGuard
 from producers.broker.publisher import Publisher
 from producers.live import run as service
+from producers.settings import ProducerSettings
+from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
 from schemas.topics import L2, TRADES
 from tests.contract.advice import ROOT
-from tests.integration.advising import TIMES, Command, advice_in, flags, settings_in
+from tests.integration.advising import TIMES, Command, advice_in, flags, refused, settings_in
 from tests.integration.backends import free_port
 from tests.integration.processing import OBFLOW, interleaved, publish, workers
 from tests.integration.processing import pipeline as processing
@@ -71,7 +74,7 @@ def test_words_of_a_replay(run: Command, broker: str, tmp_path: Path) -> None:
     settings = fresh_topics(broker)
     other = tmp_path / "other.frames.jsonl"
     other.write_text('{"received_ns": 1, "via": "ws", "raw": "{\\"topic\\": \\"orderbook.50.BTCUSDT\\"}"}\n')
-    replay = ["replay", RECORDING, "--limit-frames=300", "--json", *flags(settings)]
+    replay = ["replay", RECORDING, "--limit-frames=300", "--json", "--again", *flags(settings)]
     run.refused(*replay, VENUE, "--shift=then", sentence="write --shift now, or leave it out")
     run.refused(*replay, VENUE, "--speed=fast", sentence="write max, 1x or 10x")
     run.refused("replay", str(other), VENUE, *flags(settings), sentence="name its venue with --venue")
@@ -85,7 +88,7 @@ def test_words_of_a_replay(run: Command, broker: str, tmp_path: Path) -> None:
 @pytest.mark.advice("replay beside it with --topic-prefix, or stop that producer and wait a minute")
 def test_a_replay_into_a_live_instrument(run: Command, broker: str) -> None:
     settings = fresh_topics(broker)
-    replay = ["replay", RECORDING, VENUE, "--limit-frames=60", *flags(settings)]
+    replay = ["replay", RECORDING, VENUE, "--limit-frames=60", "--again", *flags(settings)]
     with closing(Publisher(settings, Metrics("producer"), SystemClock().now_ns)) as other:
         other.offer(FeedStatus("binance-futures", "BTCUSDT", Source.LIVE, FeedState.LIVE, 1, 0))
         other.flush(20)
@@ -99,6 +102,43 @@ def test_a_replay_into_a_live_instrument(run: Command, broker: str) -> None:
         other.flush(20)
     for _ in range(TIMES):
         run(*replay)
+
+
+@pytest.mark.advice("leave it at that, or replay it with --again: views then count the newest run alone")
+def test_a_recording_that_was_replayed_before(run: Command, broker: str) -> None:
+    settings = fresh_topics(broker)
+    replay = ["replay", RECORDING, VENUE, "--limit-frames=60", *flags(settings)]
+    run(*replay)
+    once = len(read_topic(settings, L2))
+    sentence = "leave it at that, or replay it with --again: views then count the newest run alone"
+    run.refused(*replay, sentence=sentence)
+    assert len(read_topic(settings, L2)) == once
+    for number in range(TIMES):
+        run(*replay, "--again")
+        assert len(read_topic(settings, L2)) == (number + 2) * once
+
+
+MIXED = (
+    "set kafka.topic_prefix and clickhouse.database to others, or producer.beside_other_sources "
+    "to true where both belong together"
+)
+
+
+@pytest.mark.advice(
+    "set kafka.topic_prefix and clickhouse.database to others, or producer.beside_other_sources "
+    "to true where both belong together"
+)
+def test_simulated_records_of_an_instrument_that_is_to_be_live(broker: str) -> None:
+    settings = fresh_topics(broker)
+    with closing(Publisher(settings, Metrics("producer"), SystemClock().now_ns)) as simulated_one:
+        simulated_one.offer(FeedStatus("binance-futures", "BTCUSDT", Source.SIMULATOR, FeedState.STOPPED, 1, 0))
+        simulated_one.flush(20)
+    for symbols, right in ((["ETHUSDT"], settings), (["BTCUSDT"], fresh_topics(broker))):
+        refuse_other_source(right, "binance-futures", symbols)
+    refused(lambda: refuse_other_source(settings, "binance-futures", ["BTCUSDT"]), MIXED, UsageError)
+    for key, value in (("beside_other_sources", True), ("source", "simulator")):
+        chosen = settings.of(ProducerSettings).model_copy(update={key: value})
+        refuse_other_source(settings.model_copy(update={"producer": chosen}), "binance-futures", ["BTCUSDT"])
 
 
 # ---- venues

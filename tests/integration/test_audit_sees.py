@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -39,6 +39,8 @@ from schemas.messages import (
     TradeRecord,
 )
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from sinks.counts import Counts
+from sinks.runs import drop_run
 from sinks.store import Store
 from tests.integration.sinking import Feed, opened, pipeline, run_until
 from tests.integration.test_sink_audit import feed_tables, processed
@@ -172,6 +174,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
         "other logs": {"rows": 0, "accepted": 0},
         "producers": {"live": 0, "stopped": 2, "silent": 0},
         "retention": {"expired": 0, "expired_unread": 0, "absent": 0},
+        "runs": {"overlapping": 0},
     }
 
 
@@ -434,6 +437,38 @@ def test_a_producer_that_fell_silent_without_a_farewell_is_a_fault(
     assert line.counts == {"live": 1, "stopped": 2, "silent": 1}
     [problem] = line.problems
     assert problem.startswith(f"{VENUE}:KILLED (live) is not audited to its end: its producer has said nothing for ")
+
+
+def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: Settings) -> None:
+    """Its records are still on the log: a sink that starts again stores none of them, and what is new of others."""
+    runs = {symbol: f"live/{VENUE}/{number}/a" for number, symbol in enumerate(SYMBOLS)}
+
+    def of_its_run(record: Any) -> Any:
+        return msgspec.structs.replace(record, run=runs[record.symbol])
+
+    for symbol in SYMBOLS:
+        sent = {L2: book_updates(symbol), TRADES: [trade(symbol, n) for n in range(5)], FEED_STATUS: statuses(symbol)}
+        for topic, records in sent.items():
+            send(settings, topic, *map(of_its_run, records))
+    records = list(map(of_its_run, processed(settings, source_log(settings))))
+    send(settings, FACTORS, *records)
+    send(settings, REGIMES, *map(of_its_run, judged(records)))
+    run_until(settings, has_read_all)
+    assert audit_problems(audit(settings)) == []
+
+    with opened(settings.clickhouse) as store:
+        deleted = drop_run(store, runs["B"], wait_seconds=0.0)
+    assert deleted == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 1, "llm_calls": 0}
+    run_until(settings, has_read_all)
+    found = audit(settings)
+
+    assert audit_problems(found) == []
+    assert (found.expected, found.stored) == (EVENTS, EVENTS)
+    assert {line.name: line.counts["expected"] for line in found.lines[:2]} == {"trades": 5, "feed_status": 3}
+
+
+def has_read_all(counts: Mapping[str, Counts]) -> bool:
+    return all(found.lags and not any(found.lags.values()) and not found.buffered_rows for found in counts.values())
 
 
 def test_records_that_expired_unread_are_apart_from_lost_also_after_a_restart(

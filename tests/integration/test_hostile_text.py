@@ -325,6 +325,17 @@ def dead_letters_redrive(outside: Outside) -> Iterator[bytes]:
     yield outside.run("dead-letters redrive", HOSTILE, "-v")
 
 
+def runs_list(outside: Outside) -> Iterator[bytes]:
+    yield outside.run("runs list")
+    yield outside.run("runs list", "--json")
+    yield outside.run("runs list", terminal=True)
+
+
+def runs_drop(outside: Outside) -> Iterator[bytes]:
+    yield outside.run("runs drop", HOSTILE)
+    yield outside.run("runs drop", HOSTILE, "--yes", "-v")
+
+
 def verify(outside: Outside) -> Iterator[bytes]:
     words = ["verify", str(outside.recording), "--venue", VENUE]
     yield print_here(*words)
@@ -372,6 +383,8 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "dead-letters list": dead_letters_list,
     "dead-letters show": dead_letters_show,
     "dead-letters redrive": dead_letters_redrive,
+    "runs list": runs_list,
+    "runs drop": runs_drop,
     "verify": verify,
     "factors": factors,
     "book": book,

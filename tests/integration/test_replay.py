@@ -74,6 +74,16 @@ def test_a_replay_reports_what_the_broker_has(settings: Settings) -> None:
         assert book.broken == []
 
 
+def test_a_recording_that_was_replayed_is_refused_unless_told(settings: Settings) -> None:
+    first = summary_of(run_replay(settings, "--json"))
+    refused = run_replay(settings)
+    assert refused.returncode == 2
+    assert "this recording is on the log already, as the run replay/binance-futures/" in refused.stderr
+    assert "--again" in refused.stderr
+
+    assert summary_of(run_replay(settings, "--again", "--json"))["l2"] == first["l2"]
+
+
 def test_a_replay_keeps_away_from_an_instrument_that_is_live_and_a_prefix_is_the_way(settings: Settings) -> None:
     say(settings, FeedState.LIVE, Source.SIMULATOR, "ETHUSDT")
     refused = run_replay(settings)

@@ -18,7 +18,7 @@ from schemas.places import Extent, NamedPlace, is_inside
 from sinks.batching import Entry
 from sinks.contract import Row
 from sinks.counts import Counts
-from sinks.handling import MAX_UNFORESEEN, RecordHandler
+from sinks.handling import MAX_UNFORESEEN, Dropped, RecordHandler
 from sinks.identities import Identities
 from sinks.judge import Judge
 from sinks.reader import Read, may_be_first
@@ -61,7 +61,7 @@ class Ends:
 class Bench:
     """A handler of one table's records."""
 
-    def __init__(self, table: str = "factors", ends: Ends | None = None) -> None:
+    def __init__(self, table: str = "factors", ends: Ends | None = None, dropped: Dropped | None = None) -> None:
         self.table = TABLES[table]
         self.counts = Counts()
         self.recheck: Callable[[list[Row]], RecheckResult] = lambda rows: RecheckResult(len(rows), [], 0)
@@ -75,6 +75,7 @@ class Bench:
             find_stored=lambda rows: self.find_stored(rows),
             flush=self._flush,
             counts=self.counts,
+            dropped=dropped,
         )
 
     def _flush(self) -> None:
@@ -93,6 +94,30 @@ def test_a_record_of_this_log_is_stored() -> None:
 
     assert isinstance(bench.handle(at_home(0, 9)), Entry)
     assert bench.counts.refused == {}
+
+
+class DroppedNames:
+    """Two looks: nothing is dropped at first."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def __contains__(self, run: object) -> bool:
+        return self.looks > 1 and run == "replay/binance/1/abc/1-2"
+
+
+def test_nothing_is_stored_of_a_run_once_it_was_dropped() -> None:
+    bench = Bench(dropped=DroppedNames())
+    bench.handler.begin()
+    assert isinstance(bench.handle(at_home(0, run="replay/binance/1/abc/1-2")), Entry)
+    bench.handler.begin()
+
+    assert bench.handle(at_home(1, run="replay/binance/1/abc/1-2"), offset=1) is None
+    assert isinstance(bench.handle(at_home(2, run="replay/binance/2/abc/1-2"), offset=2), Entry)
+    assert bench.counts.dropped == 1
 
 
 def test_a_record_in_another_partition_is_refused() -> None:

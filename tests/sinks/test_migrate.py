@@ -3,6 +3,8 @@
 from sinks.migrate import Script, age_limit_days, migrations, views
 from sinks.tables import TABLES
 
+REPEATABLE = ("IF NOT EXISTS", "IF EXISTS", " COMMENT COLUMN ", " MATERIALIZE PROJECTION ")
+
 
 def test_migrations_are_numbered_from_one() -> None:
     assert [script.name[:4] for script in migrations()] == [f"{n:04d}" for n in range(1, len(migrations()) + 1)]
@@ -11,13 +13,19 @@ def test_migrations_are_numbered_from_one() -> None:
 def test_every_migration_statement_can_be_applied_twice() -> None:
     for script in migrations():
         for statement in script.statements:
-            assert "IF NOT EXISTS" in statement or " COMMENT COLUMN " in statement, script.name
+            assert any(words in statement for words in REPEATABLE), (script.name, statement)
 
 
 def test_every_view_replaces_itself_and_is_named_as_its_file() -> None:
     for view in views():
         [statement] = view.statements
         assert f"CREATE OR REPLACE VIEW {view.name} AS" in statement
+
+
+def test_a_view_comes_behind_those_that_it_reads() -> None:
+    names = [view.name for view in views()]
+
+    assert names.index("runs") < names.index("factors_once") < names.index("factors_1m")
 
 
 def test_a_script_is_split_into_statements_and_its_digest_follows_its_text() -> None:
