@@ -115,6 +115,7 @@ def replay(
     loop_for: Annotated[
         str | None, typer.Option(help="Begin again at the end, and stop after this time.", metavar="TIME")
     ] = None,
+    until_damage: Annotated[bool, typer.Option("--until-damage", help="Play a damaged file up to its damage.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was replayed before.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -147,6 +148,7 @@ def replay(
         limit_diffs=limit_diffs,
         loop_seconds=seconds_of("--loop-for", loop_for),
         routine_snapshot_ns=int(chosen.routine_snapshot_seconds * NS_PER_SECOND),
+        until_damage=until_damage,
     )
     clock, metrics = SystemClock(), Metrics("replay")
     with progress("looking through the recordings"):

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from obflow.progress import Watch
 from orderbook.validity import TrackedBook
-from producers.recordings.reader import RecordingReplay
+from producers.recordings.reader import RecordingReplay, Scan
 from research.verify import Level, top_levels
 from schemas.errors import UsageError
 from schemas.messages import FeedStatus, L2Record, Reason
@@ -45,6 +45,25 @@ class BookAt(TypedDict):
     ask_levels: int
     bids: list[Level]
     asks: list[Level]
+
+
+def require_within(found: Scan, at_ns: int) -> None:
+    """See that a moment lies within a recording: of any other nothing is known.
+
+    Raises:
+        UsageError: It does not.
+    """
+    for edge, name, sign in ((found.first_ns, "before the first", -1), (found.last_ns, "behind the last", 1)):
+        if (away_ns := sign * (at_ns - edge)) > 0:
+            raise UsageError(
+                f"{_iso(at_ns)} is {away_ns / NS_PER_SECOND:,.3f} s {name} frame of the recording",
+                next_step=f"ask with --at from {_iso(found.first_ns)} to {_iso(found.last_ns)}",
+            )
+
+
+def _iso(at_ns: int) -> str:
+    seconds, rest = divmod(at_ns, NS_PER_SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def book_at(replay: RecordingReplay, symbol: str, at_ns: int, levels: int, watch: Watch = iter) -> BookAt:

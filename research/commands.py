@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
-from obflow.terminal import console
+from obflow.terminal import console, tell
+from schemas.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,24 +20,28 @@ if TYPE_CHECKING:
     from research.verify import Level, RecordingReport
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A recording, FILE.frames.jsonl.gz.")]
+DamageFlag = Annotated[bool, typer.Option("--until-damage", help="Read a damaged file up to its damage.")]
 VenueOption = Annotated[str, typer.Option("--venue", metavar="V", help="Where it was recorded: binance-futures …")]
 
 
-def verify(file: FileArgument, venue: VenueOption, json: JsonFlag = False) -> None:
-    """Rebuild every book of a recording and report its quality.
+def verify(file: FileArgument, venue: VenueOption, until_damage: DamageFlag = False, json: JsonFlag = False) -> int:
+    """Rebuild every book of a recording and report its quality; exits with 1 where it is not well.
+
+    A recording is well where it holds a book, each book is LIVE at its end, and none was ever shown to be wrong.
 
     Example: obflow verify BTCUSDT.frames.jsonl.gz --venue binance-futures --json
     """
     from obflow.progress import progress
     from research.verify import verify as verify_recording
 
-    replay = _replay(file, venue)
+    replay = _replay(file, venue, until_damage=until_damage)
     with progress(f"verifying {file.name}", replay.found.lines) as bar:
         report = verify_recording(replay, bar.over)
     if json:
         emit_json(report)
     else:
         _show_report(report, file)
+    return EXIT_FAILED if report["problems"] else EXIT_DONE
 
 
 def factors(
@@ -48,6 +53,7 @@ def factors(
     ] = None,
     engine: Annotated[str | None, typer.Option("--engine", metavar="NAME", help="Computes the factors.")] = None,
     digest: Annotated[bool, typer.Option("--digest", help="Print each instrument's digest and event count.")] = False,
+    until_damage: DamageFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Compute the factors of a recording in memory, as the pipeline would.
@@ -57,12 +63,14 @@ def factors(
     from obflow.progress import progress
     from processors.factors import engine_named
     from processors.settings import ProcessorSettings
+    from producers.recordings.reader import digest_of
     from research.replay import FactorReplay, require_symbol, summarise
     from research.tables import event_table
+    from schemas.runs import replay_run
 
     chosen = load_settings({"processor.engine": engine}).of(ProcessorSettings)
     computing = engine_named(chosen.engine)(chosen.thin_notional)
-    replay = _replay(file, venue)
+    replay = _replay(file, venue, until_damage=until_damage)
     if symbol is not None:
         require_symbol(replay.found, symbol, file)
     with progress(f"computing {file.name}", replay.found.lines) as bar:
@@ -70,7 +78,8 @@ def factors(
         if out is None:
             summary = summarise(events)
         else:
-            with event_table(out) as write:
+            run = replay_run(venue, digest_of(file), replay.found.first_ns, replay.found.last_ns, 0)
+            with event_table(out, run) as write:
                 summary = summarise(events, write)
     if json:
         emit_json(_factors_result(venue, summary, out))
@@ -86,6 +95,7 @@ def book(
         str, typer.Option("--at", metavar="TIME", help="ISO 8601 (UTC unless it says otherwise), or ns since 1970.")
     ],
     levels: Annotated[int, typer.Option("--levels", min=1, metavar="N", help="Levels a side to show.")] = 10,
+    until_damage: DamageFlag = False,
     json: JsonFlag = False,
 ) -> None:
     """Show the book of a recording as it was known at a moment.
@@ -93,12 +103,13 @@ def book(
     Example: obflow book BTCUSDT.frames.jsonl.gz --venue binance --symbol BTCUSDT --at 2024-08-08T23:55:00Z
     """
     from obflow.progress import progress
-    from research.book import book_at, moment_ns
+    from research.book import book_at, moment_ns, require_within
     from research.replay import require_symbol
 
     at_ns = moment_ns(at)
-    replay = _replay(file, venue)
+    replay = _replay(file, venue, until_damage=until_damage)
     require_symbol(replay.found, symbol, file)
+    require_within(replay.found, at_ns)
     with progress(f"reading {file.name}", replay.found.lines) as bar:
         found = book_at(replay, symbol, at_ns, levels, bar.over)
     if json:
@@ -107,13 +118,18 @@ def book(
         _show_book(found)
 
 
-def _replay(file: Path, venue: str) -> RecordingReplay:
+def _replay(file: Path, venue: str, *, until_damage: bool) -> RecordingReplay:
     from obflow.progress import progress
+    from producers.recordings.reader import Recording
     from research.replay import exchange_named, open_replay
 
     exchange, settings = exchange_named(venue), load_settings()
     with progress(f"looking through {file.name}"):
-        return open_replay(file, exchange, settings)
+        replay = open_replay(file, exchange, settings, until_damage=until_damage)
+        damage = Recording(file).damage() if until_damage else ""
+    if damage:
+        tell(f"{damage}: {replay.found.lines:,} good lines are read")
+    return replay
 
 
 def _factors_result(venue: str, summary: Mapping[str, FactorSummary], out: Path | None) -> dict[str, object]:
@@ -132,8 +148,8 @@ def _show_report(report: RecordingReport, file: Path) -> None:
         rows = [(name, _cell(value)) for name, value in found.items() if name not in ("best_bids", "best_asks")]
         screen.print(_table(f"{report['venue']} {symbol}", ("", ""), rows))
         screen.print(_levels_table(found["best_bids"], found["best_asks"]))
-    if not report["instruments"]:
-        screen.print("it holds no book")
+    for problem in report["problems"]:
+        screen.print(f"not well: {problem}", markup=False)
 
 
 def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, *, digest: bool) -> None:

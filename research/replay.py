@@ -45,7 +45,9 @@ def exchange_named(venue: str) -> Exchange:
         raise UsageError(f"there is no venue {venue!r}", next_step=step) from None
 
 
-def open_replay(path: Path, exchange: Exchange, settings: Settings, found: Scan | None = None) -> RecordingReplay:
+def open_replay(
+    path: Path, exchange: Exchange, settings: Settings, found: Scan | None = None, *, until_damage: bool = False
+) -> RecordingReplay:
     """The recording as its producer would publish it under these settings. Errors as of `RecordingReplay`."""
     producer = settings.of(ProducerSettings)
     options = StreamOptions(
@@ -54,7 +56,8 @@ def open_replay(path: Path, exchange: Exchange, settings: Settings, found: Scan 
         delta_buffer=producer.delta_buffer,
         stale_ns=int(producer.stale_seconds * NS_PER_SECOND),
     )
-    return RecordingReplay(path, exchange, options, found=found, max_frame_bytes=producer.max_frame_bytes)
+    most = producer.max_frame_bytes
+    return RecordingReplay(path, exchange, options, found=found, max_frame_bytes=most, until_damage=until_damage)
 
 
 def require_symbol(found: Scan, symbol: str, path: Path) -> None:

@@ -1,6 +1,8 @@
 """Factor events as a file: one row an event, Parquet or CSV by the file's ending.
 
-The file appears under its name once it is whole; until then it is beside it, ending in `.part`.
+Parquet has the columns of the table `factors`, with the unit of each factor in its field's metadata, so that a file and
+a query are read by the same code. CSV has a head of its own, with times as numbers. The file appears under its name
+once it is whole; until then it is beside it, ending in `.part`.
 """
 
 from __future__ import annotations
@@ -9,26 +11,36 @@ import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from research.replay import InstrumentEvent
 from schemas.errors import FatalError, UsageError
-from schemas.factors import FACTOR_NAMES
+from schemas.factors import FACTOR_NAMES, FACTOR_SET, FACTORS
+from schemas.logs import Position
+from schemas.messages import FactorRecord, Source
+from sinks.tables.factors import TABLE
 
 COLUMNS: tuple[str, ...] = ("venue", "symbol", "sequence", "exchange_ns", "received_ns", "status", *FACTOR_NAMES)
 PART = ".part"
 ROW_GROUP = 16_384
 """Rows of a Parquet file written at once."""
+NOWHERE: Final = Position("", 0, 0)
+"""A replay in memory reads no log: `source_log` is empty, `source_offset` counts the recording's book records."""
 
 Row = tuple[str | int | float | None, ...]
 WriteRow = Callable[[InstrumentEvent], None]
 
 
 @contextmanager
-def event_table(path: Path) -> Iterator[WriteRow]:
+def event_table(path: Path, run: str = "") -> Iterator[WriteRow]:
     """A function that adds an event to the table; the file is whole when the block ends without an error.
+
+    Args:
+        path: The file, ending in .parquet or .csv.
+        run: What Parquet says the events are of.
 
     Raises:
         UsageError: The ending is neither .csv nor .parquet.
@@ -39,7 +51,7 @@ def event_table(path: Path) -> Iterator[WriteRow]:
         raise UsageError(f"{path} is neither .csv nor .parquet", next_step="end the file's name in one of them")
     part = path.with_name(path.name + PART)
     try:
-        with writer(part) as write:
+        with writer(part, run) as write:
             yield write
         part.replace(path)
     except OSError as error:
@@ -57,8 +69,32 @@ def row(item: InstrumentEvent) -> Row:
     return (*head, event.status.value, *event.values)
 
 
+def table_row(item: InstrumentEvent, run: str) -> tuple[Any, ...]:
+    """The same event as a row of the table `factors`."""
+    record = FactorRecord(*item.instrument, Source.REPLAY, FACTOR_SET, "", 0, [item.event], run=run)
+    [found] = TABLE.rows(record, NOWHERE)
+    return found
+
+
+def table_schema() -> pa.Schema:
+    """Columns of the table `factors` before the sink's own, units of factors in the fields' metadata."""
+    units = {factor.name: factor.unit for factor in FACTORS}
+    return pa.schema(
+        [
+            pa.field(
+                column.name,
+                column.arrow,
+                column.kind.startswith("Nullable("),
+                {"unit": units[column.name]} if column.name in units else None,
+            )
+            for column in TABLE.row_columns
+        ]
+    )
+
+
 @contextmanager
-def _csv_rows(path: Path) -> Iterator[WriteRow]:
+def _csv_rows(path: Path, run: str) -> Iterator[WriteRow]:
+    del run  # the head of a CSV has no place for it
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -66,12 +102,12 @@ def _csv_rows(path: Path) -> Iterator[WriteRow]:
 
 
 @contextmanager
-def _parquet_rows(path: Path) -> Iterator[WriteRow]:
-    rows: list[Row] = []
-    schema = _schema()
+def _parquet_rows(path: Path, run: str) -> Iterator[WriteRow]:
+    rows: list[tuple[Any, ...]] = []
+    schema = table_schema()
 
     def write(item: InstrumentEvent) -> None:
-        rows.append(row(item))
+        rows.append(table_row(item, run))
         if len(rows) >= ROW_GROUP:
             flush()
 
@@ -84,11 +120,3 @@ def _parquet_rows(path: Path) -> Iterator[WriteRow]:
         yield write
         if rows:
             flush()
-
-
-def _schema() -> pa.Schema:
-    text, integer, number = pa.string(), pa.int64(), pa.float64()
-    head = [text, text, integer, integer, integer, text]
-    nullable = ("exchange_ns", *FACTOR_NAMES)
-    kinds = [*head, *[number] * len(FACTOR_NAMES)]
-    return pa.schema([pa.field(name, kind, name in nullable) for name, kind in zip(COLUMNS, kinds, strict=True)])

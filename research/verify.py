@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
 from obflow.progress import Watch
@@ -70,6 +71,7 @@ class RecordingReport(TypedDict):
         messages: Frames, whatever became of them.
         rejected: Frames that could not be used, by reason.
         instruments: By symbol.
+        problems: Why it is not well, a sentence each; none where every book is right and LIVE at the end.
     """
 
     venue: str
@@ -77,6 +79,7 @@ class RecordingReport(TypedDict):
     messages: int
     rejected: dict[str, int]
     instruments: dict[str, BookReport]
+    problems: list[str]
 
 
 def verify(replay: RecordingReplay, watch: Watch = iter) -> RecordingReport:
@@ -84,13 +87,33 @@ def verify(replay: RecordingReplay, watch: Watch = iter) -> RecordingReport:
     for _ in watch(replay):
         pass
     found, router = replay.found, replay.router
+    books = {symbol: report_book(stream) for symbol, stream in sorted(router.streams.items())}
     return RecordingReport(
         venue=router.exchange.venue,
         seconds=round((found.last_ns - found.first_ns) / NS_PER_SECOND, 3),
         messages=router.frames,
         rejected=dict(sorted(router.rejected.items())),
-        instruments={symbol: report_book(stream) for symbol, stream in sorted(router.streams.items())},
+        instruments=books,
+        problems=problems_of(books),
     )
+
+
+def problems_of(books: Mapping[str, BookReport]) -> list[str]:
+    """Why a recording is not well, a sentence each."""
+    if not books:
+        return ["it holds no book"]
+    return [f"{symbol}: {wrong}" for symbol, found in books.items() for wrong in _wrongs(found)]
+
+
+def _wrongs(found: BookReport) -> Iterator[str]:
+    if found["state"] != "LIVE":
+        yield f"{found['state']} at the end" + (f" ({found['reason']})" if found["reason"] else "")
+    if found["quotes_wrong"]:
+        yield f"{found['quotes_wrong']} of {found['quotes_checked']} best quotes are not the book's"
+    if found["levels_wrong"]:
+        yield f"{found['levels_wrong']} of {found['levels_compared']} levels are not the venue's"
+    if found["checksums_bad"]:
+        yield f"{found['checksums_bad']} checksums are wrong"
 
 
 def report_book(stream: InstrumentStream) -> BookReport:

@@ -84,7 +84,7 @@ async def produce(
     try:
         await guard.stand_alone(stop)
         await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
-        with RecordingWriter(recording) if recording else nullcontext() as tap:
+        with RecordingWriter(recording, exchange.venue) if recording else nullcontext() as tap:
             async with _rest(exchange, settings, clock) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
@@ -150,7 +150,7 @@ async def record(
         ExchangeUnreachable: The venue does not answer.
     """
     chosen = settings.of(ProducerSettings)
-    with RecordingWriter(path) as tap:
+    with RecordingWriter(path, exchange.venue) as tap:
         async with _rest(exchange, settings, clock) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS

@@ -2,9 +2,9 @@
 
 A recording is `*.frames.jsonl.gz` (or the same unpacked): one JSON object a line, in order of receipt, with
 `received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received. Own recordings add
-`connection`, and `request` (path and query) on `rest` lines, and begin with the instrument list. A file without any
-`request` holds one instrument, unless its books come in the stream. Replaying is pure but for reading the file: the
-same lines give the same records.
+`connection`, `request` (path and query) on `rest` lines and `venue` on the first line, and begin with the instrument
+list. A file without any `request` holds one instrument, unless its books come in the stream. Replaying is pure but for
+reading the file: the same lines give the same records.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
     raw: str = ""
     connection: str = ""
     request: str = ""
+    venue: str = ""
 
 
 _LINE = msgspec.json.Decoder(_Line)
@@ -63,30 +64,56 @@ class Recording(NamedTuple):
     Attributes:
         path: The file.
         name: Stands before the names of its connections, and so in the ids of its dead letters.
+        venue: The venue that it has to be of, where it names one; empty takes any.
+        until_damage: Whether a damaged file ends before its damage, in place of an error.
     """
 
     path: Path
     name: str = ""
+    venue: str = ""
+    until_damage: bool = False
 
     def frames(self) -> Iterator[Frame]:
         """Read its lines, in order.
 
         Raises:
-            UsageError: There is no such file.
+            UsageError: There is no such file, or it is of another venue.
             FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
         """
+        lines = self._lines()
+        while True:
+            try:
+                frame = next(lines, None)
+            except FatalError:
+                if self.until_damage:
+                    return
+                raise
+            if frame is None:
+                return
+            yield frame
+
+    def damage(self) -> str:
+        """Read it whole and say what is wrong with it, and where; empty where nothing is."""
+        try:
+            for _ in self._lines():
+                pass
+        except FatalError as error:
+            return error.cause
+        return ""
+
+    def _lines(self) -> Iterator[Frame]:
         number = 0
         try:
             with _opened(self.path) as file:
                 while text := file.readline(MAX_LINE_BYTES):
+                    yield self._frame(text, number + 1)
                     number += 1
-                    yield self._frame(text, number)
         except FileNotFoundError:
             raise UsageError(f"there is no recording {self.path}", next_step="check the path") from None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FatalError(
                 f"the recording {self.path} is cut short or damaged after line {number} ({error})",
-                next_step="fetch it again; the lines before are readable with any gzip that ignores its end",
+                next_step="fetch it again, or read what is before with --until-damage",
             ) from None
         except OSError as error:
             raise FatalError(
@@ -100,8 +127,13 @@ class Recording(NamedTuple):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FatalError(
                 f"line {number} of the recording {self.path} is not a frame as recorded ({error})",
-                next_step="a line is one JSON object with received_ns, via and raw",
+                next_step="a line is one JSON object with received_ns, via and raw; --until-damage reads those before",
             ) from None
+        if line.venue and self.venue and line.venue != self.venue:
+            raise UsageError(
+                f"the recording {self.path} is of {line.venue}, not of {self.venue}",
+                next_step=f"name its venue with --venue {line.venue}",
+            )
         connection = line.connection
         if self.name:
             connection = f"{self.name}/{connection}" if connection else self.name
@@ -222,6 +254,7 @@ class RecordingReplay:
         options: How the streams behave; `epoch_floor` lets a later replay fence an earlier one.
         found: What a scan of this file found; without it the file is scanned now.
         max_frame_bytes: A larger frame is refused.
+        until_damage: Whether a damaged file ends before its damage.
 
     Attributes:
         found: What the scan found.
@@ -239,8 +272,9 @@ class RecordingReplay:
         *,
         found: Scan | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
+        until_damage: bool = False,
     ) -> None:
-        self._source: FrameSource = Recording(path, path.name.partition(".")[0])
+        self._source: FrameSource = Recording(path, path.name.partition(".")[0], exchange.venue, until_damage)
         self.found = found or scan(self._source, exchange)
         self.router = FrameRouter(exchange, self.found.instruments, options, max_frame_bytes=max_frame_bytes)
 

@@ -46,6 +46,7 @@ class ReplayPlan(NamedTuple):
         limit_diffs: Each instrument only until its so-many-th applied diff.
         loop_seconds: Begin again at the end, and stop after so long; None plays once.
         routine_snapshot_ns: As of a live feed.
+        until_damage: Play a damaged file up to its damage.
     """
 
     speed: float | None = None
@@ -55,6 +56,7 @@ class ReplayPlan(NamedTuple):
     limit_diffs: int | None = None
     loop_seconds: float | None = None
     routine_snapshot_ns: int = 60 * NS_PER_SECOND
+    until_damage: bool = False
 
 
 class _File(NamedTuple):
@@ -81,7 +83,8 @@ class Replay:
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
-        self._files = [_File(path, scan(Recording(path), exchange), digest_of(path)) for path in paths]
+        whole = [Recording(path, venue=exchange.venue, until_damage=plan.until_damage) for path in paths]
+        self._files = [_File(one.path, scan(one, exchange), digest_of(one.path)) for one in whole]
         for file in self._files:
             if not file.found.instruments:
                 raise UsageError(
@@ -153,7 +156,9 @@ class Replay:
             epoch_floor=self._epoch,
             run=replay_run(self._exchange.venue, file.digest, first_ns, last_ns, started_ns),
         )
-        replay = RecordingReplay(file.path, self._exchange, options, found=file.found)
+        replay = RecordingReplay(
+            file.path, self._exchange, options, found=file.found, until_damage=self._plan.until_damage
+        )
         shift_ns = self._shift(first_ns)
         limit = _DiffLimit(self._plan.limit_diffs, len(file.found.instruments))
         last_ns = first_ns

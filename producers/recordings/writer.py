@@ -25,6 +25,7 @@ class RecordingWriter:
 
     Args:
         path: A new file; `.gz` is packed, anything else plain.
+        venue: The venue, written on the first line, so that no reader takes the frames for another's.
 
     Attributes:
         lines: Lines written.
@@ -34,8 +35,9 @@ class RecordingWriter:
         UsageError: The file is there already, or cannot be created.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, venue: str) -> None:
         self.lines = 0
+        self._venue = venue
         self._path = path
         self.digest = hashlib.sha256()
         self._packed = path.suffix == ".gz"
@@ -55,6 +57,8 @@ class RecordingWriter:
             "via": frame.via,
             "raw": frame.raw.decode(errors="replace"),
         }
+        if not self.lines:
+            line["venue"] = self._venue
         if frame.connection:
             line["connection"] = frame.connection
         if frame.request:

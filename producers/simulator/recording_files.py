@@ -47,11 +47,11 @@ def write_recording(
         raise UsageError(f"{path} is not the name of a recording", next_step=f"let it end in {SUFFIX}")
     stem = path.name.removesuffix(SUFFIX)
     recording = SimulatedRecording(exchange, seconds, seed)
-    with RecordingWriter(path) as writer:
+    venue = exchange.venue.name
+    with RecordingWriter(path, venue) as writer:
         for frame in recording:
             raw = frame.raw.encode()
             writer.write(Frame(frame.received_ns, Via(frame.via), frame.connection, frame.request, raw))
-    venue = exchange.venue.name
     symbols = " ".join(f"--symbol {symbol}" for symbol in exchange.specs)
     command = f"obflow simulate --venue {venue} {symbols} --seed {seed} --rate {rate:g} --seconds {seconds:g}"
     instruments = {

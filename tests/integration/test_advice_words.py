@@ -232,8 +232,8 @@ def test_words_about_a_recording(run: Command, short: Path) -> None:
     held = run("book", str(short), VENUE, "--symbol=ZZZ", f"--at={AT}", code=2)
     symbol = advice_in(held, "it holds {…}").removeprefix("it holds ").split(", ")[0].strip()
     sentence = "write 2024-08-08T23:54:20.5Z, or nanoseconds since 1970"
-    advice = run.refused(*book, VENUE, "--at=then", sentence=sentence)
-    for moment in (advice.split()[1].rstrip(","), str(1_723_161_260_500_000_000)):
+    run.refused(*book, VENUE, "--at=then", sentence=sentence)
+    for moment in ("2024-01-01T00:00:05.5Z", str(1_704_067_205_500_000_000)):
         for _ in range(TIMES):
             run("book", str(short), f"--venue={near}", f"--symbol={symbol}", f"--at={moment}")
 
@@ -251,29 +251,50 @@ def test_tables_of_factors(run: Command, short: Path, tmp_path: Path) -> None:
 @pytest.mark.advice(
     "check the path",
     "check the file and its permissions",
-    "fetch it again; the lines before are readable with any gzip that ignores its end",
-    "a line is one JSON object with received_ns, via and raw",
+    "fetch it again, or read what is before with --until-damage",
+    "a line is one JSON object with received_ns, via and raw; --until-damage reads those before",
 )
 def test_recordings_that_cannot_be_read(run: Command, short: Path, tmp_path: Path) -> None:
     run.refused("verify", str(tmp_path / "none"), VENUE, sentence="check the path")
     run.refused("verify", str(tmp_path), VENUE, sentence="check the file and its permissions", code=1)
     whole, cut = short.read_bytes(), tmp_path / "cut.frames.jsonl.gz"
-    cut.write_bytes(whole[: len(whole) // 2])
-    sentence = "fetch it again; the lines before are readable with any gzip that ignores its end"
+    cut.write_bytes(whole[: len(whole) * 9 // 10])
+    sentence = "fetch it again, or read what is before with --until-damage"
     run.refused("verify", str(cut), VENUE, sentence=sentence, code=1)
     for _ in range(TIMES):
-        lines = subprocess.run(["gzip", "-dc", str(cut)], capture_output=True, check=False).stdout.splitlines()
-        assert len(lines) > 10
-        assert all(json.loads(line)["received_ns"] for line in lines[:-1])
+        assert "good lines are read" in run("verify", str(cut), VENUE, "--until-damage")
     cut.write_bytes(whole)
     junk = tmp_path / "junk.frames.jsonl"
     junk.write_text('{"received_ns": "soon"}\n')
-    sentence = "a line is one JSON object with received_ns, via and raw"
+    sentence = "a line is one JSON object with received_ns, via and raw; --until-damage reads those before"
     run.refused("verify", str(junk), VENUE, sentence=sentence, code=1)
+    run("verify", str(junk), VENUE, "--until-damage", code=1)  # before the first line there is nothing
+    junk.write_bytes(gzip.decompress(whole) + b'{"received_ns": "soon"}\n')
+    assert "good lines are read" in run("verify", str(junk), VENUE, "--until-damage")
     junk.write_bytes(gzip.decompress(whole))
     for path in (cut, junk):
         for _ in range(TIMES):
             assert "BTCUSDT" in run("verify", str(path), VENUE)
+
+
+@pytest.mark.advice("name its venue with --venue {…}")
+def test_a_recording_says_which_venue_it_is_of(run: Command, short: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.frames.jsonl.gz"
+    run("simulate", "--venue=binance", "--symbol=BTCUSDT", "--seconds=3", f"--record={own}")
+    advice = run.refused("verify", str(own), VENUE, sentence="name its venue with --venue {…}")
+    for _ in range(TIMES):
+        assert "BTCUSDT" in run("verify", str(own), f"--venue={advice.split()[-1]}")
+    run("verify", str(short), VENUE)  # one that does not say is taken at its word
+
+
+@pytest.mark.advice("ask with --at from {…} to {…}")
+def test_a_book_is_shown_within_its_recording_alone(run: Command, short: Path) -> None:
+    book = ["book", str(short), VENUE, "--symbol=BTCUSDT"]
+    for wrong in ("1999-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
+        advice = run.refused(*book, f"--at={wrong}", sentence="ask with --at from {…} to {…}")
+        first, last = advice.split()[-3], advice.split()[-1]
+        for at in (first, last):
+            assert "BTCUSDT" in run(*book, f"--at={at}")
 
 
 @pytest.mark.advice(

@@ -308,7 +308,7 @@ async def test_a_request_is_answered_and_its_weight_known() -> None:
 async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_path: Path) -> None:
     exchange, path = BINANCE, tmp_path / "list.frames.jsonl"
     async with simulator("binance") as venue, RestClient(exchange, venue.server.rest_url, MAX_BYTES) as rest:
-        with RecordingWriter(path) as tap:
+        with RecordingWriter(path, "binance") as tap:
             found = await find_instruments(
                 rest, exchange, ["ETHUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=tap
             )

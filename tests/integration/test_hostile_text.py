@@ -355,7 +355,8 @@ def factors(outside: Outside) -> Iterator[bytes]:
 
 
 def book(outside: Outside) -> Iterator[bytes]:
-    words = ["book", str(outside.recording), "--venue", VENUE, "--at", "2024-01-01T00:00:00Z"]
+    last = json.loads(outside.recording.read_text().splitlines()[-1])
+    words = ["book", str(outside.recording), "--venue", VENUE, "--at", str(last["received_ns"])]
     yield print_here(*words, "--symbol", HOSTILE)
     yield print_here(*words, "--symbol", HOSTILE, "--json")
     yield print_here(*words, "--symbol", HOSTILE, terminal=True)

@@ -33,7 +33,7 @@ def read(path: Path) -> list[Frame]:
 
 @pytest.mark.parametrize("name", ["a.frames.jsonl.gz", "a.frames.jsonl"])
 def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
-    with RecordingWriter(tmp_path / name) as writer:
+    with RecordingWriter(tmp_path / name, "binance") as writer:
         write(writer, LINES)
 
     assert read(tmp_path / name) == LINES
@@ -42,7 +42,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
 
 def test_every_flushed_line_is_readable_before_the_file_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "a.frames.jsonl.gz"
-    writer = RecordingWriter(path)
+    writer = RecordingWriter(path, "binance")
     write(writer, LINES[:2])
     writer.flush()
     write(writer, LINES[2:3])
@@ -57,12 +57,12 @@ def test_every_flushed_line_is_readable_before_the_file_is_closed(tmp_path: Path
 @pytest.mark.parametrize("name", ["a.frames.jsonl.gz", "a.frames.jsonl"])
 def test_a_file_without_a_line_is_not_left_behind_and_one_line_is_enough(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    with suppress(ValueError), RecordingWriter(path):
+    with suppress(ValueError), RecordingWriter(path, "binance"):
         assert path.exists(), "the name is taken from the start"
         raise ValueError("before the first frame")
     assert not path.exists()
 
-    with suppress(ValueError), RecordingWriter(path) as writer:
+    with suppress(ValueError), RecordingWriter(path, "binance") as writer:
         write(writer, LINES[:1])
         raise ValueError("after it")
     assert read(path) == LINES[:1]
@@ -71,7 +71,7 @@ def test_a_file_without_a_line_is_not_left_behind_and_one_line_is_enough(tmp_pat
 def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producers.recordings.writer.MEMBER_BYTES", 10)
     path = tmp_path / "a.frames.jsonl.gz"
-    writer = RecordingWriter(path)
+    writer = RecordingWriter(path, "binance")
     write(writer, LINES[:1])
 
     assert read(path) == LINES[:1]
@@ -80,7 +80,7 @@ def test_lines_held_unpacked_are_bounded(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_same_lines_are_the_same_file(tmp_path: Path) -> None:
     for name in ("a.jsonl.gz", "b.jsonl.gz"):
-        with RecordingWriter(tmp_path / name) as writer:
+        with RecordingWriter(tmp_path / name, "binance") as writer:
             write(writer, LINES)
 
     assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
@@ -91,7 +91,7 @@ def test_the_same_lines_are_the_same_file(tmp_path: Path) -> None:
 def test_a_file_that_is_there_and_a_folder_that_is_not_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("precious")
     with pytest.raises(UsageError, match="is there already"):
-        RecordingWriter(tmp_path / "a.jsonl")
+        RecordingWriter(tmp_path / "a.jsonl", "binance")
     with pytest.raises(UsageError, match="cannot be written"):
-        RecordingWriter(tmp_path / "nowhere" / "a.jsonl")
+        RecordingWriter(tmp_path / "nowhere" / "a.jsonl", "binance")
     assert (tmp_path / "a.jsonl").read_text() == "precious"

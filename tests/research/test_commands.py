@@ -93,7 +93,7 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(
     assert err.count("\n") == 1
 
 
-AT = "2024-08-08T23:55:00Z"
+AT = str(replay("binance").found.last_ns)
 
 
 @pytest.mark.parametrize(

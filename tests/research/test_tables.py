@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from research.replay import FactorReplay
-from research.tables import COLUMNS, event_table, row
+from research.tables import COLUMNS, event_table, row, table_row
 from schemas.errors import FatalError, UsageError
-from schemas.factors import FACTOR_NAMES
+from schemas.factors import FACTOR_NAMES, FACTORS
+from sinks.tables import TABLES
 from tests.processors.feed import ENGINE
 from tests.research.fixtures import replay
 
@@ -23,7 +24,7 @@ def events() -> list[tuple[object, ...]]:
 
 
 def written(path: Path) -> Path:
-    with event_table(path) as write:
+    with event_table(path, "a run") as write:
         for item in FactorReplay(replay("binance"), ENGINE):
             write(item)
     return path
@@ -37,9 +38,21 @@ def test_parquet_gives_back_every_value_and_null_for_none(tmp_path: Path, monkey
     monkeypatch.setattr("research.tables.ROW_GROUP", 7)
     table = pq.read_table(written(tmp_path / "f.parquet"))
 
-    assert table.schema.names == list(COLUMNS)
-    assert [tuple(found.values()) for found in table.to_pylist()] == events()
-    assert any(None in values for values in events())
+    found = [table_row(item, "a run") for item in FactorReplay(replay("binance"), ENGINE)]
+    assert table.schema.names == [column.name for column in TABLES["factors"].row_columns]
+    times = {"received_at", "exchange_at", "decided_at"}
+    columns = {name: table[name].cast("int64") if name in times else table[name] for name in table.schema.names}
+    assert list(zip(*(column.to_pylist() for column in columns.values()), strict=True)) == found
+    assert set(table["run"].to_pylist()) == {"a run"}
+    assert any(None in values for values in found)
+
+
+def test_parquet_says_the_unit_of_every_factor(tmp_path: Path) -> None:
+    schema = pq.read_schema(written(tmp_path / "f.parquet"))
+
+    found = {name: (schema.field(name).metadata or {}).get(b"unit", b"").decode() for name in FACTOR_NAMES}
+    assert found == {factor.name: factor.unit for factor in FACTORS}
+    assert str(schema.field("received_at").type) == "timestamp[ns, tz=UTC]"
 
 
 def test_csv_gives_back_every_bit_and_an_empty_field_for_none(tmp_path: Path) -> None:

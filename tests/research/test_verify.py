@@ -29,7 +29,7 @@ def test_the_report_is_what_the_recordings_script_says(venue: str) -> None:
     report, expected = verify(replay(venue)), script(venue)
     book = report["instruments"][symbol_of(venue)]
 
-    assert list(report) == ["venue", "seconds", "messages", "rejected", "instruments"]
+    assert list(report) == ["venue", "seconds", "messages", "rejected", "instruments", "problems"]
     assert list(book) == KEYS
     assert (report["venue"], report["messages"]) == (venue, expected["frames"])
     assert report["rejected"] == expected["rejected"]
@@ -45,7 +45,8 @@ def test_seconds_are_the_recordings_own(tmp_path: Path) -> None:
     path = tmp_path / "a.frames.jsonl"
     path.write_text('{"received_ns":1000000000,"via":"connect"}\n{"received_ns":3500000000,"via":"disconnect"}\n')
     report = verify(open_replay(path, EXCHANGES["binance"], Settings()))
-    assert report == {"venue": "binance", "seconds": 2.5, "messages": 0, "rejected": {}, "instruments": {}}
+    assert (report["venue"], report["seconds"], report["messages"]) == ("binance", 2.5, 0)
+    assert report["problems"] == ["it holds no book"]
 
 
 def test_a_recording_that_ends_broken_says_so_and_shows_the_last_levels_known(tmp_path: Path) -> None:
