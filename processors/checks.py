@@ -48,9 +48,13 @@ def worker_checks(settings: Settings) -> list[Check]:
     return [*found, *_unasked(settings)]
 
 
+def stage_group(settings: Settings, stage: type[Stage[Any, Any]]) -> str:
+    """Name of a stage's consumer group."""
+    return settings.kafka.topic_prefix + _section(settings, stage).app_id
+
+
 def _flow(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:
-    section = _section(settings, stage)
-    group = settings.kafka.topic_prefix + section.app_id
+    section, group = _section(settings, stage), stage_group(settings, stage)
     command = COMMANDS.get(stage.name, f"obflow {stage.name}")
     reader = LogFollower(f"{stage.name} workers", f"group {group}", command, CHECKPOINTS_S * section.checkpoint_seconds)
     look = partial(look_at_group, settings, group, topic_name(settings, stage.reads))
@@ -58,9 +62,9 @@ def _flow(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:
 
 
 def _checkpoints(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:
-    section, source = _section(settings, stage), topic_name(settings, stage.reads)
+    source = topic_name(settings, stage.reads)
     table = stage.changelog.name.removesuffix("-changelog").rpartition("-")[2]
-    group = settings.kafka.topic_prefix + section.app_id
+    group = stage_group(settings, stage)
     changelog = f"{group}-{table}-changelog"
     committed = kafka.committed_offsets(settings, group, [source])
     if not committed:

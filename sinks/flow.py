@@ -47,9 +47,21 @@ def _table(settings: Settings, store: Store, table: Table[Any]) -> list[Check]:
 
 
 def _look(settings: Settings, store: Store, table: Table[Any]) -> GroupLook:
+    log, positions = table_positions(settings, store, table)
+    return look_at(settings, log.topic, positions)
+
+
+def table_positions(settings: Settings, store: Store, table: Table[Any]) -> tuple[Log, dict[int, int]]:
+    """The log that feeds a table, and up to where the table has come, by partition.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: The topic is not there.
+        StoreUnreachable, QueryFailed: The database does not answer, or refuses.
+    """
     log = look_up(settings, [table.topic])[table.topic]
     read = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
-    return look_at(settings, log.topic, positions_of(log, stored_positions(store, table), read))
+    return log, positions_of(log, stored_positions(store, table), read)
 
 
 def positions_of(

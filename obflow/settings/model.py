@@ -22,10 +22,17 @@ from obflow.settings.reference import (
     leaves,
     printable,
 )
-from obflow.settings.sections import ClickHouseSettings, KafkaSettings, LogSettings, MetricsSettings, UserPath
+from obflow.settings.sections import (
+    ClickHouseSettings,
+    KafkaSettings,
+    LogSettings,
+    MetricsSettings,
+    StatusSettings,
+    UserPath,
+)
 from schemas.errors import DependencyError
 
-LISTED_LAST: Final = ("metrics", "log")
+LISTED_LAST: Final = ("metrics", "status", "log")
 """Own sections that every role has; they are listed after the roles' sections."""
 
 K = TypeVar("K")
@@ -52,6 +59,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     metrics: MetricsSettings = MetricsSettings()
+    status: StatusSettings = StatusSettings()
     log: LogSettings = LogSettings()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -71,6 +71,13 @@ class MetricsSettings(Section):
     """Address it listens on."""
 
 
+class StatusSettings(Section):
+    """Where `obflow status` finds the roles."""
+
+    pages: str = ""
+    """Pages of roles elsewhere, host:port, separated by commas; a name with several addresses is each of them."""
+
+
 class LogSettings(Section):
     """What is logged to standard error."""
 

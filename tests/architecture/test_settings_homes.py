@@ -16,7 +16,7 @@ from obflow.settings.installed import SETTINGS_GROUP
 ROOT = Path(__file__).parents[2]
 RUNTIME = sorted((ROOT / "obflow").rglob("*.py"))
 ENTRIES = {entry.name: entry for entry in entry_points(group=SETTINGS_GROUP)}
-OWN = {"KafkaSettings", "ClickHouseSettings", "MetricsSettings", "LogSettings"}
+OWN = {"KafkaSettings", "ClickHouseSettings", "MetricsSettings", "StatusSettings", "LogSettings"}
 NEEDED = {"__future__", "collections", "pathlib", "typing", "pydantic", "obflow"}
 """All that a role's settings may import, so that listing every setting needs no role's code."""
 

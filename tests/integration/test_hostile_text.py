@@ -221,6 +221,12 @@ def doctor(outside: Outside) -> Iterator[bytes]:
         yield outside.run("doctor", *words, OBFLOW_CACHE=f"/dev/null/{OF_A_FILE}")
 
 
+def status(outside: Outside) -> Iterator[bytes]:
+    for words in ([], ["--json"]):
+        yield outside.run("status", "--every=0.1s", *words)
+    yield outside.run("status", "--every=0.1s", f"--set=status.pages={HOSTILE}:1", terminal=True)
+
+
 def kafka_(outside: Outside) -> Iterator[bytes]:
     folder = str(outside.folder / OF_A_FILE.replace(":", ""))
     yield print_until("kafka", "--port", "0", "--data", folder, until=says(b"listens on"))
@@ -368,6 +374,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "topics apply": topics_apply,
     "topics check": topics_check,
     "doctor": doctor,
+    "status": status,
     "kafka": kafka_,
     "clickhouse": clickhouse,
     "demo": demo,

@@ -91,7 +91,7 @@ class TestSomebodyElsesSection:
         assert entries["kafka.partitions"].unit == ""
         assert entries["tides.gauge"].description == "Where the water is measured."
         names = list(dict.fromkeys(key.partition(".")[0] for key in entries))
-        assert names[names.index("sink") :] == ["sink", "tides", "metrics", "log"]
+        assert names[names.index("sink") :] == ["sink", "tides", "metrics", "status", "log"]
         assert list(json_schema()["properties"]) == names
 
     def test_the_command_shows_it_and_masks_its_secret(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,56 @@
+"""Sections as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from obflow.status.table import Cell, StatusTable, shown
+from obflow.terminal import console
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group, RenderableType
+    from rich.table import Table
+
+
+def print_sections(sections: Sequence[StatusTable]) -> None:
+    """Print every table, one below the other."""
+    screen: Console = console()
+    for part in renderables(sections):
+        screen.print(part)
+
+
+def group_of(sections: Sequence[StatusTable]) -> Group:
+    """Every table as one picture."""
+    from rich.console import Group
+
+    return Group(*renderables(sections))
+
+
+def renderables(sections: Sequence[StatusTable]) -> list[RenderableType]:
+    """What rich draws: a table a section, and its note below it."""
+    parts: list[RenderableType] = []
+    for section in sections:
+        if section.rows:
+            parts.append(table_of(section))
+        if section.note or not section.rows:
+            parts.append(f"{section.name}: {section.note or 'none'}")
+    return parts
+
+
+def table_of(section: StatusTable) -> Table:
+    """One section as a table: numbers to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=section.name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for place, name in enumerate(section.columns):
+        numeric = all(_is_number(row[place]) for row in section.rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in section.rows:
+        table.add_row(*map(shown, row))
+    return table
+
+
+def _is_number(value: Cell) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

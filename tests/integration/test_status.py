@@ -1,0 +1,103 @@
+"""`obflow status` of real parts: what it counts, and what it says while one of them is away."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from obflow.cli import main
+from obflow.metrics import Metrics
+from obflow.settings import ClickHouseSettings, MetricsSettings, Settings
+from schemas.messages import FeedState, FeedStatus, Source, TradeRecord
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, TRADES
+from tests.integration.advising import flags
+from tests.integration.backends import free_port
+from tests.integration.sinking import Feed, opened, pipeline, run_until
+from tests.schemas.examples import EXAMPLES, load
+from tests.sinks.records import factors
+
+pytestmark = pytest.mark.integration
+
+NUMBERS = 7
+
+
+@pytest.fixture(scope="module")
+def settings(broker: str, clickhouse_server: ClickHouseSettings) -> Iterator[Settings]:
+    """Seven trades of which five are stored, an event, a letter, and a feed that has spoken."""
+    where = clickhouse_server.model_copy(update={"database": "test_status"})
+    settings = pipeline(broker, where)
+    trade = load(EXAMPLES / "trades/v1/buy.json")
+    assert isinstance(trade, TradeRecord)
+    trades = Feed(settings, TRADES)
+    for number in range(NUMBERS - 2):
+        trades.send(msgspec.structs.replace(trade, trade_id=str(number)))
+    trades.flush()
+    for topic, record in (
+        (FACTORS, factors("BTCUSDT", [0, 1, 2])),
+        (DEAD_LETTERS, load(EXAMPLES / "dead-letters/v1/frame.json")),
+        (FEED_STATUS, FeedStatus("binance-futures", "BTCUSDT", Source.LIVE, FeedState.LIVE, 1, time.time_ns())),
+    ):
+        feed = Feed(settings, topic)
+        feed.send(record)
+        feed.flush()
+    run_until(settings, lambda counts: counts["trades"].rows >= NUMBERS - 2 and counts["dead_letters"].rows >= 1)
+    for number in range(2):
+        trades.send(msgspec.structs.replace(trade, trade_id=f"later{number}"))
+    trades.flush()
+    yield settings
+    with opened(clickhouse_server) as server:
+        server.command("DROP DATABASE test_status SYNC")
+
+
+def status_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["status", "--json", "--every=0.5s", *words]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
+def test_every_part_is_shown_with_what_it_holds(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    with Metrics("producer").served(MetricsSettings(port=port)):
+        found = status_of(capsys, *flags(settings), f"--set=status.pages=127.0.0.1:{port}")
+
+    assert [row["role"] for row in found["roles"]] == ["producer"]
+    [feed] = found["feeds"]
+    assert (feed["instrument"], feed["source"], feed["state"]) == ("binance-futures:BTCUSDT", "live", "live")
+    tables = {row["table"]: row for row in found["tables"]}
+    assert (tables["trades"]["rows"], tables["trades"]["waiting_records"]) == (NUMBERS - 2, 2)
+    assert tables["trades"]["waiting_s"] >= 0.0
+    assert (tables["factors"]["rows"], tables["regimes"]["rows"], tables["regimes"]["newest_row_age_s"]) == (3, 0, None)
+    topics = {row["topic"].removeprefix(settings.kafka.topic_prefix): row for row in found["topics"]}
+    assert (topics["trades.v1"]["held_records"], topics["trades.v1"]["written_records_per_s"]) == (NUMBERS, 0.0)
+    assert {row["topic"] for row in found["workers"]} == {
+        settings.kafka.topic_prefix + name for name in ("l2.v1", "factors.v1")
+    }
+    assert [row["members"] for row in found["workers"]] == [0, 0]
+    assert [(row["instrument"], row["source"]) for row in found["books"]] == [("binance-futures:BTCUSDT", "replay")]
+    assert [(row["role"], row["letters"]) for row in found["dead_letters"]] == [("producer", 1)]
+
+
+def test_rates_are_those_between_two_looks(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """The picture for a person names the same tables."""
+    assert main(["status", "--every=0.2s", *flags(settings)]) == 0
+    shown = capsys.readouterr().out
+    for name in ("feeds", "workers", "topics", "tables", "books", "dead_letters"):
+        assert name in shown
+    assert "rows" in shown
+
+
+def test_a_part_that_is_away_is_named_within_seconds(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = free_port()
+    begun_s = time.monotonic()
+    found = status_of(capsys, *flags(settings), f"--set=clickhouse.port={nowhere}")
+    assert "no ClickHouse answers" in found["notes"]["tables"]
+    assert found["feeds"]
+    found = status_of(capsys, *flags(settings), f"--set=kafka.bootstrap_servers=127.0.0.1:{nowhere}")
+    assert "no Kafka broker answers" in found["notes"]["workers"]
+    assert time.monotonic() - begun_s < 120.0
