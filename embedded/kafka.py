@@ -26,6 +26,7 @@ from typing import Self, TextIO
 
 from embedded import start_cache
 from embedded.jars import Report, class_path, ensure_jars
+from embedded.kafka_security import LISTENERS, BrokerSecurity
 from embedded.process import Child, ChildFailed, describe_exit
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, DependencyError, FatalError, UsageError
@@ -64,7 +65,9 @@ PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "listener.security.protocol.map": ",".join(
+        ["CONTROLLER:PLAINTEXT", *map("{0}:{0}".format, ("PLAINTEXT", *LISTENERS))]
+    ),
     # Topics are declared, never guessed from a typing error.
     "auto.create.topics.enable": "false",
     # Old recordings carry old times: by the broker's own clock, retention does not delete them as they arrive.
@@ -104,6 +107,10 @@ class EmbeddedKafka:
         port: The port clients connect to; 0 for a free one.
         cache: Where the jars are; by default the setting `cache` as every command loads it.
         report: Told in a sentence what a first start downloads.
+        security: Adds listeners with TLS and with a login, at ports of their own.
+
+    Attributes:
+        secured: `host:port` of each of them while the broker runs, by the name of its protocol.
     """
 
     def __init__(
@@ -113,10 +120,13 @@ class EmbeddedKafka:
         port: int = 0,
         cache: Path | None = None,
         report: Report | None = None,
+        security: BrokerSecurity | None = None,
     ) -> None:
         self._wanted_port = port
         self._cache = cache
         self._report = report
+        self._security = security
+        self.secured: dict[str, str] = {}
         self._temporary = data is None
         self.data = (data or Path(tempfile.mkdtemp(prefix="obflow-kafka-"))).absolute()
         self.log = self.data / "kafka.log"
@@ -235,11 +245,17 @@ class EmbeddedKafka:
         with ExitStack() as held:  # both are held until both are chosen, so that they differ
             port = _bound_port(held, self._wanted_port)
             controller = _bound_port(held, 0)
+            secured = LISTENERS if self._security is not None else ()
+            self.secured = {name: f"{HOST}:{_bound_port(held, 0)}" for name in secured}
+        offered = ",".join(
+            f"{name}://{address}" for name, address in {"PLAINTEXT": f"{HOST}:{port}", **self.secured}.items()
+        )
         properties = PROPERTIES | {
             "controller.quorum.voters": f"1@{HOST}:{controller}",
-            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+            "listeners": f"{offered},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": offered,
             "log.dirs": str(self.data / "log"),
+            **(self._security.properties() if self._security is not None else {}),
         }
         path = self.data / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), "utf-8")
@@ -252,7 +268,7 @@ class EmbeddedKafka:
             return
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
-        command.append("--ignore-formatted")
+        command += ["--ignore-formatted", *(self._security.format_words() if self._security is not None else [])]
         try:
             result = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline - time.monotonic()
