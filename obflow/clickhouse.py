@@ -20,7 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError as ClickHouseEr
 from clickhouse_connect.driver.exceptions import ProgrammingError
 from clickhouse_connect.driver.httputil import get_pool_manager
 
-from obflow import engine_tokens
+from obflow import clickhouse_access, engine_tokens
 from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, FatalError, PipelineError, StoreUnreachable
 
@@ -178,20 +178,22 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, readon
         readonly: Whether the server is to refuse everything but reading.
 
     Raises:
+        SettingsError: A file of the settings cannot be read.
         StoreUnreachable: Nothing that speaks ClickHouse's HTTP interface answers there.
-        DependencyError: It answers, but not to this user, or without this database.
+        DependencyError: It answers, but not to this user, not with this certificate, or without this database.
     """
     try:
         client = clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
+            interface="https" if settings.secure else "http",  # the client's own guess follows the port
             database=database or settings.database,
             connect_timeout=math.ceil(min(CONNECT_TIMEOUT_S, settings.timeout_seconds)),
             send_receive_timeout=math.ceil(settings.timeout_seconds),
             autogenerate_session_id=False,  # a session takes one query at a time
             query_retries=1,
             **_credentials(settings, readonly=readonly),
-            **_transport(settings.host),
+            **_transport(settings),
         )
     except (ClickHouseError, OSError) as error:
         raise _explain_connect(error, settings, database or settings.database) from error
@@ -304,14 +306,17 @@ def _credentials(settings: ClickHouseSettings, *, readonly: bool) -> dict[str, A
     password = settings.password.get_secret_value()
     if settings.user == engine_tokens.WRITER and not password and settings.host in LOOPBACK and token():
         return {"token_provider": token}
-    return {"username": settings.user, "password": password}
+    # A certificate is the login where no password is given, and only opens the connection where one is.
+    by_certificate = settings.certificate_file is not None and not password
+    return {"username": settings.user, "password": password, "tls_mode": "mutual" if by_certificate else "strict"}
 
 
-def _transport(host: str) -> dict[str, Any]:
+def _transport(settings: ClickHouseSettings) -> dict[str, Any]:
     """On loopback compression only costs time, and a proxy from the environment must not be asked."""
-    if host not in LOOPBACK:
-        return {"compress": True}
-    return {"compress": False, "pool_mgr": get_pool_manager(maxsize=CONNECTIONS, num_pools=1)}
+    tls = clickhouse_access.tls_options(settings)
+    if settings.host not in LOOPBACK:
+        return {"compress": True, **tls}
+    return {"compress": False, "pool_mgr": get_pool_manager(maxsize=CONNECTIONS, num_pools=1, **tls), **tls}
 
 
 def _explain_connect(error: Exception, settings: ClickHouseSettings, database: str) -> DependencyError:
@@ -330,7 +335,7 @@ def _explain_connect(error: Exception, settings: ClickHouseSettings, database: s
         return DependencyError(
             f"ClickHouse at {where} cannot be used: {message_of(error)}", next_step="see its log for the cause"
         )
-    return StoreUnreachable(
+    return clickhouse_access.why_refused(settings) or StoreUnreachable(
         f"no ClickHouse answers at {where}",
         next_step="start it (`docker compose up -d clickhouse`, or `obflow clickhouse` for the embedded one), "
         "or set clickhouse.host and clickhouse.port",

@@ -7,11 +7,11 @@ partition only if librdkafka is told to (`partitioner=murmur2_random`), which is
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 from confluent_kafka import (
@@ -24,11 +24,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
+from obflow import broker_entry, broker_probe, kafka_access
 from obflow.settings import Settings
-from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
+from schemas.errors import BrokerRefused, BrokerUnreachable, FatalError, TopicMismatch
 
 PARTITIONER = "murmur2_random"
-DEFAULT_PORT = 9092
 SESSION_TIMEOUT_MS = 10_000
 # A book of tens of thousands of levels is a few hundred kilobytes; Kafka's own default is one megabyte.
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -36,6 +36,8 @@ PROBE_SECONDS = 3.0
 MIN_REQUEST_SECONDS = 0.1
 NOT_YET_SECONDS = 0.1
 CRITICAL_ONLY = 2  # librdkafka's log level: what an administrative call has to say, it says in its error
+_LET_IN: set[tuple[str, ...]] = set()
+"""Where this process has been let in before."""
 _CLIENT_LOG = logging.getLogger("librdkafka")
 _UNREACHABLE = frozenset(
     {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
@@ -91,8 +93,8 @@ def producer(settings: Settings, overrides: Mapping[str, object] | None = None) 
         raise ValueError("the partitioner is the same everywhere: a key's partition depends on it")
     chosen = sending(settings)
     config: dict[str, object] = {
-        "bootstrap.servers": settings.kafka.bootstrap_servers,
         "client.id": "obflow",
+        **kafka_access.librdkafka(settings.kafka, kafka_access.OF_CONSUMERS),
         "partitioner": PARTITIONER,
         "enable.idempotence": True,
         "acks": "all",
@@ -104,7 +106,8 @@ def producer(settings: Settings, overrides: Mapping[str, object] | None = None) 
         "message.max.bytes": MAX_RECORD_BYTES,
         **(overrides or {}),
     }
-    return Producer(config, logger=_CLIENT_LOG)
+    with kafka_access.acceptable_options():
+        return Producer(config, logger=_CLIENT_LOG)
 
 
 def consumer(settings: Settings, group: str, overrides: Mapping[str, object] | None = None) -> Consumer:
@@ -116,33 +119,44 @@ def consumer(settings: Settings, group: str, overrides: Mapping[str, object] | N
         overrides: librdkafka's own option names, over the settings.
     """
     config: dict[str, object] = {
-        "bootstrap.servers": settings.kafka.bootstrap_servers,
         "client.id": "obflow",
+        "session.timeout.ms": SESSION_TIMEOUT_MS,
+        # The default of a second makes a fast reader idle each time 100,000 records are queued.
+        "fetch.queue.backoff.ms": 10,
+        **kafka_access.librdkafka(settings.kafka, kafka_access.OF_PRODUCERS),
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
-        "session.timeout.ms": SESSION_TIMEOUT_MS,
-        # The default of a second makes a fast reader idle each time 100,000 records are queued.
-        "fetch.queue.backoff.ms": 10,
         **(overrides or {}),
     }
-    return Consumer(config, logger=_CLIENT_LOG)
+    with kafka_access.acceptable_options():
+        return Consumer(config, logger=_CLIENT_LOG)
 
 
-def admin(settings: Settings) -> AdminClient:
-    """Make a client for topics, offsets and groups."""
-    return AdminClient(
-        {
-            "bootstrap.servers": settings.kafka.bootstrap_servers,
-            "client.id": "obflow",
-            "log_level": CRITICAL_ONLY,
-        }
-    )
+def admin(settings: Settings, on_error: Callable[[KafkaError], None] | None = None) -> AdminClient:
+    """Make a client for topics, offsets and groups.
+
+    Args:
+        settings: `kafka` is used.
+        on_error: Told, whenever the client is polled, what keeps it from the broker.
+
+    Raises:
+        SettingsError: A file of the settings cannot be read, or librdkafka takes none of such options.
+    """
+    told = {} if on_error is None else {"error_cb": on_error}
+    config: dict[str, object] = {
+        "client.id": "obflow",
+        **kafka_access.librdkafka(settings.kafka, kafka_access.OF_CONSUMERS),
+        "log_level": CRITICAL_ONLY,
+        **told,
+    }
+    with kafka_access.acceptable_options():
+        return AdminClient(config)
 
 
 def require_broker(settings: Settings, *, deadline_seconds: float | None = None) -> int:
-    """Make sure that a broker answers.
+    """Make sure that a broker answers and lets us in.
 
     Args:
         settings: `kafka` is used.
@@ -152,16 +166,39 @@ def require_broker(settings: Settings, *, deadline_seconds: float | None = None)
         How many brokers there are.
 
     Raises:
+        SettingsError: A file of the settings cannot be read, or an option is none of librdkafka's.
         BrokerUnreachable: None answers; says at which address and why.
+        BrokerRefused: One is there, and something in the settings keeps us out; says what.
     """
-    deadline = deadline_seconds or settings.kafka.request_timeout_seconds
-    refusals = [_refusal(*address, min(PROBE_SECONDS, deadline)) for address in _addresses(settings)]
+    seconds = deadline_seconds or settings.kafka.request_timeout_seconds
+    kafka_access.tls_context(settings.kafka)  # refuses what cannot be used before anything is sent
+    places = broker_probe.addresses(settings.kafka.bootstrap_servers)
+    refusals = [broker_probe.refusal(*place, min(PROBE_SECONDS, seconds)) for place in places]
     if all(refusals):
         raise unreachable(settings, refusals[0])
-    try:
-        return len(admin(settings).list_topics(timeout=deadline).brokers)
-    except KafkaException as error:
-        raise readable(error, settings) from None
+    found = broker_entry.enter(settings.kafka, partial(admin, settings), time.monotonic() + seconds)
+    if isinstance(found, KafkaError):
+        raise _worded(found, settings)
+    if isinstance(found, BrokerRefused):
+        raise found
+    _LET_IN.add(_entrance(settings))
+    return found
+
+
+def _go_in_first(settings: Settings) -> None:
+    """Make sure, once a process, that the broker is there and lets us in: the library would only wait."""
+    if _entrance(settings) not in _LET_IN:
+        require_broker(settings)
+
+
+def _left_s(deadline: float) -> float:
+    return max(deadline - time.monotonic(), MIN_REQUEST_SECONDS)
+
+
+def _entrance(settings: Settings) -> tuple[str, ...]:
+    """Where somebody goes in, and as whom."""
+    chosen = settings.kafka
+    return chosen.bootstrap_servers, chosen.security_protocol, chosen.sasl_username
 
 
 def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
@@ -241,6 +278,7 @@ def ask(
         TopicMismatch: It knows no such topic.
         FatalError: It refuses.
     """
+    _go_in_first(settings)  # before there is a client that an error would hold
     client = admin(settings)  # held until the answers are here: the library drops the calls of a client nobody holds
     return patiently(settings, lambda left: _answers(call(client, left), left, accepted))
 
@@ -257,10 +295,11 @@ def patiently(settings: Settings, call: Callable[[float], V]) -> V:
         TopicMismatch: It knows no such topic.
         FatalError: It refuses.
     """
+    _go_in_first(settings)
     deadline = time.monotonic() + settings.kafka.request_timeout_seconds
     while True:
         try:
-            return call(max(deadline - time.monotonic(), MIN_REQUEST_SECONDS))
+            return call(_left_s(deadline))
         except KafkaException as error:
             if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
                 raise readable(error, settings) from None
@@ -270,8 +309,18 @@ def patiently(settings: Settings, call: Callable[[float], V]) -> V:
 
 
 def readable(error: KafkaException, settings: Settings) -> FatalError:
-    """Turn what the client library raised into an error that says what to do."""
+    """Turn what the client library raised into an error that says what to do.
+
+    Where no broker answered, it is asked why: it may have begun to refuse us, as after a change of its password.
+    """
     cause: KafkaError = error.args[0]
+    if cause.code() not in _UNREACHABLE:
+        return _worded(cause, settings)
+    left_s = settings.kafka.request_timeout_seconds
+    return broker_entry.why_refused(settings.kafka, partial(admin, settings), left_s) or _worded(cause, settings)
+
+
+def _worded(cause: KafkaError, settings: Settings) -> FatalError:
     if cause.code() in _UNREACHABLE:
         return unreachable(settings, _spoken(cause))
     if cause.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
@@ -324,29 +373,6 @@ def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict
 
     found = ask(settings, call)
     return {(item.topic, item.partition): answer.offset for item, answer in found.items()}
-
-
-def _addresses(settings: Settings) -> list[tuple[str, int]]:
-    addresses = []
-    for server in settings.kafka.bootstrap_servers.split(","):
-        host, colon, port = server.strip().rpartition(":")
-        if not colon or not port.isdecimal():
-            host, port = server.strip(), str(DEFAULT_PORT)
-        addresses.append((host.strip("[]"), int(port)))
-    return addresses
-
-
-def _refusal(host: str, port: int, timeout: float) -> str:
-    """Why nobody can be reached there; empty where somebody can."""
-    try:
-        socket.create_connection((host, port), timeout=timeout).close()
-    except TimeoutError:
-        return f"no answer within {timeout:g} s"
-    except socket.gaierror:
-        return f"the name {host} is not known"
-    except (OSError, OverflowError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return ""
 
 
 def _spoken(error: KafkaError) -> str:

@@ -19,6 +19,7 @@
        ├─ DeliveryFailed             exit 1: a record was not acknowledged; nothing later may leave
        └─ DependencyError            exit 3: something obflow needs is missing or does not answer
           ├─ BrokerUnreachable
+          │  └─ BrokerRefused     it is there, and does not let these settings in
           ├─ StoreUnreachable
           └─ ExchangeUnreachable
 
@@ -162,6 +163,10 @@ class DependencyError(FatalError):
 
 class BrokerUnreachable(DependencyError):
     """No Kafka broker answers at the address."""
+
+
+class BrokerRefused(BrokerUnreachable):
+    """A Kafka broker is there, and these settings do not get in: a login, a certificate or the protocol is off."""
 
 
 class StoreUnreachable(DependencyError):

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from obflow.backoff import growing_wait_s
 from obflow.logs import get_logger
-from schemas.errors import DependencyError, PipelineError
+from schemas.errors import BrokerRefused, DependencyError, PipelineError
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
@@ -68,7 +68,7 @@ class TableFeed:
     @property
     def is_hopeless(self) -> bool:
         """Whether it cannot be fed now: it fails, and has been given the time that may pass where nobody answers."""
-        if not isinstance(self.trouble, DependencyError):
+        if not isinstance(self.trouble, DependencyError) or isinstance(self.trouble, BrokerRefused):
             return self.trouble is not None
         return self._silent_since_s is not None and self._now_s() - self._silent_since_s > PATIENCE_SECONDS
 

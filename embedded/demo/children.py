@@ -6,9 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import SecretStr
-
-from obflow.settings import CONFIG_VARIABLE, SECRET_FILE_SUFFIX, Settings, reference
+from obflow.settings import CONFIG_VARIABLE, SECRET_FILE_SUFFIX, Settings, as_text, reference
 from schemas.errors import UsageError
 
 METRICS_PORT: Final = "OBFLOW_METRICS__PORT"
@@ -17,6 +15,17 @@ SAVING_OFTEN: Final = {"OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2", "OBFLOW_REGI
 """Offsets wait for checkpoints, and the end of the demo for offsets. What the caller sets goes before it."""
 OF_ONE_PROCESS: Final = ("log.", "metrics.")
 """Settings of a process rather than of the pipeline: a command beside the demo has its own."""
+OF_OTHER_SERVERS: Final = (
+    *("kafka.security_protocol", "kafka.sasl_", "kafka.ssl_"),
+    *(
+        "clickhouse.secure",
+        "clickhouse.verify",
+        "clickhouse.ca_file",
+        "clickhouse.certificate_file",
+        "clickhouse.key_file",
+    ),
+)
+"""Settings of how the caller's own servers are reached: the demo's are plain, and on loopback."""
 
 
 def environment(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +36,8 @@ def environment(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
         own: Variables of the demo, which go before the caller's.
     """
     # The settings file has been read by the demo itself; a child could find another one.
-    return {**SAVING_OFTEN, **os.environ, **_given(settings), **own, CONFIG_VARIABLE: os.devnull}
+    unset = {entry.env: "" for entry in reference() if entry.key.startswith(OF_OTHER_SERVERS)}
+    return {**SAVING_OFTEN, **os.environ, **_given(settings), **unset, **own, CONFIG_VARIABLE: os.devnull}
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -60,11 +70,11 @@ def metrics_ports(settings: Settings, names: tuple[str, ...]) -> dict[str, int]:
 def _given(settings: Settings) -> dict[str, str]:
     """Variables that say again what a flag, the environment or a file said."""
     origins = settings.origins()
-    given = {entry.key: entry.env for entry in reference() if origins[entry.key] != "default"}
+    told = (entry for entry in reference() if not entry.key.startswith(OF_OTHER_SERVERS))
+    given = {entry.key: entry.env for entry in told if origins[entry.key] != "default"}
     variables = {}
     for key, variable in given.items():
         if key + SECRET_FILE_SUFFIX in given:  # the child reads the file itself; both would be refused
             continue
-        value = settings.value(key)
-        variables[variable] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        variables[variable] = as_text(settings.value(key))
     return variables

@@ -303,10 +303,12 @@ def _hopeless(end: Ended) -> FatalError:
 
 
 def _pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Settings:
-    """The settings with the demo's own broker and database."""
+    """The settings with the demo's own broker and database, which are reached plainly."""
+    broker = {"bootstrap_servers": bootstrap, "security_protocol": "plaintext"}
+    engine = {"host": host, "port": port, "secure": False}
     return settings.model_copy(
         update={
-            "kafka": settings.kafka.model_copy(update={"bootstrap_servers": bootstrap}),
-            "clickhouse": settings.clickhouse.model_copy(update={"host": host, "port": port}),
+            "kafka": settings.kafka.model_copy(update=broker),
+            "clickhouse": settings.clickhouse.model_copy(update=engine),
         }
     )

@@ -11,12 +11,12 @@ Here are the runtime's own sections. A role's are in its own `settings.py`, foun
 
 from __future__ import annotations
 
+from obflow.settings.kafka import KafkaSettings
 from obflow.settings.model import Settings, json_schema, reference, reference_text
-from obflow.settings.reference import SettingReference, nearest
+from obflow.settings.reference import SettingReference, as_text, nearest
 from obflow.settings.sections import (
     ClickHouseSettings,
     Count,
-    KafkaSettings,
     LogSettings,
     MetricsSettings,
     Port,
@@ -40,6 +40,7 @@ __all__ = [
     "SettingReference",
     "Settings",
     "UserPath",
+    "as_text",
     "json_schema",
     "nearest",
     "reference",

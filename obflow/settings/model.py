@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from obflow.settings import sources
 from obflow.settings.installed import installed_sections
+from obflow.settings.kafka import KafkaSettings
 from obflow.settings.reference import (
     ENV_DELIMITER,
     ENV_PREFIX,
@@ -24,7 +25,6 @@ from obflow.settings.reference import (
 )
 from obflow.settings.sections import (
     ClickHouseSettings,
-    KafkaSettings,
     LogSettings,
     MetricsSettings,
     StatusSettings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -75,7 +76,7 @@ def describe(leaf: Leaf) -> SettingReference:
         key=key,
         kind=_kind(field.annotation),
         unit=units.get(key.rpartition("_")[2], ""),
-        default=_as_text(field.default),
+        default=as_text(field.default),
         env=variable_of(key),
         description=" ".join((field.description or "").split()),
         secret=field.annotation is SecretStr,
@@ -97,25 +98,33 @@ def nearest(name: str, known: list[str]) -> str:
     return matches[0] if matches else ""
 
 
+def is_mapping(field: FieldInfo) -> bool:
+    """Whether a setting holds names and values of its own, given one by one (`kafka.options.NAME`) or as JSON."""
+    return get_origin(field.annotation) is Mapping
+
+
 def _kind(annotation: object) -> str:
-    if get_origin(annotation) is Literal:
-        return "|".join(str(value) for value in get_args(annotation))
+    if get_origin(annotation) is Mapping:
+        return "JSON"
     inner = [part for part in get_args(annotation) if part is not type(None)]
-    named = inner[0] if inner and get_origin(annotation) is not tuple else annotation
+    named = inner[0] if inner and get_origin(annotation) not in (tuple, Literal) else annotation
     named = get_args(named)[0] if get_origin(named) is Annotated else named
+    if get_origin(named) is Literal:
+        return "|".join(str(value) for value in get_args(named))
     return {"str": "text", "SecretStr": "secret", "Path": "path", "int": "integer", "float": "number"}.get(
         getattr(named, "__name__", str(named)), str(named)
     )
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value as it is written in the environment, secrets in clear."""
     if value is None:
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def printable(value: object) -> object:
@@ -124,7 +133,7 @@ def printable(value: object) -> object:
         return MASK if value.get_secret_value() else ""
     if isinstance(value, str):
         return mask_credentials(value)
-    return str(value) if isinstance(value, Path) else value
+    return as_text(value) if isinstance(value, Path | dict) else value
 
 
 def variable_of(key: str) -> str:

@@ -1,12 +1,16 @@
-"""What a section is, the types its values have, and the sections of the runtime itself."""
+"""What a section is, the types its values have, and the runtime's own sections (`kafka` has a file of its own)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+
+CONTRADICTION: Final = "contradiction"
+"""Kind of the refusal that names several settings in its own words."""
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -28,19 +32,20 @@ class Section(BaseModel):
     UNITS: ClassVar[Mapping[str, str]] = {}
 
 
-class KafkaSettings(Section):
-    """The broker, and how topics are laid out on it."""
+def contradiction(text: str) -> PydanticCustomError:
+    """The refusal of settings that cannot work together.
 
-    bootstrap_servers: str = "127.0.0.1:9092"
-    """Addresses of the brokers, host:port, separated by commas."""
-    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
-    """Put before every topic's name, so that two pipelines share a broker without meeting."""
-    partitions: Count = 24
-    """Partitions of every topic; a change needs new topics, since it moves instruments."""
-    replication_factor: Count = 1
-    """Copies the broker keeps of every partition."""
-    request_timeout_seconds: Seconds = 30.0
-    """Longest wait for one answer of the broker."""
+    Args:
+        text: Which and why, as a sentence without a full stop.
+    """
+    return PydanticCustomError(CONTRADICTION, "{text}", {"text": text})
+
+
+def without_partner(name: str, value: object, partner: str, other: object) -> None:
+    """Refuse one of two settings without the other. Raises PydanticCustomError."""
+    if (value is None) != (other is None):
+        given, lacking = (name, partner) if other is None else (partner, name)
+        raise contradiction(f"{given} is set, and {lacking} is not: a certificate and its key go together")
 
 
 class ClickHouseSettings(Section):
@@ -60,6 +65,26 @@ class ClickHouseSettings(Section):
     """Database that holds the tables."""
     timeout_seconds: Seconds = 30.0
     """Longest wait for one answer."""
+    secure: bool = False
+    """Whether it is reached by HTTPS, which most servers offer at port 8443."""
+    verify: bool = True
+    """Whether its certificate has to be one of an authority and name the host; false trusts whoever answers."""
+    ca_file: UserPath | None = None
+    """Authorities that may have signed its certificate (PEM); the system's own without it."""
+    certificate_file: UserPath | None = None
+    """Certificate shown to a server that asks for one (PEM); without a password it is the login, too."""
+    key_file: UserPath | None = None
+    """Key of that certificate (PEM), without a password of its own."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        without_partner("clickhouse.certificate_file", self.certificate_file, "clickhouse.key_file", self.key_file)
+        for name in ("ca_file", "certificate_file"):
+            if getattr(self, name) is not None and not self.secure:
+                raise contradiction(f"clickhouse.{name} is set, and clickhouse.secure is not: it would not be used")
+        if self.ca_file is not None and not self.verify:
+            raise contradiction("clickhouse.ca_file is set, and clickhouse.verify is false: it would not be used")
+        return self
 
 
 class MetricsSettings(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,8 +12,10 @@ from typing import Any, Final, NamedTuple
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic_settings import SettingsError as UnreadableVariable
 
-from obflow.settings.reference import ENV_DELIMITER, ENV_PREFIX, Leaf, nearest, variable_of
+from obflow.settings.reference import ENV_DELIMITER, ENV_PREFIX, Leaf, is_mapping, nearest, variable_of
+from obflow.settings.sections import CONTRADICTION
 from schemas.errors import SettingsError
 
 CONFIG_VARIABLE: Final = "OBFLOW_CONFIG"
@@ -35,8 +38,10 @@ def merge(layers: Iterable[Given], leaves: tuple[Leaf, ...]) -> Given:
     """
     merged = Given({}, {})
     for layer in layers:
+        _spread(layer, leaves)
         merged.values.update(layer.values)
         merged.origins.update(layer.origins)
+    _gather(merged, leaves)
     _refuse_unknown(merged, leaves)
     _read_secret_files(merged, leaves)
     return merged
@@ -72,7 +77,10 @@ def from_environment(model: type[BaseSettings], leaves: tuple[Leaf, ...]) -> Giv
         SettingsError: A variable looks like one of them and is none.
     """
     _refuse_stray_variables(leaves)  # one of them is a whole section as a value, which the source would take for JSON
-    values = _flat(EnvSettingsSource(model)())
+    try:
+        values = _flat(EnvSettingsSource(model)())
+    except UnreadableVariable:
+        raise _no_json(next(variable_of(leaf.key) for leaf in leaves if is_mapping(leaf.field))) from None
     return Given(values, {key: f"environment {variable_of(key)}" for key in values})
 
 
@@ -99,6 +107,42 @@ def nested(flat: Mapping[str, object]) -> dict[str, Any]:
         section, _, name = key.rpartition(".")
         (sections.setdefault(section, {}) if section else sections)[name] = value
     return sections
+
+
+def _spread(layer: Given, leaves: tuple[Leaf, ...]) -> None:
+    """Make parts of each mapping that is given as a whole, so that the layers meet part by part.
+
+    Raises:
+        SettingsError: It is no JSON object.
+    """
+    for key in (leaf.key for leaf in leaves if is_mapping(leaf.field) and leaf.key in layer.values):
+        origin = layer.origins.pop(key)
+        for name, value in _json_object(key, layer.values.pop(key)).items():
+            layer.values[f"{key}.{name}"], layer.origins[f"{key}.{name}"] = value, origin
+
+
+def _gather(given: Given, leaves: tuple[Leaf, ...]) -> None:
+    """Make one value of each mapping's parts, whichever layers they came from."""
+    for key in (leaf.key for leaf in leaves if is_mapping(leaf.field)):
+        parts = [name for name in given.values if name.startswith(f"{key}.")]
+        if parts:
+            given.values[key] = {part.removeprefix(f"{key}."): given.values.pop(part) for part in parts}
+            origins = [given.origins.pop(part).replace(variable_of(part), variable_of(key)) for part in parts]
+            given.origins[key] = ", ".join(dict.fromkeys(origins))
+
+
+def _json_object(key: str, value: object) -> dict[str, object]:
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise _no_json(key)
+    return found
+
+
+def _no_json(name: str) -> SettingsError:
+    return SettingsError(f"{name} is no JSON object", next_step='write it as {"NAME": "VALUE"}')
 
 
 def _refuse_unknown(given: Given, leaves: tuple[Leaf, ...]) -> None:
@@ -156,9 +200,11 @@ def _read_secret_files(given: Given, leaves: tuple[Leaf, ...]) -> None:
 def unacceptable(error: ValidationError, origins: Mapping[str, str], leaves: tuple[Leaf, ...]) -> SettingsError:
     """Say in one line which value was not accepted, why, and where it came from; a secret's value is not repeated."""
     first: ErrorDetails = error.errors(include_url=False)[0]
+    if first["type"] == CONTRADICTION:
+        return SettingsError(first["msg"], next_step="`obflow settings` lists them all and what each means")
     key = ".".join(str(part) for part in first["loc"])
     field = next((leaf.field for leaf in leaves if leaf.key == key), None)
-    secret = field is not None and field.annotation is SecretStr
+    secret = field is not None and (field.annotation is SecretStr or is_mapping(field))
     got = "" if secret or field is None else f" (got {first['input']!r}, from {origins.get(key, 'default')})"
     text = first["msg"][:1].lower() + first["msg"][1:]
     others = f"; {error.error_count() - 1} more after it" if error.error_count() > 1 else ""

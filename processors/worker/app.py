@@ -20,6 +20,7 @@ from processors.settings import ProcessorSettings
 from processors.worker.agent import StageAgent, WorkerPorts
 from processors.worker.changelog import CheckpointRules
 from processors.worker.checkpoints import Checkpointer, CheckpointTable
+from processors.worker.credentials import credentials_of
 from processors.worker.cut import LoggedRecord, SourceBatch
 from processors.worker.dead_letters import dead_letter_of
 from processors.worker.delivery import BatchApp, IdentityCodec
@@ -206,6 +207,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     chosen = settings.of(ProcessorSettings)
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.bootstrap_servers.split(",")],
+        "broker_credentials": credentials_of(settings.kafka),
         "autodiscover": False,
         "web_enabled": False,
         "store": "memory://",

@@ -96,6 +96,18 @@ def test_a_command_beside_the_demo_is_told_its_settings_but_no_secret(
     assert shlex.split(said)[5:] == ["export", "OBFLOW_REGIMES__MODEL=two words"]
 
 
+def test_how_the_caller_s_own_servers_are_reached_is_not_how_the_demo_s_are(
+    alone: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    login = {"kafka.sasl_mechanism": "PLAIN", "kafka.sasl_username": "alice", "kafka.sasl_password": "x"}
+    alone.setenv("OBFLOW_CLICKHOUSE__SECURE", "true")
+    given = Settings.load({"kafka.security_protocol": "sasl_ssl", "kafka.options.a.b": "1", **login})
+    of_role = as_a_child(alone, children.environment(given, {}))
+    assert (of_role.kafka.security_protocol, of_role.kafka.sasl_username) == ("plaintext", "")
+    assert not of_role.clickhouse.secure
+    assert of_role.kafka.options == {"a.b": "1"}
+
+
 def test_each_role_serves_its_metrics_at_a_port_of_its_own(alone: pytest.MonkeyPatch) -> None:
     names = ("processor 1", "sink", "producer")
     assert children.metrics_ports(Settings.load(), names) == dict.fromkeys(names, 0)

@@ -113,7 +113,7 @@ class Worker:
 
 
 def _is_ours(key: str) -> bool:
-    return key.startswith(("kafka.", "processor.", "regimes.")) and not key.endswith("_key")
+    return key.startswith(("kafka.", "processor.", "regimes.")) and not key.endswith(("_key", "_password"))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer, TopicPartition
 
-from obflow import kafka
+from obflow import broker_probe, kafka
 from obflow.settings import KafkaSettings, Settings
 from producers.settings import ProducerSettings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
@@ -170,4 +170,4 @@ class TestReadable:
         ],
     )
     def test_addresses_are_read_as_the_library_reads_them(self, servers: str, addresses: list[tuple[str, int]]) -> None:
-        assert kafka._addresses(at(servers)) == addresses
+        assert broker_probe.addresses(servers) == addresses
