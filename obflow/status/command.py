@@ -1,7 +1,8 @@
-"""The command `obflow status`."""
+"""The commands `obflow status` and `obflow top`."""
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
+from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     import threading
@@ -30,11 +32,12 @@ def status(
     from obflow.status.look import look, since
     from obflow.status.show import print_sections
     from obflow.status.table import as_json
+    from obflow.terminal import console
 
     pause_s = seconds_of("--every", every, most_s=3600.0) or 2.0
     settings = load_settings()
     with stop_on_signal() as stop:
-        if watch and not json:
+        if watch and not json and console().is_terminal:
             _draw(settings, pause_s, stop)
             return
         before = look(settings)
@@ -50,8 +53,25 @@ def status(
             before = after
 
 
+def top(
+    every: Annotated[str, typer.Option(help="Time between two looks, which rates are measured over.")] = "2s",
+) -> None:
+    """Show the same live on a terminal, near or over ssh: q ends it, p holds it, the arrows scroll.
+
+    Example: obflow top --every 5s
+    """
+    from obflow.status.look import look
+    from obflow.status.top import Top
+
+    pause_s = seconds_of("--every", every, most_s=3600.0) or 2.0
+    settings = load_settings()
+    if not sys.stdout.isatty():
+        raise UsageError("there is no terminal to draw on", next_step="`obflow status --watch` prints line by line")
+    Top(lambda: look(settings), pause_s).run()
+
+
 def _draw(settings: Settings, pause_s: float, stop: threading.Event) -> None:
-    """Draw one picture that renews itself; where there is no terminal, one below the other."""
+    """Draw one picture that renews itself."""
     from rich.live import Live
 
     from obflow.status.look import look, since

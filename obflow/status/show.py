@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from obflow.status.table import Cell, StatusTable, shown
-from obflow.terminal import console
+from obflow.terminal import console, escape_text
 
 if TYPE_CHECKING:
     from rich.console import Console, Group, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 
 def print_sections(sections: Sequence[StatusTable]) -> None:
@@ -34,7 +35,7 @@ def renderables(sections: Sequence[StatusTable]) -> list[RenderableType]:
         if section.rows:
             parts.append(table_of(section))
         if section.note or not section.rows:
-            parts.append(f"{section.name}: {section.note or 'none'}")
+            parts.append(_text(f"{section.name}: {section.note or 'none'}"))
     return parts
 
 
@@ -43,13 +44,20 @@ def table_of(section: StatusTable) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=section.name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(title=_text(section.name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for place, name in enumerate(section.columns):
         numeric = all(_is_number(row[place]) for row in section.rows)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in section.rows:
-        table.add_row(*map(shown, row))
+        table.add_row(*(_text(shown(value)) for value in row))
     return table
+
+
+def _text(text: str) -> Text:
+    """Text that no terminal, and no markup of whoever draws it, takes for anything else."""
+    from rich.text import Text
+
+    return Text(escape_text(text))
 
 
 def _is_number(value: Cell) -> bool:

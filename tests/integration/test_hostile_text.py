@@ -227,6 +227,11 @@ def status(outside: Outside) -> Iterator[bytes]:
     yield outside.run("status", "--every=0.1s", f"--set=status.pages={HOSTILE}:1", terminal=True)
 
 
+def top(outside: Outside) -> Iterator[bytes]:
+    yield outside.run("top")  # what it draws is tried in tests/obflow/test_top.py
+    yield outside.run("top", f"--set=kafka.{HOSTILE}=1")
+
+
 def kafka_(outside: Outside) -> Iterator[bytes]:
     folder = str(outside.folder / OF_A_FILE.replace(":", ""))
     yield print_until("kafka", "--port", "0", "--data", folder, until=says(b"listens on"))
@@ -375,6 +380,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "topics check": topics_check,
     "doctor": doctor,
     "status": status,
+    "top": top,
     "kafka": kafka_,
     "clickhouse": clickhouse,
     "demo": demo,

@@ -15,8 +15,9 @@ from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, MetricsSettings, Settings
 from schemas.messages import FeedState, FeedStatus, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, TRADES
-from tests.integration.advising import flags
+from tests.integration.advising import advice_in, commands_in, flags
 from tests.integration.backends import free_port
+from tests.integration.printing import print_here, print_until
 from tests.integration.sinking import Feed, opened, pipeline, run_until
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors
@@ -90,6 +91,14 @@ def test_rates_are_those_between_two_looks(settings: Settings, capsys: pytest.Ca
     for name in ("feeds", "workers", "topics", "tables", "books", "dead_letters"):
         assert name in shown
     assert "rows" in shown
+
+
+@pytest.mark.advice("`obflow status --watch` prints line by line")
+def test_without_a_terminal_pictures_stand_one_below_the_other(settings: Settings) -> None:
+    refused = print_here("top", *flags(settings)).decode()
+    [words] = commands_in(advice_in(refused, "`obflow status --watch` prints line by line"))
+    out = print_until(*words, "--every=0.2s", *flags(settings), until=lambda out: out.count(b"dead_letters") >= 3)
+    assert out.count(b"feeds") >= 2
 
 
 def test_a_part_that_is_away_is_named_within_seconds(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
