@@ -232,6 +232,13 @@ def top(outside: Outside) -> Iterator[bytes]:
     yield outside.run("top", f"--set=kafka.{HOSTILE}=1")
 
 
+def tail(outside: Outside) -> Iterator[bytes]:
+    for words in (["trades"], ["l2", "--json"], ["factors"]):
+        yield outside.run("tail", *words, "--from=start", "--count=2")
+    yield outside.run("tail", HOSTILE)
+    yield outside.run("tail", "factors", "--from", HOSTILE)
+
+
 def kafka_(outside: Outside) -> Iterator[bytes]:
     folder = str(outside.folder / OF_A_FILE.replace(":", ""))
     yield print_until("kafka", "--port", "0", "--data", folder, until=says(b"listens on"))
@@ -381,6 +388,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "doctor": doctor,
     "status": status,
     "top": top,
+    "tail": tail,
     "kafka": kafka_,
     "clickhouse": clickhouse,
     "demo": demo,
