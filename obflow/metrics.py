@@ -7,12 +7,14 @@ data. To add a metric, add its name to the literal of its kind and a line to `ME
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Literal, NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from obflow.health import CONDITIONS, Health
+from obflow.pages import serving
 from obflow.settings import MetricsSettings
 from obflow.terminal import escape_text
 from schemas.errors import UsageError
@@ -50,6 +52,7 @@ GaugeName = Literal[
     "obflow_llm_unasked_instruments",
     "obflow_buffered_records",
     "obflow_table_failing",
+    "obflow_ready",
     "obflow_build_info",
 ]
 HistogramName = Literal[
@@ -125,6 +128,7 @@ GAUGES: Mapping[GaugeName, Metric] = {
     ),
     "obflow_buffered_records": Metric("Records held in memory, by where.", ("stage",)),
     "obflow_table_failing": Metric("1 where a table cannot be fed now, while the others go on.", ("table",)),
+    "obflow_ready": Metric("1 where a condition of the role's readiness holds, as `/ready` tells it.", ("condition",)),
     "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role")),
 }
 HISTOGRAMS: Mapping[HistogramName, Metric] = {
@@ -148,6 +152,10 @@ class Metrics:
 
     Args:
         role: What the process does; a label of `obflow_build_info`.
+
+    Attributes:
+        registry: What the page shows.
+        health: What `/live` and `/ready` tell; its conditions are on the page, too.
     """
 
     def __init__(self, role: str) -> None:
@@ -159,6 +167,8 @@ class Metrics:
             for name, metric in HISTOGRAMS.items()
         }
         self._totals: dict[tuple[str, ...], float] = {}
+        self.health = Health(on_change=self._show_condition)
+        self.health.expect(*CONDITIONS.get(role, ()))
         self.gauge("obflow_build_info", version=version("obflow"), role=role).set(1)
 
     def counter(self, name: CounterName, **labels: str) -> Counter:
@@ -195,6 +205,9 @@ class Metrics:
         self.counter(name, **labels).inc(total - self._totals.get(key, 0))
         self._totals[key] = total
 
+    def _show_condition(self, condition: str, holds: bool) -> None:
+        self.gauge("obflow_ready", condition=condition).set(holds)
+
     def value(self, name: MetricName, **labels: str) -> float:
         """What is shown for a counter or gauge now; 0 where nothing was counted yet."""
         return self.registry.get_sample_value(name, _printable(labels)) or 0.0
@@ -205,7 +218,7 @@ class Metrics:
 
     @contextmanager
     def served(self, settings: MetricsSettings) -> Iterator[None]:
-        """Serve the page at `/metrics` while the block runs; port 0 serves none.
+        """Serve `/metrics`, `/live` and `/ready` while the block runs; port 0 serves none.
 
         Raises:
             UsageError: The address cannot be listened on.
@@ -213,20 +226,16 @@ class Metrics:
         if settings.port == 0:
             yield
             return
-        try:
-            server, thread = start_http_server(settings.port, settings.host, self.registry)
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise UsageError(
-                f"metrics cannot be served at {settings.host}:{settings.port} ({why})",
-                next_step="choose another metrics.port, or 0 for none",
-            ) from None
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(serving(self.registry, self.health, settings.host, settings.port))
+            except (OSError, OverflowError) as error:
+                why = getattr(error, "strerror", None) or error
+                raise UsageError(
+                    f"metrics cannot be served at {settings.host}:{settings.port} ({why})",
+                    next_step="choose another metrics.port, or 0 for none",
+                ) from None
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 def _printable(labels: Mapping[str, str]) -> dict[str, str]:

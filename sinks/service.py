@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from obflow.clock import Clock
+from obflow.health import BROKER, STORE
 from obflow.log_ends import LogEnds
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
+from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, SchemaMismatch, StoreUnreachable
 from schemas.topics import L2
@@ -88,7 +90,8 @@ def serve(
     Raises:
         PipelineError: What keeps the first table from being fed that cannot be at the end.
     """
-    telemetry = Telemetry(metrics or Metrics("sink"), clock)
+    metrics = metrics or Metrics("sink")
+    telemetry = Telemetry(metrics, clock)
     store = patiently(lambda: Store(settings.clickhouse), stop)
     if store is None:
         return {}
@@ -103,10 +106,12 @@ def serve(
     counts = {feed.table.name: feed.counts for feed in feeds}
 
     def look() -> None:
+        metrics.health.beat()
         telemetry.show(feeds)
         watch(counts)
 
-    _run(feeds, stop, look)
+    with probing(metrics.health, {BROKER: broker_probe(settings), STORE: store.ping}):
+        _run(feeds, stop, look)
     look()
     failing = [feed for feed in feeds if feed.trouble is not None]
     for feed in sorted(failing, key=lambda feed: not feed.ends_the_process):

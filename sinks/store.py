@@ -80,6 +80,15 @@ class Store:
         """
         clickhouse.insert_arrow(self._client, table, rows, token=token)
 
+    def ping(self) -> None:
+        """Make sure that the database answers.
+
+        Raises:
+            StoreUnreachable: No answer in time.
+            QueryFailed: It answers, and refuses.
+        """
+        self.query("SELECT 1")
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()

@@ -143,13 +143,13 @@ class StageAgent:
 
     def on_revoked(self) -> None:
         """The group is about to share out its partitions anew."""
-        self.is_recovering = False
-        for held in self._partitions.values():
-            held.owned = False
+        self._give_up()
+        self._meters.partitions_withdrawn()
 
     def on_granted(self, partitions: Set[int]) -> None:
         """The group has given these partitions to this worker; their checkpoints are read first."""
         self.is_recovering = bool(partitions)
+        self._meters.partitions_granted(len(partitions))
 
     def changelog_id(self) -> str:
         """Which changelog the checkpoints go to, as far as that is known."""
@@ -165,7 +165,7 @@ class StageAgent:
         Partitions it keeps stay as they are, unless the group has committed beyond them: then another worker had the
         partition meanwhile (this one was away for longer than its session), and what is held is too old.
         """
-        self.on_revoked()
+        self._give_up()
         kept = {
             partition: self._partitions[partition]
             for partition, position in positions.items()
@@ -178,6 +178,7 @@ class StageAgent:
         }
         for held in self._partitions.values():
             held.owned = True
+        self._meters.partitions_recovered()
         log.info("partitions_assigned", partitions=sorted(positions), kept=sorted(kept))
 
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
@@ -196,6 +197,12 @@ class StageAgent:
         if held is None or not held.owned:
             return None
         return held.offsets.committable(self._ports.outbox.oldest_offset(partition))
+
+    def _give_up(self) -> None:
+        """Own no partition from now on; what is held of them stays."""
+        self.is_recovering = False
+        for held in self._partitions.values():
+            held.owned = False
 
     def _new(
         self, partition: int, position: int, log_start: int | None, *, is_foreign: bool

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
+from obflow.health import PARTITIONS
 from obflow.metrics import Metrics
 from processors.contract import Count
 from processors.worker.outbox import Send
@@ -36,6 +37,18 @@ class WorkerMeters:
         self._batch = metrics.histogram("obflow_batch_seconds", stage=stage)
         self._buffered = metrics.gauge("obflow_buffered_records", stage="outbox")
         self._lagging: set[int] = set()
+
+    def partitions_withdrawn(self) -> None:
+        """The group is sharing out its partitions anew."""
+        self._metrics.health.note(PARTITIONS, "the group is sharing out its partitions")
+
+    def partitions_granted(self, count: int) -> None:
+        """The group has given this worker so many partitions; what was saved of them is read next."""
+        self._metrics.health.note(PARTITIONS, f"the checkpoints of {count} partitions are being read" if count else "")
+
+    def partitions_recovered(self) -> None:
+        """Every partition of this worker is being processed."""
+        self._metrics.health.note(PARTITIONS)
 
     def batch(self) -> AbstractContextManager[object]:
         """Measure the time one batch takes."""

@@ -10,8 +10,10 @@ from typing import Any, NoReturn
 
 import uvloop
 
+from obflow.health import BROKER, beating
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
+from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from obflow.terminal import tell_error
 from processors.contract import Stage
@@ -75,8 +77,9 @@ async def run_worker(
     """
     _quieten_libraries()
     metrics = Metrics(stage.role)
-    with metrics.served(settings.metrics):
-        await _run(stage, settings, metrics, stop, beside)
+    with metrics.served(settings.metrics), probing(metrics.health, {BROKER: broker_probe(settings)}):
+        async with beating(metrics.health):
+            await _run(stage, settings, metrics, stop, beside)
 
 
 async def _run(

@@ -220,6 +220,11 @@ class Connection:
         self.say(self.subscribe([symbol]))
 
     @property
+    def is_connected(self) -> bool:
+        """Whether one of its sockets stands."""
+        return any(link.stands.is_set() for link in self._links.values())
+
+    @property
     def _newest(self) -> VenueSocket | None:
         return next(reversed(self._links.values()), None)
 

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from obflow.clock import Clock
+from obflow.health import FEED
 from obflow.metrics import Metrics
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE
@@ -270,7 +271,8 @@ class LiveFeed:
         self.publish_metrics()
 
     def publish_metrics(self) -> None:
-        """Bring the metrics up to what the pure parts have counted."""
+        """Bring the metrics up to what the pure parts have counted, and say whether the venue is connected."""
+        self._metrics.health.note(FEED, self._unconnected())
         raise_to = self._metrics.raise_to
         for reason, count in self.router.rejected.items():
             raise_to("obflow_rejected_total", count, reason=reason)
@@ -303,6 +305,13 @@ class LiveFeed:
         self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
         waiting = sum(stream.waiting for stream in streams)
         self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
+
+    def _unconnected(self) -> str:
+        """Say what is not connected; empty where everything is."""
+        if self._source is None:
+            return "no connection was opened yet"
+        lost, of = self._source.unconnected, len(self._source.connections)
+        return f"{len(lost)} of {of} connections to {self._exchange.venue} are lost" if lost else ""
 
     def _has_come_over(self, connection: str) -> bool:
         """Tell whether the older of two connections may go: where ids are shared, as soon as both brought the same."""

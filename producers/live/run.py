@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import structlog
 
 from obflow import kafka
 from obflow.clock import Clock
+from obflow.health import BROKER, beating
 from obflow.metrics import Metrics
+from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from producers.books.records import ProducerRecord
@@ -82,9 +84,12 @@ async def produce(
     guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
     source = Source(settings.of(ProducerSettings).source)
     try:
-        await guard.stand_alone(stop)
-        await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
-        with RecordingWriter(recording, exchange.venue) if recording else nullcontext() as tap:
+        async with AsyncExitStack() as around:
+            await around.enter_async_context(beating(metrics.health))
+            around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
+            await guard.stand_alone(stop)
+            await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
+            tap = around.enter_context(RecordingWriter(recording, exchange.venue)) if recording else None
             async with _rest(exchange, settings, clock) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:

@@ -100,6 +100,11 @@ class VenueSource:
             connection = connect(path, carried)
             self._carrier.update(dict.fromkeys(carried, connection))
 
+    @property
+    def unconnected(self) -> list[str]:
+        """Connections that have no socket now, by name."""
+        return [name for name, connection in self.connections.items() if not connection.is_connected]
+
     def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Open all connections, and those that are needed later, each in a task of its own."""
         self._spawn = spawn

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
+import urllib.error
 import urllib.request
-from typing import get_args
+from typing import Any, get_args
+from unittest.mock import ANY
 
 import pytest
 
@@ -22,6 +25,16 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+def asked(port: int, path: str) -> tuple[int, Any]:
+    """Status and body of a page."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
 
 
 class TestList:
@@ -98,6 +111,26 @@ class TestServing:
         assert threading.active_count() == before
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port), timeout=1)
+
+    def test_live_and_ready_have_pages_of_their_own_with_the_reason(self) -> None:
+        metrics, port = Metrics("sinks"), free_port()
+        metrics.health.note("broker", "no answer")
+        with metrics.served(MetricsSettings(port=port)):
+            assert asked(port, "/live") == (200, {"live": True, "loop_moved_s_ago": ANY})
+            status, body = asked(port, "/ready")
+            assert (status, body["ready"]) == (503, False)
+            assert body["conditions"] == [
+                {"condition": "broker", "holds": False, "why": "no answer", "since_unix_s": ANY, "for_s": ANY}
+            ]
+            assert metrics.value("obflow_ready", condition="broker") == 0
+            metrics.health.note("broker")
+            assert asked(port, "/ready")[0] == 200
+            assert metrics.value("obflow_ready", condition="broker") == 1
+
+    def test_an_address_with_colons_is_served_too(self) -> None:
+        port = free_port()
+        with Metrics("sinks").served(MetricsSettings(port=port, host="::1")):
+            urllib.request.urlopen(f"http://[::1]:{port}/live", timeout=5).close()
 
     def test_port_0_serves_nothing(self) -> None:
         before = threading.active_count()
