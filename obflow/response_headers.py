@@ -101,12 +101,18 @@ def read_count(header: str) -> int | None:
     return int(text) if _COUNT.fullmatch(text) else None
 
 
-def _until(date: str, now_s: float) -> float | None:
+def read_date(header: str) -> float | None:
+    """The moment that a `Date` header tells, seconds UTC, to the second; None where it tells none."""
     try:
-        moment = parsedate_to_datetime(date)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s
+        moment = parsedate_to_datetime(header)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):  # what the standard library raises for text that is none
         return None
+
+
+def _until(date: str, now_s: float) -> float | None:
+    moment_s = read_date(date)
+    return None if moment_s is None else moment_s - now_s
 
 
 def _header(text: str, unit_s: float, now_s: float) -> float | None:

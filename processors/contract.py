@@ -62,12 +62,12 @@ class Emit(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Something to be counted: a metric of `obflow.metrics`, its one label with a value, and a number."""
+    """Something to be counted: a metric of `obflow.metric_list`, its one label with a value, and a number."""
 
     metric: str
     label: str
     value: str
-    number: int
+    number: float
 
 
 class Emitted(NamedTuple):
@@ -171,8 +171,8 @@ class Stage(Protocol[S, R]):
     def due(self, state: S, now_s: float) -> Emitted:
         """What time alone brings. Called of every state a few times a second; no checkpoint follows from it."""
 
-    def gauges(self, states: Iterable[S]) -> Iterable[Count]:
-        """What is shown of all states of this worker together. Called as often as `due`."""
+    def gauges(self, states: Iterable[S], now_s: float) -> Iterable[Count]:
+        """What is shown of all states of this worker together, at a monotonic time. Called as often as `due`."""
 
 
 class PartitionOwner(Protocol):

@@ -7,5 +7,6 @@ from typing import Final
 NS_PER_US: Final = 1_000
 NS_PER_MS: Final = 1_000_000
 NS_PER_SECOND: Final = 1_000_000_000
+US_PER_SECOND: Final = 1_000_000
 MS_PER_SECOND: Final = 1_000
 MS_PER_DAY: Final = 24 * 3600 * 1000

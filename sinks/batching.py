@@ -63,9 +63,10 @@ class RowBatch:
         ends: Next offset by (log, partition), over every record read, with or without rows.
         rows: Number of rows.
         payload_bytes: Their records' size as read.
+        oldest_ns: Kafka's time of the first record read, ns UTC; None before it.
     """
 
-    __slots__ = ("_opened_s", "ends", "entries", "letters", "payload_bytes", "rows", "table")
+    __slots__ = ("_opened_s", "ends", "entries", "letters", "oldest_ns", "payload_bytes", "rows", "table")
 
     def __init__(self, table: Table[Any]) -> None:
         self.table = table
@@ -74,21 +75,23 @@ class RowBatch:
         self.ends: dict[tuple[str, int], int] = {}
         self.rows = 0
         self.payload_bytes = 0
+        self.oldest_ns: int | None = None
         self._opened_s: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self.ends)
 
-    def passed(self, position: Position, now_s: float) -> None:
+    def passed(self, position: Position, now_s: float, appended_ns: int | None = None) -> None:
         """Note that a record was read, whatever came of it.
 
         Args:
             position: Where it lies.
             now_s: Monotonic time, seconds.
+            appended_ns: Kafka's time of it, ns UTC.
         """
         self.ends[position.log, position.partition] = position.offset + 1
         if self._opened_s is None:
-            self._opened_s = now_s
+            self._opened_s, self.oldest_ns = now_s, appended_ns
 
     def add(self, entry: Entry) -> None:
         """Take a record's rows."""
@@ -129,7 +132,7 @@ class RowBatch:
         """A batch of these entries, without letters."""
         batch = cls(table)
         for entry in entries:
-            batch.passed(entry.position, 0.0)
+            batch.passed(entry.position, 0.0, entry.appended_ns)
             batch.add(entry)
         return batch
 

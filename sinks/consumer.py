@@ -179,6 +179,7 @@ class Worker:
         self._advance()
         self._throttle()
         self.counts.buffered_rows = self.buffered_rows
+        self.counts.oldest_ns = self._in_flight[0].oldest_ns if self._in_flight else self._batch.oldest_ns
         self._look_at_lag()
 
     def drain(self, timeout_seconds: float) -> None:
@@ -204,7 +205,7 @@ class Worker:
             self._batch.add(handled)
         elif handled is not None:
             self._batch.refuse(handled)
-        self._batch.passed(read.position, self._now_s())
+        self._batch.passed(read.position, self._now_s(), read.appended_ns)
 
     def _advance(self) -> None:
         self._collect(0.0)

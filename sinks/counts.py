@@ -24,6 +24,9 @@ class Counts:
         letters: Letters published about them.
         lags: Records not read yet, by partition, as of the last second.
         buffered_rows: Rows read and not known to be stored, letters included.
+        oldest_ns: Kafka's time of the oldest record read and not known to be stored, ns UTC; None where none is.
+        retried_inserts: Inserts sent again.
+        failed_inserts: Inserts that ended without an answer, or were refused for good.
         failing: Whether the table cannot be fed now.
     """
 
@@ -41,6 +44,9 @@ class Counts:
     letters: int = 0
     lags: dict[int, int] = field(default_factory=dict)
     buffered_rows: int = 0
+    oldest_ns: int | None = None
+    retried_inserts: int = 0
+    failed_inserts: int = 0
     failing: bool = False
 
     def refuse(self, reason: str, records: int) -> None:

@@ -160,6 +160,7 @@ class TopicReader:
         settings: `kafka` and `sink` are used.
         log: The topic's log.
         skipped: Told of offsets that hold no record, as partition, first of them and first past them.
+        options: More of the client's options: its statistics.
     """
 
     def __init__(
@@ -167,6 +168,7 @@ class TopicReader:
         settings: Settings,
         log: Log,
         skipped: Callable[[int, int, int], None] = lambda _partition, _first, _end: None,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
@@ -176,6 +178,7 @@ class TopicReader:
             # Offsets are chosen here; one that is gone must not be replaced in silence.
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": PREFETCH_KBYTES,
+            **(options or {}),
         }
         self._consumer = kafka.consumer(settings, settings.of(SinkSettings).group, overrides)
         self._assigned: list[TopicPartition] = []

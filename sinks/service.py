@@ -136,7 +136,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     log = look_up_after(settings, table.topic, stored)
     judge = Judge(len(log.ends), LogEnds(settings, L2) if names_places(table.topic) else None)
     # Last: from here on something has to be closed.
-    reader = TopicReader(settings, log, _noting_absent(store, table, log))
+    reader = TopicReader(settings, log, _noting_absent(store, table, log), around.telemetry.client_options(table))
     try:
         spans = reader.assign(stored)
     except BaseException:
@@ -147,7 +147,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     worker = Worker(
         table,
         reader,
-        Writer(table, store, LetterBox(settings), known, clock=around.clock, stop=around.stop),
+        Writer(table, store, LetterBox(settings), known, clock=around.clock, stop=around.stop, counts=counts),
         identities,
         recheck=Recheck(store, table).look,
         find_stored=lambda rows: set(stored_rows(store, table, rows)),

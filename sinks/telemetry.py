@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from obflow.clock import Clock
+from obflow.kafka_statistics import ClientStatistics
 from obflow.metrics import Metrics
 from schemas.messages import Source
 from schemas.topics import DEAD_LETTERS
 from schemas.units import NS_PER_SECOND
 from sinks.batching import RowBatch
+from sinks.contract import Table
 from sinks.feeds import TableFeed
 from sinks.writer import WrittenBatch
 
@@ -32,6 +34,10 @@ class Telemetry:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
+
+    def client_options(self, table: Table[Any]) -> Mapping[str, object]:
+        """Options of the client that reads a table's topic, so that its statistics are shown."""
+        return ClientStatistics(self._metrics, f"table {table.name}").options
 
     def written(self, batch: RowBatch, written: WrittenBatch) -> None:
         """Note a stored batch: how long it took, and how old its records were when they could be queried."""
@@ -79,5 +85,11 @@ class Telemetry:
         self._metrics.raise_to("obflow_received_total", counts.records, source=table.topic.name)
         self._metrics.raise_to("obflow_stored_total", counts.rows, table=table.name)
         self._metrics.gauge("obflow_buffered_records", stage=table.name).set(counts.buffered_rows)
+        self._metrics.raise_to("obflow_insert_failures_total", counts.failed_inserts, table=table.name)
+        if counts.retried_inserts:
+            self._metrics.raise_to("obflow_retries_total", counts.retried_inserts, stage=f"insert {table.name}")
+        oldest_ns, now_ns = counts.oldest_ns, self._clock.now_ns()
+        lag_s = 0.0 if oldest_ns is None else max(0.0, (now_ns - oldest_ns) / NS_PER_SECOND)
+        self._metrics.gauge("obflow_lag_seconds", topic=table.topic.name).set(lag_s)
         for partition, lag in dict(counts.lags).items():
             self._metrics.gauge("obflow_lag_records", topic=table.topic.name, partition=str(partition)).set(lag)

@@ -28,6 +28,7 @@ from schemas.messages import DeadLetter
 from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_INSERT_ROWS, Entry, RowBatch
 from sinks.contract import Table
+from sinks.counts import Counts
 from sinks.dead_letters import ROLE
 from sinks.resume import stored_positions
 from sinks.store import Store
@@ -95,6 +96,7 @@ class Writer:
         stored: Highest offset stored, by (log, partition), as read from the table at the start.
         clock: Tells the time.
         stop: Set when the process is to end.
+        counts: Where failed and repeated tries are counted.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Writer:
         *,
         clock: Clock,
         stop: threading.Event,
+        counts: Counts | None = None,
     ) -> None:
         self._table = table
         self._store = store
@@ -113,6 +116,7 @@ class Writer:
         self._stored = dict(stored)
         self._clock = clock
         self._stop = stop
+        self._counts = counts or Counts()
         self._last_ns = 0
         self._refused_in_a_row = 0
         self._lasting: set[int | None] = set()  # codes nobody knows that a second try did not make go away
@@ -154,7 +158,11 @@ class Writer:
         """
         try:
             self._send(batch)
+        except StoreUnreachable:
+            self._counts.failed_inserts += 1
+            raise
         except (InsertPoisoned, InsertRejected, pa.ArrowException, OverflowError) as error:
+            self._counts.failed_inserts += 1
             raise Refused(_sentence(error)) from error
         self._refused_in_a_row = 0
         self._stored.update(batch.positions())
@@ -222,6 +230,7 @@ class Writer:
                 failure = busy
             if self._stop.wait(pauses.next_s()):
                 raise Stopped from failure
+            self._counts.retried_inserts += 1
         raise AssertionError("the pauses add up to more than the time after which it gives up")
 
     def _attempt(self, batch: RowBatch) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from orderbook.validity import Outcome, Validity
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
@@ -37,11 +38,16 @@ class BookOptions(Protocol):
         """T of status THIN, quote units."""
 
 
-class BookState(NamedTuple):
-    """One instrument: the engine's state of its book, and what is asked of its producer."""
+@dataclass(slots=True)
+class BookState:
+    """One instrument: the engine's state of its book, what is asked of its producer, and when a record came last.
+
+    `heard_s` is monotonic, seconds; it is this worker's own, and in no checkpoint.
+    """
 
     book: EngineState
     asker: ResyncAsker
+    heard_s: float = 0.0
 
 
 class BooksStage:
@@ -93,6 +99,7 @@ class BooksStage:
     def step(self, state: BookState, batch: Batch[L2Row]) -> Emitted:
         """Take records to the book: one factor record for each stretch of one feed source and run."""
         records, counts = [], Counter[Outcome]()
+        state.heard_s = batch.now_s
         for run in _by_run(batch):
             columns = self._engine.step(state.book, run.offsets, run.records)
             _follow(state, columns, run)
@@ -114,10 +121,14 @@ class BooksStage:
             [{**line, "offset": request.source_offset}],
         )
 
-    def gauges(self, states: Iterable[BookState]) -> Iterator[Count]:
-        """How many books are in each state."""
-        found = Counter(state.book.validity for state in states)
-        return (Count("obflow_books", "state", validity.value, found[validity]) for validity in Validity)
+    def gauges(self, states: Iterable[BookState], now_s: float) -> Iterator[Count]:
+        """How many books are in each state, and how long one of them has had no record."""
+        found: dict[Validity, list[float]] = {validity: [] for validity in Validity}
+        for state in states:
+            found[state.book.validity].append(now_s - state.heard_s)
+        for validity, ages_s in found.items():
+            yield Count("obflow_books", "state", validity.value, len(ages_s))
+            yield Count("obflow_book_age_seconds", "state", validity.value, max(ages_s, default=0.0))
 
 
 def _by_run(batch: Batch[L2Row]) -> Iterator[Batch[L2Row]]:

@@ -116,7 +116,7 @@ class RegimesStage:
         """Nothing: windows close by their events alone."""
         return NOTHING
 
-    def gauges(self, states: Iterable[RegimeState]) -> Iterator[Count]:
+    def gauges(self, states: Iterable[RegimeState], now_s: float) -> Iterator[Count]:
         """None."""
         return iter(())
 

@@ -126,8 +126,13 @@ class StageAgent:
             for held in self.owned():
                 for emitted in held.timers(time.monotonic()):
                     self._send(held.partition, emitted)
-            states = chain.from_iterable(held.states() for held in self.owned())
-            self._meters.publish_gauges(self._stage.gauges(states))
+            self._show(time.monotonic())
+
+    def _show(self, now_s: float) -> None:
+        """Show what is held."""
+        states = chain.from_iterable(held.states() for held in self.owned())
+        self._meters.publish_gauges(self._stage.gauges(states, now_s))
+        self._meters.unsaved(max((held.unsaved_s(now_s) for held in self.owned()), default=0.0))
 
     def drain(self) -> None:
         """Process nothing more: the worker is about to stop."""
@@ -245,6 +250,7 @@ class StageAgent:
             if not await self._process_part(held, batch, part):
                 return
             held.offsets.advance(part[-1].offset + 1)
+            self._meters.processed(held.partition, part[-1].timestamp)
 
     async def _process_part(
         self, held: HeldPartition[Any, Any], batch: SourceBatch, part: Sequence[SourceRecord]

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from obflow.health import PARTITIONS
+from obflow.lag_age import LagAges
 from obflow.metrics import Metrics
 from processors.contract import Count
 from processors.worker.outbox import Send
 from processors.worker.watchdog import Positions
 from schemas.topics import Topic
-from schemas.units import NS_PER_SECOND
+from schemas.units import MS_PER_SECOND, NS_PER_SECOND
 
 LONGEST_LATENCY_S = 3600.0
 """Beyond it, or below zero, a record's time is not of this run (an old recording, another clock): no latency."""
@@ -37,6 +38,9 @@ class WorkerMeters:
         self._batch = metrics.histogram("obflow_batch_seconds", stage=stage)
         self._buffered = metrics.gauge("obflow_buffered_records", stage="outbox")
         self._lagging: set[int] = set()
+        self._ages = LagAges()
+        self._unsaved_s = metrics.gauge("obflow_checkpoint_age_seconds", topic=topic.name)
+        self._rebalances = metrics.counter("obflow_rebalances_total", topic=topic.name)
 
     def partitions_withdrawn(self) -> None:
         """The group is sharing out its partitions anew."""
@@ -44,6 +48,7 @@ class WorkerMeters:
 
     def partitions_granted(self, count: int) -> None:
         """The group has given this worker so many partitions; what was saved of them is read next."""
+        self._rebalances.inc()
         self._metrics.health.note(PARTITIONS, f"the checkpoints of {count} partitions are being read" if count else "")
 
     def partitions_recovered(self) -> None:
@@ -57,6 +62,14 @@ class WorkerMeters:
     def received(self, records: int) -> None:
         """Records of the topic came in."""
         self._received.inc(records)
+
+    def processed(self, partition: int, appended_ms: int) -> None:
+        """Some records of a partition are processed, the last one of this Kafka time, ms UTC."""
+        self._ages.processed(partition, appended_ms / MS_PER_SECOND)
+
+    def unsaved(self, seconds: float) -> None:
+        """For so long, what changed is in no checkpoint."""
+        self._unsaved_s.set(seconds)
 
     def passed_over(self, reason: str, records: int) -> None:
         """Records that are in the state already, or that will be read again."""
@@ -91,10 +104,15 @@ class WorkerMeters:
             self._latency.observe(latency_s)
 
     def lag(self, positions: Positions, ends: Positions) -> None:
-        """Records that wait in each partition; none in those another worker has now."""
+        """Records that wait in each partition, and for how long; none in those another worker has now."""
+        now_s, ages_s = self._now_ns() / NS_PER_SECOND, [0.0]
+        self._ages.keep(positions)
         for partition in self._lagging - positions.keys():
             self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(0)
         for partition, position in positions.items():
-            waiting = max(0, ends.get(partition, position) - position)
+            end = ends.get(partition, position)
+            waiting = max(0, end - position)
+            ages_s.append(self._ages.age_s(partition, position, end, now_s))
             self._metrics.gauge("obflow_lag_records", topic=self._topic, partition=str(partition)).set(waiting)
         self._lagging = set(positions)
+        self._metrics.gauge("obflow_lag_seconds", topic=self._topic).set(max(ages_s))

@@ -136,6 +136,11 @@ class HeldPartition(Generic[S, R]):
         """Every state."""
         return (keyed.state for keyed in self._states.values())
 
+    def unsaved_s(self, now_s: float) -> float:
+        """How long what changed has not been written down; the longest of all keys, 0 where everything is saved."""
+        dirty = [self._states[key] for key in list(self.offsets.dirty) if key in self._states]
+        return max((now_s - keyed.saved_s for keyed in dirty), default=0.0)
+
     def begin_checkpoints(self, now_s: float, *, everything: bool) -> list[CheckpointDue]:
         """Write down the states whose time has come, or all that changed since they were saved."""
         due = []
@@ -144,7 +149,7 @@ class HeldPartition(Generic[S, R]):
             if keyed is None:
                 continue  # about to be read again
             if everything or now_s >= keyed.due_s:
-                keyed.due_s = now_s + self._checkpoint_s
+                keyed.due_s, keyed.saved_s = now_s + self._checkpoint_s, now_s
                 self.offsets.begin_save(key)
                 saved = partial(self._saved, key, self._release_offer(keyed))
                 due.append(CheckpointDue(key, self._written_down(key, keyed), saved))
@@ -181,7 +186,7 @@ class HeldPartition(Generic[S, R]):
         keyed = self._states.get(key)
         if keyed is None:
             due_s = first_due_s(key, now_s, self._checkpoint_s)
-            keyed = self._states[key] = KeyedState(*self._restored(key), due_s)
+            keyed = self._states[key] = KeyedState(*self._restored(key), due_s, now_s)
         return keyed
 
     def _restored(self, key: str) -> tuple[S, int, bool]:

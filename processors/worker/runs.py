@@ -51,6 +51,7 @@ class KeyedState(Generic[S]):
         next_offset: First offset that is not in it; -1 before the first.
         is_lost: It is fresh, and may have had records before that no checkpoint holds.
         due_s: When its next checkpoint is due, monotonic seconds.
+        saved_s: When it was loaded, or written down last, monotonic seconds.
         offer: For the companion; waits for the checkpoint that holds it.
         is_first: No record was taken since it was loaded.
         was_read_again: Its partition was read again for it.
@@ -60,6 +61,7 @@ class KeyedState(Generic[S]):
     next_offset: int
     is_lost: bool
     due_s: float
+    saved_s: float
     offer: object | None = None
     is_first: bool = True
     was_read_again: bool = False

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from obflow import kafka
+from obflow.kafka_statistics import ClientStatistics
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import NEW_LOGS, topic_name
@@ -66,7 +67,8 @@ class Publisher:
         self._run_header = [(RUN_HEADER, self.run.encode())]
         self._producer = kafka.producer(
             settings,
-            {"on_delivery": self._on_report} if each_report else _ERRORS_ONLY | {"on_delivery": self._on_report},
+            {**ClientStatistics(metrics, "publisher").options, **({} if each_report else _ERRORS_ONLY)}
+            | {"on_delivery": self._on_report},
         )
         self._settings = settings
         self._metrics = metrics

@@ -97,6 +97,9 @@ class LiveFeed:
         self.gate: HostGate | None = None
         self._received = metrics.counter("obflow_received_total", source=exchange.venue)
         self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
+        self._disconnects = metrics.counter("obflow_disconnects_total", venue=exchange.venue)
+        self._exchange_latency = metrics.histogram("obflow_exchange_latency_seconds", venue=exchange.venue)
+        self._is_sampling = True
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -176,9 +179,20 @@ class LiveFeed:
             self._received.inc()
         elif frame.via is Via.CONNECT:
             self._connections.inc()
+        elif frame.via is Via.DISCONNECT:
+            self._disconnects.inc()
         records, notices = self.router.handle(frame)
+        if self._is_sampling and records:
+            self._sample_latency(frame, records[-1])
         self.outlet.emit(records)
         return notices
+
+    def _sample_latency(self, frame: Frame, record: Published) -> None:
+        """Note how long a message was on its way: of the first one after each tick, so that a frame costs nothing."""
+        exchange_ns = getattr(record, "exchange_ns", None)
+        if frame.via is Via.WS and exchange_ns is not None:
+            self._is_sampling = False
+            self._exchange_latency.observe((frame.received_ns - exchange_ns) / NS_PER_SECOND)
 
     def on_oversized(self, connection: str) -> None:
         """Refuse a frame that was too large to be received: its payload is not known, that it was is."""
@@ -195,6 +209,7 @@ class LiveFeed:
     def request_snapshots(self) -> None:
         """Ask for the books that streams need, and go on where there is room again. To be called often."""
         self.outlet.release()
+        self._is_sampling = True
         if self._recovery is None:
             return
         lacking = 0

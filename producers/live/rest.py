@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from obflow.clock import Clock, SystemClock
+from obflow.clock_offsets import ahead_by_date_s
+from obflow.response_headers import read_date
 from producers.contract import Exchange, Fetch
 from producers.live.gate import HostGate, Refusal, is_refusal
 from schemas.errors import Backpressure, ExchangeUnreachable
+from schemas.units import NS_PER_SECOND
 
 REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -40,12 +44,25 @@ class RestClient:
         url: Its address, without a path.
         max_bytes: A larger answer is cut one byte past it: whoever takes it refuses it by its size.
         gate: Who may ask, shared with the handshakes; by default its own.
+        clock: What is now.
+        on_clock: Told how far the venue's clock is ahead of ours, by each answer, seconds.
 
     Attributes:
         gate: The same.
     """
 
-    def __init__(self, exchange: Exchange, url: str, max_bytes: int, gate: HostGate | None = None) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        url: str,
+        max_bytes: int,
+        gate: HostGate | None = None,
+        *,
+        clock: Clock | None = None,
+        on_clock: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._on_clock = on_clock
         self._exchange = exchange
         self._url = url.rstrip("/")
         self.max_bytes = max_bytes
@@ -82,8 +99,10 @@ class RestClient:
             raise RuntimeError("the client is used outside its context")
         await self.gate.afford(request.weight)
         with self.gate.paid(request.weight) as passed_ns:
+            asked_ns = self._clock.now_ns()
             try:
                 async with self._session.get(self._url + request.path, allow_redirects=False) as answer:
+                    self._compare_clocks(answer.headers.get("Date", ""), asked_ns)
                     self.gate.note_count(answer.headers.get(self._exchange.limits.weight_header, ""))
                     refused = is_refusal(answer.status, answer.headers.items())
                     body = await _body(answer, REFUSAL_BYTES if refused else self.max_bytes)
@@ -97,6 +116,12 @@ class RestClient:
             why = f"HTTP {answer.status}: {said}"
             raise self._refused_for_good(why) if 400 <= answer.status < 500 else self._unreachable(why)
         return body
+
+    def _compare_clocks(self, date: str, asked_ns: int) -> None:
+        date_s = read_date(date)
+        if date_s is not None:
+            heard_s = self._clock.now_ns() / NS_PER_SECOND
+            self._on_clock(ahead_by_date_s(date_s, asked_ns / NS_PER_SECOND, heard_s))
 
     def _told_to_wait(
         self, passed_ns: int, status: int, headers: Iterable[tuple[str, str]], body: bytes

@@ -90,7 +90,7 @@ async def produce(
             await guard.stand_alone(stop)
             await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
             tap = around.enter_context(RecordingWriter(recording, exchange.venue)) if recording else None
-            async with _rest(exchange, settings, clock) as rest:
+            async with _rest(exchange, settings, clock, metrics) as rest:
                 instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
                 if not instruments:
                     return _summary(exchange, publisher, None)
@@ -155,8 +155,9 @@ async def record(
         ExchangeUnreachable: The venue does not answer.
     """
     chosen = settings.of(ProducerSettings)
+    metrics = Metrics("recorder")
     with RecordingWriter(path, exchange.venue) as tap:
-        async with _rest(exchange, settings, clock) as rest:
+        async with _rest(exchange, settings, clock, metrics) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
             )
@@ -165,7 +166,7 @@ async def record(
                 instruments,
                 chosen,
                 clock=clock,
-                metrics=Metrics("recorder"),
+                metrics=metrics,
                 sink=_Nowhere(),
                 is_outdated=lambda _: False,
                 tap=tap.write,
@@ -239,13 +240,18 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
         call()
 
 
-def _rest(exchange: Exchange, settings: Settings, clock: Clock) -> RestClient:
+def _rest(exchange: Exchange, settings: Settings, clock: Clock, metrics: Metrics) -> RestClient:
     """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
     producer = settings.of(ProducerSettings)
     folder = producer.shared_gate_folder
     state = SharedState(Path(folder) / f"{exchange.venue}.gate.json") if folder else None
     gate = HostGate(exchange.limits, clock=clock, state=state)
-    return RestClient(exchange, producer.rest_url or exchange.endpoints.rest, producer.max_frame_bytes, gate)
+    url = producer.rest_url or exchange.endpoints.rest
+
+    def show_clock(ahead_s: float) -> None:
+        metrics.gauge("obflow_clock_offset_seconds", venue=exchange.venue).set(ahead_s)
+
+    return RestClient(exchange, url, producer.max_frame_bytes, gate, clock=clock, on_clock=show_clock)
 
 
 def _summary(exchange: Exchange, publisher: Publisher, feed: LiveFeed | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import processors.stages
-from obflow.metrics import COUNTERS, GAUGES
+from obflow.metric_list import COUNTERS, GAUGES
 from obflow.settings import Settings
 from processors.contract import Batch, Count, Emit, Emitted, Stage
 from processors.stages import STAGES, stage_named
@@ -139,7 +139,7 @@ def test_what_it_counts_is_a_metric_there_is_by_its_one_label(name: str) -> None
     for count in counts:
         assert COUNTERS[count.metric].labels == (count.label,)  # type: ignore[index] # what is tested
         assert count.number > 0
-    for gauge in stage.gauges(reader.held.states()):
+    for gauge in stage.gauges(reader.held.states(), 20.0):
         assert GAUGES[gauge.metric].labels == (gauge.label,)  # type: ignore[index] # what is tested
 
 

@@ -13,7 +13,8 @@ from unittest.mock import ANY
 
 import pytest
 
-from obflow.metrics import COUNTERS, GAUGES, HISTOGRAMS, MINIMUM, CounterName, GaugeName, HistogramName, Metrics
+from obflow.metric_list import COUNTERS, GAUGES, HISTOGRAMS, MINIMUM, CounterName, GaugeName, HistogramName
+from obflow.metrics import Metrics
 from obflow.settings import MetricsSettings
 from schemas.errors import UsageError
 from tests.obflow.hostile import HOSTILE, obeyed

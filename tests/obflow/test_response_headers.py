@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from obflow.response_headers import LONGEST_WAIT_S, read_count, read_retry_after
+from obflow.response_headers import LONGEST_WAIT_S, read_count, read_date, read_retry_after
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -70,3 +70,13 @@ def test_a_count_is_a_whole_number(header: str, count: int) -> None:
 @pytest.mark.parametrize("header", ["", "9" * 5_000, "1234567890", "-1", "+1", "1.5", "1e3", "٣", "²", "many"])
 def test_any_other_count_is_no_answer(header: str) -> None:
     assert read_count(header) is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "Thu, 99 Foo 2024 00:00:00 GMT", "\x00", "9" * 400])
+def test_a_date_that_is_none_tells_no_moment(text: str) -> None:
+    assert read_date(text) is None
+
+
+def test_a_date_is_read_to_the_second_with_and_without_a_zone() -> None:
+    assert read_date("Mon, 01 Jan 2024 00:00:07 GMT") == 1_704_067_207
+    assert read_date("Mon, 01 Jan 2024 00:00:07") == 1_704_067_207

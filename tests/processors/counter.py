@@ -76,7 +76,7 @@ class CounterStage:
     def due(self, state: list[int], now_s: float) -> Emitted:
         return NOTHING
 
-    def gauges(self, states: Iterable[list[int]]) -> Iterator[Count]:
+    def gauges(self, states: Iterable[list[int]], now_s: float) -> Iterator[Count]:
         return iter(())
 
 

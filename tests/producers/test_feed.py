@@ -459,3 +459,30 @@ def test_under_all_faults_at_once_a_reader_is_never_surprised_and_its_books_are_
         assert {"gap", "disconnect"} <= set(book.invalid)
         assert bench.feed.router.streams[symbol].quotes.wrong == 0
     assert bench.feed.router.rejected["DecodeError"] == len(bench.of(DeadLetter)) > 0
+
+
+def test_the_way_from_the_venue_is_measured_of_one_message_a_tick() -> None:
+    bench = Bench("BTCUSDT")
+    bench.open()
+    name, venue = "obflow_exchange_latency_seconds_count", {"venue": VENUE}
+    bench.feed.request_snapshots()
+    for raw in bench.frames(2.0):
+        bench.give(bench.connection.name, raw)
+    assert bench.metrics.registry.get_sample_value(name, venue) == 1
+
+    bench.feed.request_snapshots()
+    for raw in bench.frames(1.0):
+        bench.give(bench.connection.name, raw)
+    assert bench.metrics.registry.get_sample_value(name, venue) == 2
+
+
+def test_a_connection_that_ends_is_counted_and_is_no_connection() -> None:
+    bench = Bench("BTCUSDT")
+    bench.feed.publish_metrics()
+    assert not bench.metrics.health.ready()[0]
+    bench.open()
+    bench.change(Via.DISCONNECT)
+    bench.feed.publish_metrics()
+
+    assert bench.metrics.value("obflow_disconnects_total", venue=VENUE) == 1
+    assert f"1 of 1 connections to {VENUE} are lost" in str(bench.metrics.health.ready()[1])

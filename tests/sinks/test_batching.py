@@ -110,3 +110,11 @@ def test_the_highest_offset_is_found_whatever_the_order() -> None:
 
 def _bits(value: float | None) -> bytes | None:
     return None if value is None else struct.pack(">d", value)
+
+
+def test_the_age_of_a_batch_is_that_of_its_first_record() -> None:
+    batch = RowBatch(TABLES["factors"])
+    assert batch.oldest_ns is None
+    for offset, appended_ns in enumerate((70, 60, 80)):
+        batch.passed(Position("a", 0, offset), 0.0, appended_ns)
+    assert batch.oldest_ns == 70

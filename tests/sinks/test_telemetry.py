@@ -16,6 +16,8 @@ from sinks.writer import WrittenBatch
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import entry
 
+NOW_NS = 1_700_000_000_000_000_000
+
 
 def shown(*tables: tuple[str, Counts]) -> Metrics:
     metrics = Metrics("sink")
@@ -38,6 +40,30 @@ def test_counts_of_all_tables_are_on_one_page() -> None:
     assert page.value("obflow_dead_lettered_total", reason="DecodeError") == 2
     assert page.value("obflow_dead_lettered_total", reason="expired") == 0
     assert page.value("obflow_lag_records", topic="trades.v1", partition="3") == 11
+
+
+def test_the_age_of_what_is_not_stored_is_its_kafka_time() -> None:
+    metrics, clock = Metrics("sink"), ManualClock(NOW_NS)
+    feed = SimpleNamespace(table=TABLES["trades"], counts=Counts(oldest_ns=NOW_NS - 1_500_000_000))
+    telemetry = Telemetry(metrics, clock)
+    telemetry.show([feed])  # type: ignore[list-item] # all that is looked at
+    assert metrics.value("obflow_lag_seconds", topic="trades.v1") == 1.5
+
+    clock.advance(10)
+    telemetry.show([feed])  # type: ignore[list-item] # a worker that failed counts no more, and its records grow old
+    assert metrics.value("obflow_lag_seconds", topic="trades.v1") == 11.5
+
+    feed.counts.oldest_ns = None
+    telemetry.show([feed])  # type: ignore[list-item] # as above
+    assert metrics.value("obflow_lag_seconds", topic="trades.v1") == 0
+
+
+def test_inserts_that_failed_and_those_sent_again_are_counted_by_table() -> None:
+    page = shown(("trades", Counts(failed_inserts=2, retried_inserts=5)), ("factors", Counts()))
+
+    assert page.value("obflow_insert_failures_total", table="trades") == 2
+    assert page.value("obflow_retries_total", stage="insert trades") == 5
+    assert 'obflow_insert_failures_total{table="factors"} 0.0' in page.page()
 
 
 def test_the_age_of_stored_records_is_measured_for_sources_of_now_alone() -> None:

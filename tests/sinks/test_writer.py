@@ -9,6 +9,7 @@ from schemas.errors import EXIT_DEPENDENCY, FatalError, StoreUnreachable
 from schemas.logs import Position
 from schemas.messages import DeadLetter
 from sinks.batching import Entry, RowBatch
+from sinks.counts import Counts
 from sinks.tables import TABLES
 from sinks.writer import (
     GIVE_UP_SECONDS,
@@ -44,6 +45,7 @@ class Bench:
         self.letters = FakeLetters(self.events)
         self.clock = ManualClock(1_000)
         self.stop = Waited(self.clock)
+        self.counts = Counts()
         self.writer = Writer(
             TABLES["factors"],
             self.store,  # type: ignore[arg-type] # as much of a store as a writer needs
@@ -51,6 +53,7 @@ class Bench:
             stored if stored is not None else {("a", 0): -1},
             clock=self.clock,
             stop=self.stop,
+            counts=self.counts,
         )
 
 
@@ -96,6 +99,16 @@ def test_a_busy_database_is_asked_again_after_growing_pauses_under_new_tokens() 
     assert len(set(bench.store.tokens)) == 6
     assert len(bench.stop.pauses) == 5
     assert bench.stop.pauses[4] > bench.stop.pauses[0]
+    assert (bench.counts.retried_inserts, bench.counts.failed_inserts) == (5, 0)
+
+
+def test_an_insert_without_an_answer_is_counted_as_failed() -> None:
+    bench = Bench()
+    bench.store.failures.append(insert_error("unanswered"))
+    with pytest.raises(StoreUnreachable):
+        bench.writer.write(batch(0))
+
+    assert (bench.counts.retried_inserts, bench.counts.failed_inserts) == (0, 1)
 
 
 def test_a_database_that_stays_busy_ends_the_sink_with_exit_code_3() -> None:

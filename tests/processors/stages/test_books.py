@@ -165,9 +165,24 @@ def test_what_is_ignored_is_counted_by_why() -> None:
 def test_the_gauges_count_every_book_by_its_state() -> None:
     reader = books()
     reader.read(book_log(1, 4, 400))
-    gauges = stage_of("books").gauges(reader.held.states())
+    gauges = stage_of("books").gauges(reader.held.states(), 0.0)
 
-    assert sum(gauge.number for gauge in gauges) == 4
-    assert {(gauge.metric, gauge.value) for gauge in stage_of("books").gauges(())} == {
-        ("obflow_books", state) for state in ("awaiting_snapshot", "live", "invalid")
+    assert sum(gauge.number for gauge in gauges if gauge.metric == "obflow_books") == 4
+    assert {(gauge.metric, gauge.value) for gauge in stage_of("books").gauges((), 0.0)} == {
+        (metric, state)
+        for metric in ("obflow_books", "obflow_book_age_seconds")
+        for state in ("awaiting_snapshot", "live", "invalid")
     }
+
+
+def test_the_age_of_a_book_is_the_time_since_its_last_record_here() -> None:
+    reader = books()
+    reader.read(book_log(1, 4, 400))
+    for number, state in enumerate(reader.held.states()):
+        state.heard_s = 100.0 + number
+    gauges = list(stage_of("books").gauges(reader.held.states(), 107.5))
+    ages = {gauge.value: gauge.number for gauge in gauges if gauge.metric == "obflow_book_age_seconds"}
+    held = {gauge.value for gauge in gauges if gauge.metric == "obflow_books" and gauge.number}
+
+    assert max(ages.values()) == 7.5
+    assert {state for state, age_s in ages.items() if age_s} == held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from obflow.health import PARTITIONS
 from obflow.metrics import Metrics
 from processors.contract import Count
 from processors.worker.meters import WorkerMeters
@@ -62,6 +63,33 @@ def test_lag_is_shown_for_each_partition_and_gone_with_it(meters: WorkerMeters, 
     meters.lag({1: 7}, {0: 9, 1: 10})
     assert metrics.value("obflow_lag_records", topic="l2.v1", partition="0") == 0
     assert metrics.value("obflow_lag_records", topic="l2.v1", partition="1") == 3
+
+
+def test_the_age_of_what_waits_is_the_oldest_of_all_partitions(metrics: Metrics) -> None:
+    now = [NOW_NS]
+    meters = WorkerMeters(metrics, L2, "factor", now_ns=lambda: now[0])
+    for look, ends in enumerate(({0: 5, 1: 5}, {0: 9, 1: 5}, {0: 9, 1: 8})):
+        now[0] = NOW_NS + look * 2 * 10**9
+        meters.lag({0: 5, 1: 5}, ends)
+    assert metrics.value("obflow_lag_seconds", topic="l2.v1") == 2
+
+    meters.lag({1: 5}, {0: 9, 1: 8})
+    assert metrics.value("obflow_lag_seconds", topic="l2.v1") == 0, "the other worker's partition is no longer ours"
+
+
+def test_readiness_follows_the_partitions(meters: WorkerMeters, metrics: Metrics) -> None:
+    def why() -> str:
+        return next(told["why"] for told in metrics.health.ready()[1]["conditions"] if told["condition"] == PARTITIONS)
+
+    meters.partitions_granted(3)
+    assert why() == "the checkpoints of 3 partitions are being read"
+    meters.partitions_recovered()
+    assert why() == ""
+    meters.partitions_withdrawn()
+    assert why() == "the group is sharing out its partitions"
+    meters.partitions_granted(0)
+    assert why() == "", "with nothing to recover there is nothing to wait for"
+    assert metrics.value("obflow_rebalances_total", topic="l2.v1") == 2
 
 
 def test_what_a_stage_has_counted_is_raised_and_what_it_shows_is_set(meters: WorkerMeters, metrics: Metrics) -> None:
