@@ -10,7 +10,7 @@ step = @TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test test-compose demo faults fuzz bench factor lock clean
+.PHONY: help setup fmt lint types layers test test-compose demo faults fuzz bench factor metrics lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 factor: setup ## after a new line in schemas/factors.py: the next Avro schema, its line, its example, the migration
 	@$(BIN)/python -m sinks.evolve
+
+metrics: setup ## after a change of obflow/metric_list.py or of a table: docs/metrics.md
+	@$(BIN)/python -m obflow.metric_reference
 
 lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--upgrade takes newer versions)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
