@@ -69,8 +69,9 @@ compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 factor: setup ## after a new line in schemas/factors.py: the next Avro schema, its line, its example, the migration
 	@$(BIN)/python -m sinks.evolve
 
-metrics: setup ## after a change of obflow/metric_list.py or of a table: docs/metrics.md
+metrics: setup ## after a change of obflow/metric_list.py or of a table: docs/metrics.md and the dashboards
 	@$(BIN)/python -m obflow.metric_reference
+	@$(BIN)/python deploy/grafana/generate.py
 
 lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--upgrade takes newer versions)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
