@@ -15,13 +15,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "operations").glob("*.md"))
 KEYS = {entry.key for entry in reference()}
 SECTIONS = {key.partition(".")[0] for key in KEYS}
-COMMANDS = sorted(
-    {
-        found.strip()
-        for page in PAGES
-        for found in re.findall(r"(?:^|`|exec \w+ |run --rm \w+ )(obflow [^`#\n|>]+)", page.read_text("utf-8"), re.M)
-    }
-)
+COMMAND = re.compile(r"""(?:^|`|exec \w+ |run --rm \w+ )(obflow (?:"[^"]*"|[^`#\n|>"])+)""", re.M)
+COMMANDS = sorted({found.strip() for page in PAGES for found in COMMAND.findall(page.read_text("utf-8"))})
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -44,8 +39,11 @@ def test_there_are_commands_to_be_checked() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_setting_that_is_named_exists(page: Path) -> None:
     text = page.read_text("utf-8")
-    pairs = re.findall(r"`([a-z]+)\.(?!ya?ml|md)([a-z_]+)`", text)
-    named = {f"{section}.{name}" for section, name in pairs if section in SECTIONS}
+    named = {
+        f"{section}.{name}"
+        for section, name in re.findall(r"`([a-z]+)\.(?!ya?ml|md)([a-z_]+)`", text)
+        if section in SECTIONS
+    }
     assert named - KEYS == set()
     variables = set(re.findall(r"\bOBFLOW_[A-Z]+__[A-Z_]+\b", text))
     assert variables - {entry.env for entry in reference()} == set()
