@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 
 from obflow.clock import Clock
-from obflow.health import FEED
 from obflow.metrics import Metrics
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE
@@ -24,13 +23,14 @@ from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Channel, Exchange
 from producers.live.gate import TRIAL_S, HostGate
+from producers.live.meters import FeedMeters, GateLook
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
-from producers.messages import Frame, Instrument, VenueNotice, Via
+from producers.messages import Frame, Instrument, VenueNotice
 from producers.settings import ProducerSettings
 from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge, UsageError
-from schemas.messages import DeadLetter, FeedState, InstrumentKey, ResyncRequest, Source
+from schemas.messages import DeadLetter, InstrumentKey, ResyncRequest, Source
 from schemas.units import NS_PER_SECOND
 
 HEARTBEAT_SECONDS = 10.0
@@ -85,7 +85,6 @@ class LiveFeed:
         self._exchange = exchange
         self._settings = settings
         self._clock = clock
-        self._metrics = metrics
         self._is_outdated = is_outdated
         self._tap = tap
         self._sink = sink
@@ -95,11 +94,7 @@ class LiveFeed:
         self._gate_told = ""
         self._silences: dict[str, tuple[Channel, ...]] = {}
         self.gate: HostGate | None = None
-        self._received = metrics.counter("obflow_received_total", source=exchange.venue)
-        self._connections = metrics.counter("obflow_connections_total", venue=exchange.venue)
-        self._disconnects = metrics.counter("obflow_disconnects_total", venue=exchange.venue)
-        self._exchange_latency = metrics.histogram("obflow_exchange_latency_seconds", venue=exchange.venue)
-        self._is_sampling = True
+        self._meters = FeedMeters(metrics, exchange.venue)
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -175,24 +170,13 @@ class LiveFeed:
         """Handle a frame; what it told besides data is given back."""
         if self._tap:
             self._tap(frame)
-        if frame.via is Via.WS:
-            self._received.inc()
-        elif frame.via is Via.CONNECT:
-            self._connections.inc()
-        elif frame.via is Via.DISCONNECT:
-            self._disconnects.inc()
+        meters = self._meters
+        meters.came(frame)
         records, notices = self.router.handle(frame)
-        if self._is_sampling and records:
-            self._sample_latency(frame, records[-1])
+        if meters.is_sampling and records:
+            meters.sample_latency(frame, records[-1])
         self.outlet.emit(records)
         return notices
-
-    def _sample_latency(self, frame: Frame, record: Published) -> None:
-        """Note how long a message was on its way: of the first one after each tick, so that a frame costs nothing."""
-        exchange_ns = getattr(record, "exchange_ns", None)
-        if frame.via is Via.WS and exchange_ns is not None:
-            self._is_sampling = False
-            self._exchange_latency.observe((frame.received_ns - exchange_ns) / NS_PER_SECOND)
 
     def on_oversized(self, connection: str) -> None:
         """Refuse a frame that was too large to be received: its payload is not known, that it was is."""
@@ -209,7 +193,7 @@ class LiveFeed:
     def request_snapshots(self) -> None:
         """Ask for the books that streams need, and go on where there is room again. To be called often."""
         self.outlet.release()
-        self._is_sampling = True
+        self._meters.is_sampling = True
         if self._recovery is None:
             return
         lacking = 0
@@ -272,7 +256,7 @@ class LiveFeed:
         for request in requests:
             stream = self.router.streams.get(request.symbol)
             if stream is not None:  # else another producer's
-                self._metrics.counter("obflow_resyncs_total", venue=self._exchange.venue).inc()
+                self._meters.resync_asked()
                 self.outlet.emit(stream.on_resync_request(request, now, outdated=self._is_outdated(request)))
 
     def stop(self) -> None:
@@ -287,70 +271,13 @@ class LiveFeed:
 
     def publish_metrics(self) -> None:
         """Bring the metrics up to what the pure parts have counted, and say whether the venue is connected."""
-        self._metrics.health.note(FEED, self._unconnected())
-        raise_to = self._metrics.raise_to
-        for reason, count in self.router.rejected.items():
-            raise_to("obflow_rejected_total", count, reason=reason)
-            raise_to("obflow_dead_lettered_total", count, reason=reason)
-        for kind, count in self.outlet.shed.items():
-            raise_to("obflow_rejected_total", count, reason=f"Overload_{kind}")
-        for reason, count in self._ignored().items():
-            raise_to("obflow_ignored_total", count, reason=reason)
-        streams = self.router.streams.values()
-        raise_to("obflow_gaps_total", sum(stream.counters.gaps for stream in streams), venue=self._exchange.venue)
-        raise_to("obflow_ignored_total", sum(stream.counters.duplicates for stream in streams), reason="duplicate")
-        off_grid = sum(stream.counters.trades_off_grid for stream in streams)
-        raise_to("obflow_trades_off_grid_total", off_grid, venue=self._exchange.venue)
-        for outcome, count in self._quote_checks().items():
-            raise_to("obflow_quote_checks_total", count, venue=self._exchange.venue, outcome=outcome)
-        for outcome, count in self._level_checks().items():
-            raise_to("obflow_levels_compared_total", count, venue=self._exchange.venue, outcome=outcome)
-        counters = [stream.counters for stream in streams]
-        raise_to("obflow_books_compared_total", sum(each.comparisons for each in counters), venue=self._exchange.venue)
-        raise_to("obflow_beyond_snapshot_total", sum(each.went_beyond for each in counters), venue=self._exchange.venue)
-        mismatches = sum(each.contradicted for each in counters)
-        raise_to("obflow_quote_mismatches_total", mismatches, venue=self._exchange.venue)
-        for state in FeedState:
-            self._metrics.gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
-        for channel in (Channel.DEPTH, Channel.TRADE, Channel.QUOTE):
-            silent = sum(channel in stream.silences for stream in streams)
-            self._metrics.gauge("obflow_silent_channels", venue=self._exchange.venue, channel=channel.value).set(silent)
-        closed_s = self.gate.wait_s() if self.gate else 0.0
-        self._metrics.gauge("obflow_gate_closed_seconds", venue=self._exchange.venue).set(closed_s)
-        self._metrics.gauge("obflow_buffered_records", stage="publish").set(self._sink.waiting)
-        waiting = sum(stream.waiting for stream in streams)
-        self._metrics.gauge("obflow_buffered_records", stage="awaiting_snapshot").set(waiting)
-
-    def _unconnected(self) -> str:
-        """Say what is not connected; empty where everything is."""
-        if self._source is None:
-            return "no connection was opened yet"
-        lost, of = self._source.unconnected, len(self._source.connections)
-        return f"{len(lost)} of {of} connections to {self._exchange.venue} are lost" if lost else ""
+        lost = "no connection was opened yet" if self._source is None else self._source.trouble
+        waits = GateLook(self.gate.wait_s(), self.gate.ignored) if self.gate else GateLook(0.0, Counter())
+        self._meters.publish(self.router, self.outlet.shed, waits, lost=lost, waiting=self._sink.waiting)
 
     def _has_come_over(self, connection: str) -> bool:
         """Tell whether the older of two connections may go: where ids are shared, as soon as both brought the same."""
         return self._exchange.shares_update_ids or self.router.comes_over(connection)
-
-    def _ignored(self) -> Counter[str]:
-        """Count what rightly changed nothing, by reason: messages, and headers that could not be meant."""
-        return self.router.ignored + self.gate.ignored if self.gate else self.router.ignored
-
-    def _level_checks(self) -> Mapping[str, int]:
-        """Count how the books compared with those fetched beside them, level by level, all instruments together."""
-        counters = [stream.counters for stream in self.router.streams.values()]
-        wrong = sum(each.levels_wrong for each in counters)
-        return {"right": sum(each.levels_compared for each in counters) - wrong, "wrong": wrong}
-
-    def _quote_checks(self) -> Mapping[str, int]:
-        """Count how the books compared with the venue's best quotes, all instruments together."""
-        checks = [stream.quotes for stream in self.router.streams.values()]
-        return {
-            "right": sum(check.checked - check.wrong for check in checks),
-            "wrong": sum(check.wrong for check in checks),
-            "same": sum(check.compared - check.different for check in checks),
-            "different": sum(check.different for check in checks),
-        }
 
     def _invalidate(self, symbol: str) -> Sequence[Any]:
         return self.router.streams[symbol].on_overload(self._clock.now_ns())

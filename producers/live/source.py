@@ -101,9 +101,10 @@ class VenueSource:
             self._carrier.update(dict.fromkeys(carried, connection))
 
     @property
-    def unconnected(self) -> list[str]:
-        """Connections that have no socket now, by name."""
-        return [name for name, connection in self.connections.items() if not connection.is_connected]
+    def trouble(self) -> str:
+        """How many of its connections have no socket now, as a sentence; empty where all have one."""
+        lost = sum(not connection.is_connected for connection in self.connections.values())
+        return f"{lost} of {len(self.connections)} connections to {self._exchange.venue} are lost" if lost else ""
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Open all connections, and those that are needed later, each in a task of its own."""
