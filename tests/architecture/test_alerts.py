@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from obflow.metric_list import COUNTERS, GAUGES, HISTOGRAMS, LIBRARY, Metric
+from obflow.metrics import Metrics
 from tests.support.promql import OF_PROMETHEUS, declared_as, labels_of, metrics_of
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,19 @@ def promtool(*words: str | Path) -> str:
 def test_promtool_reads_the_rules_and_the_configuration() -> None:
     assert f"{len(ALERTS)} rules found" in promtool("check", "rules", RULES)
     promtool("check", "config", "--syntax-only", CONFIG)
+
+
+@NEEDS_PROMTOOL
+def test_promtool_finds_no_fault_in_names_and_meanings() -> None:
+    metrics = Metrics("sink")
+    for name in COUNTERS:
+        metrics.counter(name, **dict.fromkeys(COUNTERS[name].labels, "x")).inc()
+    for gauge in GAUGES:
+        metrics.gauge(gauge, **dict.fromkeys(GAUGES[gauge].labels, "x")).set(1)
+    for histogram in HISTOGRAMS:
+        metrics.histogram(histogram, **dict.fromkeys(HISTOGRAMS[histogram].labels, "x")).observe(1)
+    done = subprocess.run([str(PROMTOOL), "check", "metrics"], input=metrics.page(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def labels_fired(name: str, series: str) -> dict[str, str]:
