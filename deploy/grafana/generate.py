@@ -121,7 +121,7 @@ def _age_sql(table: str) -> str:
 
 def _factor_sql(factor: str) -> str:
     return (
-        f"SELECT $__timeInterval(received_at) AS time, source, avg({factor}) AS value FROM factors "  # noqa: S608 (ours)
+        f"SELECT $__timeInterval(received_at) AS time, source, avg({factor}) AS value FROM factors_once "  # noqa: S608 (ours)
         "WHERE $__timeFilter(received_at) AND venue = ${venue:sqlstring} AND symbol = ${symbol:sqlstring} "
         "AND status IN ('OK', 'THIN') "
         "GROUP BY time, source ORDER BY time"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from obflow.health import CONDITIONS
 from obflow.metric_list import COUNTERS, GAUGES, HISTOGRAMS, LIBRARY, Metric
 from obflow.settings import ClickHouseSettings
 from sinks import migrate
@@ -57,6 +59,8 @@ async def gathered(broker: str, clickhouse: ClickHouseSettings, folder: Path) ->
             async with asyncio.timeout(60):
                 while not await look():  # noqa: ASYNC110 (other processes)
                     await asyncio.sleep(0.5)
+            for role, port in ports.items():
+                pages[f"{role} ready"] = (await asyncio.to_thread(page, port, "/ready")).text
         return pages
 
 
@@ -72,6 +76,13 @@ def pages(
     finally:
         with opened(clickhouse_server) as store:
             store.command(f"DROP DATABASE {database} SYNC")
+
+
+@pytest.mark.parametrize("role", ROLES[1:])
+def test_a_role_that_works_is_ready_by_all_its_conditions(role: str, pages: dict[str, str]) -> None:
+    told = json.loads(pages[f"{role} ready"])
+    assert told["ready"] is True
+    assert {one["condition"] for one in told["conditions"]} == set(CONDITIONS[role])
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -14,7 +14,6 @@ from tests.integration.processing import pipeline, workers
 from tests.integration.producing import producing
 from tests.integration.roles import free_port, page
 from tests.integration.sinking import Sink
-from tests.integration.sinking import pipeline as stored_pipeline
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -26,41 +25,19 @@ def settings_without_a_store(broker: str) -> Settings:
     return pipeline(broker).model_copy(update={"clickhouse": nowhere})
 
 
-def test_a_worker_lives_at_once_and_is_ready_once_its_partitions_are(broker: str, tmp_path: Path) -> None:
-    port = free_port()
-    with workers(pipeline(broker), tmp_path) as start:
-        worker = start(OBFLOW_METRICS__PORT=str(port))
-        assert eventually(lambda: page(port, "/ready").status == 503, 20), worker.tail()
-        before = page(port, "/ready")
-        assert page(port, "/live").status == 200
-        assert PARTITIONS in before.unmet()
-        assert eventually(lambda: page(port, "/ready").status == 200, 30), page(port, "/ready").text
-        assert worker.owned() == 8
-        assert worker.stop() == 0
-
-
-def test_a_worker_for_which_no_partition_is_left_is_ready_too(broker: str, tmp_path: Path) -> None:
+def test_workers_live_at_once_and_are_ready_once_their_partitions_are(broker: str, tmp_path: Path) -> None:
+    """Also the one for which no partition is left: it waits for nothing."""
     ports, settings = [free_port() for _ in range(2)], pipeline(broker)
     one = {"partitions": 1, "topic_prefix": f"one-{settings.kafka.topic_prefix}"}
     single = settings.model_copy(update={"kafka": settings.kafka.model_copy(update=one)})
     topics.apply(single)
     with workers(single, tmp_path) as start:
         started = [start(OBFLOW_METRICS__PORT=str(port)) for port in ports]
-        for port in ports:
-            assert eventually(lambda port=port: page(port, "/ready").status == 200, 40), page(port, "/ready").text  # type: ignore[misc]
+        assert eventually(lambda: page(ports[0], "/ready").status == 503, 20), started[0].tail()
+        assert PARTITIONS in page(ports[0], "/ready").unmet()
+        assert page(ports[0], "/live").status == 200
+        assert eventually(lambda: all(page(port, "/ready").status == 200 for port in ports), 40), started[0].tail()
         assert eventually(lambda: sorted(worker.owned() for worker in started) == [0, 1], 10)
-        assert eventually(lambda: all(page(port, "/ready").status == 200 for port in ports), 20)
-
-
-def test_a_sink_is_ready_once_it_reaches_broker_and_store(
-    broker: str, clickhouse: ClickHouseSettings, tmp_path: Path
-) -> None:
-    port = free_port()
-    with Sink(stored_pipeline(broker, clickhouse), tmp_path / "log", "--metrics-port", str(port)) as sink:
-        assert eventually(lambda: page(port, "/ready").status == 200, 20), sink.log
-        told = page(port, "/ready").json["conditions"]
-        assert {one["condition"]: one["holds"] for one in told} == {BROKER: True, STORE: True}
-        assert sink.stop()[0] == 0
 
 
 def test_a_sink_without_its_store_lives_and_says_what_it_waits_for(broker: str, tmp_path: Path) -> None:
