@@ -29,7 +29,7 @@ SHOWN_ITEMS: Final = 4
 READER: Final = "obflow-tail"
 
 
-class Shown(NamedTuple):
+class TailedRecord(NamedTuple):
     """A record as it is shown.
 
     Attributes:
@@ -109,22 +109,22 @@ def _assign(consumer: Consumer, settings: Settings, name: str, start: str, back_
     consumer.assign(places)
 
 
-def _records(consumer: Consumer, stop: threading.Event) -> Iterator[Shown]:
+def _records(consumer: Consumer, stop: threading.Event) -> Iterator[TailedRecord]:
     while not stop.is_set():
         for message in consumer.consume(500, 0.2):
             if message.error() is None:
                 yield shown_record(message)
 
 
-def shown_record(message: Message) -> Shown:
+def shown_record(message: Message) -> TailedRecord:
     """Decode what a message holds, or say why that cannot be done."""
     from schemas.codec import decode
 
     where = (int(message.partition() or 0), int(message.offset() or 0), int(message.timestamp()[1]))
     try:
-        return Shown(*where, _fields(decode(message.value() or b"")), "")
+        return TailedRecord(*where, _fields(decode(message.value() or b"")), "")
     except MessageError as error:
-        return Shown(*where, None, error.cause)
+        return TailedRecord(*where, None, error.cause)
 
 
 def _fields(record: Record) -> dict[str, Any]:
@@ -147,14 +147,14 @@ def _fields(record: Record) -> dict[str, Any]:
     return fields
 
 
-def _is_of(one: Shown, instrument: str) -> bool:
+def _is_of(one: TailedRecord, instrument: str) -> bool:
     if one.record is None:
         return False
     venue, symbol = one.record.get("venue", ""), one.record.get("symbol", "")
     return instrument in (symbol, f"{venue}:{symbol}")
 
 
-def line_of(one: Shown) -> str:
+def line_of(one: TailedRecord) -> str:
     """A record on one line, long lists cut."""
     written = datetime.fromtimestamp(one.written_ms / 1000, UTC)
     head = f"{written:%H:%M:%S}.{one.written_ms % 1000:03d}  {one.partition}@{one.offset}"

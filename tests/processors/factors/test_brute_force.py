@@ -15,7 +15,7 @@ from tests.processors.compare import compare
 from tests.processors.feed import fresh, process
 from tests.processors.generated import stream
 
-SEEDS = range(40)
+SEEDS = range(80)
 THIN_NOTIONALS = (10_000.0, 5.0, 1e7)
 
 
