@@ -131,6 +131,8 @@ def event_problems(found: AuditReport) -> list[str]:
     problems = []
     for name, counts in sorted(found.instruments.items()):
         wrong = [f"{counts[key]} {key}" for key in ("lost", "duplicates") if counts[key]]
+        if counts.get("pending"):
+            wrong.append(f"{counts['pending']} not processed yet")
         if (found.contents or {}).get(name) == DIFFERENT:
             wrong.append("stored numbers differ from those that the log gives with these settings")
         if counts["expected"] == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -125,6 +125,18 @@ def read_tail(settings: Settings, topic: str, most: int) -> Iterator[Logged]:
     with closing(kafka.consumer(settings, GROUP, TELLS_ENDS)) as consumer:
         begin = {part: max(starts[topic, part], end - most) for part, end in left.items()}
         consumer.assign([TopicPartition(topic, part, first) for part, first in begin.items()])
+        yield from _until(consumer, left)
+
+
+def read_since(settings: Settings, topic: str, offsets: Mapping[int, int]) -> Iterator[Logged]:
+    """The records from these offsets on, by partition; from the log's start in any other. Errors as of `read_log`."""
+    starts, ends = kafka.start_offsets(settings, [topic]), kafka.end_offsets(settings, [topic])
+    first = {part: max(start, offsets.get(part, 0)) for (_, part), start in starts.items()}
+    left = {part: end for (_, part), end in ends.items() if end > first[part]}
+    if not left:
+        return
+    with closing(kafka.consumer(settings, GROUP, TELLS_ENDS)) as consumer:
+        consumer.assign([TopicPartition(topic, part, first[part]) for part in left])
         yield from _until(consumer, left)
 
 

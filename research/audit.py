@@ -24,11 +24,12 @@ from obflow.settings import Settings
 from processors.settings import RegimeSettings
 from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
-from research.expected import EVENTFUL, Expectation, Identity, emitted_events, expected_events
+from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import overlaps, unseen
+from research.waiting import Waiting, read_waiting, with_pending
 from schemas.logs import LogId
-from schemas.messages import RegimeSource
+from schemas.messages import InstrumentKey, RegimeSource
 from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
 
 __all__ = ["EVENTFUL", "Audit", "audit", "emitted_events", "expected_events"]
@@ -51,6 +52,9 @@ class Audit:
         contents: By `venue:symbol`, whether the stored numbers are those the log gives; None where nobody asked.
         tables: The same counts of every other table.
         unseen: What else there is to say of how much was audited.
+        trades_pending: Those that no sink has come to.
+        missing: Places in the book log of events that have neither a row nor a letter, by instrument.
+        missing_rows: What the same holds of in another table, by the name of its line.
     """
 
     instruments: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -63,6 +67,9 @@ class Audit:
     contents: dict[str, ContentVerdict] | None = None
     tables: list[AuditLine] = field(default_factory=list)
     unseen: list[AuditLine] = field(default_factory=list)
+    trades_pending: int = 0
+    missing: dict[InstrumentKey, set[Place]] = field(default_factory=dict)
+    missing_rows: dict[str, Set[Any]] = field(default_factory=dict)
 
     @property
     def expected(self) -> int:
@@ -76,8 +83,8 @@ class Audit:
 
     @property
     def trades_lost(self) -> int:
-        """Trade records that have neither a row nor a letter."""
-        return self.trades_logged - self.trades_stored - self.trades_dead_lettered
+        """Trade records that have neither a row nor a letter, though a sink has passed them."""
+        return self.trades_logged - self.trades_stored - self.trades_dead_lettered - self.trades_pending
 
     @property
     def lost(self) -> int:
@@ -106,7 +113,11 @@ class Audit:
             "lost": self.trades_lost,
             "duplicates": self.trades_duplicates,
         }
-        return [AuditLine("trades", counts, _wrong(counts)), *self.tables, *self.unseen]
+        trades = AuditLine("trades", counts, _wrong(counts))
+        if self.trades_pending:
+            late = (f"{self.trades_pending} not stored yet",)
+            trades = AuditLine("trades", counts | {"pending": self.trades_pending}, (*_wrong(counts), *late))
+        return [trades, *self.tables, *self.unseen]
 
     def _total(self, name: str) -> int:
         return sum(counts[name] for counts in self.instruments.values())
@@ -137,6 +148,8 @@ def audit(
         give_up_s = time.monotonic() + patience_seconds
         while (found := _compare_all(settings, tables, called)).waits and time.monotonic() <= give_up_s:
             time.sleep(ASK_AGAIN_SECONDS)
+        if found.lost:
+            _set_pending_apart(found, read_waiting(settings, tables, called), called)
         found.unseen = [*unseen(settings, tables, called, known_logs), overlaps(tables)]
     if digests:
         l2 = called.logs[L2]
@@ -147,28 +160,46 @@ def audit(
 def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
     emission = called.emission
     found = Audit(reemitted=emission.events - emission.identities, undecodable=called.events.undecodable)
-    found.instruments = _compare(tables, called.events, called.logs[L2], called.logs[FACTORS])
+    found.instruments = _compare(tables, found, called)
     _compare_trades(tables, found, called)
     statuses, calls = called.logs[FEED_STATUS], called.logs[LLM_CALLS]
     found.tables = [
-        _compare_places(tables, "feed_status", called.statuses.changes, statuses),
-        _compare_places(tables, "llm_calls", called.calls, calls),
-        _tally("dead_letters", called.letters, tables.letters(), frozenset()),
-        *_compare_regimes(settings, tables, called),
+        _compare_places(tables, found, "feed_status", called.statuses.changes, statuses),
+        _compare_places(tables, found, "llm_calls", called.calls, calls),
+        _tally(found, "dead_letters", called.letters, tables.letters(), frozenset()),
+        *_compare_regimes(settings, tables, found, called),
     ]
     return found
 
 
-def _compare(tables: Tables, expectation: Expectation, l2: LogId, factors: LogId) -> dict[str, dict[str, int]]:
-    refused = tables.refused_events(factors)
+def _set_pending_apart(found: Audit, waiting: Waiting, called: Called) -> None:
+    """Count as pending what looked lost and that nobody has come to yet."""
+    log = called.logs[L2].short_id
+    for instrument, missing in found.missing.items():
+        late = sum(waiting.holds(called.emission, instrument, log, place) for place in missing)
+        if late:
+            counts = found.instruments[str(instrument)]
+            counts["lost"] -= late
+            counts["pending"] = late
+    found.trades_pending = min(found.trades_lost, waiting.trades)
+    found.tables = [
+        with_pending(line, len(found.missing_rows.get(line.name, set()) & waiting.rows.get(line.name, set())))
+        for line in found.tables
+    ]
+
+
+def _compare(tables: Tables, found: Audit, called: Called) -> dict[str, dict[str, int]]:
+    l2, expectation = called.logs[L2], called.events
+    refused = tables.refused_events(called.logs[FACTORS])
     doubled = tables.duplicates()
-    found = {}
+    instruments = {}
     for instrument in sorted({*expectation.events, *doubled}):
         expected = expectation.events.get(instrument, set())
         stored = tables.places(instrument, l2.short_id)
         missing = expected - stored
         excused = {place for place in missing if Identity(instrument, l2.short_id, *place) in refused}
-        found[str(instrument)] = {
+        found.missing[instrument] = missing - excused
+        instruments[str(instrument)] = {
             "expected": len(expected),
             "stored": len(expected & stored),
             "dead_lettered": len(excused),
@@ -176,7 +207,7 @@ def _compare(tables: Tables, expectation: Expectation, l2: LogId, factors: LogId
             "duplicates": doubled[instrument],
             "unexpected": len(stored - expected),
         }
-    return found
+    return instruments
 
 
 def _compare_trades(tables: Tables, found: Audit, called: Called) -> None:
@@ -191,12 +222,12 @@ def _compare_trades(tables: Tables, found: Audit, called: Called) -> None:
         found.trades_dead_lettered += len(letters - tables.trades_among(log, part, letters))
 
 
-def _compare_places(tables: Tables, table: str, expected: Set[Any], log: LogId) -> AuditLine:
+def _compare_places(tables: Tables, found: Audit, table: str, expected: Set[Any], log: LogId) -> AuditLine:
     stored, refused = tables.row_places(table, log), tables.refused_places(log)
-    return _tally(table, expected, stored, refused, duplicates=tables.doubled(table))
+    return _tally(found, table, expected, stored, refused, duplicates=tables.doubled(table))
 
 
-def _compare_regimes(settings: Settings, tables: Tables, called: Called) -> list[AuditLine]:
+def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: Called) -> list[AuditLine]:
     """Two lines, one for each that judges: the rules of every window, the language model of those it answered for.
 
     A window that the workers have not come to yet is pending: lost is what they have passed, or what is on their log.
@@ -210,6 +241,7 @@ def _compare_regimes(settings: Settings, tables: Tables, called: Called) -> list
     done = kafka.committed_offsets(settings, group, [factors])
     pending = {one for one in missing if done.get((factors, windows[one][0]), 0) <= windows[one][1]}
     rules = _tally(
+        found,
         "regimes",
         windows.keys() - pending,
         stored,
@@ -219,13 +251,21 @@ def _compare_regimes(settings: Settings, tables: Tables, called: Called) -> list
     )
     of_model = {one for one in called.verdicts[RegimeSource.LLM] if one.log == l2}
     answers = tables.verdicts(l2, RegimeSource.LLM)
-    return [rules, _tally("regimes of the model", of_model, answers, refused[RegimeSource.LLM])]
+    return [rules, _tally(found, "regimes of the model", of_model, answers, refused[RegimeSource.LLM])]
 
 
 def _tally(
-    name: str, expected: Set[Any], stored: Set[Any], refused: Set[Any], *, duplicates: int = 0, pending: int = 0
+    found: Audit,
+    name: str,
+    expected: Set[Any],
+    stored: Set[Any],
+    refused: Set[Any],
+    *,
+    duplicates: int = 0,
+    pending: int = 0,
 ) -> AuditLine:
     missing = expected - stored
+    found.missing_rows[name] = missing - refused
     counts = {
         "expected": len(expected) + pending,
         "stored": len(expected & stored),

@@ -108,7 +108,7 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         events=expected_events(noted(L2), partitions(L2)),
         emission=emitted_events(reading(FACTORS), windows.take, partitions(FACTORS)),
         windows=windows.closed,
-        trades=_count_trades(noted(TRADES), logs[TRADES]),
+        trades=count_trades(noted(TRADES), logs[TRADES]),
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
     )
@@ -164,5 +164,6 @@ def _refused(letters: set[tuple[str, str]], factors: LogId) -> set[Place]:
     return found
 
 
-def _count_trades(log: Iterator[Logged], name: LogId) -> Counter[int]:
+def count_trades(log: Iterator[Logged], name: LogId) -> Counter[int]:
+    """Trade records by partition, without those sent again by hand."""
     return Counter(logged.partition for logged in log if identity_of(logged, name) == (logged.partition, logged.offset))

@@ -76,10 +76,12 @@ class Emission:
     Attributes:
         events: Events in it.
         identities: Events with an identity of their own.
+        offsets: Their offsets in the book log, by instrument, log and partition.
     """
 
     events: int = 0
     identities: int = 0
+    offsets: dict[tuple[InstrumentKey, str, int], set[int]] = field(default_factory=dict)
 
 
 class LastWord(NamedTuple):
@@ -153,7 +155,6 @@ def emitted_events(
         partitions: As of `expected_events`.
     """
     found = Emission()
-    offsets: dict[tuple[InstrumentKey, str, int], set[int]] = defaultdict(set)
     for logged in log:
         try:
             record = record_of(FactorRecord, logged, partitions)
@@ -161,10 +162,9 @@ def emitted_events(
             continue  # a sink dead-letters it; it holds no event that anybody could store
         also(logged, record)
         found.events += len(record.events)
-        offsets[record.instrument, record.source_log, record.source_partition].update(
-            event.source_offset for event in record.events
-        )
-    found.identities = sum(map(len, offsets.values()))
+        where = (record.instrument, record.source_log, record.source_partition)
+        found.offsets.setdefault(where, set()).update(event.source_offset for event in record.events)
+    found.identities = sum(map(len, found.offsets.values()))
     return found
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import msgspec
 import pytest
+from confluent_kafka import TopicPartition
 
 from obflow import clickhouse as database
 from obflow import doctor, kafka, topics
@@ -194,11 +195,33 @@ def test_events_that_a_sink_dead_lettered_are_not_lost(settings: Settings, store
     }
 
 
-def test_a_log_without_a_sink_is_lost_and_the_audit_says_so_after_its_patience(settings: Settings) -> None:
+def test_what_no_sink_has_come_to_is_not_stored_yet_and_not_lost(settings: Settings) -> None:
     publish(settings)
+    send_trades(settings, 7)
     found: Audit = audit(settings, patience_seconds=0.6)
 
-    assert found.lost == found.expected == 36 * len(SYMBOLS)
+    assert (found.lost, found.stored, found.expected) == (0, 0, 36 * len(SYMBOLS))
+    assert {counts["pending"] for counts in found.instruments.values()} == {36}
+    assert doctor.audit_problems(found)[-1] == "trades: 8 not stored yet"
+    assert "binance-futures:A: 36 not processed yet" in doctor.audit_problems(found)
+
+
+def test_book_records_behind_the_workers_are_lost_and_those_before_them_wait(settings: Settings) -> None:
+    """Half of the book log is committed by the workers, and none of it gave a factor event."""
+    feed = Feed(settings, L2)
+    for record in book_updates("A"):
+        feed.send(record)
+    feed.flush()
+    name = topics.topic_name(settings, L2)
+    worker = kafka.consumer(settings, settings.kafka.topic_prefix + settings.processor.app_id)
+    ends = {part: end for part, end in kafka.end_offsets(settings, [name]).items() if end}
+    worker.commit(offsets=[TopicPartition(*part, end // 2) for part, end in ends.items()], asynchronous=False)
+    worker.close()
+    found = audit(settings)
+
+    [counts] = found.instruments.values()
+    assert counts["lost"] + counts["pending"] == counts["expected"]
+    assert counts["lost"] == sum(end // 2 for end in ends.values())
 
 
 def test_rows_of_an_older_log_are_audited_for_duplicates_too(settings: Settings, store: Store) -> None:

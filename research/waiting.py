@@ -1,0 +1,117 @@
+"""What nobody has come to yet: records that a sink has not read, and book records that no worker has processed.
+
+Nothing of it is lost: it is counted as pending, and an audit is not well before it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from obflow import kafka
+from obflow.doctor import AuditLine
+from obflow.settings import Settings
+from obflow.whole_log import Logged, read_since
+from processors.settings import ProcessorSettings
+from research.called import Called, count_trades
+from research.expected import (
+    Emission,
+    Place,
+    emitted_events,
+    expected_changes,
+    places,
+    written_letters,
+    written_verdicts,
+)
+from research.stored import Tables
+from schemas.logs import LogId
+from schemas.messages import InstrumentKey, RegimeSource
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from sinks.settings import SinkSettings
+
+FED: Final[Mapping[Topic, str]] = {
+    FACTORS: "factors",
+    TRADES: "trades",
+    FEED_STATUS: "feed_status",
+    DEAD_LETTERS: "dead_letters",
+    REGIMES: "regimes",
+    LLM_CALLS: "llm_calls",
+}
+Offsets: TypeAlias = Mapping[int, int]
+
+
+@dataclass
+class Waiting:
+    """What waits.
+
+    Attributes:
+        processed: Up to where the workers have come in the book log, by partition.
+        events: Factor events on their log that the table's sink has not come to.
+        trades: How many trades the same holds of.
+        rows: What the same holds of in every other table, by the audit's line.
+    """
+
+    processed: Offsets = field(default_factory=dict)
+    events: Emission = field(default_factory=Emission)
+    trades: int = 0
+    rows: dict[str, Set[Any]] = field(default_factory=dict)
+
+    def holds(self, emitted: Emission, instrument: InstrumentKey, log: str, place: Place) -> bool:
+        """Whether an event that has no row is only late: not stored yet, or not processed yet."""
+        part, offset = place
+        if offset in emitted.offsets.get((instrument, log, part), ()):
+            return offset in self.events.offsets.get((instrument, log, part), ())
+        return self.processed.get(part, 0) <= offset
+
+
+def read_waiting(settings: Settings, tables: Tables, called: Called) -> Waiting:
+    """Read what the sinks have not come to.
+
+    Args:
+        settings: `kafka`, `sink.group` and `processor.app_id` are used.
+        tables: The database.
+        called: What the logs call for.
+
+    Raises:
+        BrokerUnreachable: The broker does not answer.
+        FatalError: A log did not give its records in time, or the database refuses.
+    """
+    late = {topic: _unread(settings, tables, called.logs[topic], table) for topic, table in FED.items()}
+    group = settings.kafka.topic_prefix + settings.of(ProcessorSettings).app_id
+    l2 = called.logs[L2].topic
+    done = kafka.committed_offsets(settings, group, [l2])
+    names = called.logs
+    verdicts = written_verdicts(late[REGIMES])
+    return Waiting(
+        processed={part: offset for (_, part), offset in done.items()},
+        events=emitted_events(late[FACTORS]),
+        trades=count_trades(iter(late[TRADES]), names[TRADES]).total(),
+        rows={
+            "feed_status": expected_changes(late[FEED_STATUS], names[FEED_STATUS]).changes,
+            "llm_calls": places(late[LLM_CALLS], names[LLM_CALLS]),
+            "dead_letters": written_letters(late[DEAD_LETTERS], names[DEAD_LETTERS]),
+            "regimes": verdicts[RegimeSource.RULE],
+            "regimes of the model": verdicts[RegimeSource.LLM],
+        },
+    )
+
+
+def _unread(settings: Settings, tables: Tables, log: LogId, table: str) -> list[Logged]:
+    """The records of a log from where its table has come to, as far as it has come anywhere; else all of them."""
+    read = tables.read_until(table, log)
+    committed = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    positions = {part: max(offset, read.get(part, 0)) for (_, part), offset in committed.items()}
+    return list(read_since(settings, log.topic, read | positions))
+
+
+def with_pending(line: AuditLine, pending: int) -> AuditLine:
+    """The line with so many of its lost ones counted as pending."""
+    if not pending:
+        return line
+    counts = dict(line.counts)
+    counts["lost"] -= pending
+    counts["pending"] = counts.get("pending", 0) + pending
+    others = tuple(problem for problem in line.problems if not problem.endswith(" lost"))
+    lost = (f"{counts['lost']} lost",) if counts["lost"] else ()
+    return line._replace(counts=counts, problems=(*lost, *others, f"{pending} not stored yet"))
