@@ -161,11 +161,12 @@ class QueryFailed(FatalError):
 
     Args:
         cause: What it said.
+        next_step: What to do, or which statement it was.
         code: ClickHouse's error code; None where it gave none.
     """
 
-    def __init__(self, cause: str, *, code: int | None = None) -> None:
-        super().__init__(cause)
+    def __init__(self, cause: str, *, next_step: str = "", code: int | None = None) -> None:
+        super().__init__(cause, next_step=next_step)
         self.code = code
 
 

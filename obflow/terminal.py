@@ -16,7 +16,7 @@ import shlex
 import sys
 import textwrap
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 from schemas.errors import PipelineError
@@ -146,6 +146,19 @@ def console(*, stderr: bool = False) -> Console:
             return super().render_str(escape_text(text), **{**options, "markup": False, "emoji": False})  # type: ignore[arg-type]
 
     return Printer(stderr=stderr)
+
+
+def print_columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table without lines whose last column wraps, so that it can be read at 80 columns."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, name in enumerate(names):
+        is_last = number == len(names) - 1
+        table.add_column(name, overflow="fold", ratio=1 if is_last else None, no_wrap=not is_last and number == 0)
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
 
 
 def pad(text: str, width: int) -> str:

@@ -27,7 +27,7 @@ from research.contents import ContentVerdict, compare_contents
 from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import overlaps, unseen
-from research.waiting import Waiting, read_waiting, with_pending
+from research.waiting import WaitingRecords, read_waiting, with_pending
 from schemas.logs import LogId
 from schemas.messages import InstrumentKey, RegimeSource
 from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
@@ -172,7 +172,7 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
     return found
 
 
-def _set_pending_apart(found: Audit, waiting: Waiting, called: Called) -> None:
+def _set_pending_apart(found: Audit, waiting: WaitingRecords, called: Called) -> None:
     """Count as pending what looked lost and that nobody has come to yet."""
     log = called.logs[L2].short_id
     for instrument, missing in found.missing.items():

@@ -42,7 +42,7 @@ Offsets: TypeAlias = Mapping[int, int]
 
 
 @dataclass
-class Waiting:
+class WaitingRecords:
     """What waits.
 
     Attributes:
@@ -65,7 +65,7 @@ class Waiting:
         return self.processed.get(part, 0) <= offset
 
 
-def read_waiting(settings: Settings, tables: Tables, called: Called) -> Waiting:
+def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingRecords:
     """Read what the sinks have not come to.
 
     Args:
@@ -83,7 +83,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> Waiting:
     done = kafka.committed_offsets(settings, group, [l2])
     names = called.logs
     verdicts = written_verdicts(late[REGIMES])
-    return Waiting(
+    return WaitingRecords(
         processed={part: offset for (_, part), offset in done.items()},
         events=emitted_events(late[FACTORS]),
         trades=count_trades(iter(late[TRADES]), names[TRADES]).total(),

@@ -1,4 +1,4 @@
-"""The sinks' commands: sink, tables, dead-letters."""
+"""The sinks' commands: sink, tables, describe, dead-letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
-from obflow.terminal import say, say_lines
+from obflow.terminal import print_columns, say, say_lines
 from schemas.errors import EXIT_DONE, EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
@@ -119,6 +119,20 @@ def check(json: JsonFlag = False) -> int:
         elif steps:
             say("`obflow tables apply` does what is not done, and makes what does not exist")
     return EXIT_FAILED if differences else EXIT_DONE
+
+
+def describe(name: Annotated[str, typer.Argument(help="A table or view, as factors.")], json: JsonFlag = False) -> None:
+    """Say of each column what it means: name, unit, range, meaning.
+
+    Example: obflow describe factors
+    """
+    from sinks.describe import describe as describe_table
+
+    columns = describe_table(_open(load_settings(), readonly=True), name)
+    if json:
+        emit_json({"table": name, "columns": [column._asdict() for column in columns]})
+        return
+    print_columns(("column", "unit", "range", "meaning"), [(c.name, c.unit, c.range, c.meaning) for c in columns])
 
 
 dead_letters = typer.Typer(help="List, show and send again what could not be used.", no_args_is_help=True)

@@ -12,18 +12,18 @@ belongs, nothing at all is done.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from graphlib import TopologicalSorter
-from importlib import resources
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from obflow.settings import ClickHouseSettings
 from schemas.errors import SchemaMismatch
 from schemas.units import MS_PER_DAY
 from sinks.contract import Table
+from sinks.describe import comment_view
+from sinks.migrate_scripts import Script as Script
+from sinks.migrate_scripts import migrations, ordered_views
 from sinks.shape import COLUMN, INDEX, PROJECTION, TableShape, added_by, shapes, target
 from sinks.store import SERVER_DATABASE, Store
 from sinks.tables import TABLES
@@ -39,9 +39,7 @@ CREATE TABLE IF NOT EXISTS migrations (
 ENGINE = MergeTree
 ORDER BY (kind, name, applied_at)
 """
-MIGRATION_NAME: Final = re.compile(r"\d{4}_[a-z0-9_]+")
 CONSTRAINT: Final = re.compile(r"\bCONSTRAINT (`[^`]+`|\w+) (?:CHECK|ASSUME)")
-WHOLE_TABLE: Final = re.compile(r"\bSELECT (?:\w+\.)?\*")
 AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
 ALONE: Final = "is in the database alone"
 DOES_NOT_EXIST: Final = "does not exist"
@@ -57,33 +55,6 @@ ELEMENTS: Final = (
     f"UNION ALL SELECT table, '{INDEX}', name FROM system.data_skipping_indices WHERE database = currentDatabase() "
     f"UNION ALL SELECT table, '{PROJECTION}', name FROM system.projections WHERE database = currentDatabase()"
 )
-
-
-class Script(NamedTuple):
-    """A committed SQL file.
-
-    Attributes:
-        kind: `migration` or `view`.
-        name: Its name without the ending; a view's is the view's.
-        text: Its statements.
-        shape: What else its meaning hangs on: of a view of whole tables, every migration, since the database keeps the
-            columns that a table had when the view was made.
-    """
-
-    kind: Literal["migration", "view"]
-    name: str
-    text: str
-    shape: str = ""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the text, and of the shape, hexadecimal."""
-        return hashlib.sha256((self.text + self.shape).encode()).hexdigest()
-
-    @property
-    def statements(self) -> list[str]:
-        """Its statements, each without the closing semicolon."""
-        return [part.strip() for part in re.split(r";\s*(?:\n|$)", self.text) if part.strip()]
 
 
 class Step(NamedTuple):
@@ -116,35 +87,9 @@ class Found(NamedTuple):
     sorted_by: str
 
 
-def migrations() -> tuple[Script, ...]:
-    """The committed migrations, in order.
-
-    Raises:
-        SchemaMismatch: A file is misnamed, or a number is missing or taken twice.
-    """
-    found = tuple(_scripts("migration", "migrations"))
-    for number, script in enumerate(found, start=1):
-        if not MIGRATION_NAME.fullmatch(script.name) or int(script.name[:4]) != number:
-            raise SchemaMismatch(
-                f"migration {script.name} should be number {number:04d}, as in {number:04d}_what_it_does"
-            )
-    return found
-
-
 def views() -> tuple[Script, ...]:
-    """The committed views, each behind those that it reads, else by name."""
-    shape = "".join(script.digest for script in migrations())
-    by_name = {
-        script.name: script._replace(shape=shape) if WHOLE_TABLE.search(script.text) else script
-        for script in _scripts("view", "views")
-    }
-    reads = {name: _views_read(script, by_name.keys()) for name, script in by_name.items()}
-    return tuple(by_name[name] for name in TopologicalSorter(reads).static_order())
-
-
-def _views_read(script: Script, names: Iterable[str]) -> list[str]:
-    words = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", script.text))
-    return [name for name in names if name in words and name != script.name]
+    """The committed views, each behind those that it reads."""
+    return ordered_views(migrations())
 
 
 def create_database(settings: ClickHouseSettings) -> None:
@@ -193,6 +138,8 @@ def apply(store: Store, ttl_days: int) -> list[Step]:
         for statement in step.statements:
             store.command(statement)
         if step.script:
+            if step.script.kind == "view":
+                comment_view(store, step.script)
             _note(store, step.script)
     return steps
 
@@ -236,12 +183,6 @@ def age_limit_days(table: Table[Any], ttl_days: int) -> int:
     """
     retention_days = -(-table.topic.retention_ms // MS_PER_DAY)
     return max(ttl_days, retention_days + 1) if ttl_days else 0
-
-
-def _scripts(kind: Literal["migration", "view"], folder: str) -> Iterator[Script]:
-    files = [entry for entry in (resources.files("sinks") / folder).iterdir() if entry.name.endswith(".sql")]
-    for entry in sorted(files, key=lambda entry: entry.name):
-        yield Script(kind, entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8"))
 
 
 def _script_steps(

@@ -1,4 +1,12 @@
 -- How much of every instrument's time in the table its book could be trusted, by events.
+--: events factor events
+--: ok_ratio share of events with status OK [ratio]
+--: thin events with status THIN
+--: one_sided events with an empty side
+--: crossed_or_locked events with status CROSSED or LOCKED
+--: resyncing events of a book that was not LIVE
+--: first_received_at received time of the first event
+--: last_received_at received time of the last event
 CREATE OR REPLACE VIEW book_quality AS
 SELECT
     venue,

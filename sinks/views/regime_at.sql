@@ -2,6 +2,7 @@
 -- A judgement is known from its decision on, not from its window's end: a model answers seconds later. Join on
 -- decided_at (ASOF) or ask `WHERE decided_at <= t AND t < until`. Judgements that do not say when they were decided, of
 -- records of version 1, are left out.
+--: until when its judge said something else; far in the future where it did not yet
 CREATE OR REPLACE VIEW regime_at AS
 WITH
     said AS

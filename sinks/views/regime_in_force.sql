@@ -5,6 +5,12 @@
 -- rules' as long as their label has not changed since, no book broke since, and for at most a minute of received time.
 -- Else `llm_label` is null. Where received time began anew (a recording replayed as it was), a judgement from beyond the
 -- rules' newest window is of the run before.
+--: llm_stands whether the judgement of the model stands beside the rules
+--: llm_label label of the model; null where none stands
+--: llm_confidence its confidence, in [0, 1]
+--: llm_sentence its reason, never trusted as text
+--: llm_window_end end of the window it is about
+--: llm_decided_at when it could first be known
 CREATE OR REPLACE VIEW regime_in_force AS
 WITH
     rule AS

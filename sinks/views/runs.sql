@@ -1,6 +1,14 @@
 -- Every stored run of an instrument, table by table: when it was, and during which times a newer one counts instead.
 -- A run is one life of a producer, or one replay of a recording. A newer one of the same instrument and source counts
 -- where it was; and where an instrument has a live source, that alone counts (`beside_live` is true of the others).
+--: stored_in table: factors, trades or regimes
+--: source where the frames came from: live, replay or simulator
+--: run run of the producer behind it
+--: stored_rows rows
+--: first_at received time of the first row; end of the first window of regimes
+--: last_at the same of the last row
+--: newer times, first and last, during which a newer run counts instead
+--: beside_live whether the instrument has a live source, which counts alone
 CREATE OR REPLACE VIEW runs AS
 SELECT
     stored_in,

@@ -1,4 +1,12 @@
 -- A minute of every instrument's public trades.
+--: minute first moment of the minute, by received time
+--: trades trades
+--: open first price of the minute [quote]
+--: high highest price [quote]
+--: low lowest price [quote]
+--: close last price [quote]
+--: volume sum of sizes [base; quote on inverse contracts]
+--: buy_volume the same of aggressive buyers [base; quote on inverse contracts]
 CREATE OR REPLACE VIEW trades_1m AS
 SELECT
     venue,

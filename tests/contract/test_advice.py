@@ -66,6 +66,7 @@ REASONS: dict[str, str] = {
     "see {…}{…}": PASSED_ON,
     "the log has the traceback; the partition waits at this offset": SAYS_WHY,
     "simulate them on two ports": "no two of the venues that are simulated today share an address",
+    "the statement was: {…}": SAYS_WHY,
     "their books have been resynchronised since": SAYS_WHY,
     "this is a mistake in the code: the log has the traceback": SAYS_WHY,
     "this is a mistake in the code: report it with the folder's name": SAYS_WHY,

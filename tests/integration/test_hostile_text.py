@@ -326,6 +326,12 @@ def tables_check(outside: Outside) -> Iterator[bytes]:
     yield outside.run("tables check", "--json")
 
 
+def describe(outside: Outside) -> Iterator[bytes]:
+    yield outside.run("describe", HOSTILE)
+    yield outside.run("describe", "feed_status")
+    yield outside.run("describe", "feed_status", "--json")
+
+
 def dead_letters_list(outside: Outside) -> Iterator[bytes]:
     yield outside.run("dead-letters list")
     yield outside.run("dead-letters list", "--json")
@@ -402,6 +408,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "sink": sink,
     "tables apply": tables_apply,
     "tables check": tables_check,
+    "describe": describe,
     "dead-letters list": dead_letters_list,
     "dead-letters show": dead_letters_show,
     "dead-letters redrive": dead_letters_redrive,
