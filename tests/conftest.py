@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.integration.backends import describe_choice
+from tests.support.patience import VARIABLE, factor
 
 # A shared machine makes any per-example deadline a flake; the examples themselves are bounded.
 settings.register_profile("obflow", deadline=None, max_examples=50)
@@ -24,6 +25,7 @@ def pytest_report_header() -> list[str]:
         f"recordings: OBFLOW_RECORDINGS={RECORDINGS} ({found})",
         f"cases: OBFLOW_CASES={CASES} ({cases})",
         f"backend: {describe_choice()}",
+        f"deadlines: times {factor():.1f} (measured now; {VARIABLE} gives another)",
     ]
 
 
@@ -47,3 +49,9 @@ def recordings() -> Path:
 def cases() -> Path:
     """The folder of cases; a test that uses it is marked `cases`."""
     return CASES
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the machine before the workers start, so that all of them have one factor."""
+    del config
+    factor()

@@ -28,6 +28,7 @@ from schemas.messages import FactorRecord
 from schemas.topics import FACTORS, TOPICS
 from sinks import migrate
 from sinks.store import Store
+from tests.support.patience import patient
 from tests.support.waiting import pause_s
 
 RESTART = RestartPolicy(limit=20, first_backoff_s=0.2, longest_backoff_s=1.0)
@@ -91,7 +92,7 @@ class FactorLog:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(5.0)
+        self._thread.join(patient(5.0))
 
 
 class Pipeline:

@@ -24,6 +24,7 @@ from tests.e2e.pipeline import Pipeline, pipeline
 from tests.e2e.poison import CHANGELOGS, Poison, Sample, Surroundings, fence_of_half_a_day, poison_of
 from tests.integration.backends import free_port
 from tests.schemas.examples import EXAMPLES, load
+from tests.support.patience import patient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -95,7 +96,7 @@ def newest(running: Pipeline, topic: Topic, count: int = 20) -> list[Sample]:
     consumer = kafka.consumer(running.settings, "test-samples")
     consumer.assign([TopicPartition(topic.name, part, max(0, end - count)) for (_, part), end in ends.items() if end])
     found: list[Sample] = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patient(30)
     while len(found) < sum(min(count, end) for end in ends.values()) and time.monotonic() < deadline:
         for message in consumer.consume(100, 0.2):
             if message.error() is None and message.value():
@@ -127,7 +128,7 @@ def write(running: Pipeline, poisons: list[Poison], pause_s: float = 0.02) -> li
         )
         producer.poll(pause_s)
         running.roles.tick()
-    assert producer.flush(60) == 0
+    assert producer.flush(patient(60)) == 0
     assert len(found) == len(poisons)
     return found
 

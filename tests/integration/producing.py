@@ -31,6 +31,7 @@ from tests.bazaar.server import BazaarServer
 from tests.bazaar.venue import BAZAAR
 from tests.integration.simulators import Simulator, simulator
 from tests.producers.l2_reader import Book, books_of
+from tests.support.patience import patient
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 VENUES: dict[str, Exchange] = {**EXCHANGES, "bazaar": BAZAAR}
@@ -65,7 +66,7 @@ def read_positions(settings: Settings, topic: Topic) -> list[tuple[Record, int, 
     try:
         consumer.assign([TopicPartition(name, partition, 0) for partition in ends])
         found = []
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + patient(20)
         left = set(ends)
         while left:
             assert time.monotonic() < deadline, f"{name} could not be read"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from obflow.settings import Settings
 from tests.integration.processing import workers
 from tests.integration.sinking import Sink
+from tests.support.patience import patient
 
 ROLES = ("producer", "processor", "regimes", "sink")
 
@@ -42,7 +43,7 @@ def free_port() -> int:
 def page(port: int, path: str) -> Page:
     """Ask for a page."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=patient(5)) as answer:
             return Page(answer.status, answer.read().decode())
     except urllib.error.HTTPError as error:
         with error:

@@ -14,6 +14,7 @@ from embedded.kafka_security import BrokerSecurity
 from obflow.settings import Settings
 from tests.integration.processing import OBFLOW
 from tests.support.certificates import Authority, Issued
+from tests.support.patience import patient
 
 USER, PASSWORD, WRONG = "alice", "Secret1", "another"  # of a broker that lives as long as the tests
 
@@ -103,7 +104,7 @@ class Role:
         """SIGTERM, and SIGKILL where that does not end it; its exit code."""
         self._process.terminate()
         try:
-            self._process.communicate(timeout=20)
+            self._process.communicate(timeout=patient(20))
         finally:
             self._process.kill()
         return self._process.returncode

@@ -31,6 +31,7 @@ from sinks.service import serve
 from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.tables import TABLES
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 PARTITIONS = 4
@@ -83,7 +84,7 @@ class Feed:
         self.sent += 1
 
     def flush(self) -> None:
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(patient(30)) == 0
 
 
 def run_until(
@@ -95,7 +96,7 @@ def run_until(
 ) -> dict[str, Counts]:
     """Run a sink in this process until the condition holds."""
     stop = threading.Event()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patient(seconds)
     late = []
 
     def watch(counts: Mapping[str, Counts]) -> None:
@@ -154,13 +155,13 @@ class Sink:
     def kill(self) -> None:
         """End it at once, as a crash would."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(patient(10))
 
     def stop(self) -> tuple[int, float]:
         """Ask it to stop; returns its exit code and how long that took, seconds."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20), time.monotonic() - begun
+        return self.process.wait(patient(20)), time.monotonic() - begun
 
     def result(self) -> dict[str, Any]:
         """What it printed with `--json`."""

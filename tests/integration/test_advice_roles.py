@@ -36,6 +36,7 @@ from tests.integration.processing import pipeline as processing
 from tests.integration.producing import fresh_topics, read_topic
 from tests.integration.test_processor import Expected, FactorLog, drained, streams_of
 from tests.integration.test_producer_commands import first_line, running, simulated, stop
+from tests.support.patience import patient
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -91,7 +92,7 @@ def test_a_replay_into_a_live_instrument(run: Command, broker: str) -> None:
     replay = ["replay", RECORDING, VENUE, "--limit-frames=60", "--again", *flags(settings)]
     with closing(Publisher(settings, Metrics("producer"), SystemClock().now_ns)) as other:
         other.offer(FeedStatus("binance-futures", "BTCUSDT", Source.LIVE, FeedState.LIVE, 1, 0))
-        other.flush(20)
+        other.flush(patient(20))
         sentence = "replay beside it with --topic-prefix, or stop that producer and wait a minute"
         run.refused(*replay, sentence=sentence)
         prefix = f"{settings.kafka.topic_prefix}beside."
@@ -99,7 +100,7 @@ def test_a_replay_into_a_live_instrument(run: Command, broker: str) -> None:
             run(*replay, f"--topic-prefix={prefix}")
         assert read_topic(settings, L2) == [], "nothing came among the live records"
         other.offer(FeedStatus("binance-futures", "BTCUSDT", Source.LIVE, FeedState.STOPPED, 1, 0))
-        other.flush(20)
+        other.flush(patient(20))
     for _ in range(TIMES):
         run(*replay)
 
@@ -132,7 +133,7 @@ def test_simulated_records_of_an_instrument_that_is_to_be_live(broker: str) -> N
     settings = fresh_topics(broker)
     with closing(Publisher(settings, Metrics("producer"), SystemClock().now_ns)) as simulated_one:
         simulated_one.offer(FeedStatus("binance-futures", "BTCUSDT", Source.SIMULATOR, FeedState.STOPPED, 1, 0))
-        simulated_one.flush(20)
+        simulated_one.flush(patient(20))
     for symbols, right in ((["ETHUSDT"], settings), (["BTCUSDT"], fresh_topics(broker))):
         refuse_other_source(right, "binance-futures", symbols)
     refused(lambda: refuse_other_source(settings, "binance-futures", ["BTCUSDT"]), MIXED, UsageError)
@@ -229,7 +230,7 @@ async def test_another_producer_of_the_instrument(broker: str) -> None:
 
     def say(publisher: Publisher, state: FeedState) -> None:
         publisher.offer(FeedStatus("binance-futures", "BTCUSDT", Source.LIVE, state, 1, 0))
-        publisher.flush(20)
+        publisher.flush(patient(20))
 
     async def start(settings: Settings) -> None:
         """What a producer does before it begins, and its farewell."""
@@ -292,7 +293,7 @@ def test_a_worker_that_failed_is_started_again_and_again(broker: str, tmp_path: 
     command = [sys.executable, "-c", BREAKS] if breaks else OBFLOW
     with workers(settings, tmp_path / "doomed", command=command) as doom:
         failing = doom(**({} if breaks else {"OBFLOW_FAULT_FAIL_SEND": "3"}))
-        assert failing.process.wait(120) == 1, failing.tail()
+        assert failing.process.wait(patient(120)) == 1, failing.tail()
         advice_in(failing.tail(), sentence)
     for time in range(TIMES):
         with workers(settings, tmp_path / str(time)) as start:

@@ -43,6 +43,7 @@ from tests.integration.test_producer_commands import first_line, running
 from tests.integration.test_sink import recreate
 from tests.integration.test_sink_start import expire, partition_of
 from tests.sinks.records import factors
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -178,7 +179,7 @@ def test_an_app_id_without_a_changelog(run: Command, settings: Settings) -> None
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config={"cleanup.policy": "compact"})
         accepted = (KafkaError.TOPIC_ALREADY_EXISTS,)
         kafka.ask(settings, lambda client, left: client.create_topics([topic]), accepted=accepted)  # noqa: B023
-        wait_for(lambda: name in kafka.admin(settings).list_topics(timeout=10).topics, 10, "the topic")
+        wait_for(lambda: name in kafka.admin(settings).list_topics(timeout=patient(10)).topics, 10, "the topic")
         require_changelog(settings, name)
     apart = changed(settings, topic_prefix=f"{settings.kafka.topic_prefix}apart.")
     for _ in range(TIMES):
@@ -191,7 +192,7 @@ def test_records_of_another_version(run: Command, bare: Settings) -> None:
     run("topics", "apply", *flags(bare))
     producer = kafka.producer(bare)
     producer.produce(topics.topic_name(bare, TRADES), b"\x00\x00\x00\x03\xe7later", key=b"binance:X")
-    assert producer.flush(20) == 0
+    assert producer.flush(patient(20)) == 0
     [found] = [check for check in broker_checks(bare) if check.name == "records"]
     advice_in(found.remedy, "another version of obflow writes there: upgrade, or set kafka.topic_prefix")
     for number in range(TIMES):
@@ -211,7 +212,7 @@ def test_a_topic_that_takes_smaller_records_than_declared(run: Command, settings
     def publish() -> None:
         with closing(Publisher(settings, Metrics("producer"), time.time_ns)) as publisher:
             publisher.offer(letter)
-            publisher.flush(20)
+            publisher.flush(patient(20))
 
     [advised] = commands_in(refused(publish, "`obflow topics check` names the difference"))
     for _ in range(TIMES):
@@ -258,7 +259,7 @@ def test_a_broker_that_is_not_there(run: Command, bare: Settings, broker: str, t
     def publish(settings: Settings) -> None:
         with closing(Publisher(settings, Metrics("producer"), time.time_ns)) as publisher:
             publisher.offer(trade("A", 1))
-            publisher.flush(20)
+            publisher.flush(patient(20))
 
     sentence = "start again once the broker is well: the next epoch begins with snapshots"
     refused(lambda: publish(short), sentence, DeliveryFailed)

@@ -18,6 +18,7 @@ from schemas.messages import Kind, L2Record, TradeRecord
 from tests.bazaar.server import BazaarServer
 from tests.bazaar.venue import BAZAAR, Bazaar
 from tests.integration.misbehaving import Listening, MisbehavingVenue, listening, misbehaving, until
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -83,7 +84,7 @@ async def test_thirty_ends_of_life_leave_every_book_live_and_every_trade_once(tm
     invalid = Counter[str]()
     async with misbehaving(*SYMBOLS) as venue, listening(venue, path, SYMBOLS, exchange) as heard:
         await all_live(heard)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + patient(120)
         while len(venue.clients) <= 30:
             assert time.monotonic() < deadline
             invalid.update(symbol for symbol, stream in heard.feed.router.streams.items() if not stream.is_live)
@@ -120,7 +121,7 @@ async def test_without_shared_ids_a_hand_over_costs_one_epoch_and_is_never_inval
             await all_live(heard)
             streams = heard.feed.router.streams
             epochs, invalid = {symbol: stream.epoch for symbol, stream in streams.items()}, Counter[str]()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + patient(30)
             while not all(stream.epoch > epochs[symbol] for symbol, stream in streams.items()):
                 assert time.monotonic() < deadline
                 invalid.update(symbol for symbol, stream in streams.items() if not stream.is_live)

@@ -46,6 +46,7 @@ from tests.integration.sinking import Feed, opened, pipeline, run_until
 from tests.integration.test_sink_audit import feed_tables, processed
 from tests.processors.regimes.generated import RULES
 from tests.schemas.examples import EXAMPLES, load
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -132,7 +133,7 @@ def expire(settings: Settings, topic: Topic, before: dict[int, int]) -> None:
     name = topics.topic_name(settings, topic)
     asked = client.delete_records([TopicPartition(name, part, offset) for part, offset in before.items()])
     for future in asked.values():
-        future.result(20)
+        future.result(patient(20))
 
 
 @pytest.fixture(scope="module")
@@ -425,11 +426,11 @@ def test_a_producer_that_fell_silent_without_a_farewell_is_a_fault(
     ]
     for number, symbol, state in words:
         assert publishers[number].offer(FeedStatus(VENUE, symbol, Source.LIVE, state, 1, 0))
-        publishers[number].flush(20)
+        publishers[number].flush(patient(20))
     monkeypatch.setattr(unseen, "SILENT_S", 1.0)
     time.sleep(1.2)
     assert publishers[2].offer(FeedStatus(VENUE, "ALIVE", Source.LIVE, FeedState.LIVE, 1, 0))
-    publishers[2].flush(20)
+    publishers[2].flush(patient(20))
     for publisher in publishers:
         publisher.close()
     [line] = [line for line in audit(settings).lines if line.name == "producers"]
@@ -517,7 +518,7 @@ def test_offsets_without_a_record_are_not_lost_and_not_well(settings: Settings) 
     for number, kept in ((0, True), (1, False), (2, True)):
         producer.begin_transaction()
         producer.produce(name, encode(trade("A", number)), key=f"{VENUE}:A".encode())
-        producer.flush(20)
+        producer.flush(patient(20))
         (producer.commit_transaction if kept else producer.abort_transaction)(20)
     run_until(settings, lambda counts: counts["trades"].rows >= 2, "trades")
     began = time.monotonic()
@@ -542,7 +543,7 @@ def test_a_record_sent_again_by_hand_is_stored_where_the_first_one_was(settings:
     producer = kafka.producer(settings)
     origin = f"{topic_id}:{partition}:{offset}".encode()
     producer.produce(name, encode(trade("A", 1)), key=f"{VENUE}:A".encode(), headers=[(ORIGIN_HEADER, origin)])
-    assert producer.flush(20) == 0
+    assert producer.flush(patient(20)) == 0
     run_until(settings, lambda counts: counts["trades"].rows >= 1, "trades")
 
     assert counts_of(settings)["trades"] == {

@@ -21,6 +21,7 @@ import pytest
 
 from embedded.clickhouse import EmbeddedClickHouse
 from tests.integration.engine_requests import Requests
+from tests.support.patience import patient
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -83,7 +84,7 @@ class Site:
         finally:
             self._server.shutdown()
             self._server.server_close()
-            thread.join(10)
+            thread.join(patient(10))
 
 
 def page(port: int, outfile: Path) -> bytes:
@@ -111,7 +112,9 @@ def browse(address: str, folder: Path) -> dict[str, set[int]]:
         *("--virtual-time-budget=60000", "--dump-dom", address),
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
     ]
-    subprocess.run(command, capture_output=True, timeout=120, check=True, env={**os.environ, "HOME": str(folder)})
+    subprocess.run(
+        command, capture_output=True, timeout=patient(120), check=True, env={**os.environ, "HOME": str(folder)}
+    )
     return answers_of(json.loads(log.read_text("utf-8")))
 
 

@@ -27,6 +27,7 @@ from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, StoreUnreachable
 from tests.integration.backends import free_port
 from tests.integration.clickhouse_rows import NS, events, token
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -195,7 +196,7 @@ def cut_after_the_statement(settings: ClickHouseSettings) -> Iterator[tuple[Clic
             while data := _receive(near):
                 far.sendall(data)
             far.shutdown(socket.SHUT_WR)
-            answers.join(10)
+            answers.join(patient(10))
 
     def pass_back(near: socket.socket, far: socket.socket) -> None:
         while data := _receive(far):

@@ -17,6 +17,7 @@ from embedded.clickhouse_engine import Answer, ChdbEngine, Context
 from embedded.clickhouse_http import HttpInterface
 from embedded.clickhouse_sql import Statement
 from obflow.engine_tokens import EngineTokens
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -35,7 +36,7 @@ class SlowEngine:
     def run(self, statement: Statement, context: Context, *, default_format: str) -> Answer:
         if "wait" in statement.text:
             self.entered.release()
-            self.released.wait(30)
+            self.released.wait(patient(30))
         data = statement.data
         return Answer(statement.text.encode(), default_format, {"written_bytes": len(data) if data is not None else 0})
 
@@ -67,7 +68,7 @@ class Served:
         return asyncio.create_task(ask())
 
     async def entered(self) -> None:
-        assert await asyncio.to_thread(self.engine.entered.acquire, timeout=10)
+        assert await asyncio.to_thread(self.engine.entered.acquire, timeout=patient(10))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from obflow.settings import KafkaSettings, Settings
 from schemas.codec import encode
 from schemas.messages import Reason, ResyncRequest
 from schemas.topics import L2, RESYNC, TOPICS, Topic
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +30,7 @@ def write(settings: Settings, topic: Topic, *payloads: bytes | None) -> None:
     producer = kafka.producer(settings)
     for payload in payloads:
         producer.produce(topics.topic_name(settings, topic), key=b"binance:BTCUSDT", value=payload)
-    assert producer.flush(30) == 0
+    assert producer.flush(patient(30)) == 0
 
 
 def finding(settings: Settings, name: str) -> Check:

@@ -18,6 +18,7 @@ from tests.integration.advising import TIMES, Command, advice_in, commands_in, f
 from tests.integration.processing import interleaved, pipeline, publish, workers
 from tests.integration.test_emptied_changelog import emptied
 from tests.integration.test_processor import drained, streams_of
+from tests.support.patience import patient
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -100,7 +101,7 @@ def test_what_the_feeds_say_is_a_finding_for_each_kind(run: Command, settings: S
     with closing(Publisher(settings, Metrics("producer"), time.time_ns)) as publisher:
         for symbol, (state, detail) in said.items():
             publisher.offer(FeedStatus("binance", symbol, Source.LIVE, state, 1, now_ns, detail=detail))
-        publisher.flush(20)
+        publisher.flush(patient(20))
     found = findings(run, settings)
 
     assert found["channel silent"]["detail"] == "binance:SILENT: no depth update for 31 s"
@@ -116,7 +117,7 @@ def test_a_table_that_stands_still_is_named_with_the_command_that_feeds_it(run: 
     trade = TradeRecord("binance", "BTCUSDT", Source.LIVE, "1", time.time_ns(), "0.01", "0.001", 5, 5)
     with closing(Publisher(settings, Metrics("producer"), time.time_ns)) as publisher:
         publisher.offer(trade)
-        publisher.flush(20)
+        publisher.flush(patient(20))
     found = findings(run, settings, code=0)
     assert found["rows of trades"]["detail"].startswith("1 records wait, for ")
     time.sleep(11.0)

@@ -16,6 +16,7 @@ from embedded.clickhouse import EmbeddedClickHouse
 from obflow.clickhouse import connect
 from obflow.settings import ClickHouseSettings
 from tests.integration.engine_requests import Answer, Requests
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -539,8 +540,8 @@ def test_readers_do_not_keep_a_writer_waiting(requests: Requests) -> None:
     assert requests.write("INSERT INTO t SELECT 11, 'y' WHERE 0").status == 200
     waited_s = time.monotonic() - started
     for thread in threads:
-        thread.join(60)
-    assert waited_s < 5
+        thread.join(patient(60))
+    assert waited_s < patient(5)
 
 
 def test_a_reader_runs_out_of_time(requests: Requests) -> None:
@@ -579,4 +580,4 @@ class running:  # noqa: N801 - reads as a sentence in a with statement
         return self._codes
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(30)
+        self._thread.join(patient(30))

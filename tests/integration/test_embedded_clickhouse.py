@@ -30,7 +30,7 @@ from obflow.clickhouse import InsertUnanswered, connect, insert_arrow
 from obflow.settings import ClickHouseSettings
 from schemas.errors import StoreUnreachable
 from tests.integration.clickhouse_rows import events, token
-from tests.support.deadlines import stretched
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -72,7 +72,7 @@ Ask = Callable[..., Answer]
 @pytest.fixture
 def ask(engine: EmbeddedClickHouse) -> Iterator[Ask]:
     """Ask over one connection, without a ClickHouse client in between."""
-    connection = HTTPConnection(engine.host, engine.port, timeout=30)
+    connection = HTTPConnection(engine.host, engine.port, timeout=patient(30))
 
     def ask(
         body: bytes | Iterator[bytes] = b"",
@@ -265,7 +265,7 @@ def test_a_query_is_killed_by_its_clients_name(engine: EmbeddedClickHouse, clien
     codes: list[str | None] = []
 
     def run() -> None:
-        connection = HTTPConnection(engine.host, engine.port, timeout=60)
+        connection = HTTPConnection(engine.host, engine.port, timeout=patient(60))
         connection.request("POST", "/?query_id=doomed", body=LONG_QUERY.encode(), headers=_shown(engine))
         codes.append(Answer(connection.getresponse()).code)
         connection.close()
@@ -274,12 +274,12 @@ def test_a_query_is_killed_by_its_clients_name(engine: EmbeddedClickHouse, clien
     thread.start()
     assert eventually(lambda: _is_running(ask, "doomed"))
     client.command("KILL QUERY WHERE query_id = 'doomed' SYNC")
-    thread.join(10)
+    thread.join(patient(10))
     assert codes == ["394"]
 
 
 def test_a_query_ends_when_its_client_has_gone(engine: EmbeddedClickHouse, ask: Ask) -> None:
-    connection = HTTPConnection(engine.host, engine.port, timeout=60)
+    connection = HTTPConnection(engine.host, engine.port, timeout=patient(60))
     connection.request("POST", "/?query_id=abandoned", body=LONG_QUERY.encode(), headers=_shown(engine))
     assert eventually(lambda: _is_running(ask, "abandoned"))
     connection.close()
@@ -354,9 +354,9 @@ def test_a_port_in_use_is_named(engine: EmbeddedClickHouse, tmp_path: Path) -> N
 def test_it_stops_in_time_with_a_query_running_and_a_connection_open(tmp_path: Path) -> None:
     engine = EmbeddedClickHouse(tmp_path)
     engine.start()
-    busy = HTTPConnection(engine.host, engine.port, timeout=60)
+    busy = HTTPConnection(engine.host, engine.port, timeout=patient(60))
     busy.request("POST", "/?query_id=busy", body=LONG_QUERY.encode(), headers=_shown(engine))
-    idle = HTTPConnection(engine.host, engine.port, timeout=60)
+    idle = HTTPConnection(engine.host, engine.port, timeout=patient(60))
 
     def both_run() -> bool:
         asked = b"SELECT Settings['log_comment'] FROM system.processes"
@@ -368,8 +368,8 @@ def test_it_stops_in_time_with_a_query_running_and_a_connection_open(tmp_path: P
     child = engine._child
     assert child is not None
     child.terminate()
-    assert child.wait(stretched(5.0)) == 0
-    assert time.monotonic() - started < stretched(5.0)
+    assert child.wait(patient(5.0)) == 0
+    assert time.monotonic() - started < patient(5.0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert Answer(busy.getresponse()).code == "394"
@@ -424,7 +424,7 @@ def test_the_command_serves_until_a_signal(
         refused = query("SELEC 1")
         writing = query("CREATE DATABASE nope")
         process.send_signal(signal.SIGINT)
-        assert process.wait(5.0) == 0
+        assert process.wait(patient(5.0)) == 0
     assert (answered[0], answered[2]) == (0, "")
     assert json.loads(answered[1]) == {"columns": ["n", "s"], "rows": [[0, "0"], [1, "1"]]}
     for (code, out, err), words in ((refused, "Syntax error"), (writing, "readonly mode")):

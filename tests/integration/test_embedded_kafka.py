@@ -19,6 +19,7 @@ from embedded import kafka
 from embedded.kafka import EmbeddedKafka
 from schemas.errors import BrokerUnreachable, UsageError
 from tests.integration.processes import alive
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -51,9 +52,9 @@ def read(bootstrap: str, topic: str, count: int) -> list[Message]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "log_level": 0, **unused})
     consumer.assign([TopicPartition(topic, 0, 0)])
     messages: list[Message] = []
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + patient(DEADLINE_S)
     while len(messages) < count and time.monotonic() < deadline:
-        messages += consumer.consume(count - len(messages), timeout=1)
+        messages += consumer.consume(count - len(messages), timeout=patient(1))
     consumer.close()
     return messages
 

@@ -13,6 +13,7 @@ import pytest
 
 from embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
 from tests.integration.processes import alive, group
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -84,9 +85,9 @@ def test_a_restarted_child_appends_to_its_log_but_quotes_only_its_own_lines(tmp_
     child = python(tmp_path, "import os\nprint('run', os.getpid(), flush=True)\n")
     child.start()
     first = child.pid
-    assert child.wait(10) == 0
+    assert child.wait(patient(10)) == 0
     child.start()
-    assert child.wait(10) == 0
+    assert child.wait(patient(10)) == 0
     assert child.log_text() == f"run {child.pid}\n"
     assert child.log.read_text() == f"run {first}\nrun {child.pid}\n"
 
@@ -96,7 +97,7 @@ def test_a_log_beyond_its_limit_is_set_aside_once(tmp_path: Path) -> None:
     with child.log.open("wb") as log:
         log.truncate(LOG_LIMIT_BYTES + 1)
     child.start()
-    child.wait(10)
+    child.wait(patient(10))
     assert child.log.read_text() == "new\n"
     assert (tmp_path / "child.log.1").stat().st_size == LOG_LIMIT_BYTES + 1
 
@@ -148,7 +149,7 @@ def test_what_a_child_leaves_running_ends_when_its_end_is_noticed(tmp_path: Path
 def test_a_child_has_no_standard_input_to_wait_for(tmp_path: Path) -> None:
     child = python(tmp_path, "import sys\nprint(repr(sys.stdin.read()))\n")
     child.start()
-    child.wait(10)
+    child.wait(patient(10))
     assert child.log_text() == "''\n"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 READY = "print('ready', flush=True)\n"
@@ -59,7 +60,7 @@ def start(supervisor: Supervisor, name: str) -> None:
 
 
 def end_noticed(supervisor: Supervisor) -> Ended:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patient(10)
     while time.monotonic() < deadline:
         if ended := supervisor.tick():
             return ended[0]
@@ -129,13 +130,13 @@ def test_a_child_is_done_once_it_has_ended_for_good(supervisor: Supervisor, cloc
     assert not supervisor.are_done(["short"])
     for name in ("short", "again"):
         supervisor.start(name)
-        supervisor.child(name).wait(10)
+        supervisor.child(name).wait(patient(10))
     supervisor.tick()
     assert supervisor.are_done(["short"])
     assert not supervisor.are_done(["short", "again"])
     clock.now_s += 60
     supervisor.tick()
-    supervisor.child("again").wait(10)
+    supervisor.child("again").wait(patient(10))
     supervisor.tick()
     assert supervisor.are_done(["short", "again"])
 
@@ -182,5 +183,5 @@ def test_two_children_of_one_name_are_refused(supervisor: Supervisor) -> None:
 def test_a_role_is_a_command_of_this_very_python(supervisor: Supervisor) -> None:
     child = supervisor.add("version", obflow_command("--version"))
     supervisor.start("version")
-    assert child.wait(20) == 0
+    assert child.wait(patient(20)) == 0
     assert child.log_text().startswith("obflow ")

@@ -35,6 +35,7 @@ from tests.integration.producing import (
 )
 from tests.producers.l2_reader import books_of
 from tests.producers.messages import largest_record
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -300,7 +301,7 @@ def send(settings: Settings, request: ResyncRequest | bytes) -> None:
     producer = kafka.producer(settings)
     payload = request if isinstance(request, bytes) else encode(request)
     producer.produce(settings.kafka.topic_prefix + RESYNC.name, payload, b"binance-futures:BTCUSDT")
-    assert producer.flush(10) == 0
+    assert producer.flush(patient(10)) == 0
     producer.close()
 
 
@@ -324,7 +325,7 @@ def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
     publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns)
     largest = largest_record()
     assert publisher.offer(largest)
-    publisher.flush(20)
+    publisher.flush(patient(20))
     publisher.close()
 
     assert read_topic(settings, L2) == [largest]

@@ -22,6 +22,7 @@ from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
 from schemas.topics import FEED_STATUS
 from tests.integration.producing import fresh_topics, read_topic
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +42,7 @@ class Producer:
     ) -> None:
         self.epoch += 1  # a resync raises it, and changes nothing of who it is
         assert self.publisher.offer(FeedStatus(venue or self.venue, symbol, source, state, self.epoch, 0))
-        self.publisher.flush(20)
+        self.publisher.flush(patient(20))
 
 
 @pytest.fixture(scope="module")

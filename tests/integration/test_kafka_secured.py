@@ -25,7 +25,7 @@ from tests.integration.securing import PASSWORD, USER, WRONG, Role, Secured, sec
 from tests.integration.sinking import opened
 from tests.integration.test_processor import Expected, assert_whole, streams_of
 from tests.support.certificates import EXPIRED
-from tests.support.deadlines import stretched
+from tests.support.patience import patient
 from tests.support.tls_front import tls_front
 
 pytestmark = pytest.mark.integration
@@ -78,7 +78,7 @@ def test_records_go_in_and_come_out_by_every_way_in(secured: Secured, protocol: 
 
 def read(consumer: Consumer, count: int) -> list[bytes]:
     found: list[bytes] = []
-    deadline = time.monotonic() + stretched(20)
+    deadline = time.monotonic() + patient(20)
     while len(found) < count and time.monotonic() < deadline:
         found += [message.value() for message in consumer.consume(count, 0.2) if message.error() is None]
     return found
@@ -96,7 +96,7 @@ def test_workers_make_the_same_factors_by_every_way_in(secured: Secured, tmp_pat
         for given in ways:
             judge = by_the_plain_listener(secured, given)
             factors = FactorLog(judge)
-            until(lambda: factors.read().distinct == expected.events, stretched(40), role.said)  # noqa: B023
+            until(lambda: factors.read().distinct == expected.events, patient(40), role.said)  # noqa: B023
             assert_whole(factors, expected)
 
 
@@ -116,7 +116,7 @@ def test_a_pipeline_works_through_tls_and_logins_alone(
                 stack.callback(role.end)
             events = Expected(records).events
             with closing(connect(made, readonly=True)) as client:
-                until(lambda: client.command("SELECT count() FROM factors") == events, stretched(40), role.said)
+                until(lambda: client.command("SELECT count() FROM factors") == events, patient(40), role.said)
         words = ["query", "SELECT count() FROM factors"]
         assert Role(words, given, tmp_path / "query.toml").wait() == (0, f"count()\n{events}\n", [])
 

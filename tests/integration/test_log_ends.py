@@ -13,6 +13,7 @@ from schemas.errors import TopicMismatch
 from schemas.places import NamedPlace, is_inside
 from schemas.topics import L2
 from tests.integration.sinking import Feed, wait_for
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -29,8 +30,8 @@ def settings(broker: str) -> Settings:
 def delete(settings: Settings, *names: str) -> None:
     client = kafka.admin(settings)
     for answer in client.delete_topics(list(names)).values():
-        answer.result(20)
-    wait_for(lambda: not set(names) & client.list_topics(timeout=10).topics.keys(), 20, "the topics' deletion")
+        answer.result(patient(20))
+    wait_for(lambda: not set(names) & client.list_topics(timeout=patient(10)).topics.keys(), 20, "the topics' deletion")
 
 
 def send(settings: Settings, records: int) -> None:

@@ -29,6 +29,7 @@ from tests.integration.processing import (
 )
 from tests.processors.feed import ENGINE
 from tests.processors.generated import GRIDS, Producer, stream
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -126,7 +127,7 @@ def test_a_refused_send_ends_the_worker_and_its_restart_heals(broker: str, tmp_p
         faulty = start(OBFLOW_FAULT_FAIL_SEND="12")
         faulty.wait_ready()
         publish(settings, interleaved(streams), rate=2000)
-        assert faulty.process.wait(20) == 1
+        assert faulty.process.wait(patient(20)) == 1
         assert "a record was not acknowledged" in faulty.tail()
         start().wait_ready()
         drained(settings)
@@ -141,7 +142,7 @@ def test_a_worker_that_hangs_ends_itself_and_its_restart_heals(broker: str, tmp_
         hanging = start(OBFLOW_FAULT_STALL="3")
         hanging.wait_ready()
         publish(settings, interleaved(streams), rate=2000)
-        assert hanging.process.wait(30) == 1
+        assert hanging.process.wait(patient(30)) == 1
         assert "records wait" in hanging.tail()
         start().wait_ready()
         drained(settings)
@@ -187,7 +188,7 @@ def test_poison_is_dead_lettered_where_it_lay_and_the_partition_goes_on(broker: 
         if number in (10, 20, 30, 40):
             producer.produce(topic, key=key, value=list(poison.values())[number // 10 - 1])
     producer.produce(topic, key=key, value=None)
-    assert producer.flush(30) == 0
+    assert producer.flush(patient(30)) == 0
     with workers(settings, tmp_path) as start:
         worker = start()
         worker.wait_ready()

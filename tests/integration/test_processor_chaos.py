@@ -15,6 +15,7 @@ from obflow.settings import Settings
 from tests.integration.processing import FactorLog, Worker, interleaved, pipeline, publish, renamed, workers
 from tests.integration.test_processor import Expected, assert_whole, drained
 from tests.processors.generated import GRIDS, Producer
+from tests.support.patience import patient
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -59,7 +60,7 @@ class Chaos:
 
 def wait_for_more(log: FactorLog, more: int = 100, seconds: float = 15.0) -> None:
     """Return once so many more events were emitted, or after a while: the last records may have theirs."""
-    seen, deadline = log.read().emitted, time.monotonic() + seconds
+    seen, deadline = log.read().emitted, time.monotonic() + patient(seconds)
     while log.read().emitted < seen + more and time.monotonic() < deadline:
         time.sleep(0.05)
 

@@ -13,13 +13,14 @@ from obflow.settings import Settings
 from tests.integration.backends import free_port
 from tests.integration.processing import OBFLOW, interleaved, pipeline, publish, until, workers
 from tests.integration.test_processor import streams_of
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
 
 def refused(**settings: object) -> tuple[int, str]:
     flags = [f"--set={key.replace('__', '.')}={value}" for key, value in settings.items()]
-    ended = subprocess.run([*OBFLOW, "process", *flags], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([*OBFLOW, "process", *flags], capture_output=True, text=True, timeout=patient(60))
     sentences = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert len(sentences) == 1, ended.stderr
     return ended.returncode, sentences[0]
@@ -67,7 +68,7 @@ def test_with_an_app_id_of_its_own_it_needs_a_changelog_of_its_own(broker: str) 
 def test_a_misspelt_fault_point_is_refused(broker: str, tmp_path: Path) -> None:
     with workers(pipeline(broker), tmp_path) as start:
         worker = start(OBFLOW_FAULT_FAIL_SENT="1")
-        assert worker.process.wait(30) == 2
+        assert worker.process.wait(patient(30)) == 2
         assert "OBFLOW_FAULT_FAIL_SENT" in worker.tail()
 
 
@@ -89,7 +90,7 @@ def test_a_worker_processes_within_seconds_of_its_start_and_shows_what_it_does(b
 def _shown(port: int, metric: str) -> float:
     """Sum over the labels; 0 while nobody serves the page."""
     try:
-        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=patient(5)).read().decode()
     except OSError:
         return 0.0
     return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith(metric + "{"))

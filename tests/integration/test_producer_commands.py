@@ -27,6 +27,7 @@ from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import FEED_STATUS, L2
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.l2_reader import books_of
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -49,12 +50,12 @@ def running(*words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=patient(10))
 
 
 def stop(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=patient(20))
     return process.returncode, out, err
 
 
@@ -95,7 +96,7 @@ def test_simulate_produce_and_stop(broker: str) -> None:
 
 
 def wait_for_deltas(settings: Settings, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patient(30)
     while sum(isinstance(record, L2Record) for record in read_topic(settings, L2)) < count:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -107,7 +108,7 @@ def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
         urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
         words = ("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), "--for", "8s", "--json")
         with running(*words, *urls) as recorder:
-            out, err = recorder.communicate(timeout=60)
+            out, err = recorder.communicate(timeout=patient(60))
     summary = json.loads(out.splitlines()[-1])
     lines = list(Recording(path).frames())
     replay = RecordingReplay(path, EXCHANGES["binance-futures"])
@@ -129,12 +130,12 @@ def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
     with simulated() as where:
         urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
         with running("record", "binance-futures", "--symbol", "BTCUSDT", "--out", str(path), *urls) as recorder:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + patient(20)
             while not path.exists() or path.stat().st_size < 3_000:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             recorder.kill()
-            recorder.wait(10)
+            recorder.wait(patient(10))
 
     assert len(list(Recording(path).frames())) > 20
 
@@ -172,7 +173,7 @@ def test_a_command_that_cannot_go_on_says_so_in_one_sentence() -> None:
     environment = {"OBFLOW_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     with ExitStack() as stack:  # side by side: most of a command's time is its start
         started = [stack.enter_context(running(*words, **environment)) for words, _, _ in UNABLE]
-        ended = [(process.communicate(timeout=60), process.returncode) for process in started]
+        ended = [(process.communicate(timeout=patient(60)), process.returncode) for process in started]
 
     for (words, code, sentence), ((out, err), returncode) in zip(UNABLE, ended, strict=True):
         assert returncode == code, words
@@ -189,5 +190,5 @@ def test_a_record_no_broker_takes_in_time_is_a_failed_delivery() -> None:
     publisher.offer(FeedStatus("v", "S", Source.LIVE, FeedState.LIVE, 1, 0))
 
     with pytest.raises(DeliveryFailed, match=r"did not take a record of feed-status\.v1"):
-        publisher.flush(10)
+        publisher.flush(patient(10))
     publisher.close()

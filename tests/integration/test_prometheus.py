@@ -17,6 +17,7 @@ import yaml
 from obflow.metrics import Metrics
 from obflow.settings import MetricsSettings
 from tests.integration.roles import free_port, page
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +50,11 @@ def prometheus(folder: Path, target: int) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patient(20))
 
 
 def asked(port: int, path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=patient(5)) as answer:
         return json.load(answer)["data"]
 
 

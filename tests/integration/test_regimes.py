@@ -33,6 +33,7 @@ from tests.integration import processing, sinking
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, LlmServer, llm_server
 from tests.integration.processing import end_of, read_all, until, workers
 from tests.processors.regimes.generated import RULES, Market, packed, record, shifted
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -96,7 +97,7 @@ class Publisher:
             for each in packed(events, [size], symbol=symbol):
                 delivered = partial(self._delivered, symbol)
                 self._producer.produce(self._topic, key=str(each.instrument), value=encode(each), on_delivery=delivered)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(patient(30)) == 0
 
     def _delivered(self, symbol: str, error: object, message: Message) -> None:
         assert error is None, error
@@ -104,7 +105,7 @@ class Publisher:
 
     def send_bytes(self, payload: bytes) -> None:
         self._producer.produce(self._topic, key=b"binance:X", value=payload)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(patient(30)) == 0
 
     def send_at_its_own_pace(self, symbol: str, events: list[FactorEvent]) -> None:
         started_s, first_ns = time.monotonic(), events[0].received_ns
@@ -206,7 +207,7 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 publisher.send(symbol, sent[symbol], size=256)
             for piece in range(PIECES):
                 _publish_until_asked(publisher, server, {way: _piece(sent[way], piece) for way in WAYS})
-            pacing.join(60)
+            pacing.join(patient(60))
             drained(settings)
             _settled(server)
             assert worker.stop() == 0, worker.tail()
@@ -275,7 +276,7 @@ def test_the_model_has_an_event_only_where_its_answer_was_valid_and_in_time(run:
             rule = windows[event.window_end_ns]
             assert (event.source_offset, event.direction, event.mid) == (rule.source_offset, rule.direction, rule.mid)
             assert event.latency_ms is not None
-            assert event.latency_ms <= DEADLINE_S * 1e3
+            assert event.latency_ms <= patient(DEADLINE_S) * 1e3
 
 
 def test_every_request_has_one_row_with_its_outcome(run: Run) -> None:

@@ -22,6 +22,7 @@ from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import DEAD_LETTERS, L2, TRADES
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.l2_reader import books_of
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +42,7 @@ def run_replay(settings: Settings, *words: str) -> subprocess.CompletedProcess[s
         "OBFLOW_KAFKA__PARTITIONS": str(settings.kafka.partitions),
     }
     command = [*OBFLOW, "replay", str(RECORDING), "--venue", "binance-futures", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **where})
+    return subprocess.run(command, capture_output=True, text=True, timeout=patient(60), env={**os.environ, **where})
 
 
 def summary_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def say(settings: Settings, state: FeedState, source: Source, symbol: str = "BTC
     """A status of a feed, as its producer would write it."""
     publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns)
     assert publisher.offer(FeedStatus("binance-futures", symbol, source, state, 1, 0))
-    publisher.flush(20)
+    publisher.flush(patient(20))
     publisher.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from embedded.clickhouse import EmbeddedClickHouse
 from embedded.sandbox import _filter
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -70,7 +71,11 @@ def tried(tmp_path: Path) -> dict[str, object]:
         made.mkdir(parents=True)
         (made / "file").write_text("text", "utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", TRIED, str(folder), str(outside)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", TRIED, str(folder), str(outside)],
+        capture_output=True,
+        text=True,
+        timeout=patient(60),
+        check=True,
     )
     found: dict[str, object] = json.loads(done.stdout)
     if found["left"]:

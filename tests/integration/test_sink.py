@@ -36,6 +36,7 @@ from tests.integration.backends import Backend
 from tests.integration.sinking import Feed, Sink, opened, pipeline, read_all, run_until, wait_for
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import event, event_of, factors
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -193,8 +194,8 @@ def test_a_fresh_log_beside_a_kept_database_simply_starts(settings: Settings, st
 def recreate(settings: Settings) -> None:
     name = topics.topic_name(settings, FACTORS)
     client = kafka.admin(settings)
-    client.delete_topics([name])[name].result(20)
-    wait_for(lambda: name not in client.list_topics(timeout=10).topics, 20, "the topic's deletion")
+    client.delete_topics([name])[name].result(patient(20))
+    wait_for(lambda: name not in client.list_topics(timeout=patient(10)).topics, 20, "the topic's deletion")
     topics.apply(settings)
 
 
@@ -449,14 +450,14 @@ def test_kills_of_the_sink_and_of_the_engine_lose_nothing_and_double_nothing(
             with Sink(settings, tmp_path / "sink.log", *KILLED) as sink:
                 wait_for_progress(settings, sink)
                 engine.kill()
-                assert sink.process.wait(40) == 3, sink.log  # a dependency does not answer
+                assert sink.process.wait(patient(40)) == 3, sink.log  # a dependency does not answer
             host, port = engine.start()
             where = where.model_copy(update={"host": host, "port": port})
             settings = settings.model_copy(update={"clickhouse": where})
             stored.append(kill_after_progress(settings, tmp_path, kills.uniform(0.0, 0.4)))
         finally:
             enough.set()
-        sending.join(20)
+        sending.join(patient(20))
         final = run_until(settings, nothing_left, "factors", "dead_letters", seconds=40)
         with opened(where) as store:
             counted = store.query(
@@ -500,7 +501,7 @@ def stop_while_the_engine_hangs(settings: Settings, folder: Path, engine: int) -
         finally:
             os.kill(engine, signal.SIGCONT)
     assert code == 0, sink.log
-    assert seconds < 6.0
+    assert seconds < patient(6.0)
 
 
 def wait_for_progress(settings: Settings, sink: Sink) -> None:

@@ -21,6 +21,7 @@ from sinks.tables import TABLES
 from tests.integration.sinking import PARTITIONS, Feed, opened, pipeline, run_until
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -132,7 +133,7 @@ def test_a_trade_that_claims_to_have_been_sent_before_hides_none_that_follow(set
     origin = f"{kafka.topic_ids(settings, [name])[name]}:{partition_of('binance-futures:BTCUSDT', PARTITIONS)}:{2**62}"
     producer = kafka.producer(settings)
     producer.produce(name, encode(trade), key=b"binance-futures:BTCUSDT", headers=[(ORIGIN_HEADER, origin.encode())])
-    assert producer.flush(30) == 0
+    assert producer.flush(patient(30)) == 0
     send(settings, TRADES, *[msgspec.structs.replace(trade, trade_id=str(n)) for n in range(5)])
     run_until(settings, all_read(trades=5, dead_letters=1), "trades", "dead_letters", seconds=60)
 

@@ -19,6 +19,7 @@ from sinks.store import Store
 from tests.integration.sinking import Feed, opened, pipeline, read_all, run_until
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +49,7 @@ def expire(settings: Settings, topic: Topic, partition: int, before: int) -> Non
     name = topics.topic_name(settings, topic)
     client = kafka.admin(settings)  # held until the answer is here
     asked = client.delete_records([TopicPartition(name, partition, before)])
-    assert [future.result(20).low_watermark for future in asked.values()] == [before]
+    assert [future.result(patient(20)).low_watermark for future in asked.values()] == [before]
 
 
 def holes(store: Store) -> list[tuple[Any, ...]]:
@@ -146,7 +147,7 @@ def test_records_of_a_quiet_partition_that_expired_unread_are_no_less_expired(se
     producer: Producer = kafka.producer(settings)
     for _ in range(5):
         producer.produce(topics.topic_name(settings, TRADES), b"x", key=key.encode(), partition=quiet)
-    assert producer.flush(20) == 0
+    assert producer.flush(patient(20)) == 0
     expire(settings, TRADES, quiet, 5)
     run_until(settings, lambda counts: bool(counts["trades"].lags), "trades")
 
@@ -185,7 +186,7 @@ def test_offsets_without_a_record_are_written_down(settings: Settings, store: St
     for offset, kept in ((0, True), (1, False), (2, True)):
         producer.begin_transaction()
         producer.produce(name, encode(factors("A", [offset])), key=b"binance-futures:A")
-        producer.flush(20)
+        producer.flush(patient(20))
         (producer.commit_transaction if kept else producer.abort_transaction)(20)
     run_until(settings, read_all(2), "factors")
 

@@ -32,6 +32,7 @@ from tests.integration.processing import (
 )
 from tests.integration.test_processor import drained, streams_of
 from tests.processors.counter import CHANGELOG, COUNTS, TRADED
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -67,11 +68,11 @@ class Trades:
                 record = {"base": base, "quote": quote, "venue": venue}
                 self._producer.produce(self._topic, key=key, value=json.dumps(record))
                 self.sent[key].append(venue)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(patient(30)) == 0
 
     def send_bytes(self, value: bytes) -> None:
         self._producer.produce(self._topic, key="BTC-USDT", value=value)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(patient(30)) == 0
 
 
 class Counts:
@@ -200,5 +201,5 @@ def test_an_engine_nobody_has_is_refused_at_the_start_with_the_nearest(broker: s
     assert settings.kafka.partitions == PARTITIONS
     with workers(settings, tmp_path) as start:
         worker = start()
-        assert worker.process.wait(30) == 2
+        assert worker.process.wait(patient(30)) == 2
         assert "there is no engine 'referense': did you mean reference?" in worker.tail()

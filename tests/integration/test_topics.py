@@ -18,6 +18,7 @@ from obflow.settings import KafkaSettings, Settings
 from schemas.errors import TopicMismatch
 from schemas.logs import short_id
 from schemas.topics import L2, TOPICS, TRADES
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +42,7 @@ def until(happened: Callable[[], bool]) -> None:
 
 
 def known(settings: Settings) -> dict[str, TopicMetadata]:
-    found: dict[str, TopicMetadata] = kafka.admin(settings).list_topics(timeout=10).topics
+    found: dict[str, TopicMetadata] = kafka.admin(settings).list_topics(timeout=patient(10)).topics
     return found
 
 
@@ -136,7 +137,7 @@ def test_records_land_where_the_workers_client_looks_and_offsets_count_them(sett
     keys = [f"venue-{number % 7}:SYMBOL-{number}".encode() for number in range(1000)]
     for key in keys:
         producer.produce(name, key=key, value=b"x", on_delivery=delivered)
-    assert producer.flush(30) == 0
+    assert producer.flush(patient(30)) == 0
     numbers = list(range(24))
     choose = DefaultPartitioner()
     assert landed == {key: choose(key, numbers, numbers) for key in keys}

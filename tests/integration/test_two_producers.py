@@ -16,6 +16,7 @@ from schemas.messages import TradeRecord
 from schemas.topics import TRADES
 from tests.integration.producing import fresh_topics, read_topic
 from tests.integration.test_producer_commands import simulated, stop
+from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -75,14 +76,14 @@ def test_of_two_that_start_together_one_remains_and_no_trade_is_there_twice(brok
                 assert winner.poll() is None
                 code, _, error = stop(winner)
                 assert code == 0, error
-                _, said = loser.communicate(timeout=10)
+                _, said = loser.communicate(timeout=patient(10))
                 assert loser.returncode == 2, said
                 assert "is produced into these topics right now (source simulator)" in said.splitlines()[-1], said
             finally:
                 for one in both:
                     if one.poll() is None:
                         one.kill()
-                    one.communicate(timeout=10)
+                    one.communicate(timeout=patient(10))
             found = Counter((trade.symbol, trade.trade_id) for trade in trades_of(settings))
             assert set(found.values()) == {1}, f"round {number}: {found.most_common(3)}"
             winners[both.index(winner)] += 1

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.support.patience import patient
+
 NEW_KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 LOOPBACK: Final = "IP:127.0.0.1"
 VALID_DAYS: Final = 2
@@ -48,5 +50,5 @@ class Authority:
 
 
 def _openssl(*words: object) -> None:
-    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, timeout=patient(30))
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.certificates import Issued
+from tests.support.patience import patient
 
 CHUNK = 64 * 1024
 
@@ -30,13 +31,13 @@ def tls_front(target: int, shown: Issued, *, clients: Path | None = None) -> Ite
     loop.set_exception_handler(lambda _loop, _context: None)  # clients that turn away are what is tested
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(_serve(target, context), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(_serve(target, context), loop).result(patient(10))
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
-        asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_end(server), loop).result(patient(10))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(patient(10))
         loop.close()
 
 
