@@ -94,7 +94,7 @@ def _ask(settings: Settings, *statements: str, **parameters: object) -> list[lis
         with closing(clickhouse.connect(settings.clickhouse, readonly=True)) as client:
             return [list(client.query(one, parameters=dict(parameters)).result_rows) for one in statements]
     except (PipelineError, clickhouse.ClickHouseError, OSError) as error:
-        log.info("tables_not_asked", reason=type(error).__name__)
+        log.debug("tables_not_asked", reason=type(error).__name__)
         return [[] for _ in statements]
 
 

@@ -151,8 +151,8 @@ def test_a_section_is_no_variable(monkeypatch: pytest.MonkeyPatch, value: str) -
     monkeypatch.setenv("OBFLOW_KAFKA", value)
     [near] = filled_in(refused(Settings.load, "did you mean {…}?"), "did you mean {…}?")
     monkeypatch.delenv("OBFLOW_KAFKA")
-    monkeypatch.setenv(near, "7")
-    assert [Settings.load().kafka.partitions for _ in range(TIMES)] == [7] * TIMES
+    monkeypatch.setenv(near, '{"client.id": "mine"}')
+    assert [Settings.load().kafka.options for _ in range(TIMES)] == [{"client.id": "mine"}] * TIMES
 
 
 @pytest.mark.advice("keep one of them", "check the path and its permissions")
