@@ -15,6 +15,7 @@ from obflow.topics import topic_name
 from obflow.whole_log import read_tail
 from processors.contract import Stage
 from processors.llm.beside import is_asked
+from processors.llm.reach import endpoint_checks
 from processors.settings import RegimeSettings
 from processors.stages import STAGES
 from schemas.codec import decode_as
@@ -45,7 +46,7 @@ def worker_checks(settings: Settings) -> list[Check]:
             found += [*_flow(settings, stage), *_checkpoints(settings, stage)]
         except (BrokerUnreachable, TopicMismatch) as error:
             found.append(unknown(f"{stage.name} workers", error))
-    return [*found, *_unasked(settings)]
+    return [*found, *endpoint_checks(settings.of(RegimeSettings)), *_unasked(settings)]
 
 
 def stage_group(settings: Settings, stage: type[Stage[Any, Any]]) -> str:

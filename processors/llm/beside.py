@@ -59,7 +59,7 @@ def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions:
     from processors.llm.asker import LlmAsker, LlmLimits, LlmOutputs
     from processors.llm.client import LlmClient
 
-    url = _checked_url(chosen.base_url or OPENAI)
+    url = checked_url(chosen.base_url or OPENAI)
     if not chosen.model:
         raise UsageError("a language model's endpoint or key is set, but no model", next_step="name regimes.model")
     key = chosen.api_key.get_secret_value()
@@ -88,7 +88,12 @@ def _emit(topic: Topic, record: RegimeEvent | LlmCall) -> Emit:
     return Emit(topic, str(record.instrument), encode(record), source_offset=None)
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
+    """The endpoint's address without a slash at its end.
+
+    Raises:
+        UsageError: It is none, or holds what would stand in every row.
+    """
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0

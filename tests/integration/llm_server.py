@@ -52,6 +52,8 @@ class LlmServer:
         redirects: Status and address of a redirect.
         answering: Symbols of the requests being answered now.
         most_under_way: Most of them at once.
+        models: Names of its models, as it lists them.
+        list_status: Status of that list.
     """
 
     url: str = ""
@@ -69,6 +71,14 @@ class LlmServer:
     delay_s: float = 0.0
     answering: list[str] = field(default_factory=list)
     most_under_way: int = 0
+    models: tuple[str, ...] = ("m", "n")
+    list_status: int = 200
+
+    async def list_models(self, request: web.Request) -> web.Response:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.keys and key not in self.keys:
+            return web.json_response({"error": {"message": "no"}}, status=401)
+        return web.json_response({"data": [{"id": name} for name in self.models]}, status=self.list_status)
 
     @property
     def under_way(self) -> int:
@@ -246,6 +256,7 @@ def llm_server(*ways: str) -> Iterator[LlmServer]:
     async def serve() -> None:
         application = web.Application(client_max_size=HUGE_BYTES)
         application.router.add_post("/v1/chat/completions", server.answer)
+        application.router.add_get("/v1/models", server.list_models)
         runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
