@@ -44,6 +44,9 @@ def query(
     sql: Annotated[
         str, typer.Argument(help="One statement that reads; - takes it from standard input.", metavar="SQL")
     ] = "-",
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="How to print; a table on a terminal, TSV elsewhere.")
+    ] = None,
     from_: Annotated[
         Path | None, typer.Option("--from", help="Take the statement from this file.", metavar="FILE.sql")
     ] = None,
@@ -52,9 +55,6 @@ def query(
         typer.Option(
             "--file", help="Ask local files instead: .parquet, .csv, .frames.jsonl.gz; the table is called file."
         ),
-    ] = None,
-    format_: Annotated[
-        Format | None, typer.Option("--format", help="How to print; a table on a terminal, TSV elsewhere.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
