@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from embedded.process import Child, ChildFailed
+from embedded.process import Asked, Child, ChildFailed, nobody
 from obflow import engine_tokens
 from obflow.engine_tokens import EngineTokens
 from schemas.errors import StoreUnreachable
@@ -71,16 +71,18 @@ class EmbeddedClickHouse:
             raise StoreUnreachable("the embedded ClickHouse is not running")
         return self._address
 
-    def start(self, timeout_s: float = 60.0) -> tuple[str, int]:
+    def start(self, timeout_s: float = 60.0, *, unless: Asked = nobody) -> tuple[str, int]:
         """Start the engine and wait until it answers; a running one is left alone.
 
         Args:
             timeout_s: The longest wait.
+            unless: Asked while it waits.
 
         Returns:
             Address and port of its HTTP interface.
 
         Raises:
+            StopAsked: Somebody asked to; nothing runs then.
             StoreUnreachable: It did not come up; says why in its own words.
         """
         if self._address is not None and self.is_running():
@@ -89,7 +91,7 @@ class EmbeddedClickHouse:
         child = Child("the embedded ClickHouse", [*argv, "--port", str(self._wanted_port)], log=self.log)
         child.start()
         try:
-            child.wait_until(lambda: _READY.search(child.log_text()) is not None, timeout_s)
+            child.wait_until(lambda: _READY.search(child.log_text()) is not None, timeout_s, unless)
         except ChildFailed as failure:
             child.kill()
             raise _explain(child, failure) from failure

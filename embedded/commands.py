@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from embedded.demo.plan import DemoPlan, DemoSource
+from embedded.demo.plan import SHUTDOWN_S, DemoPlan, DemoSource
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.terminal import console, tell_lines
@@ -19,7 +19,6 @@ from schemas.errors import FatalError, UsageError
 
 WATCH_S = 0.5
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
-DEMO_SHUTDOWN_S: Final = 60.0
 MAX_DEMO_S: Final = 7 * 86_400.0
 
 
@@ -87,13 +86,31 @@ def demo(
 
     Example: obflow demo --for 60s --json
     """
-    from embedded.demo.command import run
-    from embedded.demo.run import Demo
+    with stop_on_signal(shutdown_seconds=SHUTDOWN_S) as stop:
+        from embedded.demo.command import run  # a second of imports, in which a signal may come, too
+        from embedded.demo.run import Demo
 
+        plan = _plan(source, recording, venue, symbol, workers, seconds)
+        with _folder(data) as folder, Demo(plan, load_settings(), folder, tell_lines) as running:
+            summary = run(running, plan.seconds, stop, console(stderr=True))
+            was_asked = stop.is_set()
+    if json:
+        emit_json(summary.as_dict())
+    # Who stops it early may have seen little; what there was is whole all the same.
+    if not (summary.is_good or (was_asked and summary.is_exact)):
+        raise FatalError(
+            "the demo's result is not whole", next_step=f"keep its data and logs with --data DIR: {summary}"
+        )
+
+
+def _plan(
+    source: DemoSource, recording: Path | None, venue: str, symbol: list[str] | None, workers: int, seconds: str | None
+) -> DemoPlan:
+    """What the flags ask for."""
     duration_s = seconds_of("--for", seconds, most_s=MAX_DEMO_S)
     if source is DemoSource.RECORDING and recording is None:
         raise UsageError("--source recording needs a file", next_step="name one with --recording FILE")
-    plan = DemoPlan(
+    return DemoPlan(
         source=source,
         symbols=tuple(symbol or DEMO_SYMBOLS),
         venue=venue,
@@ -102,21 +119,6 @@ def demo(
         seconds=duration_s,
         simulator_port=free_port(),
     )
-    settings = load_settings()
-    with (
-        stop_on_signal(shutdown_seconds=DEMO_SHUTDOWN_S) as stop,
-        _folder(data) as folder,
-        Demo(plan, settings, folder, tell_lines) as running,
-    ):
-        summary = run(running, duration_s, stop, console(stderr=True))
-    if summary is None:
-        return
-    if json:
-        emit_json(summary.as_dict())
-    if not summary.is_good:
-        raise FatalError(
-            "the demo's result is not whole", next_step=f"keep its data and logs with --data DIR: {summary}"
-        )
 
 
 @contextmanager

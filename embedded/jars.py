@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from embedded.process import Asked, go_on_unless, nobody
 from obflow.settings import Settings
 from obflow.terminal import tell, tell_error
 from schemas.errors import EXIT_DONE, EXIT_USAGE, DependencyError, FatalError, UsageError
@@ -110,18 +111,22 @@ def load_lock(path: Path = LOCK_PATH) -> Lock:
     return lock
 
 
-def ensure_jars(cache: Path, lock: Lock | None = None, report: Report | None = None) -> list[Path]:
+def ensure_jars(
+    cache: Path, lock: Lock | None = None, report: Report | None = None, unless: Asked = nobody
+) -> list[Path]:
     """Make every locked jar present and verified, downloading only what is missing or damaged.
 
     Args:
         cache: Where to keep them: the setting `cache`.
         lock: Which jars; the committed lock by default.
         report: Told in a sentence what is being downloaded; silent when everything is there.
+        unless: Asked before each download; those under way are ended first.
 
     Returns:
         The class path, in the lock's order, as absolute paths.
 
     Raises:
+        StopAsked: Somebody asked to; what has come is kept.
         DependencyError: A jar cannot be fetched, or the repository serves another one than the lock names.
         UsageError: A jar is missing and the cache cannot be written.
     """
@@ -135,7 +140,7 @@ def ensure_jars(cache: Path, lock: Lock | None = None, report: Report | None = N
             report(f"downloading {len(missing)} of the Kafka broker's {len(lock.jars)} jars ({megabytes:.1f} MB)")
         with ThreadPoolExecutor(PARALLEL) as pool:
             # Consumed in full, so that the first failure is raised after every other download has ended.
-            list(pool.map(lambda jar: _fetch(jar, folder), missing))
+            list(pool.map(lambda jar: _fetch(jar, folder, unless), missing))
     return [folder / jar.filename for jar in lock.jars]
 
 
@@ -163,11 +168,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _fetch(jar: Jar, folder: Path) -> None:
+def _fetch(jar: Jar, folder: Path, unless: Asked) -> None:
     """Bring one jar into the folder under its final name, only once it is whole and verified."""
     problem = ""
     for attempt in range(ATTEMPTS):
         time.sleep(RETRY_S * attempt)
+        go_on_unless(unless)
         # A fresh folder each time: what a broken attempt left behind is never looked at again.
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as staging:
             try:

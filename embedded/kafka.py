@@ -27,7 +27,7 @@ from typing import Self, TextIO
 from embedded import start_cache
 from embedded.jars import Report, class_path, ensure_jars
 from embedded.kafka_security import LISTENERS, BrokerSecurity
-from embedded.process import Child, ChildFailed, describe_exit
+from embedded.process import Asked, Child, ChildFailed, describe_exit, go_on_unless, nobody
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, DependencyError, FatalError, UsageError
 
@@ -152,47 +152,50 @@ class EmbeddedKafka:
         """Name the file that makes starts quicker; it need not be there."""
         return start_cache.path_of(self._jars(), JVM_OPTIONS)
 
-    def _jars(self) -> list[Path]:
-        return ensure_jars(self._cache or Settings.load().cache, report=self._report)
+    def _jars(self, unless: Asked = nobody) -> list[Path]:
+        return ensure_jars(self._cache or Settings.load().cache, report=self._report, unless=unless)
 
-    def start(self, timeout_s: float = 60.0, *, extra: Sequence[str] = ()) -> str:
+    def start(self, timeout_s: float = 60.0, *, extra: Sequence[str] = (), unless: Asked = nobody) -> str:
         """Start the broker and wait until it serves.
 
         Args:
             timeout_s: The longest wait, downloads apart.
             extra: Options of the broker's JVM beside ours.
+            unless: Asked while it waits.
 
         Returns:
             The bootstrap address.
 
         Raises:
+            StopAsked: Somebody asked to; nothing runs then.
             UsageError: The port asked for, or the data folder, is in use.
             BrokerUnreachable: It did not come up; quotes the end of its log.
             DependencyError: Its jars or its Java runtime are missing.
         """
         if self.is_running():
             return self.bootstrap
-        jars, launcher = self._jars(), _java()
+        jars, launcher = self._jars(unless), _java()
         quicker = start_cache.options_for(start_cache.path_of(jars, JVM_OPTIONS))
         self._claim_data()
         log4j = f"-Dlog4j2.configurationFile={self._write_log4j()}"
         java = [str(launcher), *JVM_OPTIONS, *quicker, log4j, "-cp", class_path(jars)]
         try:
-            return self._start(java, extra, time.monotonic() + timeout_s)
+            return self._start(java, extra, time.monotonic() + timeout_s, unless)
         except BaseException:
             self._release_data()
             raise
 
-    def _start(self, java: list[str], extra: Sequence[str], deadline: float) -> str:
+    def _start(self, java: list[str], extra: Sequence[str], deadline: float, unless: Asked) -> str:
         for attempt in range(1, START_ATTEMPTS + 1):
             port, properties = self._configure()
             self._format(java, properties, deadline)
+            go_on_unless(unless)
             child = Child(
                 "the embedded Kafka broker", [java[0], *extra, *java[1:], "kafka.Kafka", str(properties)], log=self.log
             )
             child.start()
             try:
-                child.wait_until(lambda: STARTED in child.log_text(), deadline - time.monotonic())  # noqa: B023 - called at once
+                child.wait_until(lambda: STARTED in child.log_text(), deadline - time.monotonic(), unless)  # noqa: B023 - called at once
             except ChildFailed as failure:
                 child.kill()
                 # Between choosing a free port and Java's bind another process may take it: then choose again.

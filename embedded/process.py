@@ -34,6 +34,25 @@ class ChildFailed(FatalError):
     """A child process ended, or was not ready in time."""
 
 
+class StopAsked(Exception):
+    """Who waited was told to wait no more: no fault, and nothing is left half done."""
+
+
+Asked = Callable[[], bool]
+"""Whether whoever waits has been told to stop."""
+
+
+def nobody() -> bool:
+    """Nobody asks: the wait is for as long as it was said to be."""
+    return False
+
+
+def go_on_unless(asked: Asked) -> None:
+    """Go on where nobody asks to stop. Raises StopAsked."""
+    if asked():
+        raise StopAsked
+
+
 class Child:
     """A child process in its own process group, with a log file of its own.
 
@@ -106,38 +125,44 @@ class Child:
         """Whether it has been started and has not ended."""
         return self._process is not None and self.exit_code is None
 
-    def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
+    def wait_until(self, ready: Callable[[], bool], timeout_s: float, unless: Asked = nobody) -> None:
         """Block until the condition holds.
 
         Args:
             ready: Asked every 20 ms.
             timeout_s: The longest wait.
+            unless: Asked as often.
 
         Raises:
             ChildFailed: The child ended first, or the time is over; names the log and quotes its last lines.
+            StopAsked: Somebody asked to.
         """
         deadline = time.monotonic() + timeout_s
         while not ready():
+            go_on_unless(unless)
             if not self.is_running():
                 raise self._failure(f"ended {describe_exit(self.exit_code)} before it was ready")
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready within {timeout_s:g} s")
             time.sleep(POLL_S)
 
-    def wait(self, timeout_s: float) -> int:
+    def wait(self, timeout_s: float, unless: Asked = nobody) -> int:
         """Block until it ends.
 
         Args:
             timeout_s: The longest wait.
+            unless: Asked every 20 ms.
 
         Returns:
             Its exit code.
 
         Raises:
             ChildFailed: It still runs.
+            StopAsked: Somebody asked to.
         """
         deadline = time.monotonic() + timeout_s
         while (code := self.exit_code) is None:
+            go_on_unless(unless)
             if self._process is None:
                 raise FatalError(f"{self.name} was never started")
             if time.monotonic() > deadline:

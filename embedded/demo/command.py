@@ -5,43 +5,62 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 from rich.live import Live
 
+from embedded.demo.plan import SHUTDOWN_S
 from embedded.demo.run import TICK_S, Demo, snapshot
 from embedded.demo.screen import book_line, panel
 from embedded.demo.summary import Summary, sentences
+from embedded.process import StopAsked
 from obflow.settings import Settings, reference
 from obflow.terminal import shell_word, tell, tell_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+STOPPING: Final = f"stopping: what came is drained and summed up, within {SHUTDOWN_S:g} s; Ctrl-C again to cut off"
+NOTHING_STORED: Final = "nothing was stored: the demo was stopped before the first record had come through"
+UNTIL_ASKED: Final = "Ctrl-C drains it, sums up and ends"
 PLAIN_EVERY_S: Final = 5.0
 ROWS_EVERY_S: Final = 1.0
 EXAMPLE_SQL: Final = "SELECT symbol, count() FROM factors GROUP BY symbol"
 
 
-def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> Summary | None:
-    """Start, show, and where the time is up rather than the user impatient, drain and sum up.
+def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> Summary:
+    """Start, show until the time is up or a signal comes, drain and sum up.
+
+    Args:
+        demo: What to run.
+        seconds: How long; None until a signal.
+        stop: Set by a signal, at any moment from the first step on.
+        console: Where the picture is drawn.
 
     Returns:
-        The summary, or None where a signal ended it.
+        The summary, which is empty where a signal came before anything was stored.
     """
-    demo.start()
-    demo.wait_first_event(stop)
-    for line in how_to_query(demo.environment, Settings.load()).split("\n"):
-        tell_lines(line)
-    show(demo, seconds, stop, console)
+    with suppress(StopAsked):  # said below, as where it comes later
+        _start_and_show(demo, seconds, stop, console)
     if stop.is_set():
-        return None
+        tell(STOPPING)
     summary = demo.finish()
+    if summary.is_empty:
+        tell(NOTHING_STORED)
+        return summary
     with demo.client() as client:
         for sentence in sentences(client, summary):
             tell(sentence)
     return summary
+
+
+def _start_and_show(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> None:
+    demo.start(stop)
+    demo.wait_first_event(stop)
+    for line in how_to_query(demo.environment, Settings.load()).split("\n"):
+        tell_lines(line)
+    show(demo, seconds, stop, console)
 
 
 def show(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> None:
@@ -52,8 +71,7 @@ def show(demo: Demo, seconds: float | None, stop: threading.Event, console: Cons
         drawing = _Drawing(demo, live)
         while not stop.is_set() and (until is None or time.monotonic() < until):
             demo.tick()
-            left = "Ctrl-C stops it" if until is None else f"{max(0.0, until - time.monotonic()):.0f} s left"
-            drawing.draw(left)
+            drawing.draw(UNTIL_ASKED if until is None else f"{max(0.0, until - time.monotonic()):.0f} s left")
             stop.wait(TICK_S)
 
 

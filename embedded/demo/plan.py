@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+SHUTDOWN_S: Final = 60.0
+"""From the first signal until all is drained and summed up, or cut off."""
 GAP_EVERY_S: Final = 15.0
 """The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""
 

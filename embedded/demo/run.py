@@ -20,17 +20,19 @@ from embedded.demo.screen import Rates, rates, role_lines
 from embedded.demo.summary import GAPS, Summary, count_rows
 from embedded.demo.watch import PipelineWatch, SeenPipeline
 from embedded.kafka import EmbeddedKafka
+from embedded.process import go_on_unless
 from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
 from obflow.settings import Settings, reference
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
-from schemas.topics import FACTORS, TOPICS
+from schemas.topics import FACTORS, L2, TOPICS, TRADES
 
 if TYPE_CHECKING:
     from obflow.clickhouse import Client
 
 FIRST_EVENT_S: Final = 90.0
 DRAIN_S: Final = 30.0
+LAST_DRAIN_S: Final = 4.0
 STOP_S: Final = 4.0
 CLOSE_ROLES_S: Final = 2.0
 CLOSE_SERVERS_S: Final = 1.5
@@ -101,16 +103,23 @@ class Demo:
         shown = self.settings.shown()
         return {entry.env: str(shown[entry.key]) for entry in reference() if entry.key in PLACED}
 
-    def start(self) -> None:
-        """Start broker, engine and roles, each step with its seconds."""
+    def start(self, stop: threading.Event) -> None:
+        """Start broker, engine and roles, each step with its seconds.
+
+        Args:
+            stop: Looked at all the while.
+
+        Raises:
+            StopAsked: It was set before all of them were started.
+        """
         with self._step("Kafka broker"):
-            bootstrap = self._broker.start()
+            bootstrap = self._broker.start(unless=stop.is_set)
         with self._step("ClickHouse engine"):
-            host, port = self._engine.start()
+            host, port = self._engine.start(unless=stop.is_set)
         self.settings = _pointed(self.settings, bootstrap, host, port)
         with self._step("topics and tables"):
             topics.apply(self.settings)
-            self._run_to_end(Role("tables", ("tables", "apply")))
+            self._run_to_end(Role("tables", ("tables", "apply")), stop)
         self._watch = PipelineWatch(self.settings, latency=self.plan.source is not DemoSource.RECORDING)
         for role in (*self.plan.consumers, *self.plan.producers):
             self._add(role)
@@ -122,10 +131,12 @@ class Demo:
 
         Raises:
             FatalError: None came in time, or everything was read and nothing came of it; quotes the roles' logs.
+            StopAsked: Somebody asked to.
         """
         deadline = time.monotonic() + FIRST_EVENT_S
         with self._step("first factor event"):
-            while not self.seen.events and not stop.is_set():
+            while not self.seen.events:
+                go_on_unless(stop.is_set)
                 self.tick()
                 if self._is_over():
                     raise FatalError("every frame was read, and no book came of any", next_step=self._tails())
@@ -178,15 +189,22 @@ class Demo:
         return role_lines(self.plan.producers[-1].name, notes, self.seen, speed, rows)
 
     def finish(self) -> Summary:
-        """Stop the producers, let the rest drain, and ask ClickHouse and the audit."""
+        """Stop the producers, let the rest drain, and ask ClickHouse and the audit.
+
+        Returns:
+            An empty one where it was stopped before there was a role to bring something.
+        """
+        if self._watch is None:
+            return Summary()
         books_live = self.seen.books_live
+        until_s = time.monotonic() + DRAIN_S
         self._roles.stop([role.name for role in self.plan.producers], STOP_S)
         *others, sink = (role.name for role in self.plan.consumers)
         with self._step("drained"):
-            self._drain()
+            self._drain(until_s)
             # The last a regime worker writes is which calls it gave up: the sink stays for that.
             self._roles.stop(others, STOP_S)
-            self._drain()
+            self._drain(max(until_s, time.monotonic() + LAST_DRAIN_S))
         self._roles.stop([sink], STOP_S)
         summary = self._summary(books_live)
         with self._step("audit against the log"):
@@ -198,7 +216,7 @@ class Demo:
         if self._watch:
             self._watch.stop()
         self._roles.stop(grace_s=CLOSE_ROLES_S)
-        # Side by side, so that Ctrl-C takes less than five seconds in all.
+        # Side by side, so that the end takes less than five seconds beside what is drained.
         with ThreadPoolExecutor(2) as both:
             both.submit(self._engine.stop, CLOSE_SERVERS_S)
             both.submit(self._broker.stop, CLOSE_SERVERS_S)
@@ -215,15 +233,14 @@ class Demo:
         own = {**self._places, **self.plan.environment, children.METRICS_PORT: str(metrics_port)}
         return children.environment(self.settings, own)
 
-    def _run_to_end(self, role: Role) -> None:
+    def _run_to_end(self, role: Role, stop: threading.Event) -> None:
         child = self._roles.add(role.name, obflow_command(*role.words), env=self._environment_of_child(0))
         child.start()
-        if child.wait(FIRST_EVENT_S):
+        if child.wait(FIRST_EVENT_S, stop.is_set):
             raise FatalError(f"`obflow {' '.join(role.words)}` failed", next_step=child.log_tail())
 
-    def _drain(self) -> None:
-        deadline = time.monotonic() + DRAIN_S
-        while time.monotonic() < deadline:
+    def _drain(self, until_s: float) -> None:
+        while time.monotonic() < until_s:
             self.tick()
             if self._is_drained():
                 return
@@ -251,7 +268,8 @@ class Demo:
         return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(self.settings, names).items())
 
     def _summary(self, books_live: int) -> Summary:
-        summary = Summary(messages=self.seen.l2_end + self.seen.trades_end, books_live=books_live)
+        sent = [topics.topic_name(self.settings, topic) for topic in (L2, TRADES)]
+        summary = Summary(messages=sum(kafka.end_offsets(self.settings, sent).values()), books_live=books_live)
         summary.latency_ms = {
             "p50": self.seen.latency_quantile_ms(0.5),
             "p99": self.seen.latency_quantile_ms(0.99),

@@ -42,9 +42,19 @@ class Summary:
     rows: dict[str, int] = field(default_factory=dict)
 
     @property
+    def is_empty(self) -> bool:
+        """Nothing came: no record on the log, no row in a table."""
+        return not self.messages and not any(self.rows.values())
+
+    @property
+    def is_exact(self) -> bool:
+        """Nothing was lost or doubled of what there was."""
+        return not self.lost and not self.duplicates
+
+    @property
     def is_good(self) -> bool:
         """Something went through, and nothing was lost or doubled."""
-        return bool(self.messages and self.factors and not self.lost and not self.duplicates)
+        return bool(self.messages and self.factors and self.is_exact)
 
     def as_dict(self) -> dict[str, Any]:
         """The object `--json` prints."""

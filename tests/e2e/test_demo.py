@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from embedded.demo.command import NOTHING_STORED, STOPPING
+from embedded.demo.plan import SHUTDOWN_S
+from obflow.lifecycle import ECHO_SECONDS
 from tests.integration.llm_server import llm_server
 from tests.support.patience import patient
 
@@ -71,19 +74,59 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
     assert left_behind(mark) == []
 
 
-def test_ctrl_c_stops_everything_within_five_seconds() -> None:
-    mark = f"demo-{uuid.uuid4()}"
-    running = start(mark)
+def told_until(running: subprocess.Popen[str], beginning: str) -> None:
+    """Read what a demo tells up to the line that begins so."""
     assert running.stderr is not None
     for line in running.stderr:
-        if line.startswith("first factor event"):
-            break
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"it ended before it told {beginning!r}")
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "last"),
+    [
+        ("Kafka broker", signal.SIGTERM, NOTHING_STORED),
+        ("first factor event", signal.SIGINT, "lost 0, duplicates 0"),
+    ],
+)
+def test_a_signal_at_any_moment_drains_and_sums_up(moment: str, number: signal.Signals, last: str) -> None:
+    mark = f"demo-{uuid.uuid4()}"
+    running = start(mark)
+    told_until(running, moment)
     asked = time.monotonic()
-    running.send_signal(signal.SIGINT)
-    running.communicate(timeout=patient(30.0))
+    running.send_signal(number)
+    _, err = running.communicate(timeout=patient(SHUTDOWN_S))
     took = time.monotonic() - asked
-    assert took < patient(5.0)
+    assert running.returncode == 0, err
+    assert took < SHUTDOWN_S
+    assert STOPPING in err
+    assert err.rstrip().endswith(last)
     assert left_behind(mark) == []
+
+
+def test_a_second_ctrl_c_cuts_the_drain_off_and_leaves_no_process() -> None:
+    mark = f"demo-{uuid.uuid4()}"
+    running = start(mark)
+    told_until(running, "topics and tables")
+    running.send_signal(signal.SIGINT)
+    told_until(running, STOPPING)
+    time.sleep(ECHO_SECONDS)
+    again = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30.0)
+    took = time.monotonic() - again
+    assert (running.returncode, "cut off" in err) == (1, True)
+    assert took < patient(2.0)
+    assert eventually_nothing(mark)
+
+
+def eventually_nothing(mark: str) -> bool:
+    """Whether the watchers have cleared what a process that ended at once had running."""
+    until = time.monotonic() + patient(5.0)
+    while left_behind(mark) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left_behind(mark) == []
 
 
 def test_a_recording_without_a_file_is_refused_with_a_sentence() -> None:
