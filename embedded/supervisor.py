@@ -180,6 +180,11 @@ class Supervisor:
         """
         return self._members[name].restarts
 
+    def forgive(self) -> None:
+        """Forget the restarts so far: what the children need was away, and none of them is at fault."""
+        for member in self._members.values():
+            member.restarts_s.clear()
+
     def tick(self) -> list[Ended]:
         """Look at every child once: report those that ended since the last look, restart those that are due."""
         now_s = self._monotonic()

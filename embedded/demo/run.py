@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from embedded.clickhouse import EmbeddedClickHouse
-from embedded.demo import children
+from embedded.demo import children, drain
 from embedded.demo.plan import DemoPlan, DemoSource, Role
 from embedded.demo.screen import Rates, rates, role_lines
+from embedded.demo.servers import WatchedServer
 from embedded.demo.summary import GAPS, Summary, count_rows
 from embedded.demo.watch import PipelineWatch, SeenPipeline
 from embedded.kafka import EmbeddedKafka
@@ -25,7 +26,7 @@ from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
 from obflow.settings import Settings, reference
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
-from schemas.topics import FACTORS, L2, TOPICS, TRADES
+from schemas.topics import L2, TRADES
 
 if TYPE_CHECKING:
     from obflow.clickhouse import Client
@@ -74,10 +75,18 @@ class Demo:
         self._metrics_ports = children.metrics_ports(
             settings, tuple(role.name for role in (*plan.consumers, plan.producers[-1]))
         )
-        self._broker = EmbeddedKafka(
-            data / "kafka", port=usual_or_free_port(KAFKA_PORT), cache=settings.cache, report=report
+        self._broker = WatchedServer(
+            "Kafka broker",
+            lambda port: EmbeddedKafka(data / "kafka", port=port, cache=settings.cache, report=report),
+            usual_or_free_port(KAFKA_PORT),
+            lambda broker: int(broker.bootstrap.rpartition(":")[2]),
         )
-        self._engine = EmbeddedClickHouse(data / "clickhouse", port=usual_or_free_port(settings.clickhouse.port))
+        self._engine = WatchedServer(
+            "ClickHouse engine",
+            lambda port: EmbeddedClickHouse(data / "clickhouse", port=port),
+            usual_or_free_port(settings.clickhouse.port),
+            lambda engine: engine.port,
+        )
         self._roles = Supervisor(data / "logs")
         self._watch: PipelineWatch | None = None
         self._started_s = time.monotonic()
@@ -113,10 +122,11 @@ class Demo:
             StopAsked: It was set before all of them were started.
         """
         with self._step("Kafka broker"):
-            bootstrap = self._broker.start(unless=stop.is_set)
+            self._broker.start(stop.is_set)
         with self._step("ClickHouse engine"):
-            host, port = self._engine.start(unless=stop.is_set)
-        self.settings = _pointed(self.settings, bootstrap, host, port)
+            self._engine.start(stop.is_set)
+        engine = self._engine.server
+        self.settings = _pointed(self.settings, self._broker.server.bootstrap, engine.host, engine.port)
         with self._step("topics and tables"):
             topics.apply(self.settings)
             self._run_to_end(Role("tables", ("tables", "apply")), stop)
@@ -148,17 +158,21 @@ class Demo:
         """Whether the producers are done, the processors have read all that came, and made nothing of it."""
         if not self._roles.are_done(role.name for role in self.plan.producers):
             return False
-        group, role = self.groups[0]
-        factors = topics.topic_name(self.settings, FACTORS)
-        return self._has_read(group, role) and not any(kafka.end_offsets(self.settings, [factors]).values())
+        return drain.nothing_came(self.settings)
 
     def tick(self) -> None:
-        """Look at the roles once: restart what ended, and report it.
+        """Look at servers and roles once: restart what ended, and report it.
 
         Raises:
             UsageError: A role refused its command line, and nothing has come of the demo yet.
-            FatalError: A role ended for good otherwise, and nothing has come of the demo yet.
+            FatalError: A role ended for good otherwise, and nothing has come of the demo yet; or a server ends again
+                and again.
         """
+        servers = (self._broker, self._engine)
+        if any(server.is_away for server in servers):
+            self._roles.forgive()
+        for sentence in filter(None, [server.tick() for server in servers]):
+            self._report(sentence)
         for end in self._roles.tick():
             if end.exit_code and end.restart_in_s is None and not self.seen.events:
                 raise _hopeless(end)
@@ -218,8 +232,8 @@ class Demo:
         self._roles.stop(grace_s=CLOSE_ROLES_S)
         # Side by side, so that the end takes less than five seconds beside what is drained.
         with ThreadPoolExecutor(2) as both:
-            both.submit(self._engine.stop, CLOSE_SERVERS_S)
-            both.submit(self._broker.stop, CLOSE_SERVERS_S)
+            both.submit(self._engine.close, CLOSE_SERVERS_S)
+            both.submit(self._broker.close, CLOSE_SERVERS_S)
 
     def _add(self, role: Role) -> None:
         port = self._metrics_ports.get(role.name, 0)  # the simulator has none
@@ -242,30 +256,10 @@ class Demo:
     def _drain(self, until_s: float) -> None:
         while time.monotonic() < until_s:
             self.tick()
-            if self._is_drained():
+            if drain.is_drained(self.settings):
                 return
             time.sleep(TICK_S)
         self._report(f"not drained within {DRAIN_S:g} s; the audit says what is missing")
-
-    def _is_drained(self) -> bool:
-        """Every consumer has committed the end of what it reads; offsets are held back until work is safe."""
-        return all(self._has_read(group, role) for group, role in self.groups)
-
-    @property
-    def groups(self) -> tuple[tuple[str, str], ...]:
-        """The consumer groups and, as the topics' declaration calls them, the roles behind them."""
-        prefix = self.settings.kafka.topic_prefix  # a worker's group has it, a sink's has not
-        return (
-            (prefix + self.settings.value("processor.app_id"), "processors"),
-            (prefix + self.settings.value("regimes.app_id"), "regimes"),
-            (self.settings.value("sink.group"), "sinks"),
-        )
-
-    def _has_read(self, group: str, role: str) -> bool:
-        read = [topic for topic in TOPICS if role in topic.read_by and topic.cleanup != "compact"]
-        names = [topics.topic_name(self.settings, topic) for topic in read]
-        done = kafka.committed_offsets(self.settings, group, names)
-        return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(self.settings, names).items())
 
     def _summary(self, books_live: int) -> Summary:
         sent = [topics.topic_name(self.settings, topic) for topic in (L2, TRADES)]

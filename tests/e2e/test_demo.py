@@ -83,25 +83,60 @@ def told_until(running: subprocess.Popen[str], beginning: str) -> None:
     raise AssertionError(f"it ended before it told {beginning!r}")
 
 
-@pytest.mark.parametrize(
-    ("moment", "number", "last"),
-    [
-        ("Kafka broker", signal.SIGTERM, NOTHING_STORED),
-        ("first factor event", signal.SIGINT, "lost 0, duplicates 0"),
-    ],
-)
-def test_a_signal_at_any_moment_drains_and_sums_up(moment: str, number: signal.Signals, last: str) -> None:
-    mark = f"demo-{uuid.uuid4()}"
-    running = start(mark)
-    told_until(running, moment)
+def summed_up(running: subprocess.Popen[str], number: signal.Signals) -> str:
+    """Ask a demo to end, and give what it told from then on."""
     asked = time.monotonic()
     running.send_signal(number)
     _, err = running.communicate(timeout=patient(SHUTDOWN_S))
-    took = time.monotonic() - asked
     assert running.returncode == 0, err
-    assert took < SHUTDOWN_S
+    assert time.monotonic() - asked < SHUTDOWN_S
     assert STOPPING in err
-    assert err.rstrip().endswith(last)
+    return err.rstrip()
+
+
+def test_a_signal_while_the_demo_starts_sums_up_that_nothing_came() -> None:
+    mark = f"demo-{uuid.uuid4()}"
+    running = start(mark)
+    told_until(running, "Kafka broker")
+    assert summed_up(running, signal.SIGTERM).endswith(NOTHING_STORED)
+    assert left_behind(mark) == []
+
+
+def process_of(mark: str, *words: str) -> int:
+    """The process of a demo that runs these words."""
+    wanted = b"\0".join(word.encode() for word in words)
+    (found,) = (
+        process
+        for process in Path("/proc").glob("[0-9]*")
+        if wanted in read_or_nothing(process / "cmdline")
+        and not read_or_nothing(process / "cmdline").startswith(b"/bin/sh")
+        and f"{MARK}={mark}\0".encode() in read_or_nothing(process / "environ")
+    )
+    return int(found.name)
+
+
+def read_or_nothing(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_killed_broker_and_a_killed_engine_come_back_and_nothing_is_lost() -> None:
+    mark = f"demo-{uuid.uuid4()}"
+    running = start(mark)
+    told_until(running, "first factor event")
+    for name, words in {
+        "the Kafka broker": ("kafka.Kafka",),
+        "the ClickHouse engine": ("-m", "embedded.clickhouse_server"),
+    }.items():
+        killed = time.monotonic()
+        os.kill(process_of(mark, *words), signal.SIGKILL)
+        told_until(running, f"{name} ended")
+        assert time.monotonic() - killed < patient(5.0)
+        told_until(running, f"{name} serves again")
+    told_until(running, "sink")  # a whole picture, drawn with both of them
+    assert summed_up(running, signal.SIGINT).endswith("lost 0, duplicates 0")
     assert left_behind(mark) == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from embedded.demo import children
 from embedded.demo.command import how_to_query
+from embedded.demo.drain import groups
 from embedded.demo.plan import DemoPlan, DemoSource
 from embedded.demo.run import PLACED, Demo
 from embedded.supervisor import Ended, Supervisor
@@ -129,10 +130,9 @@ def test_a_role_that_cannot_run_ends_the_demo_with_its_sentence(
     assert str(caught.value) == "the demo's replay cannot run: there is no recording x: check the path"
 
 
-def test_the_demo_drains_the_groups_its_workers_are_in(alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_demo_drains_the_groups_its_workers_are_in(alone: pytest.MonkeyPatch) -> None:
     """A worker's group has the topics' prefix, a sink's has not."""
-    groups = demo(Settings.load({"kafka.topic_prefix": "apart."}), tmp_path).groups
-    assert groups == (
+    assert groups(Settings.load({"kafka.topic_prefix": "apart."})) == (
         ("apart.obflow-processor", "processors"),
         ("apart.obflow-regimes", "regimes"),
         ("obflow-sink", "sinks"),

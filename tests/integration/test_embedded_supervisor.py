@@ -116,6 +116,16 @@ def test_restarts_of_long_ago_are_forgotten(supervisor: Supervisor, clock: Clock
         clock.now_s += 61
 
 
+def test_restarts_that_were_nobody_s_fault_are_not_counted(supervisor: Supervisor, clock: Clock) -> None:
+    add(supervisor, "worker", "import sys\nsys.exit(1)\n", RestartPolicy(limit=1, window_s=60, first_backoff_s=1))
+    supervisor.start("worker")
+    for _ in range(3):
+        assert end_noticed(supervisor).restart_in_s == 1
+        clock.now_s += 1
+        supervisor.tick()
+        supervisor.forgive()
+
+
 @pytest.mark.parametrize("code", [0, 2])
 def test_a_child_that_is_done_or_wrongly_called_is_not_restarted(supervisor: Supervisor, code: int) -> None:
     add(supervisor, "once", f"import sys\nsys.exit({code})\n", RestartPolicy())
