@@ -53,7 +53,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    handler = logging.StreamHandler(target)
+    handler = logging.StreamHandler(stream) if stream else _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -92,6 +92,17 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def fit_for_a_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape names and values, so that an event is one line and controls nothing; tracebacks keep theirs."""
     return {escape_text(str(name)): _fitted(name, value) for name, value in event.items()}
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment: a picture that is being redrawn puts lines above itself."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override] # an attribute there
+        return sys.stderr
 
 
 class _Shown(str):

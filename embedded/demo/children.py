@@ -27,6 +27,16 @@ OF_OTHER_SERVERS: Final = (
 )
 """Settings of how the caller's own servers are reached: the demo's are plain, and on loopback."""
 
+PLACED: Final = (
+    "kafka.bootstrap_servers",
+    "kafka.partitions",
+    "kafka.topic_prefix",
+    "clickhouse.host",
+    "clickhouse.port",
+    "clickhouse.database",
+)
+"""Settings that say where the demo's records and rows are."""
+
 
 def environment(settings: Settings, own: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a child, secrets in clear.
@@ -48,6 +58,24 @@ def shown(settings: Settings) -> dict[str, str]:
         if entry.secret or entry.key.startswith(OF_ONE_PROCESS) or entry.key == "cache"
     }
     return {name: value for name, value in _given(settings).items() if name not in hidden}
+
+
+def places(settings: Settings) -> dict[str, str]:
+    """Variables that say where the demo's records and rows are."""
+    shown = settings.shown()
+    return {entry.env: str(shown[entry.key]) for entry in reference() if entry.key in PLACED}
+
+
+def pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Settings:
+    """The settings with the demo's own broker and database, which are reached plainly."""
+    broker = {"bootstrap_servers": bootstrap, "security_protocol": "plaintext"}
+    engine = {"host": host, "port": port, "secure": False}
+    return settings.model_copy(
+        update={
+            "kafka": settings.kafka.model_copy(update=broker),
+            "clickhouse": settings.clickhouse.model_copy(update=engine),
+        }
+    )
 
 
 def metrics_ports(settings: Settings, names: tuple[str, ...]) -> dict[str, int]:

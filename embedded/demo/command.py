@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 from rich.live import Live
 
 from embedded.demo.plan import SHUTDOWN_S
-from embedded.demo.run import TICK_S, Demo, snapshot
+from embedded.demo.rates import Figures, RateWindow
+from embedded.demo.run import TICK_S, Demo
 from embedded.demo.screen import book_line, panel
 from embedded.demo.summary import Summary, sentences
+from embedded.demo.watch import ShownBook
 from embedded.process import StopAsked
 from obflow.settings import Settings, reference
 from obflow.terminal import shell_word, tell, tell_lines
@@ -50,7 +52,7 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
         tell(NOTHING_STORED)
         return summary
     with demo.client() as client:
-        for sentence in sentences(client, summary):
+        for sentence in sentences(client, summary, planted=bool(demo.plan.planted)):
             tell(sentence)
     return summary
 
@@ -76,30 +78,32 @@ def show(demo: Demo, seconds: float | None, stop: threading.Event, console: Cons
 
 
 class _Drawing:
-    """Remembers the last look, so that rates have something to be measured against."""
+    """Draws now and then, with rates over the last seconds."""
 
     def __init__(self, demo: Demo, live: Live | None) -> None:
         self._demo = demo
         self._live = live
-        self._every_s = ROWS_EVERY_S if live else PLAIN_EVERY_S
+        self._next_s = 0.0
         self._last_s = time.monotonic()
-        self._seen = snapshot(demo.seen)
-        self._rows = 0
+        self._window = RateWindow()
 
     def draw(self, left: str) -> None:
         """Draw, where it is time to."""
-        now = time.monotonic()
-        if now - self._last_s < self._every_s:
+        if time.monotonic() - self._last_s < ROWS_EVERY_S:
             return
-        rows = self._demo.rows()
-        lines = self._demo.status(self._seen, self._rows, rows, now - self._last_s)
-        books = dict(self._demo.seen.books)
+        seen, rows = self._demo.seen, self._demo.rows()
+        now_s = time.monotonic()
+        speed = self._window.add(now_s, Figures(seen.l2_end, seen.trades_end, seen.events, seen.verdicts, rows))
+        self._last_s = now_s
+        self._show(self._demo.status(rows, speed), dict(seen.books), left, now_s)
+
+    def _show(self, lines: list[str], books: dict[str, ShownBook], left: str, now_s: float) -> None:
         if self._live:
-            self._live.update(panel(lines, books, left))
-        else:
-            for line in (*lines, *(book_line(name, books[name]) for name in sorted(books)), left, ""):
+            self._live.update(panel(lines, books, left, now_s))
+        elif now_s >= self._next_s:
+            self._next_s = now_s + PLAIN_EVERY_S
+            for line in (*lines, *(book_line(name, books[name], now_s) for name in sorted(books)), left, ""):
                 tell(line)
-        self._last_s, self._seen, self._rows = now, snapshot(self._demo.seen), rows
 
 
 def how_to_query(environment: Mapping[str, str], elsewhere: Settings) -> str:

@@ -72,6 +72,13 @@ class DemoPlan:
         return (*processors, Role("regimes", ("regimes",)), Role("sink", ("sink",)))
 
     @property
+    def planted(self) -> str:
+        """What is wrong on purpose, in words; empty where nothing is."""
+        if self.source is not DemoSource.SIMULATOR:
+            return ""
+        return f"loses an update on purpose every {GAP_EVERY_S:g} s on average: planted gaps"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Settings of the roles that depend on the plan alone."""
         if self.source is not DemoSource.SIMULATOR:

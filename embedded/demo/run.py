@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from embedded.clickhouse import EmbeddedClickHouse
 from embedded.demo import children, drain
 from embedded.demo.plan import DemoPlan, DemoSource, Role
-from embedded.demo.screen import Rates, rates, role_lines
-from embedded.demo.servers import WatchedServer
+from embedded.demo.rates import Figures
+from embedded.demo.screen import RoleState, figures
+from embedded.demo.servers import WatchedServer, usual_or_free_port
 from embedded.demo.summary import GAPS, Summary, count_rows
 from embedded.demo.watch import PipelineWatch, SeenPipeline
 from embedded.kafka import EmbeddedKafka
 from embedded.process import go_on_unless
 from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
-from obflow.settings import Settings, reference
+from obflow.settings import Settings
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
 from schemas.topics import L2, TRADES
 
@@ -40,16 +39,6 @@ CLOSE_SERVERS_S: Final = 1.5
 TICK_S: Final = 0.25
 KAFKA_PORT: Final = 9092
 AUDIT_GROUP: Final = "obflow.audits"
-PLACED: Final = (
-    "kafka.bootstrap_servers",
-    "kafka.partitions",
-    "kafka.topic_prefix",
-    "clickhouse.host",
-    "clickhouse.port",
-    "clickhouse.database",
-)
-"""Settings that say where the demo's records and rows are."""
-
 Report = Callable[[str], None]
 
 
@@ -105,12 +94,7 @@ class Demo:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that make any obflow command see this demo's broker and database, as the demo's roles see them."""
-        return {**children.shown(self.settings), **self._places}
-
-    @property
-    def _places(self) -> dict[str, str]:
-        shown = self.settings.shown()
-        return {entry.env: str(shown[entry.key]) for entry in reference() if entry.key in PLACED}
+        return {**children.shown(self.settings), **children.places(self.settings)}
 
     def start(self, stop: threading.Event) -> None:
         """Start broker, engine and roles, each step with its seconds.
@@ -126,7 +110,7 @@ class Demo:
         with self._step("ClickHouse engine"):
             self._engine.start(stop.is_set)
         engine = self._engine.server
-        self.settings = _pointed(self.settings, self._broker.server.bootstrap, engine.host, engine.port)
+        self.settings = children.pointed(self.settings, self._broker.server.bootstrap, engine.host, engine.port)
         with self._step("topics and tables"):
             topics.apply(self.settings)
             self._run_to_end(Role("tables", ("tables", "apply")), stop)
@@ -195,12 +179,19 @@ class Demo:
         except PipelineError:
             return 0
 
-    def status(self, before: SeenPipeline, rows_before: int, rows: int, seconds: float) -> list[str]:
-        """A line a role."""
-        speed: Rates = rates(before, self.seen, rows_before, rows, seconds)
-        restarts = {name: self._roles.restarts(name) for name in self._roles.names()}
-        notes = {name: f"restarted {count} times" for name, count in restarts.items() if count}
-        return role_lines(self.plan.producers[-1].name, notes, self.seen, speed, rows)
+    def status(self, rows: int, speed: Figures) -> list[str]:
+        """A line a server and a line a role."""
+        said = figures(self.seen, rows, speed)
+        said |= {"simulator": self.plan.planted, self.plan.producers[-1].name: said["source"]}
+        servers = (f"{'broker':<11}{self._broker.line}", f"{'engine':<11}{self._engine.line}")
+        roles: dict[str, list[str]] = {}
+        for role in (*self.plan.producers, *self.plan.consumers):
+            roles.setdefault("processors" if role.words[0] == "process" else role.name, []).append(role.name)
+        return [*servers, *(self._state(name, members).says(said[name]) for name, members in roles.items())]
+
+    def _state(self, name: str, members: list[str]) -> RoleState:
+        running = len(set(members) & set(self._roles.running()))
+        return RoleState(name, running, len(members), sum(map(self._roles.restarts, members)))
 
     def finish(self) -> Summary:
         """Stop the producers, let the rest drain, and ask ClickHouse and the audit.
@@ -244,7 +235,7 @@ class Demo:
         )
 
     def _environment_of_child(self, metrics_port: int) -> dict[str, str]:
-        own = {**self._places, **self.plan.environment, children.METRICS_PORT: str(metrics_port)}
+        own = {**children.places(self.settings), **self.plan.environment, children.METRICS_PORT: str(metrics_port)}
         return children.environment(self.settings, own)
 
     def _run_to_end(self, role: Role, stop: threading.Event) -> None:
@@ -291,36 +282,8 @@ class Demo:
         return "\n".join(f"--- {child.name}\n{child.log_tail(5)}" for child in running)
 
 
-def usual_or_free_port(usual: int) -> int:
-    """The port every command tries without being told, where nobody has it; else any free one."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", usual))
-        except OSError:
-            return 0
-    return usual
-
-
-def snapshot(seen: SeenPipeline) -> SeenPipeline:
-    """A copy to compare with later."""
-    return copy.copy(seen)
-
-
 def _hopeless(end: Ended) -> FatalError:
     """What a role that ends for good said last, in the demo's own words."""
     said = end.tail.strip().rpartition("\n")[2].removeprefix("obflow: ")
     kind = UsageError if end.exit_code == EXIT_USAGE else FatalError
     return kind(f"the demo's {end.name} cannot run: {said}")
-
-
-def _pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Settings:
-    """The settings with the demo's own broker and database, which are reached plainly."""
-    broker = {"bootstrap_servers": bootstrap, "security_protocol": "plaintext"}
-    engine = {"host": host, "port": port, "secure": False}
-    return settings.model_copy(
-        update={
-            "kafka": settings.kafka.model_copy(update=broker),
-            "clickhouse": settings.clickhouse.model_copy(update=engine),
-        }
-    )

@@ -6,80 +6,106 @@ Usual numbers fit a terminal of 80 columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from embedded.demo.rates import SPAN_S, Figures
 from embedded.demo.watch import SeenPipeline, ShownBook
 from obflow.terminal import escape_text, pad
 from schemas.messages import Status
 
 _STYLE = {Status.OK: "green", Status.THIN: "yellow", Status.RESYNCING: "red"}
+STALE_STYLE: Final = "bright_black"  # grey
+STALE_S: Final = SPAN_S
+"""A book without an event for so long is drawn as stale: its figures are older than every rate beside them."""
+HEADINGS: Final = ("mid (quote)", "imbalance −1…1", "spread bps", "age")
 
 
 @dataclass(frozen=True)
-class Rates:
-    """Records per second since the last drawing."""
+class RoleState:
+    """How the processes of a role are.
 
-    l2: float
-    trades: float
-    events: float
-    rows: float
+    Attributes:
+        name: Of the role.
+        running: How many run now.
+        wanted: How many there are to be.
+        restarts: How often they were started again.
+    """
+
+    name: str
+    running: int = 1
+    wanted: int = 1
+    restarts: int = 0
+
+    def says(self, figures: str) -> str:
+        """The role's line: what it did, or that it is away."""
+        if not self.running:
+            figures = "ended, is being started again"
+        elif self.running < self.wanted:
+            figures += f"; {self.running} of {self.wanted} run"
+        restarts = f"; restarts: {self.restarts}" if self.restarts else ""
+        return f"{self.name:<11}{figures}{restarts}"
 
 
-def rates(before: SeenPipeline, now: SeenPipeline, rows_before: int, rows: int, seconds: float) -> Rates:
-    """What happened between two looks."""
-    span = max(seconds, 1e-3)
-    return Rates(
-        l2=(now.l2_end - before.l2_end) / span,
-        trades=(now.trades_end - before.trades_end) / span,
-        events=(now.events - before.events) / span,
-        rows=(rows - rows_before) / span,
-    )
+def figures(seen: SeenPipeline, rows: int, speed: Figures) -> dict[str, str]:
+    """What each role did, by its name; the one that brings records in is `source`.
 
-
-def role_lines(source: str, running: Mapping[str, str], seen: SeenPipeline, speed: Rates, rows: int) -> list[str]:
-    """One sentence a role."""
+    Args:
+        seen: What the watch saw.
+        rows: Rows of the factor table.
+        speed: Each per second.
+    """
     p50, p99 = seen.latency_quantile_ms(0.5), seen.latency_quantile_ms(0.99)
     latency = f", latency p50 {p50:.0f} ms, p99 {p99:.0f} ms" if p50 is not None and p99 is not None else ""
-    said = {
-        source: f"{seen.l2_end:,} book updates ({speed.l2:,.0f}/s) and {seen.trades_end:,} trades"
+    return {
+        "source": f"{seen.l2_end:,} book updates ({speed.l2:,.0f}/s), {seen.trades_end:,} trades"
         f" ({speed.trades:,.0f}/s) on the log",
-        "processors": f"{seen.events:,} factor events ({speed.events:,.0f}/s), lag {seen.lag}{latency}",
+        "processors": f"{seen.events:,} events ({speed.events:,.0f}/s), lag {seen.lag:,} records{latency}",
+        "regimes": f"{seen.verdicts:,} verdicts ({speed.verdicts:,.1f}/s) on the log",
         "sink": f"{rows:,} factor rows in ClickHouse ({speed.rows:,.0f}/s)",
     }
-    notes = "".join(f"; {name}: {state}" for name, state in running.items() if state)
-    return [f"{name:<11}{sentence}" for name, sentence in said.items()] + ([f"roles{notes}"] if notes else [])
 
 
-def book_line(name: str, book: ShownBook) -> str:
+def book_line(name: str, book: ShownBook, now_s: float) -> str:
     """One book in words."""
-    mid, imbalance, spread = _numbers(book)
-    return f"{pad(name, 28)}{book.status:<11}mid {mid:>14}   imbalance {imbalance:>7}   spread {spread} bps"
+    mid, imbalance, spread, age = _numbers(book, now_s)
+    stale = " (stale)" if _is_stale(book, now_s) else ""
+    told = f"mid {mid:>12}   imbalance {imbalance:>6}   spread {spread} bps   age {age}{stale}"
+    return f"{pad(name, 28)}{book.status:<11}{told}"
 
 
-def panel(lines: list[str], books: Mapping[str, ShownBook], remaining: str) -> Group:
+def panel(lines: Iterable[str], books: Mapping[str, ShownBook], remaining: str, now_s: float) -> Group:
     """The live picture of a terminal."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("book", no_wrap=True)  # a name that is too long must not go on where a line of ours begins
     table.add_column("status")
-    for heading in ("mid", "imbalance", "spread bps"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for name in sorted(books):
         book = books[name]
-        cells = (name, str(book.status), *_numbers(book))
-        table.add_row(*(Text(escape_text(cell)) for cell in cells), style=_STYLE.get(book.status, "yellow"))
+        cells = (name, str(book.status), *_numbers(book, now_s))
+        table.add_row(*(Text(escape_text(cell)) for cell in cells), style=_style(book, now_s))
     return Group(*(Text(escape_text(line)) for line in lines), table, Text(remaining, style="dim"))
 
 
-def _numbers(book: ShownBook) -> tuple[str, str, str]:
+def _style(book: ShownBook, now_s: float) -> str:
+    return STALE_STYLE if _is_stale(book, now_s) else _STYLE.get(book.status, "yellow")
+
+
+def _is_stale(book: ShownBook, now_s: float) -> bool:
+    return now_s - book.seen_s > STALE_S
+
+
+def _numbers(book: ShownBook, now_s: float) -> tuple[str, str, str, str]:
     mid = "–" if book.mid is None else f"{book.mid:,.{_decimals(book.mid)}f}"
     imbalance = "–" if book.obi_10bps is None else f"{book.obi_10bps:+.3f}"
     spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f}"
-    return mid, imbalance, spread
+    return mid, imbalance, spread, f"{max(0.0, now_s - book.seen_s):.1f} s"
 
 
 def _decimals(price: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -80,11 +81,11 @@ class WatchedServer(Generic[S]):
         return self._restart is not None or not self._server.is_running()
 
     @property
-    def state(self) -> str:
+    def line(self) -> str:
         """How it is, in words for the picture."""
-        if self.is_away:
-            return "ended, is being started again"
-        return "runs" + (f", restarts: {self.restarts}" if self.restarts else "")
+        state = "ended, is being started again" if self.is_away else "runs"
+        restarts = f"; restarts: {self.restarts}" if self.restarts else ""
+        return f"{state} on port {self._port}{restarts}"
 
     def start(self, unless: Asked) -> None:
         """Start it for the first time.
@@ -158,3 +159,14 @@ class WatchedServer(Generic[S]):
         self._closed.set()
         self._pool.shutdown()
         self._server.stop(grace_s)
+
+
+def usual_or_free_port(usual: int) -> int:
+    """The port every command tries without being told, where nobody has it; else any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", usual))
+        except OSError:
+            return 0
+    return usual

@@ -75,8 +75,14 @@ def count_rows(client: Client, database: str) -> dict[str, int]:
     return counts
 
 
-def sentences(client: Client, summary: Summary) -> list[str]:
-    """The summary for a person, instrument by instrument."""
+def sentences(client: Client, summary: Summary, *, planted: bool) -> list[str]:
+    """The summary for a person, instrument by instrument.
+
+    Args:
+        client: Of the demo's database.
+        summary: What came of the demo.
+        planted: Whether gaps are there on purpose.
+    """
     lines = [
         f"{venue}:{symbol}: {events:,} events, {ok / events:.1%} OK, mean spread {spread} bps,"
         f" mean imbalance {imbalance}, order flow {flow}"
@@ -94,7 +100,8 @@ def sentences(client: Client, summary: Summary) -> list[str]:
         lines.append(f"latency from the socket to the factor on the log: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     lines.append(f"rows: {tables}")
     lines.append(
-        f"{summary.messages:,} messages, {summary.factors:,} factor events stored, gaps {summary.gaps},"
+        f"{summary.messages:,} messages, {summary.factors:,} factor events stored,"
+        f" gaps {summary.gaps}{' (planted by the simulator)' if planted else ''},"
         f" lost {summary.lost}, duplicates {summary.duplicates}"
     )
     return lines

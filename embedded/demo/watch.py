@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from schemas.codec import decode_as
 from schemas.errors import MessageError, PipelineError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, FactorRecord, Status
-from schemas.topics import FACTORS, L2, TRADES
+from schemas.topics import FACTORS, L2, REGIMES, TRADES
 from schemas.units import NS_PER_MS
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ LATENCY_CAP_MS = 60_000
 
 @dataclass
 class ShownBook:
-    """The latest factor event of one instrument."""
+    """The latest factor event of one instrument; `seen_s` is the monotonic clock as it was read."""
 
     status: Status
     mid: float | None
     obi_10bps: float | None
     spread_bps: float | None
     received_ns: int
+    seen_s: float
 
 
 @dataclass
@@ -48,6 +50,7 @@ class SeenPipeline:
     l2_end: int = 0
     trades_end: int = 0
     factors_end: int = 0
+    verdicts: int = 0
     lag: int = 0
     latency_ms: Counter[int] = field(default_factory=Counter)
 
@@ -126,13 +129,13 @@ class PipelineWatch:
             if self._latency and kind == TIMESTAMP_LOG_APPEND_TIME and event.received_ns > self._up_since_ns:
                 self.seen.latency_ms[_capped(appended_ms - event.received_ns // NS_PER_MS)] += 1
         last = record.events[-1]
-        self.seen.books[str(record.instrument)] = _view(last)
+        self.seen.books[str(record.instrument)] = _view(last, time.monotonic())
         self._next[record.source_partition] = last.source_offset + 1
 
     def _take_offsets(self) -> None:
         prefix = self._settings.kafka.topic_prefix
         try:
-            ends = kafka.end_offsets(self._settings, [prefix + topic.name for topic in (L2, TRADES, FACTORS)])
+            ends = kafka.end_offsets(self._settings, [prefix + topic.name for topic in (L2, TRADES, FACTORS, REGIMES)])
         except PipelineError:
             return  # the broker is busy or going down; the figures on the screen stay as they are
         by_topic: Counter[str] = Counter()
@@ -141,6 +144,7 @@ class PipelineWatch:
         self.seen.l2_end = by_topic[L2.name]
         self.seen.trades_end = by_topic[TRADES.name]
         self.seen.factors_end = by_topic[FACTORS.name]
+        self.seen.verdicts = by_topic[REGIMES.name]
         l2 = prefix + L2.name
         self.seen.lag = sum(max(0, end - self._next.get(part, 0)) for (name, part), end in ends.items() if name == l2)
 
@@ -149,7 +153,7 @@ def _capped(milliseconds: int) -> int:
     return min(max(milliseconds, -LATENCY_CAP_MS), LATENCY_CAP_MS)
 
 
-def _view(event: FactorEvent) -> ShownBook:
+def _view(event: FactorEvent, seen_s: float) -> ShownBook:
     value = event.values
     return ShownBook(
         status=event.status,
@@ -157,4 +161,5 @@ def _view(event: FactorEvent) -> ShownBook:
         obi_10bps=value[FACTOR_INDEX["obi_10bps"]],
         spread_bps=value[FACTOR_INDEX["spread_bps"]],
         received_ns=event.received_ns,
+        seen_s=seen_s,
     )

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from embedded.demo import children
+from embedded.demo.children import PLACED
 from embedded.demo.command import how_to_query
 from embedded.demo.drain import groups
 from embedded.demo.plan import DemoPlan, DemoSource
-from embedded.demo.run import PLACED, Demo
+from embedded.demo.run import Demo
 from embedded.supervisor import Ended, Supervisor
 from obflow.settings import Settings
 from schemas.errors import FatalError, UsageError

@@ -49,7 +49,7 @@ def watched(taken: tuple[int, ...], policy: RestartPolicy | None = None) -> tupl
 def test_a_port_that_was_lost_before_it_was_bound_is_chosen_again() -> None:
     server, made = watched(taken=(9092,))
     server.start(nobody)
-    assert (made, server.server.port, server.state) == ([9092, 0], 41_000, "runs")
+    assert (made, server.server.port, server.line) == ([9092, 0], 41_000, "runs on port 41000")
     server.close(0.0)
 
 
@@ -66,7 +66,7 @@ def test_one_that_ends_is_started_again_on_its_port_and_both_are_said() -> None:
     server.server.runs = False
     assert server.tick() == "the broker ended and is started again on its folder and port"
     assert next(filter(None, (server.tick() for _ in count()))).startswith("the broker serves again after ")
-    assert (made, server.state) == ([9092, 0, 41_000], "runs, restarts: 1")
+    assert (made, server.line) == ([9092, 0, 41_000], "runs on port 41000; restarts: 1")
     server.close(0.0)
 
 
