@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from embedded.demo.plan import SHUTDOWN_S, DemoPlan, DemoSource
+from embedded.demo.plan import SHUTDOWN_S, DemoPlan, DemoSource, free_port
 from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.terminal import console, tell_lines
@@ -21,9 +20,14 @@ WATCH_S = 0.5
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 MAX_DEMO_S: Final = 7 * 86_400.0
 
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port for clients, by default that of the settings; 0 chooses a free one."),
+]
+
 
 def kafka(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for clients; 0 chooses a free one.")] = 9092,
+    port: Port = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Data folder, kept; <cache>/kafka where none is given.")
     ] = None,
@@ -33,9 +37,11 @@ def kafka(
     Example: obflow kafka --port 9092 --data ./kafka-data
     """
     from embedded.kafka import EmbeddedKafka
+    from embedded.own_port import broker_port
 
     settings = load_settings()
-    broker = EmbeddedKafka(data or settings.cache / "kafka", port=port, cache=settings.cache, report=tell_lines)
+    folder, chosen = data or settings.cache / "kafka", broker_port(settings) if port is None else port
+    broker = EmbeddedKafka(folder, port=chosen, cache=settings.cache, report=tell_lines)
     with stop_on_signal() as stop:
         try:
             address = broker.start()
@@ -47,7 +53,7 @@ def kafka(
 
 
 def clickhouse(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for clients; 0 chooses a free one.")] = 8123,
+    port: Port = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Data folder, kept; <cache>/clickhouse where none is given.")
     ] = None,
@@ -57,13 +63,15 @@ def clickhouse(
     Example: obflow clickhouse --port 8123 --data ./clickhouse-data
     """
     from embedded.clickhouse_server import serve
+    from embedded.own_port import engine_port
 
-    folder = (data or load_settings().cache / "clickhouse").absolute()
+    settings = load_settings()
+    folder = (data or settings.cache / "clickhouse").absolute()
 
     def ready(host: str, bound: int, version: str) -> None:
         tell_lines(f"ClickHouse {version} listens on http://{host}:{bound}; data in {folder}; Ctrl-C stops it")
 
-    serve(folder, port=port, ready=ready)
+    serve(folder, port=engine_port(settings) if port is None else port, ready=ready)
 
 
 def demo(
@@ -87,12 +95,15 @@ def demo(
     Example: obflow demo --for 60s --json
     """
     with stop_on_signal(shutdown_seconds=SHUTDOWN_S) as stop:
-        from embedded.demo.command import run  # a second of imports, in which a signal may come, too
+        from embedded.demo.command import kept, run  # a second of imports, in which a signal may come, too
         from embedded.demo.run import Demo
 
         plan = _plan(source, recording, venue, symbol, workers, seconds)
         with _folder(data) as folder, Demo(plan, load_settings(), folder, tell_lines) as running:
             summary = run(running, plan.seconds, stop, console(stderr=True))
+            if data is not None:
+                for line in kept(folder):
+                    tell_lines(line)
             was_asked = stop.is_set()
     if json:
         emit_json(summary.as_dict())
@@ -106,11 +117,11 @@ def demo(
 def _plan(
     source: DemoSource, recording: Path | None, venue: str, symbol: list[str] | None, workers: int, seconds: str | None
 ) -> DemoPlan:
-    """What the flags ask for."""
+    """What the flags ask for; every word is looked at before anything starts."""
+    from embedded.demo.words import check
+
     duration_s = seconds_of("--for", seconds, most_s=MAX_DEMO_S)
-    if source is DemoSource.RECORDING and recording is None:
-        raise UsageError("--source recording needs a file", next_step="name one with --recording FILE")
-    return DemoPlan(
+    plan = DemoPlan(
         source=source,
         symbols=tuple(symbol or DEMO_SYMBOLS),
         venue=venue,
@@ -119,6 +130,8 @@ def _plan(
         seconds=duration_s,
         simulator_port=free_port(),
     )
+    check(plan)
+    return plan
 
 
 @contextmanager
@@ -135,10 +148,3 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="obflow-demo-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -140,8 +140,18 @@ def ensure_jars(
             report(f"downloading {len(missing)} of the Kafka broker's {len(lock.jars)} jars ({megabytes:.1f} MB)")
         with ThreadPoolExecutor(PARALLEL) as pool:
             # Consumed in full, so that the first failure is raised after every other download has ended.
-            list(pool.map(lambda jar: _fetch(jar, folder, unless), missing))
+            _count(missing, pool.map(lambda jar: _fetch(jar, folder, unless), missing), report)
     return [folder / jar.filename for jar in lock.jars]
+
+
+def _count(missing: list[Jar], fetched: Iterable[None], report: Report | None) -> None:
+    """Wait for each download, and tell of every further tenth."""
+    total, come, told = sum(jar.size_bytes for jar in missing), 0, 0
+    for jar, _ in zip(missing, fetched, strict=True):
+        come += jar.size_bytes
+        if report and come * 10 // total > told:
+            told = come * 10 // total
+            report(f"{come / 1e6:.1f} of {total / 1e6:.1f} MB")
 
 
 def _require_writable(folder: Path) -> None:
@@ -322,13 +332,18 @@ def main(arguments: list[str]) -> int:
         return EXIT_USAGE
     said: list[str] = []
     before_s = time.monotonic()
+
+    def report(sentence: str) -> None:
+        said.append(sentence)
+        tell(sentence)
+
     try:
-        ensure_jars(Settings.load().cache, report=said.append)
+        ensure_jars(Settings.load().cache, report=report)
     except FatalError as error:
         tell_error(error)
         return error.exit_code
     if said:
-        tell(f"==> broker jars: {time.monotonic() - before_s:.1f} s ({said[0]})")
+        tell(f"==> broker jars: {time.monotonic() - before_s:.1f} s")
     return EXIT_DONE
 
 

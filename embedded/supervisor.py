@@ -129,6 +129,15 @@ class Supervisor:
         self._members[name] = _Member(child, restart)
         return child
 
+    def remove(self, name: str) -> None:
+        """Forget a child that has been stopped or has ended, so that another one may have its name.
+
+        Args:
+            name: Which.
+        """
+        self.stop([name])
+        del self._members[name]
+
     def start(self, name: str, ready: Callable[[], bool] | None = None, timeout_s: float = READY_S) -> Child:
         """Start a child, and wait until it is ready where a condition is given.
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.live import Live
@@ -104,6 +105,21 @@ class _Drawing:
             self._next_s = now_s + PLAIN_EVERY_S
             for line in (*lines, *(book_line(name, books[name], now_s) for name in sorted(books)), left, ""):
                 tell(line)
+
+
+def kept(folder: Path) -> list[str]:
+    """The lines that say where the data is, and read it again once the demo has ended.
+
+    Args:
+        folder: The demo's own.
+    """
+    word = shell_word(str(folder))
+    return [
+        f"the data is kept in {word}",
+        f"read the tables again: .venv/bin/obflow clickhouse --data {word}/clickhouse",
+        f"read the log again:    .venv/bin/obflow kafka --data {word}/kafka",
+        f"and ask in a second terminal, as before; a demo with --data {word} goes on with it",
+    ]
 
 
 def how_to_query(environment: Mapping[str, str], elsewhere: Settings) -> str:

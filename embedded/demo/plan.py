@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+SIMULATOR: Final = "simulator"
 SHUTDOWN_S: Final = 60.0
 """From the first signal until all is drained and summed up, or cut off."""
 GAP_EVERY_S: Final = 15.0
 """The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class DemoSource(StrEnum):
@@ -63,7 +72,7 @@ class DemoPlan:
             return (produce,)
         simulate = ("simulate", "--venue", self.venue, *names, "--port", str(self.simulator_port))
         simulate += ("--gap-every", f"{GAP_EVERY_S:g}")
-        return (Role("simulator", simulate), produce)
+        return (Role(SIMULATOR, simulate), produce)
 
     @property
     def consumers(self) -> tuple[Role, ...]:

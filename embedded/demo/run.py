@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from embedded.clickhouse import EmbeddedClickHouse
 from embedded.demo import children, drain
-from embedded.demo.plan import DemoPlan, DemoSource, Role
+from embedded.demo.plan import SIMULATOR, DemoPlan, DemoSource, Role, free_port
 from embedded.demo.rates import Figures
 from embedded.demo.screen import RoleState, figures
 from embedded.demo.servers import WatchedServer, usual_or_free_port
 from embedded.demo.summary import GAPS, Summary, count_rows
 from embedded.demo.watch import PipelineWatch, SeenPipeline
+from embedded.jars import Report
 from embedded.kafka import EmbeddedKafka
 from embedded.process import go_on_unless
 from embedded.supervisor import Ended, RestartPolicy, Supervisor, obflow_command
@@ -38,8 +40,8 @@ CLOSE_ROLES_S: Final = 2.0
 CLOSE_SERVERS_S: Final = 1.5
 TICK_S: Final = 0.25
 KAFKA_PORT: Final = 9092
+PORT_TAKEN: Final = "cannot be listened on"
 AUDIT_GROUP: Final = "obflow.audits"
-Report = Callable[[str], None]
 
 
 class Demo:
@@ -158,6 +160,9 @@ class Demo:
         for sentence in filter(None, [server.tick() for server in servers]):
             self._report(sentence)
         for end in self._roles.tick():
+            if end.name == SIMULATOR and PORT_TAKEN in end.tail:
+                self._choose_again()
+                continue
             if end.exit_code and end.restart_in_s is None and not self.seen.events:
                 raise _hopeless(end)
             self._report(f"{end}; its last lines:\n{end.tail}" if end.exit_code else str(end))
@@ -233,6 +238,15 @@ class Demo:
         self._roles.add(
             role.name, obflow_command(*role.words), restart=RestartPolicy(), env=self._environment_of_child(port)
         )
+
+    def _choose_again(self) -> None:
+        """Take another port for the simulator: one that was free when it was chosen is not any more."""
+        self._report(f"port {self.plan.simulator_port} was taken before the simulator had it; another one is chosen")
+        self.plan = replace(self.plan, simulator_port=free_port())
+        for role in self.plan.producers:
+            self._roles.remove(role.name)
+            self._add(role)
+            self._roles.start(role.name)
 
     def _environment_of_child(self, metrics_port: int) -> dict[str, str]:
         own = {**children.places(self.settings), **self.plan.environment, children.METRICS_PORT: str(metrics_port)}

@@ -68,6 +68,7 @@ class WatchedServer(Generic[S]):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._restart: Future[None] | None = None
         self._ended_s: list[float] = []
+        self._is_started = False
         self.restarts = 0
 
     @property
@@ -78,7 +79,7 @@ class WatchedServer(Generic[S]):
     @property
     def is_away(self) -> bool:
         """Whether it has ended and does not serve again yet."""
-        return self._restart is not None or not self._server.is_running()
+        return self._is_started and (self._restart is not None or not self._server.is_running())
 
     @property
     def line(self) -> str:
@@ -106,6 +107,7 @@ class WatchedServer(Generic[S]):
             self._server = self._make(ANY_PORT)
             self._server.start(unless=unless)
         self._port = self._port_of(self._server)
+        self._is_started = True
 
     def tick(self) -> str:
         """Look once: start it again where it ended.
@@ -118,7 +120,7 @@ class WatchedServer(Generic[S]):
         """
         if self._restart is not None:
             return self._look_at_restart(self._restart)
-        if self._server.is_running():
+        if not self.is_away:
             return ""
         now_s = time.monotonic()
         recent = [at_s for at_s in self._ended_s if at_s > now_s - self._policy.window_s]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from embedded.demo.command import NOTHING_STORED, STOPPING
-from embedded.demo.plan import SHUTDOWN_S
+from embedded.demo.plan import SHUTDOWN_S, free_port
 from obflow.lifecycle import ECHO_SECONDS
 from tests.integration.llm_server import llm_server
 from tests.support.patience import patient
@@ -47,7 +48,7 @@ def left_behind(mark: str) -> list[str]:
     return found
 
 
-def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
+def test_a_short_demo_stores_what_it_received_and_leaves_no_process(tmp_path: Path) -> None:
     """Calls of the language model among it: here one that hangs, so that some are given up at the end.
 
     Its flags reach the roles: each book is thinner than they ask for, and the topics have a prefix.
@@ -56,7 +57,7 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
     with llm_server("hang") as server:
         asked = {"OBFLOW_REGIMES__BASE_URL": server.url, "OBFLOW_REGIMES__MODEL": "small-model"}
         flags = ("--set", "kafka.topic_prefix=apart.", "--set", "processor.thin_notional=1e15")
-        running = start(mark, "--for", "12s", "--json", *flags, **asked)
+        running = start(mark, "--for", "12s", "--json", "--data", str(tmp_path), *flags, **asked)
         out, err = running.communicate(timeout=START_S + 60.0)
     assert running.returncode == 0, err[-4000:]
     result = json.loads(out.splitlines()[-1])
@@ -72,6 +73,24 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process() -> None:
     assert result["rows"]["llm_calls"] == len(server.asked) > 0
     assert result["latency_ms"]["p50"] is not None
     assert left_behind(mark) == []
+    assert read_again(err) == result["rows"]["factors"]
+
+
+def read_again(told: str) -> int:
+    """Count the factors with the words that a demo has told at its end."""
+    [words] = [line for line in told.splitlines() if line.startswith("read the tables again: ")]
+    command = shlex.split(words.partition(".venv/bin/obflow ")[2])
+    place = {**os.environ, "OBFLOW_CLICKHOUSE__PORT": str(free_port())}
+    obflow = [sys.executable, "-m", "obflow"]
+    with subprocess.Popen([*obflow, *command], env=place, stderr=subprocess.PIPE, text=True) as engine:
+        try:
+            told_until(engine, "ClickHouse ")
+            asked = [*obflow, "query", "SELECT count() FROM factors"]
+            return int(
+                subprocess.run(asked, env=place, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+            )
+        finally:
+            engine.terminate()
 
 
 def told_until(running: subprocess.Popen[str], beginning: str) -> None:
@@ -164,8 +183,17 @@ def eventually_nothing(mark: str) -> bool:
     return left_behind(mark) == []
 
 
-def test_a_recording_without_a_file_is_refused_with_a_sentence() -> None:
-    running = start("refused", "--source", "recording")
-    _, err = running.communicate(timeout=patient(30.0))
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--source", "recording"), "name one with --recording FILE"),
+        (("--source", "recording", "--recording", "/nowhere/x"), "there is no recording /nowhere/x"),
+        (("--venue", "foo"), "the source simulator knows no venue foo"),
+    ],
+)
+def test_a_wrong_word_is_refused_before_anything_starts(words: tuple[str, ...], sentence: str) -> None:
+    running = start("refused", *words)
+    _, err = running.communicate(timeout=30.0)
     assert running.returncode == 2
-    assert "name one with --recording FILE" in err
+    assert sentence in err
+    assert len(err.splitlines()) == 1

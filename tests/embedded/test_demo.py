@@ -131,6 +131,24 @@ def test_a_role_that_cannot_run_ends_the_demo_with_its_sentence(
     assert str(caught.value) == "the demo's replay cannot run: there is no recording x: check the path"
 
 
+def test_a_port_that_another_program_took_from_the_simulator_is_chosen_again(
+    alone: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    running = demo(Settings.load(), tmp_path)
+    for role in running.plan.producers:
+        running._add(role)
+    end = Ended("simulator", 2, None, "obflow: 127.0.0.1:1: 127.0.0.1:1 cannot be listened on (Address in use)")
+    alone.setattr(Supervisor, "tick", lambda self: [end])
+    started: list[str] = []
+    alone.setattr(Supervisor, "start", lambda self, name: started.append(name))
+    running.tick()
+    port = running.plan.simulator_port
+    assert port > 0
+    assert started == ["simulator", "producer"]
+    assert str(port) in running._roles.child("simulator").argv
+    assert running.plan.environment["OBFLOW_PRODUCER__WEBSOCKET_URL"] == f"ws://127.0.0.1:{port}"
+
+
 def test_the_demo_drains_the_groups_its_workers_are_in(alone: pytest.MonkeyPatch) -> None:
     """A worker's group has the topics' prefix, a sink's has not."""
     assert groups(Settings.load({"kafka.topic_prefix": "apart."})) == (

@@ -425,22 +425,49 @@ def test_a_check_that_breaks(run: Command, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.advice(
-    "name one with --recording FILE", "keep its data and logs with --data DIR: {…}", "give --data another one"
+    "name one with --recording FILE",
+    "give another one with --recording FILE",
+    "give --venue one of {…}",
+    "add --source recording",
+    "keep its data and logs with --data DIR: {…}",
+    "give --data another one",
 )
 def test_words_of_the_demo(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Path) -> None:
     run.refused("demo", "--source=recording", sentence="name one with --recording FILE")
     (tmp_path / "file").write_text("")
     run.refused("demo", f"--data={tmp_path}/file/x", sentence="give --data another one")
+    (tmp_path / "damaged").write_text("no frame\n")
+    for name in ("file", "damaged"):
+        words = ("demo", "--source=recording", f"--recording={tmp_path / name}")
+        run.refused(*words, sentence="give another one with --recording FILE")
+    run.refused("demo", f"--recording={short}", sentence="add --source recording")
     good = Summary(messages=1, factors=1)
     monkeypatch.setattr(demo_command, "run", lambda *_: good)  # what runs is another test's
     for _ in range(TIMES):
         run("demo", "--source=recording", f"--recording={short}", f"--data={tmp_path}/data")
+    venues = "give --venue one of {…}"
+    for source in ("simulator", "live"):
+        for venue in filled_in(run.refused("demo", f"--source={source}", "--venue=foo", sentence=venues), venues)[
+            0
+        ].split(", "):
+            run("demo", f"--source={source}", f"--venue={venue}")
     monkeypatch.setattr(demo_command, "run", lambda *_: Summary(lost=1))
     sentence = "keep its data and logs with --data DIR: {…}"
     run.refused("demo", sentence=sentence, code=1)
     for _ in range(TIMES):
         run.refused("demo", f"--data={tmp_path}/kept", sentence=sentence, code=1)
         assert (tmp_path / "kept").is_dir()
+
+
+@pytest.mark.advice("give --port to start one beside that")
+def test_a_server_beside_those_of_the_settings(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OBFLOW_CLICKHOUSE__HOST", "engine")
+    run.refused("clickhouse", sentence="give --port to start one beside that")
+    served: list[int] = []
+    monkeypatch.setattr(clickhouse_server, "serve", lambda folder, *, port, ready: served.append(port))
+    for _ in range(TIMES):
+        run("clickhouse", "--port=0", f"--data={tmp_path}")
+    assert served == [0] * TIMES
 
 
 @pytest.mark.advice(
