@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3 pytho
 UV_VERSION := 0.13.8
 
 # $(call step,name,command) runs the command and prints how long it took.
-step = @TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
+step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -18,7 +18,12 @@ help: ## this list
 setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
 	@$(BIN)/python -m embedded.jars fetch
 
-.venv/installed: requirements/dev.txt pyproject.toml | .venv/bin/pip
+.venv/installed: requirements/dev.txt .venv/demo-installed
+	$(call step,packages of the development tools from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
+	@touch $@
+
+# What runs the demo, without the tools that look at the code: every version is that of requirements/dev.txt.
+.venv/demo-installed: requirements/demo.txt pyproject.toml | .venv/bin/pip
 	$(call step,packages from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
 	$(call step,obflow itself,$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .)
 	@touch $@
@@ -50,7 +55,7 @@ test: lint types layers ## lint, types, import contracts and every test (ARGS=â€
 test-compose: setup ## the deployment for real, on a Docker engine: scaled, killed, restarted, audited; fails without one
 	$(BIN)/pytest -x -s -v tests/compose $(ARGS)
 
-demo: setup ## the whole pipeline on this machine, until Ctrl-C (ARGS="--for 60s" stops by itself)
+demo: .venv/demo-installed ## the whole pipeline on this machine, until Ctrl-C (ARGS="--for 60s" stops by itself)
 	@$(BIN)/obflow demo $(ARGS)
 
 faults: setup ## kill workers and sinks at full size: nothing lost, nothing doubled
@@ -77,6 +82,7 @@ lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--up
 	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(compile) pyproject.toml --output-file requirements/runtime.txt
 	$(compile) pyproject.toml --extra embedded --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	printf 'hatchling\neditables\n' | $(compile) pyproject.toml - --extra embedded --constraint requirements/dev.txt --output-file requirements/demo.txt
 	echo hatchling | $(compile) - --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(BIN)/python -m embedded.jars lock
 
