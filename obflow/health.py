@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from obflow.clock import Clock, SystemClock
+from obflow.logs import get_logger
 from schemas.units import NS_PER_SECOND
 
+log = get_logger(__name__)
 STUCK_SECONDS: Final = 60.0
 """A loop that has not moved for so long will not: no call it makes may take longer."""
 BEAT_SECONDS: Final = 1.0
@@ -22,6 +24,8 @@ BROKER: Final = "broker"
 STORE: Final = "store"
 PARTITIONS: Final = "partitions"
 FEED: Final = "feed"
+FIRST: Final = {BROKER: "connected", STORE: "connected", PARTITIONS: "went_live", FEED: "went_live"}
+"""What is said when a condition holds for the first time."""
 NOT_YET: Final = "not seen since the start"
 CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "producer": (BROKER, FEED),
@@ -71,6 +75,8 @@ class Health:
             changed = known is None or bool(known.why) != bool(why)
             since_ns = self._clock.now_ns() if known is None or changed else known.since_ns
             self._conditions[name] = Condition(why, since_ns)
+        if known is not None and changed:
+            _say_change(name, known, self._conditions[name])
         self._on_change(name, not why)
 
     def beat(self) -> None:
@@ -91,6 +97,17 @@ class Health:
         is_ready = not any(condition.why for condition in known.values())
         told = [{"condition": name, **_told(condition, now_ns)} for name, condition in known.items()]
         return is_ready, {"ready": is_ready, "conditions": told}
+
+
+def _say_change(name: str, before: Condition, now: Condition) -> None:
+    """One line for each thing a role waits for: it is there, it is gone, it is there again."""
+    after_s = round((now.since_ns - before.since_ns) / NS_PER_SECOND, 1)
+    if now.why:
+        log.warning("not_ready", condition=name, why=now.why, after_s=after_s)
+    elif before.why == NOT_YET:
+        log.info(FIRST.get(name, "ready"), condition=name, after_s=after_s)
+    else:
+        log.info("recovered", condition=name, after_s=after_s)
 
 
 @asynccontextmanager

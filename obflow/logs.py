@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TextIO, TypedDict, Unpack, cast
@@ -18,6 +19,7 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from obflow.log_limits import LineLimit, cause_of
 from obflow.settings import LogSettings
 from obflow.terminal import escape_text, json_text, quoted_lines
 from schemas.masking import MASK, mask_credentials
@@ -60,6 +62,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings, target)],
         )
     )
+    handler.addFilter(_LibraryLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
@@ -92,6 +95,23 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def fit_for_a_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape names and values, so that an event is one line and controls nothing; tracebacks keep theirs."""
     return {escape_text(str(name)): _fitted(name, value) for name, value in event.items()}
+
+
+class _LibraryLines(logging.Filter):
+    """Bounds what libraries say, a line a second and cause; ours are events, and pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limit = LineLimit()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is written; one after others that were not says how many they were."""
+        if isinstance(record.msg, dict):
+            return True
+        left_out = self._limit.take(cause_of(record.name, record.getMessage()), time.monotonic())
+        if left_out:
+            record.left_out = left_out
+        return left_out is not None
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -139,7 +159,9 @@ def _rendering(settings: LogSettings, target: TextIO) -> list[Processor]:
         plain = structlog.dev.plain_traceback
         return [
             fit_for_a_line,
-            structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0, exception_formatter=plain),
+            structlog.dev.ConsoleRenderer(
+                colors=on_terminal, pad_event_to=0, exception_formatter=plain, timestamp_key="time"
+            ),
         ]
     return [structlog.processors.JSONRenderer(serializer=_json)]
 

@@ -28,6 +28,7 @@ from obflow.metric_list import (
     Metric,
     MetricName,
 )
+from obflow.minutes import told_each_minute
 from obflow.pages import serving
 from obflow.settings import MetricsSettings
 from obflow.terminal import escape_text
@@ -103,21 +104,29 @@ class Metrics:
         """What is shown for a counter or gauge now; 0 where nothing was counted yet."""
         return self.registry.get_sample_value(name, _printable(labels)) or 0.0
 
+    def counted(self) -> dict[str, float]:
+        """Each counter's sum over its labels."""
+        return {
+            name: sum(sample.value for sample in next(iter(counter.collect())).samples if sample.name == name)
+            for name, counter in self._counters.items()
+        }
+
     def page(self) -> str:
         """The page as Prometheus reads it."""
         return generate_latest(self.registry).decode()
 
     @contextmanager
     def served(self, settings: MetricsSettings) -> Iterator[None]:
-        """Serve `/metrics`, `/live` and `/ready` while the block runs; port 0 serves none.
+        """Serve `/metrics`, `/live` and `/ready` while the block runs; port 0 serves none. Log what is done, too.
 
         Raises:
             UsageError: The address cannot be listened on.
         """
-        if settings.port == 0:
-            yield
-            return
         with ExitStack() as stack:
+            stack.enter_context(told_each_minute(self.counted))
+            if settings.port == 0:
+                yield
+                return
             try:
                 stack.enter_context(serving(self.registry, self.health, settings.host, settings.port))
             except (OSError, OverflowError) as error:
