@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -80,6 +80,7 @@ class Demo:
         )
         self._roles = Supervisor(data / "logs")
         self._watch: PipelineWatch | None = None
+        self._rows = 0
         self._started_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -177,12 +178,11 @@ class Demo:
             connection.close()
 
     def rows(self) -> int:
-        """Rows of the factor table; 0 before there is one to ask."""
-        try:
-            with self.client() as client:
-                return count_rows(client, self.settings.clickhouse.database).get("factors", 0)
-        except PipelineError:
-            return 0
+        """Rows of the factor table, as last seen while the engine is away; 0 before there is a table to ask."""
+        # It may also end between two questions, in the middle of an answer.
+        with suppress(PipelineError, clickhouse.ClickHouseError, OSError), self.client() as client:
+            self._rows = count_rows(client, self.settings.clickhouse.database).get("factors", 0)
+        return self._rows
 
     def status(self, rows: int, speed: Figures) -> list[str]:
         """A line a server and a line a role."""
@@ -269,10 +269,8 @@ class Demo:
     def _summary(self, books_live: int) -> Summary:
         sent = [topics.topic_name(self.settings, topic) for topic in (L2, TRADES)]
         summary = Summary(messages=sum(kafka.end_offsets(self.settings, sent).values()), books_live=books_live)
-        summary.latency_ms = {
-            "p50": self.seen.latency_quantile_ms(0.5),
-            "p99": self.seen.latency_quantile_ms(0.99),
-        }
+        shares = {"p50": 0.5, "p99": 0.99}
+        summary.latency_ms = {name: self.seen.latency_quantile_ms(share) for name, share in shares.items()}
         with self.client() as client:
             summary.rows = count_rows(client, self.settings.clickhouse.database)
             summary.gaps = int(client.query(GAPS).result_rows[0][0])
@@ -281,8 +279,7 @@ class Demo:
     def _audit(self, summary: Summary) -> None:
         entry = next(iter(entry_points(group=AUDIT_GROUP)))
         found: Any = entry.load()(self.settings)
-        summary.factors = found.stored
-        summary.lost, summary.duplicates = found.lost, found.duplicates
+        summary.factors, summary.lost, summary.duplicates = found.stored, found.lost, found.duplicates
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

@@ -168,7 +168,7 @@ def test_a_second_ctrl_c_cuts_the_drain_off_and_leaves_no_process() -> None:
     time.sleep(ECHO_SECONDS)
     again = time.monotonic()
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=30.0)
+    _, err = running.communicate(timeout=patient(30.0))
     took = time.monotonic() - again
     assert (running.returncode, "cut off" in err) == (1, True)
     assert took < patient(2.0)
@@ -193,7 +193,7 @@ def eventually_nothing(mark: str) -> bool:
 )
 def test_a_wrong_word_is_refused_before_anything_starts(words: tuple[str, ...], sentence: str) -> None:
     running = start("refused", *words)
-    _, err = running.communicate(timeout=30.0)
+    _, err = running.communicate(timeout=patient(30.0))
     assert running.returncode == 2
     assert sentence in err
     assert len(err.splitlines()) == 1

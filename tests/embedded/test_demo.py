@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from embedded.demo.drain import groups
 from embedded.demo.plan import DemoPlan, DemoSource
 from embedded.demo.run import Demo
 from embedded.supervisor import Ended, Supervisor
+from obflow.clickhouse import ClickHouseError
 from obflow.settings import Settings
-from schemas.errors import FatalError, UsageError
+from schemas.errors import FatalError, StoreUnreachable, UsageError
 
 
 @pytest.fixture
@@ -147,6 +149,23 @@ def test_a_port_that_another_program_took_from_the_simulator_is_chosen_again(
     assert started == ["simulator", "producer"]
     assert str(port) in running._roles.child("simulator").argv
     assert running.plan.environment["OBFLOW_PRODUCER__WEBSOCKET_URL"] == f"ws://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("error", [StoreUnreachable("away"), ClickHouseError("cut off"), ConnectionResetError()])
+def test_an_engine_that_ends_in_the_middle_of_an_answer_leaves_the_picture_its_last_figure(
+    alone: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    def answers(_client: object, _database: str) -> dict[str, int]:
+        asked.append(None)
+        if len(asked) > 1:
+            raise error
+        return {"factors": 7}
+
+    asked: list[None] = []
+    alone.setattr("embedded.demo.run.count_rows", answers)
+    alone.setattr(Demo, "client", lambda self: nullcontext())
+    running = demo(Settings.load(), tmp_path)
+    assert [running.rows() for _ in range(3)] == [7, 7, 7]
 
 
 def test_the_demo_drains_the_groups_its_workers_are_in(alone: pytest.MonkeyPatch) -> None:
