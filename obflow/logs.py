@@ -44,7 +44,7 @@ class LogContext(TypedDict, total=False):
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send every log line of the process to the stream (standard error where none is given), once and for all."""
-    target = stream or sys.stderr
+    handler = logging.StreamHandler(stream) if stream else _StandardError()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -55,11 +55,13 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         structlog.processors.format_exc_info,
         redact,
     ]
-    handler = logging.StreamHandler(stream) if stream else _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings, target)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(settings, handler.stream),
+            ],
         )
     )
     handler.addFilter(_LibraryLines())

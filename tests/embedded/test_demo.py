@@ -152,7 +152,7 @@ def test_a_port_that_another_program_took_from_the_simulator_is_chosen_again(
 
 
 @pytest.mark.parametrize("error", [StoreUnreachable("away"), ClickHouseError("cut off"), ConnectionResetError()])
-def test_an_engine_that_ends_in_the_middle_of_an_answer_leaves_the_picture_its_last_figure(
+def test_an_engine_that_ends_in_mid_answer_leaves_the_picture_its_last_figure(
     alone: pytest.MonkeyPatch, tmp_path: Path, error: Exception
 ) -> None:
     def answers(_client: object, _database: str) -> dict[str, int]:
