@@ -55,6 +55,7 @@ GaugeName = Literal[
     "obflow_kafka_round_trip_seconds",
     "obflow_kafka_queued_bytes",
     "obflow_table_failing",
+    "obflow_missing_rows",
     "obflow_ready",
     "obflow_build_info",
 ]
@@ -247,6 +248,12 @@ GAUGES: Mapping[GaugeName, Metric] = {
     ),
     "obflow_table_failing": Metric(
         "1 where a table cannot be fed now, while the others go on.", ("table",), "0 or 1", SINK
+    ),
+    "obflow_missing_rows": Metric(
+        "Rows that somebody took out of a table since the sink opened it, as its last look found.",
+        ("table",),
+        "rows",
+        SINK,
     ),
     "obflow_ready": Metric(
         "1 where a condition of the role's readiness holds, as `/ready` tells it.", ("condition",), "0 or 1", ALL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from schemas.errors import EXIT_DONE, EXIT_FAILED, UsageError
 
 if TYPE_CHECKING:
     from obflow.settings import Settings
+    from sinks.contract import Table
     from sinks.counts import Counts
     from sinks.store import Store
 
@@ -21,12 +22,20 @@ STOP_SECONDS = 5.0
 def sink(
     table: Annotated[list[str] | None, typer.Option("--table", help="Feed this table only; may be repeated.")] = None,
     metrics_port: Annotated[int | None, typer.Option("--metrics-port", help="Serve /metrics here; 0: not.")] = None,
+    restore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--restore", help="Put back what this table lacks and its log still has, and end.", metavar="TABLE"
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Feed the tables from their topics until stopped, resuming from what the tables hold.
 
     Run one for a table. Whatever fails ends the process with one sentence; started again, it goes on without loss and
     without doubled rows.
+
+    Rows that somebody took out of a table are put back by --restore, while no sink feeds it; nothing is stored twice.
 
     Example: obflow sink --table factors --table trades
     """
@@ -35,10 +44,12 @@ def sink(
     from sinks.service import serve
     from sinks.tables import TABLES
 
-    unknown = sorted(set(table or ()) - TABLES.keys())
-    if unknown:
-        raise UsageError(f"there is no table {unknown[0]}", next_step=f"there are {', '.join(TABLES)}")
-    chosen = [TABLES[name] for name in table or TABLES]
+    if restore:
+        if table:
+            raise UsageError("--restore feeds no table", next_step="leave out --table")
+        _restore_all(restore, json=json)
+        return
+    chosen = [_table(name) for name in table or TABLES]
     settings = load_settings({"metrics.port": metrics_port})
     metrics = Metrics("sink")
     with metrics.served(settings.metrics), stop_on_signal(shutdown_seconds=STOP_SECONDS) as stop:
@@ -51,6 +62,31 @@ def sink(
             f"{name}: {found.rows} rows stored from {found.records} records, {found.repeated} repeated, "
             f"{found.dead_lettered} dead-lettered"
         )
+
+
+def _restore_all(names: list[str], *, json: bool) -> None:
+    from obflow.clock import SystemClock
+    from sinks.restore import restore
+
+    settings = load_settings()
+    with stop_on_signal(shutdown_seconds=STOP_SECONDS) as stop:
+        found = [restore(settings, table, clock=SystemClock(), stop=stop) for table in map(_table, names)]
+    if json:
+        emit_json({"restored": [one._asdict() for one in found]})
+        return
+    for one in found:
+        end = "" if one.whole else "; stopped before the end: run it again"
+        say(f"{one.table}: {one.rows} rows put back from {one.records} records read again{end}")
+        for sentence in one.gone:
+            say(f"{one.table}: {sentence}")
+
+
+def _table(name: str) -> Table[Any]:
+    from sinks.tables import TABLES
+
+    if name not in TABLES:
+        raise UsageError(f"there is no table {name}", next_step=f"there are {', '.join(TABLES)}")
+    return TABLES[name]
 
 
 def _summary(counts: Counts) -> dict[str, int]:

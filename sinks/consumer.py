@@ -101,6 +101,7 @@ class Worker:
         dropped: Knows the runs of which nothing is stored; None where nobody does.
         counts: What this table's workers have done before this one.
         written: Told of every batch once it is stored.
+        look: Called now and then while no insert is on its way.
         submit: Starts the writing of a batch.
     """
 
@@ -120,6 +121,7 @@ class Worker:
         dropped: Dropped | None = None,
         counts: Counts | None = None,
         written: Callable[[RowBatch, WrittenBatch], None] = lambda batch, written: None,
+        look: Callable[[], None] = lambda: None,
         submit: Submit = in_thread,
     ) -> None:
         self.table = table
@@ -142,6 +144,7 @@ class Worker:
         self._batch = RowBatch(table)
         self._in_flight: tuple[RowBatch, Future[WrittenBatch]] | None = None
         self._written = written
+        self._look = look
         self._submit = submit
         self._lag_due_s = 0.0
 
@@ -209,6 +212,8 @@ class Worker:
 
     def _advance(self) -> None:
         self._collect(0.0)
+        if self._in_flight is None:
+            self._look()
         if self._in_flight is None and self._batch.is_due(self._now_s(), self._limits):
             self._begin()
 

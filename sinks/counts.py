@@ -28,6 +28,7 @@ class Counts:
         retried_inserts: Inserts sent again.
         failed_inserts: Inserts that ended without an answer, or were refused for good.
         failing: Whether the table cannot be fed now.
+        missing: Rows that somebody took out of the table since it was opened.
     """
 
     records: int = 0
@@ -48,6 +49,7 @@ class Counts:
     retried_inserts: int = 0
     failed_inserts: int = 0
     failing: bool = False
+    missing: int = 0
 
     def refuse(self, reason: str, records: int) -> None:
         """Count refused records."""

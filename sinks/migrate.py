@@ -41,6 +41,8 @@ ORDER BY (kind, name, applied_at)
 """
 CONSTRAINT: Final = re.compile(r"\bCONSTRAINT (`[^`]+`|\w+) (?:CHECK|ASSUME)")
 AGE_LIMIT: Final = re.compile(r" TTL (.*?) SETTINGS ")
+DAYS: Final = re.compile(r"toIntervalDay\((\d+)\)")
+SECONDS_PER_DAY: Final = MS_PER_DAY // 1000
 ALONE: Final = "is in the database alone"
 DOES_NOT_EXIST: Final = "does not exist"
 NO_TABLE: Final = f"table {{}} {DOES_NOT_EXIST}"
@@ -293,6 +295,13 @@ def _engine(store: Store, table: Table[Any]) -> str:
         {"name": table.name},
     )
     return str(rows[0][0]) if rows else ""
+
+
+def age_limit_of(store: Store, table: Table[Any]) -> int:
+    """Age at which the database deletes rows of a table, as it stands there, seconds; 0 where it keeps them."""
+    found = AGE_LIMIT.search(_engine(store, table))
+    days = DAYS.search(found.group(1)) if found else None
+    return int(days.group(1)) * SECONDS_PER_DAY if days else 0
 
 
 def _unknown(store: Store, table: Table[Any]) -> list[str]:

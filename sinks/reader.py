@@ -185,6 +185,11 @@ class TopicReader:
         self._starts: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._paused = False
+        self._ended: set[int] = set()
+
+    def has_passed(self, ends: Mapping[int, int]) -> bool:
+        """Whether every partition was read up to these offsets, or to its end where the client is told of ends."""
+        return all(self._next[part] >= end or part in self._ended for part, end in ends.items())
 
     def assign(self, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
         """Begin after what the table holds.
@@ -248,6 +253,9 @@ class TopicReader:
         error: KafkaError | None = message.error()
         if error is None:
             return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._ended.add(message.partition())
+            return False
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise FatalError(
                 f"{self._name} no longer has the records to read next ({error.str()})",

@@ -61,6 +61,27 @@ def stored_rows(store: Store, table: Table[Any], rows: list[Row]) -> dict[int, R
     return {table.source_offset(row): row for row in map(tuple, found)}
 
 
+def stored_offsets(store: Store, table: Table[Any], stream: Stream, first: int, last: int) -> set[int]:
+    """The source offsets, from `first` to `last`, that the table holds of a stream."""
+    of_kind = "".join(f" AND {column} = {{kind:String}}" for column in _kind(table))
+    rows = store.query(
+        "SELECT source_offset FROM {table:Identifier} WHERE venue = {venue:String} AND symbol = {symbol:String} "  # noqa: S608 (our own column names)
+        "AND source_log = {log:String} AND source_partition = {part:UInt16} "
+        f"AND source_offset BETWEEN {{first:UInt64}} AND {{last:UInt64}}{of_kind}",
+        {
+            "table": table.name,
+            "venue": stream.instrument.venue,
+            "symbol": stream.instrument.symbol,
+            "log": stream.log,
+            "part": stream.partition,
+            "kind": stream.kind,
+            "first": first,
+            "last": last,
+        },
+    )
+    return {int(offset) for (offset,) in rows}
+
+
 def _kind(table: Table[Any]) -> tuple[str, ...]:
     return (table.stream_column,) if table.stream_column else ()
 

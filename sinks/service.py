@@ -16,29 +16,29 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
-from schemas.errors import BrokerUnreachable, SchemaMismatch, StoreUnreachable
+from schemas.errors import BrokerUnreachable, StoreUnreachable
 from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
-from sinks.batching import Limits
+from sinks.batching import Limits, RowBatch
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.dead_letters import LetterBox
 from sinks.feeds import PATIENCE_SECONDS, TableFeed
-from sinks.holes import TABLE as HOLES
 from sinks.holes import Hole, HoleKind, expired_holes, note
 from sinks.identities import Identities
 from sinks.judge import Judge, names_places
-from sinks.migrate import advice, lacking, missing
+from sinks.missing_rows import RowWatch
+from sinks.preflight import require_shape
+from sinks.presence import Presence
 from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
 from sinks.resume import settle, stored_identities, stored_positions, stored_rows
-from sinks.runs import TABLE as DROPPED_RUNS
 from sinks.runs import DroppedRuns
 from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.telemetry import Telemetry
-from sinks.writer import Writer, waits
+from sinks.writer import Writer, WrittenBatch, waits
 
 LEAVE_SECONDS: Final = 3.5
 WATCH_SECONDS: Final = 0.2
@@ -105,14 +105,18 @@ def serve(
     feeds.extend(TableFeed(table, partial(open_worker, around, table), stop, end_if_hopeless) for table in tables)
     counts = {feed.table.name: feed.counts for feed in feeds}
 
+    presence = Presence(settings, counts)
+
     def look() -> None:
         metrics.health.beat()
+        presence.beat()
         telemetry.show(feeds)
         watch(counts)
 
     with probing(metrics.health, {BROKER: broker_probe(settings), STORE: store.ping}):
         _run(feeds, stop, look)
     look()
+    presence.close()
     failing = [feed for feed in feeds if feed.trouble is not None]
     for feed in sorted(failing, key=lambda feed: not feed.ends_the_process):
         raise feed.trouble  # type: ignore[misc] # not None
@@ -129,8 +133,9 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     """
     store, settings = around.store, around.settings
     chosen = settings.of(SinkSettings)
-    _require_shape(store, table)
+    require_shape(store, table)
     settle(store, table)
+    watch = RowWatch(store, table, counts, around.clock)
     stored = stored_positions(store, table)
     identities = Identities(table, stored_identities(store, table))
     log = look_up_after(settings, table.topic, stored)
@@ -157,10 +162,16 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         judge=judge,
         dropped=DroppedRuns(store, lambda: around.clock.monotonic_ns() / NS_PER_SECOND),
         counts=counts,
-        written=around.telemetry.written,
+        written=lambda batch, written: _note_written(around.telemetry, watch, batch, written),
+        look=watch.look,
     )
     _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
     return worker
+
+
+def _note_written(telemetry: Telemetry, watch: RowWatch, batch: RowBatch, written: WrittenBatch) -> None:
+    telemetry.written(batch, written)
+    watch.stored(batch, written)
 
 
 def _note_expired(store: Store, table: Table[Any], log: Log, expired: Sequence[Hole], counts: Counts) -> None:
@@ -178,12 +189,6 @@ def _noting_absent(store: Store, table: Table[Any], log: Log) -> Callable[[int, 
         _log.error("records_absent", topic=log.topic, partition=partition, first=first, records=end - first)
 
     return skipped
-
-
-def _require_shape(store: Store, table: Table[Any]) -> None:
-    differences = lacking(store, table) or missing(store, [HOLES, DROPPED_RUNS])
-    if differences:
-        raise SchemaMismatch(differences[0], next_step=advice(differences))
 
 
 def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:

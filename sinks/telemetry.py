@@ -82,6 +82,7 @@ class Telemetry:
     def _show(self, feed: TableFeed) -> None:
         table, counts = feed.table, feed.counts
         self._metrics.gauge("obflow_table_failing", table=table.name).set(counts.failing)
+        self._metrics.gauge("obflow_missing_rows", table=table.name).set(counts.missing)
         self._metrics.raise_to("obflow_received_total", counts.records, source=table.topic.name)
         self._metrics.raise_to("obflow_stored_total", counts.rows, table=table.name)
         self._metrics.gauge("obflow_buffered_records", stage=table.name).set(counts.buffered_rows)

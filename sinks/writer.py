@@ -165,7 +165,8 @@ class Writer:
             self._counts.failed_inserts += 1
             raise Refused(_sentence(error)) from error
         self._refused_in_a_row = 0
-        self._stored.update(batch.positions())
+        for key, offset in batch.positions().items():
+            self._stored[key] = max(offset, self._stored.get(key, -1))
         return Done(batch.rows, 0)
 
     def _refuse(self, entry: Entry, cause: str) -> Done:

@@ -46,6 +46,7 @@ SERIES: dict[str, tuple[str, str, str]] = {  # alert: a series, values a minute 
     "ObflowRebalances": ('obflow_rebalances_total{topic="l2.v1"}', RISING, STILL),
     "ObflowCheckpointOld": ('obflow_checkpoint_age_seconds{topic="l2.v1"}', "61x60", "60x60"),
     "ObflowTableFailing": ('obflow_table_failing{table="factors"}', "1x60", "0x60"),
+    "ObflowRowsMissing": ('obflow_missing_rows{table="factors"}', "5x60", "0x60"),
     "ObflowInsertsFail": ('obflow_insert_failures_total{table="factors"}', RISING, STILL),
     "ObflowDifferentRows": ('obflow_repeated_total{state="different"}', RISING, STILL),
     "ObflowDeadLetters": ('obflow_dead_lettered_total{reason="DecodeError"}', RISING, STILL),
