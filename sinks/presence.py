@@ -6,6 +6,7 @@ nothing: the client's name says the tables. The broker forgets one that was kill
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 GROUP_MIDDLE: Final = "-presence-"
 JOIN_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.2
+LEAVE_SECONDS: Final = 0.5
 _log = get_logger(__name__)
 
 
@@ -78,8 +80,10 @@ class Presence:
             )
 
     def close(self) -> None:
-        """Leave."""
-        self._member.close()
+        """Leave. A broker that does not answer is not waited for: it forgets the member by itself."""
+        leaving = threading.Thread(target=self._member.close, name="leave-presence", daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_SECONDS)
 
     def __enter__(self) -> Self:
         return self

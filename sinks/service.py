@@ -24,12 +24,12 @@ from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.dead_letters import LetterBox
-from sinks.feeds import PATIENCE_SECONDS, TableFeed
+from sinks.feeds import PATIENCE_SECONDS, OnceForAll, TableFeed
 from sinks.holes import Hole, HoleKind, expired_holes, note
 from sinks.identities import Identities
 from sinks.judge import Judge, names_places
 from sinks.missing_rows import RowWatch
-from sinks.preflight import require_shape
+from sinks.preflight import identity, require_same, require_shape
 from sinks.presence import Presence
 from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
@@ -102,7 +102,10 @@ def serve(
         if all(feed.is_hopeless for feed in feeds) or any(feed.ends_the_process for feed in feeds):
             stop.set()
 
-    feeds.extend(TableFeed(table, partial(open_worker, around, table), stop, end_if_hopeless) for table in tables)
+    once = OnceForAll()
+    feeds.extend(
+        TableFeed(table, partial(open_worker, around, table), stop, end_if_hopeless, once=once) for table in tables
+    )
     counts = {feed.table.name: feed.counts for feed in feeds}
 
     presence = Presence(settings, counts)
@@ -133,6 +136,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     """
     store, settings = around.store, around.settings
     chosen = settings.of(SinkSettings)
+    known_by = identity(store, table)  # before the table is asked for anything else
     require_shape(store, table)
     settle(store, table)
     watch = RowWatch(store, table, counts, around.clock)
@@ -152,7 +156,16 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     worker = Worker(
         table,
         reader,
-        Writer(table, store, LetterBox(settings), known, clock=around.clock, stop=around.stop, counts=counts),
+        Writer(
+            table,
+            store,
+            LetterBox(settings),
+            known,
+            clock=around.clock,
+            stop=around.stop,
+            counts=counts,
+            require_same=lambda: require_same(store, table, known_by),
+        ),
         identities,
         recheck=Recheck(store, table).look,
         find_stored=lambda rows: set(stored_rows(store, table, rows)),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -97,6 +97,7 @@ class Writer:
         clock: Tells the time.
         stop: Set when the process is to end.
         counts: Where failed and repeated tries are counted.
+        require_same: Raises where the table is not the one that `stored` was read from.
     """
 
     def __init__(
@@ -109,8 +110,10 @@ class Writer:
         clock: Clock,
         stop: threading.Event,
         counts: Counts | None = None,
+        require_same: Callable[[], None] = lambda: None,
     ) -> None:
         self._table = table
+        self._require_same = require_same
         self._store = store
         self._letters = letters
         self._stored = dict(stored)
@@ -257,7 +260,8 @@ class Writer:
         return self._last_ns
 
     def _fence(self) -> None:
-        """Refuse to go on where the table holds more of a log than this writer has put there."""
+        """Refuse to go on where the table is another, or holds more of a log than this writer has put there."""
+        self._require_same()
         if not self._table.identified:  # doubled letters are replaced by the engine
             return
         for key, offset in stored_positions(self._store, self._table).items():

@@ -450,7 +450,8 @@ def test_kills_of_the_sink_and_of_the_engine_lose_nothing_and_double_nothing(
             with Sink(settings, tmp_path / "sink.log", *KILLED) as sink:
                 wait_for_progress(settings, sink)
                 engine.kill()
-                assert sink.process.wait(patient(40)) == 3, sink.log  # a dependency does not answer
+                wait_for(lambda: "StoreUnreachable" in sink.log or "did not" in sink.log, 40, "that it is told")
+                assert sink.stop()[0] == 3, sink.log  # it waits for the engine, and is told to end meanwhile
             host, port = engine.start()
             where = where.model_copy(update={"host": host, "port": port})
             settings = settings.model_copy(update={"clickhouse": where})

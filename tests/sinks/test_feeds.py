@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from schemas.errors import FatalError, StoreUnreachable
+from schemas.errors import BrokerRefused, BrokerUnreachable, FatalError, StoreUnreachable
 from sinks.counts import Counts
-from sinks.feeds import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, TableFeed
+from sinks.feeds import LONGEST_PAUSE_SECONDS, LONGEST_WAIT_SECONDS, PATIENCE_SECONDS, OnceForAll, TableFeed
+from sinks.preflight import TableGone
 from sinks.tables import TABLES
 
 
@@ -112,6 +113,37 @@ def test_a_database_that_answers_again_in_time_is_forgiven() -> None:
 
     assert one.trouble is None
     assert clock.now_s - 100.0 < 5.0
+
+
+@pytest.mark.parametrize("error", [StoreUnreachable("gone"), BrokerUnreachable("gone"), TableGone("no table")])
+def test_what_was_there_once_is_waited_for_as_long_as_it_takes(error: FatalError) -> None:
+    one, clock, heard = feed([lambda: None, *[failing(error)] * 60], waits=60)
+    one.run()
+
+    assert heard.count("failed") == 60
+    assert clock.now_s - 100.0 > 4 * PATIENCE_SECONDS
+    assert max(clock.pauses) <= LONGEST_WAIT_SECONDS
+    assert (one.is_hopeless, one.ends_the_process) == (False, False)
+
+
+def test_a_broker_that_begins_to_refuse_us_is_not_waited_for() -> None:
+    one, _, _ = feed([lambda: None, failing(BrokerRefused("no such user"))], waits=1)
+    one.run()
+
+    assert one.ends_the_process
+
+
+def test_what_concerns_every_table_is_told_once_in_half_a_minute_and_not_by_each() -> None:
+    once, error = OnceForAll(), StoreUnreachable("gone")
+
+    assert [once.may_tell(table, error, 100.0) for table in ("factors", "trades", "factors")] == [True, False, False]
+    assert not once.may_tell("trades", StoreUnreachable("in other words"), 129.0)
+    assert once.may_tell("trades", error, 130.0)
+    assert [once.may_tell(table, FatalError("no"), 131.0) for table in ("factors", "trades", "trades")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_an_end_of_the_process_is_no_failure_to_be_tried_again() -> None:
