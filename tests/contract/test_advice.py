@@ -21,7 +21,8 @@ from tests.contract.advice import FILLED_IN, ROOT, advices, executed, modules
 OURS = re.compile(r"`(?:obflow|make) |`make|(?<![\w-])--[a-z]|\bOBFLOW_[A-Z]")
 """A command, a flag or a variable of ours; settings are known by name."""
 DESTROYS = re.compile(
-    r"\b(delete|drop|remove|truncate|reset|wipe|purge|erase|destroy|clear|rm|down -v|detach|uninstall|overwrite)\b",
+    r"\b(delete|drop|recreate|re-create|discard|throw away|start over|remove|truncate|reset|wipe|purge|erase|destroy|"
+    r"clear|rm|down -v|detach|uninstall|overwrite)\b",
     re.I,
 )
 OUTSIDE = "what it asks for lies outside of obflow: a disk, a network, a venue, a broker's or a database's own log"
@@ -108,8 +109,17 @@ def test_no_advice_begins_by_destroying(sentence: str) -> None:
     assert DESTROYS.search(sentence) is None
 
 
+def test_no_runbook_begins_to_mend_by_destroying() -> None:
+    text = (ROOT / "docs" / "operations" / "runbooks.md").read_text("utf-8")
+    first = [mend.split(". ")[0] for mend in re.findall(r"\*\*Mend\.\*\* (.+?)(?=\n\n|\Z)", text, re.S)]
+
+    assert len(first) > 15
+    assert [sentence for sentence in first if DESTROYS.search(sentence)] == []
+
+
 def test_a_sentence_that_destroys_would_be_found() -> None:
     """The advice that this file was written for."""
+    assert DESTROYS.search("recreate the table")
     assert DESTROYS.search("delete the topic and apply it again, so that it is another log")
     assert not DESTROYS.search("set kafka.topic_prefix to start new topics")
 
