@@ -25,6 +25,7 @@
 
 Local errors:
     Stalled, LogReplaced               of a worker that reads a log (FatalError); LogWidened is a LogReplaced
+    TableGone                          of a sink whose table was dropped (SchemaMismatch)
     InvalidVerdict                     a language model's answer that is no verdict (MessageError)
     InsertError                        an insert that failed (PipelineError), and below it InsertBusy, InsertUnanswered,
                                        InsertRejected, InsertPoisoned

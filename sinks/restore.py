@@ -92,7 +92,7 @@ def _restore(
 ) -> Restored:
     stored = stored_positions(store, table)
     log = look_up_after(settings, table.topic, stored)
-    reader = ReadAgain(settings, log, _read_so_far(settings, log, stored))
+    reader = EarlierRecords(settings, log, _read_so_far(settings, log, stored))
     known = {(log.name, partition): -1 for partition in log.ends} | stored
     writer = Writer(table, store, LetterBox(settings), known, clock=clock, stop=stop)
     worker = _worker(settings, store, table, reader, AbsentRows(store, table, writer), clock)
@@ -109,7 +109,7 @@ def _restore(
 
 
 def _worker(
-    settings: Settings, store: Store, table: Table[Any], reader: ReadAgain, writer: BatchWriter, clock: Clock
+    settings: Settings, store: Store, table: Table[Any], reader: EarlierRecords, writer: BatchWriter, clock: Clock
 ) -> Worker:
     chosen = settings.of(SinkSettings)
     return Worker(
@@ -142,7 +142,7 @@ def gone(log: Log) -> tuple[str, ...]:
     )
 
 
-class ReadAgain:
+class EarlierRecords:
     """A topic's log from its start up to given offsets. Nothing is committed: how far the sink is stays as it is.
 
     Args:

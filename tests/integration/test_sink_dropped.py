@@ -76,7 +76,7 @@ def test_a_dropped_table_is_waited_for_filled_from_the_log_and_stops_no_other(
     assert store.query("SELECT uniqExact(source_offset) FROM factors") == [(EVENTS + 1,)]
 
 
-def test_a_table_that_was_dropped_and_made_again_between_two_inserts_is_filled_from_the_log(
+def test_a_table_made_anew_between_two_inserts_is_filled_from_the_log(
     settings: Settings, store: Store, tmp_path: Path
 ) -> None:
     feed = Feed(settings, FACTORS)

@@ -204,7 +204,7 @@ def refused_beside_a_sink(settings: Settings, run: Command, log: Path) -> None:
     "stop it first; one that was killed is forgotten after some seconds",
     "leave out --table",
 )
-def test_the_advice_about_missing_rows_holds_while_a_sink_feeds_the_table_and_after_it(
+def test_the_advice_about_missing_rows_holds_beside_a_sink_and_after_it(
     settings: Settings, store: Store, run: Command, tmp_path: Path
 ) -> None:
     run.refused("sink", "--restore=trades", "--table=trades", sentence="leave out --table")
