@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
 
 from obflow import kafka
 from obflow.settings import Settings
+from obflow.settings.topic_options import options_of
 from schemas.errors import FatalError, TopicMismatch
 from schemas.topics import TOPICS, Topic
 
@@ -105,7 +106,12 @@ def topic_name(settings: Settings, topic: Topic) -> str:
 def declared(settings: Settings, topics: Iterable[Topic] = TOPICS) -> tuple[TopicState, ...]:
     """What the broker should hold by the declaration and the settings."""
     return tuple(
-        TopicState(topic_name(settings, topic), settings.kafka.partitions, _options(topic)) for topic in topics
+        TopicState(
+            topic_name(settings, topic),
+            settings.kafka.partitions,
+            _options(topic) | options_of(topic, settings.kafka.topic_options),
+        )
+        for topic in topics
     )
 
 

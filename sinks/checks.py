@@ -6,7 +6,6 @@ from obflow.doctor import Check
 from obflow.settings import Settings
 from schemas.errors import StoreUnreachable
 from sinks import migrate
-from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.tables import TABLES
 
@@ -25,7 +24,7 @@ def table_checks(settings: Settings) -> list[Check]:
     except StoreUnreachable:  # the check of the store says why
         return [Check("tables", False, "not known while no ClickHouse answers")]
     try:
-        steps = [step for step in migrate.plan(store, settings.of(SinkSettings).ttl_days) if not step.ages]
+        steps = [step for step in migrate.plan(store, migrate.ttl_days_of(settings)) if not step.ages]
         drifted = migrate.drift(store)
     finally:
         store.close()

@@ -114,14 +114,13 @@ def apply(
     Example: obflow tables apply --set clickhouse.database=obflow
     """
     from sinks import migrate
-    from sinks.settings import SinkSettings
 
     settings = load_settings()
     if not dry_run:
         migrate.create_database(settings.clickhouse)
     store = _open(settings)
     act = migrate.plan if dry_run else migrate.apply
-    steps = [step.what for step in act(store, settings.of(SinkSettings).ttl_days)]
+    steps = [step.what for step in act(store, migrate.ttl_days_of(settings))]
     if json:
         emit_json({"database": settings.clickhouse.database, "dry_run": dry_run, "steps": steps})
         return
@@ -138,12 +137,11 @@ def check(json: JsonFlag = False) -> int:
     Example: obflow tables check --json
     """
     from sinks import migrate
-    from sinks.settings import SinkSettings
     from sinks.tables import TABLES
 
     settings = load_settings()
     store = _open(settings)
-    steps, drifted = migrate.plan(store, settings.of(SinkSettings).ttl_days), migrate.drift(store)
+    steps, drifted = migrate.plan(store, migrate.ttl_days_of(settings)), migrate.drift(store)
     differences = [*(f"not done: {step.what}" for step in steps if step.mends not in drifted), *drifted]
     if json:
         emit_json({"tables": list(TABLES), "differences": differences})

@@ -17,13 +17,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from obflow.settings import ClickHouseSettings
+from obflow.settings import ClickHouseSettings, Settings
+from obflow.settings.topic_options import options_of
 from schemas.errors import SchemaMismatch
 from schemas.units import MS_PER_DAY
 from sinks.contract import Table
 from sinks.describe import comment_view
 from sinks.migrate_scripts import Script as Script
 from sinks.migrate_scripts import migrations, ordered_views
+from sinks.settings import SinkSettings
 from sinks.shape import COLUMN, INDEX, PROJECTION, TableShape, added_by, shapes, target
 from sinks.store import SERVER_DATABASE, Store
 from sinks.tables import TABLES
@@ -175,6 +177,19 @@ def advice(sentences: Iterable[str]) -> str:
     """What mends the differences that `drift`, `lacking` and `missing` name."""
     makes_anew = all(sentence.endswith(DOES_NOT_EXIST) for sentence in sentences)
     return "`obflow tables apply` mends this, `obflow tables check` says more" if makes_anew else OTHER_TYPE
+
+
+def ttl_days_of(settings: Settings) -> int:
+    """Age at which rows are deleted, by the settings; 0 keeps them.
+
+    The limit is never below what any topic is set to keep, by `kafka.topic_options`: a table remembers what was read.
+    """
+    ttl_days = settings.of(SinkSettings).ttl_days
+    given = [options_of(table.topic, settings.kafka.topic_options).get("retention.ms") for table in TABLES.values()]
+    kept_ms = [int(value) for value in given if value is not None]
+    if not ttl_days or -1 in kept_ms:
+        return 0
+    return max([ttl_days, *(-(-value // MS_PER_DAY) + 1 for value in kept_ms)])
 
 
 def age_limit_days(table: Table[Any], ttl_days: int) -> int:

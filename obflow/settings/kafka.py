@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 
 from obflow.settings.kafka_options import as_option, refuse_options
 from obflow.settings.sections import Count, Seconds, Section, UserPath, contradiction, without_partner
+from obflow.settings.topic_options import refuse_topic_options
 
 Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -57,6 +58,9 @@ class KafkaSettings(Section):
     """Partitions of every topic; a change needs new topics, since it moves instruments."""
     replication_factor: Count = 1
     """Copies the broker keeps of every partition."""
+    topic_options: Mapping[str, Annotated[str, BeforeValidator(as_option)]] = {}
+    """Options of topics, as JSON by TOPIC/OPTION or */OPTION: retention.ms, retention.bytes, segment.ms, segment.bytes,
+    min.insync.replicas."""
     request_timeout_seconds: Seconds = 30.0
     """Longest wait for one answer of the broker."""
 
@@ -80,6 +84,7 @@ class KafkaSettings(Section):
     def _fits_together(self) -> Self:
         self._require_login()
         self._refuse_unused()
+        refuse_topic_options(self.topic_options, self.replication_factor)
         without_partner(
             "kafka.ssl_certificate_file", self.ssl_certificate_file, "kafka.ssl_key_file", self.ssl_key_file
         )

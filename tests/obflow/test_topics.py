@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
+from pydantic import ValidationError
 
 from obflow import topics
 from obflow.settings import KafkaSettings, Settings
@@ -31,6 +33,43 @@ class TestDeclared:
         assert (log.options["cleanup.policy"], changelog.options["cleanup.policy"]) == ("delete", "compact")
         assert "segment.bytes" not in log.options
         assert int(changelog.options["segment.bytes"]) < 1024**3
+
+
+class TestOptionsThatAreSet:
+    def test_the_more_exact_name_counts_and_others_stay_as_declared(self) -> None:
+        given = {"*/retention.ms": "3600000", "l2.v1/retention.ms": "-1", "l2.v1/segment.bytes": "1048576"}
+        kafka = KafkaSettings(topic_options=given)
+        found = {state.name: state.options for state in declared(Settings(kafka=kafka))}
+
+        assert (found["l2.v1"]["retention.ms"], found["l2.v1"]["segment.bytes"]) == ("-1", "1048576")
+        assert found["trades.v1"]["retention.ms"] == "3600000"
+        assert found["l2.v1"]["max.message.bytes"] == found["trades.v1"]["max.message.bytes"]
+
+    def test_a_compacted_topic_keeps_what_its_compaction_keeps(self) -> None:
+        kafka = KafkaSettings(topic_options={"*/retention.ms": "3600000", "*/min.insync.replicas": "1"})
+        (changelog,) = declared(Settings(kafka=kafka), [BOOKS_CHANGELOG])
+
+        assert changelog.options["retention.ms"] == "-1"
+        assert changelog.options["min.insync.replicas"] == "1"
+
+    @pytest.mark.parametrize(
+        ("name", "value", "why"),
+        [
+            ("retention.ms", "1", "write it as TOPIC/OPTION"),
+            ("trades.v1/cleanup.policy", "compact", "write it as TOPIC/OPTION"),
+            ("trade/retention.ms", "1", "there is no topic trade"),
+            ("*/retention.ms", "0", "0 is no number of milliseconds"),
+            ("*/segment.bytes", "-1", "-1 is no number of bytes"),
+            ("*/retention.bytes", "many", "many is no number of bytes"),
+            ("*/min.insync.replicas", "2", "kafka.replication_factor is 1, so that nothing could ever be written"),
+        ],
+    )
+    def test_what_cannot_be_set_is_refused_with_why(self, name: str, value: str, why: str) -> None:
+        with pytest.raises(ValidationError, match=re.escape(f"{name} cannot be set: {why}")):
+            KafkaSettings(topic_options={name: value})
+
+    def test_more_copies_let_more_of_them_be_in_step(self) -> None:
+        KafkaSettings(topic_options={"*/min.insync.replicas": "2"}, replication_factor=3)
 
 
 class TestCompare:

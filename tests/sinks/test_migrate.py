@@ -1,6 +1,8 @@
 """Migrations are numbered, whole and idempotent; an age limit never makes the sink forget."""
 
-from sinks.migrate import Script, age_limit_days, migrations, views
+from obflow.settings import KafkaSettings, Settings
+from sinks.migrate import Script, age_limit_days, migrations, ttl_days_of, views
+from sinks.settings import SinkSettings
 from sinks.tables import TABLES
 
 REPEATABLE = ("IF NOT EXISTS", "IF EXISTS", " COMMENT COLUMN ", " MATERIALIZE PROJECTION ")
@@ -40,3 +42,15 @@ def test_rows_stay_at_least_as_long_as_their_records_can_be_read() -> None:
         assert age_limit_days(one, 0) == 0
         assert age_limit_days(one, 1) * 24 * 3600 * 1000 > one.topic.retention_ms
         assert age_limit_days(one, 365) == 365
+
+
+def test_rows_stay_as_long_as_any_topic_is_set_to_keep_its_records() -> None:
+    def of(ttl_days: int, **options: str) -> int:
+        given = {name.replace("__", "/").replace("_", "."): value for name, value in options.items()}
+        settings = Settings(kafka=KafkaSettings(topic_options={f"*/{name}": value for name, value in given.items()}))
+        chosen = settings.of(SinkSettings).model_copy(update={"ttl_days": ttl_days})
+        return ttl_days_of(settings.model_copy(update={"sink": chosen}))
+
+    assert (of(0), of(30)) == (0, 30)
+    assert of(1, retention_ms=str(40 * 24 * 3600 * 1000)) == 41
+    assert of(1, retention_ms="-1") == 0
