@@ -62,7 +62,7 @@ class LetterBox:
             raise DeliveryFailed(
                 f"{unsent + len(failures)} dead letters were not acknowledged "
                 f"({failures[0] if failures else 'no answer in time'})",
-                next_step="nothing past their records was stored; the sink reads them again when it restarts",
+                next_step="nothing past their records was stored; the sink reads them again by itself",
             )
 
     def _send(

@@ -17,7 +17,8 @@ from sinks.shape import COLUMN, TableShape, shapes
 from sinks.store import Store
 
 OWN: Final = re.compile(r"^--: (\w+) (.+)$", re.M)
-COMMENT: Final = re.compile(r"COMMENT '((?:[^']|'')*)'")
+COMMENT: Final = re.compile(r"COMMENT '((?:[^'\\]|''|\\.)*)'")
+ESCAPED: Final = re.compile(r"''|\\(.)")
 UNIT: Final = re.compile(r"^(.*?)\s*\[([^\[\]]+)\]$")
 COLUMNS: Final = (
     "SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = {name:String} "
@@ -79,7 +80,7 @@ def comment_view(store: Store, view: Script) -> None:
     """Give the columns of a view that was just made their comments."""
     known = comments_for(view)
     named = [name for (name, _, _) in store.query(COLUMNS, {"name": view.name}) if name in known]
-    words = {name: known[name].replace("'", "''") for name in named}
+    words = {name: known[name].replace("\\", "\\\\").replace("'", "''") for name in named}
     if words:
         store.command(f"ALTER TABLE {view.name} " + ", ".join(f"COMMENT COLUMN {n} '{w}'" for n, w in words.items()))
 
@@ -107,5 +108,5 @@ def _comments(shape: TableShape) -> dict[str, str]:
     found = {}
     for element in shape.elements:
         comment = COMMENT.search(element.definition) if element.kind == COLUMN else None
-        found[element.name] = comment[1].replace("''", "'") if comment else ""
+        found[element.name] = ESCAPED.sub(lambda one: one[1] or "'", comment[1]) if comment else ""
     return found

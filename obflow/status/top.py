@@ -75,10 +75,14 @@ class Top(App[None]):
 
     async def _renew(self) -> None:
         found = await asyncio.to_thread(self._look)
+        if not self.query("#tables"):
+            return  # it is ending
         self.query_one("#tables", Static).update(group_of(since(self._before, found)))
         self._before = found
         self._seen_at = datetime.now(UTC)
 
     def _say(self) -> None:
         state = f"  {PAUSED}" if self._paused else ""
+        if not self.query("#head"):
+            return
         self.query_one("#head", Static).update(f"obflow  seen {self._seen_at:%H:%M:%S} UTC{state}")

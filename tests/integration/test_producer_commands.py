@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -140,6 +140,13 @@ def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
     assert len(list(Recording(path).frames())) > 20
 
 
+def line_with_an_error(stream: Any) -> dict[str, Any]:
+    """The next line that says what went wrong; others say what the role has reached."""
+    while "error" not in (line := json.loads(first_line(stream))):
+        pass
+    return dict(line)
+
+
 def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) -> None:
     settings = fresh_topics(broker)
     environment = {
@@ -148,7 +155,7 @@ def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) 
     }
     urls = ("--websocket-url", "ws://127.0.0.1:1", "--rest-url", "http://127.0.0.1:1")
     with running("produce", "binance-futures", "--symbol", "BTCUSDT", *urls, **environment) as producer:
-        lines = [json.loads(first_line(producer.stderr)) for _ in range(2)]
+        lines = [line_with_an_error(producer.stderr) for _ in range(2)]
         code, _, _ = stop(producer)
 
     assert code == 0
