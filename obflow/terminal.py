@@ -155,7 +155,7 @@ def print_columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(names):
         is_last = number == len(names) - 1
-        table.add_column(name, overflow="fold", ratio=1 if is_last else None, no_wrap=not is_last and number == 0)
+        table.add_column(name, overflow="fold", ratio=1 if is_last else None, no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     console().print(table)

@@ -82,9 +82,7 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
     problems = []
     for table, topic in FED_BY.items():
         log = called.logs[topic]
-        read = tables.read_until(table, log)
-        for part, offset in _committed(settings, settings.of(SinkSettings).group, log).items():
-            read[part] = max(offset, read.get(part, 0))
+        read = read_positions(settings, tables, table, log)
         missed = unread(called.readings[topic].starts, read, tables.holes(table, log))
         counts["expired_unread"] += length(missed)
         problems += _named(missed, f"records of {topic.name} expired before they were stored")
@@ -103,6 +101,13 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
 def _named(stretches: Stretches, what: str) -> list[str]:
     count = length(stretches)
     return [f"{count} {what} ({told(stretches)})"] if count else []
+
+
+def read_positions(settings: Settings, tables: Tables, table: str, log: LogId) -> dict[int, int]:
+    """Up to where a sink has come in the log that feeds a table, by partition: its last row, or what gave none."""
+    read = tables.read_until(table, log)
+    committed = _committed(settings, settings.of(SinkSettings).group, log)
+    return read | {part: max(offset, read.get(part, 0)) for part, offset in committed.items()}
 
 
 def _committed(settings: Settings, group: str, log: LogId) -> dict[int, int]:

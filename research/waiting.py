@@ -5,9 +5,9 @@ Nothing of it is lost: it is counted as pending, and an audit is not well before
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from obflow import kafka
 from obflow.doctor import AuditLine
@@ -25,19 +25,11 @@ from research.expected import (
     written_verdicts,
 )
 from research.stored import Tables
+from research.unseen import FED_BY, read_positions
 from schemas.logs import LogId
 from schemas.messages import InstrumentKey, RegimeSource
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
-from sinks.settings import SinkSettings
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
 
-FED: Final[Mapping[Topic, str]] = {
-    FACTORS: "factors",
-    TRADES: "trades",
-    FEED_STATUS: "feed_status",
-    DEAD_LETTERS: "dead_letters",
-    REGIMES: "regimes",
-    LLM_CALLS: "llm_calls",
-}
 Offsets: TypeAlias = Mapping[int, int]
 
 
@@ -77,7 +69,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
         BrokerUnreachable: The broker does not answer.
         FatalError: A log did not give its records in time, or the database refuses.
     """
-    late = {topic: _unread(settings, tables, called.logs[topic], table) for topic, table in FED.items()}
+    late = {topic: _unread(settings, tables, called.logs[topic], table) for table, topic in FED_BY.items()}
     group = settings.kafka.topic_prefix + settings.of(ProcessorSettings).app_id
     l2 = called.logs[L2].topic
     done = kafka.committed_offsets(settings, group, [l2])
@@ -86,7 +78,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
     return WaitingRecords(
         processed={part: offset for (_, part), offset in done.items()},
         events=emitted_events(late[FACTORS]),
-        trades=count_trades(iter(late[TRADES]), names[TRADES]).total(),
+        trades=count_trades(late[TRADES], names[TRADES]).total(),
         rows={
             "feed_status": expected_changes(late[FEED_STATUS], names[FEED_STATUS]).changes,
             "llm_calls": places(late[LLM_CALLS], names[LLM_CALLS]),
@@ -97,12 +89,9 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
     )
 
 
-def _unread(settings: Settings, tables: Tables, log: LogId, table: str) -> list[Logged]:
-    """The records of a log from where its table has come to, as far as it has come anywhere; else all of them."""
-    read = tables.read_until(table, log)
-    committed = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
-    positions = {part: max(offset, read.get(part, 0)) for (_, part), offset in committed.items()}
-    return list(read_since(settings, log.topic, read | positions))
+def _unread(settings: Settings, tables: Tables, log: LogId, table: str) -> Iterator[Logged]:
+    """The records of a log from where its table has come to; all of them where it has come nowhere."""
+    return read_since(settings, log.topic, read_positions(settings, tables, table, log))
 
 
 def with_pending(line: AuditLine, pending: int) -> AuditLine:

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Final
 from urllib.error import URLError
 
@@ -21,6 +22,7 @@ from schemas.topics import TOPICS
 PAGES_FROM: Final = 12
 """Where no page is set, so many ports from `metrics.port` on are looked at: a demo counts up from it."""
 PAGE_SECONDS: Final = 2.0
+MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 PAGE: Final = ("page", "role", "ready", "cpu_s", "memory_mib", "up_s")
 
 
@@ -77,12 +79,12 @@ def _resolved(host: str, port: str) -> Iterable[str]:
 
 
 def _page(address: str) -> Row | None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our roles
     try:
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=PAGE_SECONDS) as answer:
-            text = answer.read().decode("utf-8", "replace")
-    except (URLError, OSError, ValueError):
-        return None
-    values, role = _values(text)
+        with direct.open(f"http://{address}/metrics", timeout=PAGE_SECONDS) as answer:
+            values, role = _values(answer.read(MAX_PAGE_BYTES).decode("utf-8", "replace"))
+    except (URLError, HTTPException, OSError, ValueError):
+        return None  # nobody, or somebody who serves no metrics
     if role is None:
         return None  # somebody else's page
     started_s, memory = values.get("process_start_time_seconds"), values.get("process_resident_memory_bytes")

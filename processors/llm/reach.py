@@ -1,4 +1,7 @@
-"""Whether the language model's endpoint answers, takes the key, and has the model: asked by its list, which is free."""
+"""Whether the language model's endpoint answers, takes the key, and has the model: asked by its list, which is free.
+
+One plain request, so that neither doctor nor whoever imports its checks loads the model's client.
+"""
 
 from __future__ import annotations
 

@@ -90,32 +90,32 @@ async def produce(
             await guard.stand_alone(stop)
             await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
             tap = around.enter_context(RecordingWriter(recording, exchange.venue)) if recording else None
-            async with _rest(exchange, settings, clock, metrics) as rest:
-                instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
-                if not instruments:
-                    return _summary(exchange, publisher, None)
-                run = producer_run(source, exchange.venue, started_ns, publisher.run)
-                feed = LiveFeed(
-                    exchange,
-                    instruments,
-                    settings.of(ProducerSettings),
-                    clock=clock,
-                    metrics=metrics,
-                    sink=publisher,
-                    is_outdated=publisher.has_answered,
-                    run=run,
-                    tap=tap.write if tap else None,
-                )
-                on_feed(feed)
-                feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
-                await guard.claim(publisher, source, stop)
+            rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics))
+            instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
+            if not instruments:
+                return _summary(exchange, publisher, None)
+            run = producer_run(source, exchange.venue, started_ns, publisher.run)
+            feed = LiveFeed(
+                exchange,
+                instruments,
+                settings.of(ProducerSettings),
+                clock=clock,
+                metrics=metrics,
+                sink=publisher,
+                is_outdated=publisher.has_answered,
+                run=run,
+                tap=tap.write if tap else None,
+            )
+            on_feed(feed)
+            feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
+            await guard.claim(publisher, source, stop)
 
-                def on_tick() -> None:
-                    publisher.poll()
-                    guard.look()
-                    feed.on_requests(*requests.poll())
+            def on_tick() -> None:
+                publisher.poll()
+                guard.look()
+                feed.on_requests(*requests.poll())
 
-                await _run(feed, rest, exchange, settings, stop, on_tick, tap)
+            await _run(feed, rest, exchange, settings, stop, on_tick, tap)
         await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         return _summary(exchange, publisher, feed)
     finally:

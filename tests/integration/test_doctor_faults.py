@@ -9,7 +9,7 @@ import re
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,11 @@ class Planted:
         settings: The settings that doctor gets.
         stack: Takes back what was done to the servers.
         patch: Takes back what was done to this process.
-        folder: Where files may be written.
     """
 
     settings: Settings
     stack: ExitStack
     patch: pytest.MonkeyPatch
-    folder: Path
-    made: list[str] = field(default_factory=list)
 
     def set(self, section: str, **changes: object) -> None:
         chosen = getattr(self.settings, section).model_copy(update=changes)
@@ -299,10 +296,10 @@ def _endpoint_answers(planted: Planted, answer: ListAnswer) -> None:
 
 
 @pytest.fixture
-def planted(whole: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Planted]:
+def planted(whole: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planted]:
     quick = whole.kafka.model_copy(update={"request_timeout_seconds": 5.0})
     with ExitStack() as stack:
-        yield Planted(whole.model_copy(update={"kafka": quick}), stack, monkeypatch, tmp_path)
+        yield Planted(whole.model_copy(update={"kafka": quick}), stack, monkeypatch)
 
 
 CHECKS: dict[str, Callable[[Settings], list[Check]]] = {

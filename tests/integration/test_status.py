@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
@@ -82,6 +84,29 @@ def test_every_part_is_shown_with_what_it_holds(settings: Settings, capsys: pyte
     assert [row["members"] for row in found["workers"]] == [0, 0]
     assert [(row["instrument"], row["source"]) for row in found["books"]] == [("binance-futures:BTCUSDT", "replay")]
     assert [(row["role"], row["letters"]) for row in found["dead_letters"]] == [("producer", 1)]
+
+
+def test_pages_of_others_and_a_proxy_hide_no_page_of_ours(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Html(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>no { metrics }</html>")
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    port = free_port()
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with Metrics("sink").served(MetricsSettings(port=port)), ThreadingHTTPServer(("127.0.0.1", 0), Html) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        pages = f"127.0.0.1:{other.server_address[1]},127.0.0.1:{port},nowhere.invalid:1"
+        found = status_of(capsys, *flags(settings), f"--set=status.pages={pages}")
+        other.shutdown()
+
+    assert [row["role"] for row in found["roles"]] == ["sink"]
 
 
 def test_rates_are_those_between_two_looks(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
