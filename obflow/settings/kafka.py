@@ -63,6 +63,8 @@ class KafkaSettings(Section):
     min.insync.replicas."""
     request_timeout_seconds: Seconds = 30.0
     """Longest wait for one answer of the broker."""
+    outage_seconds: Seconds = 1800.0
+    """A broker may be away for so long: producers of live feeds and workers keep what they could not send, then end."""
 
     @property
     def uses_tls(self) -> bool:

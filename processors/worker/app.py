@@ -39,8 +39,8 @@ MAX_BATCH_BYTES = 128 * 1024
 COMMIT_INTERVAL_S = 0.5
 BUFFERED_BATCHES = 16
 """Batches waiting for the agent. Faust counts events, and a batch is one: its 4,096 would be millions of records."""
-SEND_S = 120.0
-"""A record not acknowledged by then has failed. Longer than a broker's restart."""
+REQUEST_S = 40.0
+"""A connection that brings no answer for so long is given up, and made anew."""
 
 
 @runtime_checkable
@@ -143,7 +143,12 @@ def create_worker(
         checkpoint_s=section.checkpoint_seconds,
         companion=companion,
     )
-    app = BatchApp(settings.kafka.topic_prefix + section.app_id, agent, **_options(settings))
+    app = BatchApp(
+        settings.kafka.topic_prefix + section.app_id,
+        agent,
+        outage_s=settings.kafka.outage_seconds,
+        **_options(settings),
+    )
     table = app.Table(_table_of(stage), key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
     _judge_checkpoints(table, settings, source, stage, agent, fail)
     checkpointer = Checkpointer(
@@ -228,7 +233,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "producer_linger": LINGER_S,
         "producer_max_batch_size": MAX_BATCH_BYTES,
         "producer_max_request_size": kafka.MAX_RECORD_BYTES,
-        "producer_request_timeout": SEND_S,
+        "producer_request_timeout": REQUEST_S,
     }
 
 

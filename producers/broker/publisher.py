@@ -51,7 +51,8 @@ class Publisher:
         metrics: Where acknowledged records and their latency are shown.
         now_ns: The wall clock.
         each_report: Whether the broker's answer to each record is looked at. A replay does without: it counts what it
-            handed over once everything is acknowledged, at half the cost a record.
+            handed over once everything is acknowledged, at half the cost a record; and it does not wait for a broker
+            for as long.
 
     Attributes:
         acknowledged: Records the broker has, by declared topic name. Without `each_report`, up to date after `flush`.
@@ -67,8 +68,11 @@ class Publisher:
         self._run_header = [(RUN_HEADER, self.run.encode())]
         self._producer = kafka.producer(
             settings,
-            {**ClientStatistics(metrics, "publisher").options, **({} if each_report else _ERRORS_ONLY)}
-            | {"on_delivery": self._on_report},
+            {
+                **ClientStatistics(metrics, "publisher").options,
+                **(_kept(settings) if each_report else _ERRORS_ONLY),
+                "on_delivery": self._on_report,
+            },
         )
         self._settings = settings
         self._metrics = metrics
@@ -222,6 +226,11 @@ class Publisher:
 
 
 _ERRORS_ONLY: dict[str, object] = {"delivery.report.only.error": True}
+
+
+def _kept(settings: Settings) -> dict[str, object]:
+    """Have a live feed's records kept for as long as a broker may be away; a replay fails, and is started again."""
+    return {"delivery.timeout.ms": round(settings.kafka.outage_seconds * 1000)}
 
 
 def key_of(record: ProducerRecord) -> bytes:

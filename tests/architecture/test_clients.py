@@ -16,6 +16,7 @@ PACKAGES = ("obflow", "schemas", "orderbook", "producers", "processors", "sinks"
 HOME = ROOT / "obflow" / "kafka.py"
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")) if path != HOME]
 LIBRARY, OF_THE_WORKERS = "confluent_kafka", "aiokafka"
+ERRORS = "aiokafka.errors"
 CLIENTS = ("Producer", "Consumer", "AdminClient")
 MODULES = ("*", "admin", "aio", "cimpl")
 
@@ -28,7 +29,7 @@ def clients_within_reach(source: str) -> list[str]:
             library, names = (node.module or "").split(".")[0], [alias.name for alias in node.names]
             if library == LIBRARY:
                 found += [name for name in names if name in MODULES or name.endswith(CLIENTS)]
-            elif library == OF_THE_WORKERS:
+            elif library == OF_THE_WORKERS and node.module != ERRORS:
                 found += names
         elif isinstance(node, ast.Import):
             found += [one.name for one in node.names if one.name.split(".")[0] in (LIBRARY, OF_THE_WORKERS)]

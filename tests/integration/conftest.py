@@ -9,7 +9,7 @@ import pytest
 
 from obflow.clickhouse import connect
 from obflow.settings import ClickHouseSettings
-from tests.integration.backends import Backend, BackendUnavailable, choose, docker_broker
+from tests.integration.backends import Backend, BackendUnavailable, choose
 from tests.integration.clickhouse_backend import clickhouse_of
 
 
@@ -26,6 +26,8 @@ def backend() -> Backend:
 def broker(backend: Backend) -> Iterator[str]:
     """Bootstrap address of a real Kafka broker, shared by the session: give topics names of your own."""
     if backend.name == "docker":
+        from tests.integration.containers import docker_broker
+
         with docker_broker() as bootstrap:
             yield bootstrap
         return

@@ -79,8 +79,11 @@ class Worker:
 
     def events(self) -> list[dict[str, Any]]:
         """What it logged, line by line."""
-        lines = self.log.read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [json.loads(line) for line in self.log_lines() if line.startswith("{")]
+
+    def log_lines(self) -> list[str]:
+        """The same as text, with whatever else it printed."""
+        return self.log.read_text("utf-8").splitlines()
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.events() if line.get("event") == event]

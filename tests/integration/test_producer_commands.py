@@ -36,15 +36,13 @@ OBFLOW = [sys.executable, "-c", "import sys; from obflow.cli import main; sys.ex
 
 
 @contextmanager
-def running(*words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A command; killed at the end if it still runs."""
-    process = subprocess.Popen(
-        [*OBFLOW, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+def running(*words: str, into: Path | None = None, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A command, what it prints in pipes or in a file; killed at the end if it still runs."""
+    with ExitStack() as stack:
+        printed = stack.enter_context(into.open("w")) if into else subprocess.PIPE
+        process = subprocess.Popen(
+            [*OBFLOW, *words], stdout=printed, stderr=printed, text=True, env={**os.environ, **environment}
+        )
     try:
         yield process
     finally:

@@ -1,4 +1,4 @@
-"""A library that says the same again and again is heard once a second, and counted."""
+"""A library that says the same again and again is heard after 1, 2, 4 … seconds, and counted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,33 @@ from obflow.settings import LogSettings
 REFUSED = "[thrd:127.0.0.1:9092/bootstrap]: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after %sms)"
 
 
-def test_one_line_a_second_and_cause_passes_with_the_count_of_the_others() -> None:
+def passed(limit: LineLimit, seconds: range) -> dict[int, int]:
+    """The lines that pass of one a second, with the count of those left out before each."""
+    taken = {second: limit.take("a", float(second)) for second in seconds}
+    return {second: left_out for second, left_out in taken.items() if left_out is not None}
+
+
+def test_a_cause_that_goes_on_passes_after_growing_whiles_with_a_count() -> None:
+    limit = LineLimit(every_s=1.0, longest_s=8.0)
+    assert passed(limit, range(24)) == {0: 0, 1: 0, 3: 1, 7: 3, 15: 7, 23: 7}
+
+
+def test_no_cause_passes_more_than_once_a_second() -> None:
     limit = LineLimit(every_s=1.0)
-    passed = [limit.take("a", tenth / 10) for tenth in range(21)]
-    assert [at for at, left_out in enumerate(passed) if left_out is not None] == [0, 10, 20]
-    assert (passed[0], passed[10], passed[20]) == (0, 9, 9)
+    taken = [limit.take("a", tenth / 10) for tenth in range(10)]
+    assert taken == [0] + [None] * 9
+
+
+def test_a_cause_that_was_silent_for_a_while_begins_anew() -> None:
+    limit = LineLimit(every_s=1.0, quiet_s=10.0)
+    passed(limit, range(20))
+    assert list(passed(limit, range(30, 34))) == [30, 31, 33]
+
+
+def test_180_seconds_of_one_cause_are_fewer_than_a_dozen_lines() -> None:
+    limit = LineLimit()
+    taken = [limit.take("a", tenth / 10) for tenth in range(1800)]
+    assert sum(left_out is not None for left_out in taken) < 12
 
 
 def test_one_cause_does_not_silence_another() -> None:
