@@ -36,7 +36,9 @@ class Deployment:
         self.project = f"obflow-test-{secrets.token_hex(4)}"
         self.image = f"obflow:{self.project.removeprefix('obflow-')}"
         self.reader_password = secrets.token_urlsafe(12)
-        self.kafka_port, self.clickhouse_port = _free_ports(2)
+        self.kafka_port, self.clickhouse_port, self.prometheus_port = _free_ports(3)
+        self._network = ""
+        self._files: tuple[str, ...] = ("-f", "docker-compose.yml", "-f", "tests/compose/load.yml")
         self._environment = {
             **{name: value for name, value in os.environ.items() if name.upper().startswith(PASSED_ON)},
             **images(),
@@ -44,6 +46,7 @@ class Deployment:
             "OBFLOW_IMAGE": self.image,
             "KAFKA_PORT": str(self.kafka_port),
             "CLICKHOUSE_PORT": str(self.clickhouse_port),
+            "PROMETHEUS_PORT": str(self.prometheus_port),
             "CLICKHOUSE_READONLY_PASSWORD": self.reader_password,
             "CLICKHOUSE_NOFILE": os.environ.get("CLICKHOUSE_NOFILE", str(_allowed_open_files())),
         }
@@ -59,9 +62,8 @@ class Deployment:
 
     def try_compose(self, *words: str, timeout_s: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
         """Run a docker compose command."""
-        files = ("-f", "docker-compose.yml", "-f", "tests/compose/load.yml", "--env-file", os.devnull)
         return subprocess.run(
-            ["docker", "compose", *files, *words],
+            ["docker", "compose", *self._files, "--env-file", os.devnull, *words],
             cwd=ROOT,
             env=self._environment,
             capture_output=True,
@@ -72,7 +74,27 @@ class Deployment:
     def remove(self) -> None:
         """Take down whatever is there, data and image too."""
         self.try_compose("--profile", "*", "down", "-v", "--remove-orphans", "--timeout", "10")
+        if self._network:  # the image and the servers are another's
+            held = docker("network", "inspect", "-f", "{{range .Containers}}{{.Name}} {{end}}", self._network).split()
+            for container in held:
+                docker("network", "disconnect", "-f", self._network, container)
+            docker("network", "rm", self._network)
+            return
         subprocess.run(["docker", "image", "rm", "-f", self.image], capture_output=True, timeout=COMMAND_S)
+
+    def beside(self, folder: Path, password: str, **environment: str) -> Deployment:
+        """Another deployment, on this one's broker and database, which it reaches as `kafka` and `clickhouse`."""
+        other = Deployment()
+        network = other._network = f"{other.project}-servers"
+        docker("network", "create", network)
+        for service in ("kafka", "clickhouse"):
+            docker("network", "connect", "--alias", service, network, self.containers(service)[0])
+        secret, own_network = folder / "password", folder / "network.yml"
+        secret.write_text(password)
+        own_network.write_text(f"networks: {{default: {{external: true, name: {network}}}}}\n")
+        other._files = (*other._files, "-f", str(own_network))
+        other._environment |= {"OBFLOW_IMAGE": self.image, "CLICKHOUSE_PASSWORD_FILE": str(secret), **environment}
+        return other
 
     def logs(self, lines: int) -> str:
         """The end of what each service has said, for a failure's report."""
@@ -136,6 +158,12 @@ class Deployment:
         done = self.try_compose("exec", "-T", service, "obflow", *words, "--json", timeout_s=timeout_s)
         assert done.stdout.strip(), f"obflow {' '.join(words)}: exit {done.returncode}\n{done.stderr[-3000:]}"
         return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+    def scraped(self) -> dict[str, str]:
+        """How Prometheus finds its targets, by job: up, down or unknown."""
+        with urlopen(f"http://127.0.0.1:{self.prometheus_port}/api/v1/targets", timeout=20) as answer:
+            targets = json.load(answer)["data"]["activeTargets"]
+        return {target["labels"]["job"]: target["health"] for target in targets}
 
     def owners(self) -> dict[str, set[int]]:
         """Partitions of the book log by the address of the processor that owns them: the described consumer group."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.compose.engine import docker, inspect, truly
 pytestmark = [pytest.mark.timeout(900)]
 
 INSTRUMENTS = 12
+MANAGED = {"OBFLOW_KAFKA__TOPIC_PREFIX": "managed.", "OBFLOW_CLICKHOUSE__DATABASE": "managed"}
+ROWS_OF_THE_OTHER = "SELECT count() FROM managed.factors"
+SCRAPED = ("producer", "processor", "regimes", "sink", "prometheus")
 ROLES = ("producer", "processor", "regimes", "sink", "simulator")
 MAX_IMAGE_BYTES = 1_000_000_000
 MAX_START_S = 10.0
@@ -152,6 +156,38 @@ def test_the_image_is_small_and_starts_at_once(deployment: Deployment) -> None:
     took_s = time.monotonic() - begun
     say(f"start, print every setting, end: {took_s:.1f} s")
     assert took_s <= MAX_START_S
+
+
+def test_status_inside_a_role_sees_every_role_feed_and_table(deployment: Deployment) -> None:
+    code, found = deployment.obflow_json("status")
+    roles = {role["role"]: role for role in found["roles"]}
+    say(f"roles {sorted(roles)}, notes {found['notes']}")
+    assert code == 0
+    assert {"producer", "processor", "regimes", "sink"} <= set(roles)
+    assert [feed["state"] for feed in found["feeds"]] == ["live"] * INSTRUMENTS
+    assert {table["table"] for table in found["tables"]} >= {"factors", "trades", "regimes"}
+
+
+def test_prometheus_of_the_observability_profile_scrapes_every_role(deployment: Deployment) -> None:
+    with step("up --wait prometheus"):
+        deployment.compose("--profile", "observability", "up", "-d", "--wait", "prometheus", timeout_s=200)
+    wait_until("every role scraped", lambda: deployment.scraped() == dict.fromkeys(SCRAPED, "up"), 90)
+    say(f"targets {deployment.scraped()}")
+    deployment.compose("--profile", "observability", "rm", "-s", "-f", "-v", "prometheus")
+
+
+def test_managed_servers_are_used_and_none_is_started(deployment: Deployment, tmp_path: Path) -> None:
+    password = deployment.compose("exec", "-T", "sink", "cat", "/run/obflow/clickhouse_password").strip()
+    other = deployment.beside(tmp_path, password, KAFKAS="0", CLICKHOUSES="0", **MANAGED)
+    try:
+        with step("a second deployment, on the servers of the first: up --wait"):
+            other.compose("up", "-d", "--wait", "--no-build", timeout_s=300)
+        wait_until("rows of its own", lambda: int(deployment.query(ROWS_OF_THE_OTHER, "obflow", password)) > 0, 90)
+        assert (other.containers("kafka"), other.containers("clickhouse")) == ([], [])
+        code, found = other.obflow_json("doctor", timeout_s=200)
+        assert code == 0, [check for check in found["checks"] if not check["ok"]]
+    finally:
+        other.remove()
 
 
 def test_three_processors_own_every_partition_between_them(deployment: Deployment) -> None:

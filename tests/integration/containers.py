@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.request import urlopen
 
 from confluent_kafka import KafkaException
@@ -19,6 +20,9 @@ from tests.support.patience import patient
 from tests.support.waiting import eventually
 
 START_S = 90
+DEPLOYED = Path(__file__).parents[2] / "deploy" / "kafka"
+OWN_CONFIGS = ("log4j2.yaml", "tools-log4j2.yaml")
+"""As in docker-compose.yml: without them the start script writes to copies, and fails where those are read-only."""
 CLICKHOUSE_IMAGE = os.environ.get("CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:26.8")
 PASSWORD = "integration"  # noqa: S105 - of a container that lives as long as the tests
 BROKER_OPTIONS = {
@@ -72,6 +76,8 @@ def _served(
 ) -> Iterator[None]:
     """Run a container as soon as it answers `ask`; where it does not, what it said is in the error."""
     container = DockerContainer(image, env=environment)
+    for name in OWN_CONFIGS if image == KAFKA_IMAGE else ():
+        container.with_volume_mapping(str(DEPLOYED / name), f"/mnt/shared/config/{name}", "ro")
     container.ports.update(ports)  # `with_bind_ports` takes no address, and a test's server is for loopback alone
     try:
         container.start()

@@ -71,7 +71,12 @@ class Worker:
         words: Sequence[str],
         command: Sequence[str],
     ) -> None:
-        chosen = [f"{key}={value}" for key, value in settings.shown().items() if _is_ours(key) and value is not None]
+        usual = Settings.load({}).shown()
+        chosen = [
+            f"{key}={value}"
+            for key, value in settings.shown().items()
+            if _is_ours(key) and value is not None and value != usual[key]
+        ]
         line = [*command, *words, *itertools.chain.from_iterable(("--set", choice) for choice in chosen)]
         self.log = log
         with log.open("wb") as stream:
