@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from obflow.status.table import Cell, StatusTable, shown
 from obflow.terminal import console, escape_text
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group, RenderableType
+    from rich.console import Console, Group, JustifyMethod, RenderableType
     from rich.table import Table
     from rich.text import Text
+
+LONGEST_WHOLE: Final = 32
+"""What a row is about is not broken where the terminal is narrow, up to so many characters."""
 
 
 def print_sections(sections: Sequence[StatusTable]) -> None:
@@ -47,7 +50,9 @@ def table_of(section: StatusTable) -> Table:
     table = Table(title=_text(section.name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for place, name in enumerate(section.columns):
         numeric = all(_is_number(row[place]) for row in section.rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        least = 0 if place else min(LONGEST_WHOLE, max(len(shown(row[place])) for row in section.rows))
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(name.replace("_", " "), justify=justify, overflow="fold", min_width=least)
     for row in section.rows:
         table.add_row(*(_text(shown(value)) for value in row))
     return table

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from importlib.metadata import EntryPoint
 
 import pytest
+from rich.console import Console
 
 from obflow.settings import Settings
 from obflow.status import look as looking
 from obflow.status.look import Look, look, since
+from obflow.status.show import table_of
 from obflow.status.table import StatusTable, as_json, shown, with_rates
 from schemas.errors import StoreUnreachable
 
@@ -83,3 +86,12 @@ def test_a_part_that_does_not_answer_hides_no_other(monkeypatch: pytest.MonkeyPa
     assert found["tables"].rows == (("a", 1, 0.5),)
     assert found["away"].note == "not known: no ClickHouse answers at nowhere"
     assert found["broken"].note == "not known: ZeroDivisionError: planted"
+
+
+def test_an_instrument_is_not_broken_on_a_terminal_of_80_columns() -> None:
+    columns = ("instrument", "source", "status", "mid", "spread_bps", "obi_10bps", "age_s")
+    book = ("binance-futures:BTCUSDT", "simulator", "OK", 61_818.55, 0.016, -0.139, 2.9)
+    drawn = io.StringIO()
+    Console(file=drawn, width=80).print(table_of(StatusTable("books", 1, columns, (book,))))
+
+    assert any("binance-futures:BTCUSDT" in line and "simulator" in line for line in drawn.getvalue().splitlines())
