@@ -142,9 +142,8 @@ class Exchange(Protocol):
         """Exchange id, lower case: the key in `EXCHANGES` and the first half of every Kafka key."""
         ...
 
-    @property
-    def contract_kind(self) -> ContractKind:
-        """Kind of an instrument of which no instrument list tells more."""
+    def contract_kind(self, symbol: str) -> ContractKind:
+        """Tell the kind of an instrument from its name, where no instrument list tells more."""
         ...
 
     @property
@@ -206,8 +205,14 @@ class Exchange(Protocol):
         """Say what ends these subscriptions."""
         ...
 
-    def recover(self, symbol: str) -> Fetch | list[Say]:
-        """Tell how to come by a whole book: a GET, or what to say so that one comes in the stream."""
+    def recover(self, symbol: str, failed: int = 0) -> Fetch | list[Say]:
+        """Tell how to come by a whole book: a GET, or what to say so that one comes in the stream.
+
+        Args:
+            symbol: The instrument.
+            failed: How many attempts have come to nothing since its book was LIVE last; a venue with two ways takes the
+                other one.
+        """
         ...
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
@@ -215,7 +220,7 @@ class Exchange(Protocol):
 
         Args:
             symbols: Only these, where the venue lets a list be asked for in part; a venue may refuse one that it does
-                not trade. None is all of them.
+                not trade. None is all of them. Further pages are named by the answers (`InstrumentList.more`).
         """
         ...
 

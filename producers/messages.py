@@ -111,7 +111,12 @@ class TradeTick(msgspec.Struct, frozen=True, gc=False):
 
 
 class BestQuote(msgspec.Struct, frozen=True, gc=False):
-    """The venue's own best bid and ask: a check of the book, never its source. `sequence` is on the book's scale."""
+    """The venue's own best bid and ask: a check of the book, never its source.
+
+    `sequence` is on the book's scale; null where the venue's number is not. `is_sampled` says that the venue sends what
+    it is at intervals: what came and went between two is not seen, so it tells nothing of order flow, and of a book no
+    more than its best prices.
+    """
 
     symbol: str
     bid: str
@@ -119,6 +124,7 @@ class BestQuote(msgspec.Struct, frozen=True, gc=False):
     ask: str
     ask_size: str
     sequence: int | None = None
+    is_sampled: bool = False
 
 
 class Instrument(NamedTuple):
@@ -153,11 +159,13 @@ class InstrumentList(msgspec.Struct, frozen=True, gc=False):
         instruments: With their grids.
         unreadable: Names of entries that gave no usable grid; empty where not even a name could be read.
         weight_per_minute: Request weight the venue says it allows, unchecked; null where it does not say.
+        more: Path and query of the next page; empty where this is the last one.
     """
 
     instruments: tuple[Instrument, ...]
     unreadable: tuple[str, ...] = ()
     weight_per_minute: int | None = None
+    more: str = ""
 
 
 class Ack(msgspec.Struct, frozen=True, gc=False):

@@ -189,7 +189,8 @@ class KeptBook:
     def take_quote(self, quote: BestQuote, now: int) -> Wrong | None:
         """Take the venue's best quote; say where such have contradicted the book too often."""
         self.quotes.on_quote(quote, now)
-        self.flow.add(quote, now)
+        if not quote.is_sampled:
+            self.flow.add(quote, now)
         return self._contradiction()
 
     def forget_quotes(self) -> None:

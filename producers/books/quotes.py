@@ -8,13 +8,15 @@ and a difference is counted as such, never as wrong.
 
 A book is contradicted where `CONTRADICTIONS` updates in a row are: by id, where they are wrong; without ids, where no
 quote received from a second before the update to a second after it shows what the book does. A single one proves
-nothing: an update of the best quote may have been lost.
+nothing: an update of the best quote may have been lost. Of quotes that the venue samples only the prices count, each
+side by itself: a size that lasted shorter than the interval is in no quote, and a book that shows it is right.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from orderbook.book import Book
@@ -152,14 +154,21 @@ class QuoteCheck:
                 self._unnumbered.popleft()
             around = [quote for when_ns, quote in self._unnumbered if when_ns <= at_ns + COMPARABLE_NS]
             if around:
-                agrees = any(on_grid(quote, grid) == top for quote in around)
-                self.contradicted = 0 if agrees else self.contradicted + 1
+                self.contradicted = 0 if _agree(around, top, grid) else self.contradicted + 1
 
     def _compare(self, entry: tuple[int, BestQuote], top: BestLevels, grid: TextGrid, received_ns: int) -> None:
         quoted_ns, quote = entry
         if received_ns - quoted_ns <= COMPARABLE_NS:
             self.compared += 1
             self.different += on_grid(quote, grid) != top
+
+
+def _agree(quotes: Sequence[BestQuote], top: BestLevels, grid: TextGrid) -> bool:
+    """Whether a quote shows the best levels; where they are samples, whether each best price is in one of them."""
+    shown = [on_grid(quote, grid) for quote in quotes]
+    if not quotes[0].is_sampled:
+        return top in shown
+    return any(levels.bid == top.bid for levels in shown) and any(levels.ask == top.ask for levels in shown)
 
 
 def _id_of(entry: tuple[int, BestQuote]) -> int:

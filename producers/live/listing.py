@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from difflib import get_close_matches
 
 import structlog
@@ -15,6 +15,9 @@ from producers.live.rest import RequestRefused, RestClient
 from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import Backpressure, ExchangeUnreachable, MessageError, UsageError
+
+MAX_PAGES = 50
+"""Of one list: a venue that names ever another one is not followed for good."""
 
 log = structlog.get_logger(__name__)
 
@@ -111,8 +114,26 @@ class _ListFetcher:
         return refused
 
     async def _ask(self, fetches: Sequence[Fetch]) -> tuple[list[Frame], InstrumentList]:
-        frames = [await self._answer(fetch) for fetch in fetches]
-        return frames, _joined([self._one(frame) for frame in frames])
+        frames, lists = [], []
+        for fetch in fetches:
+            async for frame, listed in self._pages(fetch):
+                frames.append(frame)
+                lists.append(listed)
+        return frames, _joined(lists)
+
+    async def _pages(self, fetch: Fetch) -> AsyncIterator[tuple[Frame, InstrumentList]]:
+        """Ask for a list and for what it says there is more of it."""
+        for _ in range(MAX_PAGES):
+            frame = await self._answer(fetch)
+            listed = self._one(frame)
+            yield frame, listed
+            if not listed.more:
+                return
+            fetch = fetch._replace(path=listed.more)
+        raise UsageError(
+            f"the instrument list of {self._exchange.venue} has more than {MAX_PAGES} pages",
+            next_step="check producer.rest_url; asking again would change nothing",
+        )
 
     async def _answer(self, fetch: Fetch) -> Frame:
         body = await self._rest.get(fetch)

@@ -61,6 +61,7 @@ class BookRecovery:
         self._spawn = spawn
         self._tell = tell
         self._refusals: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._arrived: dict[str, asyncio.Event] = {}
@@ -86,6 +87,7 @@ class BookRecovery:
         if symbol in self._backoffs:
             del self._backoffs[symbol]
             self._not_before.pop(symbol, None)
+            del self._failed[symbol]
         if self._refusals.pop(symbol, 0):
             self._tell(symbol, "snapshot", "")
 
@@ -95,7 +97,8 @@ class BookRecovery:
             task.cancel()
 
     async def _recover(self, symbol: str) -> None:
-        way, at_least_s = self._exchange.recover(symbol), 0.0
+        way, at_least_s = self._exchange.recover(symbol, self._failed[symbol]), 0.0
+        self._failed[symbol] += 1
         try:
             if isinstance(way, Fetch):
                 await self._fetch(symbol, way)

@@ -234,7 +234,7 @@ class _Scanner:
             symbol=symbol,
             tick_size=grid.tick_size,
             lot_size=grid.lot_size,
-            contract_kind=self._exchange.contract_kind,
+            contract_kind=self._exchange.contract_kind(symbol),
         )
 
 

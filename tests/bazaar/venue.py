@@ -126,7 +126,6 @@ class Bazaar:
 
     venue = "bazaar"
     shares_update_ids = False
-    contract_kind = ContractKind.SPOT
     sequence = ChainRule()
     checksum = Checksum(SUMMED_LEVELS, summed)
     endpoints = Endpoints(websocket="wss://feed.bazaar.example", rest="https://bazaar.example")
@@ -139,6 +138,9 @@ class Bazaar:
         weight_per_minute=600,
     )
     keepalive = Keepalive(begin=(Say(b'{"do":"beat","key":"beat"}', ("beat",)),), message=b"ping", every_s=0.2)
+
+    def contract_kind(self, symbol: str) -> ContractKind:
+        return ContractKind.SPOT
 
     def websocket_path(self, symbol: str) -> str:
         return "/feed"
@@ -171,7 +173,7 @@ class Bazaar:
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         return [self._say("unwatch", symbols)]
 
-    def recover(self, symbol: str) -> list[Say]:
+    def recover(self, symbol: str, failed: int = 0) -> list[Say]:
         return [*self.unsubscribe([symbol]), *self.subscribe([symbol])]
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:

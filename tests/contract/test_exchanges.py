@@ -245,7 +245,7 @@ class TestFixture:
             assert (stream.quotes.checked, stream.quotes.wrong) == (said["quotes_checked"], said["quotes_wrong"])
             assert (stream.instrument.tick_size, stream.instrument.lot_size) == (said["tick_size"], said["lot_size"])
             assert stream.instrument.contract_value == said.get("contract_value", "1")
-            assert stream.instrument.contract_kind is VENUES[venue].contract_kind
+            assert stream.instrument.contract_kind is VENUES[venue].contract_kind(stream.instrument.symbol)
             own = [record for record in records if record.symbol == stream.instrument.symbol]
             assert [
                 [record.kind.value, record.sequence, record.previous_sequence, record.reason and record.reason.value]
@@ -297,11 +297,13 @@ class TestResync:
                 return replay.router, lines[number + 1 :]
         raise AssertionError("the fixture never becomes live")
 
-    def is_update(self, venue: str, line: Frame) -> bool:
-        try:
-            return any(isinstance(message, DepthDelta) for message in VENUES[venue].parse(line))
-        except MessageError:
-            return False
+    def update_of(self, venue: str, line: Frame, symbol: str) -> DepthDelta | None:
+        """The update of an instrument that a line holds."""
+        with suppress(MessageError):
+            for message in VENUES[venue].parse(line):
+                if isinstance(message, DepthDelta) and message.symbol == symbol:
+                    return message
+        return None
 
     def books(self, records: Sequence[object], symbol: str) -> list[L2Record]:
         return [record for record in records if isinstance(record, L2Record) and record.symbol == symbol]
@@ -311,14 +313,15 @@ class TestResync:
         router, lines = self.live(venue)
         stream, exchange = next(iter(router.streams.values())), VENUES[venue]
         symbol, epoch = stream.instrument.symbol, stream.epoch
-        updates = [line for line in lines if self.is_update(venue, line)]
+        updates = [line for line in lines if self.update_of(venue, line, symbol)]
 
         records = router.handle(updates[1]).records  # the first one is lost
         assert [record.reason for record in self.books(records, symbol)] == [Reason.GAP]
         assert stream.needs_snapshot is Reason.GAP
         assert self.books(router.handle(updates[2]).records, symbol) == []
 
-        lost = next(message for message in exchange.parse(updates[1]) if isinstance(message, DepthDelta))
+        lost = self.update_of(venue, updates[1], symbol)
+        assert lost is not None
         origin = SnapshotOrigin.FETCHED if isinstance(exchange.recover(symbol), Fetch) else SnapshotOrigin.IN_STREAM
         whole = DepthSnapshot(symbol, lost.last_sequence, [], [], origin=origin)
         healed = stream.on_snapshot(whole, updates[2].received_ns)

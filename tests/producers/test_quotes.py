@@ -132,3 +132,27 @@ def test_what_waits_is_bounded() -> None:
     for sequence in range(10_000, 10_000 + 2 * MAX_QUOTES):
         check.on_quote(quote(sequence), 0)
     assert len(check._quotes) == MAX_QUOTES
+
+
+def sample(bid: str = "100.0", ask: str = "100.1") -> BestQuote:
+    return BestQuote("S", bid, "0.009", ask, "0.009", is_sampled=True)
+
+
+def test_of_sampled_quotes_the_prices_count_each_side_by_itself() -> None:
+    check = QuoteCheck()
+    for at in range(10):
+        check.on_quote(sample(ask="100.2"), 2 * at * COMPARABLE_NS)
+        check.on_quote(sample(bid="99.9"), 2 * at * COMPARABLE_NS + 1)
+        check.on_book(at, TOP, GRID, 2 * at * COMPARABLE_NS + 2)
+
+    assert check.contradicted == 0
+    assert check.different == 10
+
+
+def test_a_best_price_that_no_sample_shows_contradicts_the_book() -> None:
+    check = QuoteCheck()
+    for at in range(5):
+        check.on_quote(sample(bid="99.9"), 2 * at * COMPARABLE_NS)
+        check.on_book(at, TOP, GRID, 2 * at * COMPARABLE_NS + 1)
+
+    assert check.is_contradicted

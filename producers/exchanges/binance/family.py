@@ -58,9 +58,9 @@ class BinanceExchange:
         """Exchange id."""
         return self.dialect.venue
 
-    @property
-    def contract_kind(self) -> ContractKind:
+    def contract_kind(self, symbol: str) -> ContractKind:
         """Kind of all its instruments."""
+        del symbol
         return self.dialect.contract_kind
 
     def websocket_path(self, symbol: str) -> str:
@@ -90,8 +90,9 @@ class BinanceExchange:
         """Say what ends these subscriptions."""
         return [frames.say("UNSUBSCRIBE", symbols)]
 
-    def recover(self, symbol: str) -> Fetch:
-        """Ask for a book."""
+    def recover(self, symbol: str, failed: int = 0) -> Fetch:
+        """Ask for a book, however often."""
+        del failed
         return Fetch(f"{self.rest_path}/depth?symbol={symbol}&limit={SNAPSHOT_LEVELS}", self.depth_weight)
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
