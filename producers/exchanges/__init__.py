@@ -6,9 +6,17 @@ from producers.contract import Exchange
 from producers.exchanges.binance.coin_m import BINANCE_DELIVERY
 from producers.exchanges.binance.spot import BINANCE
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
+from producers.exchanges.bybit.contracts import BYBIT
+from producers.exchanges.bybit.spot import BYBIT_SPOT
+from producers.exchanges.deribit.venue import DERIBIT
+from producers.exchanges.okx.venue import OKX
 
 EXCHANGES: dict[str, Exchange] = {
     "binance": BINANCE,
     "binance-futures": BINANCE_FUTURES,
     "binance-delivery": BINANCE_DELIVERY,
+    "bybit": BYBIT,
+    "bybit-spot": BYBIT_SPOT,
+    "okx": OKX,
+    "deribit": DERIBIT,
 }

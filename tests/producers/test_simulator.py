@@ -299,8 +299,8 @@ def test_spot_lists_what_is_asked_for_and_the_futures_all_there_is() -> None:
 
 
 def test_what_cannot_be_simulated_is_refused_with_a_sentence() -> None:
-    with pytest.raises(UsageError, match="does not speak for okx"):
-        simulated_venue("okx")
+    with pytest.raises(UsageError, match="does not speak for bazaar"):
+        simulated_venue("bazaar")
     with pytest.raises(UsageError, match="'btcusdt' is not a symbol"):
         simulated_venue(FUTURES).market("btcusdt")
     with pytest.raises(UsageError, match="nothing to simulate"):

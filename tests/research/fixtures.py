@@ -22,8 +22,9 @@ def frames(venue: str) -> Path:
 
 
 def script(venue: str) -> dict[str, Any]:
+    """What the script says of the recording, and of its first instrument."""
     found: dict[str, Any] = json.loads((FOLDER / venue / "expected.json").read_text())
-    return found
+    return {**found, **found.get("instruments", {}).get(symbol_of(venue), {})}
 
 
 def symbol_of(venue: str) -> str:

@@ -28,7 +28,8 @@ def test_the_book_holds_every_record_received_by_then_and_none_after(venue: str,
     at_ns = data.draw(span(source.found))
     reader, last = DictReader(), None
     for record in replay(venue).records():
-        if isinstance(record, L2Record) and record.received_ns <= at_ns:
+        is_its = isinstance(record, L2Record) and record.symbol == symbol_of(venue)
+        if is_its and record.received_ns <= at_ns:
             reader.take(record)
             last = record
 

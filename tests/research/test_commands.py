@@ -21,20 +21,21 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     return code, captured.out, captured.err
 
 
-def result(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+def result(capsys: pytest.CaptureFixture[str], *words: str, exit_code: int = 0) -> dict[str, Any]:
     code, out, err = run(capsys, *words, "--json")
-    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert (code, err, out.count("\n")) == (exit_code, "", 1)
     found: dict[str, Any] = json.loads(out)
     return found
 
 
 @EACH
 def test_verify_prints_the_report(capsys: pytest.CaptureFixture[str], venue: str) -> None:
-    found = result(capsys, "verify", str(frames(venue)), "--venue", venue)
+    is_wrong = any(book["checksums_bad"] for book in script(venue).get("instruments", {}).values())
+    found = result(capsys, "verify", str(frames(venue)), "--venue", venue, exit_code=int(is_wrong))
     assert found["instruments"][symbol_of(venue)]["deltas_applied"] == script(venue)["deltas_applied"]
 
     code, out, _ = run(capsys, "verify", str(frames(venue)), "--venue", venue)
-    assert code == 0
+    assert code == int(is_wrong)
     assert symbol_of(venue) in out
     assert str(script(venue)["last_sequence"]) in out
 

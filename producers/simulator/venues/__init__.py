@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from producers.simulator.contract import SimulatedVenue
-from producers.simulator.venues import binance, binance_delivery, binance_futures
+from producers.simulator.venues import binance, binance_delivery, binance_futures, bybit, bybit_spot, deribit, okx
 from schemas.errors import UsageError
 
 SIMULATED: dict[str, SimulatedVenue] = {
     "binance-futures": binance_futures.VENUE,
     "binance": binance.VENUE,
     "binance-delivery": binance_delivery.VENUE,
+    "bybit": bybit.VENUE,
+    "bybit-spot": bybit_spot.VENUE,
+    "okx": okx.VENUE,
+    "deribit": deribit.VENUE,
 }
 
 

@@ -1,0 +1,1 @@
+"""Bybit: one file a venue; `family`, `frames` and `rules` are what they share."""

@@ -1,0 +1,306 @@
+"""The JSON that Bybit's venues share: shapes, field meanings, acknowledgements, instrument lists.
+
+Unknown extra fields are ignored. Times are milliseconds: `cts` of the matching engine, `ts` of the push.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar
+from urllib.parse import quote
+from zlib import crc32
+
+import msgspec
+
+from orderbook.decimals import Steps
+from producers.contract import Channel, Say
+from producers.messages import (
+    Ack,
+    BestQuote,
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Ignored,
+    Instrument,
+    InstrumentList,
+    Notice,
+    NoticeKind,
+    SnapshotOrigin,
+    TradeTick,
+    VenueMessage,
+    Via,
+)
+from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
+from schemas.messages import ContractKind, Coverage
+from schemas.units import NS_PER_MS
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854)]
+"""Milliseconds; the bound keeps nanoseconds within int64."""
+MAX_TEXT: Final = 500
+RESTARTED: Final = 1
+"""The `u` of a whole book after a restart of the service, whatever its type says."""
+
+UNUSED_TOPICS: Final = frozenset(
+    {
+        "adl-notice",
+        "adlAlert",
+        "allLiquidation",
+        "insurance",
+        "kline",
+        "kline_lt",
+        "liquidation",
+        "lt",
+        "priceLimit",
+        "tickers",
+        "tickers_lt",
+    }
+)
+"""Topics that the venue documents and obflow does not use."""
+TRADE_TOPICS: Final = frozenset({"publicTrade", "trade"})
+"""`trade.{category}.{symbol}` was the name before v5 was final; its fields are the same."""
+TRADING: Final = frozenset({"", "Trading"})
+"""What the list says of an instrument that trades; others it documents are PreLaunch, Settling and Delivering."""
+DELISTED: Final = frozenset({"Closed"})
+"""What it says of one that will not trade again."""
+
+
+class _BybitHead(msgspec.Struct):
+    """Enough of a frame to say what it is; `op` and what follows it are an answer's."""
+
+    topic: str = ""
+    op: str = ""
+    success: bool | None = None
+    ret_msg: str = ""
+    req_id: str | None = None
+
+
+class _BybitBook(msgspec.Struct):
+    s: str
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+    u: Id
+
+
+class _BybitDepth(msgspec.Struct):
+    type: Literal["snapshot", "delta"]
+    ts: Time
+    data: _BybitBook
+    cts: Time | None = None
+
+
+class _BybitTrade(msgspec.Struct):
+    T: Time
+    s: str
+    S: Literal["Buy", "Sell"]
+    v: str
+    p: str
+    i: str
+    BT: bool = False
+
+
+class _BybitTrades(msgspec.Struct):
+    data: list[_BybitTrade]
+
+
+class _BybitRest(msgspec.Struct):
+    """Any REST answer; a refusal has another code than 0."""
+
+    retCode: int  # noqa: N815 (the venue's name)
+    retMsg: str = ""  # noqa: N815 (the venue's name)
+    result: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _BybitResult(msgspec.Struct):
+    category: str = ""
+    list: msgspec.Raw = msgspec.Raw(b"")
+    nextPageCursor: str | None = None  # noqa: N815 (the venue's name)
+    b: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _BybitPriceFilter(msgspec.Struct):
+    tickSize: str  # noqa: N815 (the venue's name)
+
+
+class _BybitLotFilter(msgspec.Struct):
+    qtyStep: str = ""  # noqa: N815 (the venue's name)
+    basePrecision: str = ""  # noqa: N815 (the venue's name)
+
+
+class BybitInstrument(msgspec.Struct):
+    """An entry of the instrument list; spot has neither a contract type nor a delivery."""
+
+    symbol: str
+    baseCoin: str  # noqa: N815 (the venue's name)
+    quoteCoin: str  # noqa: N815 (the venue's name)
+    priceFilter: _BybitPriceFilter  # noqa: N815 (the venue's name)
+    lotSizeFilter: _BybitLotFilter  # noqa: N815 (the venue's name)
+    status: str = ""
+    contractType: str = ""  # noqa: N815 (the venue's name)
+    deliveryTime: str = "0"  # noqa: N815 (the venue's name)
+
+
+class _BybitNamed(msgspec.Struct):
+    symbol: str = ""
+
+
+class BybitDialect(NamedTuple):
+    """Where the venues' words differ.
+
+    Attributes:
+        venue: Exchange id.
+        kind: Kind of a listed instrument.
+        canonical: Its canonical name.
+    """
+
+    venue: str
+    kind: Callable[[BybitInstrument], ContractKind]
+    canonical: Callable[[BybitInstrument], str]
+
+
+_HEAD = msgspec.json.Decoder(_BybitHead)
+_DEPTH = msgspec.json.Decoder(_BybitDepth)
+_TRADES = msgspec.json.Decoder(_BybitTrades)
+_REST = msgspec.json.Decoder(_BybitRest)
+_RESULT = msgspec.json.Decoder(_BybitResult)
+_ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
+_LISTED = msgspec.json.Decoder(BybitInstrument)
+_NAMED = msgspec.json.Decoder(_BybitNamed)
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for text that is not what it should be."""
+
+D = TypeVar("D")
+
+
+def parse(frame: Frame, dialect: BybitDialect) -> list[VenueMessage]:
+    """Read the messages of one frame of any of these venues; errors as `Exchange.parse`."""
+    if frame.via is Via.REST:
+        return [_parse_rest(frame.raw, frame.request, dialect)]
+    head = _decoded(_HEAD, frame.raw)
+    if not head.topic:
+        return [_parse_answer(head)]
+    name, _, rest = head.topic.partition(".")
+    if name == "orderbook":
+        return [_parse_book(frame.raw, *rest.partition(".")[::2])]
+    if name in TRADE_TOPICS:
+        return _parse_trades(frame.raw, rest.rpartition(".")[2])
+    if name in UNUSED_TOPICS:
+        return [Ignored(name)]
+    raise UnknownMessage(f"no topic is known by the name {head.topic[:80]!r}")
+
+
+def _parse_book(raw: bytes, depth: str, symbol: str) -> VenueMessage:
+    if not depth.isdecimal():  # `full` begins over REST, `rpi` shows other orders: neither is subscribed
+        return Ignored(f"orderbook_{depth[:16]}")
+    if depth == "1":
+        return _quote(_decoded(_DEPTH, raw, Channel.QUOTE, symbol))
+    message = _decoded(_DEPTH, raw, Channel.DEPTH, symbol)
+    book, time = message.data, message.ts if message.cts is None else message.cts
+    if message.type == "snapshot" or book.u == RESTARTED:  # steps 2 and 3 of the rule
+        return DepthSnapshot(
+            book.s,
+            book.u,
+            book.b,
+            book.a,
+            time * NS_PER_MS,
+            SnapshotOrigin.IN_STREAM,
+            coverage=Coverage.TOP_N,  # what leaves the best levels is deleted, what comes into them is told
+        )
+    return DepthDelta(book.s, book.u, book.u, book.b, book.a, book.u - 1, time * NS_PER_MS)
+
+
+def _quote(message: _BybitDepth) -> BestQuote | Ignored:
+    """Read the book of one level. Until 2023 it came as deltas too, of which one alone may not show both sides."""
+    sides = [[level for level in side if level[1].strip("0.")] for side in (message.data.b, message.data.a)]
+    if message.type == "delta" and [len(side) for side in sides] != [1, 1]:
+        return Ignored("orderbook_1_delta")
+    bid, ask = (side[0] if side else ("0", "0") for side in sides)
+    # u numbers this topic, and seq every change: neither is on the scale of the book.
+    return BestQuote(message.data.s, *bid, *ask, is_sampled=True)
+
+
+def _parse_trades(raw: bytes, symbol: str) -> list[VenueMessage]:
+    trades = _decoded(_TRADES, raw, Channel.TRADE, symbol).data
+    return [_trade(trade) for trade in trades] or [Ignored("no_trade")]
+
+
+def _trade(trade: _BybitTrade) -> TradeTick | Ignored:
+    if trade.BT:  # a block trade was negotiated, and met nothing in the book
+        return Ignored("trade_block")
+    return TradeTick(trade.s, trade.i, trade.p, trade.v, trade.S == "Buy", trade.T * NS_PER_MS)
+
+
+def _parse_answer(head: _BybitHead) -> VenueMessage:
+    if head.op in ("ping", "pong") or head.ret_msg == "pong":
+        return Ignored("pong")
+    if head.success is False:
+        return Notice(NoticeKind.REFUSED, (head.ret_msg or "no reason given")[:MAX_TEXT])
+    if head.success and head.op in ("", "subscribe", "unsubscribe"):
+        return Ack(head.req_id or "")
+    raise UnknownMessage("neither a topic's message nor the answer to a request")
+
+
+def _parse_rest(raw: bytes, request: str, dialect: BybitDialect) -> VenueMessage:
+    answer = _decoded(_REST, raw, Channel.INSTRUMENTS)
+    if answer.retCode:
+        return Notice(NoticeKind.REFUSED, f"{answer.retCode} {answer.retMsg}"[:MAX_TEXT])
+    result = _decoded(_RESULT, bytes(answer.result), Channel.INSTRUMENTS)
+    if result.b:
+        return Ignored("orderbook_rest")  # it numbers the topic of 1,000 levels, which is not ours
+    if not result.list:
+        raise UnknownMessage("neither an instrument list nor a book")
+    instruments, unreadable = [], []
+    # One by one: an entry of another shape, of an instrument nobody asked for, must not hide all others.
+    for entry in _decoded(_ENTRIES, bytes(result.list), Channel.INSTRUMENTS):
+        try:
+            instruments.append(_instrument(_LISTED.decode(entry), dialect))
+        except (*_UNREADABLE, InvalidNumber):
+            unreadable.append(_name_of(entry))
+    more = _next_page(request, result.nextPageCursor or "")
+    return InstrumentList(tuple(instruments), tuple(unreadable), more=more)
+
+
+def _next_page(request: str, cursor: str) -> str:
+    """Path and query of the page behind this one; the venue gives its cursor with reserved characters quoted."""
+    if not cursor or not request:
+        return ""
+    return f"{re.sub('&cursor=[^&]*', '', request)}&cursor={quote(cursor, safe='%')}"
+
+
+def _name_of(entry: msgspec.Raw) -> str:
+    try:
+        return _NAMED.decode(entry).symbol
+    except _UNREADABLE:
+        return ""
+
+
+def _instrument(entry: BybitInstrument, dialect: BybitDialect) -> Instrument:
+    return Instrument(
+        venue=dialect.venue,
+        symbol=entry.symbol,
+        tick_size=Steps(entry.priceFilter.tickSize).step,
+        lot_size=Steps(entry.lotSizeFilter.qtyStep or entry.lotSizeFilter.basePrecision).step,
+        canonical=dialect.canonical(entry),
+        contract_kind=dialect.kind(entry),
+        trading_status="" if entry.status in TRADING else entry.status[:40],
+        is_delisted=entry.status in DELISTED,
+    )
+
+
+def _decoded(decoder: msgspec.json.Decoder[D], text: bytes, channel: Channel | None = None, symbol: str = "") -> D:
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        if channel is None:
+            raise DecodeError(f"not the shape of a frame: {error}") from None
+        raise DecodeError(f"not the shape of a {channel}: {error}", channel=channel, symbol=symbol) from None
+    except _UNREADABLE as error:
+        raise DecodeError(f"not JSON: {error}") from None
+
+
+def say(op: str, topics: Sequence[str]) -> Say:
+    """Write a request that names these topics. Its id is drawn from what it asks, so that nobody has to count."""
+    key = str(crc32(" ".join([op, *topics]).encode()))
+    return Say(msgspec.json.encode({"req_id": key, "op": op, "args": list(topics)}), (key,))

@@ -1,0 +1,1 @@
+"""Deribit: one venue, its frames and its rules."""

@@ -1,0 +1,113 @@
+"""Deribit (`deribit`): perpetuals, futures, options and spot, one WebSocket for all, JSON-RPC.
+
+| channel | message | role | what becomes of it |
+|---|---|---|---|
+| `book.<instrument>.100ms` | first, or without prev_change_id | whole book, all of it | `DepthSnapshot` in the stream |
+| | `change` with prev_change_id | delta | `DepthDelta` |
+| `trades.<instrument>.100ms` | direction is the taker's | trade | `TradeTick`; blocks and legs are counted apart |
+| `quote.<instrument>` | best levels, when they changed | best quote | `BestQuote`, sampled |
+| `test_request` | the venue asks whether we are there | heartbeat | `Reply` with `public/test` |
+| REST `public/get_instruments`, `public/get_instrument` | | instrument list | `InstrumentList` |
+
+`raw` in place of `100ms` needs credentials since 2022; it is read in recordings. Amounts are US dollars on inverse
+perpetuals and futures, coins on linear ones and options, so that a contract is worth 1 everywhere. Trades that were
+negotiated as a block, and legs of combinations, met nothing in the book. Which channels a subscription accepted is in
+its answer, and each is compared with what was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
+from producers.exchanges.deribit import frames
+from producers.exchanges.deribit.rules import DeribitRule
+from producers.messages import Frame, VenueMessage
+from schemas.messages import ContractKind
+
+SUBSCRIBE: Final = "public/subscribe"
+UNSUBSCRIBE: Final = "public/unsubscribe"
+SET_HEARTBEAT: Final = "public/set_heartbeat"
+HEARTBEAT_SECONDS: Final = 30
+MAX_LISTED: Final = 10
+"""Instruments asked for one by one; for more than that the whole list is asked, which may be had once in 10 s."""
+
+
+class DeribitExchange:
+    """The venue; see `producers.contract.Exchange`."""
+
+    venue: str = frames.VENUE
+    sequence = DeribitRule()
+    checksum = None
+    endpoints = Endpoints(websocket="wss://www.deribit.com", rest="https://www.deribit.com")
+    limits = VenueLimits(
+        streams_per_connection=300,
+        streams_per_message=300,  # 500 are allowed
+        client_messages=Rate(3, 1),  # a subscription costs 3,000 credits, of which 10,000 come back a second
+        connects=Rate(32, 60),  # so many connections one address may have
+        lifetime_s=24 * 3600,  # none is documented: replaced once a day, as anywhere
+        weight_per_minute=1200,  # 500 credits a request, 10,000 a second
+    )
+    keepalive = Keepalive(
+        begin=(Say(frames.request(SET_HEARTBEAT, {"interval": HEARTBEAT_SECONDS}), (SET_HEARTBEAT,)),)
+    )
+    shares_update_ids = False  # what is put together every 100 ms differs between connections
+
+    def contract_kind(self, symbol: str) -> ContractKind:
+        """Tell it from the name: options end in C or P, linear ones name what they are paid in."""
+        if symbol.endswith(("-C", "-P")):
+            return ContractKind.OPTION
+        if "_" in symbol:
+            return ContractKind.LINEAR if "-" in symbol else ContractKind.SPOT
+        return ContractKind.INVERSE
+
+    def websocket_path(self, symbol: str) -> str:
+        """Give the one path there is."""
+        del symbol
+        return "/ws/api/v2"
+
+    def parse(self, frame: Frame) -> list[VenueMessage]:
+        """Read the messages of one frame."""
+        return frames.parse(frame)
+
+    def streams(self, symbol: str) -> tuple[str, ...]:
+        """Name depth, trades, best quotes."""
+        return (_depth(symbol), f"trades.{symbol}.100ms", f"quote.{symbol}")
+
+    def subscribe(self, symbols: Sequence[str]) -> list[Say]:
+        """Say what subscribes to these instruments."""
+        return [_say(SUBSCRIBE, [channel for symbol in symbols for channel in self.streams(symbol)])]
+
+    def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
+        """Name none: the other intervals need credentials or come less often."""
+        del channel, symbols
+        return None
+
+    def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
+        """Say what ends these subscriptions."""
+        return [_say(UNSUBSCRIBE, [channel for symbol in symbols for channel in self.streams(symbol)])]
+
+    def recover(self, symbol: str, failed: int = 0) -> list[Say]:
+        """Subscribe to its depth anew: the whole book comes first (step 1 of the rule)."""
+        del failed
+        return [_say(method, [_depth(symbol)]) for method in (UNSUBSCRIBE, SUBSCRIBE)]
+
+    def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
+        """Ask for few by name, or for all that have not expired."""
+        if not 0 < len(symbols) <= MAX_LISTED:
+            return [Fetch("/api/v2/public/get_instruments?currency=any&expired=false")]
+        path = "/api/v2/public/get_instrument?instrument_name="
+        return [Fetch(path + quote(symbol, safe="")) for symbol in dict.fromkeys(symbols)]
+
+
+DERIBIT = DeribitExchange()
+
+
+def _depth(symbol: str) -> str:
+    return f"book.{symbol}.100ms"
+
+
+def _say(method: str, channels: Sequence[str]) -> Say:
+    return Say(frames.request(method, {"channels": list(channels)}), tuple(f"{method}:{name}" for name in channels))

@@ -1,0 +1,1 @@
+"""OKX: one venue, its frames and its rules."""
