@@ -25,7 +25,7 @@ from producers.live.feed import LiveFeed
 from producers.settings import ProducerSettings
 from producers.simulator.venues import SIMULATED
 from schemas.codec import decode
-from schemas.messages import Record
+from schemas.messages import Coverage, Record
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
 from tests.bazaar.server import BazaarServer
 from tests.bazaar.venue import BAZAAR
@@ -92,6 +92,8 @@ async def assert_true(venue: Simulator | BazaarServer, symbol: str, book: Book) 
     # A snapshot of the venue holds all there is in its range; one from memory may reach further than is known.
     low = tick * max(min(snapshot.bid_ticks) for snapshot in book.snapshots)
     high = tick * min(max(snapshot.ask_ticks) for snapshot in book.snapshots)
+    if book.snapshots[-1].coverage is Coverage.TOP_N:  # known as far as its worst level
+        low, high = max(low, min(book.sides[0])), min(high, max(book.sides[1]))
     for held, name in zip(book.sides, ("bids", "asks"), strict=True):
         levels = {Decimal(price): Decimal(size) for price, size in true[name]}
         assert {price: levels.get(price) for price in held} == held
