@@ -61,9 +61,10 @@ demo: .venv/demo-installed ## the whole pipeline on this machine, until Ctrl-C (
 faults: setup ## kill workers and sinks at full size: nothing lost, nothing doubled
 	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py $(ARGS)
 
-fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books and hostile statements
+fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books, feeds and hostile statements
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
-		tests/processors/factors/test_recorded.py tests/processors/factors/test_true_books.py tests/integration/test_statement_rules.py $(ARGS)
+		tests/processors/factors/test_recorded.py tests/processors/factors/test_true_books.py tests/integration/test_statement_rules.py \
+		tests/producers/test_in_stream_seeds.py $(ARGS)
 
 bench: setup ## benchmarks
 	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)

@@ -46,6 +46,7 @@ class Say(NamedTuple):
     Attributes:
         raw: The text.
         acknowledged_by: Keys of every `Ack` that must follow it; the connection is opened anew where one does not.
+            Where some do and others do not, the instruments whose `Exchange.streams` end these keys are refused.
     """
 
     raw: bytes

@@ -188,10 +188,14 @@ class NoticeKind(StrEnum):
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
-    """Something the edge should know: a disconnect to come, a request refused."""
+    """Something the edge should know: a disconnect to come, a request refused.
+
+    `symbol` names the instrument that was refused, where the venue says so: the others do not suffer for it.
+    """
 
     kind: NoticeKind
     detail: str = ""
+    symbol: str = ""
 
 
 class Ignored(msgspec.Struct, frozen=True, gc=False):

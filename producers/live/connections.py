@@ -22,7 +22,7 @@ from obflow.backoff import Backoff
 from producers.contract import Exchange, Say
 from producers.live.gate import HostGate, Refusal, is_refusal
 from producers.live.rest import is_loopback
-from producers.live.talk import Talk
+from producers.live.talk import SubscriptionRefused, Talk
 from producers.messages import Notice, NoticeKind, VenueNotice, Via
 from schemas.errors import ExchangeUnreachable
 
@@ -62,7 +62,7 @@ class VenueSocket:
 
     def __init__(self, name: str, carrier: Connection) -> None:
         self.name = name
-        self.talk = Talk(carrier.exchange, name)
+        self.talk = Talk(carrier.exchange, name, lambda: carrier.symbols)
         self.stands = asyncio.Event()
         self._carrier = carrier
         self._left = asyncio.Event()
@@ -134,6 +134,7 @@ class Connection:
         turns: How many connections are handed over at a time; shared by all of them.
         comes_over: Whether everything comes over a successor, by its name, so that the older one may go.
         subscribe: What subscribes to instruments, where that is not all that the venue has of them.
+        on_refused: Is told of an instrument that the venue will not send, and why: the connection goes on without it.
     """
 
     def __init__(
@@ -152,8 +153,10 @@ class Connection:
         turns: asyncio.Semaphore | None = None,
         comes_over: Callable[[str], bool] = lambda _: True,
         subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
+        on_refused: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self.name = name
+        self._on_refused = on_refused
         self.symbols = tuple(symbols)
         self.exchange = exchange
         self.url = url
@@ -242,6 +245,9 @@ class Connection:
         except InvalidStatus as error:
             self._close_gate(error, passed_ns)
             raise
+        except SubscriptionRefused as error:
+            self._leave_out(error)
+            raise
         finally:
             self._links.pop(link.name, None)
 
@@ -309,6 +315,12 @@ class Connection:
     async def _drop_all(self) -> None:
         for name in tuple(self._tasks):
             await self._drop(name)
+
+    def _leave_out(self, refused: SubscriptionRefused) -> None:
+        """Carry no longer what the venue refuses: else the connection would be lost with it time and again."""
+        self.symbols = tuple(symbol for symbol in self.symbols if symbol not in refused.symbols)
+        for symbol in refused.symbols:
+            self._on_refused(symbol, refused.why)
 
     def _close_gate(self, error: InvalidStatus, passed_ns: int) -> None:
         """Close the gate where a refused handshake asks to be left alone."""

@@ -123,6 +123,7 @@ class LiveFeed:
             on_oversized=self.on_oversized,
             gate=self.gate,
             comes_over=self._has_come_over,
+            on_refused=self._on_refused,
         )
         for connection in source.connections.values():
             self.router.assign(connection.name, connection.symbols)
@@ -155,6 +156,11 @@ class LiveFeed:
         """Say what is wrong with a feed, or with an empty sentence that it is over."""
         if (stream := self.router.streams.get(symbol)) is not None:
             self.outlet.emit(stream.on_trouble(about, sentence, self._clock.now_ns()))
+
+    def _on_refused(self, symbol: str, why: str) -> None:
+        """Say that the venue does not send an instrument; whoever restarts this producer asks for it again."""
+        log.warning("subscription_refused", symbol=symbol, why=why)
+        self.note_trouble(symbol, "subscription", f"the venue refuses to send this symbol ({why})")
 
     def has_room(self, symbol: str) -> bool:
         """Tell whether a book of this instrument could be published now; else it is asked for again later."""

@@ -43,6 +43,7 @@ class VenueSource:
         on_oversized: Is told of a larger one, and over which connection it came.
         gate: Who may ask the venue anything; by default its own.
         comes_over: Whether everything that a connection carries comes over a successor, by its name.
+        on_refused: Is told of an instrument whose subscription the venue refuses, and why.
 
     Attributes:
         connections: By name; not yet opened.
@@ -59,6 +60,7 @@ class VenueSource:
         on_oversized: Callable[[str], None],
         gate: HostGate | None = None,
         comes_over: Callable[[str], bool] = lambda _: True,
+        on_refused: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._clock = clock
         self._told: Sequence[VenueNotice] = ()
@@ -91,6 +93,7 @@ class VenueSource:
                 turns=turns,
                 comes_over=comes_over if subscribe is None else lambda _: True,
                 subscribe=subscribe,
+                on_refused=on_refused if subscribe is None else lambda *_: None,
             )
             self.connections[connection.name] = connection
             return connection

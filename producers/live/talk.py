@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from aiolimiter import AsyncLimiter
@@ -17,12 +17,34 @@ from schemas.errors import ExchangeUnreachable
 ACK_SECONDS = 10.0
 
 
-class Talk:
-    """What is said on one open socket: within the venue's rate, urgent things first, and watched until acknowledged."""
+class SubscriptionRefused(ExchangeUnreachable):
+    """The venue will not send these instruments; it may well send the others of the connection, opened without them.
 
-    def __init__(self, exchange: Exchange, connection: str) -> None:
+    Attributes:
+        symbols: The instruments.
+        why: What it said.
+    """
+
+    def __init__(self, cause: str, *, symbols: Sequence[str], why: str, next_step: str, connection: str) -> None:
+        super().__init__(cause, next_step=next_step, connection=connection)
+        self.symbols = tuple(symbols)
+        self.why = why
+
+
+class Talk:
+    """What is said on one open socket: within the venue's rate, urgent things first, and watched until acknowledged.
+
+    Args:
+        exchange: The venue.
+        connection: The connection's name.
+        symbols: The instruments that it carries.
+    """
+
+    def __init__(self, exchange: Exchange, connection: str, symbols: Callable[[], Sequence[str]] = tuple) -> None:
         self._exchange = exchange
         self._connection = connection
+        self._symbols = symbols
+        self._said: list[Say] = []  # what is to be acknowledged, and is not yet as a whole
         self._outgoing: asyncio.PriorityQueue[tuple[bool, int, Say]] = asyncio.PriorityQueue()
         self._numbers = count()
         self._awaited: Counter[str] = Counter()
@@ -30,12 +52,14 @@ class Talk:
         self._settled.set()
         self._progress = asyncio.Event()
         self._refusal = ""
+        self._refused: tuple[str, ...] = ()
 
     def say(self, says: Sequence[Say], *, urgent: bool = False) -> None:
         """Send these in their order; urgent ones before all others."""
         for say in says:
             self._outgoing.put_nowait((not urgent, next(self._numbers), say))
             if say.acknowledged_by:
+                self._said.append(say)
                 self._awaited.update(say.acknowledged_by)
                 self._note_progress()
 
@@ -44,11 +68,13 @@ class Talk:
         if isinstance(notice, Ack):
             self._awaited.subtract((notice.key,))
             self._awaited = +self._awaited  # an acknowledgement of nothing is none
+            self._said = [say for say in self._said if self._lacks(say)]
             self._note_progress()
         elif isinstance(notice, Reply):
             self.say([Say(notice.raw)], urgent=True)
         elif isinstance(notice, Notice):
             self._refusal = notice.detail or "no reason given"
+            self._refused = (notice.symbol,) if notice.symbol in self._symbols() else ()
             self._note_progress()
 
     async def speak(self, socket: ClientConnection) -> None:
@@ -79,12 +105,26 @@ class Talk:
                     await self._progress.wait()
             except TimeoutError:
                 if self._awaited:
-                    raise self._failed("did not acknowledge a subscription", "check the network") from None
+                    self._refused = self._left_out()
+                    self._refusal = "it left out what was asked" if self._refused else self._refusal
+                    if not self._refused:
+                        raise self._failed("did not acknowledge a subscription", "check the network") from None
         raise self._failed(f"refused a subscription ({self._refusal})", "check the symbols")
 
     async def all_acknowledged(self) -> None:
         """Return once everything said is acknowledged; `watch` sees that it is."""
         await self._settled.wait()
+
+    def _lacks(self, say: Say) -> tuple[str, ...]:
+        """Keys of it that are awaited still."""
+        return tuple(key for key in say.acknowledged_by if key in self._awaited)
+
+    def _left_out(self) -> tuple[str, ...]:
+        """Instruments that the venue passed over in answers that accepted others."""
+        lacking = [(say, self._lacks(say)) for say in self._said]
+        keys = tuple(key for say, left in lacking if len(left) < len(say.acknowledged_by) for key in left)
+        streams = self._exchange.streams
+        return tuple(symbol for symbol in self._symbols() if any(key.endswith(streams(symbol)) for key in keys))
 
     def _note_progress(self) -> None:
         self._progress.set()
@@ -94,4 +134,9 @@ class Talk:
             self._settled.set()
 
     def _failed(self, what: str, next_step: str) -> ExchangeUnreachable:
-        return ExchangeUnreachable(f"{self._exchange.venue} {what}", next_step=next_step, connection=self._connection)
+        cause = f"{self._exchange.venue} {what}"
+        if self._refused:
+            return SubscriptionRefused(
+                cause, symbols=self._refused, why=self._refusal, next_step=next_step, connection=self._connection
+            )
+        return ExchangeUnreachable(cause, next_step=next_step, connection=self._connection)

@@ -60,6 +60,8 @@ UNUSED_TOPICS: Final = frozenset(
 """Topics that the venue documents and obflow does not use."""
 TRADE_TOPICS: Final = frozenset({"publicTrade", "trade"})
 """`trade.{category}.{symbol}` was the name before v5 was final; its fields are the same."""
+_REFUSED = re.compile(r"not found,topic:[A-Za-z0-9.]+\.([A-Za-z0-9-]{1,64})$")
+"""How an error names the instrument that there is none of."""
 TRADING: Final = frozenset({"", "Trading"})
 """What the list says of an instrument that trades; others it documents are PreLaunch, Settling and Delivering."""
 DELISTED: Final = frozenset({"Closed"})
@@ -236,7 +238,8 @@ def _parse_answer(head: _BybitHead) -> VenueMessage:
     if head.op in ("ping", "pong") or head.ret_msg == "pong":
         return Ignored("pong")
     if head.success is False:
-        return Notice(NoticeKind.REFUSED, (head.ret_msg or "no reason given")[:MAX_TEXT])
+        named = _REFUSED.search(head.ret_msg)
+        return Notice(NoticeKind.REFUSED, (head.ret_msg or "no reason given")[:MAX_TEXT], named[1] if named else "")
     if head.success and head.op in ("", "subscribe", "unsubscribe"):
         return Ack(head.req_id or "")
     raise UnknownMessage("neither a topic's message nor the answer to a request")

@@ -42,6 +42,8 @@ UNUSED: Final = re.compile(
 )
 """Channels that the venue documents and obflow does not use; `books-elp` shows other orders."""
 UPGRADE: Final = "64008"
+_REFUSED = re.compile(r"instId:([A-Za-z0-9_-]{1,64})")
+"""How an error names the instrument that it is about."""
 MAX_MS: Final = 9_223_372_036_854
 """Of a time, so that its nanoseconds are int64."""
 MAX_TEXT: Final = 500
@@ -140,7 +142,8 @@ def _parse_event(head: _OkxHead) -> VenueMessage:
     if head.event in ("subscribe", "unsubscribe") and head.arg is not None:
         return Ack(f"{head.event}:{head.arg.channel}:{head.arg.instId}")
     if head.event == "error":
-        return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:MAX_TEXT])
+        named = _REFUSED.search(head.msg)
+        return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:MAX_TEXT], named[1] if named else "")
     if head.event == "notice" and head.code == UPGRADE:
         return Notice(NoticeKind.SERVER_SHUTDOWN, head.msg[:MAX_TEXT])
     if head.event in ("notice", "channel-conn-count"):
