@@ -115,7 +115,8 @@ class BestQuote(msgspec.Struct, frozen=True, gc=False):
 
     `sequence` is on the book's scale; null where the venue's number is not. `is_sampled` says that the venue sends what
     it is at intervals: what came and went between two is not seen, so it tells nothing of order flow, and of a book no
-    more than its best prices.
+    more than its best prices. `number` is the venue's own where that is not on the book's scale: where such quotes are
+    all there is of an instrument, they are its book, of one level a side.
     """
 
     symbol: str
@@ -125,6 +126,7 @@ class BestQuote(msgspec.Struct, frozen=True, gc=False):
     ask_size: str
     sequence: int | None = None
     is_sampled: bool = False
+    number: int | None = None
 
 
 class Instrument(NamedTuple):

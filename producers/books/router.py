@@ -35,7 +35,7 @@ from producers.messages import (
 )
 from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
-from schemas.messages import DeadLetter, InstrumentKey
+from schemas.messages import Coverage, DeadLetter, InstrumentKey
 
 MAX_CAUSE = 1_000
 """Characters of an error's sentence in the state of a feed: it may quote the frame."""
@@ -56,6 +56,7 @@ class FrameRouter:
         instruments: What is subscribed, by symbol; anything else is an `UnknownSymbol`.
         options: How the streams behave.
         max_frame_bytes: A larger frame is refused before it is parsed.
+        quoted: Instruments of which best quotes are all there is: these are their books.
 
     Attributes:
         exchange: The venue.
@@ -72,8 +73,10 @@ class FrameRouter:
         options: StreamOptions | None = None,
         *,
         max_frame_bytes: int = MAX_FRAME_BYTES,
+        quoted: frozenset[str] = frozenset(),
     ) -> None:
         self.exchange = exchange
+        self._quoted = quoted
         self.streams = {
             symbol: InstrumentStream(instrument, exchange.sequence, options, exchange.checksum)
             for symbol, instrument in instruments.items()
@@ -179,7 +182,9 @@ class FrameRouter:
         return self.exchange.parse(frame)
 
     def _route(self, message: VenueMessage, frame: Frame, handled: Handled) -> None:
-        if isinstance(message, BestQuote):
+        if isinstance(message, BestQuote) and message.symbol in self._quoted:
+            self._take_top(message, frame, handled)
+        elif isinstance(message, BestQuote):
             if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(
                 message, frame.connection
             ):
@@ -209,6 +214,16 @@ class FrameRouter:
             self.ignored[message.kind] += 1
         else:
             handled.notices.append(message)
+
+    def _take_top(self, quote: BestQuote, frame: Frame, handled: Handled) -> None:
+        """Take a best quote for a whole book of one level a side; one that comes again changes nothing."""
+        stream = self._stream(quote.symbol)
+        if stream.is_live and stream.tracked.sequence == quote.number:
+            stream.counters.duplicates += 1
+            return
+        top = top_of(quote)
+        if self._is_of_source(top, frame.connection):
+            self._keep(stream.on_snapshot(top, frame.received_ns), handled)
 
     def _lacks_trades(self, symbol: str, received_ns: int) -> bool:
         stream = self.streams.get(symbol)
@@ -256,6 +271,16 @@ class FrameRouter:
     def _carried_by(self, carrier: str) -> list[str]:
         """Instruments of this carrier, and those of which nothing tells what carries them."""
         return [symbol for symbol in self.streams if self._carrier_of.get(symbol, carrier) == carrier]
+
+
+def top_of(quote: BestQuote) -> DepthSnapshot:
+    """Write a best quote as a book; a side without orders is written as price 0, size 0."""
+    bids, asks = (
+        [(price, size)] if price.strip("0.") or size.strip("0.") else []
+        for price, size in ((quote.bid, quote.bid_size), (quote.ask, quote.ask_size))
+    )
+    origin, coverage = SnapshotOrigin.IN_STREAM, Coverage.TOP_N
+    return DepthSnapshot(quote.symbol, quote.number or 0, bids, asks, origin=origin, coverage=coverage)
 
 
 def carrier_of(connection: str) -> str:

@@ -24,9 +24,10 @@ import msgspec
 from orderbook.decimals import FinestGrid
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
-from producers.books.router import FrameRouter
+from producers.books.router import FrameRouter, top_of
 from producers.contract import MAX_FRAME_BYTES, Exchange, FrameSource
 from producers.messages import (
+    BestQuote,
     DepthDelta,
     DepthSnapshot,
     Frame,
@@ -145,6 +146,7 @@ class Scan(NamedTuple):
 
     Attributes:
         instruments: By symbol; with the grid of the file's instrument list, else the finest its numbers need.
+        quoted: Those of which the venue's best quotes are all there is.
         lines: Lines in the file.
         first_ns, last_ns: Received times of the first and last line; 0 in an empty file.
     """
@@ -153,6 +155,7 @@ class Scan(NamedTuple):
     lines: int
     first_ns: int
     last_ns: int
+    quoted: frozenset[str] = frozenset()
 
 
 def digest_of(path: Path) -> str:
@@ -177,7 +180,8 @@ def scan(source: FrameSource, exchange: Exchange) -> Scan:
         last_ns = frame.received_ns
         lines += 1
         scanner.note_frame(frame)
-    return Scan(scanner.instruments(), lines, first_ns, last_ns)
+    instruments = scanner.instruments()
+    return Scan(instruments, lines, first_ns, last_ns, scanner.quoted & instruments.keys())
 
 
 class _Scanner:
@@ -188,7 +192,13 @@ class _Scanner:
         self._listed: dict[str, Instrument] = {}
         self._grids: dict[str, FinestGrid] = {}  # "" holds snapshots that name no instrument
         self._updates: Counter[str] = Counter()  # depth updates by symbol
+        self._tops: dict[str, FinestGrid] = {}  # of numbered best quotes
         self._names_books = False
+
+    @property
+    def quoted(self) -> frozenset[str]:
+        """Instruments without depth, whose numbered best quotes are their book."""
+        return frozenset(self._tops.keys() - self._updates.keys())
 
     def note_frame(self, frame: Frame) -> None:
         self._names_books = self._names_books or bool(frame.request)
@@ -212,11 +222,17 @@ class _Scanner:
             self._grid(message.symbol).add(message.asks)
         elif isinstance(message, TradeTick):
             self._grid(message.symbol).add_trade(message.price, message.size)
+        elif isinstance(message, BestQuote) and message.number is not None:
+            top = top_of(message)
+            self._names_books = True
+            self._tops.setdefault(message.symbol, FinestGrid()).add([*top.bids, *top.asks])
 
     def _grid(self, symbol: str | None) -> FinestGrid:
         return self._grids.setdefault(symbol or "", FinestGrid())
 
     def instruments(self) -> dict[str, Instrument]:
+        for symbol in sorted(self.quoted):
+            self._grid(symbol).include(self._tops[symbol])
         symbols = [symbol for symbol in self._grids if symbol]
         if not self._names_books:
             # One instrument a file: the one with the most depth updates; whatever else is named is a stray.
@@ -276,7 +292,8 @@ class RecordingReplay:
     ) -> None:
         self._source: FrameSource = Recording(path, path.name.partition(".")[0], exchange.venue, until_damage)
         self.found = found or scan(self._source, exchange)
-        self.router = FrameRouter(exchange, self.found.instruments, options, max_frame_bytes=max_frame_bytes)
+        found_there, quoted = self.found.instruments, self.found.quoted
+        self.router = FrameRouter(exchange, found_there, options, max_frame_bytes=max_frame_bytes, quoted=quoted)
 
     def __iter__(self) -> Iterator[ReplayStep]:
         for frame in self._source.frames():

@@ -79,7 +79,7 @@ class TestBybit:
 
     def test_the_book_of_one_level_is_a_best_quote_and_repeated_changes_no_book(self) -> None:
         (quote,) = heard(BYBIT, bybit_book(1, type="snapshot"))
-        assert quote == BestQuote("BTCUSDT", "10.0", "1", "10.1", "2", is_sampled=True)
+        assert quote == BestQuote("BTCUSDT", "10.0", "1", "10.1", "2", is_sampled=True, number=8)
         one_sided, whole = {"a": []}, {"b": [["9.9", "0"], ["10.0", "1"]]}
         assert heard(BYBIT, bybit_book(1, data=one_sided)) == [Ignored("orderbook_1_delta")]
         assert heard(BYBIT, bybit_book(1, data=whole)) == [quote]
@@ -153,6 +153,25 @@ class TestOkx:
         assert (whole.symbol, whole.sequence, whole.origin) == ("BTC-USDT", 9, SnapshotOrigin.FETCHED)
         with pytest.raises(DecodeError):
             heard(OKX, {"code": "0", "data": [{**book, "seqId": None}]}, fetch.path)
+
+    def test_updates_without_a_book_in_the_stream_wait_for_one_over_rest(self) -> None:
+        router = FrameRouter(OKX, {"BTC-USDT": Instrument("okx", "BTC-USDT", "0.1", "1")})
+        stream = router.streams["BTC-USDT"]
+
+        def take(message: dict[str, Any], request: str = "") -> None:
+            via = Via.REST if request else Via.WS
+            router.handle(Frame(1, via, "1", request, json.dumps(message).encode()))
+
+        for last, previous in ((9, 7), (12, 9), (15, 12)):
+            take(okx_book(seqId=last, prevSeqId=previous))
+        assert stream.needs_snapshot is Reason.RESTART
+        fetch = OKX.recover("BTC-USDT", 1)
+        assert isinstance(fetch, Fetch)
+        take({"code": "0", "data": [okx_book(seqId=12)["data"][0]]}, fetch.path)
+        assert stream.is_live
+        assert (stream.tracked.sequence, stream.counters.deltas_dropped, stream.counters.deltas_applied) == (15, 2, 1)
+        take(okx_book("snapshot", seqId=20, prevSeqId=-1))  # one that comes in the stream is the book all the same
+        assert stream.tracked.sequence == 20
 
     def test_events_are_told_apart(self) -> None:
         (upgrade,) = heard(OKX, {"event": "notice", "code": "64008", "msg": "soon"})

@@ -88,6 +88,13 @@ def test_a_repeated_number_of_bybits_best_quote_says_the_same_again(recordings: 
             seen[number] += 1
     assert (seen.total(), seen.total() - len(seen)) == (198, 16)
 
+    report = verified(recordings, "bybit", "orderbook1-20250816")  # there is no other book of these
+    books = report["instruments"].values()
+    assert (report["rejected"], report["problems"]) == ({}, [])
+    assert sum(book["snapshots"] for book in books) == 182
+    assert sum(book["duplicates"] for book in books) == 16
+    assert {(book["bid_levels"], book["ask_levels"]) for book in books} == {(1, 1)}
+
 
 SHUT_DOWN = {"bybit": ("orderBook", "instrument_info", "trade"), "okex-swap": ("swap_",), "deribit": ("none",)}
 """Channels of protocols that the venues do not speak any more."""

@@ -220,7 +220,7 @@ def _quote(message: _BybitDepth) -> BestQuote | Ignored:
         return Ignored("orderbook_1_delta")
     bid, ask = (side[0] if side else ("0", "0") for side in sides)
     # u numbers this topic, and seq every change: neither is on the scale of the book.
-    return BestQuote(message.data.s, *bid, *ask, is_sampled=True)
+    return BestQuote(message.data.s, *bid, *ask, is_sampled=True, number=message.data.u)
 
 
 def _parse_trades(raw: bytes, symbol: str) -> list[VenueMessage]:

@@ -182,7 +182,7 @@ def _depth(action: str, book: _OkxBook, symbol: str) -> DepthDelta | DepthSnapsh
 
 def _quote(book: _OkxBook, symbol: str) -> BestQuote:
     (bid, bid_size), (ask, ask_size) = (side[0][:2] if side else ("0", "0") for side in (book.bids, book.asks))
-    return BestQuote(symbol, bid, bid_size, ask, ask_size, is_sampled=True)
+    return BestQuote(symbol, bid, bid_size, ask, ask_size, is_sampled=True, number=book.seqId)
 
 
 def _trade(trade: _OkxTrade) -> TradeTick:
