@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from aiohttp import web
 
 from obflow.clock import Clock, SystemClock
 from obflow.response_headers import read_count
-from producers.simulator.contract import SimulatedVenue
+from producers.simulator.contract import SimulatedVenue, VenueRules
 from producers.simulator.control import CONTROL, MAX_COUNT, Control
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.served import ServedVenue
@@ -79,9 +79,8 @@ class SimulatorServer:
         app = web.Application(client_max_size=MAX_MESSAGE_BYTES)
         for path, served in _websocket_paths(self._venues.values()).items():
             app.router.add_get(path, partial(self._stream, served))
-        for served in self._venues.values():
-            for prefix in served.exchange.venue.rules.rest_paths:
-                app.router.add_get(prefix + "/{rest:.*}", partial(self._rest, served))
+        for prefix, served in _owners(self._venues.values(), lambda rules: rules.rest_paths).items():
+            app.router.add_get(prefix + "/{rest:.*}", partial(self._rest, served))
         app.router.add_get("/true-book", self._true_book)
         app.router.add_get("/control", self._report)
         app.router.add_post("/control", self._control)
@@ -211,16 +210,22 @@ def _levels(limit: str) -> int:
 
 def _websocket_paths(venues: Iterable[ServedVenue]) -> dict[str, ServedVenue]:
     """Who is asked at which path: each at its own, and at its old ones where they are nobody's."""
+    paths = _owners(venues, lambda rules: rules.websocket_paths)
+    for served in venues:
+        for path in served.exchange.venue.rules.old_websocket_paths:
+            paths.setdefault(path, served)
+    return paths
+
+
+def _owners(venues: Iterable[ServedVenue], paths_of: Callable[[VenueRules], Sequence[str]]) -> dict[str, ServedVenue]:
+    """Whose each path is; two venues with the same one cannot be told apart on one port."""
     paths: dict[str, ServedVenue] = {}
     for served in venues:
-        for path in served.exchange.venue.rules.websocket_paths:
+        for path in paths_of(served.exchange.venue.rules):
             other = paths.setdefault(path, served)
             if other is not served:
                 names = f"{other.exchange.venue.name} and {served.exchange.venue.name}"
                 raise UsageError(f"{names} both have the path {path}", next_step="simulate them on two ports")
-    for served in venues:
-        for path in served.exchange.venue.rules.old_websocket_paths:
-            paths.setdefault(path, served)
     return paths
 
 

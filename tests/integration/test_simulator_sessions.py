@@ -127,3 +127,9 @@ async def test_two_venues_that_have_the_same_path_are_not_served_on_one_port() -
     with pytest.raises(UsageError, match="made-up and other both have the path /made"):
         async with simulator(made_up(), MadeUpVenue(name="other"), symbols=SYMBOLS):
             pass
+
+
+async def test_two_venues_whose_requests_cannot_be_told_apart_are_not_served_on_one_port() -> None:
+    with pytest.raises(UsageError, match="bybit and bybit-spot both have the path /v5"):
+        async with simulator("bybit", "bybit-spot"):
+            pass
