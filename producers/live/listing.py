@@ -132,7 +132,7 @@ class _ListFetcher:
             fetch = fetch._replace(path=listed.more)
         raise UsageError(
             f"the instrument list of {self._exchange.venue} has more than {MAX_PAGES} pages",
-            next_step="check producer.rest_url; asking again would change nothing",
+            next_step="check producer.rest_url",
         )
 
     async def _answer(self, fetch: Fetch) -> Frame:

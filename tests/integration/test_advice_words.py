@@ -309,7 +309,9 @@ def test_words_of_the_simulator(run: Command, tmp_path: Path) -> None:
     simulate, seconds = "simulate", "--seconds=1"
     good = f"--record={tmp_path}/a.frames.jsonl.gz"
     end = run.refused(simulate, seconds, f"--record={tmp_path}/a.txt", sentence="let it end in {…}").split()[-1]
-    venues = run.refused(simulate, "--venue=okx", seconds, good, sentence="use one of {…}").split("of ")[1].split(", ")
+    venues = (
+        run.refused(simulate, "--venue=kraken", seconds, good, sentence="use one of {…}").split("of ")[1].split(", ")
+    )
     advice = run.refused(simulate, "--symbol=btc", seconds, good, sentence="write it as the venue does: {…}")
     twice = [f"--venue={venue}" for venue in (*venues, venues[0])][:2]
     run.refused(simulate, *twice, seconds, good, sentence="name one --venue")

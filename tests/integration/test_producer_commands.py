@@ -167,7 +167,7 @@ UNABLE = [
     (("replay", str(RECORDING), "--venue", "binance-futures"), 3, "answers at 127.0.0.1:1 (Connection refused)"),
     (("produce", "binance-futures"), 2, "no instrument is named"),
     (("produce", "binance-future", "--symbol", "X"), 2, "did you mean binance-futures?"),
-    (("simulate", "--venue", "okx"), 2, "does not speak for okx"),
+    (("simulate", "--venue", "kraken"), 2, "does not speak for kraken"),
     (("replay", str(RECORDING), "--venue", "binance-futures", "--speed", "fast"), 2, "--speed fast is no speed"),
     (("replay", str(RECORDING), "--venue", "binance-futures", "--loop-for", "0s"), 2, "0s is no length of time"),
     (("replay", str(RECORDING), "--venue", "binance-futures", "--shift", "then"), 2, "--shift then is not known"),

@@ -83,7 +83,10 @@ class DeribitVenue:
         """The market behind a symbol: listed, or invented."""
         match = _SYMBOL.fullmatch(symbol)
         if match is None:
-            raise UsageError(f"{symbol!r} is not a symbol of {self.name}", next_step="write it as BTC-PERPETUAL")
+            raise UsageError(
+                f"{symbol!r} is not a symbol of {self.name}",
+                next_step=f"write it as the venue does: {self.listed[0]}",
+            )
         return _MARKETS.get(symbol, _INVENTED).spec(self.name, symbol, match[1], "USD", hidden_ids=9)
 
     # -- what it says

@@ -84,7 +84,10 @@ class OkxVenue:
         """The market behind a symbol: listed, or invented."""
         match = _SYMBOL.fullmatch(symbol)
         if match is None:
-            raise UsageError(f"{symbol!r} is not a symbol of {self.name}", next_step="write it as BTC-USDT-SWAP")
+            raise UsageError(
+                f"{symbol!r} is not a symbol of {self.name}",
+                next_step=f"write it as the venue does: {self.listed[0]}",
+            )
         return self.markets.get(symbol, _INVENTED).spec(self.name, symbol, match[1], match[2], hidden_ids=9)
 
     # -- what it says
