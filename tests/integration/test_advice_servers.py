@@ -255,7 +255,7 @@ def test_a_broker_that_is_not_there(run: Command, bare: Settings, broker: str, t
     away = changed(bare, bootstrap_servers=f"127.0.0.1:{port}")
     sentence = "start one with `obflow kafka` or `docker compose up`, or set kafka.bootstrap_servers"
     [advised] = commands_in(run.refused("topics", "apply", *flags(away), sentence=sentence, code=3))
-    short = away.model_copy(update={"producer": away.producer.model_copy(update={"delivery_timeout_seconds": 0.5})})
+    short = changed(away, outage_seconds=0.5)
 
     def publish(settings: Settings) -> None:
         with closing(Publisher(settings, Metrics("producer"), time.time_ns)) as publisher:

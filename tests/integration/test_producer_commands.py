@@ -21,7 +21,6 @@ from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
 from producers.messages import Via
 from producers.recordings.reader import Recording, RecordingReplay
-from producers.settings import ProducerSettings
 from schemas.errors import DeliveryFailed
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import FEED_STATUS, L2
@@ -188,9 +187,7 @@ def test_a_command_that_cannot_go_on_says_so_in_one_sentence() -> None:
 
 
 def test_a_record_no_broker_takes_in_time_is_a_failed_delivery() -> None:
-    settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"), producer=ProducerSettings(delivery_timeout_seconds=0.5)
-    )
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1", outage_seconds=0.5))
     publisher = Publisher(settings, Metrics("producer"), time.time_ns)
     publisher.offer(FeedStatus("v", "S", Source.LIVE, FeedState.LIVE, 1, 0))
 
