@@ -62,6 +62,11 @@ def schema_text(version: SchemaVersion) -> str:
     return (resources.files("schemas") / "avro" / version.filename).read_text(encoding="utf-8")
 
 
+def field_names(schema_id: int) -> tuple[str, ...]:
+    """Name the fields of a schema in the order they are written."""
+    return tuple(field["name"] for field in json.loads(schema_text(_BY_ID[schema_id]))["fields"])
+
+
 def _parsed(version: SchemaVersion) -> Schema:
     return fastavro.parse_schema(json.loads(schema_text(version)))
 
@@ -159,7 +164,7 @@ def _to_fields(record: Record) -> dict[str, Any]:
 
 
 def _factor_fields(record: FactorRecord) -> dict[str, Any]:
-    _check_packed(len(record.events))
+    check_packed(len(record.events))
     return {
         "venue": record.venue,
         "symbol": record.symbol,
@@ -172,7 +177,8 @@ def _factor_fields(record: FactorRecord) -> dict[str, Any]:
     }
 
 
-def _check_packed(events: int) -> None:
+def check_packed(events: int) -> None:
+    """Refuse a number of events that no factor record may pack. Raises ImpossibleRecord."""
     problem = packing_problem(events)
     if problem:
         raise ImpossibleRecord(problem)

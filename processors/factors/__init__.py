@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from processors.contract import line_named
 from processors.factors.engine import Engine
+from processors.factors.kernel.engine import KernelEngine
 from processors.factors.reference.engine import ReferenceEngine
 
 ENGINES: Final[dict[str, type[Engine[Any, Any]]]] = {
+    "kernel": KernelEngine,
     "reference": ReferenceEngine,
 }
 

@@ -55,6 +55,11 @@ class Packer:
         self.integer(len(data))
         self._parts.append(data)
 
+    def raw(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self.integer(len(data))
+        self._parts.append(data)
+
     def naturals(self, values: Iterable[int]) -> None:
         """Many integers of 0 to 2^63 - 1."""
         array = np.fromiter(values, dtype=np.uint64)
@@ -109,6 +114,10 @@ class Unpacker:
             return self._take(self.integer()).decode()
         except UnicodeDecodeError as error:
             raise DecodeError("a checkpoint holds a text that is none") from error
+
+    def raw(self) -> bytes:
+        """Bytes."""
+        return self._take(self.integer())
 
     def naturals(self) -> list[int]:
         """Many integers of 0 to 2^63 - 1."""

@@ -1,0 +1,94 @@
+"""Which engine runs here: the compiled one where it compiles, with what it compiled kept on disk.
+
+    python -m processors.compilation      compiles it into the cache, for `make setup` and images
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from obflow.settings import Settings
+from processors.factors import engine_named
+from schemas.errors import DependencyError
+
+AUTO: Final = "auto"
+KERNEL: Final = "kernel"
+REFERENCE: Final = "reference"
+CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
+SOURCES: Final = ("orderbook/kernel", "processors/factors/kernel")
+
+
+class Chosen(NamedTuple):
+    """The engine that runs, by name, and why it is not the compiled one where that was wanted."""
+
+    engine: str
+    why: str = ""
+
+
+def choose_engine(wanted: str, cache: Path) -> Chosen:
+    """Find the engine that a setting names; compile and try the compiled one before anybody waits for it.
+
+    Args:
+        wanted: A name of `ENGINES`, or `auto`: the compiled one where it works, else the reference.
+        cache: Folder of obflow's cache.
+
+    Raises:
+        UsageError: There is none of this name.
+        DependencyError: The compiled one is named, and does not compile here.
+    """
+    if wanted not in (AUTO, KERNEL):
+        engine_named(wanted)
+        return Chosen(wanted)
+    problem = compile_kernel(cache)
+    if not problem:
+        return Chosen(KERNEL)
+    if wanted == KERNEL:
+        step = "set processor.engine=reference, which gives the same factors more slowly"
+        raise DependencyError(f"the compiled engine does not work here: {problem}", next_step=step)
+    return Chosen(REFERENCE, problem)
+
+
+def compile_kernel(cache: Path) -> str:
+    """Compile the kernel, or load what was compiled, and hold it against the reference; say what is wrong, if anything."""
+    keep_compiled(cache)
+    try:
+        from processors.factors.kernel.trial import trial
+
+        return trial()
+    except Exception as error:  # noqa: BLE001,RUF100 (whatever a compiler says of a host it does not fit)
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+
+
+def keep_compiled(cache: Path) -> None:
+    """Have numba keep what it compiles in obflow's cache, unless it was told where; to be called before it is imported.
+
+    Each version of the kernel has a folder of its own: numba looks at the file of a function alone, not at those of the
+    functions it calls.
+    """
+    os.environ.setdefault(CACHE_VARIABLE, str(cache / "kernel" / sources_digest()))
+
+
+def sources_digest() -> str:
+    """Digest of all that is compiled, and of what its constants come from."""
+    root, whole = Path(__file__).parents[1], hashlib.sha256()
+    files = [path for folder in SOURCES for path in sorted((root / folder).glob("*.py"))]
+    constants = ("schemas/factors.py", "schemas/bounds.py", "schemas/messages.py", "processors/factors/rolling.py")
+    for path in (*files, *(root / name for name in constants), root / "processors/factors/reference/memory.py"):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()[:16]
+
+
+def main() -> int:
+    """Compile the kernel into the cache; a host where it does not compile is told, and is none the worse."""
+    problem = compile_kernel(Settings.load().cache)
+    if problem:
+        sys.stderr.write(f"the compiled engine does not work here, the reference will run: {problem}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""A state on disk: what the reference keeps beside the levels, and the arrays as they are."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from orderbook.kernel.pages import Side, levels_of
+from processors.factors.kernel.arrays import (
+    ADDED,
+    FLOWS,
+    PAST_EVENTS,
+    QUOTES,
+    REMOVED,
+    TIMES,
+    UNKNOWN,
+    Arrays,
+)
+from processors.factors.kernel.convert import ring_places
+from processors.factors.kernel.state import KernelState
+from processors.factors.packing import Packer, Unpacker
+from processors.factors.reference.state import InstrumentState
+from processors.factors.reference.view import Tops
+from processors.factors.rolling import WINDOW_MAX, Rolling
+from schemas.errors import DecodeError
+
+PLAIN: Final = 0
+IN_ARRAYS: Final = 1
+INTS: Final = np.dtype("<i8")
+FLOATS: Final = np.dtype("<f8")
+
+
+def dump(state: KernelState) -> bytes:
+    """Write a state down, whole."""
+    out = Packer()
+    arrays = state.arrays
+    out.integer(PLAIN if arrays is None else IN_ARRAYS)
+    if arrays is not None:
+        state.reference.tracked.sequence = int(arrays.state["sequence"])
+    out.raw(state.reference.to_bytes())
+    if arrays is not None:
+        _save_side(out, arrays.bids)
+        _save_side(out, arrays.asks)
+        _save_rolling(out, arrays)
+    return out.bytes()
+
+
+def load(data: bytes) -> KernelState:
+    """Read what `dump` wrote. Raises DecodeError: it is cut or impossible."""
+    fields = Unpacker(data)
+    form = fields.choice((PLAIN, IN_ARRAYS))
+    state = KernelState(InstrumentState.from_bytes(fields.raw()))
+    if form == IN_ARRAYS:
+        tracked = state.reference.tracked
+        if not tracked.is_live or tracked.grid is None:
+            raise DecodeError("a checkpoint holds levels of a book that is not LIVE")
+        tracked.book.replace(*_load_side(fields, is_bid=True), *_load_side(fields, is_bid=False))
+        state.reference.rolling = _load_rolling(fields)
+        state.reference.tops = Tops(tracked, tracked.grid)
+    fields.end()
+    return state
+
+
+def _save_side(out: Packer, side: Side) -> None:
+    """Prices as steps from the best outward, and sizes."""
+    keys, lots = levels_of(side)
+    ticks = np.abs(keys)
+    out.naturals(np.abs(np.diff(ticks, prepend=0)))
+    out.naturals(lots)
+
+
+def _load_side(fields: Unpacker, *, is_bid: bool) -> tuple[list[int], list[int]]:
+    steps, lots = fields.naturals(), fields.naturals()
+    ticks = _prices(steps, -1 if is_bid else 1)
+    if len(ticks) != len(lots) or 0 in lots or 0 in steps[1:] or any(tick < 0 for tick in ticks[-1:]):
+        raise DecodeError("a checkpoint holds an impossible book")
+    return ticks, lots
+
+
+def _prices(steps: list[int], sign: int) -> list[int]:
+    """The first price, and one step farther out each."""
+    ticks: list[int] = []
+    for step in steps:
+        ticks.append(ticks[-1] + sign * step if ticks else step)
+    return ticks
+
+
+def _save_rolling(out: Packer, arrays: Arrays) -> None:
+    at = ring_places(arrays)
+    out.integer(int(arrays.state["whole_since_ns"]))
+    for what in (TIMES, ADDED, REMOVED):
+        out.raw(arrays.window[what, at].astype(INTS).tobytes())
+    for what in (FLOWS, QUOTES):
+        out.raw(arrays.window_flows[what, at].astype(FLOATS).tobytes())
+    for what in range(len(PAST_EVENTS)):
+        past = arrays.state["past"][what, : arrays.state["past_counts"][what]]
+        out.raw(past.astype(FLOATS).tobytes())
+
+
+def _load_rolling(fields: Unpacker) -> Rolling:
+    rolling = Rolling()
+    rolling.whole_since_ns = fields.integer()
+    rolling.times.extend(_ints(fields))
+    rolling.added.extend(_lots(fields))
+    rolling.removed.extend(_lots(fields))
+    rolling.flows.extend(_floats(fields))
+    rolling.quotes.extend(_floats(fields))
+    rings = (rolling.times, rolling.added, rolling.removed, rolling.flows, rolling.quotes)
+    if len(rolling.times) > WINDOW_MAX or any(len(one) != len(other) for one, other in pairwise(rings)):
+        raise DecodeError("a checkpoint holds an impossible window")
+    for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
+        ring.extend(_floats(fields))  # type: ignore[arg-type] # obi_l1 has all
+    return rolling
+
+
+def _ints(fields: Unpacker) -> list[int]:
+    values: list[int] = np.frombuffer(_whole(fields.raw()), dtype=INTS).tolist()
+    return values
+
+
+def _lots(fields: Unpacker) -> list[int | None]:
+    values = _ints(fields)
+    if any(lots < UNKNOWN for lots in values):
+        raise DecodeError("a checkpoint holds an impossible change")
+    return [None if lots == UNKNOWN else lots for lots in values]
+
+
+def _floats(fields: Unpacker) -> list[float | None]:
+    values: list[float] = np.frombuffer(_whole(fields.raw()), dtype=FLOATS).tolist()
+    return [None if value != value else value for value in values]
+
+
+def _whole(data: bytes) -> bytes:
+    """Bytes of whole numbers."""
+    if len(data) % INTS.itemsize:
+        raise DecodeError("a checkpoint is cut short")
+    return data

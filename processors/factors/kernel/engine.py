@@ -1,0 +1,82 @@
+"""The compiled engine: runs of ordinary deltas in arrays, every other record at the reference.
+
+Nothing compiled is imported before an engine is made: it takes a second, which whoever runs another one need not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orderbook.validity import Outcome
+from processors.factors.reference.engine import ReferenceEngine
+from schemas.errors import MessageError
+from schemas.messages import L2Record
+
+if TYPE_CHECKING:
+    from processors.factors.kernel.columns import Row
+    from processors.factors.kernel.events import KernelColumns
+    from processors.factors.kernel.state import KernelState
+
+
+class KernelEngine:
+    """The reference's bits, at the speed of integers in arrays."""
+
+    name = "kernel"
+    layout = 3
+
+    def __init__(self, thin_notional: float) -> None:
+        from processors.factors.kernel.payloads import Payloads
+        from processors.factors.kernel.steps import Steps
+
+        self._reference = ReferenceEngine(thin_notional)
+        self._steps = Steps(self._reference, thin_notional)
+        self._payloads = Payloads()
+
+    @property
+    def compiled_records(self) -> int:
+        """Records that compiled code took, so far."""
+        return self._steps.compiled
+
+    @property
+    def referred_records(self) -> int:
+        """Records that the reference took: snapshots, what breaks a book, and what compiled code cannot do exactly."""
+        return self._steps.referred
+
+    def decode(self, payloads: Sequence[bytes | None]) -> Sequence[Row | MessageError]:
+        """Decode values, the deltas among them all at once."""
+        return self._payloads.decode(payloads)
+
+    def rows(self, records: Sequence[L2Record]) -> Sequence[Row]:
+        """Put the deltas among records into columns."""
+        from processors.factors.kernel.columns import rows_of
+
+        return rows_of(records)
+
+    def fresh(self) -> KernelState:
+        """A book that waits for its first snapshot."""
+        from processors.factors.kernel.state import KernelState
+
+        return KernelState(self._reference.fresh())
+
+    def step(self, state: KernelState, offsets: Sequence[int], rows: Sequence[Row]) -> KernelColumns:
+        """Apply each record to the state and compute the factors of each that makes an event."""
+        return self._steps.step(state, offsets, rows)
+
+    def judge(self, state: KernelState, row: Row) -> Outcome:
+        """As the book judges."""
+        return self._steps.judge(state, row)
+
+    def dump(self, state: KernelState) -> bytes:
+        """As the state writes itself down."""
+        from processors.factors.kernel.checkpoint import dump
+
+        return dump(state)
+
+    def load(self, data: bytes) -> KernelState:
+        """Read a state; the threshold is this engine's, not the one it was saved with."""
+        from processors.factors.kernel.checkpoint import load
+
+        state = load(data)
+        state.reference.thin_notional = self._reference.fresh().thin_notional
+        return state

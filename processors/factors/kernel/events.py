@@ -1,0 +1,139 @@
+"""The events of one batch as arrays, with what `FactorColumns` has; bytes leave them without an object an event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orderbook.kernel.pages import Ints
+from orderbook.validity import Outcome
+from processors.factors.engine import Break, FactorColumns, L2Row
+from processors.factors.kernel.arrays import Floats
+from processors.factors.kernel.avro import Bytes
+from processors.factors.kernel.deltas import Deltas
+from processors.factors.kernel.encode import encode_events
+from processors.factors.kernel.process import STATUSES
+from schemas.codec import FRAME, MAGIC, check_packed
+from schemas.factors import FACTOR_NAMES, FACTOR_SET
+from schemas.messages import FactorEvent, Status
+from schemas.versions import newest
+
+SCHEMA: Final = newest("factors")
+SOURCES: Final = ("live", "replay", "simulator")
+
+
+class KernelColumns:
+    """Events in source order, as they are added.
+
+    Attributes:
+        outcomes: How many records had each outcome.
+        resync: The break that is still open after the batch, or None.
+        source_offset: Of the record behind each event.
+        matrix: A row an event, one place a factor, NaN for null; all of it NaN where no event was added yet.
+        codes: Status of each event, as a place in STATUSES.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Have room for so many events."""
+        self.outcomes: Counter[Outcome] = Counter()
+        self.resync: Break | None = None
+        self.source_offset: list[int] = []
+        self.matrix: Floats = np.full((most, len(FACTOR_NAMES)), np.nan)
+        self.codes: Bytes = np.zeros(most, dtype=np.uint8)
+        self._sequence: Ints = np.zeros(most, dtype=np.int64)
+        self._exchange_ns: Ints = np.zeros(most, dtype=np.int64)
+        self._has_exchange: NDArray[np.bool_] = np.zeros(most, dtype=np.bool_)
+        self._received_ns: Ints = np.zeros(most, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.source_offset)
+
+    @property
+    def received_ns(self) -> list[int]:
+        """Time of the record behind each event, ns UTC."""
+        times: list[int] = self._received_ns[: len(self)].tolist()
+        return times
+
+    @property
+    def status(self) -> list[Status]:
+        """State of the book after each."""
+        return [STATUSES[code] for code in self.codes[: len(self)]]
+
+    def add_run(self, offsets: list[int], deltas: Deltas, rows: Ints) -> None:
+        """Add the events of applied deltas, whose values and statuses were written already."""
+        events = slice(len(self), len(self) + len(offsets))
+        heads = deltas.heads[rows]
+        self._sequence[events], self._received_ns[events] = heads["sequence"], heads["received_ns"]
+        self._exchange_ns[events], self._has_exchange[events] = heads["exchange_ns"], heads["has_exchange"]
+        self.source_offset += offsets
+        self.outcomes[Outcome.APPLIED] += len(offsets)
+
+    def add(self, columns: FactorColumns) -> None:
+        """Add what the reference made of a record."""
+        self.outcomes += columns.outcomes
+        for event in columns.events():
+            at = len(self)
+            self._sequence[at], self._received_ns[at] = event.sequence, event.received_ns
+            self._has_exchange[at], self._exchange_ns[at] = event.exchange_ns is not None, event.exchange_ns or 0
+            self.codes[at] = STATUSES.index(event.status)
+            self.matrix[at] = [np.nan if value is None else value for value in event.values]
+            self.source_offset.append(event.source_offset)
+
+    def events(self) -> list[FactorEvent]:
+        """The events as records hold them."""
+        times, received = self._exchange_ns.tolist(), self.received_ns
+        sequence, values = self._sequence.tolist(), self.matrix[: len(self)].tolist()
+        return [
+            FactorEvent(
+                source_offset=offset,
+                sequence=sequence[at],
+                exchange_ns=times[at] if self._has_exchange[at] else None,
+                received_ns=received[at],
+                status=STATUSES[self.codes[at]],
+                values=tuple([None if value != value else value for value in values[at]]),
+            )
+            for at, offset in enumerate(self.source_offset)
+        ]
+
+    def encoded(self, first: L2Row, log: str, partition: int) -> bytes:
+        """The events as one encoded factor record.
+
+        Args:
+            first: A row of the batch, all of one feed source and run.
+            log: First 8 characters of the source topic's id.
+            partition: Of the source topic.
+        """
+        count = len(self)
+        check_packed(count)
+        head = _text(first.venue) + _text(first.symbol) + _long(SOURCES.index(first.source)) + _text(FACTOR_SET)
+        matrix = self.matrix[:count]
+        events = encode_events(
+            np.array(self.source_offset, dtype=np.int64),
+            self._sequence[:count],
+            self._exchange_ns[:count],
+            self._has_exchange[:count],
+            self._received_ns[:count],
+            self.codes[:count],
+            matrix,
+            matrix.view(np.int64),
+        )
+        frame = FRAME.pack(MAGIC, SCHEMA.schema_id)
+        return b"".join((frame, head, _text(log), _long(partition), _text(first.run), events.tobytes()))
+
+
+def _text(value: str) -> bytes:
+    data = value.encode()
+    return _long(len(data)) + data
+
+
+def _long(value: int) -> bytes:
+    """A number from 0 on, as Avro writes it."""
+    rest, out = value << 1, bytearray()
+    while rest > 127:
+        out.append(rest & 127 | 128)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)

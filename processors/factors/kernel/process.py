@@ -1,0 +1,217 @@
+"""A run of ordinary deltas of one LIVE book: each applied and measured, without a Python object.
+
+What is not ordinary ends the run before that record, and the reference takes it: a delta that does not connect, one
+after which the book is not open (empty, one-sided, locked, crossed, beyond what is known), one with a price twice, and
+one whose numbers are beyond exact arithmetic. Nothing of such a record is in the state but its levels, as far as they
+were applied, and their old sizes are told, so that they can be taken back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orderbook.kernel.compiled import compiled
+from orderbook.kernel.pages import LOTS, NO_ROOM, TOTALS, Ints, Pages, set_level
+from processors.factors.kernel import places
+from processors.factors.kernel.arithmetic import MOST, fits
+from processors.factors.kernel.arrays import ASK, BID, EXACT_KEY, TOP, UNKNOWN, WINDOW_ROOM, Floats, State
+from processors.factors.kernel.bands import band_factors, confidence, top_notional
+from processors.factors.kernel.imbalance import imbalance_factors
+from processors.factors.kernel.memory import add_delta, add_event, past_factors, window_factors
+from processors.factors.kernel.order_flow import changes_near_the_top, flow_between, has_repeats, quote_flow
+from processors.factors.kernel.quotes import quote_factors
+from processors.factors.kernel.tops import take_tops, to_base, tops_known
+from schemas.messages import Status
+
+NAN: Final = float("nan")
+
+# How a run ends.
+DONE: Final = 0
+NOT_ORDINARY: Final = 1
+FULL: Final = 2
+
+STATUSES: Final = tuple(Status)
+THIN: Final = STATUSES.index(Status.THIN)
+OK: Final = STATUSES.index(Status.OK)
+LATEST_NS: Final = 2**62
+"""Differences of times below this are int64."""
+
+
+class Ended(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        events: Records that were processed, each with one event.
+        why: DONE, NOT_ORDINARY or FULL.
+        bids, asks: Levels of the record after them that were applied all the same.
+    """
+
+    events: int
+    why: int
+    bids: int
+    asks: int
+
+
+@compiled
+def process(
+    states: NDArray[Any],
+    bids: Pages,
+    bid_pages: Ints,
+    asks: Pages,
+    ask_pages: Ints,
+    window: Ints,
+    flows: Floats,
+    thin_notional: float,
+    heads: NDArray[Any],
+    numbers: Ints,
+    rows: Ints,
+    old: Ints,
+    values: Floats,
+    status: NDArray[np.uint8],
+) -> tuple[int, int, int, int]:
+    """Apply deltas to an instrument and compute the events they make.
+
+    Args:
+        states, bids, bid_pages, asks, ask_pages, window, flows: The instrument, which changes; `Arrays`, flat.
+        thin_notional: T, quote units.
+        heads, numbers: `Deltas`.
+        rows: Places in them, one a record, in source order.
+        old: Room for as many numbers as a record has levels; gets what each level was.
+        values: A row of factors an event, all NaN.
+        status: A number a row: place in STATUSES.
+
+    Returns:
+        `Ended`, as a plain tuple.
+    """
+    state = states[0]
+    for event in range(rows.shape[0]):
+        delta = heads[rows[event]]
+        if not _is_ordinary(state, delta, numbers, old):
+            return event, NOT_ORDINARY, 0, 0
+        if state.deltas == window.shape[1] < WINDOW_ROOM:
+            return event, FULL, 0, 0
+        why, bid_count, ask_count = _apply(bids, bid_pages, asks, ask_pages, delta, numbers, old)
+        if why != DONE:
+            return event, why, bid_count, ask_count
+        row, now = values[event], 1 - state.now
+        is_exact = take_tops(state, bids, bid_pages, asks, ask_pages, now) and _is_open(state, now)
+        is_exact = is_exact and band_factors(state, bids, bid_pages, asks, ask_pages, now, row)
+        if not is_exact or not _measure(state, window, flows, thin_notional, delta, numbers, old, row):
+            return event, NOT_ORDINARY, bid_count, ask_count
+        state.now, state.sequence = now, delta.sequence
+        status[event] = THIN if top_notional(state, now) < thin_notional else OK
+    return rows.shape[0], DONE, 0, 0
+
+
+@compiled
+def _is_ordinary(state: State, delta: Any, numbers: Ints, room: Ints) -> bool:  # noqa: ANN401 (a row of HEAD)
+    """Say whether a delta connects, comes at a time to count with, and names no price twice."""
+    if delta.epoch != state.epoch or delta.previous != state.sequence:
+        return False
+    if not 0 <= delta.received_ns < LATEST_NS:
+        return False
+    return not (
+        has_repeats(numbers, delta.spans[0], delta.spans[1], room)
+        or has_repeats(numbers, delta.spans[2], delta.spans[3], room)
+    )
+
+
+@compiled
+def _apply(
+    bids: Pages,
+    bid_pages: Ints,
+    asks: Pages,
+    ask_pages: Ints,
+    delta: Any,  # noqa: ANN401 (a row of HEAD)
+    numbers: Ints,
+    old: Ints,
+) -> tuple[int, int, int]:
+    """Apply a delta's levels and note what each was: how it went, bids applied, asks applied."""
+    bid_count, ask_count = delta.spans[1] - delta.spans[0], delta.spans[3] - delta.spans[2]
+    why, done = _apply_side(bids, bid_pages, -1, numbers, delta.spans[0], bid_count, old, 0)
+    if why != DONE:
+        return why, done, 0
+    why, done = _apply_side(asks, ask_pages, 1, numbers, delta.spans[2], ask_count, old, bid_count)
+    return why, bid_count, done
+
+
+@compiled
+def _apply_side(
+    pages: Pages, directory: Ints, sign: int, numbers: Ints, start: int, count: int, old: Ints, first: int
+) -> tuple[int, int]:
+    for i in range(count):
+        ticks, lots = numbers[start + i], numbers[start + count + i]
+        if not (0 <= ticks < EXACT_KEY and 0 <= lots <= MOST - directory[TOTALS, LOTS]):
+            return NOT_ORDINARY, i
+        was = set_level(pages, directory, ticks * sign, lots)
+        if was == NO_ROOM:
+            return FULL, i
+        old[first + i] = was
+    return DONE, count
+
+
+@compiled
+def _measure(
+    state: State,
+    window: Ints,
+    flows: Floats,
+    thin_notional: float,
+    delta: Any,  # noqa: ANN401 (a row of HEAD)
+    numbers: Ints,
+    old: Ints,
+    values: Floats,
+) -> bool:
+    """Compute one event but for its depths, and remember it; False, and nothing is remembered, where it is not exact."""
+    before, now = state.now, 1 - state.now
+    notional = top_notional(state, now)
+    if np.isnan(notional) or not quote_factors(state, now, values):
+        return False
+    if delta.has_flow:
+        if not fits(delta.flow_lots, state.unit_num):
+            return False
+        values[places.OFI_QUOTES] = quote_flow(state, now, delta.flow_lots)
+    added, removed = _changes(state, before, now, delta, numbers, old)
+    if max(state.added_sum + added, state.removed_sum + removed) > MOST:
+        return False
+    flow = flow_between(state, before, now, 1)
+    values[places.OFI_L1] = to_base(state, flow)
+    values[places.OFI_L5] = to_base(state, flow_between(state, before, now, 5))
+    add_delta(state, window, flows, delta.received_ns, flow, values[places.OFI_QUOTES] + 0.0, added, removed)
+    imbalance_factors(state, now, values)
+    values[places.CONFIDENCE] = confidence(state, now, notional, thin_notional)
+    window_factors(state, flows, delta.received_ns, values)
+    past_factors(state, values)
+    _leave_finite(values)
+    add_event(state, values)
+    return True
+
+
+@compiled
+def _is_open(state: State, which: int) -> bool:
+    """Say whether both sides have a known level and the best bid lies below the best ask."""
+    if min(state.top_counts[which, BID], state.top_counts[which, ASK]) == 0:
+        return False
+    return state.ticks[which, BID, 0] < state.ticks[which, ASK, 0]  # type: ignore[no-any-return] # a boolean
+
+
+@compiled
+def _changes(state: State, before: int, now: int, delta: Any, numbers: Ints, old: Ints) -> tuple[int, int]:  # noqa: ANN401
+    """Lots added and removed near the top by one delta; UNKNOWN where a top is not known."""
+    for number in (BID, ASK):
+        if min(tops_known(state, before, number), tops_known(state, now, number)) < TOP:
+            return UNKNOWN, UNKNOWN
+    spans = delta.spans
+    bid_added, bid_removed = changes_near_the_top(state, before, now, BID, numbers, spans[0], spans[1], old, 0)
+    first = spans[1] - spans[0]
+    ask_added, ask_removed = changes_near_the_top(state, before, now, ASK, numbers, spans[2], spans[3], old, first)
+    return bid_added + ask_added, bid_removed + ask_removed
+
+
+@compiled
+def _leave_finite(values: Floats) -> None:
+    """Make null of what is not finite, and 0.0 of -0.0."""
+    for i in range(values.shape[0]):
+        values[i] = values[i] + 0.0 if np.isfinite(values[i]) else NAN

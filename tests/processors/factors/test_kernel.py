@@ -1,0 +1,236 @@
+"""The compiled engine where the contract of engines does not reach: its pages, its arithmetic, its decoder, its bounds."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orderbook.kernel import pages
+from processors.contract import decode_each
+from processors.factors.kernel.arithmetic import MOST, true_divide
+from processors.factors.kernel.columns import DeltaRow, rows_of
+from processors.factors.kernel.engine import KernelEngine
+from processors.factors.kernel.steps import IS_COMPLETE
+from processors.factors.kernel.trial import trial
+from processors.factors.reference.engine import ReferenceEngine
+from schemas.codec import decode_as, encode
+from schemas.digest import digest
+from schemas.errors import DecodeError, MessageError
+from schemas.messages import FactorEvent, Kind, L2Record
+from tests.processors.extreme import extreme
+from tests.processors.feed import THIN_NOTIONAL, UNIT_GRID, Feed
+from tests.processors.generated import stream
+
+SEEDS = range(1_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 40)
+KERNEL, REFERENCE = KernelEngine(THIN_NOTIONAL), ReferenceEngine(THIN_NOTIONAL)
+
+
+def events_of(engine: Any, records: list[L2Record], cuts: list[int], *, restore: bool = False) -> list[FactorEvent]:
+    state, events = engine.fresh(), list[FactorEvent]()
+    for start, end in pairwise(sorted({0, len(records), *(cut % len(records) for cut in cuts)})):
+        events += engine.step(state, range(start, end), engine.rows(records[start:end])).events()
+        state = engine.load(engine.dump(state)) if restore else state
+    return events
+
+
+def compiled_records(records: list[L2Record]) -> int:
+    """How many records of a stream the kernel takes itself."""
+    before = KERNEL.compiled_records
+    events_of(KERNEL, records, [])
+    return KERNEL.compiled_records - before
+
+
+def test_every_factor_is_compiled() -> None:
+    assert IS_COMPLETE
+
+
+def test_the_trial_on_this_host_finds_the_references_bits() -> None:
+    assert trial() == ""
+
+
+@pytest.mark.parametrize("maker", [stream, extreme])
+def test_books_of_every_kind_give_the_references_bits(maker: Any) -> None:
+    for seed in SEEDS:
+        records, random = maker(seed), Random(seed)
+        cuts = [random.randrange(len(records)) for _ in range(random.randrange(9))]
+        found = events_of(KERNEL, records, cuts, restore=seed % 2 == 0)
+        assert digest(found) == digest(events_of(REFERENCE, records, [])), f"seed {seed}"
+
+
+@pytest.mark.parametrize("largest", [2**53 + 1, 2**59])
+def test_sizes_beyond_what_a_float_holds_are_compiled(largest: int) -> None:
+    feed, random = Feed(("1", "1", "1", UNIT_GRID[3])), Random(largest)
+    records = [feed.snapshot([(9, largest), (8, 3)], [(11, largest - 1), (12, 7)])]
+    records += [feed.delta([(9, largest - random.randrange(9))], [(11, largest - 3)], at=n) for n in range(1, 40)]
+    found = events_of(KERNEL, records, [])
+    assert digest(found) == digest(events_of(REFERENCE, records, []))
+    assert compiled_records(records) == (39 if largest < 2**55 else 0)
+
+
+def test_a_deep_book_that_drifts_by_half_its_price_is_compiled_to_the_last_delta() -> None:
+    random, feed, mid = Random(3), Feed(("0.00000001", "1", "1", UNIT_GRID[3])), 10**9
+    far_asks = [(3 * mid + 7 * number, 2 + number) for number in range(3_000)]
+    records = [feed.snapshot([(5 + 5 * number, 1 + number) for number in range(3_000)], far_asks)]
+    old: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    for number in range(1, 300):
+        mid -= 10**9 // 600
+        sides = [{mid + sign * (1 + random.randrange(10**7)): 1 + random.randrange(9) for _ in range(30)} for sign in (-1, 1)]
+        bids, asks = ({**dict.fromkeys(was, 0), **now} for was, now in zip(old, sides, strict=True))
+        records.append(feed.delta(list(bids.items()), sorted(asks.items()), at=20 * number))
+        old = (sides[0], sides[1])
+    found = events_of(KERNEL, records, [200])
+    assert digest(found) == digest(events_of(REFERENCE, records, []))
+    assert compiled_records(records) == len(records) - 1
+
+
+class TestPages:
+    @given(seed=st.integers(0, 2**32))
+    @settings(max_examples=30)
+    def test_a_side_holds_what_a_dict_holds(self, seed: int) -> None:
+        random, side, held = Random(seed), pages.make_side(200), dict[int, int]()
+        none, limit = np.zeros(0, dtype=np.int64), 50
+        pages.fill(*side, none, none, limit)
+        for _ in range(1_500):
+            key, lots = random.randrange(random.choice((30, 400, 10**7))), random.choice((0, 0, 1, 5, 10**12))
+            assert pages.set_level(*side, key, lots) == held.pop(key, 0)
+            held |= {key: lots} if lots else {}
+        keys, sizes = pages.levels_of(side)
+        totals = side.directory[pages.TOTALS]
+        assert list(zip(keys.tolist(), sizes.tolist(), strict=True)) == sorted(held.items())
+        assert totals[pages.LOTS] == sum(held.values())
+        assert totals[pages.KNOWN] == sum(key <= limit for key in held)
+        for place in range(totals[pages.PAGES]):
+            page = side.pages[side.directory[pages.ORDER, place]]
+            in_page = slice(page["count"])
+            assert side.directory[pages.FIRSTS, place] == page["keys"][0]
+            assert page["notional_sum"] == (page["keys"][in_page] * page["lots"][in_page]).sum()
+
+    def test_a_side_without_room_says_so_and_is_as_it_was(self) -> None:
+        side = pages.make_side(pages.LEAST_PAGES)
+        none = np.zeros(0, dtype=np.int64)
+        pages.fill(*side, none, none, 0)
+        key = next(key for key in range(10_000) if pages.set_level(*side, key, 1) == pages.NO_ROOM)
+        assert pages.levels_of(side)[0].tolist() == list(range(key))
+
+
+@settings(max_examples=400)
+@given(numerator=st.integers(-(MOST * 2) + 1, MOST * 2 - 1), denominator=st.integers(1, MOST * 2 - 1))
+def test_a_quotient_is_pythons(numerator: int, denominator: int) -> None:
+    assert true_divide(numerator, denominator).hex() == (numerator / denominator).hex()
+
+
+class TestDecoder:
+    """Whatever the bytes are, it gives what the codec gives: the same record, or the same error."""
+
+    def check(self, payloads: list[bytes | None]) -> int:
+        expected = decode_each(lambda payload: decode_as(L2Record, payload), payloads)
+        for found, wanted in zip(KERNEL.decode(payloads), expected, strict=True):
+            if isinstance(wanted, MessageError):
+                assert isinstance(found, MessageError)
+                assert (type(found), str(found)) == (type(wanted), str(wanted))
+            else:
+                assert (found.record() if isinstance(found, DeltaRow) else found) == wanted
+        return sum(isinstance(found, DeltaRow) for found in KERNEL.decode(payloads))
+
+    def test_streams_and_what_is_none(self) -> None:
+        for seed in range(12):
+            records = [*stream(seed), *extreme(seed)]
+            deltas = sum(record.kind is Kind.DELTA for record in records)
+            assert self.check([None, *map(encode, records), b""]) == deltas
+
+    def test_a_record_cut_at_every_byte(self) -> None:
+        for payload in self.payloads():
+            self.check([payload[:end] for end in range(len(payload))])
+            self.check([payload + b"\0", payload])
+
+    def test_a_record_with_any_byte_changed(self) -> None:
+        random = Random(7)
+        for payload in self.payloads():
+            changed = [bytearray(payload) for _ in range(len(payload))]
+            for at, data in enumerate(changed):
+                data[at] = random.choice((0, 1, 2, 127, 128, 255, data[at] ^ 1, data[at] ^ 128))
+            self.check([bytes(data) for data in changed])
+
+    @given(data=st.binary(max_size=60), at=st.integers(0, 200))
+    @settings(max_examples=100)
+    def test_a_record_with_any_bytes_put_into_it(self, data: bytes, at: int) -> None:
+        payload = self.payloads()[0]
+        self.check([payload[:at] + data + payload[at:], payload[:5] + data, data])
+
+    @pytest.mark.parametrize(
+        "blocks",
+        [
+            b"\x03\x04\x02\x04\x00",  # a negative count, its bytes, two numbers
+            b"\x02\x02\x02\x04\x00",  # two blocks of one
+            b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01",  # more numbers than there are bytes
+            b"\x04\x02\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00",  # a number of eleven bytes
+            b"\x04\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00",  # one beyond int64
+            b"\x04\x02\x84\x00\x00",  # one longer than it need be
+            b"\x04\x02\x03\x00",  # a negative one
+        ],
+    )
+    def test_arrays_in_every_form(self, blocks: bytes) -> None:
+        record = next(r for r in stream(5) if r.kind is Kind.DELTA and len(r.bid_ticks) == 0 == len(r.ask_ticks))
+        payload = encode(record)
+        at = payload.rindex(b"\0" * 6)
+        self.check([payload[: at + n] + blocks + payload[at + n + 1 :] for n in range(6)])
+        self.check([payload[:at] + blocks + blocks + payload[at + 2 :]])
+
+    def test_numbers_at_their_bounds(self) -> None:
+        [record] = [record for record in stream(4) if record.kind is Kind.DELTA][:1]
+        ends = (-(2**63), -1, 0, 1, 2**31 - 1, 2**31, 2**63 - 1)
+        names = ("epoch", "sequence", "previous_sequence", "exchange_ns", "received_ns", "quote_flow_lots", "quote_events")
+        fields = [{name: end} for name in names for end in ends if name != "quote_events" or 0 <= end < 2**31]
+        self.check([encode(msgspec_replace(record, **changed)) for changed in fields])
+
+    @staticmethod
+    def payloads() -> list[bytes]:
+        records = [record for seed in (3, 9) for record in (*stream(seed)[:60], *extreme(seed)[:60])]
+        deltas = [record for record in records if record.kind is Kind.DELTA]
+        return [encode(record) for record in (*deltas[:5], records[0])]
+
+
+def msgspec_replace(record: L2Record, **changed: Any) -> L2Record:
+    return msgspec.structs.replace(record, **changed)
+
+
+def test_its_bytes_are_the_codecs() -> None:
+    for seed in range(12):
+        records = stream(seed)
+        found = KERNEL.step(KERNEL.fresh(), range(len(records)), KERNEL.rows(records))
+        wanted = REFERENCE.step(REFERENCE.fresh(), range(len(records)), records)
+        where = (records[0], "abcdefgh", seed)
+        assert found.encoded(*where) == wanted.encoded(*where)
+
+
+def test_a_damaged_checkpoint_is_refused() -> None:
+    records = stream(8)
+    state = KERNEL.fresh()
+    KERNEL.step(state, range(len(records)), KERNEL.rows(records))
+    whole, random = KERNEL.dump(state), Random(1)
+    for cut in range(0, len(whole), 3):
+        with pytest.raises(DecodeError):
+            KERNEL.load(whole[:cut])
+    for _ in range(400):
+        data = bytearray(whole)
+        data[random.randrange(len(data))] = random.randrange(256)
+        try:
+            assert KERNEL.dump(KERNEL.load(bytes(data)))
+        except DecodeError:
+            continue
+
+
+def test_deltas_that_no_column_holds_stay_records() -> None:
+    record = next(record for record in stream(4) if record.kind is Kind.DELTA)
+    odd = [msgspec_replace(record, previous_sequence=None), msgspec_replace(record, bid_ticks=[1], bid_lots=[])]
+    assert rows_of(odd) == odd
+    assert isinstance(rows_of([record])[0], DeltaRow)
+    assert rows_of([msgspec_replace(record, epoch=2**64)])[0].epoch == 2**64
