@@ -15,8 +15,9 @@ step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
+setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars, the compiled engine
 	@$(BIN)/python -m embedded.jars fetch
+	@$(BIN)/python -m processors.compilation
 
 .venv/installed: requirements/dev.txt .venv/demo-installed
 	$(call step,packages of the development tools from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
@@ -63,8 +64,8 @@ faults: setup ## kill workers and sinks at full size: nothing lost, nothing doub
 
 fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books, feeds and hostile statements
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
-		tests/processors/factors/test_recorded.py tests/processors/factors/test_true_books.py tests/integration/test_statement_rules.py \
-		tests/producers/test_in_stream_seeds.py $(ARGS)
+		tests/processors/factors/test_recorded.py tests/processors/factors/test_true_books.py tests/processors/factors/test_kernel.py \
+		tests/producers/test_in_stream_seeds.py tests/integration/test_statement_rules.py $(ARGS)
 
 bench: setup ## benchmarks
 	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)

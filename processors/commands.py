@@ -45,6 +45,7 @@ def regimes(app_id: AppId = None, topic_prefix: TopicPrefix = None, metrics_port
 
 def _run(stage: str, app_id: str | None, topic_prefix: str | None, metrics_port: int | None) -> None:
     from obflow.settings import Section
+    from processors.compilation import with_engine
     from processors.llm.beside import BESIDE
     from processors.stages import stage_named
     from processors.worker.run import install_uvloop, run_worker
@@ -53,6 +54,6 @@ def _run(stage: str, app_id: str | None, topic_prefix: str | None, metrics_port:
     settings = load_settings(
         {f"{kind.role}.app_id": app_id, "kafka.topic_prefix": topic_prefix, "metrics.port": metrics_port}
     )
-    chosen = kind(settings.section(kind.role, Section))
+    chosen = kind(with_engine(settings.section(kind.role, Section), settings.cache))
     install_uvloop()
     run_async(lambda stop: run_worker(chosen, settings, stop, BESIDE.get(stage)))

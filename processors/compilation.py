@@ -1,19 +1,27 @@
 """Which engine runs here: the compiled one where it compiles, with what it compiled kept on disk.
 
-    python -m processors.compilation      compiles it into the cache, for `make setup` and images
+`python -m processors.compilation` compiles it into the cache, for `make setup` and images
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from obflow.settings import Settings
+from obflow.logs import get_logger
+from obflow.settings import Section, Settings
 from processors.factors import engine_named
 from schemas.errors import DependencyError
+
+log = get_logger(__name__)
+
+N = TypeVar("N", bound=Section)
 
 AUTO: Final = "auto"
 KERNEL: Final = "kernel"
@@ -52,15 +60,32 @@ def choose_engine(wanted: str, cache: Path) -> Chosen:
     return Chosen(REFERENCE, problem)
 
 
+def with_engine(section: N, cache: Path) -> N:
+    """Give a section of the settings with the engine that runs, and tell the log; one without an engine is as it was.
+
+    Errors as of `choose_engine`.
+    """
+    wanted = getattr(section, "engine", None)
+    if wanted is None:
+        return section
+    chosen = choose_engine(wanted, cache)
+    if chosen.why:
+        log.warning("engine_not_compiled", engine=chosen.engine, why=chosen.why)
+    elif wanted == AUTO:
+        log.info("engine_chosen", engine=chosen.engine)
+    return section.model_copy(update={"engine": chosen.engine})
+
+
 def compile_kernel(cache: Path) -> str:
-    """Compile the kernel, or load what was compiled, and hold it against the reference; say what is wrong, if anything."""
+    """Compile the kernel, or load it, and hold it against the reference; say what is wrong, if anything is."""
     keep_compiled(cache)
     try:
         from processors.factors.kernel.trial import trial
 
         return trial()
-    except Exception as error:  # noqa: BLE001,RUF100 (whatever a compiler says of a host it does not fit)
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    except Exception as error:  # whatever a compiler says of a host it does not fit
+        said = str(error).strip().splitlines()
+        return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"
 
 
 def keep_compiled(cache: Path) -> None:
@@ -69,7 +94,18 @@ def keep_compiled(cache: Path) -> None:
     Each version of the kernel has a folder of its own: numba looks at the file of a function alone, not at those of the
     functions it calls.
     """
-    os.environ.setdefault(CACHE_VARIABLE, str(cache / "kernel" / sources_digest()))
+    folder = Path(os.environ.get(CACHE_VARIABLE) or cache / "kernel" / sources_digest())
+    if folder.exists() and not os.access(folder, os.W_OK):
+        folder = _copied(folder)
+    os.environ[CACHE_VARIABLE] = str(folder)
+
+
+def _copied(folder: Path) -> Path:
+    """A copy that can be written to, as numba asks for: an image's own files cannot."""
+    copy = Path(tempfile.mkdtemp(prefix="obflow-kernel-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return copy
 
 
 def sources_digest() -> str:

@@ -26,7 +26,7 @@ class ProcessorSettings(Section):
     watchdog_seconds: Seconds = 60.0
     """A worker whose lag grows while it processes nothing for this long ends itself."""
     engine: str = Field(default="reference", pattern=r"^[a-z][a-z0-9_-]*$")
-    """Engine that computes the factors, by name."""
+    """Engine that computes the factors: reference, kernel (compiled), or auto, the kernel where it works."""
     thin_notional: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
     """A book with less than this near its best prices has status THIN."""
     max_batch_records: Count = 2_000

@@ -61,6 +61,7 @@ def factors(
     Example: obflow factors BTCUSDT.frames.jsonl.gz --venue binance-futures --out factors.parquet --digest
     """
     from obflow.progress import progress
+    from processors.compilation import with_engine
     from processors.factors import engine_named
     from processors.settings import ProcessorSettings
     from producers.recordings.reader import digest_of
@@ -68,7 +69,8 @@ def factors(
     from research.tables import event_table
     from schemas.runs import replay_run
 
-    chosen = load_settings({"processor.engine": engine}).of(ProcessorSettings)
+    loaded = load_settings({"processor.engine": engine})
+    chosen = with_engine(loaded.of(ProcessorSettings), loaded.cache)
     computing = engine_named(chosen.engine)(chosen.thin_notional)
     replay = _replay(file, venue, until_damage=until_damage)
     if symbol is not None:

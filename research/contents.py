@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from obflow import clickhouse, kafka
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
+from processors.compilation import with_engine
 from processors.factors import engine_named
 from processors.factors.engine import Engine, L2Row
 from processors.settings import ProcessorSettings
@@ -78,7 +79,7 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Cont
         finally:
             client.close()
     cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
-    chosen = settings.of(ProcessorSettings)
+    chosen = with_engine(settings.of(ProcessorSettings), settings.cache)
     engine = engine_named(chosen.engine)(chosen.thin_notional)
     # Read after the rows, so that it holds the record behind every one of them.
     partitions = len(kafka.end_offsets(settings, [topic]))

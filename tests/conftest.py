@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from obflow.settings import Settings
+from processors.compilation import keep_compiled
 from tests.integration.backends import describe_choice
 from tests.support.patience import VARIABLE, factor
 
@@ -52,6 +54,7 @@ def cases() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure the machine before the workers start, so that all of them have one factor."""
+    """Measure the machine before the workers start, so that all of them have one factor; share what is compiled."""
     del config
     factor()
+    keep_compiled(Settings.load().cache)

@@ -18,4 +18,3 @@ def compiled(function: F) -> F:
     """Compile a function at its first call, for the types it is called with."""
     made: F = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)(function)
     return made
-

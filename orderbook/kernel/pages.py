@@ -1,8 +1,8 @@
 """One side of a book as pages of levels: sorted, best first, exact at any price and any distance from the best.
 
 A page holds up to `PAGE` levels, a directory holds the pages in order. A level is found by its page's first price and a
-binary search in the page, and a page that is full becomes two. Nothing depends on where the mid is: a book of 1e-8 ticks,
-one with a level a thousand times away and one that drifts by half its price cost the same.
+binary search in the page, and a page that is full becomes two. Nothing depends on where the mid is: a book of 1e-8
+ticks, one with a level a thousand times away and one that drifts by half its price cost the same.
 
 A level's key rises from the best outward: the price in ticks on asks, its negative on bids. Each page keeps the sums of
 its sizes and of its ticks·lots, so that a depth is summed page by page. Sums of ticks·lots are kept modulo 2^64: a
@@ -53,6 +53,7 @@ LEVELS: Final = 2
 KNOWN: Final = 3
 LOTS: Final = 4
 LIMIT: Final = 5
+LAST: Final = 6
 LEAST_PAGES: Final = 8
 
 
@@ -61,8 +62,8 @@ class Side(NamedTuple):
 
     Attributes:
         pages: Its pages, in any order.
-        directory: Their order, and the totals: pages in use, pages not in use, levels, levels with a key up to LIMIT, sum
-            of all lots, LIMIT.
+        directory: Their order, and the totals: pages in use, pages not in use, levels, levels with a key up to LIMIT,
+            sum of all lots, LIMIT, and where in the directory the last level was.
     """
 
     pages: Pages
@@ -95,7 +96,8 @@ def fill(pages: Pages, directory: Ints, keys: Ints, lots: Ints, limit: int) -> N
     """Write levels to an empty side that has the room.
 
     Args:
-        pages, directory: The side.
+        pages: Of the side.
+        directory: Of the side.
         keys: Ascending.
         lots: Above 0, one each.
         limit: Key up to which levels are counted as known.
@@ -125,7 +127,7 @@ def set_level(pages: Pages, directory: Ints, key: int, lots: int) -> int:
         _count(page, directory, key, lots, old)
         if not lots:
             _remove(page, directory, place, at)
-        return old
+        return old  # type: ignore[no-any-return] # an int64
     if not lots:
         return 0
     if page.count == PAGE:
@@ -162,9 +164,12 @@ def _copy_levels(pages: Pages, directory: Ints, keys: Ints, lots: Ints) -> None:
 @compiled
 def _place_of(directory: Ints, key: int) -> int:
     """Where in the directory, which has a page, a key belongs."""
-    pages = directory[TOTALS, PAGES]
+    pages, last = directory[TOTALS, PAGES], directory[TOTALS, LAST]
     if pages == 1 or directory[FIRSTS, 1] > key:
         return 0
+    # Venues send prices in order: the next one is often in the same page.
+    if last < pages and directory[FIRSTS, last] <= key and (last + 1 == pages or key < directory[FIRSTS, last + 1]):
+        return last  # type: ignore[no-any-return] # an int64
     low, high = 1, pages
     while high - low > 1:
         middle = (low + high) >> 1
@@ -172,7 +177,8 @@ def _place_of(directory: Ints, key: int) -> int:
             low = middle
         else:
             high = middle
-    return low  # type: ignore[no-any-return] # an int64
+    directory[TOTALS, LAST] = low
+    return low
 
 
 @compiled

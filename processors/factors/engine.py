@@ -86,7 +86,7 @@ class Engine(Protocol[S, R]):
     def fresh(self) -> S:
         """The state before the first record."""
 
-    def step(self, state: S, offsets: Sequence[int], rows: Sequence[R]) -> FactorColumns:
+    def step(self, state: S, offsets: Sequence[int], rows: Sequence[R]) -> EventColumns:
         """Apply consecutive records of one instrument, at least one, to its state, which changes; give their events."""
 
     def judge(self, state: S, row: R) -> Outcome:
@@ -117,6 +117,35 @@ class Break:
     source_offset: int
     received_ns: int
     awaits_invalid: bool
+
+
+class EventColumns(Protocol):
+    """The events of one batch, however an engine keeps them, and what the batch did."""
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        """How many records had each outcome; their sum is the batch's length."""
+
+    @property
+    def resync(self) -> Break | None:
+        """The break that is still open after the batch, or None."""
+
+    @property
+    def source_offset(self) -> Sequence[int]:
+        """Of the record behind each event."""
+
+    @property
+    def received_ns(self) -> Sequence[int]:
+        """Of the record behind each event."""
+
+    def __len__(self) -> int:
+        """How many events."""
+
+    def events(self) -> list[FactorEvent]:
+        """The events as records hold them."""
+
+    def encoded(self, first: L2Row, log: str, partition: int) -> bytes:
+        """The events, at least one, as one encoded factor record; arguments as of `FactorColumns`."""
 
 
 @dataclass(slots=True)

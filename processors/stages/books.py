@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from orderbook.validity import Outcome, Validity
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
 from processors.factors import engine_named
-from processors.factors.engine import Engine, EngineState, FactorColumns, L2Row
+from processors.factors.engine import Engine, EngineState, EventColumns, L2Row
 from processors.factors.resync import ResyncAsker
 from schemas.codec import encode
 from schemas.errors import MessageError
@@ -140,7 +140,7 @@ def _by_run(batch: Batch[L2Row]) -> Iterator[Batch[L2Row]]:
         start = end
 
 
-def _follow(state: BookState, columns: FactorColumns, run: Batch[L2Row]) -> None:
+def _follow(state: BookState, columns: EventColumns, run: Batch[L2Row]) -> None:
     state.asker.follow(columns.resync, run.partition, run.now_s)
     if columns.outcomes[Outcome.IGNORED_OLD_EPOCH] == len(run.records):
         state.asker.only_lower_epochs(state.book.epoch, run.partition, run.offsets[-1], run.now_s)
@@ -148,7 +148,7 @@ def _follow(state: BookState, columns: FactorColumns, run: Batch[L2Row]) -> None
         state.asker.heard_own_epoch()
 
 
-def _emit(run: Batch[L2Row], columns: FactorColumns) -> Emit:
+def _emit(run: Batch[L2Row], columns: EventColumns) -> Emit:
     value = columns.encoded(run.records[0], run.log, run.partition)
     return Emit(FACTORS, run.key, value, columns.source_offset[0], columns.received_ns[-1])
 

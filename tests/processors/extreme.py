@@ -1,4 +1,4 @@
-"""Books at the ends of what integers hold: sparse, drifting, of tiny ticks and of sizes beyond 2^53, all from a seed."""
+"""Books at the ends of what integers hold: sparse, drifting, of tiny ticks and huge sizes, all from a seed."""
 
 from random import Random
 

@@ -7,7 +7,7 @@ from typing import Final
 from orderbook.kernel.compiled import compiled
 
 MOST: Final = 2**61
-"""Integers of the kernel stay below this, so that a sum or difference of two is an int64; else a record is not its own."""
+"""Integers of the kernel stay below this, so that a sum of two is an int64; beyond it a record is the reference's."""
 _MOST_FLOAT: Final = float(MOST)
 _EXACT: Final = 2**53
 """Up to here an integer is a float."""

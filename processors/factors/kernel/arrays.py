@@ -1,7 +1,7 @@
 """One instrument for compiled code: book, grid, tops and rolling state as numbers in memory.
 
-"Before" and "now" of the tops are two places that change roles with each record; `now` says which is the newest. A float
-that is not known is NaN, a number of lots that is not known is UNKNOWN.
+"Before" and "now" of the tops are two places that change roles with each record; `now` says which is the newest. A
+float that is not known is NaN, a number of lots that is not known is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -86,9 +86,10 @@ STATE: Final = np.dtype(
 )
 """Everything of an instrument that has a fixed size.
 
-`reach` is what is known of each side, `levels_known` how many levels that is and `limits` the key it ends with; `oldest` and `deltas` are where the window's ring begins and how long it is;
-`without_changes` and `without_quotes` count its deltas that lack them; tops are by [which, side, level], `gaps` are the
-newest tops' distances from mid over mid, `past` is oldest first.
+`reach` is what is known of each side, `levels_known` how many levels that is and `limits` the key it ends with;
+`oldest` and `deltas` are where the window's ring begins and how long it is; `without_changes` and `without_quotes`
+count its deltas that lack them; tops are by [which, side, level], `gaps` are the newest tops' distances from mid over mid,
+`past` is oldest first.
 """
 
 
@@ -117,7 +118,8 @@ def make_arrays(bids: Side, asks: Side, grid: Grid, room: int) -> Arrays:
     """Make the arrays around two sides.
 
     Args:
-        bids, asks: The sides.
+        bids: A side.
+        asks: The other.
         grid: One that `is_exact`.
         room: Deltas the window has room for, a power of two.
     """

@@ -46,13 +46,13 @@ def band_factors(
 @compiled
 def depth_10bps(values: Floats) -> float:
     """D: notional of both sides within 10 bps of mid; NaN where a band is not known."""
-    return values[places.BID_DEPTH_10BPS] + values[places.ASK_DEPTH_10BPS]
+    return float(values[places.BID_DEPTH_10BPS] + values[places.ASK_DEPTH_10BPS])
 
 
 @compiled
 def notional_of(state: State, total: int) -> float:
     """Quote notional of an exact total: ticks·lots, on inverse contracts lots."""
-    return float(total) * state.notional_num / state.notional_den
+    return float(total) * state.notional_num / state.notional_den  # type: ignore[no-any-return] # a float64
 
 
 @compiled
@@ -71,9 +71,7 @@ def top_notional(state: State, which: int) -> float:
 
 
 @compiled
-def _depths(
-    state: State, pages: Pages, directory: Ints, number: int, sum_ticks: int, best: int, values: Floats
-) -> int:
+def _depths(state: State, pages: Pages, directory: Ints, number: int, sum_ticks: int, best: int, values: Floats) -> int:
     """Write one side's depths; give the exact total within 10 bps, NOT_KNOWN or BEYOND."""
     place = at = lots = notional = 0
     within_10, is_limited = NOT_KNOWN, state.reach[number] != ALL

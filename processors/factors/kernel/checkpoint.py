@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -18,7 +17,7 @@ from processors.factors.kernel.arrays import (
     UNKNOWN,
     Arrays,
 )
-from processors.factors.kernel.convert import ring_places
+from processors.factors.kernel.convert import past_of, ring_places
 from processors.factors.kernel.state import KernelState
 from processors.factors.packing import Packer, Unpacker
 from processors.factors.reference.state import InstrumentState
@@ -107,11 +106,11 @@ def _load_rolling(fields: Unpacker) -> Rolling:
     rolling.removed.extend(_lots(fields))
     rolling.flows.extend(_floats(fields))
     rolling.quotes.extend(_floats(fields))
-    rings = (rolling.times, rolling.added, rolling.removed, rolling.flows, rolling.quotes)
-    if len(rolling.times) > WINDOW_MAX or any(len(one) != len(other) for one, other in pairwise(rings)):
+    others = {len(rolling.added), len(rolling.removed), len(rolling.flows), len(rolling.quotes)}
+    if len(rolling.times) > WINDOW_MAX or others != {len(rolling.times)}:
         raise DecodeError("a checkpoint holds an impossible window")
-    for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
-        ring.extend(_floats(fields))  # type: ignore[arg-type] # obi_l1 has all
+    for ring in past_of(rolling):
+        ring.extend(_floats(fields))
     return rolling
 
 

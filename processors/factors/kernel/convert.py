@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -75,9 +76,14 @@ def rolling_of(arrays: Arrays) -> Rolling:
     rolling.removed.extend(_or_none(arrays.window[REMOVED, at]))
     rolling.flows.extend(_known_floats(arrays.window_flows[FLOWS, at]))
     rolling.quotes.extend(_known_floats(arrays.window_flows[QUOTES, at]))
-    for what, ring in enumerate((rolling.obi_l1, rolling.obi_l5, rolling.depth)):
-        ring.extend(_known_floats(state["past"][what, : state["past_counts"][what]]))  # type: ignore[arg-type] # obi_l1 has all
+    for what, ring in enumerate(past_of(rolling)):
+        ring.extend(_known_floats(state["past"][what, : state["past_counts"][what]]))
     return rolling
+
+
+def past_of(rolling: Rolling) -> tuple[deque[Any], ...]:
+    """What is remembered of previous events, in the order of `past`."""
+    return rolling.obi_l1, rolling.obi_l5, rolling.depth
 
 
 def ring_places(arrays: Arrays) -> Ints:
@@ -154,7 +160,7 @@ def _write_rolling(arrays: Arrays, rolling: Rolling) -> None:
     states["removed_sum"] = sum(lots for lots in rolling.removed if lots is not None)
     states["without_changes"] = rolling.added.count(None)
     states["without_quotes"] = rolling.quotes.count(None)
-    for what, ring in enumerate((rolling.obi_l1, rolling.obi_l5, rolling.depth)):
+    for what, ring in enumerate(past_of(rolling)):
         states["past_counts"][0, what] = len(ring)
         states["past"][0, what, : len(ring)] = _floats(ring)
 

@@ -206,7 +206,7 @@ def _first_alike(data: Bytes, texts: Ints, row: int, seen: Ints) -> int:
     mask, place = seen.shape[0] - 1, _hash(data, texts, row) & (seen.shape[0] - 1)
     while seen[place] != SLOW:
         if _same_texts(data, texts, row, seen[place]):
-            return seen[place]
+            return seen[place]  # type: ignore[no-any-return] # an int64
         place = (place + 1) & mask
     seen[place] = row
     return row
@@ -217,7 +217,7 @@ def _hash(data: Bytes, texts: Ints, row: int) -> int:
     value = 1469598103
     for part in range(0, TEXT_SPANS, 2):
         for at in range(texts[row, part], texts[row, part + 1]):
-            value = ((value ^ np.int64(data[at])) * 16777619) & 0x7FFFFFFF
+            value = ((value ^ int(data[at])) * 16777619) & 0x7FFFFFFF
     return value
 
 

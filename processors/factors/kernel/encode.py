@@ -28,13 +28,7 @@ def encode_events(
     values: Floats,
     bits: Ints,
 ) -> Bytes:
-    """Write the array `events` of a factor record.
-
-    Args:
-        offsets, sequence, exchange_ns, has_exchange, received_ns, status: One an event, at least one.
-        values: A row an event; NaN is null.
-        bits: The same, as integers.
-    """
+    """Write the array `events` of a factor record: one of each column an event, `bits` being the values as integers."""
     count, width = values.shape
     out, at = np.empty(count * (HEAD_BYTES + VALUE_BYTES * width) + 2 * HEAD_BYTES, dtype=np.uint8), 0
     at = write_long(out, at, count)

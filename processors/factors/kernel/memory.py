@@ -145,5 +145,3 @@ def _z(state: State, now: float) -> float:
         squares += away * away
     sd = sqrt(squares / (count - 1.0))
     return (now - mean) / sd if sd >= FLAT_SD else NAN
-
-

@@ -54,10 +54,10 @@ def has_repeats(numbers: Ints, start: int, end: int, room: Ints) -> bool:
     for i in range(start, end):
         room[i - start] = numbers[i]
     _sort(room, end - start)
+    repeats = 0
     for i in range(1, end - start):
-        if room[i - 1] == room[i]:
-            return True
-    return False
+        repeats += room[i - 1] == room[i]
+    return repeats > 0
 
 
 @compiled
@@ -80,12 +80,8 @@ def changes_near_the_top(
 ) -> tuple[int, int]:
     """Sum the lots added to, and taken from, one side at the union of its top prices before and now.
 
-    Args:
-        state: The instrument.
-        before, now: Places of its tops.
-        number: The side.
-        numbers, start, end: Where the record's prices stand, none twice; its sizes follow.
-        old, first: Where lots at each of those prices before it stand.
+    The record's prices, none twice, stand in `numbers` from `start` to `end`, its sizes behind them; what each was
+    before it stands in `old` from `first`.
     """
     sign, added, removed = 1 if number == ASK else -1, 0, 0
     reach_before, reach_now = _reach(state, before, number, sign), _reach(state, now, number, sign)
@@ -104,4 +100,4 @@ def _reach(state: State, which: int, number: int, sign: int) -> int:
     """Key of the last of the best 20 levels; where there are fewer, one beyond every price."""
     if state.top_counts[which, number] < TOP:
         return 1 << 62
-    return state.ticks[which, number, TOP - 1] * sign
+    return state.ticks[which, number, TOP - 1] * sign  # type: ignore[no-any-return] # an int64

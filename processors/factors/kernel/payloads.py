@@ -48,9 +48,7 @@ class Payloads:
         for first in {*alike} - {SLOW}:
             known[first] = self._identity(decoded.texts[first].tolist(), data, payloads[first])
         identities = [known.get(first) for first in alike]
-        return [
-            None if whose is None else DeltaRow(decoded.deltas, at, whose) for at, whose in enumerate(identities)
-        ]
+        return [None if whose is None else DeltaRow(decoded.deltas, at, whose) for at, whose in enumerate(identities)]
 
     def _identity(self, texts: list[int], data: bytes, payload: bytes | None) -> Identity | None:
         key = data[texts[0] : texts[1]] + data[texts[2] : texts[3]] + data[texts[4] : texts[5]]

@@ -74,14 +74,9 @@ def process(
 ) -> tuple[int, int, int, int]:
     """Apply deltas to an instrument and compute the events they make.
 
-    Args:
-        states, bids, bid_pages, asks, ask_pages, window, flows: The instrument, which changes; `Arrays`, flat.
-        thin_notional: T, quote units.
-        heads, numbers: `Deltas`.
-        rows: Places in them, one a record, in source order.
-        old: Room for as many numbers as a record has levels; gets what each level was.
-        values: A row of factors an event, all NaN.
-        status: A number a row: place in STATUSES.
+    The instrument is `Arrays` and the deltas are `Deltas`, flat; `rows` are places in them, one a record, in source
+    order. T is in quote units. `old` has room for as many numbers as a record has levels, and gets what each level was;
+    `values` has a row an event, all NaN, and `status` a place in STATUSES.
 
     Returns:
         `Ended`, as a plain tuple.
@@ -164,7 +159,7 @@ def _measure(
     old: Ints,
     values: Floats,
 ) -> bool:
-    """Compute one event but for its depths, and remember it; False, and nothing is remembered, where it is not exact."""
+    """Compute one event but for its depths, and remember it; False where it is not exact: nothing is remembered."""
     before, now = state.now, 1 - state.now
     notional = top_notional(state, now)
     if np.isnan(notional) or not quote_factors(state, now, values):

@@ -62,7 +62,12 @@ class Steps:
         return tracked.judge(row.record() if isinstance(row, DeltaRow) else row)
 
     def _stretch(
-        self, state: KernelState, arrays: Arrays, offsets: Sequence[int], rows: Sequence[DeltaRow], events: KernelColumns
+        self,
+        state: KernelState,
+        arrays: Arrays,
+        offsets: Sequence[int],
+        rows: Sequence[DeltaRow],
+        events: KernelColumns,
     ) -> int:
         """Hand a stretch to compiled code, and what it ends with to the reference; how many records that was."""
         deltas, places = rows[0].deltas, np.array([row.index for row in rows], dtype=np.int64)

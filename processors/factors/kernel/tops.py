@@ -63,7 +63,7 @@ def to_base(state: State, size: float) -> float:
     """A sum of proportional sizes in base units."""
     if state.is_inverse:
         return size
-    return size * state.unit_num_float / state.unit_den_float
+    return size * state.unit_num_float / state.unit_den_float  # type: ignore[no-any-return] # a float64
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The compiled engine where the contract of engines does not reach: its pages, its arithmetic, its decoder, its bounds."""
+"""The compiled engine where the contract of engines does not reach: pages, arithmetic, decoder, bounds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def test_a_deep_book_that_drifts_by_half_its_price_is_compiled_to_the_last_delta
     old: tuple[dict[int, int], dict[int, int]] = ({}, {})
     for number in range(1, 300):
         mid -= 10**9 // 600
-        sides = [{mid + sign * (1 + random.randrange(10**7)): 1 + random.randrange(9) for _ in range(30)} for sign in (-1, 1)]
+        sides = [
+            {mid + sign * (1 + random.randrange(10**7)): 1 + random.randrange(9) for _ in range(30)} for sign in (-1, 1)
+        ]
         bids, asks = ({**dict.fromkeys(was, 0), **now} for was, now in zip(old, sides, strict=True))
         records.append(feed.delta(list(bids.items()), sorted(asks.items()), at=20 * number))
         old = (sides[0], sides[1])
@@ -187,7 +189,15 @@ class TestDecoder:
     def test_numbers_at_their_bounds(self) -> None:
         [record] = [record for record in stream(4) if record.kind is Kind.DELTA][:1]
         ends = (-(2**63), -1, 0, 1, 2**31 - 1, 2**31, 2**63 - 1)
-        names = ("epoch", "sequence", "previous_sequence", "exchange_ns", "received_ns", "quote_flow_lots", "quote_events")
+        names = (
+            "epoch",
+            "sequence",
+            "previous_sequence",
+            "exchange_ns",
+            "received_ns",
+            "quote_flow_lots",
+            "quote_events",
+        )
         fields = [{name: end} for name in names for end in ends if name != "quote_events" or 0 <= end < 2**31]
         self.check([encode(msgspec_replace(record, **changed)) for changed in fields])
 

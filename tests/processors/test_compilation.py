@@ -1,0 +1,79 @@
+"""Which engine runs: what is wanted, what the host can do, and what is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from processors import compilation
+from processors.compilation import CACHE_VARIABLE, Chosen, choose_engine, keep_compiled, with_engine
+from processors.settings import ProcessorSettings, RegimeSettings
+from schemas.errors import DependencyError, UsageError
+
+
+def broken(cache: Path) -> str:
+    return "no compiler"
+
+
+def test_auto_is_the_compiled_engine_where_it_works(tmp_path: Path) -> None:
+    assert choose_engine("auto", tmp_path) == Chosen("kernel")
+    assert choose_engine("kernel", tmp_path) == Chosen("kernel")
+
+
+def test_auto_is_the_reference_where_it_does_not_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compilation, "compile_kernel", broken)
+    assert choose_engine("auto", tmp_path) == Chosen("reference", "no compiler")
+    with pytest.raises(DependencyError, match="no compiler"):
+        choose_engine("kernel", tmp_path)
+
+
+def test_what_a_compiler_says_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail() -> str:
+        raise RuntimeError("no locator\nfor this file")
+
+    monkeypatch.setattr("processors.factors.kernel.trial.trial", fail)
+    assert compilation.compile_kernel(tmp_path) == "RuntimeError: no locator"
+
+
+def test_another_name_is_that_engine_and_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compilation, "compile_kernel", broken)
+    assert choose_engine("reference", tmp_path) == Chosen("reference")
+    with pytest.raises(UsageError, match="did you mean kernel"):
+        choose_engine("kernal", tmp_path)
+
+
+def test_a_section_gets_the_engine_that_runs(tmp_path: Path) -> None:
+    assert with_engine(ProcessorSettings(engine="auto"), tmp_path).engine == "kernel"
+    section = RegimeSettings()
+    assert with_engine(section, tmp_path) is section
+
+
+def test_each_version_of_the_kernel_keeps_what_it_compiles_to_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE)
+    keep_compiled(tmp_path)
+    assert os.environ[CACHE_VARIABLE] == str(tmp_path / "kernel" / compilation.sources_digest())
+
+
+def test_a_cache_that_cannot_be_written_is_used_from_a_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "found").write_text("it")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    keep_compiled(tmp_path)
+    copy = Path(os.environ[CACHE_VARIABLE])
+    assert copy != tmp_path
+    assert (copy / "found").read_text() == "it"
+
+
+def test_who_runs_the_reference_imports_no_compiler() -> None:
+    script = (
+        "import sys; from processors.compilation import choose_engine; from pathlib import Path;"
+        "import processors.stages, processors.factors, sinks.contract, producers.exchanges;"
+        "choose_engine('reference', Path('x')); sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
