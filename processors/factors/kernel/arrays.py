@@ -87,9 +87,9 @@ STATE: Final = np.dtype(
 """Everything of an instrument that has a fixed size.
 
 `reach` is what is known of each side, `levels_known` how many levels that is and `limits` the key it ends with;
-`oldest` and `deltas` are where the window's ring begins and how long it is; `without_changes` and `without_quotes`
-count its deltas that lack them; tops are by [which, side, level], `gaps` are the newest tops' distances from mid over mid,
-`past` is oldest first.
+`oldest` and `deltas` are where the window's ring begins and how long it is; `without_changes` and `without_quotes` are
+how many of its deltas lack them; tops are by [which, side, level]; `gaps` are the newest tops' distances from mid over
+mid; `past` is oldest first.
 """
 
 
