@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from obflow.logs import get_logger
 from obflow.settings import Section, Settings
+from obflow.terminal import tell_lines
 from processors.factors import engine_named
 from schemas.errors import DependencyError
 
@@ -122,7 +123,7 @@ def main() -> int:
     """Compile the kernel into the cache; a host where it does not compile is told, and is none the worse."""
     problem = compile_kernel(Settings.load().cache)
     if problem:
-        sys.stderr.write(f"the compiled engine does not work here, the reference will run: {problem}\n")
+        tell_lines(f"the compiled engine does not work here, the reference will run: {problem}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """One side of a book as pages of levels: sorted, best first, exact at any price and any distance from the best.
 
-A page holds up to `PAGE` levels, a directory holds the pages in order. A level is found by its page's first price and a
-binary search in the page, and a page that is full becomes two. Nothing depends on where the mid is: a book of 1e-8
+A page holds up to `PAGE` levels, a directory holds the pages in order. A level is found by its page's first price and
+one look at all of the page, and a page that is full becomes two. Nothing depends on where the mid is: a book of 1e-8
 ticks, one with a level a thousand times away and one that drifts by half its price cost the same.
 
 A level's key rises from the best outward: the price in ticks on asks, its negative on bids. Each page keeps the sums of
@@ -37,7 +37,12 @@ LEAF: Final = np.dtype(
         ("notional_sum", np.int64),
     ]
 )
-"""A page: its levels by ascending keys, how many, and their sums of lots and, modulo 2^64, of ticks·lots."""
+"""A page: its levels by ascending keys, how many, and their sums of lots and, modulo 2^64, of ticks·lots.
+
+Places without a level have the key BEYOND.
+"""
+BEYOND: Final = 2**63 - 1
+"""Above every key."""
 NO_ROOM: Final = -1
 """What `set_level` gives where the side has no page left. Nothing was changed."""
 
@@ -183,16 +188,11 @@ def _place_of(directory: Ints, key: int) -> int:
 
 @compiled
 def _at(page: Any, key: int) -> int:  # noqa: ANN401 (a row of LEAF)
-    """First place in a page whose key is not below this one."""
-    low, count = 0, page.count
-    while count > 0:
-        half = count >> 1
-        if page.keys[low + half] < key:
-            low += half + 1
-            count -= half + 1
-        else:
-            count = half
-    return low
+    """First place in a page whose key is not below this one: all are compared, which needs no guess at each."""
+    below = 0
+    for i in range(PAGE):
+        below += page.keys[i] < key
+    return below
 
 
 @compiled
@@ -222,6 +222,7 @@ def _remove(page: Any, directory: Ints, place: int, at: int) -> None:  # noqa: A
     for i in range(at, page.count):
         page.keys[i] = page.keys[i + 1]
         page.lots[i] = page.lots[i + 1]
+    page.keys[page.count] = BEYOND
     if page.count == 0:
         _give_page(directory, place)
     elif at == 0:
@@ -235,6 +236,7 @@ def _split(pages: Pages, directory: Ints, place: int) -> None:
     other = pages[_take_page(pages, directory, place + 1, page.keys[half])]
     for i in range(half):
         key, lots = page.keys[half + i], page.lots[half + i]
+        page.keys[half + i] = BEYOND
         other.keys[i] = key
         other.lots[i] = lots
         other.lots_sum += lots
@@ -260,6 +262,8 @@ def _take_page(pages: Pages, directory: Ints, place: int, first: int) -> int:
     page.count = 0
     page.lots_sum = 0
     page.notional_sum = 0
+    for i in range(PAGE):
+        page.keys[i] = BEYOND
     return number  # type: ignore[no-any-return] # an int64
 
 

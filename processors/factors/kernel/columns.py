@@ -19,7 +19,7 @@ ARRAYS: Final = ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots", "trade_ticks"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Identity:
+class DeltaIdentity:
     """What the deltas of one instrument, run and grid have in common. Attributes as in `L2Record`.
 
     Attributes:
@@ -38,7 +38,7 @@ class Identity:
     grid: Grid
 
     @classmethod
-    def of(cls, record: L2Record) -> Identity:
+    def of(cls, record: L2Record) -> DeltaIdentity:
         """Take it from a record. Raises InvalidNumber: the grid is not made of plain decimals."""
         grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
         whose = (record.venue, record.symbol, record.source, record.run)
@@ -57,7 +57,7 @@ class DeltaRow:
 
     __slots__ = ("deltas", "identity", "index")
 
-    def __init__(self, deltas: Deltas, index: int, identity: Identity) -> None:
+    def __init__(self, deltas: Deltas, index: int, identity: DeltaIdentity) -> None:
         self.deltas, self.index, self.identity = deltas, index, identity
 
     @property
@@ -128,7 +128,7 @@ def rows_of(records: Sequence[L2Record]) -> list[Row]:
     try:
         deltas = columns_of([records[at] for at in places])
         whose = {_key(records[at]): records[at] for at in places}
-        identities = {key: Identity.of(record) for key, record in whose.items()}
+        identities = {key: DeltaIdentity.of(record) for key, record in whose.items()}
     except (OverflowError, InvalidNumber):
         return rows
     for index, at in enumerate(places):

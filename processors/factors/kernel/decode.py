@@ -38,7 +38,7 @@ SLOW: Final = -1
 TEXT_SPANS: Final = 6
 
 
-class Decoded(NamedTuple):
+class DecodedDeltas(NamedTuple):
     """What came of a batch.
 
     Attributes:
@@ -52,7 +52,7 @@ class Decoded(NamedTuple):
     texts: Ints
 
 
-def decode_deltas(data: Bytes, ends: Ints) -> Decoded:
+def decode_deltas(data: Bytes, ends: Ints) -> DecodedDeltas:
     """Decode what is plainly a delta.
 
     Args:
@@ -65,7 +65,7 @@ def decode_deltas(data: Bytes, ends: Ints) -> Decoded:
     alike, texts = np.full(count, SLOW, dtype=np.int64), np.zeros((count, TEXT_SPANS), dtype=np.int64)
     seen = np.full(1 << (2 * count).bit_length(), SLOW, dtype=np.int64)
     _decode_all(data, ends, heads, numbers, alike, texts, seen)
-    return Decoded(Deltas(heads, numbers), alike, texts)
+    return DecodedDeltas(Deltas(heads, numbers), alike, texts)
 
 
 @compiled

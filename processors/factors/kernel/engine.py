@@ -27,10 +27,10 @@ class KernelEngine:
 
     def __init__(self, thin_notional: float) -> None:
         from processors.factors.kernel.payloads import Payloads
-        from processors.factors.kernel.steps import Steps
+        from processors.factors.kernel.steps import KernelSteps
 
         self._reference = ReferenceEngine(thin_notional)
-        self._steps = Steps(self._reference, thin_notional)
+        self._steps = KernelSteps(self._reference, thin_notional)
         self._payloads = Payloads()
 
     @property

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from processors.contract import decode_each
-from processors.factors.kernel.columns import DeltaRow, Identity, Row, rows_of
-from processors.factors.kernel.decode import FIELDS, SCHEMA_ID, SLOW, Decoded, decode_deltas
+from processors.factors.kernel.columns import DeltaIdentity, DeltaRow, Row, rows_of
+from processors.factors.kernel.decode import FIELDS, SCHEMA_ID, SLOW, DecodedDeltas, decode_deltas
 from schemas.codec import decode_as, field_names
 from schemas.errors import MessageError
 from schemas.messages import L2Record
@@ -25,7 +25,7 @@ class Payloads:
     """Decodes values, and remembers whose texts it has seen: a text is judged by the codec, once."""
 
     def __init__(self) -> None:
-        self._identities: dict[bytes, Identity] = {}
+        self._identities: dict[bytes, DeltaIdentity] = {}
         self._is_bound = newest("l2").schema_id == SCHEMA_ID and field_names(SCHEMA_ID) == FIELDS
 
     def decode(self, payloads: Sequence[bytes | None]) -> list[Found]:
@@ -42,15 +42,15 @@ class Payloads:
             rows[at] = row
         return rows  # type: ignore[return-value] # none is None any more
 
-    def _rows(self, decoded: Decoded, data: bytes, payloads: Sequence[bytes | None]) -> list[Found | None]:
+    def _rows(self, decoded: DecodedDeltas, data: bytes, payloads: Sequence[bytes | None]) -> list[Found | None]:
         """Make a row of each delta whose texts are known to be good."""
-        alike, known = decoded.alike.tolist(), dict[int, Identity | None]()
+        alike, known = decoded.alike.tolist(), dict[int, DeltaIdentity | None]()
         for first in {*alike} - {SLOW}:
             known[first] = self._identity(decoded.texts[first].tolist(), data, payloads[first])
         identities = [known.get(first) for first in alike]
         return [None if whose is None else DeltaRow(decoded.deltas, at, whose) for at, whose in enumerate(identities)]
 
-    def _identity(self, texts: list[int], data: bytes, payload: bytes | None) -> Identity | None:
+    def _identity(self, texts: list[int], data: bytes, payload: bytes | None) -> DeltaIdentity | None:
         key = data[texts[0] : texts[1]] + data[texts[2] : texts[3]] + data[texts[4] : texts[5]]
         if key not in self._identities:
             [record] = decode_each(partial(decode_as, L2Record), [payload])
@@ -58,7 +58,7 @@ class Payloads:
                 return None
             if len(self._identities) >= MOST_IDENTITIES:
                 self._identities.clear()
-            self._identities[key] = Identity.of(record)
+            self._identities[key] = DeltaIdentity.of(record)
         return self._identities[key]
 
 

@@ -40,7 +40,7 @@ LATEST_NS: Final = 2**62
 """Differences of times below this are int64."""
 
 
-class Ended(NamedTuple):
+class StretchEnd(NamedTuple):
     """How a run ended.
 
     Attributes:
@@ -79,7 +79,7 @@ def process(
     `values` has a row an event, all NaN, and `status` a place in STATUSES.
 
     Returns:
-        `Ended`, as a plain tuple.
+        `StretchEnd`, as a plain tuple.
     """
     state = states[0]
     for event in range(rows.shape[0]):

@@ -10,11 +10,11 @@ import numpy as np
 from orderbook.kernel.pages import Ints
 from orderbook.validity import Outcome
 from processors.factors.kernel.arrays import Arrays
-from processors.factors.kernel.columns import DeltaRow, Identity, Row
+from processors.factors.kernel.columns import DeltaIdentity, DeltaRow, Row
 from processors.factors.kernel.deltas import Deltas
 from processors.factors.kernel.events import KernelColumns
 from processors.factors.kernel.places import COMPUTED
-from processors.factors.kernel.process import DONE, NOT_ORDINARY, Ended, process
+from processors.factors.kernel.process import DONE, NOT_ORDINARY, StretchEnd, process
 from processors.factors.kernel.state import KernelState
 from processors.factors.reference.engine import ReferenceEngine
 from schemas.factors import FACTOR_NAMES
@@ -23,8 +23,8 @@ IS_COMPLETE: Final = len(COMPUTED) == len(FACTOR_NAMES)
 """Whether every factor is computed here; while one is not, the reference has every record."""
 
 
-class Steps:
-    """Steps of one engine.
+class KernelSteps:
+    """KernelSteps of one engine.
 
     Args:
         reference: Takes what is not ordinary.
@@ -74,7 +74,7 @@ class Steps:
         old = np.empty(_most_levels(deltas, places), dtype=np.int64)
         instrument = (arrays.states, *arrays.bids, *arrays.asks, arrays.window, arrays.window_flows)
         values, codes = events.matrix[len(events) :], events.codes[len(events) :]
-        ended = Ended(*process(*instrument, self._thin_notional, *deltas, places, old, values, codes))
+        ended = StretchEnd(*process(*instrument, self._thin_notional, *deltas, places, old, values, codes))
         events.add_run(list(offsets[: ended.events]), deltas, places[: ended.events])
         self.compiled += ended.events
         if ended.why == DONE:
@@ -96,7 +96,7 @@ class Steps:
         self.referred += 1
 
 
-def _is_on_grid(state: KernelState, identity: Identity) -> bool:
+def _is_on_grid(state: KernelState, identity: DeltaIdentity) -> bool:
     grid = state.reference.tracked.grid
     return grid is identity.grid or (
         grid is not None
@@ -120,7 +120,7 @@ def _most_levels(deltas: Deltas, places: Ints) -> int:
     return int((spans[:, 4] - spans[:, 0]).max())
 
 
-def _applied(deltas: Deltas, row: int, old: Ints, ended: Ended) -> tuple[Ints, Ints, Ints, Ints]:
+def _applied(deltas: Deltas, row: int, old: Ints, ended: StretchEnd) -> tuple[Ints, Ints, Ints, Ints]:
     """Levels of a record that were applied though it was not taken, and what they were."""
     spans = deltas.heads["spans"][row]
     bids = deltas.numbers[spans[0] : spans[0] + ended.bids]
