@@ -185,7 +185,7 @@ def test_a_factor_record_that_packs_none_or_too_many_is_refused_by_its_reader(
 ) -> None:
     event = FactorEvent(1, 1, 1, Status.RESYNCING, NO_FACTORS)
     with monkeypatch.context() as careless_writer:
-        careless_writer.setattr(codec, "_check_packed", lambda events: None)
+        careless_writer.setattr(codec, "check_packed", lambda events: None)
         payload = encode(FactorRecord("v", "s", Source.LIVE, "a1", "abcdefgh", 0, [event] * count))
 
     with pytest.raises(ImpossibleRecord, match=f"packs {count} events"):
