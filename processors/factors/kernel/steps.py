@@ -38,6 +38,7 @@ class KernelSteps:
         self._reference = reference
         self._thin_notional = thin_notional
         self.compiled = self.referred = 0
+        self._old = np.empty(0, dtype=np.int64)
 
     def step(self, state: KernelState, offsets: Sequence[int], rows: Sequence[Row]) -> KernelColumns:
         """Apply consecutive records of one instrument."""
@@ -71,7 +72,9 @@ class KernelSteps:
     ) -> int:
         """Hand a stretch to compiled code, and what it ends with to the reference; how many records that was."""
         deltas, places = rows[0].deltas, np.array([row.index for row in rows], dtype=np.int64)
-        old = np.empty(_most_levels(deltas, places), dtype=np.int64)
+        if len(self._old) < len(deltas.numbers):
+            self._old = np.empty(len(deltas.numbers), dtype=np.int64)
+        old = self._old
         instrument = (arrays.states, *arrays.bids, *arrays.asks, arrays.window, arrays.window_flows)
         values, codes = events.matrix[len(events) :], events.codes[len(events) :]
         ended = StretchEnd(*process(*instrument, self._thin_notional, *deltas, places, old, values, codes))
@@ -113,11 +116,6 @@ def _end_of_stretch(rows: Sequence[Row], start: int) -> int:
         if not (isinstance(row, DeltaRow) and row.deltas is first.deltas and row.identity is first.identity):
             return at
     return len(rows)
-
-
-def _most_levels(deltas: Deltas, places: Ints) -> int:
-    spans = deltas.heads["spans"][places]
-    return int((spans[:, 4] - spans[:, 0]).max())
 
 
 def _applied(deltas: Deltas, row: int, old: Ints, ended: StretchEnd) -> tuple[Ints, Ints, Ints, Ints]:
