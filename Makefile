@@ -10,14 +10,16 @@ step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types layers test test-compose demo faults fuzz bench factor metrics lock clean
+.PHONY: help setup compiled fmt lint types layers checked test test-compose demo faults fuzz bench factor metrics lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars, the compiled engine
+setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
 	@$(BIN)/python -m embedded.jars fetch
-	@$(BIN)/python -m processors.compilation
+
+compiled: setup ## the compiled engine, into the cache
+	$(call step,the compiled engine,$(BIN)/python -m processors.compilation)
 
 .venv/installed: requirements/dev.txt .venv/demo-installed
 	$(call step,packages of the development tools from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
@@ -49,7 +51,10 @@ types: setup ## mypy, strict
 layers: setup ## import contracts
 	$(call step,lint-imports,$(BIN)/lint-imports)
 
-test: lint types layers ## lint, types, import contracts and every test (ARGS=… goes to pytest)
+checked: setup ## lint, types and import contracts, beside the compiler of the engine
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync compiled lint types layers
+
+test: checked ## lint, types, import contracts and every test (ARGS=… goes to pytest)
 	$(call step,a quicker start of the broker,$(BIN)/python -m embedded.start_cache)
 	$(call step,pytest,$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS))
 

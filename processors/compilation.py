@@ -1,6 +1,6 @@
 """Which engine runs here: the compiled one where it compiles, with what it compiled kept on disk.
 
-`python -m processors.compilation` compiles it into the cache, for `make setup` and images
+`python -m processors.compilation` compiles it into the cache, for `make compiled` and images.
 """
 
 from __future__ import annotations
