@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 from schemas.errors import SchemaMismatch
@@ -101,6 +102,7 @@ def target(statement: str) -> str:
     return found[1] if found else ""
 
 
+@cache  # the same few migrations are read for each view and each question
 def _created(table: str, rest: str) -> TableShape:
     body, after = _until_closed(rest)
     order = _SORTED_BY.search(after)
@@ -110,6 +112,7 @@ def _created(table: str, rest: str) -> TableShape:
     return TableShape(table, ", ".join(_parts(key)), tuple(map(_element, _parts(body))))
 
 
+@cache
 def _altered(shape: TableShape, rest: str) -> TableShape:
     elements = list(shape.elements)
     for part in _parts(rest):

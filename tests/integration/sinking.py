@@ -25,12 +25,12 @@ from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.codec import encode
 from schemas.messages import Record
 from schemas.topics import Topic
-from sinks import migrate
 from sinks.counts import Counts
 from sinks.service import serve
 from sinks.settings import SinkSettings
 from sinks.store import Store
 from sinks.tables import TABLES
+from tests.integration.made_tables import make_tables
 from tests.support.patience import patient
 from tests.support.waiting import eventually
 
@@ -46,9 +46,7 @@ def pipeline(broker: str, clickhouse: ClickHouseSettings, **sink: Any) -> Settin
         sink=SinkSettings(**{"flush_rows": 1500, "flush_seconds": 0.05, **sink}),
     )
     topics.apply(settings)
-    migrate.create_database(clickhouse)
-    with opened(clickhouse) as store:
-        migrate.apply(store, ttl_days=0)
+    make_tables(clickhouse)
     return settings
 
 

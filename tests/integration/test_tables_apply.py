@@ -12,6 +12,7 @@ from sinks import migrate
 from sinks.checks import table_checks
 from sinks.store import Store
 from sinks.tables import TABLES
+from tests.integration.made_tables import make_tables
 from tests.integration.sinking import opened
 from tests.integration.test_sink_tables import store_all
 from tests.schemas.examples import EXAMPLES, load
@@ -55,6 +56,23 @@ def shape(store: Store) -> dict[str, object]:
         "projections": set(projections),
         "objects": set(objects),
     }
+
+
+def test_databases_that_tests_copy_are_those_that_migrations_make(store: Store, clickhouse: ClickHouseSettings) -> None:
+    make_tables(clickhouse)
+    with opened(clickhouse) as copied:
+        assert shape(copied) == shape(store)
+        assert written(copied) == written(store)
+        assert migrate.apply(copied, ttl_days=0) == []
+
+
+def written(store: Store) -> dict[str, str]:
+    """Each table and view as the engine would write it, whatever its database is called."""
+    rows = store.query(
+        "SELECT name, replaceAll(create_table_query, currentDatabase() || '.', '') FROM system.tables"
+        " WHERE database = currentDatabase()"
+    )
+    return dict(rows)
 
 
 def apply_thrice(store: Store) -> None:
