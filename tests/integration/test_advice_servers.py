@@ -431,7 +431,7 @@ def test_a_table_that_refuses_rows(run: Command, settings: Settings, store: Stor
         if counts["trades"].rows >= 2 and counts["trades"].rows == counts["trades"].records:
             store.command("DROP TABLE IF EXISTS trades SYNC")
             send_trades(settings, 3)
-        return False
+        return counts["trades"].failing
 
     sentence = "`obflow tables check` compares the table with the code"
     with pytest.raises(PipelineError) as raised:
@@ -447,7 +447,8 @@ def test_a_table_that_refuses_rows(run: Command, settings: Settings, store: Stor
     feed = Feed(settings, TRADES)
     feed.send_bytes(b"bad", key="x")
     feed.flush()
-    advice = refused(lambda: run_until(settings, lambda counts: False, "trades", "dead_letters"), sentence)
+    fails: Done = lambda counts: counts["dead_letters"].failing  # noqa: E731
+    advice = refused(lambda: run_until(settings, fails, "trades", "dead_letters"), sentence)
     [advised] = commands_in(advice)
     for _ in range(TIMES):
         assert "constraint dead_letters.mine is in the database alone" in run(*advised, *flags(settings), code=1)
