@@ -58,6 +58,9 @@ test: checked ## lint, types, import contracts and every test (ARGS=… goes to 
 	$(call step,a quicker start of the broker,$(BIN)/python -m embedded.start_cache)
 	$(call step,pytest,$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS))
 
+# Three workers and some hundred commands read the same modules: compiled once, also where images say otherwise.
+test: export PYTHONDONTWRITEBYTECODE =
+
 test-compose: setup ## the deployment for real, on a Docker engine: scaled, killed, restarted, audited; fails without one
 	$(BIN)/pytest -x -s -v tests/compose $(ARGS)
 

@@ -1,6 +1,8 @@
 """What every test shares: hypothesis without a stopwatch, the folders of recorded frames and of known faults."""
 
+import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,21 @@ def pytest_report_header() -> list[str]:
     ]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without looking for garbage: what is collected stays to the end, and is never looked through again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what has no input here; and begin with the files that take long, so that short ones fill the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     skip = pytest.mark.skip(reason=f"no recorded frames at {RECORDINGS}: set OBFLOW_RECORDINGS")
     without = pytest.mark.skip(reason=f"no cases at {CASES}: set OBFLOW_CASES")
     for item in items:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("schemas", "orderbook", "obflow", "producers", "processors", "sinks", "research", "embedded")
@@ -18,9 +17,21 @@ def code(*but: str) -> list[Path]:
     return [path for path in files if path.relative_to(ROOT).as_posix() not in but]
 
 
+@cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    """A source, taken apart once for all that is looked for in it."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
+def found_in(search: Callable[[str], object], *homes: str) -> dict[str, object]:
+    """What a search finds, by file, outside of where it belongs."""
+    searched = {path.relative_to(ROOT).as_posix(): search(path.read_text("utf-8")) for path in code(*homes)}
+    return {name: found for name, found in searched.items() if found}
+
+
 def numbers(text: str) -> Iterator[float]:
     """Every number that is written in a file, powers of ten worked out."""
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(text):
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
             yield node.value
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
@@ -33,7 +44,7 @@ def units_defined(text: str) -> set[str]:
     """Names of units that a file gives a value."""
     names = {
         target.id
-        for node in ast.walk(ast.parse(text))
+        for node in nodes(text)
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
@@ -47,46 +58,40 @@ def test_the_search_finds_what_it_looks_for() -> None:
     assert len(code()) > 150
 
 
-@pytest.mark.parametrize("path", code("schemas/units.py"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_unit_of_time_is_written_in_its_home_alone(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert {10**9, 24 * 3600 * 1000}.isdisjoint(numbers(text))
-    assert units_defined(text) == set()
+def test_a_unit_of_time_is_written_in_its_home_alone() -> None:
+    assert found_in(lambda text: {10**9, 24 * 3600 * 1000} & set(numbers(text)), "schemas/units.py") == {}
+    assert found_in(units_defined, "schemas/units.py") == {}
 
 
 def cuts_of_ids(text: str) -> list[int]:
     """Lines that cut a topic's id themselves."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(text))
+        for node in nodes(text)
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)
         if "topic_id" in ast.unparse(node.value)
     ]
 
 
-@pytest.mark.parametrize("path", code("schemas/logs.py"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_short_form_of_a_logs_id_is_cut_in_its_home_alone(path: Path) -> None:
+def test_the_short_form_of_a_logs_id_is_cut_in_its_home_alone() -> None:
     assert cuts_of_ids("log = topic_id[:8]\nother = log.topic_id[:N]\n") == [1, 2]
-    assert cuts_of_ids(path.read_text("utf-8")) == []
+    assert found_in(cuts_of_ids, "schemas/logs.py") == {}
 
 
 def letters_made(text: str) -> list[int]:
     """Lines that make a dead letter field by field."""
-    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes(text) if isinstance(node, ast.Call)]
     return [node.lineno for node in calls if ast.unparse(node.func).rpartition(".")[2] == "DeadLetter"]
 
 
-@pytest.mark.parametrize("path", code("schemas/dead_letters.py"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_dead_letter_is_made_in_its_home_alone(path: Path) -> None:
+def test_a_dead_letter_is_made_in_its_home_alone() -> None:
     assert letters_made("a = DeadLetter(\n'id')\nb = messages.DeadLetter('id')\n") == [1, 3]
-    assert letters_made(path.read_text("utf-8")) == []
+    assert found_in(letters_made, "schemas/dead_letters.py") == {}
 
 
 def doublings(text: str) -> list[int]:
     """Lines that raise two to a power that changes: how waits grow."""
-    powers = [
-        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
-    ]
+    powers = [node for node in nodes(text) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)]
     return [
         node.lineno
         for node in powers
@@ -94,7 +99,6 @@ def doublings(text: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("path", code("obflow/backoff.py"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_waits_grow_in_one_place_alone(path: Path) -> None:
+def test_waits_grow_in_one_place_alone() -> None:
     assert doublings("a = 2**tries\nb = 2.0 ** min(tries, 8)\nc = 2**63\n") == [1, 2]
-    assert doublings(path.read_text("utf-8")) == []
+    assert found_in(doublings, "obflow/backoff.py") == {}

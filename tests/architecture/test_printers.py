@@ -48,10 +48,9 @@ def _at_run_time(node: ast.AST) -> Iterator[ast.AST]:
         yield from _at_run_time(child)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nobody_else_writes_to_a_terminal(path: Path) -> None:
-    name = str(path.relative_to(ROOT))
-    assert ways_to_print(path.read_text("utf-8")) == OF_THE_LOG.get(name, [])
+def test_nobody_else_writes_to_a_terminal() -> None:
+    found = {path.relative_to(ROOT).as_posix(): ways_to_print(path.read_text("utf-8")) for path in FILES}
+    assert {name: ways for name, ways in found.items() if ways} == OF_THE_LOG
 
 
 def test_the_printer_does() -> None:

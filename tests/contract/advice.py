@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -21,6 +21,8 @@ PACKAGES: Final = ("embedded", "obflow", "orderbook", "processors", "producers",
 KEYWORDS: Final = {"next_step", "remedy"}
 CHECK: Final = ("Check", 3)
 """A call whose fourth argument is a remedy."""
+HINTS: Final = (*KEYWORDS, f"{CHECK[0]}(")
+"""What stands in a module that gives advice; the others are not taken apart."""
 FILLED_IN: Final = "{…}"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -29,7 +31,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def advices() -> dict[str, list[str]]:
     """Every advice, and where it stands."""
     found: dict[str, list[str]] = defaultdict(list)
-    for module in modules():
+    for module in (module for module in modules() if any(hint in module.source for hint in HINTS)):
         for call, value in _given(module.tree):
             for text in module.texts(value, call):
                 found[text].append(f"{module.path.relative_to(ROOT)}:{call.lineno}")
@@ -52,8 +54,16 @@ class Module:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.tree = ast.parse(path.read_text("utf-8"))
-        self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        self.source = path.read_text("utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The source, taken apart."""
+        return ast.parse(self.source)
+
+    @cached_property
+    def _parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
     def texts(self, value: ast.expr, at: ast.AST) -> list[str]:
         """What an expression may say; its source in braces where that is only known when it runs."""

@@ -216,8 +216,8 @@ class BruteForce:
         below, above = self.bid_known, self.ask_known
         if self.coverage == "top_n":
             below, above = min(bids, default=None), max(asks, default=None)
-        bid_ticks = sorted((tick for tick in bids if below is None or tick >= below), reverse=True)
-        ask_ticks = sorted(tick for tick in asks if above is None or tick <= above)
+        bid_ticks = [tick for tick in sorted(bids, reverse=True) if below is None or tick >= below]
+        ask_ticks = [tick for tick in sorted(asks) if above is None or tick <= above]
         return Sorted(self._side(bids, bid_ticks, below is None), self._side(asks, ask_ticks, above is None))
 
     def _side(self, lots: dict[int, int], ticks: list[int], whole: bool) -> Side:
@@ -226,7 +226,7 @@ class BruteForce:
         sizes = [lots[tick] * unit for tick in ticks[:20]]
         if self.grid[3] == "inverse":
             sizes = [size / price for size, price in zip(sizes, prices, strict=True)]
-        return Side(whole, ticks, [lots[tick] for tick in ticks], prices, sizes)
+        return Side(whole, ticks, list(map(lots.__getitem__, ticks)), prices, sizes)
 
     def _status(self, book: Sorted) -> str:
         if not book.bids.ticks and not book.asks.ticks:
@@ -265,10 +265,11 @@ class BruteForce:
             total += lots if self.grid[3] == "inverse" else lots * tick
         return total * unit * (1 if self.grid[3] == "inverse" else Fraction(self.grid[0]))
 
-    @staticmethod
-    def _count_changes(past: Past, before: tuple[dict[int, int], dict[int, int]], old: Sorted, after: Sorted) -> None:
-        for was, old_side, new_side in ((before[0], old.bids, after.bids), (before[1], old.asks, after.asks)):
-            now = dict(zip(new_side.ticks, new_side.lots, strict=True))
+    def _count_changes(
+        self, past: Past, before: tuple[dict[int, int], dict[int, int]], old: Sorted, after: Sorted
+    ) -> None:
+        sides = ((before[0], self.bids, old.bids, after.bids), (before[1], self.asks, old.asks, after.asks))
+        for was, now, old_side, new_side in sides:
             for tick in {*old_side.ticks[:20], *new_side.ticks[:20]}:
                 change = now.get(tick, 0) - was.get(tick, 0)
                 past.added = (past.added or 0) + max(change, 0)
