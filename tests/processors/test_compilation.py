@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from obflow.settings import Settings
 from processors import compilation
 from processors.compilation import CACHE_VARIABLE, Chosen, choose_engine, keep_compiled, with_engine
 from processors.settings import ProcessorSettings, RegimeSettings
@@ -27,8 +28,19 @@ def test_auto_is_the_compiled_engine_where_it_works(tmp_path: Path) -> None:
 def test_auto_is_the_reference_where_it_does_not_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(compilation, "compile_kernel", broken)
     assert choose_engine("auto", tmp_path) == Chosen("reference", "no compiler")
-    with pytest.raises(DependencyError, match="no compiler"):
-        choose_engine("kernel", tmp_path)
+
+
+@pytest.mark.advice("set processor.engine=reference, which gives the same factors more slowly")
+def test_a_kernel_that_is_named_and_does_not_compile_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(compilation, "compile_kernel", broken)
+    with pytest.raises(DependencyError, match="no compiler: set processor.engine=reference") as refused:
+        with_engine(ProcessorSettings(engine="kernel"), tmp_path)
+    key, _, advised = str(refused.value).rpartition(" set ")[2].partition(",")[0].partition("=")
+    for _ in range(3):
+        settings = Settings.load({key: advised}).of(ProcessorSettings)
+        assert with_engine(settings, tmp_path).engine == "reference"
 
 
 def test_what_a_compiler_says_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
