@@ -35,7 +35,7 @@ def test_a_kernel_that_is_named_and_does_not_compile_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(compilation, "compile_kernel", broken)
-    with pytest.raises(DependencyError, match="no compiler: set processor.engine=reference") as refused:
+    with pytest.raises(DependencyError, match=r"no compiler: set processor\.engine=reference") as refused:
         with_engine(ProcessorSettings(engine="kernel"), tmp_path)
     key, _, advised = str(refused.value).rpartition(" set ")[2].partition(",")[0].partition("=")
     for _ in range(3):
