@@ -1,0 +1,134 @@
+"""A whole worker, Kafka to Kafka with commits and checkpoints: compiled, as before, and against a loop without Faust.
+
+The loop is what a worker could be at most: the same client library of C, the same codec, the same kernel, and nothing
+of what makes a worker safe: no group, no commits, no checkpoints, no order held after a failed send.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+from confluent_kafka import Consumer, Message, Producer
+
+from obflow import kafka, topics
+from obflow.settings import Settings
+from processors.factors.kernel.engine import KernelEngine
+from schemas.messages import L2Record
+from schemas.topics import FACTORS, L2
+from tests.integration.processing import interleaved, pipeline, publish, renamed, workers
+from tests.integration.test_processor import drained
+from tests.processors.compare import VENUES
+from tests.processors.feed import THIN_NOTIONAL
+from tests.processors.recorded import path_of, read_records
+
+pytestmark = [pytest.mark.integration, pytest.mark.recorded, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+ROUNDS = 3
+INSTRUMENTS = 16
+INSTRUMENTS_OF_THE_REFERENCE = 2
+POLL_RECORDS = 2_000
+MAX_PACKED = 256
+LONG_SECONDS = 10.0
+READY_SECONDS = 240.0
+"""The first worker compiles the kernel where nobody has."""
+BARS = {"times the worker as it was, by CPU": 15.0, "of the loop without Faust, by CPU": 0.6}
+
+
+class Speed(NamedTuple):
+    """Records a second: of CPU time of the process, and by the clock."""
+
+    by_cpu: float
+    by_clock: float
+
+
+def of_a_worker(broker: str, folder: Path, engine: str, records: tuple[L2Record, ...], instruments: int) -> Speed:
+    settings = pipeline(
+        broker, engine=engine, session_timeout_seconds=LONG_SECONDS, heartbeat_seconds=2.0, checkpoint_seconds=5.0
+    )
+    count = publish(settings, interleaved([renamed(records, f"S{number:02}") for number in range(instruments)]))
+    with workers(settings, folder) as start:
+        worker = start()
+        worker.wait_ready(READY_SECONDS)
+        process = psutil.Process(worker.process.pid)
+        began, spent = time.monotonic(), sum(process.cpu_times()[:2])
+        drained(settings, 600)
+        speed = Speed(count / (sum(process.cpu_times()[:2]) - spent), count / (time.monotonic() - began))
+        assert worker.stop() == 0, worker.tail()
+    return speed
+
+
+def of_a_bare_loop(broker: str, records: tuple[L2Record, ...]) -> Speed:
+    settings = pipeline(broker)
+    count = publish(settings, interleaved([renamed(records, f"S{number:02}") for number in range(INSTRUMENTS)]))
+    name, out, key = topics.topic_name(settings, L2), topics.topic_name(settings, FACTORS), settings.kafka.topic_prefix
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker,
+            "group.id": f"{key}bare",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "fetch.queue.backoff.ms": 10,
+        }
+    )
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 2, "acks": "all"})
+    consumer.subscribe([name])
+    first = consumer.consume(1, 30.0)
+    began, spent = time.monotonic(), time.process_time()
+    _loop(settings, consumer, producer, out, count, first)
+    assert producer.flush(60) == 0
+    speed = Speed(count / (time.process_time() - spent), count / (time.monotonic() - began))
+    consumer.close()
+    return speed
+
+
+def _loop(
+    settings: Settings, consumer: Consumer, producer: Producer, out: str, count: int, messages: list[Message]
+) -> None:
+    engine, left, states = KernelEngine(THIN_NOTIONAL), count, dict[Any, Any]()
+    log = next(iter(kafka.topic_ids(settings, [out]).values()))[:8]
+    while left:
+        by_key = defaultdict(list)
+        for message in messages:
+            by_key[message.key()].append(message)
+        for key, polled in by_key.items():
+            state = states.setdefault(key, engine.fresh())
+            for start in range(0, len(polled), MAX_PACKED):
+                part = polled[start : start + MAX_PACKED]
+                rows: list[Any] = list(engine.decode([message.value() for message in part]))
+                columns = engine.step(state, [message.offset() for message in part], rows)
+                producer.produce(out, columns.encoded(rows[0], log, part[0].partition()), key)
+        producer.poll(0)
+        left -= len(messages)
+        messages = consumer.consume(POLL_RECORDS, 0.2) if left else []
+
+
+def told(sentence: str) -> None:
+    print(sentence)  # noqa: T201
+
+
+def test_a_worker_with_the_compiled_engine(broker: str, recordings: Path, tmp_path: Path) -> None:
+    records = read_records(path_of(recordings, VENUES[0]), VENUES[0])
+    rounds = [
+        (
+            of_a_worker(broker, tmp_path / f"kernel{number}", "kernel", records, INSTRUMENTS),
+            of_a_worker(broker, tmp_path / f"reference{number}", "reference", records, INSTRUMENTS_OF_THE_REFERENCE),
+            of_a_bare_loop(broker, records),
+        )
+        for number in range(ROUNDS)
+    ]
+    for name, speeds in zip(("kernel", "reference", "bare loop"), zip(*rounds, strict=True), strict=True):
+        by_cpu, by_clock = (statistics.median(values) for values in zip(*speeds, strict=True))
+        told(f"{name}: {by_cpu:,.0f} records a CPU second, {by_clock:,.0f} a second by the clock")
+    ratios = (
+        statistics.median(kernel.by_cpu / reference.by_cpu for kernel, reference, _ in rounds),
+        statistics.median(kernel.by_cpu / bare.by_cpu for kernel, _, bare in rounds),
+    )
+    for (what, bar), ratio in zip(BARS.items(), ratios, strict=True):
+        told(f"{ratio:.2f} {what}; the bar of {bar:g} is {'met' if ratio >= bar else 'not met'}")
+    told(f"{statistics.median(kernel.by_clock / bare.by_clock for kernel, _, bare in rounds):.2f} of it by the clock")
