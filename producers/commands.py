@@ -99,7 +99,9 @@ def record(
 
 def replay(
     file: Annotated[list[Path], typer.Argument(help="Recordings, played one after the other.")],
-    venue: Annotated[str, typer.Option(help="Exchange they were recorded from.")],
+    venue: Annotated[
+        str | None, typer.Option(help="Exchange they were recorded from; what the first one says by default.")
+    ] = None,
     speed: Annotated[str, typer.Option(help="max, or received seconds a second: 1x, 10x.")] = "max",
     copies: Annotated[
         int | None, typer.Option(help="Each instrument as so many: SYMBOL-01, SYMBOL-02 …", min=1, max=9999)
@@ -119,7 +121,7 @@ def replay(
     again: Annotated[bool, typer.Option("--again", help="Also what was replayed before.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Replay recordings into Kafka, at the pace recorded or as fast as the broker takes them.
+    """Replay recordings, or datasets of Tardis, into Kafka, at the pace recorded or as fast as the broker takes them.
 
     A recording that is on the log or in the tables already is refused: it would be stored twice.
 
@@ -132,10 +134,11 @@ def replay(
     from producers.broker.earlier import refuse_replayed
     from producers.broker.guard import refuse_where_live
     from producers.broker.publisher import Publisher
+    from producers.recordings.opened import require_venue
     from producers.recordings.replay import Replay, ReplayPlan
     from producers.settings import ProducerSettings
 
-    exchange = _exchange(venue)
+    exchange = _exchange(require_venue(file[0], venue))
     if shift not in (None, "now"):
         raise UsageError(f"--shift {shift} is not known", next_step="write --shift now, or leave it out")
     settings = load_settings({"kafka.topic_prefix": topic_prefix})
@@ -155,7 +158,7 @@ def replay(
         recordings = Replay(file, exchange, plan, clock)
     if topic_prefix is not None:
         apply(settings)
-    refuse_where_live(settings, venue, recordings.targets(), clock)
+    refuse_where_live(settings, exchange.venue, recordings.targets(), clock)
     if not again:
         refuse_replayed(settings, recordings.digests())
     with stop_on_signal() as stop, metrics.served(settings.metrics):

@@ -135,8 +135,8 @@ class Checksum(NamedTuple):
     of: Callable[[Levels, Levels], int]
 
 
-class Exchange(Protocol):
-    """A venue, whole. Every member is pure; one object serves any number of connections."""
+class FrameReader(Protocol):
+    """What reads frames of a venue: all that books and recordings need. A venue does, and whoever speaks for one."""
 
     @property
     def venue(self) -> str:
@@ -158,6 +158,24 @@ class Exchange(Protocol):
         ...
 
     @property
+    def shares_update_ids(self) -> bool:
+        """Whether an update has the same ids on every connection: then one replaces another without a hole."""
+        ...
+
+    def parse(self, frame: Frame) -> list[VenueMessage]:
+        """Read the messages of one frame, `WS` or `REST`.
+
+        Raises:
+            DecodeError: Not JSON, or not the shape of the message it says it is.
+            UnknownMessage: No message this venue is known to send.
+        """
+        ...
+
+
+class Exchange(FrameReader, Protocol):
+    """A venue, whole. Every member is pure; one object serves any number of connections."""
+
+    @property
     def endpoints(self) -> Endpoints:
         """The venue's own addresses."""
         ...
@@ -172,22 +190,8 @@ class Exchange(Protocol):
         """What keeps a connection alive."""
         ...
 
-    @property
-    def shares_update_ids(self) -> bool:
-        """Whether an update has the same ids on every connection: then one replaces another without a hole."""
-        ...
-
     def websocket_path(self, symbol: str) -> str:
         """Give path and query of the connection that carries it; streams are then subscribed by message."""
-        ...
-
-    def parse(self, frame: Frame) -> list[VenueMessage]:
-        """Read the messages of one frame, `WS` or `REST`.
-
-        Raises:
-            DecodeError: Not JSON, or not the shape of the message it says it is.
-            UnknownMessage: No message this venue is known to send.
-        """
         ...
 
     def streams(self, symbol: str) -> tuple[str, ...]:

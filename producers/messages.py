@@ -6,7 +6,7 @@ An adapter's whole output. `producers/books/stream.py` puts these onto the grid 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,10 @@ class Frame(NamedTuple):
     connection: str = ""
     request: str = ""
     raw: bytes = b""
+
+
+UNNUMBERED: Final = -1
+"""The sequence of an update whose source has none: they are counted as they arrive (`producers.books.arrivals`)."""
 
 
 class DepthDelta(msgspec.Struct, frozen=True, gc=False):

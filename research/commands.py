@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from research.replay import FactorSummary
     from research.verify import Level, RecordingReport
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A recording, FILE.frames.jsonl.gz.")]
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A recording, FILE.frames.jsonl.gz, or a dataset of Tardis, FILE.csv.gz.")
+]
 DamageFlag = Annotated[bool, typer.Option("--until-damage", help="Read a damaged file up to its damage.")]
-VenueOption = Annotated[str, typer.Option("--venue", metavar="V", help="Where it was recorded: binance-futures …")]
+VenueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--venue", metavar="V", help="Where it was recorded: binance-futures …; what the file says by default."
+    ),
+]
 
 
-def verify(file: FileArgument, venue: VenueOption, until_damage: DamageFlag = False, json: JsonFlag = False) -> int:
+def verify(
+    file: FileArgument, venue: VenueOption = None, until_damage: DamageFlag = False, json: JsonFlag = False
+) -> int:
     """Rebuild every book of a recording and report its quality; exits with 1 where it is not well.
 
     A recording is well where it holds a book, each book is LIVE at its end, and none was ever shown to be wrong.
@@ -46,7 +55,7 @@ def verify(file: FileArgument, venue: VenueOption, until_damage: DamageFlag = Fa
 
 def factors(
     file: FileArgument,
-    venue: VenueOption,
+    venue: VenueOption = None,
     symbol: Annotated[str | None, typer.Option("--symbol", metavar="S", help="Only this instrument.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="F", help="Write one row an event: F.parquet or F.csv.")
@@ -80,22 +89,24 @@ def factors(
         if out is None:
             summary = summarise(events)
         else:
-            run = replay_run(venue, digest_of(file), replay.found.first_ns, replay.found.last_ns, 0)
+            run = replay_run(
+                replay.router.exchange.venue, digest_of(file), replay.found.first_ns, replay.found.last_ns, 0
+            )
             with event_table(out, run) as write:
                 summary = summarise(events, write)
     if json:
-        emit_json(_factors_result(venue, summary, out))
+        emit_json(_factors_result(replay.router.exchange.venue, summary, out))
     else:
         _show_factors(summary, out, digest=digest or out is None)
 
 
 def book(
     file: FileArgument,
-    venue: VenueOption,
     symbol: Annotated[str, typer.Option("--symbol", metavar="S", help="The instrument.")],
     at: Annotated[
         str, typer.Option("--at", metavar="TIME", help="ISO 8601 (UTC unless it says otherwise), or ns since 1970.")
     ],
+    venue: VenueOption = None,
     levels: Annotated[int, typer.Option("--levels", min=1, metavar="N", help="Levels a side to show.")] = 10,
     until_damage: DamageFlag = False,
     json: JsonFlag = False,
@@ -120,15 +131,16 @@ def book(
         _show_book(found)
 
 
-def _replay(file: Path, venue: str, *, until_damage: bool) -> RecordingReplay:
+def _replay(file: Path, venue: str | None, *, until_damage: bool) -> RecordingReplay:
     from obflow.progress import progress
-    from producers.recordings.reader import Recording
+    from producers.recordings.lines import damage_of
+    from producers.recordings.opened import open_recording, require_venue
     from research.replay import exchange_named, open_replay
 
-    exchange, settings = exchange_named(venue), load_settings()
+    exchange, settings = exchange_named(require_venue(file, venue)), load_settings()
     with progress(f"looking through {file.name}"):
         replay = open_replay(file, exchange, settings, until_damage=until_damage)
-        damage = Recording(file).damage() if until_damage else ""
+        damage = damage_of(open_recording(file, exchange).source) if until_damage else ""
     if damage:
         tell(f"{damage}: {replay.found.lines:,} good lines are read")
     return replay

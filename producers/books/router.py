@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from producers.books.arrivals import ArrivalNumbers
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
-from producers.contract import MAX_FRAME_BYTES, Channel, Exchange, damaged_symbol
+from producers.contract import MAX_FRAME_BYTES, Channel, FrameReader, damaged_symbol
 from producers.messages import (
     BestQuote,
     DepthDelta,
@@ -68,7 +69,7 @@ class FrameRouter:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: FrameReader,
         instruments: Mapping[str, Instrument],
         options: StreamOptions | None = None,
         *,
@@ -91,6 +92,7 @@ class FrameRouter:
         self._standing: dict[str, list[str]] = {}  # by carrier: its connections, the oldest first
         self._assigned: set[str] = set()
         self._ended: set[str] = set()
+        self._arrivals = ArrivalNumbers()
 
     def assign(self, connection: str, symbols: Iterable[str]) -> None:
         """Know beforehand which connection carries these instruments; else it is learned from their updates."""
@@ -203,13 +205,13 @@ class FrameRouter:
             ):
                 self.ignored["other_connection"] += 1
                 return
-            self._keep(stream.on_delta(message, frame.received_ns), handled)
+            self._keep(stream.on_delta(self._arrivals.of_delta(message), frame.received_ns), handled)
         elif isinstance(message, DepthSnapshot):
             stream = self._stream(self._asked_for(message))
             if message.origin is SnapshotOrigin.IN_STREAM and not self._is_of_source(message, frame.connection):
                 self.ignored["other_connection"] += 1
                 return
-            self._keep(stream.on_snapshot(message, frame.received_ns), handled)
+            self._keep(stream.on_snapshot(self._arrivals.of_snapshot(message), frame.received_ns), handled)
         elif isinstance(message, Ignored):
             self.ignored[message.kind] += 1
         else:

@@ -1,31 +1,23 @@
-"""Recordings: reading them line by line, finding their instruments and grids, replaying them.
+"""Recordings: finding their instruments and grids, replaying them.
 
-A recording is `*.frames.jsonl.gz` (or the same unpacked): one JSON object a line, in order of receipt, with
-`received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received. Own recordings add
-`connection`, `request` (path and query) on `rest` lines and `venue` on the first line, and begin with the instrument
-list. A file without any `request` holds one instrument, unless its books come in the stream. Replaying is pure but for
-reading the file: the same lines give the same records.
+Replaying is pure but for reading the file: the same lines give the same records. A file without an instrument list gets
+the finest grid that its numbers need; one without any `request` holds one instrument, unless its books come in the
+stream.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from orderbook.decimals import FinestGrid
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter, top_of
-from producers.contract import MAX_FRAME_BYTES, Exchange, FrameSource
+from producers.contract import MAX_FRAME_BYTES, FrameReader, FrameSource
 from producers.messages import (
     BestQuote,
     DepthDelta,
@@ -38,107 +30,8 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from schemas.errors import FatalError, MessageError, UsageError
-
-MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES
-"""A line longer than this cannot hold a frame of the allowed size, however it is escaped."""
-GZIP_MAGIC = b"\x1f\x8b"
-
-
-class _Line(msgspec.Struct, frozen=True, gc=False):
-    """One line of a recording; see the module's text."""
-
-    received_ns: int
-    via: Via
-    raw: str = ""
-    connection: str = ""
-    request: str = ""
-    venue: str = ""
-
-
-_LINE = msgspec.json.Decoder(_Line)
-
-
-class Recording(NamedTuple):
-    """A recording as a source of frames.
-
-    Attributes:
-        path: The file.
-        name: Stands before the names of its connections, and so in the ids of its dead letters.
-        venue: The venue that it has to be of, where it names one; empty takes any.
-        until_damage: Whether a damaged file ends before its damage, in place of an error.
-    """
-
-    path: Path
-    name: str = ""
-    venue: str = ""
-    until_damage: bool = False
-
-    def frames(self) -> Iterator[Frame]:
-        """Read its lines, in order.
-
-        Raises:
-            UsageError: There is no such file, or it is of another venue.
-            FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
-        """
-        lines = self._lines()
-        while True:
-            try:
-                frame = next(lines, None)
-            except FatalError:
-                if self.until_damage:
-                    return
-                raise
-            if frame is None:
-                return
-            yield frame
-
-    def damage(self) -> str:
-        """Read it whole and say what is wrong with it, and where; empty where nothing is."""
-        try:
-            for _ in self._lines():
-                pass
-        except FatalError as error:
-            return error.cause
-        return ""
-
-    def _lines(self) -> Iterator[Frame]:
-        number = 0
-        try:
-            with _opened(self.path) as file:
-                while text := file.readline(MAX_LINE_BYTES):
-                    yield self._frame(text, number + 1)
-                    number += 1
-        except FileNotFoundError:
-            raise UsageError(f"there is no recording {self.path}", next_step="check the path") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FatalError(
-                f"the recording {self.path} is cut short or damaged after line {number} ({error})",
-                next_step="fetch it again, or read what is before with --until-damage",
-            ) from None
-        except OSError as error:
-            raise FatalError(
-                f"the recording {self.path} cannot be read after line {number} ({error.strerror or error})",
-                next_step="check the file and its permissions",
-            ) from None
-
-    def _frame(self, text: bytes, number: int) -> Frame:
-        try:
-            line = _LINE.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise FatalError(
-                f"line {number} of the recording {self.path} is not a frame as recorded ({error})",
-                next_step="a line is one JSON object with received_ns, via and raw; --until-damage reads those before",
-            ) from None
-        if line.venue and self.venue and line.venue != self.venue:
-            raise UsageError(
-                f"the recording {self.path} is of {line.venue}, not of {self.venue}",
-                next_step=f"name its venue with --venue {line.venue}",
-            )
-        connection = line.connection
-        if self.name:
-            connection = f"{self.name}/{connection}" if connection else self.name
-        return Frame(line.received_ns, line.via, connection, line.request, line.raw.encode())
+from producers.recordings.opened import open_recording
+from schemas.errors import MessageError, UsageError
 
 
 class Scan(NamedTuple):
@@ -171,7 +64,7 @@ def digest_of(path: Path) -> str:
         raise UsageError(f"there is no recording {path}", next_step="check the path") from None
 
 
-def scan(source: FrameSource, exchange: Exchange) -> Scan:
+def scan(source: FrameSource, exchange: FrameReader) -> Scan:
     """Read a source once to know its instruments and grids. Errors as of its `frames`."""
     scanner = _Scanner(exchange)
     lines = first_ns = last_ns = 0
@@ -187,7 +80,7 @@ def scan(source: FrameSource, exchange: Exchange) -> Scan:
 class _Scanner:
     """Collects what `scan` reports. Messages that may not be used are passed over: the replay refuses them."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: FrameReader) -> None:
         self._exchange = exchange
         self._listed: dict[str, Instrument] = {}
         self._grids: dict[str, FinestGrid] = {}  # "" holds snapshots that name no instrument
@@ -265,8 +158,8 @@ class RecordingReplay:
     """A recording as the records its producer would publish. Iterate it once.
 
     Args:
-        path: The file.
-        exchange: The venue it was recorded from.
+        path: The file: frames as recorded, or whatever else `open_recording` knows.
+        venue: The venue it is of.
         options: How the streams behave; `epoch_floor` lets a later replay fence an earlier one.
         found: What a scan of this file found; without it the file is scanned now.
         max_frame_bytes: A larger frame is refused.
@@ -277,23 +170,23 @@ class RecordingReplay:
         router: The streams; after the last record, the books and counters at the recording's end.
 
     Raises:
-        UsageError, FatalError: As `Recording.frames`, also while iterating.
+        UsageError, FatalError: As `open_recording`, and as `Recording.frames`, also while iterating.
     """
 
     def __init__(
         self,
         path: Path,
-        exchange: Exchange,
+        venue: FrameReader,
         options: StreamOptions | None = None,
         *,
         found: Scan | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         until_damage: bool = False,
     ) -> None:
-        self._source: FrameSource = Recording(path, path.name.partition(".")[0], exchange.venue, until_damage)
-        self.found = found or scan(self._source, exchange)
+        self._source, reader = open_recording(path, venue, until_damage=until_damage)
+        self.found = found or scan(self._source, reader)
         found_there, quoted = self.found.instruments, self.found.quoted
-        self.router = FrameRouter(exchange, found_there, options, max_frame_bytes=max_frame_bytes, quoted=quoted)
+        self.router = FrameRouter(reader, found_there, options, max_frame_bytes=max_frame_bytes, quoted=quoted)
 
     def __iter__(self) -> Iterator[ReplayStep]:
         for frame in self._source.frames():
@@ -305,14 +198,3 @@ class RecordingReplay:
         """Give all records, in order."""
         for step in self:
             yield from step.records
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
-    with path.open("rb") as file:
-        packed = file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] == GZIP_MAGIC
-        if packed:
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield unpacked
-        else:
-            yield file

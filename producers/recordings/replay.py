@@ -21,7 +21,8 @@ from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
 from producers.contract import Exchange
 from producers.recordings.multiply import Copier, copy_names
-from producers.recordings.reader import Recording, RecordingReplay, ReplayStep, Scan, digest_of, scan
+from producers.recordings.opened import open_recording
+from producers.recordings.reader import RecordingReplay, ReplayStep, Scan, digest_of, scan
 from schemas.errors import UsageError
 from schemas.messages import Kind, L2Record, Source, TradeRecord
 from schemas.runs import replay_run
@@ -83,8 +84,8 @@ class Replay:
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
-        whole = [Recording(path, venue=exchange.venue, until_damage=plan.until_damage) for path in paths]
-        self._files = [_File(one.path, scan(one, exchange), digest_of(one.path)) for one in whole]
+        opened = [open_recording(path, exchange, until_damage=plan.until_damage) for path in paths]
+        self._files = [_File(path, scan(*one), digest_of(path)) for path, one in zip(paths, opened, strict=True)]
         for file in self._files:
             if not file.found.instruments:
                 raise UsageError(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from producers import contract, messages
-from producers.contract import Exchange
+from producers.contract import Exchange, FrameReader
 from schemas.factors import Factor
 from schemas.topics import Topic
 from sinks.contract import Column, Stream, Table
@@ -58,7 +58,7 @@ def test_every_field_of_a_contract_is_read_outside_its_module(kind: str, name: s
 
 
 def test_every_member_of_a_venue_is_used_outside_the_venues() -> None:
-    members = {name for name in vars(Exchange) if not name.startswith("_")}
+    members = {name for each in (FrameReader, Exchange) for name in vars(each) if not name.startswith("_")}
     assert {"parse", "limits"} < members
     assert members - READ == set()
 

@@ -41,7 +41,8 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from producers.recordings.reader import Recording, RecordingReplay
+from producers.recordings.reader import RecordingReplay
+from producers.recordings.recording import Recording
 from schemas.codec import decode, encode
 from schemas.errors import MessageError
 from schemas.messages import DeadLetter, FeedState, FeedStatus, Kind, L2Record, Reason, ResyncRequest, TradeRecord

@@ -27,7 +27,7 @@ from producers.live.connections import Connection
 from producers.live.listing import find_instruments
 from producers.live.rest import RestClient, is_loopback
 from producers.messages import Frame, Reply, VenueMessage, Via
-from producers.recordings.reader import Recording
+from producers.recordings.recording import Recording
 from producers.recordings.writer import RecordingWriter
 from producers.settings import ProducerSettings
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError

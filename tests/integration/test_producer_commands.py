@@ -20,7 +20,8 @@ from obflow.settings import KafkaSettings, Settings
 from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
 from producers.messages import Via
-from producers.recordings.reader import Recording, RecordingReplay
+from producers.recordings.reader import RecordingReplay
+from producers.recordings.recording import Recording
 from schemas.errors import DeliveryFailed
 from schemas.messages import FeedState, FeedStatus, L2Record, Source
 from schemas.topics import FEED_STATUS, L2

@@ -12,7 +12,8 @@ import pytest
 from producers.books.options import StreamOptions
 from producers.exchanges import EXCHANGES
 from producers.messages import Frame, Via
-from producers.recordings.reader import Recording, RecordingReplay, scan
+from producers.recordings.reader import RecordingReplay, scan
+from producers.recordings.recording import Recording
 from schemas.errors import FatalError, UsageError
 from schemas.messages import DeadLetter, Kind, L2Record, Reason
 from tests.producers.messages import kinds

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from producers.messages import Frame, Via
-from producers.recordings.reader import Recording
+from producers.recordings.recording import Recording
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import UsageError
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from producers.books.stream import InstrumentStream
 from producers.exchanges import EXCHANGES
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, TradeTick, VenueMessage
-from producers.recordings.reader import Recording, scan
+from producers.recordings.reader import scan
+from producers.recordings.recording import Recording
 from schemas.messages import L2Record
 
 

@@ -17,7 +17,8 @@ from producers.books.options import StreamOptions
 from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
 from producers.messages import BestQuote, DepthSnapshot, Frame
-from producers.recordings.reader import Recording, scan
+from producers.recordings.reader import scan
+from producers.recordings.recording import Recording
 from producers.settings import ProducerSettings
 from research.replay import open_replay
 from schemas.factors import FACTOR_INDEX

@@ -1,0 +1,93 @@
+"""What a file holds, told by its beginning: frames as recorded, or a dataset of Tardis; and of which venue it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from producers.contract import FrameReader, FrameSource
+from producers.recordings.lines import lines_of
+from producers.recordings.recording import Recording, venue_on
+from producers.recordings.tardis_csv import HEADER, TardisCsv, exchange_of, read_dataset
+from producers.tardis.datasets import DatasetReader
+from producers.tardis.venues import VENUES
+from schemas.errors import FatalError, UsageError
+
+
+class Opened(NamedTuple):
+    """A file that can be read.
+
+    Attributes:
+        source: Its frames.
+        reader: Reads them.
+    """
+
+    source: FrameSource
+    reader: FrameReader
+
+
+def open_recording(path: Path, venue: FrameReader, *, until_damage: bool = False) -> Opened:
+    """Open a file of a venue, whatever its form.
+
+    Args:
+        path: The file.
+        venue: The venue that it is of.
+        until_damage: Whether a damaged file ends before its damage, in place of an error.
+
+    Raises:
+        UsageError: There is no such file, or it is of another venue.
+        FatalError: It begins like no file that can be read.
+    """
+    name = path.name.partition(".")[0]
+    if not is_csv(path):
+        return Opened(Recording(path, name, venue.venue, until_damage), venue)
+    told = venue_of(path)
+    if told not in ("", venue.venue):
+        raise UsageError(
+            f"the recording {path} is of {told}, not of {venue.venue}", next_step=f"name its venue with --venue {told}"
+        )
+    dataset = read_dataset(path)
+    return Opened(TardisCsv(path, dataset, name, until_damage), DatasetReader(venue, dataset))
+
+
+def is_csv(path: Path) -> bool:
+    """Tell whether a file is, or calls itself, a CSV."""
+    return path.name.endswith((".csv", ".csv.gz")) or _first_line(path).startswith(HEADER)
+
+
+def venue_of(path: Path) -> str:
+    """Tell of which venue a file says it is; empty where it does not say.
+
+    Raises:
+        UsageError: It is of an exchange that is none of our venues, or there is no such file.
+    """
+    if not is_csv(path):
+        return venue_on(_first_line(path))
+    exchange = exchange_of(path)
+    if exchange and exchange not in VENUES:
+        raise UsageError(
+            f"{path} is of {exchange[:80]}, which is no venue here", next_step=f"there are {', '.join(VENUES)}"
+        )
+    return VENUES.get(exchange, "")
+
+
+def require_venue(path: Path, named: str | None) -> str:
+    """Tell of which venue to read a file: the one named, else the one that the file says it is of.
+
+    Raises:
+        UsageError: Neither says.
+    """
+    venue = named or venue_of(path)
+    if not venue:
+        raise UsageError(f"{path} does not say which venue it is of", next_step="name its venue with --venue")
+    return venue
+
+
+def _first_line(path: Path) -> bytes:
+    """Read the first line; of a file damaged so early nothing: whoever reads it further says so."""
+    try:
+        return next(lines_of(path), b"")
+    except UsageError:
+        raise
+    except FatalError:
+        return b""

@@ -1,0 +1,147 @@
+"""CSV datasets of Tardis as recordings: a frame is the rows of one message, received at its local_timestamp.
+
+Which rows are one message the file does not say. Changes are those next to each other with the same local_timestamp and
+timestamp; rows of a whole book (`is_snapshot` true) those with either, so that a book in parts stays one book, and a
+later one is another. A file whose shape is off is refused, with the line; a row of the right shape with a bad number or
+side is a bad frame, counted like that of any recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from producers.contract import MAX_FRAME_BYTES
+from producers.messages import Frame, Via
+from producers.recordings.lines import before_damage, lines_of
+from producers.tardis.datasets import HEAD, NAMES, US_DIGITS, Dataset, dataset_of
+from schemas.errors import DecodeError, FatalError
+from schemas.units import NS_PER_US
+
+HEADER = ",".join(HEAD).encode()
+"""What the header of each dataset begins with."""
+UNITS = {10: "s", 13: "ms", 19: "ns"}
+"""What a time of so many digits is in, where that is not µs."""
+
+
+class TardisCsv(NamedTuple):
+    """A dataset as a source of frames.
+
+    Attributes:
+        path: The file, packed or plain.
+        dataset: Which dataset it is (`read_dataset`).
+        name: Stands for its connection, and so in the ids of its dead letters.
+        until_damage: Whether a damaged file ends before its damage, in place of an error.
+    """
+
+    path: Path
+    dataset: Dataset
+    name: str = ""
+    until_damage: bool = False
+
+    def frames(self) -> Iterator[Frame]:
+        """Read its messages, in order.
+
+        Raises:
+            UsageError: There is no such file.
+            FatalError: The file is cut short or damaged, or a row is not one of the dataset: it is named.
+        """
+        return before_damage(self._frames()) if self.until_damage else self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
+        held: list[_Row] = []
+        size = 0
+        for row in self._rows():
+            if held and not row.continues(held[-1]):
+                yield self._frame(held)
+                held, size = [], 0
+            held.append(row)
+            size += len(row.text)
+            if size > MAX_FRAME_BYTES:
+                raise self._damaged(row.number, f"more than {MAX_FRAME_BYTES} bytes are of one moment")
+        if held:
+            yield self._frame(held)
+
+    def _frame(self, rows: list[_Row]) -> Frame:
+        raw = b"\n".join(row.text for row in rows)
+        return Frame(rows[-1].received_us * NS_PER_US, Via.WS, self.name, raw=raw)
+
+    def _rows(self) -> Iterator[_Row]:
+        first = b""
+        for number, line in enumerate(lines_of(self.path), 1):
+            if number == 1:
+                continue
+            if not line.endswith(b"\n"):  # a number that was cut is a number, too
+                raise self._damaged(number, "it is cut short")
+            row = self._row(number, line.rstrip(b"\r\n"))
+            first = first or row.exchange
+            if row.exchange != first:
+                raise self._damaged(number, "it is of another exchange than the first one")
+            yield row
+
+    def _row(self, number: int, text: bytes) -> _Row:
+        if text.count(b",") + 1 != self.dataset.columns:
+            raise self._damaged(number, f"it has no {self.dataset.columns} columns, as {self.dataset.name} has")
+        exchange, symbol, time, local, rest = text.split(b",", len(HEAD))
+        if len(local) != US_DIGITS or not local.isdigit():
+            raise self._damaged(number, _no_time(local))
+        is_snapshot = self.dataset.has_snapshots and rest.startswith(b"true,")
+        return _Row(number, exchange, symbol, time, int(local), is_snapshot, text)
+
+    def _damaged(self, number: int, why: str) -> FatalError:
+        return FatalError(
+            f"row {number} of {self.path} is none of a Tardis dataset ({why})",
+            next_step="fetch it again, or read what is before with --until-damage",
+        )
+
+
+class _Row(NamedTuple):
+    """A row, as far as its frame needs it."""
+
+    number: int
+    exchange: bytes
+    symbol: bytes
+    time: bytes
+    received_us: int
+    is_snapshot: bool
+    text: bytes
+
+    def continues(self, before: _Row) -> bool:
+        """Tell whether it is of the same message as the row before it."""
+        if self.symbol != before.symbol or self.is_snapshot != before.is_snapshot:
+            return False
+        same = (self.received_us == before.received_us, self.time == before.time)
+        return any(same) if self.is_snapshot else all(same)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read which dataset a file is.
+
+    Raises:
+        UsageError: There is no such file.
+        FatalError: Its header is of none, or the file is damaged.
+    """
+    header = next(lines_of(path), b"")
+    try:
+        return dataset_of(header.decode(errors="replace").rstrip("\r\n"), path.name)
+    except DecodeError:
+        shown = header[:200].decode(errors="replace").rstrip()
+        raise FatalError(
+            f"the first line of {path} is no header of a Tardis dataset ({shown})",
+            next_step=f"there are {', '.join(NAMES)}",
+        ) from None
+
+
+def exchange_of(path: Path) -> str:
+    """Read which exchange of Tardis a file is of; empty where it has no row."""
+    lines = lines_of(path)
+    next(lines, b"")
+    return next(lines, b"").partition(b",")[0].decode(errors="replace")
+
+
+def _no_time(local: bytes) -> str:
+    unit = UNITS.get(len(local), "") if local.isdigit() else ""
+    if unit:
+        return f"its local_timestamp is in {unit}, where Tardis writes µs"
+    return f"its local_timestamp is {local[:40].decode(errors='replace')!r}, no time in µs"
