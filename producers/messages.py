@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from orderbook.decimals import Levels
-from schemas.messages import ContractKind, Coverage
+from schemas.messages import ContractKind, Coverage, SequenceSource
 
 
 class Via(StrEnum):
@@ -87,6 +87,7 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
         origin: How it came.
         checksum: Of the book; null where the venue gives none.
         coverage: How far the venue shows its book.
+        sequence_source: Whose numbers it and the updates after it have.
     """
 
     symbol: str | None
@@ -97,6 +98,7 @@ class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
     origin: SnapshotOrigin = SnapshotOrigin.FETCHED
     checksum: int | None = None
     coverage: Coverage = Coverage.WHOLE
+    sequence_source: SequenceSource = SequenceSource.VENUE
 
 
 class TradeTick(msgspec.Struct, frozen=True, gc=False):
@@ -186,6 +188,15 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
 
 
+class Interrupted(msgspec.Struct, frozen=True, gc=False):
+    """Whoever passes the venue's data on lost its connection to the venue; what came meanwhile is missing.
+
+    `symbols` are the instruments it carried; none means all of the connection that tells it.
+    """
+
+    symbols: tuple[str, ...] = ()
+
+
 class NoticeKind(StrEnum):
     """What a venue may tell besides data."""
 
@@ -213,4 +224,4 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
 VenueNotice = Ack | Reply | Notice | InstrumentList
 """What a venue tells besides data."""
 
-VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | Ignored | VenueNotice
+VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | Interrupted | Ignored | VenueNotice

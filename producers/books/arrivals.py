@@ -11,6 +11,7 @@ from collections import Counter
 from msgspec.structs import replace
 
 from producers.messages import UNNUMBERED, DepthDelta, DepthSnapshot
+from schemas.messages import SequenceSource
 
 
 class ArrivalNumbers:
@@ -30,7 +31,8 @@ class ArrivalNumbers:
         """Number a whole book."""
         if snapshot.sequence != UNNUMBERED:
             return snapshot
-        return replace(snapshot, sequence=self._next(snapshot.symbol or ""))
+        number = self._next(snapshot.symbol or "")
+        return replace(snapshot, sequence=number, sequence_source=SequenceSource.SYNTHETIC)
 
     def _next(self, symbol: str) -> int:
         self._numbers[symbol] += 1

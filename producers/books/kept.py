@@ -146,6 +146,7 @@ class KeptBook:
         """Publish a snapshot of the venue as the first record of a new epoch."""
         self.records.grid, self.records.exchange_ns = placed.grid, snapshot.exchange_ns
         self.records.known = covering(snapshot.coverage, placed.bids, placed.asks)
+        self.records.sequence_source = snapshot.sequence_source
         self._counters.snapshots += 1
         self.quotes.begin()
         self.raise_epoch()

@@ -21,6 +21,7 @@ from schemas.messages import (
     Kind,
     L2Record,
     Reason,
+    SequenceSource,
     Source,
     TradeRecord,
 )
@@ -43,6 +44,7 @@ class RecordWriter:
         received_ns: Of the last L2 record; it never falls.
         run: Written into every record.
         known: How far the book is known, as its snapshots say.
+        sequence_source: Whose numbers its updates have, as its snapshots say.
     """
 
     instrument: Instrument
@@ -53,6 +55,7 @@ class RecordWriter:
     received_ns: int = 0
     run: str = ""
     known: Known = WHOLE
+    sequence_source: SequenceSource = SequenceSource.VENUE
 
     def l2(
         self,
@@ -97,6 +100,7 @@ class RecordWriter:
             quote_flow_lots=quotes.lots,
             quote_events=quotes.events,
             run=self.run,
+            sequence_source=self.sequence_source,
         )
 
     def trade(self, trade: TradeTick, placed: Placed, received_ns: int) -> TradeRecord:

@@ -28,6 +28,7 @@ from producers.messages import (
     Frame,
     Ignored,
     Instrument,
+    Interrupted,
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
@@ -212,10 +213,18 @@ class FrameRouter:
                 self.ignored["other_connection"] += 1
                 return
             self._keep(stream.on_snapshot(self._arrivals.of_snapshot(message), frame.received_ns), handled)
+        elif isinstance(message, Interrupted):
+            self._interrupt(message, frame, handled)
         elif isinstance(message, Ignored):
             self.ignored[message.kind] += 1
         else:
             handled.notices.append(message)
+
+    def _interrupt(self, message: Interrupted, frame: Frame, handled: Handled) -> None:
+        """Believe no book that missed something, where the connection itself stands; a whole book follows by itself."""
+        for symbol in message.symbols or self._carried_by(carrier_of(frame.connection)):
+            if symbol in self.streams:
+                handled.records.extend(self.streams[symbol].on_disconnect(frame.received_ns))
 
     def _take_top(self, quote: BestQuote, frame: Frame, handled: Handled) -> None:
         """Take a best quote for a whole book of one level a side; one that comes again changes nothing."""

@@ -1,4 +1,4 @@
-"""What a file holds, told by its beginning: frames as recorded, or a dataset of Tardis; and of which venue it is."""
+"""What a file holds, told by its beginning: frames as recorded, or data of Tardis in one of its forms; whose it is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from producers.contract import FrameReader, FrameSource
 from producers.recordings.lines import lines_of
 from producers.recordings.recording import Recording, venue_on
 from producers.recordings.tardis_csv import HEADER, TardisCsv, exchange_of, read_dataset
+from producers.recordings.tardis_machine import MachineFile, books_in, machine_head
 from producers.tardis.datasets import DatasetReader
-from producers.tardis.venues import VENUES
+from producers.tardis.machine import MachineReader
+from producers.tardis.venues import VENUES, exchange_in
 from schemas.errors import FatalError, UsageError
 
 
@@ -38,16 +40,21 @@ def open_recording(path: Path, venue: FrameReader, *, until_damage: bool = False
         UsageError: There is no such file, or it is of another venue.
         FatalError: It begins like no file that can be read.
     """
-    name = path.name.partition(".")[0]
-    if not is_csv(path):
-        return Opened(Recording(path, name, venue.venue, until_damage), venue)
-    told = venue_of(path)
+    told, name = venue_of(path), path.name.partition(".")[0]
     if told not in ("", venue.venue):
         raise UsageError(
             f"the recording {path} is of {told}, not of {venue.venue}", next_step=f"name its venue with --venue {told}"
         )
-    dataset = read_dataset(path)
-    return Opened(TardisCsv(path, dataset, name, until_damage), DatasetReader(venue, dataset))
+    if is_csv(path):
+        dataset = read_dataset(path)
+        return Opened(TardisCsv(path, dataset, name, until_damage), DatasetReader(venue, dataset))
+    first = _first_line(path)
+    if (head := machine_head(first)) is not None:
+        return Opened(MachineFile(path, name, until_damage), MachineReader(venue, head.exchange, books_in(path)))
+    named = venue_on(first)
+    exchange = exchange_in(named)
+    reader = MachineReader(venue, exchange) if exchange else venue
+    return Opened(Recording(path, name, named or venue.venue, until_damage), reader)
 
 
 def is_csv(path: Path) -> bool:
@@ -61,14 +68,14 @@ def venue_of(path: Path) -> str:
     Raises:
         UsageError: It is of an exchange that is none of our venues, or there is no such file.
     """
-    if not is_csv(path):
-        return venue_on(_first_line(path))
-    exchange = exchange_of(path)
-    if exchange and exchange not in VENUES:
+    exchange = _tardis_exchange(path)
+    if not exchange:
+        return "" if is_csv(path) else venue_on(_first_line(path))
+    if exchange not in VENUES:
         raise UsageError(
             f"{path} is of {exchange[:80]}, which is no venue here", next_step=f"there are {', '.join(VENUES)}"
         )
-    return VENUES.get(exchange, "")
+    return VENUES[exchange]
 
 
 def require_venue(path: Path, named: str | None) -> str:
@@ -81,6 +88,15 @@ def require_venue(path: Path, named: str | None) -> str:
     if not venue:
         raise UsageError(f"{path} does not say which venue it is of", next_step="name its venue with --venue")
     return venue
+
+
+def _tardis_exchange(path: Path) -> str:
+    """Tell which exchange of Tardis a file is of; empty where it is none of Tardis, or does not say."""
+    if is_csv(path):
+        return exchange_of(path)
+    first = _first_line(path)
+    head = machine_head(first)
+    return head.exchange if head is not None else exchange_in(venue_on(first))
 
 
 def _first_line(path: Path) -> bytes:

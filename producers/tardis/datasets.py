@@ -29,7 +29,7 @@ from producers.messages import (
     VenueMessage,
 )
 from producers.tardis.rules import ArrivalRule
-from producers.tardis.venues import plain_decimal
+from producers.tardis.venues import COVERAGE, VENUES, plain_decimal
 from schemas.errors import DecodeError
 from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_US
@@ -138,17 +138,21 @@ def time_ns(text: str) -> int | None:
 
 def _read_changes(rows: Sequence[Row]) -> list[VenueMessage]:
     """Read the levels of one message: a whole book, or what changed in it."""
-    _, symbol, _, _, flag, *_ = rows[0]
+    exchange, symbol, _, _, flag, *_ = rows[0]
     try:
         exchange_ns = time_ns(rows[-1][2])
         bids, asks = _sides(rows)
         if flag == "true":
-            return [_book(symbol, bids, asks, exchange_ns, Coverage.WHOLE)]
+            return [_book(symbol, bids, asks, exchange_ns, _coverage(exchange))]
         if flag == "false":
             return [DepthDelta(symbol, UNNUMBERED, UNNUMBERED, bids, asks, exchange_ns=exchange_ns)]
         raise DecodeError(f"is_snapshot is {flag[:40]!r}, neither true nor false")
     except DecodeError as error:
         raise DecodeError(error.cause, channel=Channel.DEPTH, symbol=symbol) from None
+
+
+def _coverage(exchange: str) -> Coverage:
+    return COVERAGE.get(VENUES.get(exchange, ""), Coverage.WHOLE)
 
 
 def _sides(rows: Sequence[Row]) -> tuple[Levels, Levels]:

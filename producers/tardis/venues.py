@@ -5,6 +5,10 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from schemas.messages import Coverage
+
+PREFIX: Final = "tardis:"
+"""Stands before an exchange of Tardis where a venue is named: its data come from Tardis."""
 VENUES: Final[dict[str, str]] = {
     "binance": "binance",
     "binance-futures": "binance-futures",
@@ -17,6 +21,21 @@ VENUES: Final[dict[str, str]] = {
     "deribit": "deribit",
 }
 """Our venue ids by the exchange ids of Tardis; OKX is three there, by kind of instrument."""
+COVERAGE: Final[dict[str, Coverage]] = {
+    "binance": Coverage.RANGE,
+    "binance-futures": Coverage.RANGE,
+    "binance-delivery": Coverage.RANGE,
+    "bybit": Coverage.TOP_N,
+    "bybit-spot": Coverage.TOP_N,
+    "okx": Coverage.TOP_N,
+    "deribit": Coverage.WHOLE,
+}
+"""How far each of our venues shows its book, in the channels that Tardis records."""
+
+
+def exchange_in(name: str) -> str:
+    """Tell which exchange of Tardis a name of the form `tardis:okex-swap` is; empty where it is none of that form."""
+    return name.removeprefix(PREFIX) if name.startswith(PREFIX) else ""
 
 
 def plain_decimal(text: str) -> str:

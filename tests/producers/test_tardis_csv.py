@@ -34,7 +34,11 @@ def level(time: int, received: int, flag: str, side: str, price: str, amount: st
     return row(time, received, flag, side, price, amount)
 
 
-BOOK = [level(0, 5, "true", "bid", "100.1", "1.5"), level(0, 5, "true", "ask", "100.2", "2")]
+BOOK = [
+    level(0, 5, "true", "bid", "100.1", "1.5"),
+    level(0, 5, "true", "bid", "90", "1"),
+    level(0, 5, "true", "ask", "100.2", "2"),
+]
 CHANGES = [
     level(10, 15, "false", "bid", "100.1", "0"),
     level(10, 15, "false", "bid", "100.05", "1e-3"),
@@ -76,7 +80,7 @@ class TestBooks:
         assert records[1].exchange_ns == (US + 10) * 1000
         assert records[1].received_ns == (US + 15) * 1000
         assert (stream.kept.listed.price.step, stream.kept.listed.size.step) == ("0.01", "0.001")
-        assert top_levels(stream.tracked, 5) == ([("100.05", "0.001")], [("100.20", "2.500")])
+        assert top_levels(stream.tracked, 5) == ([("100.05", "0.001"), ("90.00", "1.000")], [("100.20", "2.500")])
 
     def test_a_whole_book_replaces_the_one_before_and_is_no_gap(self, tmp_path: Path) -> None:
         again = [level(30, 35, "true", "bid", "99", "1"), level(30, 35, "true", "ask", "101", "1")]
@@ -162,12 +166,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            (lambda text: text[:-4], r"row 6 .*it is cut short"),
-            (lambda text: text[:-8] + "\n", r"row 6 .*no 8 columns"),
+            (lambda text: text[:-4], r"row 7 .*it is cut short"),
+            (lambda text: text[:-8] + "\n", r"row 7 .*no 8 columns"),
             (lambda text: text.replace("is_snapshot", "snapshot"), "no header of a Tardis dataset"),
-            (lambda text: text.replace(str(US + 15), f"{US + 15}000"), r"row 4 .*is in ns, where Tardis writes µs"),
-            (lambda text: text.replace(str(US + 15), str(US // 1000)), r"row 4 .*is in ms, where Tardis writes µs"),
-            (lambda text: text.replace(str(US + 15), "yesterday"), r"row 4 .*'yesterday', no time in µs"),
+            (lambda text: text.replace(str(US + 15), f"{US + 15}000"), r"row 5 .*is in ns, where Tardis writes µs"),
+            (lambda text: text.replace(str(US + 15), str(US // 1000)), r"row 5 .*is in ms, where Tardis writes µs"),
+            (lambda text: text.replace(str(US + 15), "yesterday"), r"row 5 .*'yesterday', no time in µs"),
             (lambda text: text.replace("binance-futures", "deribit").replace("deribit", "binance-futures", 1),
              r"row 3 .*another exchange"),
         ],

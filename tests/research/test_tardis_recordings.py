@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
-from producers.messages import DepthSnapshot
+from producers.messages import (
+    BestQuote,
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Ignored,
+    Interrupted,
+    TradeTick,
+    VenueMessage,
+    Via,
+)
 from producers.recordings.opened import open_recording, require_venue
+from producers.tardis.machine import MachineReader
+from producers.tardis.venues import VENUES
 from research.replay import open_replay
 from research.verify import RecordingReport, verify
+from tests.research.test_venue_recordings import comparable, ours
 
 pytestmark = pytest.mark.recorded
 
@@ -59,3 +75,54 @@ def best_five(recordings: Path, depth: int) -> dict[int, object]:
             assert len(book.bids) == len(book.asks) == depth
             found[frame.received_ns] = (book.bids[:5], book.asks[:5])
     return found
+
+
+TYPES = {
+    "book_change": DepthDelta,
+    "book_snapshot": Ignored,
+    "derivative_ticker": Ignored,
+    "disconnect": Interrupted,
+    "trade": TradeTick,
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_one_message_of_each_type_is_read(recordings: Path, name: str) -> None:
+    raw = (recordings / "tardis" / "machine" / f"{name}.json").read_bytes()
+    reader = MachineReader(EXCHANGES["deribit"], json.loads(raw)["exchange"])
+    (found,) = reader.parse(Frame(1, Via.WS, raw=raw))
+    assert type(found) is TYPES[name]
+
+
+@pytest.mark.parametrize("name", ["binance-futures", "bybit", "okex-swap", "deribit"])
+def test_a_message_says_what_the_frame_it_was_made_of_says(recordings: Path, name: str) -> None:
+    reader = MachineReader(EXCHANGES[VENUES[name]], name)
+    compared = 0
+    for message in normalised(recordings, name):
+        (found,) = reader.parse(Frame(1, Via.WS, raw=json.dumps(message).encode()))
+        # Ours of one message; tests of the venues compare the same with ours of the frame.
+        wanted = None if lacks_size(message) else comparable(message)
+        assert said(found) == (wanted and wanted[: len(wanted) - (wanted[0] != "book_ticker")])
+        compared += wanted is not None
+    assert compared == {"binance-futures": 6, "bybit": 27, "okex-swap": 9, "deribit": 18}[name]
+
+
+def normalised(recordings: Path, name: str) -> list[dict[str, Any]]:
+    """Messages of the pairs; where a test did not care for the time, some time."""
+    text = (recordings / "normalized-pairs" / f"{name}.json").read_text()
+    text = text.replace('"timestamp": "now"', '"timestamp": "2020-01-01T00:00:00.000Z"')
+    return [message for pair in json.loads(text) for message in pair["expected"]]
+
+
+def lacks_size(message: dict[str, Any]) -> bool:
+    """Whether a price is there and its size is not: it checks nothing, and is counted."""
+    return any(message.get(f"{side}Price") and message.get(f"{side}Amount") is None for side in ("bid", "ask"))
+
+
+def said(message: VenueMessage) -> tuple[object, ...] | None:
+    """What ours says, without the time, of which the pairs have but milliseconds."""
+    if isinstance(message, BestQuote):
+        numbers = (message.bid, message.bid_size, message.ask, message.ask_size)
+        return ("book_ticker", message.symbol, *map(Decimal, numbers))
+    found = ours(message)
+    return found and found[:-1]

@@ -1,0 +1,80 @@
+"""Normalised messages of tardis-machine in a file, one JSON object a line, as its `replay-normalized` answers.
+
+Such a file is a recording: `curl … > day.jsonl` is enough. A message was received at its localTimestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from producers.messages import Frame, Via
+from producers.recordings.lines import before_damage, lines_of
+from producers.tardis.machine import BOOKS, MachineHead, failure_in, head_of, received_ns
+from schemas.errors import DecodeError, FatalError
+
+
+class MachineFile(NamedTuple):
+    """A file of normalised messages as a source of frames.
+
+    Attributes:
+        path: The file, packed or plain.
+        name: Stands for its connection, and so in the ids of its dead letters.
+        until_damage: Whether a damaged file ends before its damage, in place of an error.
+    """
+
+    path: Path
+    name: str = ""
+    until_damage: bool = False
+
+    def frames(self) -> Iterator[Frame]:
+        """Read its messages, in order.
+
+        Raises:
+            UsageError: There is no such file.
+            FatalError: The file is cut short or damaged, or a line is no message: it is named.
+        """
+        frames = (self._frame(line, number) for number, line in enumerate(lines_of(self.path), 1))
+        return before_damage(frames) if self.until_damage else frames
+
+    def _frame(self, line: bytes, number: int) -> Frame:
+        try:
+            return frame_of(line, self.name)
+        except DecodeError as error:
+            raise FatalError(
+                f"line {number} of {self.path} is no message of tardis-machine ({error.cause})",
+                next_step="fetch it again, or read what is before with --until-damage",
+            ) from None
+
+
+def frame_of(line: bytes, name: str) -> Frame:
+    """Make a frame of a line, which ends in a line feed.
+
+    Raises:
+        DecodeError: It is cut short, no message, or what the machine says where it failed.
+    """
+    if not line.endswith(b"\n"):
+        raise DecodeError("it is cut short")
+    raw = line.rstrip(b"\r\n")
+    if failure := failure_in(raw):
+        raise DecodeError(f"the machine failed: {failure}")
+    return Frame(received_ns(raw), Via.WS, name, raw=raw)
+
+
+def machine_head(line: bytes) -> MachineHead | None:
+    """Read what the first line of such a file says of itself; None where it is another's."""
+    try:
+        head = head_of(line)
+    except DecodeError:
+        return None
+    return head if head.type and head.localTimestamp else None
+
+
+def books_in(path: Path) -> str:
+    """Tell which messages are the books of a file: the first of them, since a picture of a book follows its changes."""
+    for line in lines_of(path):
+        head = machine_head(line)
+        if head is not None and head.type in BOOKS:
+            return head.type
+    return BOOKS[0]
