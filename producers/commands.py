@@ -17,7 +17,10 @@ from schemas.units import NS_PER_SECOND
 if TYPE_CHECKING:
     import asyncio
 
+    from obflow.settings import Settings
     from producers.contract import Exchange
+    from producers.live.run import Provider
+    from producers.live.tardis_replay import Stretch
     from producers.simulator.exchange import SimulatedExchange
     from producers.simulator.faults import Fault
 
@@ -26,7 +29,10 @@ RECORDINGS_START_NS = 1_704_067_200 * NS_PER_SECOND
 
 _SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
 
-Venue = Annotated[str, typer.Argument(help="Exchange id, such as binance-futures.")]
+Venue = Annotated[
+    str,
+    typer.Argument(help="Exchange id, such as binance-futures; tardis:okex-swap comes by tardis-machine."),
+]
 Url = Annotated[str | None, typer.Option(help="Address in the venue's place, such as a simulator's.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="Instrument, as the venue writes it; repeatable.")]
 Every = Annotated[float, typer.Option(help="Seconds between two, on average; 0 is never.", min=0)]
@@ -48,13 +54,21 @@ def produce(
     from obflow.metrics import Metrics
     from producers.live import run
 
-    exchange, symbols = _exchange(venue), _named(symbol)
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
+    exchange, provider, symbols = *_live(venue, settings), _named(symbol)
     metrics = Metrics("producer")
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
+        await _require_access(provider, settings)
         return await run.produce(
-            exchange, symbols, settings, clock=SystemClock(), metrics=metrics, stop=stop, recording=record
+            exchange,
+            symbols,
+            settings,
+            clock=SystemClock(),
+            metrics=metrics,
+            stop=stop,
+            recording=record,
+            provider=provider,
         )
 
     with metrics.served(settings.metrics):
@@ -70,23 +84,38 @@ def record(
     out: Annotated[Path, typer.Option(help="The recording, a new file.", metavar="FILE.jsonl.gz")],
     symbol: Symbols = None,
     seconds: Annotated[str | None, typer.Option("--for", help="How long, as 60s, 5m or 2h.", metavar="TIME")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Of tardis:…, history from here.", metavar="TIME")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Where that history ends.", metavar="TIME")] = None,
     websocket_url: Url = None,
     rest_url: Url = None,
     json: JsonFlag = False,
 ) -> None:
-    """Record the raw frames of a venue, as received, until stopped.
+    """Record the raw frames of a venue, as received, until stopped; of tardis:… also those of the past.
 
     Example: obflow record binance-futures --symbol BTCUSDT --out btc.frames.jsonl.gz --for 60s
     """
     from obflow.clock import SystemClock
     from producers.live import run
+    from producers.live.tardis_replay import fetch_replay
 
-    exchange, symbols, duration_s = _exchange(venue), _named(symbol), seconds_of("--for", seconds)
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
+    exchange, provider, symbols = *_live(venue, settings), _named(symbol)
+    duration_s = seconds_of("--for", seconds)
+    stretch = _stretch(start, end, provider)
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
+        await _require_access(provider, settings)
+        if stretch is not None:
+            return await fetch_replay(venue, symbols, stretch, settings, path=out, stop=stop)
         return await run.record(
-            exchange, symbols, settings, clock=SystemClock(), stop=stop, path=out, seconds=duration_s
+            exchange,
+            symbols,
+            settings,
+            clock=SystemClock(),
+            stop=stop,
+            path=out,
+            seconds=duration_s,
+            provider=provider,
         )
 
     summary = run_async(main)
@@ -282,6 +311,41 @@ def _record_simulation(market: _Market, path: Path, seconds: float, *, json: boo
         emit_json(summary)
     else:
         say(f"{summary['lines']} lines in {path}")
+
+
+def _live(venue: str, settings: Settings) -> tuple[Exchange, Provider | None]:
+    """Give a venue, and who brings its data where it is not itself."""
+    from producers.live.run import Provider
+    from producers.live.tardis import key_headers, machine_stream
+    from producers.settings import TardisSettings
+    from producers.tardis.venues import exchange_in
+
+    exchange = exchange_in(venue)
+    if not exchange:
+        return _exchange(venue), None
+    return machine_stream(exchange, settings), Provider(venue, key_headers(settings.of(TardisSettings)))
+
+
+def _stretch(start: str | None, end: str | None, provider: Provider | None) -> Stretch | None:
+    """Read what of the past is wanted; None where it is the present."""
+    from producers.live.tardis_replay import stretch_of
+
+    if start is None and end is None:
+        return None
+    if start is None or end is None or provider is None:
+        raise UsageError(
+            "the past has a beginning and an end, and is had from Tardis",
+            next_step="give --from and --to with a venue tardis:EXCHANGE",
+        )
+    return stretch_of(start, end)
+
+
+async def _require_access(provider: Provider | None, settings: Settings) -> None:
+    from producers.live.tardis import require_access
+    from producers.settings import TardisSettings
+
+    if provider is not None:
+        await require_access(settings.of(TardisSettings))
 
 
 def _exchange(venue: str) -> Exchange:

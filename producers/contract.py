@@ -213,6 +213,8 @@ class Exchange(FrameReader, Protocol):
     def recover(self, symbol: str, failed: int = 0) -> Fetch | list[Say]:
         """Tell how to come by a whole book: a GET, or what to say so that one comes in the stream.
 
+        Nothing to say means that one comes with a new connection alone, which is opened in place of the old one.
+
         Args:
             symbol: The instrument.
             failed: How many attempts have come to nothing since its book was LIVE last; a venue with two ways takes the

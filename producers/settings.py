@@ -6,7 +6,20 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from obflow.settings import Count, Seconds, Section
+from obflow.settings import Count, Seconds, Section, UserPath
+
+
+class TardisSettings(Section):
+    """Where data of Tardis come from."""
+
+    POSITION: ClassVar = 11
+
+    base_url: str = "http://127.0.0.1:8000"
+    """Address of tardis-machine, or of whoever passes it on; its WebSockets are one port higher."""
+    stream_url: str = ""
+    """Address of its WebSockets; empty is one port above tardis.base_url."""
+    api_key_file: UserPath | None = None
+    """File that holds the key it asks for; a machine of one's own holds the key itself."""
 
 
 class ProducerSettings(Section):

@@ -9,8 +9,9 @@ venue's pings and sends its own, so that a peer that is silently gone is noticed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -39,6 +40,7 @@ OVERLAP_SECONDS = 1.0
 HANDOVER_SECONDS = 30.0
 """A successor over which not everything came by then is kept all the same; the rest is resynced."""
 LEAVE_SECONDS = 15.0
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 LOST = (OSError, TimeoutError, WebSocketException, ExchangeUnreachable)
 
 log = structlog.get_logger(__name__)
@@ -79,6 +81,7 @@ class VenueSocket:
             ping_timeout=PING_SECONDS,
             max_size=carrier.max_bytes,
             max_queue=QUEUED_FRAMES,
+            additional_headers=carrier.headers,
             proxy=None if is_loopback(carrier.url) else True,
         ) as socket:
             carrier.gate.welcome(passed_ns)
@@ -135,6 +138,7 @@ class Connection:
         comes_over: Whether everything comes over a successor, by its name, so that the older one may go.
         subscribe: What subscribes to instruments, where that is not all that the venue has of them.
         on_refused: Is told of an instrument that the venue will not send, and why: the connection goes on without it.
+        headers: Sent with each handshake.
     """
 
     def __init__(
@@ -154,8 +158,10 @@ class Connection:
         comes_over: Callable[[str], bool] = lambda _: True,
         subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
         on_refused: Callable[[str, str], None] = lambda *_: None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self.name = name
+        self.headers = headers
         self._on_refused = on_refused
         self.symbols = tuple(symbols)
         self.exchange = exchange
@@ -209,6 +215,11 @@ class Connection:
                     self._announced.set()
             elif heard is not None:
                 heard.talk.handle(notice)
+
+    def reconnect(self) -> None:
+        """End what stands, in order; it is opened anew like any connection that was lost."""
+        for link in self._links.values():
+            link.leave()
 
     def unsubscribe(self, symbols: Sequence[str]) -> None:
         """Carry these instruments no longer."""

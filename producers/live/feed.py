@@ -22,6 +22,7 @@ from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Channel, Exchange
+from producers.live.connections import NO_HEADERS
 from producers.live.gate import TRIAL_S, HostGate
 from producers.live.meters import FeedMeters, GateLook
 from producers.live.snapshots import BookRecovery
@@ -106,12 +107,13 @@ class LiveFeed:
         """Time between two looks for silent channels: a small part of the time after which one is."""
         return min(1.0, self._settings.stale_seconds / 10)
 
-    def connect(self, url: str, gate: HostGate | None = None) -> VenueSource:
+    def connect(self, url: str, gate: HostGate | None = None, headers: Mapping[str, str] = NO_HEADERS) -> VenueSource:
         """Make the connections that carry all instruments, not yet opened.
 
         Args:
             url: The venue's WebSocket address, without a path.
             gate: Who may ask the venue anything; by default its own.
+            headers: Sent with each handshake.
         """
         self.gate = gate or HostGate(self._exchange.limits)
         source = self._source = VenueSource(
@@ -124,6 +126,7 @@ class LiveFeed:
             gate=self.gate,
             comes_over=self._has_come_over,
             on_refused=self._on_refused,
+            headers=headers,
         )
         for connection in source.connections.values():
             self.router.assign(connection.name, connection.symbols)

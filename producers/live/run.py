@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -23,6 +23,7 @@ from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
 from producers.contract import Exchange, LiveFrameSource
+from producers.live.connections import NO_HEADERS
 from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
@@ -44,6 +45,18 @@ SHOW_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
+class Provider(NamedTuple):
+    """Who brings a venue's data where the venue itself does not.
+
+    Attributes:
+        name: Written into recordings in the venue's place, so that their frames are read as the provider's.
+        headers: Sent with each handshake: the key.
+    """
+
+    name: str
+    headers: Mapping[str, str] = NO_HEADERS
+
+
 async def produce(
     exchange: Exchange,
     symbols: Sequence[str],
@@ -54,6 +67,7 @@ async def produce(
     stop: asyncio.Event,
     recording: Path | None = None,
     on_feed: Callable[[LiveFeed], None] = lambda _: None,
+    provider: Provider | None = None,
 ) -> dict[str, Any]:
     """Produce instruments until told to stop.
 
@@ -66,6 +80,7 @@ async def produce(
         stop: Ends it.
         recording: Also keep every frame in this file.
         on_feed: Is given the feed before its first connection, to watch it.
+        provider: Who brings the venue's data; None where the venue does.
 
     Returns:
         What was published, and the state of each book at the end.
@@ -89,7 +104,8 @@ async def produce(
             around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
             await guard.stand_alone(stop)
             await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
-            tap = around.enter_context(RecordingWriter(recording, exchange.venue)) if recording else None
+            recorded_as = provider.name if provider else exchange.venue
+            tap = around.enter_context(RecordingWriter(recording, recorded_as)) if recording else None
             rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics))
             instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
             if not instruments:
@@ -115,7 +131,7 @@ async def produce(
                 guard.look()
                 feed.on_requests(*requests.poll())
 
-            await _run(feed, rest, exchange, settings, stop, on_tick, tap)
+            await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider)
         await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         return _summary(exchange, publisher, feed)
     finally:
@@ -134,6 +150,7 @@ async def record(
     path: Path,
     seconds: float | None = None,
     on_feed: Callable[[LiveFeed], None] = lambda _: None,
+    provider: Provider | None = None,
 ) -> dict[str, Any]:
     """Keep every frame of these instruments in a file, and fetch the books that a reader of it will need.
 
@@ -146,6 +163,7 @@ async def record(
         path: A new file.
         seconds: Ends it after so long.
         on_feed: Is given the feed before its first connection, to watch it.
+        provider: Who brings the venue's data; None where the venue does.
 
     Returns:
         What the file holds; there is none where it was stopped before anything came.
@@ -156,7 +174,7 @@ async def record(
     """
     chosen = settings.of(ProducerSettings)
     metrics = Metrics("recorder")
-    with RecordingWriter(path, exchange.venue) as tap:
+    with RecordingWriter(path, provider.name if provider else exchange.venue) as tap:
         async with _rest(exchange, settings, clock, metrics) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
@@ -174,7 +192,7 @@ async def record(
             on_feed(feed)
             if instruments:
                 timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
-                await _run(feed, rest, exchange, settings, stop, lambda: None, tap)
+                await _run(feed, rest, exchange, settings, stop, lambda: None, tap, provider)
                 if timer is not None:
                     timer.cancel()
         lines = tap.lines
@@ -200,11 +218,12 @@ async def _run(
     stop: asyncio.Event,
     on_tick: Callable[[], None],
     tap: RecordingWriter | None,
+    provider: Provider | None,
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
     feed.tell_listing()
-    source = feed.connect(url, rest.gate)
+    source = feed.connect(url, rest.gate, provider.headers if provider else NO_HEADERS)
     async with asyncio.TaskGroup() as group:
         feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.note_trouble))
         source.start(group.create_task)

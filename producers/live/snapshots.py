@@ -103,7 +103,10 @@ class BookRecovery:
             if isinstance(way, Fetch):
                 await self._fetch(symbol, way)
             else:
-                self._source.say(symbol, way)
+                if way:
+                    self._source.say(symbol, way)
+                else:
+                    self._source.reconnect(symbol)
                 await self._arrival(symbol)
         except RequestRefused as error:
             at_least_s = self._note_refusal(symbol, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from aiolimiter import AsyncLimiter
 from obflow.clock import Clock
 from producers.books.router import carrier_of
 from producers.contract import Channel, Exchange, Say
-from producers.live.connections import Connection, split
+from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate
 from producers.messages import Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS
@@ -44,6 +44,7 @@ class VenueSource:
         gate: Who may ask the venue anything; by default its own.
         comes_over: Whether everything that a connection carries comes over a successor, by its name.
         on_refused: Is told of an instrument whose subscription the venue refuses, and why.
+        headers: Sent with each handshake.
 
     Attributes:
         connections: By name; not yet opened.
@@ -61,6 +62,7 @@ class VenueSource:
         gate: HostGate | None = None,
         comes_over: Callable[[str], bool] = lambda _: True,
         on_refused: Callable[[str, str], None] = lambda *_: None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self._clock = clock
         self._told: Sequence[VenueNotice] = ()
@@ -94,6 +96,7 @@ class VenueSource:
                 comes_over=comes_over if subscribe is None else lambda _: True,
                 subscribe=subscribe,
                 on_refused=on_refused if subscribe is None else lambda *_: None,
+                headers=headers,
             )
             self.connections[connection.name] = connection
             return connection
@@ -164,6 +167,10 @@ class VenueSource:
     def say(self, symbol: str, says: Sequence[Say]) -> None:
         """Say something on the connection that carries an instrument."""
         self._carrier[symbol].say(says)
+
+    def reconnect(self, symbol: str) -> None:
+        """Open the connection that carries an instrument anew."""
+        self._carrier[symbol].reconnect()
 
     def unsubscribe(self, symbol: str) -> None:
         """Carry an instrument no longer."""

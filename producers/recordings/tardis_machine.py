@@ -54,11 +54,15 @@ def frame_of(line: bytes, name: str) -> Frame:
     Raises:
         DecodeError: It is cut short, no message, or what the machine says where it failed.
     """
-    if not line.endswith(b"\n"):
-        raise DecodeError("it is cut short")
-    raw = line.rstrip(b"\r\n")
-    if failure := failure_in(raw):
-        raise DecodeError(f"the machine failed: {failure}")
+    raw, is_cut = line.rstrip(b"\r\n"), not line.endswith(b"\n")
+    try:
+        failure = failure_in(raw)  # which has no line feed behind it
+    except DecodeError:
+        if is_cut:
+            raise DecodeError("it is cut short") from None
+        raise
+    if failure or is_cut:
+        raise DecodeError(f"the machine failed: {failure}" if failure else "it is cut short")
     return Frame(received_ns(raw), Via.WS, name, raw=raw)
 
 

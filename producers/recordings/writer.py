@@ -83,10 +83,18 @@ class RecordingWriter:
 
     def close(self) -> None:
         """Flush and close; a file without a line is no recording, and is removed."""
+        if self._file.closed:
+            return
         self.flush()
         self._file.close()
         if not self.lines:
             self._path.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Take the file away: what it was to hold is not whole."""
+        self._held, self._held_bytes = [], 0
+        self._file.close()
+        self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from orderbook.decimals import CACHED_TEXTS
 from producers.contract import Channel, FrameReader
 from producers.messages import (
     UNNUMBERED,
@@ -37,6 +36,7 @@ from producers.messages import (
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
+    Via,
 )
 from producers.tardis.rules import ArrivalRule
 from producers.tardis.venues import COVERAGE
@@ -109,7 +109,7 @@ CHANNELS: Final = {
 
 
 class MachineReader:
-    """Reads normalised messages as frames of a venue; see `producers.contract.FrameReader`.
+    """Reads normalised messages as frames of a venue, and its own answers; see `producers.contract.FrameReader`.
 
     Args:
         venue: The venue whose data they are.
@@ -123,16 +123,18 @@ class MachineReader:
 
     def __init__(self, venue: FrameReader, exchange: str, books: str = "book_change") -> None:
         self.venue = venue.venue
-        self._contract_kind = venue.contract_kind
+        self._venue = venue
         self._exchange = exchange
         self._books = books
 
     def contract_kind(self, symbol: str) -> ContractKind:
         """Tell it from the name, as the venue does."""
-        return self._contract_kind(symbol)
+        return self._venue.contract_kind(symbol)
 
     def parse(self, frame: Frame) -> list[VenueMessage]:
-        """Read one message."""
+        """Read one message; over REST it is the venue itself that answered."""
+        if frame.via is Via.REST:
+            return self._venue.parse(frame)
         head = head_of(frame.raw)
         if head.exchange != self._exchange and head.type:
             return [Ignored("other_exchange")]
@@ -211,7 +213,6 @@ def _day_number(day: str) -> int:
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + number - 719_469
 
 
-@lru_cache(maxsize=CACHED_TEXTS)
 def _text(number: Decimal) -> str:
     return f"{number:f}"
 

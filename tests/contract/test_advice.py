@@ -53,6 +53,7 @@ REASONS: dict[str, str] = {
     "keep its line: logs and tables hold its values": "it is for who edits the list of factors, and says why",
     "let a time service keep the clocks of both machines": OUTSIDE,
     "look at the broker's log": OUTSIDE,
+    "look at the machine's own log, then run it again": OUTSIDE,
     "nothing is asked of the venue before it is over; whoever shares its address waits too": SAYS_WHY,
     "obflow/faults.py lists them": "faults are for tests, and planted by people who read the source",
     "give the pass that is to fail": "faults are for tests, and planted by people who read the source",

@@ -110,6 +110,20 @@ def test_statements_that_are_none(run: Command) -> None:
         assert query._statement("SELECT 1") == "SELECT 1"
 
 
+@pytest.mark.advice("give --from and --to with a venue tardis:EXCHANGE")
+def test_the_past_of_a_venue_itself(run: Command, tmp_path: Path) -> None:
+    sentence, words = (
+        "give --from and --to with a venue tardis:EXCHANGE",
+        ("--symbol", "BTCUSDT", "--out", str(tmp_path / "a.frames.jsonl.gz"), "--from", "2024-01-01"),
+    )
+    for venue in ("bybit", "tardis:bybit"):
+        run.refused("record", venue, *words, sentence=sentence)
+    nobody = "--set=tardis.base_url=http://127.0.0.1:9"
+    for _ in range(TIMES):  # done: what is told now is that nobody is there
+        run.refused("record", "bybit", *words, sentence=sentence)
+        run("record", "tardis:bybit", *words, "--to", "2024-01-02", nobody, code=3)
+
+
 # ---- settings
 
 

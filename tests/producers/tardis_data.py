@@ -56,7 +56,7 @@ class Market:
 
     def whole(self, symbol: str) -> Said:
         """The whole book now."""
-        return _said(self._simulated.snapshot(symbol))
+        return said_of(self._simulated.snapshot(symbol))
 
     def true_book(self, symbol: str) -> tuple[Levels, Levels]:
         """The venue's book after its last update."""
@@ -70,10 +70,11 @@ class Market:
         while self._simulated.now_ns < end_ns:
             for item in self._simulated.advance(self._simulated.now_ns + STEP_NS):
                 if isinstance(item, MarketEvent) and isinstance(item.what, DepthUpdate | Fill):
-                    yield _said(item)
+                    yield said_of(item)
 
 
-def _said(event: MarketEvent) -> Said:
+def said_of(event: MarketEvent) -> Said:
+    """Say what an event says, as the vendor received it."""
     spec, what, time_us = event.spec, event.what, event.sent_ns // 1000
     if isinstance(what, Fill):
         side = "buy" if what.buyer_is_aggressor else "sell"

@@ -203,7 +203,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 @pytest.fixture(scope="module")
 def market() -> Market:
-    return Market("bybit", "bybit", SYMBOLS, 20)
+    return Market("bybit", "bybit", SYMBOLS, 8)
 
 
 class TestFiles:
@@ -214,7 +214,7 @@ class TestFiles:
         rows = [row for said in market.said if said.trade is None for row in as_rows("bybit", said)]
         replayed = books_at(write_messages(tmp_path / "machine.jsonl", messages))
         dataset = books_at(write_dataset(tmp_path / "l2.csv", L2_HEADER, rows))
-        assert len(replayed) > 300
+        assert len(replayed) > 120
         assert replayed == dataset
         for symbol in SYMBOLS:
             last = max(key for key in replayed if key[0] == symbol)
