@@ -50,44 +50,43 @@ class TardisCsv(NamedTuple):
         return before_damage(self._frames()) if self.until_damage else self._frames()
 
     def _frames(self) -> Iterator[Frame]:
-        held: list[_Row] = []
-        size = 0
-        for row in self._rows():
-            if held and not row.continues(held[-1]):
-                yield self._frame(held)
-                held, size = [], 0
-            held.append(row)
-            size += len(row.text)
-            if size > MAX_FRAME_BYTES:
-                raise self._damaged(row.number, f"more than {MAX_FRAME_BYTES} bytes are of one moment")
-        if held:
-            yield self._frame(held)
-
-    def _frame(self, rows: list[_Row]) -> Frame:
-        raw = b"\n".join(row.text for row in rows)
-        return Frame(rows[-1].received_us * NS_PER_US, Via.WS, self.name, raw=raw)
-
-    def _rows(self) -> Iterator[_Row]:
-        first = b""
+        held: list[bytes] = []
+        last, size, commas = _NONE, 0, self.dataset.columns - 1
         for number, line in enumerate(lines_of(self.path), 1):
-            if number == 1:
-                continue
-            if not line.endswith(b"\n"):  # a number that was cut is a number, too
-                raise self._damaged(number, "it is cut short")
-            row = self._row(number, line.rstrip(b"\r\n"))
-            first = first or row.exchange
-            if row.exchange != first:
-                raise self._damaged(number, "it is of another exchange than the first one")
-            yield row
+            # Most rows begin as the one before them: then all but their number of columns is checked already.
+            if not (line.startswith(last.beginning) and line.count(b",") == commas and line.endswith(b"\n")):
+                if number == 1:
+                    continue
+                head = self._head(number, line, last)
+                if held and not head.continues(last):
+                    yield self._frame(held, last)
+                    held, size = [], 0
+                last = head
+            held.append(line)
+            size += len(line)
+            if size > MAX_FRAME_BYTES:
+                raise self._damaged(number, f"more than {MAX_FRAME_BYTES} bytes are of one moment")
+        if held:
+            yield self._frame(held, last)
 
-    def _row(self, number: int, text: bytes) -> _Row:
-        if text.count(b",") + 1 != self.dataset.columns:
+    def _frame(self, lines: list[bytes], last: _RowHead) -> Frame:
+        raw = b"".join(lines).replace(b"\r\n", b"\n").removesuffix(b"\n")
+        return Frame(last.received_us * NS_PER_US, Via.WS, self.name, raw=raw)
+
+    def _head(self, number: int, line: bytes, last: _RowHead) -> _RowHead:
+        """Check the shape of a row, and read which message it is of."""
+        if not line.endswith(b"\n"):  # a number that was cut is a number, too
+            raise self._damaged(number, "it is cut short")
+        if line.count(b",") + 1 != self.dataset.columns:
             raise self._damaged(number, f"it has no {self.dataset.columns} columns, as {self.dataset.name} has")
-        exchange, symbol, time, local, rest = text.split(b",", len(HEAD))
+        exchange, symbol, time, local, rest = line.split(b",", len(HEAD))
         if len(local) != US_DIGITS or not local.isdigit():
             raise self._damaged(number, _no_time(local))
-        is_snapshot = self.dataset.has_snapshots and rest.startswith(b"true,")
-        return _Row(number, exchange, symbol, time, int(local), is_snapshot, text)
+        if last is not _NONE and exchange != last.exchange:
+            raise self._damaged(number, "it is of another exchange than the first one")
+        flag = rest.partition(b",")[0] + b"," if self.dataset.has_snapshots else b""
+        beginning = line[: len(line) - len(rest) + len(flag)]
+        return _RowHead(beginning, exchange, symbol, time, int(local), flag == b"true,")
 
     def _damaged(self, number: int, why: str) -> FatalError:
         return FatalError(
@@ -96,23 +95,26 @@ class TardisCsv(NamedTuple):
         )
 
 
-class _Row(NamedTuple):
-    """A row, as far as its frame needs it."""
+class _RowHead(NamedTuple):
+    """What the rows of a message begin with."""
 
-    number: int
+    beginning: bytes
     exchange: bytes
     symbol: bytes
     time: bytes
     received_us: int
     is_snapshot: bool
-    text: bytes
 
-    def continues(self, before: _Row) -> bool:
+    def continues(self, before: _RowHead) -> bool:
         """Tell whether it is of the same message as the row before it."""
         if self.symbol != before.symbol or self.is_snapshot != before.is_snapshot:
             return False
         same = (self.received_us == before.received_us, self.time == before.time)
         return any(same) if self.is_snapshot else all(same)
+
+
+_NONE = _RowHead(b"\n", b"", b"", b"", 0, False)
+"""Before the first row: no line begins like this."""
 
 
 def read_dataset(path: Path) -> Dataset:

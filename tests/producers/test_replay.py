@@ -21,9 +21,10 @@ from producers.recordings.recording import Recording
 from producers.recordings.replay import Replay, ReplayPlan
 from schemas.codec import decode
 from schemas.errors import UsageError
-from schemas.messages import FeedState, FeedStatus, Kind, L2Record, Source, TradeRecord
+from schemas.messages import FeedState, FeedStatus, Kind, L2Record, SequenceSource, Source, TradeRecord
 from schemas.runs import replay_run
 from tests.producers.fake_kafka import FakeClient
+from tests.producers.tardis_data import L2_HEADER, Market, as_rows, write_dataset
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 FUTURES = RECORDINGS / "binance-futures.frames.jsonl.gz"
@@ -92,6 +93,17 @@ def test_a_replay_publishes_what_the_streams_give_and_stops_its_feeds(client: Fa
     run = replay_run("binance-futures", digest, lines[0].received_ns, lines[-1].received_ns, NOW_NS)
     assert {record.run for record in records} == {run}  # type: ignore[union-attr]
     assert digest[:16] in run
+
+
+def test_a_dataset_of_tardis_is_replayed_like_a_recording(client: FakeClient, tmp_path: Path) -> None:
+    market = Market("binance-futures", "binance-futures", ("BTCUSDT",), 3)
+    rows = [row for said in market.said if said.trade is None for row in as_rows("binance-futures", said)]
+    path = write_dataset(tmp_path / "l2.csv", L2_HEADER, rows)
+    records = replayed(client, ReplayPlan(), [path])
+    in_memory = list(RecordingReplay(path, EXCHANGES["binance-futures"]).records())
+    assert [type(record) for record in records[:-1]] == [type(record) for record in in_memory]
+    assert isinstance(records[-1], FeedStatus)
+    assert {record.sequence_source for record in l2(records)["BTCUSDT"]} == {SequenceSource.SYNTHETIC}
 
 
 def test_epochs_begin_at_the_time_of_the_replay_so_that_a_later_one_fences_it(client: FakeClient) -> None:
