@@ -9,9 +9,10 @@ from producers.contract import FrameReader, FrameSource
 from producers.recordings.lines import lines_of
 from producers.recordings.recording import Recording, venue_on
 from producers.recordings.tardis_csv import HEADER, TardisCsv, exchange_of, read_dataset
-from producers.recordings.tardis_machine import MachineFile, books_in, machine_head
+from producers.recordings.tardis_machine import MachineFile, books_in, is_shape, machine_head, shape_frame_of
 from producers.tardis.datasets import DatasetReader
 from producers.tardis.machine import MachineReader
+from producers.tardis.shapes import ShapesReader
 from producers.tardis.venues import VENUES, exchange_in
 from schemas.errors import FatalError, UsageError
 
@@ -51,6 +52,8 @@ def open_recording(path: Path, venue: FrameReader, *, until_damage: bool = False
     first = _first_line(path)
     if (head := machine_head(first)) is not None:
         return Opened(MachineFile(path, name, until_damage), MachineReader(venue, head.exchange, books_in(path)))
+    if is_shape(first):
+        return Opened(MachineFile(path, name, until_damage, shape_frame_of), ShapesReader(venue))
     named = venue_on(first)
     exchange = exchange_in(named)
     reader = MachineReader(venue, exchange) if exchange else venue

@@ -5,13 +5,14 @@ Such a file is a recording: `curl … > day.jsonl` is enough. A message was rece
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from producers.messages import Frame, Via
 from producers.recordings.lines import before_damage, lines_of
 from producers.tardis.machine import BOOKS, MachineHead, failure_in, head_of, received_ns
+from producers.tardis.shapes import shape_received_ns
 from schemas.errors import DecodeError, FatalError
 
 
@@ -22,11 +23,13 @@ class MachineFile(NamedTuple):
         path: The file, packed or plain.
         name: Stands for its connection, and so in the ids of its dead letters.
         until_damage: Whether a damaged file ends before its damage, in place of an error.
+        to_frame: Makes a frame of a line and the name.
     """
 
     path: Path
     name: str = ""
     until_damage: bool = False
+    to_frame: Callable[[bytes, str], Frame] = lambda line, name: frame_of(line, name)
 
     def frames(self) -> Iterator[Frame]:
         """Read its messages, in order.
@@ -40,7 +43,7 @@ class MachineFile(NamedTuple):
 
     def _frame(self, line: bytes, number: int) -> Frame:
         try:
-            return frame_of(line, self.name)
+            return self.to_frame(line, self.name)
         except DecodeError as error:
             raise FatalError(
                 f"line {number} of {self.path} is no message of tardis-machine ({error.cause})",
@@ -64,6 +67,28 @@ def frame_of(line: bytes, name: str) -> Frame:
     if failure or is_cut:
         raise DecodeError(f"the machine failed: {failure}" if failure else "it is cut short")
     return Frame(received_ns(raw), Via.WS, name, raw=raw)
+
+
+def shape_frame_of(line: bytes, name: str) -> Frame:
+    """Make a frame of a line in one of the shapes of tutorials.
+
+    Raises:
+        DecodeError: It is cut short, of none of the shapes, or does not say when it was received.
+    """
+    if not line.endswith(b"\n"):
+        raise DecodeError("it is cut short")
+    received = shape_received_ns(line)
+    if received is None:
+        raise DecodeError("it is of none of the shapes, or says no time")
+    return Frame(received, Via.WS, name, raw=line.rstrip(b"\r\n"))
+
+
+def is_shape(line: bytes) -> bool:
+    """Tell whether the first line of a file is of one of the shapes of tutorials, and says when it was received."""
+    try:
+        return shape_received_ns(line) is not None
+    except DecodeError:
+        return False
 
 
 def machine_head(line: bytes) -> MachineHead | None:
