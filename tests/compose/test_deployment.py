@@ -283,7 +283,7 @@ def test_down_leaves_nothing(deployment: Deployment) -> None:
     held = deployment.everything()
     assert all(held.values()), f"there was nothing to take down: {held}"
     with step("down -v"):
-        deployment.compose("down", "-v", timeout_s=120)
+        deployment.compose("--profile", "*", "down", "-v", timeout_s=120)  # without, the volumes of profiles stay
     left = [f"{kind} {name}" for kind, names in held.items() for name in names if inspect(kind, name)]
     assert left == []
     assert not any(deployment.everything().values())
