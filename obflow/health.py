@@ -31,6 +31,7 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "producer": (BROKER, FEED),
     "processor": (BROKER, PARTITIONS),
     "regimes": (BROKER, PARTITIONS),
+    "signals": (BROKER, PARTITIONS),
     "sink": (BROKER, STORE),
 }
 """What each role waits for before it is ready; one that is not here is ready as long as it lives."""

@@ -34,6 +34,7 @@ CounterName = Literal[
     "obflow_retries_total",
     "obflow_kafka_sent_bytes_total",
     "obflow_kafka_received_bytes_total",
+    "obflow_derived_total",
     "obflow_llm_calls_total",
     "obflow_llm_questions_dropped_total",
     "obflow_llm_tokens_total",
@@ -65,19 +66,20 @@ HistogramName = Literal[
     "obflow_exchange_latency_seconds",
 ]
 MetricName: TypeAlias = CounterName | GaugeName | HistogramName
-Role = Literal["producer", "processor", "regimes", "sink"]
+Role = Literal["producer", "processor", "regimes", "signals", "sink"]
 
 # From a millisecond, which one process needs, to the minute that a catch-up may take.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 PRODUCER: Final[tuple[Role, ...]] = ("producer",)
 PROCESSOR: Final[tuple[Role, ...]] = ("processor",)
-WORKERS: Final[tuple[Role, ...]] = ("processor", "regimes")
+WORKERS: Final[tuple[Role, ...]] = ("processor", "regimes", "signals")
 REGIMES: Final[tuple[Role, ...]] = ("regimes",)
+DERIVED: Final[tuple[Role, ...]] = ("signals",)
 SINK: Final[tuple[Role, ...]] = ("sink",)
 LIBRDKAFKA: Final[tuple[Role, ...]] = ("producer", "sink")
 """Roles whose clients are librdkafka's; the workers' are aiokafka's, which has no such figures."""
-ALL: Final[tuple[Role, ...]] = ("producer", "processor", "regimes", "sink")
+ALL: Final[tuple[Role, ...]] = ("producer", *WORKERS, "sink")
 
 
 class Metric(NamedTuple):
@@ -171,6 +173,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
     ),
     "obflow_kafka_sent_bytes_total": Metric("Bytes sent to brokers.", ("client",), "bytes", LIBRDKAFKA),
     "obflow_kafka_received_bytes_total": Metric("Bytes received from brokers.", ("client",), "bytes", LIBRDKAFKA),
+    "obflow_derived_total": Metric(
+        "What was found in factors and books, and what became of it: signals opened and closed, their forecasts.",
+        ("outcome",),
+        "findings",
+        DERIVED,
+        "one was",
+    ),
     "obflow_llm_calls_total": Metric(
         "Requests to the language model, by what became of them.", ("outcome",), "requests", REGIMES, "it was asked"
     ),

@@ -14,7 +14,9 @@ MetricsPort = Annotated[int | None, typer.Option("--metrics-port", help="Serve /
 
 
 def process(
-    stage: Annotated[str, typer.Option("--stage", metavar="NAME", help="What to run: books, regimes.")] = "books",
+    stage: Annotated[
+        str, typer.Option("--stage", metavar="NAME", help="What to run: books, regimes, signals.")
+    ] = "books",
     app_id: AppId = None,
     topic_prefix: TopicPrefix = None,
     metrics_port: MetricsPort = None,
@@ -47,13 +49,13 @@ def _run(stage: str, app_id: str | None, topic_prefix: str | None, metrics_port:
     from obflow.settings import Section
     from processors.compilation import with_engine
     from processors.llm.beside import BESIDE
-    from processors.stages import stage_named
+    from processors.stages import stage_named, stage_of
     from processors.worker.run import install_uvloop, run_worker
 
     kind = stage_named(stage)
     settings = load_settings(
         {f"{kind.role}.app_id": app_id, "kafka.topic_prefix": topic_prefix, "metrics.port": metrics_port}
     )
-    chosen = kind(with_engine(settings.section(kind.role, Section), settings.cache))
+    chosen = stage_of(kind, lambda name: with_engine(settings.section(name, Section), settings.cache))
     install_uvloop()
     run_async(lambda stop: run_worker(chosen, settings, stop, BESIDE.get(stage)))

@@ -123,6 +123,7 @@ class Stage(Protocol[S, R]):
         layout: Number of what `dump` writes, 1 to 255; a checkpoint of another is refused.
         outlives_log: Whether a state still holds where the source topic was made anew.
         names: The places its records name, if they are to be held against a log.
+        shares: Sections of the settings that several stages read; its constructor takes them after its own.
         decode_records, step_records: Most records of one `decode` and one `step`: others have their turn in between.
     """
 
@@ -135,11 +136,12 @@ class Stage(Protocol[S, R]):
     layout: int
     outlives_log: bool
     names: NamedPlaces[S, R] | None
+    shares: tuple[str, ...]
     decode_records: int
     step_records: int
 
-    def __init__(self, options: Any) -> None:  # noqa: ANN401 (each stage says which attributes it reads)
-        """Take the settings of its section. Raises UsageError where they contradict each other."""
+    def __init__(self, options: Any, *shared: Any) -> None:  # noqa: ANN401 (each says which attributes it reads)
+        """Take the settings of its section, and of those it shares. Raises UsageError where they do not fit."""
 
     def decode(self, payloads: Sequence[bytes | None]) -> Sequence[R | MessageError]:
         """Decode values of consecutive records, one result each. An error becomes a dead letter; the others go on."""

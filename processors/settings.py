@@ -1,4 +1,4 @@
-"""What of workers can be set. Registered in `pyproject.toml` as the sections `processor` and `regimes`."""
+"""What of workers can be set. Registered in `pyproject.toml`, a section a class."""
 
 from __future__ import annotations
 
@@ -85,3 +85,59 @@ class RegimeSettings(Section):
     """Price of a million input tokens, USD; without both prices no cost is computed."""
     output_price: Annotated[float, Field(ge=0)] | None = None
     """Price of a million output tokens, USD."""
+
+
+class FeeSettings(Section):
+    """What venues take for a trade; read by every stage that speaks of costs."""
+
+    POSITION: ClassVar = 31
+
+    tier: str = Field(default="regular", pattern=r"^\S+$")
+    """Tier of volume whose rows count."""
+    table: str = (
+        "binance spot regular 2023-01-01 10 10; binance-futures linear regular 2023-01-01 2 5; "
+        "binance-delivery inverse regular 2023-01-01 2 5"
+    )
+    """Rows `venue kind tier from_date maker_bps taker_bps`, separated by semicolons; who has no row has no cost."""
+
+
+class SignalSettings(Section):
+    """Signal workers: what a signal needs to open and to stay."""
+
+    POSITION: ClassVar = 32
+    UNITS: ClassVar = {"enter": "sd", "leave": "sd"}
+
+    app_id: str = Field(default="obflow-signals", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives events."""
+    half_life_seconds: Seconds = 60.0
+    """Half-life of the baseline's mean and variance."""
+    warmup_seconds: Seconds = 60.0
+    """Time observed before there is a score."""
+    imbalance_enter: Annotated[float, Field(gt=0)] = 1.5
+    """Score from which an imbalance signal opens."""
+    imbalance_sd_floor: Annotated[float, Field(gt=0)] = 0.02
+    """Least standard deviation of the imbalance; keeps a flat book from giving huge scores."""
+    flow_enter: Annotated[float, Field(gt=0)] = 2.5
+    """Score from which an order flow signal opens."""
+    flow_sd_floor: Annotated[float, Field(gt=0)] = 1e-9
+    """Least standard deviation of the order flow."""
+    classic_enter: Annotated[float, Field(gt=0)] = 2.0
+    """Score from which a classic signal opens: the best level's imbalance against the 20 events before."""
+    leave: Annotated[float, Field(ge=0)] = 0.5
+    """Score below which a signal closes."""
+    trend_seconds: Seconds = 5.0
+    """Length of the trend's newer part."""
+    trend_before_seconds: Seconds = 10.0
+    """Length of the part before, which it is compared with."""
+    need_trend: bool = True
+    """Whether a signal opens only where the trend goes its way."""
+    horizon_seconds: Seconds = 5.0
+    """Longest time a signal stays open, and the time its forecast is about."""
+    cooldown_seconds: Seconds = 1.0
+    """Least time from a close to the next opening."""
+    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100.0
+    """Time from an opening to the price its forecast starts from."""
+    slopes: str = ""
+    """Fitted rows `venue symbol kind bps_per_z`, separated by semicolons; without one no edge is computed."""

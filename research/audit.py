@@ -24,6 +24,7 @@ from obflow.settings import Settings
 from processors.settings import RegimeSettings
 from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
+from research.derived_steps import DERIVED
 from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import overlaps, unseen
@@ -168,6 +169,7 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
         _compare_places(tables, found, "llm_calls", called.calls, calls),
         _tally(found, "dead_letters", called.letters, tables.letters(), frozenset()),
         *_compare_regimes(settings, tables, found, called),
+        *(_compare_steps(tables, found, called, name) for name in DERIVED),
     ]
     return found
 
@@ -252,6 +254,14 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
     of_model = {one for one in called.verdicts[RegimeSource.LLM] if one.log == l2}
     answers = tables.verdicts(l2, RegimeSource.LLM)
     return [rules, _tally(found, "regimes of the model", of_model, answers, refused[RegimeSource.LLM])]
+
+
+def _compare_steps(tables: Tables, found: Audit, called: Called, name: str) -> AuditLine:
+    """One line for a derived stream: what is on its log, of the books' log there is."""
+    l2 = called.logs[L2].short_id
+    written = {step for step in called.steps[name] if step.log == l2}
+    refused = tables.refused_steps(name, called.logs[DERIVED[name].topic])
+    return _tally(found, name, written, tables.steps(name, l2), refused, duplicates=tables.doubled(name))
 
 
 def _tally(

@@ -12,6 +12,7 @@ from obflow import kafka
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import Logged, LogReading
+from research.derived_steps import DERIVED, DerivedStep, written_steps
 from research.expected import (
     Emission,
     Expectation,
@@ -34,7 +35,16 @@ from schemas.messages import RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
 from schemas.units import NS_PER_MS
 
-READ: Final = (FEED_STATUS, DEAD_LETTERS, L2, FACTORS, TRADES, REGIMES, LLM_CALLS)
+READ: Final = (
+    FEED_STATUS,
+    DEAD_LETTERS,
+    L2,
+    FACTORS,
+    TRADES,
+    REGIMES,
+    LLM_CALLS,
+    *(table.topic for table in DERIVED.values()),
+)
 REGIMES_ROLE: Final = "regimes"
 
 
@@ -54,6 +64,7 @@ class Called:
         trades: Trade records by partition, without those sent again by hand.
         verdicts: Judgements on their log, by who judged.
         calls: Places of the requests to the language model.
+        steps: Steps of derived streams on their logs, by the name of their table.
     """
 
     logs: dict[Topic, LogId]
@@ -67,6 +78,7 @@ class Called:
     trades: Counter[int]
     verdicts: dict[RegimeSource, set[Identity]]
     calls: set[Place]
+    steps: dict[str, set[DerivedStep]]
 
 
 def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
@@ -111,6 +123,9 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         trades=count_trades(noted(TRADES), logs[TRADES]),
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
+        steps={
+            name: written_steps(reading(table.topic), table, partitions(table.topic)) for name, table in DERIVED.items()
+        },
     )
     _leave_out(called, out)
     return called
@@ -143,6 +158,7 @@ def _leave_out(called: Called, out: Mapping[Topic, set[Place]]) -> None:
     log = called.logs[L2].short_id
     gone = {(log, *place) for place in out[L2]}
     called.windows = {one: place for one, place in called.windows.items() if one[1:] not in gone}
+    called.steps = {name: {one for one in steps if one[1:4] not in gone} for name, steps in called.steps.items()}
     called.verdicts = {
         source: {one for one in found if one[1:] not in gone} for source, found in called.verdicts.items()
     }

@@ -24,11 +24,12 @@ from schemas.messages import (
     L2Record,
     RegimeEvent,
     RegimeSource,
+    SignalEvent,
 )
 from schemas.places import Place as LogPlace
 from schemas.places import check_place
 
-R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent)
+R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent, SignalEvent)
 
 Place: TypeAlias = tuple[int, int]
 """Partition and offset in one log."""

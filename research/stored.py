@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from obflow import clickhouse
 from obflow.settings import Settings
+from research.derived_steps import DERIVED, DerivedStep, step_of
 from research.expected import Identity, Place, verdict_identity
 from research.retention import Stretch
 from schemas.codec import decode_as
@@ -28,6 +29,7 @@ UNIQUE: Final = {
     "feed_status": (IDENTITY,),
     "regimes": (f"{IDENTITY}, source",),
     "llm_calls": (IDENTITY, "call_id"),
+    **{name: (f"{IDENTITY}, {table.kind}",) for name, table in DERIVED.items()},
 }
 """By which expressions no two rows of a table may be equal."""
 LOG_COLUMN: Final = {
@@ -36,6 +38,7 @@ LOG_COLUMN: Final = {
     "feed_status": "source_log",
     "regimes": "source_log",
     "llm_calls": "source_log",
+    **dict.fromkeys(DERIVED, "source_log"),
     "dead_letters": "k_log",
 }
 """The column that says which log a row belongs to."""
@@ -105,6 +108,26 @@ class Tables:
             {"log": log, "source": source.value},
         )
         return {Identity(InstrumentKey(venue, symbol), log, part, offset) for venue, symbol, part, offset in rows}
+
+    def steps(self, name: str, log: str) -> set[DerivedStep]:
+        """Identities of the stored steps of a derived stream on one book log."""
+        kind = DERIVED[name].kind
+        rows = self._ask(
+            f"SELECT DISTINCT venue, symbol, source_partition, source_offset, {kind} "  # noqa: S608 (our own names)
+            "FROM {table:Identifier} WHERE source_log = {log:String}",
+            {"table": name, "log": log},
+        )
+        return {DerivedStep(InstrumentKey(row[0], row[1]), log, row[2], row[3], row[4]) for row in rows}
+
+    def refused_steps(self, name: str, log: LogId) -> set[DerivedStep]:
+        """Identities of the steps of a derived stream that a sink dead-lettered."""
+        table, found = DERIVED[name], set()
+        for _, payload in self._letters(log):
+            try:
+                found.add(step_of(decode_as(table.record, payload), table.kind))
+            except MessageError:
+                continue
+        return found
 
     def letters(self) -> set[tuple[str, str]]:
         """Id and role of every stored letter."""

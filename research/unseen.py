@@ -8,8 +8,9 @@ from typing import Final
 from obflow import kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
-from processors.settings import ProcessorSettings, RegimeSettings
+from processors.settings import ProcessorSettings, RegimeSettings, SignalSettings
 from research.called import Called
+from research.derived_steps import DERIVED
 from research.retention import Stretches, length, told, unread
 from research.stored import LOG_COLUMN, Tables
 from schemas.logs import LogId
@@ -26,6 +27,7 @@ FED_BY: Final = {
     "dead_letters": DEAD_LETTERS,
     "regimes": REGIMES,
     "llm_calls": LLM_CALLS,
+    **{name: table.topic for name, table in DERIVED.items()},
 }
 """Every table, and the topic that feeds it."""
 
@@ -49,7 +51,7 @@ def _other_logs(tables: Tables, called: Called, known_logs: Collection[str]) -> 
     """Rows of logs that the broker does not have: whether they are all there, nobody can tell."""
     problems, rows, accepted = [], 0, 0
     for table, column in LOG_COLUMN.items():
-        own = called.logs[L2 if table in ("factors", "regimes") else FED_BY[table]].short_id
+        own = called.logs[L2 if table in ("factors", "regimes", *DERIVED) else FED_BY[table]].short_id
         for log, count in tables.other_logs(table, column, own).items():
             rows += count
             if log in known_logs:
@@ -86,8 +88,12 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
         missed = unread(called.readings[topic].starts, read, tables.holes(table, log))
         counts["expired_unread"] += length(missed)
         problems += _named(missed, f"records of {topic.name} expired before they were stored")
-    workers = settings.of(ProcessorSettings), settings.of(RegimeSettings)
-    for app_id, topic in ((workers[0].app_id, L2), (workers[1].app_id, FACTORS)):
+    groups = {
+        settings.of(ProcessorSettings).app_id: L2,
+        settings.of(RegimeSettings).app_id: FACTORS,
+        settings.of(SignalSettings).app_id: FACTORS,
+    }
+    for app_id, topic in groups.items():
         read = _committed(settings, settings.kafka.topic_prefix + app_id, called.logs[topic])
         missed = unread(called.readings[topic].starts, read, {})
         counts["expired_unread"] += length(missed)

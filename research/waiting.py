@@ -15,6 +15,7 @@ from obflow.settings import Settings
 from obflow.whole_log import Logged, read_since
 from processors.settings import ProcessorSettings
 from research.called import Called, count_trades
+from research.derived_steps import DERIVED, written_steps
 from research.expected import (
     Emission,
     Place,
@@ -85,6 +86,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
             "dead_letters": written_letters(late[DEAD_LETTERS], names[DEAD_LETTERS]),
             "regimes": verdicts[RegimeSource.RULE],
             "regimes of the model": verdicts[RegimeSource.LLM],
+            **{name: written_steps(late[table.topic], table) for name, table in DERIVED.items()},
         },
     )
 

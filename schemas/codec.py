@@ -33,6 +33,7 @@ from schemas.messages import (
     Record,
     RegimeEvent,
     ResyncRequest,
+    SignalEvent,
     TradeRecord,
 )
 from schemas.rules import packing_problem, problem_of
@@ -53,6 +54,7 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "dead-letters": DeadLetter,
     "regimes": RegimeEvent,
     "llm-calls": LlmCall,
+    "signals": SignalEvent,
 }
 RECORD_NAMES: dict[type[Record], str] = {kind: name for name, kind in RECORD_TYPES.items()}
 

@@ -66,7 +66,7 @@ FACTORS = Topic(
     "delete",
     2 * MS_PER_DAY,
     ("processors",),
-    ("sinks", "regimes"),
+    ("sinks", "regimes", "signals"),
     "factor events",
 )
 RESYNC = Topic(
@@ -85,7 +85,7 @@ DEAD_LETTERS = Topic(
     "letter_id",
     "delete",
     14 * MS_PER_DAY,
-    ("producers", "processors", "regimes", "sinks"),
+    ("producers", "processors", "regimes", "signals", "sinks"),
     ("sinks",),
     "messages that could not be used, with cause and origin",
 )
@@ -130,6 +130,27 @@ REGIMES_CHANGELOG = Topic(
     "the regime workers' checkpoints: open window and rule memory of each instrument",
 )
 
+SIGNALS = Topic(
+    "signals.v1",
+    "signals",
+    "venue:symbol",
+    "delete",
+    7 * MS_PER_DAY,
+    ("signals",),
+    ("sinks",),
+    "openings and closings of each kind of signal",
+)
+SIGNALS_CHANGELOG = Topic(
+    "obflow-signals-kinds-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("signals",),
+    ("signals",),
+    "the signal workers' checkpoints: state and memory of each kind of signal of each instrument",
+)
+
 TOPICS: tuple[Topic, ...] = (
     L2,
     TRADES,
@@ -141,5 +162,7 @@ TOPICS: tuple[Topic, ...] = (
     REGIMES,
     LLM_CALLS,
     REGIMES_CHANGELOG,
+    SIGNALS,
+    SIGNALS_CHANGELOG,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

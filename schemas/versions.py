@@ -36,6 +36,7 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(12, "factors", 2),
     SchemaVersion(13, "regimes", 2),
     SchemaVersion(14, "llm-calls", 2),
+    SchemaVersion(15, "signals", 1),
 )
 
 

@@ -5,15 +5,18 @@ To add one: a file with its class here, a line below, its section in `settings.p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from processors.contract import Stage, line_named
 from processors.stages.books import BooksStage
 from processors.stages.regimes import RegimesStage
+from processors.stages.signals import SignalsStage
 
 STAGES: Final[dict[str, type[Stage[Any, Any]]]] = {
     "books": BooksStage,
     "regimes": RegimesStage,
+    "signals": SignalsStage,
 }
 
 
@@ -24,3 +27,16 @@ def stage_named(name: str) -> type[Stage[Any, Any]]:
         UsageError: There is none.
     """
     return line_named("stage", name, STAGES)
+
+
+def stage_of(kind: type[Stage[Any, Any]], section: Callable[[str], Any]) -> Stage[Any, Any]:
+    """Make a stage of the sections of the settings that it reads.
+
+    Args:
+        kind: Which.
+        section: Gives a section by its name.
+
+    Raises:
+        UsageError: Its settings contradict each other.
+    """
+    return kind(section(kind.role), *map(section, kind.shares))

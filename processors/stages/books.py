@@ -61,6 +61,7 @@ class BooksStage:
     changelog = BOOKS_CHANGELOG
     outlives_log = False
     names: NamedPlaces[BookState, L2Row] | None = None
+    shares: tuple[str, ...] = ()
     decode_records = 2_000
     step_records = PACKED_EVENTS
 

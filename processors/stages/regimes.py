@@ -66,6 +66,7 @@ class RegimesStage:
     outlives_log = True
     """What a state holds are offsets of the books' log: `factors.v1` may be made anew and filled again from there."""
     names: NamedPlaces[RegimeState, FactorRecord] | None = BookPlaces()
+    shares: tuple[str, ...] = ()
     decode_records = 1
     """A record packs up to 256 events."""
     step_records = 1

@@ -18,7 +18,13 @@ CODE = {
     path: path.read_text("utf-8") for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py")) if path != HOME
 }
 WRITTEN = {name for text in CODE.values() for name in NAME.findall(text)}
-FOLDERS = {"producer": "producers", "processor": "processors", "regimes": "processors", "sink": "sinks"}
+FOLDERS = {
+    "producer": "producers",
+    "processor": "processors",
+    "regimes": "processors",
+    "signals": "processors",
+    "sink": "sinks",
+}
 
 
 @pytest.mark.parametrize("name", DECLARED)

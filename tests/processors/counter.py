@@ -38,6 +38,7 @@ class CounterStage:
     reads, changelog = TRADED, CHANGELOG
     writes: tuple[Topic, ...] = (COUNTS,)
     layout, outlives_log, names, decode_records, step_records = 1, False, None, 1_000, 50
+    shares: tuple[str, ...] = ()
 
     def __init__(self, options: Any) -> None:
         pass

@@ -30,6 +30,13 @@ EVERY_STAGE: Final[dict[str, type[Stage[Any, Any]]]] = {**STAGES, "counter": Cou
 """Those of the registry, and one that is none of it."""
 
 
+BRIEF: Final[dict[str, dict[str, object]]] = {
+    "signals": {"half_life_seconds": 3.0, "warmup_seconds": 1.0, "imbalance_enter": 0.6, "flow_enter": 0.6}
+    | {"need_trend": False, "trend_seconds": 1.0, "trend_before_seconds": 2.0},
+}
+"""Settings under which a stage has something to say within the minute that the logs of these tests last."""
+
+
 @dataclass
 class KafkaRecord:
     """A record as the consumer hands it over."""
@@ -66,10 +73,11 @@ class WantsAll:
 
 
 def stage_of(name: str, **options: object) -> Stage[Any, Any]:
-    """A stage as the settings' defaults make it, but for these options."""
-    kind = EVERY_STAGE[name]
-    section: Any = getattr(Settings(), kind.role)
-    return kind(section.model_copy(update=options))
+    """A stage as the settings make it, with times that fit a short log, but for these options."""
+    kind, settings = EVERY_STAGE[name], Settings()
+    section: Any = getattr(settings, kind.role)
+    shared = (getattr(settings, one) for one in kind.shares)
+    return kind(section.model_copy(update=BRIEF.get(name, {}) | options), *shared)
 
 
 class Reader:

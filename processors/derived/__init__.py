@@ -1,0 +1,1 @@
+"""What the stages behind the factors share: averages that weigh time, where a log was left, fees, times of the wire."""

@@ -1,0 +1,61 @@
+"""What the derived streams have said, by their own logs: each step on a log is to be stored once.
+
+Whether a step should have been said, only its stage can tell: that it says the same of the same records, however they
+come, the suite of the stages proves. What is on its log and in no table is lost, and what is there twice is doubled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from obflow.whole_log import Logged
+from research.expected import record_of
+from schemas.errors import MessageError
+from schemas.messages import InstrumentKey, SignalEvent
+from schemas.topics import SIGNALS, Topic
+
+
+class DerivedTable(NamedTuple):
+    """A table of steps.
+
+    Attributes:
+        topic: What feeds it.
+        record: Type of its records.
+        kind: Field and column that is part of a step's identity, beside the record of the books' log that made it.
+    """
+
+    topic: Topic
+    record: Any
+    kind: str
+
+
+DERIVED: Final = {"signals": DerivedTable(SIGNALS, SignalEvent, "kind")}
+"""By the table's name."""
+
+
+class DerivedStep(NamedTuple):
+    """What identifies a step."""
+
+    instrument: InstrumentKey
+    log: str
+    partition: int
+    offset: int
+    kind: str
+
+
+def step_of(record: Any, kind: str) -> DerivedStep:  # noqa: ANN401 (a record of any derived table)
+    """The identity of a step."""
+    where = (record.source_log, record.source_partition, record.source_offset)
+    return DerivedStep(record.instrument, *where, str(getattr(record, kind)))
+
+
+def written_steps(log: Iterable[Logged], table: DerivedTable, partitions: int = 0) -> set[DerivedStep]:
+    """Identities of the steps on their log; what is none a sink dead-letters."""
+    found = set()
+    for logged in log:
+        try:
+            found.add(step_of(record_of(table.record, logged, partitions), table.kind))
+        except MessageError:
+            continue
+    return found
