@@ -23,6 +23,7 @@ from processors.regimes.state import RegimeState, close_windows
 from producers.broker.publisher import Publisher
 from research import unseen
 from research.audit import audit
+from research.derived_steps import DERIVED, DerivedTable
 from schemas.codec import encode
 from schemas.errors import SchemaMismatch
 from schemas.logs import ORIGIN_HEADER, short_id
@@ -88,6 +89,16 @@ def judged(records: list[FactorRecord]) -> Iterator[RegimeEvent]:
         yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED)
 
 
+def steps_on(records: list[FactorRecord], table: DerivedTable) -> Iterator[Any]:
+    """Two steps of a derived stream an instrument: examples, moved onto these events."""
+    example = load(EXAMPLES / f"{table.topic.record}/v1/open.json")
+    for record in records:
+        where = {"source_log": record.source_log, "source_partition": record.source_partition}
+        for event in (record.events[0], record.events[-1]):
+            moved = {"symbol": record.symbol, "source_offset": event.source_offset}
+            yield msgspec.structs.replace(example, **where, **moved)  # type: ignore[arg-type] # of any derived table
+
+
 def trade(symbol: str, number: int, *, source: Source = Source.LIVE, received_ns: int = 0) -> TradeRecord:
     example = load(EXAMPLES / "trades/v1/buy.json")
     assert isinstance(example, TradeRecord)
@@ -118,6 +129,8 @@ def publish_all(settings: Settings) -> None:
     records = list(processed(settings, source_log(settings)))
     send(settings, FACTORS, *records)
     send(settings, REGIMES, *judged(records))
+    for table in DERIVED.values():
+        send(settings, table.topic, *steps_on(records, table))
     calls = [load(EXAMPLES / f"llm-calls/v1/{name}.json") for name in ("ok", "timeout")]
     send(settings, LLM_CALLS, *(msgspec.structs.replace(one, call_id=str(n)) for n, one in enumerate(calls)))
 
@@ -172,6 +185,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
         "dead_letters": {"expected": 1, "stored": 1, **none},
         "regimes": {"expected": 2 * WINDOWS, "stored": 2 * WINDOWS, **none},
         "regimes of the model": {"expected": 2, "stored": 2, **none},
+        **{name: {"expected": 4, "stored": 4, **none} for name in DERIVED},
         "other logs": {"rows": 0, "accepted": 0},
         "producers": {"live": 0, "stopped": 2, "silent": 0},
         "retention": {"expired": 0, "expired_unread": 0, "absent": 0},
@@ -239,6 +253,18 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "ALTER TABLE dead_letters DELETE WHERE role = 'sink' SETTINGS mutations_sync = 1",
         "dead_letters: 1 lost",
     ),
+    **{
+        f"a step that is gone from {name}": (
+            name,
+            f"ALTER TABLE {name} DELETE WHERE symbol = 'A' AND k_off = 0 SETTINGS mutations_sync = 1",
+            f"{name}: 1 lost",
+        )
+        for name in DERIVED
+    },
+    **{
+        f"a step twice in {name}": (name, f"INSERT INTO {name} SELECT * FROM {name} LIMIT 1", f"{name}: 1 duplicates")
+        for name in DERIVED
+    },
     "rows of another log": (
         "factors",
         "INSERT INTO factors SELECT * REPLACE ('foreign1' AS source_log) FROM factors LIMIT 3",
