@@ -32,6 +32,7 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "processor": (BROKER, PARTITIONS),
     "regimes": (BROKER, PARTITIONS),
     "signals": (BROKER, PARTITIONS),
+    "anomalies": (BROKER, PARTITIONS),
     "sink": (BROKER, STORE),
 }
 """What each role waits for before it is ready; one that is not here is ready as long as it lives."""

@@ -31,7 +31,11 @@ class GroupSettings(Protocol):
     checkpoint_seconds: float
 
 
-COMMANDS: Final = {"books": "obflow process", "signals": "obflow process --stage signals"}
+COMMANDS: Final = {
+    "books": "obflow process",
+    "signals": "obflow process --stage signals",
+    "anomalies": "obflow process --stage anomalies",
+}
 """What starts a worker of a stage, where it is not called as the stage."""
 CHECKPOINTS_S: Final = 3.0
 """How many intervals of checkpoints a record may wait: it is committed behind one, not at once."""

@@ -14,9 +14,7 @@ MetricsPort = Annotated[int | None, typer.Option("--metrics-port", help="Serve /
 
 
 def process(
-    stage: Annotated[
-        str, typer.Option("--stage", metavar="NAME", help="What to run: books, regimes, signals.")
-    ] = "books",
+    stage: Annotated[str, typer.Option("--stage", metavar="NAME", help="What to run, as books or signals.")] = "books",
     app_id: AppId = None,
     topic_prefix: TopicPrefix = None,
     metrics_port: MetricsPort = None,

@@ -141,3 +141,33 @@ class SignalSettings(Section):
     """Time from an opening to the price its forecast starts from."""
     slopes: str = ""
     """Fitted rows `venue symbol kind bps_per_z`, separated by semicolons; without one no edge is computed."""
+
+
+class AnomalySettings(Section):
+    """Anomaly workers: when a book is not as it was."""
+
+    POSITION: ClassVar = 33
+    UNITS: ClassVar = {"z": "sd", "share": "ratio"}
+
+    app_id: str = Field(default="obflow-anomalies", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives events."""
+    half_life_seconds: Seconds = 300.0
+    """Half-life of the depth's baseline."""
+    warmup_seconds: Seconds = 60.0
+    """Time observed before there is an alarm."""
+    shift_z: Annotated[float, Field(gt=0)] = 4.0
+    """How far below its baseline the depth has to lie."""
+    shift_share: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Share of its baseline that the depth may have left, too."""
+    shift_floor: Annotated[float, Field(gt=0)] = 0.02
+    """Least standard deviation of the depth's logarithm."""
+    shift_held_seconds: Annotated[float, Field(ge=0)] = 0.5
+    """How long both have to hold."""
+    rearm_z: Annotated[float, Field(gt=0)] = 2.0
+    """How far below its baseline the depth may lie where the episode ends."""
+    recovery_seconds: Seconds = 60.0
+    """Longest time for which a recovery is watched."""
+    status_held_seconds: Annotated[float, Field(ge=0)] = 0.5
+    """How long a book has to be one-sided or locked."""

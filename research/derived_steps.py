@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from obflow.whole_log import Logged
 from research.expected import record_of
 from schemas.errors import MessageError
-from schemas.messages import InstrumentKey, SignalEvent
-from schemas.topics import SIGNALS, Topic
+from schemas.messages import AnomalyEvent, InstrumentKey, SignalEvent
+from schemas.topics import ANOMALIES, SIGNALS, Topic
 
 
 class DerivedTable(NamedTuple):
@@ -30,7 +30,10 @@ class DerivedTable(NamedTuple):
     kind: str
 
 
-DERIVED: Final = {"signals": DerivedTable(SIGNALS, SignalEvent, "kind")}
+DERIVED: Final = {
+    "signals": DerivedTable(SIGNALS, SignalEvent, "kind"),
+    "anomalies": DerivedTable(ANOMALIES, AnomalyEvent, "stream"),
+}
 """By the table's name."""
 
 

@@ -16,6 +16,7 @@ from schemas.codec import decode_as
 from schemas.errors import MessageError
 from schemas.logs import ORIGIN_HEADER, LogId, parse_origin
 from schemas.messages import (
+    AnomalyEvent,
     DeadLetter,
     FactorRecord,
     FeedState,
@@ -29,7 +30,7 @@ from schemas.messages import (
 from schemas.places import Place as LogPlace
 from schemas.places import check_place
 
-R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent, SignalEvent)
+R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent, SignalEvent, AnomalyEvent)
 
 Place: TypeAlias = tuple[int, int]
 """Partition and offset in one log."""

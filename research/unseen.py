@@ -8,7 +8,7 @@ from typing import Final
 from obflow import kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
-from processors.settings import ProcessorSettings, RegimeSettings, SignalSettings
+from processors.settings import AnomalySettings, ProcessorSettings, RegimeSettings, SignalSettings
 from research.called import Called
 from research.derived_steps import DERIVED
 from research.retention import Stretches, length, told, unread
@@ -92,6 +92,7 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
         settings.of(ProcessorSettings).app_id: L2,
         settings.of(RegimeSettings).app_id: FACTORS,
         settings.of(SignalSettings).app_id: FACTORS,
+        settings.of(AnomalySettings).app_id: FACTORS,
     }
     for app_id, topic in groups.items():
         read = _committed(settings, settings.kafka.topic_prefix + app_id, called.logs[topic])

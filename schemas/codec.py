@@ -24,6 +24,7 @@ from schemas.dead_letters import cut_letter
 from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import (
+    AnomalyEvent,
     DeadLetter,
     FactorEvent,
     FactorRecord,
@@ -55,6 +56,7 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "regimes": RegimeEvent,
     "llm-calls": LlmCall,
     "signals": SignalEvent,
+    "anomalies": AnomalyEvent,
 }
 RECORD_NAMES: dict[type[Record], str] = {kind: name for name, kind in RECORD_TYPES.items()}
 

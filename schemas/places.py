@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from schemas.errors import ForeignRecord, ImpossibleRecord
-from schemas.messages import DeadLetter, FactorRecord, InstrumentKey, Record, RegimeEvent, ResyncRequest, SignalEvent
+from schemas.messages import (
+    AnomalyEvent,
+    DeadLetter,
+    FactorRecord,
+    InstrumentKey,
+    Record,
+    RegimeEvent,
+    ResyncRequest,
+    SignalEvent,
+)
 from schemas.partitions import partition_of
 from schemas.units import MS_PER_DAY
 
@@ -87,7 +96,7 @@ def named_place(record: Record) -> NamedPlace | None:
     """The place in the books' log that a record names, if it names one."""
     if isinstance(record, FactorRecord):
         return NamedPlace(record.source_log, record.source_partition, record.events[-1].source_offset)
-    if isinstance(record, RegimeEvent | SignalEvent):
+    if isinstance(record, RegimeEvent | SignalEvent | AnomalyEvent):
         return NamedPlace(record.source_log, record.source_partition, record.source_offset)
     if isinstance(record, ResyncRequest):
         return NamedPlace("", record.source_partition, record.source_offset)

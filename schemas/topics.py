@@ -66,7 +66,7 @@ FACTORS = Topic(
     "delete",
     2 * MS_PER_DAY,
     ("processors",),
-    ("sinks", "regimes", "signals"),
+    ("sinks", "regimes", "signals", "anomalies"),
     "factor events",
 )
 RESYNC = Topic(
@@ -85,7 +85,7 @@ DEAD_LETTERS = Topic(
     "letter_id",
     "delete",
     14 * MS_PER_DAY,
-    ("producers", "processors", "regimes", "signals", "sinks"),
+    ("producers", "processors", "regimes", "signals", "anomalies", "sinks"),
     ("sinks",),
     "messages that could not be used, with cause and origin",
 )
@@ -150,6 +150,26 @@ SIGNALS_CHANGELOG = Topic(
     ("signals",),
     "the signal workers' checkpoints: state and memory of each kind of signal of each instrument",
 )
+ANOMALIES = Topic(
+    "anomalies.v1",
+    "anomalies",
+    "venue:symbol",
+    "delete",
+    7 * MS_PER_DAY,
+    ("anomalies",),
+    ("sinks",),
+    "episodes in which a book is not as it was",
+)
+ANOMALIES_CHANGELOG = Topic(
+    "obflow-anomalies-episodes-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("anomalies",),
+    ("anomalies",),
+    "the anomaly workers' checkpoints: baselines and open episodes of each instrument",
+)
 
 TOPICS: tuple[Topic, ...] = (
     L2,
@@ -164,5 +184,7 @@ TOPICS: tuple[Topic, ...] = (
     REGIMES_CHANGELOG,
     SIGNALS,
     SIGNALS_CHANGELOG,
+    ANOMALIES,
+    ANOMALIES_CHANGELOG,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

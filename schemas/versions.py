@@ -37,6 +37,7 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(13, "regimes", 2),
     SchemaVersion(14, "llm-calls", 2),
     SchemaVersion(15, "signals", 1),
+    SchemaVersion(16, "anomalies", 1),
 )
 
 

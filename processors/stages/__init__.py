@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from processors.contract import Stage, line_named
+from processors.stages.anomalies import AnomaliesStage
 from processors.stages.books import BooksStage
 from processors.stages.regimes import RegimesStage
 from processors.stages.signals import SignalsStage
@@ -17,6 +18,7 @@ STAGES: Final[dict[str, type[Stage[Any, Any]]]] = {
     "books": BooksStage,
     "regimes": RegimesStage,
     "signals": SignalsStage,
+    "anomalies": AnomaliesStage,
 }
 
 

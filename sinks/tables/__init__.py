@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sinks.contract import Table
-from sinks.tables import dead_letters, factors, feed_status, llm_calls, regimes, signals, trades
+from sinks.tables import anomalies, dead_letters, factors, feed_status, llm_calls, regimes, signals, trades
 
 TABLES: Final[dict[str, Table[Any]]] = {
     "factors": factors.TABLE,
@@ -15,4 +15,5 @@ TABLES: Final[dict[str, Table[Any]]] = {
     "regimes": regimes.TABLE,
     "llm_calls": llm_calls.TABLE,
     "signals": signals.TABLE,
+    "anomalies": anomalies.TABLE,
 }

@@ -23,6 +23,7 @@ FOLDERS = {
     "processor": "processors",
     "regimes": "processors",
     "signals": "processors",
+    "anomalies": "processors",
     "sink": "sinks",
 }
 

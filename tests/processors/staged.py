@@ -33,6 +33,8 @@ EVERY_STAGE: Final[dict[str, type[Stage[Any, Any]]]] = {**STAGES, "counter": Cou
 BRIEF: Final[dict[str, dict[str, object]]] = {
     "signals": {"half_life_seconds": 3.0, "warmup_seconds": 1.0, "imbalance_enter": 0.6, "flow_enter": 0.6}
     | {"need_trend": False, "trend_seconds": 1.0, "trend_before_seconds": 2.0},
+    "anomalies": {"warmup_seconds": 1.0, "half_life_seconds": 2.0, "shift_z": 0.2, "shift_share": 0.99}
+    | {"shift_held_seconds": 0.0, "rearm_z": 0.1, "status_held_seconds": 0.0},
 }
 """Settings under which a stage has something to say within the minute that the logs of these tests last."""
 

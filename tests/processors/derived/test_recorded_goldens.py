@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from schemas.factors import FACTOR_SET
+from schemas.factors import FACTOR_INDEX, FACTOR_SET
 from schemas.messages import SignalAction, SignalEvent
 from tests.processors.derived.recorded import (
     emitted,
@@ -81,3 +81,20 @@ def test_a_takers_round_trip_costs_ten_and_more(recordings: Path, venue: str) ->
     assert min(step.cost_bps for step in steps if step.cost_bps is not None) >= 10.0
     assert {step.edge_bps for step in steps} == {None}
     assert {step.tradable for step in steps} == {None}
+
+
+def test_the_depth_of_the_spot_recording_shifts_twice_and_that_of_futures_never(recordings: Path) -> None:
+    """Section 2, "liquidity_shift": each within a second after the mid jumped, around whose new place little rests."""
+    assert run_stage("anomalies", factor_records(FUTURES, whole_book_events(recordings, FUTURES))).records == []
+    events = whole_book_events(recordings, SPOT)
+    steps = emitted(run_stage("anomalies", factor_records(SPOT, events)))
+    assert [step.kind.value for step in steps if step.action == "open"] == ["liquidity_shift"] * 2
+    opened = [step for step in steps if step.action == "open"]
+    after_s = [(step.received_ns - events[0].received_ns) / 1e9 for step in opened]
+    assert after_s == pytest.approx([279.2, 307.3], abs=0.05)
+    for step in opened:
+        span_ns = 1_600_000_000  # the second before the condition, which has to hold for half of one
+        near = [event for event in events if step.received_ns - span_ns < event.received_ns <= step.received_ns]
+        mids = [event.values[FACTOR_INDEX["mid"]] or 0.0 for event in near]
+        assert 5.0 < 1e4 * (max(mids) - min(mids)) / min(mids) < 9.0
+    assert [round(step.move_bps, 2) for step in opened] == [3.82, -2.77], "of the last second alone"
