@@ -33,6 +33,8 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "regimes": (BROKER, PARTITIONS),
     "signals": (BROKER, PARTITIONS),
     "anomalies": (BROKER, PARTITIONS),
+    "quotes": (BROKER, PARTITIONS),
+    "arbitrage": (BROKER, PARTITIONS),
     "sink": (BROKER, STORE),
 }
 """What each role waits for before it is ready; one that is not here is ready as long as it lives."""

@@ -35,6 +35,8 @@ COMMANDS: Final = {
     "books": "obflow process",
     "signals": "obflow process --stage signals",
     "anomalies": "obflow process --stage anomalies",
+    "quotes": "obflow process --stage quotes",
+    "arbitrage": "obflow process --stage arbitrage",
 }
 """What starts a worker of a stage, where it is not called as the stage."""
 CHECKPOINTS_S: Final = 3.0

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from schemas.errors import DecodeError, ForeignRecord, MessageError, UsageError
-from schemas.partitions import partition_of
+from schemas.errors import DecodeError, MessageError, UsageError
 from schemas.places import Extent, NamedPlace, Place
 from schemas.topics import Topic
 
@@ -206,17 +205,6 @@ class Companion(Protocol):
 
     async def close(self) -> None:
         """Give up what is under way."""
-
-
-def check_key(key: str, place: Place) -> None:
-    """Hold a key against the partition its record lies in, for stages whose keys name no instrument.
-
-    Raises:
-        ForeignRecord: It belongs in another one.
-    """
-    home = partition_of(key, place.partitions) if place.partitions else place.partition
-    if home != place.partition:
-        raise ForeignRecord(f"it lies in partition {place.partition}, and its key belongs in {home}")
 
 
 def decode_each(read: Callable[[bytes], R], payloads: Iterable[bytes | None]) -> list[R | MessageError]:

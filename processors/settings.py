@@ -171,3 +171,44 @@ class AnomalySettings(Section):
     """Longest time for which a recovery is watched."""
     status_held_seconds: Annotated[float, Field(ge=0)] = 0.5
     """How long a book has to be one-sided or locked."""
+
+
+class QuoteSettings(Section):
+    """Quote workers: tops of books, by canonical symbol."""
+
+    POSITION: ClassVar = 34
+
+    app_id: str = Field(default="obflow-quotes", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives records."""
+    least_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
+    """Least time between two quotes of an instrument whose book goes on."""
+    heartbeat_seconds: Seconds = 1.0
+    """Longest time between two quotes of a book that receives updates, changed or not."""
+    symbols: str = ""
+    """Rows `venue symbol base quote`, separated by semicolons, for names that do not say both by themselves."""
+
+
+class ArbitrageSettings(Section):
+    """Arbitrage workers: what makes two books of one canonical symbol worth a word."""
+
+    POSITION: ClassVar = 35
+    UNITS: ClassVar = {"notional": "quote currency", "capital": "quote currency"}
+
+    app_id: str = Field(default="obflow-arbitrage", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of a canonical symbol that receives quotes."""
+    bar_bps: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    """What each lot has to bring, after fees."""
+    fresh_seconds: Seconds = 1.0
+    """Greatest age of a book, against the quote that is being looked at."""
+    max_clock_skew_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Taken off that age; 50 where producers run on several hosts, whose clocks differ."""
+    min_notional: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1_000.0
+    """Least cost of an opportunity."""
+    capital: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
+    """What one has to spend, for the profit that is shown beside that of the whole size."""
+    peak_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.1
+    """By how much a profit has to exceed the last one told to be told, too."""

@@ -257,11 +257,11 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
 
 
 def _compare_steps(tables: Tables, found: Audit, called: Called, name: str) -> AuditLine:
-    """One line for a derived stream: what is on its log, of the books' log there is."""
-    l2 = called.logs[L2].short_id
-    written = {step for step in called.steps[name] if step.log == l2}
+    """One line for a derived stream: what is on its log, of the source log there is."""
+    source = called.logs[DERIVED[name].source].short_id
+    written = {step for step in called.steps[name] if step.log == source}
     refused = tables.refused_steps(name, called.logs[DERIVED[name].topic])
-    return _tally(found, name, written, tables.steps(name, l2), refused, duplicates=tables.doubled(name))
+    return _tally(found, name, written, tables.steps(name, source), refused, duplicates=tables.doubled(name))
 
 
 def _tally(

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from obflow.whole_log import Logged
 from research.expected import record_of
 from schemas.errors import MessageError
-from schemas.messages import AnomalyEvent, InstrumentKey, SignalEvent
-from schemas.topics import ANOMALIES, SIGNALS, Topic
+from schemas.messages import AnomalyEvent, ArbitrageEvent, InstrumentKey, QuoteRecord, SignalEvent
+from schemas.topics import ANOMALIES, ARBITRAGE, L2, QUOTES, SIGNALS, Topic
 
 
 class DerivedTable(NamedTuple):
@@ -22,17 +22,21 @@ class DerivedTable(NamedTuple):
     Attributes:
         topic: What feeds it.
         record: Type of its records.
-        kind: Field and column that is part of a step's identity, beside the record of the books' log that made it.
+        kind: Field and column that is part of a step's identity, beside the record that made it.
+        source: Log in which that record lies.
     """
 
     topic: Topic
     record: Any
     kind: str
+    source: Topic = L2
 
 
 DERIVED: Final = {
     "signals": DerivedTable(SIGNALS, SignalEvent, "kind"),
     "anomalies": DerivedTable(ANOMALIES, AnomalyEvent, "stream"),
+    "quotes": DerivedTable(QUOTES, QuoteRecord, "canonical"),
+    "arbitrage": DerivedTable(ARBITRAGE, ArbitrageEvent, "stream", QUOTES),
 }
 """By the table's name."""
 

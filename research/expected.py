@@ -17,12 +17,14 @@ from schemas.errors import MessageError
 from schemas.logs import ORIGIN_HEADER, LogId, parse_origin
 from schemas.messages import (
     AnomalyEvent,
+    ArbitrageEvent,
     DeadLetter,
     FactorRecord,
     FeedState,
     FeedStatus,
     InstrumentKey,
     L2Record,
+    QuoteRecord,
     RegimeEvent,
     RegimeSource,
     SignalEvent,
@@ -30,7 +32,9 @@ from schemas.messages import (
 from schemas.places import Place as LogPlace
 from schemas.places import check_place
 
-R = TypeVar("R", L2Record, FactorRecord, FeedStatus, RegimeEvent, SignalEvent, AnomalyEvent)
+R = TypeVar(
+    "R", L2Record, FactorRecord, FeedStatus, RegimeEvent, SignalEvent, AnomalyEvent, QuoteRecord, ArbitrageEvent
+)
 
 Place: TypeAlias = tuple[int, int]
 """Partition and offset in one log."""

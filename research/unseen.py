@@ -8,14 +8,21 @@ from typing import Final
 from obflow import kafka
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
-from processors.settings import AnomalySettings, ProcessorSettings, RegimeSettings, SignalSettings
+from processors.settings import (
+    AnomalySettings,
+    ArbitrageSettings,
+    ProcessorSettings,
+    QuoteSettings,
+    RegimeSettings,
+    SignalSettings,
+)
 from research.called import Called
 from research.derived_steps import DERIVED
 from research.retention import Stretches, length, told, unread
 from research.stored import LOG_COLUMN, Tables
 from schemas.logs import LogId
 from schemas.messages import FeedState
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, QUOTES, REGIMES, TRADES
 from sinks.settings import SinkSettings
 
 SILENT_S: Final = 30.0
@@ -51,7 +58,8 @@ def _other_logs(tables: Tables, called: Called, known_logs: Collection[str]) -> 
     """Rows of logs that the broker does not have: whether they are all there, nobody can tell."""
     problems, rows, accepted = [], 0, 0
     for table, column in LOG_COLUMN.items():
-        own = called.logs[L2 if table in ("factors", "regimes", *DERIVED) else FED_BY[table]].short_id
+        source = DERIVED[table].source if table in DERIVED else L2 if table in ("factors", "regimes") else FED_BY[table]
+        own = called.logs[source].short_id
         for log, count in tables.other_logs(table, column, own).items():
             rows += count
             if log in known_logs:
@@ -93,6 +101,8 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
         settings.of(RegimeSettings).app_id: FACTORS,
         settings.of(SignalSettings).app_id: FACTORS,
         settings.of(AnomalySettings).app_id: FACTORS,
+        settings.of(QuoteSettings).app_id: L2,
+        settings.of(ArbitrageSettings).app_id: QUOTES,
     }
     for app_id, topic in groups.items():
         read = _committed(settings, settings.kafka.topic_prefix + app_id, called.logs[topic])

@@ -25,12 +25,14 @@ from schemas.errors import DecodeError, ImpossibleRecord
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import (
     AnomalyEvent,
+    ArbitrageEvent,
     DeadLetter,
     FactorEvent,
     FactorRecord,
     FeedStatus,
     L2Record,
     LlmCall,
+    QuoteRecord,
     Record,
     RegimeEvent,
     ResyncRequest,
@@ -57,6 +59,8 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "llm-calls": LlmCall,
     "signals": SignalEvent,
     "anomalies": AnomalyEvent,
+    "quotes": QuoteRecord,
+    "arbitrage": ArbitrageEvent,
 }
 RECORD_NAMES: dict[type[Record], str] = {kind: name for name, kind in RECORD_TYPES.items()}
 

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from schemas.errors import ForeignRecord, ImpossibleRecord
 from schemas.messages import (
     AnomalyEvent,
+    ArbitrageEvent,
     DeadLetter,
     FactorRecord,
     InstrumentKey,
+    QuoteRecord,
     Record,
     RegimeEvent,
     ResyncRequest,
@@ -75,10 +77,24 @@ def check_place(record: Record, place: Place) -> None:
     """
     if isinstance(record, DeadLetter):
         return
-    check_partition(record.instrument, place.partition, place.partitions)
+    if isinstance(record, QuoteRecord | ArbitrageEvent):
+        check_key(record.canonical, place)
+    else:
+        check_partition(record.instrument, place.partition, place.partitions)
     epoch = getattr(record, "epoch", 0)
     if place.appended_ms >= 0 and epoch - place.appended_ms > MS_PER_DAY:
         raise ImpossibleRecord("an epoch more than a day ahead of the record's time", epoch=epoch, **_whose(record))
+
+
+def check_key(key: str, place: Place) -> None:
+    """Hold a key that names no instrument against the partition its record lies in.
+
+    Raises:
+        ForeignRecord: It belongs in another one.
+    """
+    home = partition_of(key, place.partitions) if place.partitions else place.partition
+    if home != place.partition:
+        raise ForeignRecord(f"it lies in partition {place.partition}, and its key belongs in {home}")
 
 
 def check_partition(instrument: InstrumentKey, partition: int, partitions: int) -> None:
@@ -96,7 +112,7 @@ def named_place(record: Record) -> NamedPlace | None:
     """The place in the books' log that a record names, if it names one."""
     if isinstance(record, FactorRecord):
         return NamedPlace(record.source_log, record.source_partition, record.events[-1].source_offset)
-    if isinstance(record, RegimeEvent | SignalEvent | AnomalyEvent):
+    if isinstance(record, RegimeEvent | SignalEvent | AnomalyEvent | QuoteRecord):
         return NamedPlace(record.source_log, record.source_partition, record.source_offset)
     if isinstance(record, ResyncRequest):
         return NamedPlace("", record.source_partition, record.source_offset)

@@ -9,7 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from schemas.bounds import MAX_EVENTS, MAX_LEVELS
-from schemas.messages import Coverage, FactorRecord, Kind, L2Record, RegimeEvent, TradeRecord
+from schemas.messages import Coverage, FactorRecord, Kind, L2Record, QuoteRecord, RegimeEvent, TradeRecord
+
+MAX_QUOTED: Final = 20
+"""Most levels a side that a quote tells."""
 
 
 def problem_of(record: msgspec.Struct) -> str:
@@ -74,9 +77,22 @@ def _regime_problem(record: RegimeEvent) -> str:
     return "" if record.window_start_ns < record.window_end_ns else "a window ends before it begins"
 
 
+def _quote_problem(record: QuoteRecord) -> str:
+    if len(record.bid_ticks) != len(record.bid_lots) or len(record.ask_ticks) != len(record.ask_lots):
+        return "prices and sizes of a side differ in number"
+    if 0 in (*record.bid_ticks, *record.bid_lots, *record.ask_ticks, *record.ask_lots):
+        return "a quote has a level without price or size"
+    if len(record.bid_ticks) > MAX_QUOTED or len(record.ask_ticks) > MAX_QUOTED:
+        return f"a quote has more than {MAX_QUOTED} levels a side"
+    falls = all(better > worse for better, worse in pairwise(record.bid_ticks))
+    rises = all(better < worse for better, worse in pairwise(record.ask_ticks))
+    return "" if falls and rises else "the levels of a quote are not in order, best first"
+
+
 _RULES: Final[dict[type, Callable[[Any], str]]] = {
     L2Record: _l2_problem,
     TradeRecord: _trade_problem,
     FactorRecord: _factors_problem,
     RegimeEvent: _regime_problem,
+    QuoteRecord: _quote_problem,
 }

@@ -43,7 +43,7 @@ L2 = Topic(
     "delete",
     2 * MS_PER_DAY,
     ("producers",),
-    ("processors",),
+    ("processors", "quotes"),
     "books, update by update",
 )
 TRADES = Topic(
@@ -85,7 +85,7 @@ DEAD_LETTERS = Topic(
     "letter_id",
     "delete",
     14 * MS_PER_DAY,
-    ("producers", "processors", "regimes", "signals", "anomalies", "sinks"),
+    ("producers", "processors", "regimes", "signals", "anomalies", "quotes", "arbitrage", "sinks"),
     ("sinks",),
     "messages that could not be used, with cause and origin",
 )
@@ -170,6 +170,46 @@ ANOMALIES_CHANGELOG = Topic(
     ("anomalies",),
     "the anomaly workers' checkpoints: baselines and open episodes of each instrument",
 )
+QUOTES = Topic(
+    "quotes.v1",
+    "quotes",
+    "canonical symbol",
+    "delete",
+    MS_PER_DAY,
+    ("quotes",),
+    ("arbitrage", "sinks"),
+    "tops of maintained books, those of all venues of a canonical symbol together",
+)
+QUOTES_CHANGELOG = Topic(
+    "obflow-quotes-books-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("quotes",),
+    ("quotes",),
+    "the quote workers' checkpoints: book and last quote of each instrument",
+)
+ARBITRAGE = Topic(
+    "arbitrage.v1",
+    "arbitrage",
+    "canonical symbol",
+    "delete",
+    7 * MS_PER_DAY,
+    ("arbitrage",),
+    ("sinks",),
+    "episodes in which two books of a canonical symbol cross, fees counted",
+)
+ARBITRAGE_CHANGELOG = Topic(
+    "obflow-arbitrage-pairs-changelog",
+    "checkpoint",
+    "canonical symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("arbitrage",),
+    ("arbitrage",),
+    "the arbitrage workers' checkpoints: newest quotes and open episodes of each canonical symbol",
+)
 
 TOPICS: tuple[Topic, ...] = (
     L2,
@@ -186,5 +226,9 @@ TOPICS: tuple[Topic, ...] = (
     SIGNALS_CHANGELOG,
     ANOMALIES,
     ANOMALIES_CHANGELOG,
+    QUOTES,
+    QUOTES_CHANGELOG,
+    ARBITRAGE,
+    ARBITRAGE_CHANGELOG,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

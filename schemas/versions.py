@@ -38,6 +38,8 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(14, "llm-calls", 2),
     SchemaVersion(15, "signals", 1),
     SchemaVersion(16, "anomalies", 1),
+    SchemaVersion(17, "quotes", 1),
+    SchemaVersion(18, "arbitrage", 1),
 )
 
 

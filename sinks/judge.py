@@ -8,11 +8,11 @@ from obflow.log_ends import LogEnds
 from schemas.errors import ForeignRecord
 from schemas.messages import Record
 from schemas.places import Place, check_named, check_place, named_place
-from schemas.topics import ANOMALIES, FACTORS, REGIMES, SIGNALS, Topic
+from schemas.topics import ANOMALIES, FACTORS, QUOTES, REGIMES, SIGNALS, Topic
 from schemas.units import NS_PER_MS
 from sinks.reader import Read
 
-NAMING: Final = frozenset({FACTORS, REGIMES, SIGNALS, ANOMALIES})
+NAMING: Final = frozenset({FACTORS, REGIMES, SIGNALS, ANOMALIES, QUOTES})
 """Topics whose records name places in the books' log."""
 
 

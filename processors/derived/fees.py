@@ -8,7 +8,7 @@ has no row has no cost: null, never 0.
 from __future__ import annotations
 
 from math import isfinite
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from schemas.errors import UsageError
 from schemas.messages import ContractKind
@@ -16,6 +16,18 @@ from schemas.units import NS_PER_SECOND
 
 FIELDS: Final = 6
 DAY_NS: Final = 86_400 * NS_PER_SECOND
+
+
+class FeeOptions(Protocol):
+    """What is read of the section `fees`."""
+
+    @property
+    def table(self) -> str:
+        """Rows of fees."""
+
+    @property
+    def tier(self) -> str:
+        """The tier whose rows count."""
 
 
 class FeeRow(NamedTuple):

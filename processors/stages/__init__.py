@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from processors.contract import Stage, line_named
 from processors.stages.anomalies import AnomaliesStage
+from processors.stages.arbitrage import ArbitrageStage
 from processors.stages.books import BooksStage
+from processors.stages.quotes import QuotesStage
 from processors.stages.regimes import RegimesStage
 from processors.stages.signals import SignalsStage
 
@@ -19,6 +21,8 @@ STAGES: Final[dict[str, type[Stage[Any, Any]]]] = {
     "regimes": RegimesStage,
     "signals": SignalsStage,
     "anomalies": AnomaliesStage,
+    "quotes": QuotesStage,
+    "arbitrage": ArbitrageStage,
 }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.factor_records import read_factors
-from processors.derived.fees import FeeTable
+from processors.derived.fees import FeeOptions, FeeTable
 from processors.derived.followed import FactorPlaces, counted, new_events, read_state
 from processors.signals.events import signal_event, slope_of
 from processors.signals.state import SignalState, forget, take_event
@@ -22,18 +22,6 @@ from schemas.places import Place, check_place
 from schemas.topics import FACTORS, SIGNALS, SIGNALS_CHANGELOG, Topic
 
 USED: Final = ("mid", "spread_bps", "obi_l1", "obi_l5", "ofi_l1_1s", "obi_l1_z")
-
-
-class FeeOptions(Protocol):
-    """What is read of the section `fees`."""
-
-    @property
-    def table(self) -> str:
-        """Rows of fees."""
-
-    @property
-    def tier(self) -> str:
-        """The tier whose rows count."""
 
 
 class SignalsStage:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sinks.contract import Table
-from sinks.tables import anomalies, dead_letters, factors, feed_status, llm_calls, regimes, signals, trades
+from sinks.tables import (
+    anomalies,
+    arbitrage,
+    dead_letters,
+    factors,
+    feed_status,
+    llm_calls,
+    quotes,
+    regimes,
+    signals,
+    trades,
+)
 
 TABLES: Final[dict[str, Table[Any]]] = {
     "factors": factors.TABLE,
@@ -16,4 +27,6 @@ TABLES: Final[dict[str, Table[Any]]] = {
     "llm_calls": llm_calls.TABLE,
     "signals": signals.TABLE,
     "anomalies": anomalies.TABLE,
+    "quotes": quotes.TABLE,
+    "arbitrage": arbitrage.TABLE,
 }

@@ -24,6 +24,8 @@ FOLDERS = {
     "regimes": "processors",
     "signals": "processors",
     "anomalies": "processors",
+    "quotes": "processors",
+    "arbitrage": "processors",
     "sink": "sinks",
 }
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, check_key, decode_each
+from processors.contract import NOTHING, Batch, Count, Emit, Emitted, decode_each
 from schemas.errors import DecodeError, MessageError
-from schemas.places import Place
+from schemas.places import Place, check_key
 from schemas.topics import Topic
 from schemas.units import MS_PER_DAY
 

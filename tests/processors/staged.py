@@ -19,7 +19,8 @@ from processors.worker.places import NamedLog
 from processors.worker.promises import BrokenPromise
 from schemas.codec import decode, encode
 from schemas.logs import LogId
-from schemas.topics import L2, Topic
+from schemas.messages import ContractKind, QuoteRecord, Source, Status
+from schemas.topics import L2, QUOTES, Topic
 from tests.processors.counter import TRADED, CounterStage
 from tests.processors.generated import GRIDS, Producer
 
@@ -35,6 +36,9 @@ BRIEF: Final[dict[str, dict[str, object]]] = {
     | {"need_trend": False, "trend_seconds": 1.0, "trend_before_seconds": 2.0},
     "anomalies": {"warmup_seconds": 1.0, "half_life_seconds": 2.0, "shift_z": 0.2, "shift_share": 0.99}
     | {"shift_held_seconds": 0.0, "rearm_z": 0.1, "status_held_seconds": 0.0},
+    "quotes": {"symbols": "nowhere S0 A USDT; nowhere S1 B USDT; nowhere S2 C USDT"},
+    "arbitrage": {"min_notional": 1.0},
+    "fees": {"table": "binance linear regular 2023-01-01 1 2; binance-futures linear regular 2023-01-01 1 2"},
 }
 """Settings under which a stage has something to say within the minute that the logs of these tests last."""
 
@@ -78,7 +82,7 @@ def stage_of(name: str, **options: object) -> Stage[Any, Any]:
     """A stage as the settings make it, with times that fit a short log, but for these options."""
     kind, settings = EVERY_STAGE[name], Settings()
     section: Any = getattr(settings, kind.role)
-    shared = (getattr(settings, one) for one in kind.shares)
+    shared = (getattr(settings, one).model_copy(update=BRIEF.get(one, {})) for one in kind.shares)
     return kind(section.model_copy(update=BRIEF.get(name, {}) | options), *shared)
 
 
@@ -187,7 +191,31 @@ def traded_log(seed: int, records: int) -> list[KafkaRecord]:
     return found
 
 
-BY_HAND: Final = {TRADED: traded_log, L2: partial(book_log, instruments=3, step_ns=1_000_000_000)}
+def quoted_log(seed: int, records: int) -> list[KafkaRecord]:
+    """Quotes of three canonical symbols on two venues each, some of them broken, some too late."""
+    random = Random(seed)
+    found, at_ns = [], 1_700_000_000_000_000_000
+    for offset in range(records):
+        base = "ABC"[offset] if offset < 3 else random.choice("ABC")
+        venue = random.choice(("binance", "binance-futures"))
+        at_ns += random.choice((10_000_000, 50_000_000, 700_000_000))
+        status = random.choices([Status.OK, Status.RESYNCING], [0.95, 0.05])[0]
+        head = (venue, f"{base}USDT", f"{base}-USDT-linear", Source.LIVE, status, 1, at_ns, at_ns)
+        grid = ("0.1", random.choice(("0.1", "0.25")), "1", ContractKind.LINEAR)
+        quote = QuoteRecord(*head, *grid, "aaaaaaaa", 0, offset, *ladders(random, 3, 7))
+        found.append(KafkaRecord(offset, quote.canonical.encode(), encode(quote)))
+    return found
+
+
+def ladders(random: Random, levels: int = 5, jump: int = 15) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Bids and asks about a mid that jumps, ticks and lots."""
+    mid = 1_000 + random.randint(-jump, jump)
+    bids, asks = sorted(random.sample(range(1, 12), levels)), sorted(random.sample(range(1, 12), levels))
+    sizes = [[random.randint(1, 30) for _ in range(levels)] for _ in range(2)]
+    return [mid - away for away in bids], sizes[0], [mid + away for away in asks], sizes[1]
+
+
+BY_HAND: Final = {TRADED: traded_log, QUOTES: quoted_log, L2: partial(book_log, instruments=3, step_ns=1_000_000_000)}
 """What no stage writes. A stage that reads another such topic needs a line here."""
 PIECE: Final = 20
 """Records read at once to make the next stage's log: small, so that its records are many."""

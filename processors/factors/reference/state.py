@@ -64,7 +64,7 @@ class InstrumentState:
         out = Packer()
         out.double(self.thin_notional)
         _save_break(out, self.broken)
-        _save_tracked(out, self.tracked)
+        save_tracked(out, self.tracked)
         _save_rolling(out, self.rolling)
         return out.bytes()
 
@@ -79,7 +79,7 @@ class InstrumentState:
         try:
             state = cls(thin_notional=fields.double())
             state.broken = _load_break(fields)
-            state.tracked = _load_tracked(fields)
+            state.tracked = load_tracked(fields)
             state.rolling = _load_rolling(fields)
         except (ValueError, InvalidNumber) as error:
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
@@ -127,7 +127,8 @@ def _load_break(fields: Unpacker) -> Break | None:
     return Break(reason, epoch, offset, received_ns, awaits_invalid=bool(fields.integer()))
 
 
-def _save_tracked(out: Packer, tracked: TrackedBook) -> None:
+def save_tracked(out: Packer, tracked: TrackedBook) -> None:
+    """Write a book down; the levels of one that is not LIVE are not."""
     out.integer(_VALIDITIES.index(tracked.validity))
     _save_reason(out, tracked.reason)
     out.integer(tracked.epoch)
@@ -144,7 +145,8 @@ def _save_tracked(out: Packer, tracked: TrackedBook) -> None:
             _save_side(out, side)
 
 
-def _load_tracked(fields: Unpacker) -> TrackedBook:
+def load_tracked(fields: Unpacker) -> TrackedBook:
+    """Read a book. Raises DecodeError, ValueError or InvalidNumber: it is cut or impossible."""
     tracked = TrackedBook()
     tracked.validity = fields.choice(_VALIDITIES)
     tracked.reason = _load_reason(fields)

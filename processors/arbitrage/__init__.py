@@ -1,0 +1,1 @@
+"""Arbitrage: two books of one canonical symbol, walked against each other."""
