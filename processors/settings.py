@@ -96,7 +96,10 @@ class FeeSettings(Section):
     """Tier of volume whose rows count."""
     table: str = (
         "binance spot regular 2023-01-01 10 10; binance-futures linear regular 2023-01-01 2 5; "
-        "binance-delivery inverse regular 2023-01-01 2 5"
+        "binance-delivery inverse regular 2023-01-01 2 5; bybit linear regular 2023-01-01 2 5.5; "
+        "bybit inverse regular 2023-01-01 2 5.5; bybit-spot spot regular 2023-01-01 10 10; "
+        "okx spot regular 2023-01-01 8 10; okx linear regular 2023-01-01 2 5; okx inverse regular 2023-01-01 2 5; "
+        "deribit inverse regular 2023-01-01 0 5; deribit linear regular 2023-01-01 0 5"
     )
     """Rows `venue kind tier from_date maker_bps taker_bps`, separated by semicolons; who has no row has no cost."""
 
