@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from processors.arbitrage.legs import Leg
-from processors.arbitrage.pairs import ArbitrageRules, Found, PairStep
+from processors.arbitrage.pairs import ArbitrageRules, PairOpportunity, PairStep
 from processors.arbitrage.walk import BPS
 from processors.derived.fees import FeeTable
 from schemas.messages import ArbitrageEvent, ContractKind, QuoteRecord
@@ -65,7 +65,7 @@ def arbitrage_event(quote: QuoteRecord, step: PairStep, version: str, place: tup
     )
 
 
-def numbers_of(buy: Leg, found: Found) -> dict[str, Any]:
+def numbers_of(buy: Leg, found: PairOpportunity) -> dict[str, Any]:
     """The numbers of an opportunity. On inverse contracts its cost and proceeds are base, of a size in quote."""
     whole, of_capital = found.whole, found.of_capital
     buy_vwap, sell_vwap = whole.cost / whole.size, whole.proceeds / whole.size

@@ -50,7 +50,7 @@ class PairEpisode(msgspec.Struct):
     told_profit: float = 0.0
 
 
-class Found(NamedTuple):
+class PairOpportunity(NamedTuple):
     """A size that clears the bar, of a pair."""
 
     whole: Opportunity
@@ -65,7 +65,7 @@ class PairStep(NamedTuple):
     action: ArbitrageAction
     reason: ArbitrageReason
     episode: PairEpisode
-    found: Found | None
+    found: PairOpportunity | None
     fees_bps: tuple[float | None, float | None]
 
 
@@ -124,7 +124,7 @@ def _judge(
     return PairStep(buy, sell, action, reason, episode, found, (costs[0], costs[1]))
 
 
-def find(buy: Leg, sell: Leg, buy_bps: float, sell_bps: float, rules: ArbitrageRules) -> Found | None:
+def find(buy: Leg, sell: Leg, buy_bps: float, sell_bps: float, rules: ArbitrageRules) -> PairOpportunity | None:
     """The largest size of a pair that clears the bar and costs enough to be worth a word."""
     if not buy.asks or not sell.bids:
         return None
@@ -141,10 +141,10 @@ def find(buy: Leg, sell: Leg, buy_bps: float, sell_bps: float, rules: ArbitrageR
     if whole is None or (whole.size if is_inverse else whole.cost) < Fraction(repr(rules.min_notional)):
         return None
     money = Fraction(repr(rules.capital))
-    return Found(whole, walk(asks, bids, *terms, money * asks[0][0] if is_inverse else money))
+    return PairOpportunity(whole, walk(asks, bids, *terms, money * asks[0][0] if is_inverse else money))
 
 
-def _action(episode: PairEpisode, found: Found | None, rules: ArbitrageRules) -> ArbitrageAction | None:
+def _action(episode: PairEpisode, found: PairOpportunity | None, rules: ArbitrageRules) -> ArbitrageAction | None:
     if found is None:
         return ArbitrageAction.CLOSE if episode.is_open else None
     if not episode.is_open:
@@ -153,7 +153,7 @@ def _action(episode: PairEpisode, found: Found | None, rules: ArbitrageRules) ->
     return ArbitrageAction.PEAK if is_peak else None
 
 
-def _advance(episode: PairEpisode, action: ArbitrageAction, found: Found | None, at_ns: int) -> None:
+def _advance(episode: PairEpisode, action: ArbitrageAction, found: PairOpportunity | None, at_ns: int) -> None:
     if action is ArbitrageAction.OPEN:
         episode.number, episode.step, episode.is_open, episode.opened_ns = episode.number + 1, 0, True, at_ns
     else:

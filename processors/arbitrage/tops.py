@@ -54,7 +54,7 @@ class QuoteState:
         return state
 
 
-class Top(NamedTuple):
+class QuotedTop(NamedTuple):
     """The top of a book: its state, and up to 20 levels a side within what is known, as ticks and lots."""
 
     status: Status
@@ -67,15 +67,15 @@ class Top(NamedTuple):
         return hashlib.blake2b(repr(self).encode(), digest_size=8).hexdigest()
 
 
-def top_of(tracked: TrackedBook) -> Top:
+def top_of(tracked: TrackedBook) -> QuotedTop:
     """The top of a book; of one that is not LIVE nothing."""
     if not tracked.is_live:
-        return Top(Status.RESYNCING, [], [])
+        return QuotedTop(Status.RESYNCING, [], [])
     book, known = tracked.book, tracked.known
     low, high = known.bid_limit(book), known.ask_limit(book)
     bids = [level for level in book.bids.top(MAX_QUOTED) if level[0] > 0 and (low is None or level[0] >= low)]
     asks = [level for level in book.asks.top(MAX_QUOTED) if level[0] > 0 and (high is None or level[0] <= high)]
-    return Top(_status(bids, asks), bids, asks)
+    return QuotedTop(_status(bids, asks), bids, asks)
 
 
 def _status(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> Status:
@@ -86,7 +86,7 @@ def _status(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> Status:
     return Status.LOCKED if bids[0][0] == asks[0][0] else Status.CROSSED
 
 
-def take_record(state: QuoteState, record: L2Record, least_ms: float, heartbeat_s: float) -> Top | None:
+def take_record(state: QuoteState, record: L2Record, least_ms: float, heartbeat_s: float) -> QuotedTop | None:
     """Take a record to the book, and return its top where that is to be told.
 
     It is told where it changed, but not before some time after the last; at once where the book became LIVE or ceased
@@ -104,7 +104,7 @@ def take_record(state: QuoteState, record: L2Record, least_ms: float, heartbeat_
     return top
 
 
-def quote_of(record: L2Record, top: Top, canonical: str, place: tuple[str, int, int]) -> QuoteRecord:
+def quote_of(record: L2Record, top: QuotedTop, canonical: str, place: tuple[str, int, int]) -> QuoteRecord:
     """Make the record of a top.
 
     Args:
