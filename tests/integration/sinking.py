@@ -74,7 +74,8 @@ class Feed:
         self.sent = 0
 
     def send(self, record: Record) -> None:
-        self.send_bytes(encode(record), key=str(getattr(record, "instrument", "")))
+        key = getattr(record, "canonical", "") or getattr(record, "instrument", "")
+        self.send_bytes(encode(record), key=str(key))
 
     def send_bytes(self, payload: bytes, key: str = "") -> None:
         self._producer.produce(self._name, payload, key=key.encode() or None)

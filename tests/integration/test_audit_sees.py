@@ -89,11 +89,11 @@ def judged(records: list[FactorRecord]) -> Iterator[RegimeEvent]:
         yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED)
 
 
-def steps_on(records: list[FactorRecord], table: DerivedTable) -> Iterator[Any]:
+def steps_on(records: list[FactorRecord], table: DerivedTable, log: str) -> Iterator[Any]:
     """Two steps of a derived stream an instrument: examples, moved onto these events."""
     example = load(EXAMPLES / f"{table.topic.record}/v1/open.json")
     for record in records:
-        where = {"source_log": record.source_log, "source_partition": record.source_partition}
+        where = {"source_log": log, "source_partition": record.source_partition}
         for event in (record.events[0], record.events[-1]):
             moved = {"venue": record.venue, "symbol": record.symbol, "source_offset": event.source_offset}
             yield msgspec.structs.replace(example, **where, **moved)  # type: ignore[arg-type] # of any derived table
@@ -130,7 +130,7 @@ def publish_all(settings: Settings) -> None:
     send(settings, FACTORS, *records)
     send(settings, REGIMES, *judged(records))
     for table in DERIVED.values():
-        send(settings, table.topic, *steps_on(records, table))
+        send(settings, table.topic, *steps_on(records, table, source_log(settings, table.source)))
     calls = [load(EXAMPLES / f"llm-calls/v1/{name}.json") for name in ("ok", "timeout")]
     send(settings, LLM_CALLS, *(msgspec.structs.replace(one, call_id=str(n)) for n, one in enumerate(calls)))
 
