@@ -19,7 +19,7 @@ from schemas.codec import RECORD_TYPES, decode, decode_as, encode
 from schemas.errors import ImpossibleRecord, MessageError
 from schemas.factors import FACTORS
 from schemas.logs import Position
-from schemas.messages import Coverage, FactorEvent, Kind, L2Record, Record
+from schemas.messages import Coverage, FactorEvent, Kind, L2Record, QuoteRecord, Record
 from schemas.rules import problem_of
 from sinks import migrate
 from sinks.batching import Entry, RowBatch
@@ -116,6 +116,10 @@ def _ruled(record: Any) -> Any:
             **none,
             **_known(record, kind, count),
         )
+    if isinstance(record, QuoteRecord):
+        bids, asks = (sorted({tick for tick in side if tick}) for side in (record.bid_ticks, record.ask_ticks))
+        lots = {"bid_lots": [1] * len(bids), "ask_lots": [2**63 - 1] * len(asks)}
+        return msgspec.structs.replace(record, bid_ticks=bids[::-1], ask_ticks=asks, **lots)
     if hasattr(record, "events") and isinstance(record.events, list):
         unique = {event.source_offset: event for event in record.events}
         return msgspec.structs.replace(record, events=[unique[offset] for offset in sorted(unique)])
