@@ -251,7 +251,18 @@ class TestReference:
 
     def test_sections_are_listed_the_way_a_record_goes(self) -> None:
         named = dict.fromkeys(entry.key.partition(".")[0] for entry in reference())
-        roles = ["producer", "tardis", "processor", "regimes", "fees", "signals", "anomalies", "quotes", "arbitrage", "sink"]
+        roles = [
+            "producer",
+            "tardis",
+            "processor",
+            "regimes",
+            "fees",
+            "signals",
+            "anomalies",
+            "quotes",
+            "arbitrage",
+            "sink",
+        ]
         assert list(named) == ["cache", "kafka", "clickhouse", *roles, "metrics", "status", "log"]
         assert list(json_schema()["properties"]) == list(named)
 
