@@ -22,7 +22,7 @@ MID: Final = FACTOR_INDEX["mid"]
 USABLE: Final = (Status.OK, Status.THIN)
 
 
-class Opened(msgspec.Struct, frozen=True):
+class OpenSignal(msgspec.Struct, frozen=True):
     """The open signal: its side, 1 or -1, and the event that opened it."""
 
     side: int
@@ -43,7 +43,7 @@ class KindState(msgspec.Struct):
 
     baseline: Baseline = msgspec.field(default_factory=Baseline)
     forecasts: Forecasts = msgspec.field(default_factory=Forecasts)
-    opened: Opened | None = None
+    opened: OpenSignal | None = None
     closed_ns: int | None = None
 
 
@@ -68,7 +68,7 @@ class SignalStep(NamedTuple):
 
     kind: SignalKind
     reason: SignalReason
-    opened: Opened
+    opened: OpenSignal
     measure: Measure
     confidence: float
     judged: int
@@ -140,7 +140,7 @@ def _break(state: KindState, outcomes: Counter[str]) -> None:
 
 
 def _closes(
-    opened: Opened, found: Measure, at_ns: int, settings: SignalThresholds, *, is_usable: bool
+    opened: OpenSignal, found: Measure, at_ns: int, settings: SignalThresholds, *, is_usable: bool
 ) -> SignalReason | None:
     if not is_usable:
         return SignalReason.UNUSABLE
@@ -160,8 +160,8 @@ def _opens(state: KindState, found: Measure, at_ns: int, rules: KindRules, setti
     return not settings.need_trend or (found.trend not in (None, 0.0) and (found.trend > 0.0) == (found.z > 0.0))
 
 
-def _open(state: KindState, event: FactorEvent, found: Measure) -> Opened:
+def _open(state: KindState, event: FactorEvent, found: Measure) -> OpenSignal:
     side = 1 if (found.z or 0.0) > 0.0 else -1
-    state.opened = Opened(side, event.source_offset, event.received_ns, event.values[MID])
+    state.opened = OpenSignal(side, event.source_offset, event.received_ns, event.values[MID])
     state.forecasts.pending.append(Forecast(side, event.received_ns))
     return state.opened
