@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orderbook.grid import Grid
-from orderbook.kernel.pages import Ints, Side
+from orderbook.kernel.ladder import Ints
+from orderbook.kernel.sides import Side
 from processors.factors.kernel.arithmetic import MOST
 from processors.factors.rolling import CHANGE_EVENTS, WINDOW_MAX, Z_EVENTS
+from schemas.factors import FACTOR_NAMES
 
 Floats = NDArray[np.float64]
 State: TypeAlias = Any
@@ -82,6 +84,7 @@ STATE: Final = np.dtype(
         ("sizes", np.float64, (2, 2, TOP)),
         ("gaps", np.float64, (2, TOP)),
         ("past", np.float64, (3, max(PAST_EVENTS))),
+        ("values", np.float64, len(FACTOR_NAMES)),
     ]
 )
 """Everything of an instrument that has a fixed size.
@@ -89,7 +92,7 @@ STATE: Final = np.dtype(
 `reach` is what is known of each side, `levels_known` how many levels that is and `limits` the key it ends with;
 `oldest` and `deltas` are where the window's ring begins and how long it is; `without_changes` and `without_quotes` are
 how many of its deltas lack them; tops are by [which, side, level]; `gaps` are the newest tops' distances from mid over
-mid; `past` is oldest first.
+mid; `past` is oldest first, and `values` are the factors of the event that is being made.
 """
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from orderbook.kernel.compiled import compiled
-from orderbook.kernel.pages import ORDER, PAGES, TOTALS, Ints, Pages
+from orderbook.kernel.ladder import BITS, Ints, Ladder, sum_ladder
+from orderbook.kernel.pages import ORDER, Pages
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import fits, ratio
 from processors.factors.kernel.arrays import (
@@ -30,12 +31,20 @@ BEYOND: Final = -2
 
 @compiled
 def band_factors(
-    state: State, bids: Pages, bid_pages: Ints, asks: Pages, ask_pages: Ints, which: int, values: Floats
+    state: State,
+    bid_ladder: Ladder,
+    bids: Pages,
+    bid_directory: Ints,
+    ask_ladder: Ladder,
+    asks: Pages,
+    ask_directory: Ints,
+    which: int,
+    values: Floats,
 ) -> bool:
     """Compute the depths and their imbalance; False where a total is beyond exact arithmetic."""
     bid, ask = state.ticks[which, BID, 0], state.ticks[which, ASK, 0]
-    bid_total = _depths(state, bids, bid_pages, BID, bid + ask, bid, values)
-    ask_total = _depths(state, asks, ask_pages, ASK, bid + ask, ask, values)
+    bid_total = _depths(state, bid_ladder, bids, bid_directory, BID, bid + ask, bid, values)
+    ask_total = _depths(state, ask_ladder, asks, ask_directory, ASK, bid + ask, ask, values)
     if bid_total == BEYOND or ask_total == BEYOND:
         return False
     if bid_total >= 0 and ask_total >= 0:
@@ -71,15 +80,31 @@ def top_notional(state: State, which: int) -> float:
 
 
 @compiled
-def _depths(state: State, pages: Pages, directory: Ints, number: int, sum_ticks: int, best: int, values: Floats) -> int:
+def _depths(
+    state: State,
+    ladder: Ladder,
+    pages: Pages,
+    directory: Ints,
+    number: int,
+    sum_ticks: int,
+    best: int,
+    values: Floats,
+) -> int:
     """Write one side's depths; give the exact total within 10 bps, NOT_KNOWN or BEYOND."""
     place = at = lots = notional = 0
     within_10, is_limited = NOT_KNOWN, state.reach[number] != ALL
+    start = ladder.first_block << BITS
     for band in range(3):
         edge = _edge(sum_ticks, BANDS_BPS[band], number)
         if is_limited and edge > state.limits[number]:
             break
-        while place < directory[TOTALS, PAGES]:
+        end = min(edge + 1 - ladder.base, ladder.width)
+        if start < end:
+            more_lots, more_notional = sum_ladder(ladder, start, end)
+            lots += more_lots
+            notional += more_notional
+            start = end
+        while place < ladder.pages:
             page = pages[directory[ORDER, place]]
             if at == 0 and page.keys[page.count - 1] <= edge:
                 lots += page.lots_sum

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from orderbook.kernel.pages import Side, levels_of
+from orderbook.kernel.sides import Side, levels_of
 from processors.factors.kernel.arrays import (
     ADDED,
     FLOWS,

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from orderbook.book import BookSide
-from orderbook.kernel.pages import Ints, Side, fill, levels_of, make_side, pages_for
+from orderbook.kernel.ladder import Ints
+from orderbook.kernel.sides import Side, fill, levels_of, make_side, pages_for
 from orderbook.known import Known
 from orderbook.validity import TrackedBook
 from processors.factors.kernel.arithmetic import MOST
@@ -54,7 +55,7 @@ def arrays_of(state: InstrumentState) -> Arrays | None:
     arrays.states["sequence"], arrays.states["epoch"] = tracked.sequence, tracked.epoch
     arrays.states["reach"] = [_reach(tracked.known, BID), _reach(tracked.known, ASK)]
     _write_rolling(arrays, rolling)
-    return arrays if take_tops(arrays.state, *bids, *asks, 0) else None
+    return arrays if take_tops(arrays.state, bids.ladder, *bids[1:], asks.ladder, *asks[1:], 0) else None
 
 
 def take_back(arrays: Arrays, state: InstrumentState) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orderbook.kernel.compiled import compiled
-from orderbook.kernel.pages import Ints
+from orderbook.kernel.ladder import Ints
 from processors.factors.kernel.arrays import Floats
 from processors.factors.kernel.avro import Bytes, write_long
+from processors.factors.kernel.process import EXCHANGE_NS, HAS_EXCHANGE, RECEIVED_NS, SEQUENCE, STATUS
 
 HEAD_BYTES: Final = 64
 """Room for an event's integers: five of ten bytes, three choices, a status."""
@@ -20,28 +20,24 @@ VALUE_BYTES: Final = 9
 @compiled
 def encode_events(
     offsets: Ints,
-    sequence: Ints,
-    exchange_ns: Ints,
-    has_exchange: NDArray[np.bool_],
-    received_ns: Ints,
-    status: Bytes,
+    about: Ints,
     values: Floats,
     bits: Ints,
 ) -> Bytes:
-    """Write the array `events` of a factor record: one of each column an event, `bits` being the values as integers."""
+    """Write the array `events` of a factor record: a row of each an event, `bits` being the values as integers."""
     count, width = values.shape
     out, at = np.empty(count * (HEAD_BYTES + VALUE_BYTES * width) + 2 * HEAD_BYTES, dtype=np.uint8), 0
     at = write_long(out, at, count)
     for event in range(count):
         at = write_long(out, at, offsets[event])
-        at = write_long(out, at, sequence[event])
-        at = write_long(out, at, 1 if has_exchange[event] else 0)
-        if has_exchange[event]:
-            at = write_long(out, at, exchange_ns[event])
-        at = write_long(out, at, received_ns[event])
+        at = write_long(out, at, about[event, SEQUENCE])
+        at = write_long(out, at, 1 if about[event, HAS_EXCHANGE] else 0)
+        if about[event, HAS_EXCHANGE]:
+            at = write_long(out, at, about[event, EXCHANGE_NS])
+        at = write_long(out, at, about[event, RECEIVED_NS])
         at = write_long(out, at, 1)
-        at = write_long(out, at, received_ns[event])  # decided_ns
-        at = write_long(out, at, status[event])
+        at = write_long(out, at, about[event, RECEIVED_NS])  # decided_ns
+        at = write_long(out, at, about[event, STATUS])
         for factor in range(width):
             if np.isnan(values[event, factor]):
                 out[at] = 0

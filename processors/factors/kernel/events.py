@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orderbook.kernel.pages import Ints
+from orderbook.kernel.ladder import Ints
 from orderbook.validity import Outcome
 from processors.factors.engine import Break, FactorColumns, L2Row
 from processors.factors.kernel.arrays import Floats
-from processors.factors.kernel.avro import Bytes
-from processors.factors.kernel.deltas import Deltas
 from processors.factors.kernel.encode import encode_events
-from processors.factors.kernel.process import STATUSES
+from processors.factors.kernel.process import (
+    COLUMNS,
+    EXCHANGE_NS,
+    HAS_EXCHANGE,
+    RECEIVED_NS,
+    SEQUENCE,
+    STATUS,
+    STATUSES,
+)
 from schemas.codec import FRAME, MAGIC, check_packed
 from schemas.factors import FACTOR_NAMES, FACTOR_SET
 from schemas.messages import FactorEvent, Status
@@ -32,8 +38,8 @@ class KernelColumns:
         outcomes: How many records had each outcome.
         resync: The break that is still open after the batch, or None.
         source_offset: Of the record behind each event.
-        matrix: A row an event, one place a factor, NaN for null; all of it NaN where no event was added yet.
-        codes: Status of each event, as a place in STATUSES.
+        matrix: A row an event, one place a factor, NaN for null.
+        about: A row an event: the columns that `process` names.
     """
 
     def __init__(self, most: int) -> None:
@@ -41,12 +47,8 @@ class KernelColumns:
         self.outcomes: Counter[Outcome] = Counter()
         self.resync: Break | None = None
         self.source_offset: list[int] = []
-        self.matrix: Floats = np.full((most, len(FACTOR_NAMES)), np.nan)
-        self.codes: Bytes = np.zeros(most, dtype=np.uint8)
-        self._sequence: Ints = np.zeros(most, dtype=np.int64)
-        self._exchange_ns: Ints = np.zeros(most, dtype=np.int64)
-        self._has_exchange: NDArray[np.bool_] = np.zeros(most, dtype=np.bool_)
-        self._received_ns: Ints = np.zeros(most, dtype=np.int64)
+        self.matrix: Floats = np.empty((most, len(FACTOR_NAMES)))
+        self.about: Ints = np.empty((most, COLUMNS), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.source_offset)
@@ -54,20 +56,21 @@ class KernelColumns:
     @property
     def received_ns(self) -> list[int]:
         """Time of the record behind each event, ns UTC."""
-        times: list[int] = self._received_ns[: len(self)].tolist()
+        times: list[int] = self.about[: len(self), RECEIVED_NS].tolist()
         return times
 
     @property
     def status(self) -> list[Status]:
         """State of the book after each."""
-        return [STATUSES[code] for code in self.codes[: len(self)]]
+        return [STATUSES[code] for code in self.about[: len(self), STATUS]]
 
-    def add_run(self, offsets: list[int], deltas: Deltas, rows: Ints) -> None:
-        """Add the events of applied deltas, whose values and statuses were written already."""
-        events = slice(len(self), len(self) + len(offsets))
-        heads = deltas.heads[rows]
-        self._sequence[events], self._received_ns[events] = heads["sequence"], heads["received_ns"]
-        self._exchange_ns[events], self._has_exchange[events] = heads["exchange_ns"], heads["has_exchange"]
+    def room(self) -> tuple[Floats, Ints]:
+        """Give the rows of the events to come, to be written."""
+        start = len(self.source_offset)
+        return (self.matrix[start:], self.about[start:]) if start else (self.matrix, self.about)
+
+    def add_run(self, offsets: Sequence[int]) -> None:
+        """Add the events of applied deltas, which were written already."""
         self.source_offset += offsets
         self.outcomes[Outcome.APPLIED] += len(offsets)
 
@@ -76,23 +79,21 @@ class KernelColumns:
         self.outcomes += columns.outcomes
         for event in columns.events():
             at = len(self)
-            self._sequence[at], self._received_ns[at] = event.sequence, event.received_ns
-            self._has_exchange[at], self._exchange_ns[at] = event.exchange_ns is not None, event.exchange_ns or 0
-            self.codes[at] = STATUSES.index(event.status)
+            exchange = (event.exchange_ns or 0, event.exchange_ns is not None)
+            self.about[at] = (event.sequence, *exchange, event.received_ns, STATUSES.index(event.status))
             self.matrix[at] = [np.nan if value is None else value for value in event.values]
             self.source_offset.append(event.source_offset)
 
     def events(self) -> list[FactorEvent]:
         """The events as records hold them."""
-        times, received = self._exchange_ns.tolist(), self.received_ns
-        sequence, values = self._sequence.tolist(), self.matrix[: len(self)].tolist()
+        about, values = self.about[: len(self)].tolist(), self.matrix[: len(self)].tolist()
         return [
             FactorEvent(
                 source_offset=offset,
-                sequence=sequence[at],
-                exchange_ns=times[at] if self._has_exchange[at] else None,
-                received_ns=received[at],
-                status=STATUSES[self.codes[at]],
+                sequence=about[at][SEQUENCE],
+                exchange_ns=about[at][EXCHANGE_NS] if about[at][HAS_EXCHANGE] else None,
+                received_ns=about[at][RECEIVED_NS],
+                status=STATUSES[about[at][STATUS]],
                 values=tuple([None if value != value else value for value in values[at]]),
             )
             for at, offset in enumerate(self.source_offset)
@@ -112,11 +113,7 @@ class KernelColumns:
         matrix = self.matrix[:count]
         events = encode_events(
             np.array(self.source_offset, dtype=np.int64),
-            self._sequence[:count],
-            self._exchange_ns[:count],
-            self._has_exchange[:count],
-            self._received_ns[:count],
-            self.codes[:count],
+            self.about[:count],
             matrix,
             matrix.view(np.int64),
         )

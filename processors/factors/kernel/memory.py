@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from orderbook.kernel.compiled import compiled
-from orderbook.kernel.pages import Ints
+from orderbook.kernel.ladder import Ints
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import true_divide
 from processors.factors.kernel.arrays import (

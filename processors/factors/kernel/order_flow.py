@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orderbook.kernel.compiled import compiled
-from orderbook.kernel.pages import Ints
+from orderbook.kernel.ladder import Ints
 from processors.factors.kernel.arrays import ASK, BID, TOP, State
 from processors.factors.kernel.tops import price_of, size_of
 

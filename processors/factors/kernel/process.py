@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orderbook.kernel.compiled import compiled
-from orderbook.kernel.pages import LOTS, NO_ROOM, TOTALS, Ints, Pages, set_level
+from orderbook.kernel.ladder import Ints, Ladder, set_in_ladder
+from orderbook.kernel.pages import NO_ROOM, Pages
+from orderbook.kernel.sides import is_on_ladder, keep_centred, set_level
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import MOST, fits
 from processors.factors.kernel.arrays import ASK, BID, EXACT_KEY, TOP, UNKNOWN, WINDOW_ROOM, Floats, State
@@ -32,6 +34,14 @@ NAN: Final = float("nan")
 DONE: Final = 0
 NOT_ORDINARY: Final = 1
 FULL: Final = 2
+
+# What is said of an event beside its factors, by column.
+SEQUENCE: Final = 0
+EXCHANGE_NS: Final = 1
+HAS_EXCHANGE: Final = 2
+RECEIVED_NS: Final = 3
+STATUS: Final = 4
+COLUMNS: Final = 5
 
 STATUSES: Final = tuple(Status)
 THIN: Final = STATUSES.index(Status.THIN)
@@ -58,10 +68,12 @@ class StretchEnd(NamedTuple):
 @compiled
 def process(
     states: NDArray[Any],
+    bid_ladders: NDArray[Any],
     bids: Pages,
-    bid_pages: Ints,
+    bid_directory: Ints,
+    ask_ladders: NDArray[Any],
     asks: Pages,
-    ask_pages: Ints,
+    ask_directory: Ints,
     window: Ints,
     flows: Floats,
     thin_notional: float,
@@ -70,35 +82,58 @@ def process(
     rows: Ints,
     old: Ints,
     values: Floats,
-    status: NDArray[np.uint8],
+    about: Ints,
 ) -> tuple[int, int, int, int]:
     """Apply deltas to an instrument and compute the events they make.
 
     The instrument is `Arrays` and the deltas are `Deltas`, flat; `rows` are places in them, one a record, in source
     order. T is in quote units. `old` has room for as many numbers as a record has levels, and gets what each level was;
-    `values` has a row an event, all NaN, and `status` a place in STATUSES.
+    `values` and `about` have a row an event: the factors, NaN for null, and what the columns from SEQUENCE on say.
 
     Returns:
         `StretchEnd`, as a plain tuple.
     """
-    state = states[0]
+    state, bid_ladder, ask_ladder = states[0], bid_ladders[0], ask_ladders[0]
     for event in range(rows.shape[0]):
         delta = heads[rows[event]]
         if not _is_ordinary(state, delta, numbers, old):
             return event, NOT_ORDINARY, 0, 0
         if state.deltas == window.shape[1] < WINDOW_ROOM:
             return event, FULL, 0, 0
-        why, bid_count, ask_count = _apply(bids, bid_pages, asks, ask_pages, delta, numbers, old)
+        why, bid_count, ask_count = _apply(
+            bid_ladder, bids, bid_directory, ask_ladder, asks, ask_directory, delta, numbers, old
+        )
         if why != DONE:
             return event, why, bid_count, ask_count
-        row, now = values[event], 1 - state.now
-        is_exact = take_tops(state, bids, bid_pages, asks, ask_pages, now) and _is_open(state, now)
-        is_exact = is_exact and band_factors(state, bids, bid_pages, asks, ask_pages, now, row)
+        row, now = state.values, 1 - state.now
+        _forget(row)
+        is_exact = take_tops(state, bid_ladder, bids, bid_directory, ask_ladder, asks, ask_directory, now)
+        is_exact = is_exact and _is_open(state, now)
+        is_exact = is_exact and band_factors(
+            state, bid_ladder, bids, bid_directory, ask_ladder, asks, ask_directory, now, row
+        )
         if not is_exact or not _measure(state, window, flows, thin_notional, delta, numbers, old, row):
             return event, NOT_ORDINARY, bid_count, ask_count
         state.now, state.sequence = now, delta.sequence
-        status[event] = THIN if top_notional(state, now) < thin_notional else OK
+        for factor in range(values.shape[1]):
+            values[event, factor] = row[factor]
+        _describe(delta, about, event)
+        about[event, STATUS] = THIN if top_notional(state, now) < thin_notional else OK
     return rows.shape[0], DONE, 0, 0
+
+
+@compiled
+def _forget(values: Floats) -> None:
+    for factor in range(values.shape[0]):
+        values[factor] = NAN
+
+
+@compiled
+def _describe(delta: Any, about: Ints, event: int) -> None:  # noqa: ANN401 (a row of HEAD)
+    about[event, SEQUENCE] = delta.sequence
+    about[event, EXCHANGE_NS] = delta.exchange_ns
+    about[event, HAS_EXCHANGE] = delta.has_exchange
+    about[event, RECEIVED_NS] = delta.received_ns
 
 
 @compiled
@@ -116,35 +151,50 @@ def _is_ordinary(state: State, delta: Any, numbers: Ints, room: Ints) -> bool:  
 
 @compiled
 def _apply(
+    bid_ladder: Ladder,
     bids: Pages,
-    bid_pages: Ints,
+    bid_directory: Ints,
+    ask_ladder: Ladder,
     asks: Pages,
-    ask_pages: Ints,
+    ask_directory: Ints,
     delta: Any,  # noqa: ANN401 (a row of HEAD)
     numbers: Ints,
     old: Ints,
 ) -> tuple[int, int, int]:
     """Apply a delta's levels and note what each was: how it went, bids applied, asks applied."""
     bid_count, ask_count = delta.spans[1] - delta.spans[0], delta.spans[3] - delta.spans[2]
-    why, done = _apply_side(bids, bid_pages, -1, numbers, delta.spans[0], bid_count, old, 0)
+    why, done = _apply_side(bid_ladder, bids, bid_directory, -1, numbers, delta.spans[0], bid_count, old, 0)
     if why != DONE:
         return why, done, 0
-    why, done = _apply_side(asks, ask_pages, 1, numbers, delta.spans[2], ask_count, old, bid_count)
+    why, done = _apply_side(ask_ladder, asks, ask_directory, 1, numbers, delta.spans[2], ask_count, old, bid_count)
     return why, bid_count, done
 
 
 @compiled
 def _apply_side(
-    pages: Pages, directory: Ints, sign: int, numbers: Ints, start: int, count: int, old: Ints, first: int
+    ladder: Ladder,
+    pages: Pages,
+    directory: Ints,
+    sign: int,
+    numbers: Ints,
+    start: int,
+    count: int,
+    old: Ints,
+    first: int,
 ) -> tuple[int, int]:
     for i in range(count):
         ticks, lots = numbers[start + i], numbers[start + count + i]
-        if not (0 <= ticks < EXACT_KEY and 0 <= lots <= MOST - directory[TOTALS, LOTS]):
+        if not (0 <= ticks < EXACT_KEY and 0 <= lots <= MOST - ladder.all_lots):
             return NOT_ORDINARY, i
-        was = set_level(pages, directory, ticks * sign, lots)
+        key = ticks * sign
+        if is_on_ladder(ladder, key):
+            old[first + i] = set_in_ladder(ladder, key, lots)
+            continue
+        was = set_level(ladder, pages, directory, key, lots)
         if was == NO_ROOM:
             return FULL, i
         old[first + i] = was
+    keep_centred(ladder, pages, directory)
     return DONE, count
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orderbook.kernel.pages import Ints
+from orderbook.kernel.ladder import Ints
 from orderbook.validity import Validity
 from processors.factors.kernel.arrays import Arrays
 from processors.factors.kernel.convert import arrays_of, take_back

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from orderbook.kernel.pages import Ints
+from orderbook.kernel.ladder import Ints
 from orderbook.validity import Outcome
 from processors.factors.kernel.arrays import Arrays
 from processors.factors.kernel.columns import DeltaIdentity, DeltaRow, Row
@@ -76,13 +76,12 @@ class KernelSteps:
             self._old = np.empty(len(deltas.numbers), dtype=np.int64)
         old = self._old
         instrument = (arrays.states, *arrays.bids, *arrays.asks, arrays.window, arrays.window_flows)
-        values, codes = events.matrix[len(events) :], events.codes[len(events) :]
-        ended = StretchEnd(*process(*instrument, self._thin_notional, *deltas, places, old, values, codes))
-        events.add_run(list(offsets[: ended.events]), deltas, places[: ended.events])
+        values, about = events.room()
+        ended = StretchEnd(*process(*instrument, self._thin_notional, *deltas, places, old, values, about))
+        events.add_run(offsets[: ended.events])
         self.compiled += ended.events
         if ended.why == DONE:
             return ended.events
-        events.matrix[len(events)] = np.nan
         state.settle(_applied(deltas, int(places[ended.events]), old, ended))
         if ended.why == NOT_ORDINARY:
             self._refer(state, offsets[ended.events], rows[ended.events], events)

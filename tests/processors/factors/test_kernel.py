@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orderbook.kernel import pages
+from orderbook.kernel import pages, sides
+from orderbook.kernel.ladder import first_place, sum_ladder
 from processors.contract import decode_each
 from processors.factors.kernel.arithmetic import MOST, true_divide
 from processors.factors.kernel.columns import DeltaRow, rows_of
@@ -93,34 +94,95 @@ def test_a_deep_book_that_drifts_by_half_its_price_is_compiled_to_the_last_delta
     assert compiled_records(records) == len(records) - 1
 
 
-class TestPages:
+def test_a_dense_book_that_drifts_beyond_its_ladder_is_compiled_to_the_last_delta() -> None:
+    random, feed, mid = Random(5), Feed(("0.1", "1", "1", UNIT_GRID[3])), 600_000
+    records = [feed.snapshot([(mid - 1 - n, 1 + n) for n in range(400)], [(mid + 1 + n, 2 + n) for n in range(400)])]
+    held: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    for number in range(1, 400):
+        mid += (-900, 700)[number // 200] + random.randrange(-50, 50)
+        changes = []
+        for sign, side in zip((-1, 1), held, strict=True):
+            new = {mid + sign * (1 + random.randrange(3_000)): 1 + random.randrange(9) for _ in range(20)}
+            new |= {mid + sign * random.randrange(10**5, 2 * 10**5): 3 for _ in range(2)}
+            crossed = [tick for tick in side if (tick - mid) * sign <= 0]
+            changes.append({**dict.fromkeys(crossed, 0), **new})
+            for tick in crossed:
+                del side[tick]
+            side.update(new)
+        gone = [dict.fromkeys(range(start, start + 400 * (number == 1)), 0) for start in (599_600, 600_001)]
+        bids, asks = ({**was, **now} for was, now in zip(gone, changes, strict=True))
+        records.append(feed.delta(sorted(bids.items()), sorted(asks.items()), at=20 * number))
+    found = events_of(KERNEL, records, [200])
+    assert digest(found) == digest(events_of(REFERENCE, records, []))
+    assert compiled_records(records) == len(records) - 1
+
+
+class TestSides:
     @given(seed=st.integers(0, 2**32))
-    @settings(max_examples=30)
+    @settings(max_examples=40)
     def test_a_side_holds_what_a_dict_holds(self, seed: int) -> None:
-        random, side, held = Random(seed), pages.make_side(200), dict[int, int]()
-        none, limit = np.zeros(0, dtype=np.int64), 50
-        pages.fill(*side, none, none, limit)
-        for _ in range(1_500):
-            key, lots = random.randrange(random.choice((30, 400, 10**7))), random.choice((0, 0, 1, 5, 10**12))
-            assert pages.set_level(*side, key, lots) == held.pop(key, 0)
+        random, side = Random(seed), sides.make_side(200)
+        middle, limit = random.choice((0, 10**9)), 50
+        held = {middle + number: 1 + number for number in range(0, random.choice((1, 900)), 3)} if seed % 3 else {}
+        keys, sizes = (np.array(list(values), dtype=np.int64) for values in (held, held.values()))
+        sides.fill(*side, keys, sizes, limit)
+        for number in range(1_500):
+            if number % 300 == 299:
+                middle += random.choice((-20_000, 3_000, 20_000, 60_000))
+            reach = random.choice((30, 400, 20_000, 10**7))
+            key, lots = middle + random.randrange(-reach // 9, reach), random.choice((0, 0, 1, 5, 10**12))
+            assert sides.set_level(side.ladder, *side[1:], key, lots) == held.pop(key, 0)
             held |= {key: lots} if lots else {}
-        keys, sizes = pages.levels_of(side)
-        totals = side.directory[pages.TOTALS]
+            sides.keep_centred(side.ladder, *side[1:])
+        self.check(side, held, limit)
+
+    def check(self, side: sides.Side, held: dict[int, int], limit: int) -> None:
+        keys, sizes = sides.levels_of(side)
+        ladder = side.ladder
         assert list(zip(keys.tolist(), sizes.tolist(), strict=True)) == sorted(held.items())
-        assert totals[pages.LOTS] == sum(held.values())
-        assert totals[pages.KNOWN] == sum(key <= limit for key in held)
-        for place in range(totals[pages.PAGES]):
+        assert ladder["all_lots"] == sum(held.values())
+        assert ladder["known"] == sum(key <= limit for key in held)
+        if held:
+            assert sides.worst_key(ladder, *side[1:]) == max(held)
+        for place in range(ladder["pages"]):
             page = side.pages[side.directory[pages.ORDER, place]]
             in_page = slice(page["count"])
             assert side.directory[pages.FIRSTS, place] == page["keys"][0]
-            assert page["notional_sum"] == (page["keys"][in_page] * page["lots"][in_page]).sum()
+            assert page["notional_sum"] == (np.abs(page["keys"][in_page]) * page["lots"][in_page]).sum()
+        for reach in (0, 1, 63, 64, 5_000, 10**5):
+            start, end = int(ladder["first_block"]) * 64, min(int(ladder["first_block"]) * 64 + reach, ladder["width"])
+            inside = {key: lots for key, lots in held.items() if start <= key - int(ladder["base"]) < end}
+            wanted = (sum(inside.values()), sum(abs(key) * lots for key, lots in inside.items()))
+            assert start >= end or sum_ladder(ladder, start, end) == wanted
+
+    @pytest.mark.parametrize("step", [-3, 5])
+    def test_a_side_that_the_best_price_runs_through_stays_on_its_ladder(self, step: int) -> None:
+        side, one = sides.make_side(sides.pages_for(300)), np.array([0])
+        sides.fill(*side, one, one + 1, 0)
+        for number in range(40_000):
+            assert sides.set_level(side.ladder, *side[1:], step * number, 7) >= 0
+            sides.set_level(side.ladder, *side[1:], step * (number - 200), 0)
+            sides.keep_centred(side.ladder, *side[1:])
+        assert int(side.ladder["pages"]) == 0 < int(side.ladder["width"])
+
+    def test_levels_far_apart_are_in_pages_alone(self) -> None:
+        side, keys = sides.make_side(sides.pages_for(300)), 10**6 * np.arange(300)
+        sides.fill(*side, keys, keys + 1, 0)
+        assert int(side.ladder["width"]) == 0
+        assert sides.levels_of(side)[0].tolist() == keys.tolist()
 
     def test_a_side_without_room_says_so_and_is_as_it_was(self) -> None:
-        side = pages.make_side(pages.LEAST_PAGES)
+        side = sides.make_side(sides.LEAST_PAGES)
         none = np.zeros(0, dtype=np.int64)
-        pages.fill(*side, none, none, 0)
-        key = next(key for key in range(10_000) if pages.set_level(*side, key, 1) == pages.NO_ROOM)
-        assert pages.levels_of(side)[0].tolist() == list(range(key))
+        sides.fill(*side, none, none, 0)
+        key = next(key for key in range(10_000) if sides.set_level(side.ladder, *side[1:], key, 1) == pages.NO_ROOM)
+        assert sides.levels_of(side)[0].tolist() == list(range(key))
+
+
+@pytest.mark.parametrize("place", range(64))
+def test_the_first_place_is_that_of_the_lowest_bit(place: int) -> None:
+    assert first_place(-(1 << place)) == place
+    assert first_place(1 << place if place < 63 else -(1 << 63)) == place
 
 
 @settings(max_examples=400)
