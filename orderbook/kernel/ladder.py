@@ -22,8 +22,8 @@ PLACES: Final = 64
 """Of a block: as many as an integer has bits."""
 BITS: Final = 6
 WITHIN: Final = PLACES - 1
-BLOCKS: Final = 512
-"""Of a ladder: 2^15 ticks, 268 KiB, of which a book touches what it uses."""
+BLOCKS: Final = 1024
+"""Of a ladder: 2^16 ticks, 536 KiB, of which a book touches what it uses."""
 LADDER: Final = np.dtype(
     [
         ("pages", np.int64),

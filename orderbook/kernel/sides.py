@@ -172,9 +172,9 @@ def _centre(ladder: Ladder, pages: Pages, directory: Ints, best: int) -> bool:
 
 @compiled
 def _write(ladder: Ladder, pages: Pages, directory: Ints, keys: Ints, lots: Ints, best: int) -> None:
-    """Write levels to a side without any: a quarter of the ladder is for better prices."""
+    """Write levels to a side without any: an eighth of the ladder is for better prices."""
     width, count, inside = BLOCKS * PLACES, keys.shape[0], 0
-    base = best - width // 4
+    base = best - width // 8
     while inside < count and keys[inside] < base + width:
         inside += 1
     if 2 * inside < count:
