@@ -19,9 +19,9 @@ from research.audit import audit
 from schemas.codec import encode
 from schemas.messages import Record
 from schemas.partitions import partition_of
-from schemas.topics import DEAD_LETTERS, LLM_CALLS, RESYNC, TOPICS, Topic
+from schemas.topics import DEAD_LETTERS, LLM_CALLS, RESYNC, Topic
 from tests.e2e.pipeline import Pipeline, pipeline
-from tests.e2e.poison import CHANGELOGS, Poison, Sample, Surroundings, fence_of_half_a_day, poison_of
+from tests.e2e.poison import CHANGELOGS, READERS, Poison, Sample, Surroundings, fence_of_half_a_day, poison_of
 from tests.integration.backends import free_port
 from tests.schemas.examples import EXAMPLES, load
 from tests.support.patience import patient
@@ -75,7 +75,7 @@ def assert_alive(running: Pipeline, *names: str) -> None:
 
 def sampled(running: Pipeline) -> dict[Topic, list[Sample]]:
     """Good records of every topic: the newest that lie there, or an example in the name of what is produced."""
-    found = {topic: newest(running, topic) for topic in TOPICS if topic not in EXAMPLE_OF}
+    found = {topic: newest(running, topic) for topic in READERS if topic not in EXAMPLE_OF}
     for topic, name in EXAMPLE_OF.items():
         found[topic] = [example(topic, load(EXAMPLES / f"{name}.json"), symbol) for symbol in SYMBOLS]
     return found
@@ -108,7 +108,7 @@ def newest(running: Pipeline, topic: Topic, count: int = 20) -> list[Sample]:
 
 def write(running: Pipeline, poisons: list[Poison], pause_s: float = 0.02) -> list[Written]:
     """Write them one by one while the pipeline runs; where each of them lies."""
-    ids = kafka.topic_ids(running.settings, [topic.name for topic in TOPICS])
+    ids = kafka.topic_ids(running.settings, [topic.name for topic in READERS])
     producer = kafka.producer(running.settings, {"linger.ms": 0})
     found: list[Written] = []
     for poison in poisons:
@@ -135,7 +135,7 @@ def write(running: Pipeline, poisons: list[Poison], pause_s: float = 0.02) -> li
 
 def letters(running: Pipeline) -> Counter[tuple[str, str]]:
     """Letters about records of our topics, by identity and role."""
-    ids = set(kafka.topic_ids(running.settings, [topic.name for topic in TOPICS]).values())
+    ids = set(kafka.topic_ids(running.settings, [topic.name for topic in READERS]).values())
     with running.client() as client:
         rows = client.query("SELECT letter_id, role FROM dead_letters FINAL").result_rows
     return Counter((letter_id, role) for letter_id, role in rows if letter_id.partition(":")[0] in ids)
@@ -162,7 +162,7 @@ def test_no_record_ends_or_blinds_a_role_and_each_bad_one_is_a_letter(tmp_path: 
             around = Surroundings(
                 PARTITIONS,
                 time.time_ns() // 1_000_000,
-                {topic: kafka.topic_ids(running.settings, [topic.name])[topic.name] for topic in TOPICS},
+                {topic: kafka.topic_ids(running.settings, [topic.name])[topic.name] for topic in READERS},
                 {part: end for (_, part), end in kafka.end_offsets(running.settings, ["l2.v1"]).items()},
             )
             made = list(poison_of(samples, around, seed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -489,7 +490,7 @@ def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: S
 
     with opened(settings.clickhouse) as store:
         deleted = drop_run(store, runs["B"], wait_seconds=0.0)
-    assert deleted == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 1, "llm_calls": 0}
+    assert +Counter(deleted) == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 1}
     run_until(settings, has_read_all)
     found = audit(settings)
 

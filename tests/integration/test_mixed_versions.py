@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tomllib
 from pathlib import Path
 from random import Random
 
@@ -34,7 +35,21 @@ def code_before(tmp_path: Path) -> Path:
     folder = tmp_path / "before"
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
+    register(folder)
     return folder
+
+
+def register(folder: Path) -> None:
+    """Write down, as an installer would, the names by which that version finds its own parts."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    name, version = project["name"], project["version"]
+    about = folder / f"{name}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines = []
+    for group, places in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{part} = {place}" for part, place in places.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines))
 
 
 def saw_no_bad_checkpoint(worker: Worker) -> bool:

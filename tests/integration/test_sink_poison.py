@@ -14,7 +14,20 @@ from schemas.codec import encode
 from schemas.logs import ORIGIN_HEADER, short_id
 from schemas.messages import FactorRecord, Record, RegimeEvent
 from schemas.partitions import partition_of
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from schemas.topics import (
+    ANOMALIES,
+    ARBITRAGE,
+    DEAD_LETTERS,
+    FACTORS,
+    FEED_STATUS,
+    L2,
+    LLM_CALLS,
+    QUOTES,
+    REGIMES,
+    SIGNALS,
+    TRADES,
+    Topic,
+)
 from sinks.counts import Counts
 from sinks.store import Store
 from sinks.tables import TABLES
@@ -31,6 +44,10 @@ GOOD: dict[Topic, str] = {
     DEAD_LETTERS: "dead-letters/v1/frame",
     REGIMES: "regimes/v1/rule",
     LLM_CALLS: "llm-calls/v1/ok",
+    SIGNALS: "signals/v1/open",
+    ANOMALIES: "anomalies/v1/open",
+    QUOTES: "quotes/v1/open",
+    ARBITRAGE: "arbitrage/v1/open",
 }
 
 
@@ -85,7 +102,7 @@ def letters_of(store: Store) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("offset", [-1, -(2**63), 2**63 - 1])
-def test_a_regime_of_a_place_that_cannot_be_is_a_letter_and_all_six_tables_go_on(
+def test_a_regime_of_a_place_that_cannot_be_is_a_letter_and_all_tables_go_on(
     settings: Settings, store: Store, offset: int
 ) -> None:
     log, home = books_of(settings, "BTCUSDT", 1)

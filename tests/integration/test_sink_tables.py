@@ -25,6 +25,7 @@ from schemas.messages import (
     Record,
     Regime,
     RegimeEvent,
+    SignalEvent,
     Source,
     Status,
 )
@@ -390,6 +391,35 @@ def test_a_regime_of_the_run_before_is_not_in_force_where_time_began_anew(migrat
 
     found = migrated.query("SELECT label, llm_label FROM regime_in_force WHERE symbol = 'REPLAYED'")
     assert found == [("UNKNOWN", None)]
+
+
+def test_a_signal_is_what_it_was_from_its_step_to_the_next_or_to_its_horizon(migrated: Store) -> None:
+    opened, closed = (load(EXAMPLES / f"signals/v1/{name}.json") for name in ("open", "close"))
+    assert isinstance(opened, SignalEvent)
+    assert isinstance(closed, SignalEvent)
+    symbol, decided_ns = "SIGNALLED", opened.decided_ns
+    changes = {"symbol": symbol, "kind": opened.kind, "source_offset": 2, "decided_ns": decided_ns + 10**9}
+    steps = [
+        msgspec.structs.replace(opened, symbol=symbol, source_offset=1),
+        msgspec.structs.replace(closed, **changes),
+        msgspec.structs.replace(opened, symbol=symbol, source_offset=3, decided_ns=decided_ns + 20 * 10**9),
+    ]
+    store_all(migrated, "signals", steps, first=5000)
+
+    once = migrated.query("SELECT action FROM signals_once WHERE symbol = 'SIGNALLED' ORDER BY source_offset")
+    assert once == [("open",), ("close",), ("open",)]
+    found = migrated.query(
+        "SELECT state, toInt64(dateDiff('millisecond', decided_at, until)) FROM signal_at WHERE symbol = 'SIGNALLED' "
+        "ORDER BY decided_at"
+    )
+    side = opened.side.value
+    assert found == [(side, 1_000), ("flat", 19_000), (side, opened.horizon_ms)]
+
+
+def test_an_anomaly_counts_once(migrated: Store) -> None:
+    opened = load(EXAMPLES / "anomalies/v1/open.json")
+    store_all(migrated, "anomalies", [msgspec.structs.replace(opened, symbol="ODD")], first=6000)  # type: ignore[call-overload]
+    assert migrated.query("SELECT count() FROM anomalies_once WHERE symbol = 'ODD'") == [(1,)]
 
 
 def test_every_view_is_queried_by_a_test() -> None:
