@@ -305,8 +305,8 @@ async def _wait_on_metadata(client: Any, wait: Callable[[str], Awaitable[Any]], 
         try:
             return await wait(topic)
         except UnknownTopicOrPartitionError:
-            answered = await client.force_metadata_update() or time.monotonic() >= give_up_s
-            if answered and client.cluster.partitions_for_topic(topic) is None:
+            is_over = await client.force_metadata_update() or time.monotonic() >= give_up_s
+            if is_over and client.cluster.partitions_for_topic(topic) is None:
                 raise
 
 

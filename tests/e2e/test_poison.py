@@ -19,9 +19,18 @@ from research.audit import audit
 from schemas.codec import encode
 from schemas.messages import Record
 from schemas.partitions import partition_of
-from schemas.topics import DEAD_LETTERS, LLM_CALLS, RESYNC, Topic
+from schemas.topics import DEAD_LETTERS, LLM_CALLS, RESYNC, TOPICS, Topic
 from tests.e2e.pipeline import Pipeline, pipeline
-from tests.e2e.poison import CHANGELOGS, READERS, Poison, Sample, Surroundings, fence_of_half_a_day, poison_of
+from tests.e2e.poison import (
+    CHANGELOGS,
+    NOT_SPOILED,
+    READERS,
+    Poison,
+    Sample,
+    Surroundings,
+    fence_of_half_a_day,
+    poison_of,
+)
 from tests.integration.backends import free_port
 from tests.schemas.examples import EXAMPLES, load
 from tests.support.patience import patient
@@ -146,6 +155,11 @@ def rows_after(running: Pipeline, table: str, column: str, since_ns: int) -> set
     with running.client() as client:
         query = f"SELECT DISTINCT symbol FROM {table} WHERE {column} > fromUnixTimestamp64Nano({{since:Int64}}, 'UTC')"  # noqa: S608
         return {symbol for (symbol,) in client.query(query, parameters={"since": since_ns}).result_rows}
+
+
+def test_every_topic_is_spoiled_or_says_why_not() -> None:
+    assert READERS.keys() | NOT_SPOILED == set(TOPICS)
+    assert not READERS.keys() & NOT_SPOILED
 
 
 def test_no_record_ends_or_blinds_a_role_and_each_bad_one_is_a_letter(tmp_path: Path) -> None:

@@ -23,6 +23,13 @@ def backend() -> Backend:
 
 
 @pytest.fixture(scope="session")
+def own_servers(backend: Backend) -> None:
+    """For tests that kill a server of their own: a backend that was asked for is never replaced by another."""
+    if backend.name != "native":
+        pytest.skip("kills a server of its own, which only the native backend has")
+
+
+@pytest.fixture(scope="session")
 def broker(backend: Backend) -> Iterator[str]:
     """Bootstrap address of a real Kafka broker, shared by the session: give topics names of your own."""
     if backend.name == "docker":

@@ -14,7 +14,7 @@ import pytest
 from embedded.clickhouse import EmbeddedClickHouse
 from obflow.settings import ClickHouseSettings
 from schemas.digest import digest
-from tests.integration.backends import Backend, free_port
+from tests.integration.backends import free_port
 from tests.integration.sinking import Sink, opened, pipeline, run_until, wait_for
 from tests.integration.test_sink import KILLED, Resender, nothing_left, rows_of, stored_events, wait_for_progress
 from tests.sinks.records import event
@@ -27,11 +27,8 @@ GROWTH_MIB = 150.0
 """What is buffered: `sink.max_buffered_rows` of two tables, and what the broker's client fetches ahead."""
 
 
-def test_a_database_that_is_away_under_load_costs_no_row_no_person_and_few_lines(
-    backend: Backend, broker: str, tmp_path: Path
-) -> None:
-    if backend.name != "native":
-        pytest.skip("kills an engine of its own, which only the native backend has")
+@pytest.mark.usefixtures("own_servers")
+def test_a_database_that_is_away_under_load_costs_no_row_no_person_and_few_lines(broker: str, tmp_path: Path) -> None:
     with EmbeddedClickHouse(tmp_path / "engine", port=free_port()) as engine:
         where = ClickHouseSettings(host=engine.host, port=engine.port, database="away")
         settings = pipeline(broker, where)

@@ -13,7 +13,7 @@ from embedded.kafka import EmbeddedKafka
 from obflow import kafka, topics
 from obflow.settings import Settings
 from schemas.topics import L2
-from tests.integration.backends import Backend, free_port
+from tests.integration.backends import free_port
 from tests.integration.processing import FactorLog, interleaved, pipeline, publish, renamed, until, workers
 from tests.integration.test_database_away import AWAY_S, LINES_A_SECOND, most_a_second
 from tests.integration.test_processor import Expected, assert_whole, drained
@@ -35,11 +35,8 @@ def committed(settings: Settings) -> int:
     return sum(offset for offset in offsets.values() if offset is not None and offset > 0)
 
 
-def test_a_broker_that_is_away_costs_a_worker_no_event_no_person_and_few_lines(
-    backend: Backend, tmp_path: Path
-) -> None:
-    if backend.name != "native":
-        pytest.skip("kills a broker of its own, which only the native backend has")
+@pytest.mark.usefixtures("own_servers")
+def test_a_broker_that_is_away_costs_a_worker_no_event_no_person_and_few_lines(tmp_path: Path) -> None:
     producers = [
         Producer(Random(number), 60_000, 40, 500, GRIDS[number % len(GRIDS)], 0.01, 60_000_000)
         for number in range(INSTRUMENTS)

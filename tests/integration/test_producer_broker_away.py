@@ -11,7 +11,7 @@ from embedded.kafka import EmbeddedKafka
 from obflow.settings import Settings
 from schemas.messages import L2Record
 from schemas.topics import L2
-from tests.integration.backends import Backend, free_port
+from tests.integration.backends import free_port
 from tests.integration.producing import fresh_topics, read_topic
 from tests.integration.test_database_away import AWAY_S, LINES_A_SECOND, most_a_second
 from tests.integration.test_producer_commands import running, simulated, stop
@@ -28,11 +28,8 @@ def records(settings: Settings) -> list[L2Record]:
     return [record for record in read_topic(settings, L2) if isinstance(record, L2Record)]
 
 
-def test_a_broker_that_is_away_costs_a_producer_no_book_no_person_and_few_lines(
-    backend: Backend, tmp_path: Path
-) -> None:
-    if backend.name != "native":
-        pytest.skip("kills a broker of its own, which only the native backend has")
+@pytest.mark.usefixtures("own_servers")
+def test_a_broker_that_is_away_costs_a_producer_no_book_no_person_and_few_lines(tmp_path: Path) -> None:
     log = tmp_path / "producer.log"
     with EmbeddedKafka(tmp_path / "broker", port=free_port()) as broker, simulated() as where:
         settings = fresh_topics(broker.bootstrap)

@@ -32,7 +32,6 @@ from sinks.counts import Counts
 from sinks.reader import Read, TopicReader
 from sinks.store import Store
 from sinks.tables import TABLES
-from tests.integration.backends import Backend
 from tests.integration.sinking import Feed, Sink, opened, pipeline, read_all, run_until, wait_for
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import event, event_of, factors
@@ -429,13 +428,9 @@ class Resender:
 
 
 @pytest.mark.slow
-def test_kills_of_the_sink_and_of_the_engine_lose_nothing_and_double_nothing(
-    backend: Backend, broker: str, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("own_servers")
+def test_kills_of_the_sink_and_of_the_engine_lose_nothing_and_double_nothing(broker: str, tmp_path: Path) -> None:
     """Killed again and again while a source sends events twice: a plain SELECT has each exactly once, to the bit."""
-    if backend.name != "native":
-        # A backend that was asked for is never replaced by another, and the shared server is not this test's to kill.
-        pytest.skip("kills an engine of its own, which only the native backend has")
     kills = random.Random(20)
     with EmbeddedClickHouse(tmp_path / "engine") as engine:
         where = ClickHouseSettings(host=engine.host, port=engine.port, database="killed")

@@ -10,7 +10,7 @@ import pytest
 from embedded.kafka import EmbeddedKafka
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.topics import FACTORS
-from tests.integration.backends import Backend, free_port
+from tests.integration.backends import free_port
 from tests.integration.sinking import Feed, Sink, opened, pipeline, wait_for
 from tests.integration.test_database_away import AWAY_S, LINES_A_SECOND, most_a_second
 from tests.integration.test_sink import KILLED, rows_of, stored_events, wait_for_progress
@@ -29,11 +29,10 @@ def send(settings: Settings, first: int, end: int) -> None:
     feed.flush()
 
 
+@pytest.mark.usefixtures("own_servers")
 def test_a_broker_that_is_away_costs_a_sink_no_row_no_person_and_few_lines(
-    backend: Backend, clickhouse: ClickHouseSettings, tmp_path: Path
+    clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
-    if backend.name != "native":
-        pytest.skip("kills a broker of its own, which only the native backend has")
     with EmbeddedKafka(tmp_path / "broker", port=free_port()) as broker:
         settings = pipeline(broker.bootstrap, clickhouse, flush_rows=100)
         send(settings, 0, 400)

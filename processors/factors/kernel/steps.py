@@ -24,7 +24,7 @@ IS_COMPLETE: Final = len(COMPUTED) == len(FACTOR_NAMES)
 
 
 class KernelSteps:
-    """KernelSteps of one engine.
+    """Takes the records of one engine's instruments to compiled code, or to the reference.
 
     Args:
         reference: Takes what is not ordinary.
