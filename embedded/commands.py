@@ -17,7 +17,6 @@ from obflow.terminal import console, tell_lines
 from schemas.errors import FatalError, UsageError
 
 WATCH_S = 0.5
-DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 MAX_DEMO_S: Final = 7 * 86_400.0
 
 Port = Annotated[
@@ -82,8 +81,12 @@ def demo(
     recording: Annotated[
         Path | None, typer.Option("--recording", metavar="FILE", help="The file for --source recording.")
     ] = None,
-    venue: Annotated[str, typer.Option(help="Venue of the frames.")] = "binance-futures",
-    symbol: Annotated[list[str] | None, typer.Option(help="Instruments; may be given again.")] = None,
+    venue: Annotated[
+        list[str] | None, typer.Option(help="Venue of the frames; may be given again. Three of them without it.")
+    ] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Instrument, of each venue, or VENUE:SYMBOL; may be given again.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=8, help="Processors that share the partitions.")] = 2,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep data and logs here; a temporary folder without it.")
@@ -115,16 +118,21 @@ def demo(
 
 
 def _plan(
-    source: DemoSource, recording: Path | None, venue: str, symbol: list[str] | None, workers: int, seconds: str | None
+    source: DemoSource,
+    recording: Path | None,
+    venue: list[str] | None,
+    symbol: list[str] | None,
+    workers: int,
+    seconds: str | None,
 ) -> DemoPlan:
     """What the flags ask for; every word is looked at before anything starts."""
+    from embedded.demo.instruments import instruments
     from embedded.demo.words import check
 
     duration_s = seconds_of("--for", seconds, most_s=MAX_DEMO_S)
     plan = DemoPlan(
         source=source,
-        symbols=tuple(symbol or DEMO_SYMBOLS),
-        venue=venue,
+        symbols=instruments(venue or (), symbol or (), single=source is DemoSource.RECORDING),
         recording=recording,
         workers=workers,
         seconds=duration_s,

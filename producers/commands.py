@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_si
 from obflow.durations import seconds_of
 from obflow.terminal import say
 from schemas.errors import UsageError
+from schemas.messages import InstrumentKey
 from schemas.units import NS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -206,7 +208,9 @@ def replay(
 
 def simulate(
     venue: Annotated[list[str] | None, typer.Option(help="Venue to speak for; repeatable.")] = None,
-    symbol: Symbols = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Instrument, of each venue, or VENUE:SYMBOL; repeatable.")
+    ] = None,
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="The same seed gives the same markets.")] = 0,
@@ -216,6 +220,10 @@ def simulate(
     disorder_every: Every = 0.0,
     duplicate_every: Every = 0.0,
     corrupt_every: Every = 0.0,
+    dislocate_every: Every = 0.0,
+    dislocate: Annotated[
+        list[str] | None, typer.Option(help="Venue whose markets stray 25 bps for 4 s; repeatable; all without it.")
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Write a recording of virtual time instead of serving.", metavar="FILE")
     ] = None,
@@ -236,7 +244,8 @@ def simulate(
         Fault.DUPLICATE: duplicate_every,
         Fault.CORRUPT: corrupt_every,
     }
-    market = _Market(venue or ["binance-futures"], symbol, seed, rate, {kind: s for kind, s in every_s.items() if s})
+    market = _Market(venue or [], symbol or [], seed, rate, {kind: s for kind, s in every_s.items() if s})
+    market.stray(dislocate or market.venues, dislocate_every)
     if record is None:
         _serve_simulation(market, host, port, json=json)
     else:
@@ -247,13 +256,19 @@ class _Market:
     """What is to be simulated; `exchange` makes one of its venues."""
 
     def __init__(
-        self, venues: list[str], symbols: list[str] | None, seed: int, rate: float, every_s: dict[Fault, float]
+        self, venues: list[str], symbols: list[str], seed: int, rate: float, every_s: dict[Fault, float]
     ) -> None:
-        self.venues = list(dict.fromkeys(venues))
-        self.symbols = list(dict.fromkeys(symbols)) if symbols else None
+        self._named = [InstrumentKey.parse(text) if ":" in text else InstrumentKey("", text) for text in symbols]
+        named = [key.venue for key in self._named if key.venue]
+        self.venues = list(dict.fromkeys([*venues, *named])) or ["binance-futures"]
         self.seed = seed
         self.rate = rate
         self.every_s = every_s
+        self.dislocations_every_s: dict[str, float] = {}
+
+    def stray(self, venues: Iterable[str], every_s: float) -> None:
+        """Let markets of these venues stray, so often."""
+        self.dislocations_every_s = dict.fromkeys(venues, every_s)
 
     def exchange(self, venue: str, start_ns: int) -> SimulatedExchange:
         from producers.simulator.exchange import SimulatedExchange
@@ -262,12 +277,17 @@ class _Market:
         speaker = simulated_venue(venue)
         return SimulatedExchange(
             speaker,
-            self.symbols or speaker.listed[:2],
+            self._symbols(venue) or speaker.listed[:2],
             seed=self.seed,
             start_ns=start_ns,
             changes_per_second=self.rate,
             faults_every_s=self.every_s,
+            dislocations_every_s=self.dislocations_every_s.get(venue, 0.0),
         )
+
+    def _symbols(self, venue: str) -> list[str]:
+        """Those asked for of each venue, or of this one."""
+        return list(dict.fromkeys(key.symbol for key in self._named if key.venue in ("", venue)))
 
 
 def _serve_simulation(market: _Market, host: str, port: int, *, json: bool) -> None:

@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+from embedded.demo.plan import DERIVED
 from obflow.settings import CONFIG_VARIABLE, SECRET_FILE_SUFFIX, Settings, as_text, reference
 from schemas.errors import UsageError
 
 METRICS_PORT: Final = "OBFLOW_METRICS__PORT"
 LAST_PORT: Final = 65_535
-SAVING_OFTEN: Final = {"OBFLOW_PROCESSOR__CHECKPOINT_SECONDS": "2", "OBFLOW_REGIMES__CHECKPOINT_SECONDS": "2"}
+SAVING_OFTEN: Final = {
+    f"OBFLOW_{section.upper()}__CHECKPOINT_SECONDS": "2" for section in ("processor", "regimes", *DERIVED)
+}
 """Offsets wait for checkpoints, and the end of the demo for offsets. What the caller sets goes before it."""
 OF_ONE_PROCESS: Final = ("log.", "metrics.")
 """Settings of a process rather than of the pipeline: a command beside the demo has its own."""

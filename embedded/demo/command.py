@@ -61,6 +61,7 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
 def _start_and_show(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> None:
     demo.start(stop)
     demo.wait_first_event(stop)
+    demo.start_derived()
     for line in how_to_query(demo.environment, Settings.load()).split("\n"):
         tell_lines(line)
     show(demo, seconds, stop, console)
@@ -94,7 +95,7 @@ class _Drawing:
             return
         seen, rows = self._demo.seen, self._demo.rows()
         now_s = time.monotonic()
-        speed = self._window.add(now_s, Figures(seen.l2_end, seen.trades_end, seen.events, seen.verdicts, rows))
+        speed = self._window.add(now_s, Figures(seen.l2_end, seen.trades_end, seen.events, rows, **seen.derived))
         self._last_s = now_s
         self._show(self._demo.status(rows, speed), dict(seen.books), left, now_s)
 

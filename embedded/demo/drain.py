@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from obflow import kafka, topics
@@ -12,20 +13,26 @@ if TYPE_CHECKING:
     from obflow.settings import Settings
 
 
-def groups(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """The consumer groups and, as the topics' declaration calls them, the roles behind them."""
+def groups(settings: Settings, derived: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """The consumer groups and, as the topics' declaration calls them, the roles behind them.
+
+    Args:
+        settings: Of the demo.
+        derived: Stages behind the first ones that were started.
+    """
     prefix = settings.kafka.topic_prefix  # a worker's group has it, a sink's has not
     return (
         (prefix + settings.value("processor.app_id"), "processors"),
         (prefix + settings.value("regimes.app_id"), "regimes"),
+        *((prefix + settings.value(f"{stage}.app_id"), stage) for stage in derived),
         (settings.value("sink.group"), "sinks"),
     )
 
 
-def is_drained(settings: Settings) -> bool:
+def is_drained(settings: Settings, derived: Iterable[str] = ()) -> bool:
     """Whether each group has; offsets are held back until work is safe. No while the broker is away."""
     try:
-        return all(has_read(settings, group, role) for group, role in groups(settings))
+        return all(has_read(settings, group, role) for group, role in groups(settings, derived))
     except PipelineError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Final, NamedTuple
 SIMULATOR: Final = "simulator"
 SHUTDOWN_S: Final = 60.0
 """From the first signal until all is drained and summed up, or cut off."""
+DERIVED: Final = ("signals", "anomalies", "quotes", "arbitrage")
+"""Stages behind the first ones, in the order of the flow."""
 GAP_EVERY_S: Final = 15.0
 """The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""
 
@@ -22,6 +25,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+STRAYING: Final = "okx"
+"""Where it is among several simulated venues, its markets stray from the others' prices, as arbitrage needs it."""
+STRAY_EVERY_S: Final = 20.0
+
+
 class DemoSource(StrEnum):
     """Where the demo's frames come from."""
 
@@ -31,10 +39,11 @@ class DemoSource(StrEnum):
 
 
 class Role(NamedTuple):
-    """One child process: its name on the screen and the words after `obflow`."""
+    """One child process: its name, the words after `obflow`, and its line on the screen, which it may share."""
 
     name: str
     words: tuple[str, ...]
+    line: str
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,7 @@ class DemoPlan:
 
     Attributes:
         source: Where the frames come from.
-        symbols: Instruments of the simulator or of the live feed.
-        venue: Their venue.
+        symbols: Instruments of the simulator or of the live feeds, by venue; of a recording its venue alone.
         recording: The file to replay, for that source.
         workers: How many processors share the partitions.
         seconds: How long it runs; None until Ctrl-C.
@@ -52,8 +60,7 @@ class DemoPlan:
     """
 
     source: DemoSource
-    symbols: tuple[str, ...]
-    venue: str
+    symbols: Mapping[str, tuple[str, ...]]
     recording: Path | None
     workers: int
     seconds: float | None
@@ -63,29 +70,53 @@ class DemoPlan:
     def producers(self) -> tuple[Role, ...]:
         """The roles that bring frames in; stopped first."""
         if self.source is DemoSource.RECORDING:
-            words = ("replay", str(self.recording), "--venue", self.venue, "--speed", "1x", "--shift", "now")
+            (venue,) = self.symbols
+            words = ("replay", str(self.recording), "--venue", venue, "--speed", "1x", "--shift", "now")
             # Again, since it is begun anew where it ended by a failure.
-            return (Role("replay", (*words, "--again", "--loop-for", f"{self.seconds or 86_400:g}s")),)
-        names = tuple(word for symbol in self.symbols for word in ("--symbol", symbol))
-        produce = Role("producer", ("produce", self.venue, *names))
-        if self.source is DemoSource.LIVE:
-            return (produce,)
-        simulate = ("simulate", "--venue", self.venue, *names, "--port", str(self.simulator_port))
-        simulate += ("--gap-every", f"{GAP_EVERY_S:g}")
-        return (Role(SIMULATOR, simulate), produce)
+            return (Role("replay", (*words, "--again", "--loop-for", f"{self.seconds or 86_400:g}s"), "replay"),)
+        produce = tuple(
+            Role(f"producer {venue}", ("produce", venue, *_each("--symbol", symbols)), "producers")
+            for venue, symbols in self.symbols.items()
+        )
+        return produce if self.source is DemoSource.LIVE else (self._simulator, *produce)
+
+    @property
+    def _simulator(self) -> Role:
+        names = (f"{venue}:{symbol}" for venue, symbols in self.symbols.items() for symbol in symbols)
+        words = ("simulate", *_each("--symbol", names), "--port", str(self.simulator_port))
+        words += ("--gap-every", f"{GAP_EVERY_S:g}")
+        if self._strays:
+            words += ("--dislocate", STRAYING, "--dislocate-every", f"{STRAY_EVERY_S:g}")
+        return Role(SIMULATOR, words, SIMULATOR)
+
+    @property
+    def _strays(self) -> bool:
+        return STRAYING in self.symbols and len(self.symbols) > 1
 
     @property
     def consumers(self) -> tuple[Role, ...]:
         """The roles that turn records into rows, the one that stores them last."""
-        processors = tuple(Role(f"processor {number}", ("process",)) for number in range(1, self.workers + 1))
-        return (*processors, Role("regimes", ("regimes",)), Role("sink", ("sink",)))
+        processors = (Role(f"processor {number}", ("process",), "processors") for number in range(1, self.workers + 1))
+        return (*processors, Role("regimes", ("regimes",), "regimes"), Role("sink", ("sink",), "sink"))
+
+    @property
+    def derived(self) -> tuple[Role, ...]:
+        """The roles behind those, started once there is something for them, in the order of the flow."""
+        return tuple(Role(stage, ("process", "--stage", stage), stage) for stage in DERIVED)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """All of them, in the order of the flow, the one that stores last."""
+        *first, sink = self.consumers
+        return (*self.producers, *first, *self.derived, sink)
 
     @property
     def planted(self) -> str:
         """What is wrong on purpose, in words; empty where nothing is."""
         if self.source is not DemoSource.SIMULATOR:
             return ""
-        return f"loses an update on purpose every {GAP_EVERY_S:g} s on average: planted gaps"
+        strays = f", lets {STRAYING} stray" if self._strays else ""
+        return f"loses an update every {GAP_EVERY_S:g} s on average{strays}: planted, on purpose"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,3 +128,8 @@ class DemoPlan:
             "OBFLOW_PRODUCER__REST_URL": f"http://127.0.0.1:{self.simulator_port}",
             "OBFLOW_PRODUCER__SOURCE": "simulator",
         }
+
+
+def _each(flag: str, values: Iterable[str]) -> tuple[str, ...]:
+    """A flag that is given again for each value."""
+    return tuple(word for value in values for word in (flag, value))

@@ -16,15 +16,19 @@ class Figures(NamedTuple):
         l2: Records of books on the log.
         trades: Records of trades on the log.
         events: Factor events on the log.
-        verdicts: Records of regimes on the log.
         rows: Rows of the factor table.
+        regimes, signals, anomalies, quotes, arbitrage: Records of each on the log.
     """
 
     l2: float = 0
     trades: float = 0
     events: float = 0
-    verdicts: float = 0
     rows: float = 0
+    regimes: float = 0
+    signals: float = 0
+    anomalies: float = 0
+    quotes: float = 0
+    arbitrage: float = 0
 
 
 class RateWindow:

@@ -64,7 +64,7 @@ class Demo:
         self._data = data
         self._report = report
         self._metrics_ports = children.metrics_ports(
-            settings, tuple(role.name for role in (*plan.consumers, plan.producers[-1]))
+            settings, tuple(role.name for role in plan.roles if role.name != SIMULATOR)
         )
         self._broker = WatchedServer(
             "Kafka broker",
@@ -116,12 +116,19 @@ class Demo:
         self.settings = children.pointed(self.settings, self._broker.server.bootstrap, engine.host, engine.port)
         with self._step("topics and tables"):
             topics.apply(self.settings)
-            self._run_to_end(Role("tables", ("tables", "apply")), stop)
+            self._run_to_end(Role("tables", ("tables", "apply"), "tables"), stop)
         self._watch = PipelineWatch(self.settings, latency=self.plan.source is not DemoSource.RECORDING)
-        for role in (*self.plan.consumers, *self.plan.producers):
+        self._start_roles(*self.plan.consumers, *self.plan.producers)
+        self._watch.start()
+
+    def start_derived(self) -> None:
+        """Start the roles that only read what others make of the frames: the first value is not to wait for them."""
+        self._start_roles(*self.plan.derived)
+
+    def _start_roles(self, *roles: Role) -> None:
+        for role in roles:
             self._add(role)
             self._roles.start(role.name)
-        self._watch.start()
 
     def wait_first_event(self, stop: threading.Event) -> None:
         """Block until the first factor event is on the log.
@@ -187,12 +194,14 @@ class Demo:
     def status(self, rows: int, speed: Figures) -> list[str]:
         """A line a server and a line a role."""
         said = figures(self.seen, rows, speed)
-        said |= {"simulator": self.plan.planted, self.plan.producers[-1].name: said["source"]}
+        said |= {SIMULATOR: self.plan.planted, self.plan.producers[-1].line: said["source"]}
         servers = (f"{'broker':<11}{self._broker.line}", f"{'engine':<11}{self._engine.line}")
-        roles: dict[str, list[str]] = {}
-        for role in (*self.plan.producers, *self.plan.consumers):
-            roles.setdefault("processors" if role.words[0] == "process" else role.name, []).append(role.name)
-        return [*servers, *(self._state(name, members).says(said[name]) for name, members in roles.items())]
+        started = self._roles.names()
+        lines: dict[str, list[str]] = {}
+        for role in self.plan.roles:
+            if role.name in started:
+                lines.setdefault(role.line, []).append(role.name)
+        return [*servers, *(self._state(line, members).says(said[line]) for line, members in lines.items())]
 
     def _state(self, name: str, members: list[str]) -> RoleState:
         running = len(set(members) & set(self._roles.running()))
@@ -209,7 +218,7 @@ class Demo:
         books_live = self.seen.books_live
         until_s = time.monotonic() + DRAIN_S
         self._roles.stop([role.name for role in self.plan.producers], STOP_S)
-        *others, sink = (role.name for role in self.plan.consumers)
+        *others, sink = (role.name for role in (*self.plan.consumers[:-1], *self._derived, self.plan.consumers[-1]))
         with self._step("drained"):
             self._drain(until_s)
             # The last a regime worker writes is which calls it gave up: the sink stays for that.
@@ -245,8 +254,7 @@ class Demo:
         self.plan = replace(self.plan, simulator_port=free_port())
         for role in self.plan.producers:
             self._roles.remove(role.name)
-            self._add(role)
-            self._roles.start(role.name)
+        self._start_roles(*self.plan.producers)
 
     def _environment_of_child(self, metrics_port: int) -> dict[str, str]:
         own = {**children.places(self.settings), **self.plan.environment, children.METRICS_PORT: str(metrics_port)}
@@ -258,10 +266,15 @@ class Demo:
         if child.wait(FIRST_EVENT_S, stop.is_set):
             raise FatalError(f"`obflow {' '.join(role.words)}` failed", next_step=child.log_tail())
 
+    @property
+    def _derived(self) -> list[Role]:
+        """Those of the later roles that were started."""
+        return [role for role in self.plan.derived if role.name in self._roles.names()]
+
     def _drain(self, until_s: float) -> None:
         while time.monotonic() < until_s:
             self.tick()
-            if drain.is_drained(self.settings):
+            if drain.is_drained(self.settings, [role.line for role in self._derived]):
                 return
             time.sleep(TICK_S)
         self._report(f"not drained within {DRAIN_S:g} s; the audit says what is missing")

@@ -23,6 +23,13 @@ _STYLE = {Status.OK: "green", Status.THIN: "yellow", Status.RESYNCING: "red"}
 STALE_STYLE: Final = "bright_black"  # grey
 STALE_S: Final = SPAN_S
 """A book without an event for so long is drawn as stale: its figures are older than every rate beside them."""
+DERIVED_WORDS: Final = {
+    "regimes": "verdicts",
+    "signals": "openings and closings",
+    "anomalies": "beginnings and ends",
+    "quotes": "tops of books",
+    "arbitrage": "steps of episodes",
+}
 HEADINGS: Final = ("mid (quote)", "imbalance −1…1", "spread bps", "age")
 
 
@@ -66,7 +73,10 @@ def figures(seen: SeenPipeline, rows: int, speed: Figures) -> dict[str, str]:
         "source": f"{seen.l2_end:,} book updates ({speed.l2:,.0f}/s), {seen.trades_end:,} trades"
         f" ({speed.trades:,.0f}/s) on the log",
         "processors": f"{seen.events:,} events ({speed.events:,.0f}/s), lag {seen.lag:,} records{latency}",
-        "regimes": f"{seen.verdicts:,} verdicts ({speed.verdicts:,.1f}/s) on the log",
+        **{
+            line: f"{seen.derived[line]:,} {words} ({getattr(speed, line):,.1f}/s) on the log"
+            for line, words in DERIVED_WORDS.items()
+        },
         "sink": f"{rows:,} factor rows in ClickHouse ({speed.rows:,.0f}/s)",
     }
 
@@ -103,7 +113,7 @@ def _is_stale(book: ShownBook, now_s: float) -> bool:
 
 def _numbers(book: ShownBook, now_s: float) -> tuple[str, str, str, str]:
     mid = "–" if book.mid is None else f"{book.mid:,.{_decimals(book.mid)}f}"
-    imbalance = "–" if book.obi_10bps is None else f"{book.obi_10bps:+.3f}"
+    imbalance = "–" if book.obi_l5 is None else f"{book.obi_l5:+.3f}"
     spread = "–" if book.spread_bps is None else f"{book.spread_bps:.3f}"
     return mid, imbalance, spread, f"{max(0.0, now_s - book.seen_s):.1f} s"
 

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 PER_INSTRUMENT = """
 SELECT venue, symbol, count() AS events, countIf(status = 'OK') AS ok,
-       round(avgIf(spread_bps, status = 'OK'), 4) AS spread_bps, round(avg(obi_10bps), 4) AS imbalance,
+       round(avgIf(spread_bps, status = 'OK'), 4) AS spread_bps, round(avg(obi_l5), 4) AS imbalance,
        round(sum(ofi_l1), 3) AS order_flow
 FROM factors GROUP BY venue, symbol ORDER BY venue, symbol
 """
 REGIMES = "SELECT venue, symbol, label, llm_label FROM regime_in_force ORDER BY venue, symbol"
+DERIVED = """
+SELECT (SELECT countIf(action = 'open') FROM signals), (SELECT countIf(action = 'open') FROM anomalies),
+       (SELECT countIf(action = 'open') FROM arbitrage), (SELECT max(net_bps) FROM arbitrage)
+"""
 GAPS = "SELECT count() FROM feed_status WHERE state = 'invalid' AND reason = 'gap'"
 
 
@@ -94,6 +98,7 @@ def sentences(client: Client, summary: Summary, *, planted: bool) -> list[str]:
     ]
     if regimes:
         lines.append(f"regimes in force: {', '.join(regimes)}")
+    lines.append(_derived(*client.query(DERIVED).result_rows[0]))
     tables = ", ".join(f"{name} {count:,}" for name, count in summary.rows.items())
     p50, p99 = summary.latency_ms["p50"], summary.latency_ms["p99"]
     if p50 is not None and p99 is not None:
@@ -105,3 +110,9 @@ def sentences(client: Client, summary: Summary, *, planted: bool) -> list[str]:
         f" lost {summary.lost}, duplicates {summary.duplicates}"
     )
     return lines
+
+
+def _derived(signals: int, anomalies: int, episodes: int, best_bps: float | None) -> str:
+    """What was made of the factors."""
+    best = f", the best {best_bps:.1f} bps after fees" if best_bps is not None else ""
+    return f"signals opened: {signals:,}; anomalies begun: {anomalies:,}; arbitrage episodes: {episodes:,}{best}"

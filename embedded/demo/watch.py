@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from schemas.codec import decode_as
 from schemas.errors import MessageError, PipelineError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, FactorRecord, Status
-from schemas.topics import FACTORS, L2, REGIMES, TRADES
+from schemas.topics import ANOMALIES, ARBITRAGE, FACTORS, L2, QUOTES, REGIMES, SIGNALS, TRADES
 from schemas.units import NS_PER_MS
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ JOIN_S = 0.5
 READ_AT_ONCE = 500
 OFFSETS_EVERY_S = 1.0
 LATENCY_CAP_MS = 60_000
+DERIVED = {"regimes": REGIMES, "signals": SIGNALS, "anomalies": ANOMALIES, "quotes": QUOTES, "arbitrage": ARBITRAGE}
+"""What is made of factors and books, by the line that shows it."""
 
 
 @dataclass
@@ -34,7 +37,7 @@ class ShownBook:
 
     status: Status
     mid: float | None
-    obi_10bps: float | None
+    obi_l5: float | None
     spread_bps: float | None
     received_ns: int
     seen_s: float
@@ -50,7 +53,7 @@ class SeenPipeline:
     l2_end: int = 0
     trades_end: int = 0
     factors_end: int = 0
-    verdicts: int = 0
+    derived: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(DERIVED, 0))
     lag: int = 0
     latency_ms: Counter[int] = field(default_factory=Counter)
 
@@ -135,7 +138,8 @@ class PipelineWatch:
     def _take_offsets(self) -> None:
         prefix = self._settings.kafka.topic_prefix
         try:
-            ends = kafka.end_offsets(self._settings, [prefix + topic.name for topic in (L2, TRADES, FACTORS, REGIMES)])
+            read = (L2, TRADES, FACTORS, *DERIVED.values())
+            ends = kafka.end_offsets(self._settings, [prefix + topic.name for topic in read])
         except PipelineError:
             return  # the broker is busy or going down; the figures on the screen stay as they are
         by_topic: Counter[str] = Counter()
@@ -144,7 +148,7 @@ class PipelineWatch:
         self.seen.l2_end = by_topic[L2.name]
         self.seen.trades_end = by_topic[TRADES.name]
         self.seen.factors_end = by_topic[FACTORS.name]
-        self.seen.verdicts = by_topic[REGIMES.name]
+        self.seen.derived = {line: by_topic[topic.name] for line, topic in DERIVED.items()}
         l2 = prefix + L2.name
         self.seen.lag = sum(max(0, end - self._next.get(part, 0)) for (name, part), end in ends.items() if name == l2)
 
@@ -158,7 +162,7 @@ def _view(event: FactorEvent, seen_s: float) -> ShownBook:
     return ShownBook(
         status=event.status,
         mid=value[FACTOR_INDEX["mid"]],
-        obi_10bps=value[FACTOR_INDEX["obi_10bps"]],
+        obi_l5=value[FACTOR_INDEX["obi_l5"]],
         spread_bps=value[FACTOR_INDEX["spread_bps"]],
         received_ns=event.received_ns,
         seen_s=seen_s,

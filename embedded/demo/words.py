@@ -22,10 +22,11 @@ def check(plan: DemoPlan) -> None:
         UsageError: The venue is not known, or the recording is not given, not there, or cannot be read.
     """
     known = _taken("simulated_venues" if plan.source is DemoSource.SIMULATOR else "venues")
-    if plan.venue not in known:
-        raise UsageError(
-            f"the source {plan.source} knows no venue {plan.venue}", next_step=f"give --venue one of {', '.join(known)}"
-        )
+    for venue in plan.symbols:
+        if venue not in known:
+            raise UsageError(
+                f"the source {plan.source} knows no venue {venue}", next_step=f"give --venue one of {', '.join(known)}"
+            )
     if plan.source is DemoSource.RECORDING:
         _check_recording(plan)
     elif plan.recording is not None:
@@ -35,7 +36,8 @@ def check(plan: DemoPlan) -> None:
 def _check_recording(plan: DemoPlan) -> None:
     if plan.recording is None:
         raise UsageError("--source recording needs a file", next_step="name one with --recording FILE")
-    recording = _taken("recording")(plan.recording, venue=plan.venue)
+    (venue,) = plan.symbols
+    recording = _taken("recording")(plan.recording, venue=venue)
     try:
         first = next(recording.frames(), None)
     except UsageError:

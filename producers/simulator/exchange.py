@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from producers.simulator.contract import RestAnswer, SimulatedVenue
+from producers.simulator.dislocations import Dislocations
 from producers.simulator.events import (
     DEPTH_SPEED_NS,
     Damage,
@@ -72,6 +73,7 @@ class SimulatedExchange:
         start_ns: When it opens, ns UTC.
         changes_per_second: Mean order events a second and instrument, outside bursts.
         faults_every_s: Mean seconds between faults of a kind, an instrument (disconnects: the venue).
+        dislocations_every_s: Mean seconds between two times that a market strays from its price; 0 is never.
 
     Raises:
         UsageError: A symbol is not in the venue's form, or there is none.
@@ -86,6 +88,7 @@ class SimulatedExchange:
         start_ns: int = 0,
         changes_per_second: float = 200.0,
         faults_every_s: Mapping[Fault, float] | None = None,
+        dislocations_every_s: float = 0.0,
     ) -> None:
         if not symbols:
             raise UsageError("a venue without instruments has nothing to simulate", next_step="give --symbol BTCUSDT")
@@ -98,6 +101,11 @@ class SimulatedExchange:
         }
         self._depths = {symbol: _PendingDepth(market.book.sequence) for symbol, market in self._markets.items()}
         self.faults = {symbol: DepthFaults(every_s, f"{seed}:{venue.name}:{symbol}", start_ns) for symbol in self.specs}
+        straying = symbols if dislocations_every_s else ()
+        self.dislocations = {
+            symbol: Dislocations(dislocations_every_s, f"{seed}:{venue.name}:{symbol}:strays", start_ns)
+            for symbol in straying
+        }
         disconnects = every_s.get(Fault.DISCONNECT)
         self._disconnects = Schedule(disconnects, f"{seed}:{venue.name}", start_ns) if disconnects else None
         levels = venue.rules.depth_levels
@@ -165,6 +173,7 @@ class SimulatedExchange:
     def _flush(self) -> Iterator[MarketEvent | Disconnect]:
         sent_ns = self._next_flush_ns
         self._next_flush_ns += DEPTH_SPEED_NS
+        yield from self._stray(sent_ns)
         for symbol, depth in self._depths.items():
             update = depth.take()
             if update is not None:
@@ -176,6 +185,14 @@ class SimulatedExchange:
                 yield self.snapshot(symbol)._replace(sent_ns=sent_ns)
         if self._disconnects is not None and self._disconnects.due(sent_ns):
             yield Disconnect(sent_ns)
+
+    def _stray(self, now_ns: int) -> Iterator[MarketEvent]:
+        """Move the markets that are to stray now, or to come back."""
+        for symbol, dislocations in self.dislocations.items():
+            market = self._markets[symbol]
+            ticks = dislocations.move(now_ns, market.spec.price_ticks)
+            if ticks:
+                yield from self._events(symbol, market.shift(ticks, now_ns))
 
     def _narrow(self, symbol: str, update: DepthUpdate) -> DepthUpdate:
         """The same update for readers who see the best levels alone: what left their view is deleted."""

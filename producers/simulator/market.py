@@ -96,6 +96,17 @@ class Market:
         self._schedule()
         return MarketStep(ns, self._changes, fills, self.book.top() != before)
 
+    def shift(self, ticks: int, ns: int) -> MarketStep:
+        """Move every resting order by so many ticks, at once: the venue leads the others, or lags behind them."""
+        self._changes = []
+        for is_bid, side in ((True, self.book.bids), (False, self.book.asks)):
+            before = dict(side)
+            after = {tick + ticks: lots for tick, lots in before.items() if tick + ticks > 0}
+            for tick in before.keys() | after.keys():
+                if before.get(tick) != after.get(tick):
+                    self._set(is_bid, tick, after.get(tick, 0))
+        return MarketStep(ns, self._changes, [], touched=True)
+
     def _open(self) -> None:
         levels = min(OPENING_LEVELS, self._anchor // 5)
         for is_bid, direction in ((True, -1), (False, 1)):

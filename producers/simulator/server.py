@@ -122,6 +122,7 @@ class SimulatorServer:
             venue: {
                 "connections": served.gateway.connections,
                 "injected": {symbol: faults.injected for symbol, faults in served.exchange.faults.items()},
+                "dislocations": {name: some.planted for name, some in served.exchange.dislocations.items()},
             }
             for venue, served in self._venues.items()
         }

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 
 import pytest
 
 from embedded.demo.command import NOTHING_STORED, STOPPING
+from embedded.demo.instruments import THREE_VENUES
 from embedded.demo.plan import SHUTDOWN_S, free_port
 from obflow.lifecycle import ECHO_SECONDS
 from tests.integration.llm_server import llm_server
@@ -22,6 +24,7 @@ from tests.support.patience import patient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
+SMALL = ("--venue", "binance-futures", "--symbol", "BTCUSDT", "--workers", "1")
 MARK = "OBFLOW_RECORDINGS"  # any variable the children inherit and nobody here reads
 START_S = 120.0
 
@@ -49,7 +52,7 @@ def left_behind(mark: str) -> list[str]:
 
 
 def test_a_short_demo_stores_what_it_received_and_leaves_no_process(tmp_path: Path) -> None:
-    """Calls of the language model among it: here one that hangs, so that some are given up at the end.
+    """Three venues, every stage, and calls of the language model: here one that hangs, so that some are given up.
 
     Its flags reach the roles: each book is thinner than they ask for, and the topics have a prefix.
     """
@@ -70,6 +73,8 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process(tmp_path: Pa
     assert " 0.0% OK" in err
     assert "not drained" not in err
     assert result["rows"]["regimes"] > 0
+    assert result["rows"]["quotes"] > 0
+    assert {line.partition(":")[0] for line in err.splitlines() if " events, " in line} == set(THREE_VENUES)
     assert result["rows"]["llm_calls"] == len(server.asked) > 0
     assert result["latency_ms"]["p50"] is not None
     assert left_behind(mark) == []
@@ -96,10 +101,12 @@ def read_again(told: str) -> int:
 def told_until(running: subprocess.Popen[str], beginning: str) -> None:
     """Read what a demo tells up to the line that begins so."""
     assert running.stderr is not None
+    told = deque[str](maxlen=30)
     for line in running.stderr:
         if line.startswith(beginning):
             return
-    raise AssertionError(f"it ended before it told {beginning!r}")
+        told.append(line)
+    raise AssertionError(f"it ended before it told {beginning!r}:\n{''.join(told)}")
 
 
 def summed_up(running: subprocess.Popen[str], number: signal.Signals) -> str:
@@ -115,7 +122,7 @@ def summed_up(running: subprocess.Popen[str], number: signal.Signals) -> str:
 
 def test_a_signal_while_the_demo_starts_sums_up_that_nothing_came() -> None:
     mark = f"demo-{uuid.uuid4()}"
-    running = start(mark)
+    running = start(mark, *SMALL)
     told_until(running, "Kafka broker")
     assert summed_up(running, signal.SIGTERM).endswith(NOTHING_STORED)
     assert left_behind(mark) == []
@@ -143,7 +150,7 @@ def read_or_nothing(path: Path) -> bytes:
 
 def test_a_killed_broker_and_a_killed_engine_come_back_and_nothing_is_lost() -> None:
     mark = f"demo-{uuid.uuid4()}"
-    running = start(mark)
+    running = start(mark, *SMALL)
     told_until(running, "first factor event")
     for name, words in {
         "the Kafka broker": ("kafka.Kafka",),
@@ -161,7 +168,7 @@ def test_a_killed_broker_and_a_killed_engine_come_back_and_nothing_is_lost() -> 
 
 def test_a_second_ctrl_c_cuts_the_drain_off_and_leaves_no_process() -> None:
     mark = f"demo-{uuid.uuid4()}"
-    running = start(mark)
+    running = start(mark, *SMALL)
     told_until(running, "topics and tables")
     running.send_signal(signal.SIGINT)
     told_until(running, STOPPING)

@@ -13,7 +13,8 @@ from embedded.demo import children
 from embedded.demo.children import PLACED
 from embedded.demo.command import how_to_query
 from embedded.demo.drain import groups
-from embedded.demo.plan import DemoPlan, DemoSource
+from embedded.demo.instruments import THREE_VENUES, USUAL, USUAL_ELSEWHERE, instruments
+from embedded.demo.plan import DERIVED, DemoPlan, DemoSource
 from embedded.demo.run import Demo
 from embedded.supervisor import Ended, Supervisor
 from obflow.clickhouse import ClickHouseError
@@ -31,7 +32,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch
 
 
 def demo(settings: Settings, folder: Path) -> Demo:
-    plan = DemoPlan(DemoSource.SIMULATOR, ("X",), "binance", None, workers=1, seconds=1.0)
+    plan = DemoPlan(DemoSource.SIMULATOR, {"binance": ("X",)}, None, workers=1, seconds=1.0)
     return Demo(plan, settings, folder, report=lambda sentence: None)
 
 
@@ -87,7 +88,10 @@ def test_a_role_has_every_setting_that_a_flag_a_variable_or_a_file_gave_the_demo
     of_demo = Settings.load(flags, file)
     of_role = as_a_child(alone, children.environment(of_demo, {"OBFLOW_CLICKHOUSE__PORT": "41234"}))
     there, here = of_role.shown(), of_demo.shown()
-    assert {name for name in there if there[name] != here[name]} == {"clickhouse.port", "processor.checkpoint_seconds"}
+    assert {name for name in there if there[name] != here[name]} == {
+        "clickhouse.port",
+        *(f"{section}.checkpoint_seconds" for section in ("processor", *DERIVED)),
+    }
     assert of_role.clickhouse.password.get_secret_value() == "a word"
     assert of_role.regimes.api_key.get_secret_value() == "secret"
 
@@ -146,7 +150,7 @@ def test_a_port_that_another_program_took_from_the_simulator_is_chosen_again(
     running.tick()
     port = running.plan.simulator_port
     assert port > 0
-    assert started == ["simulator", "producer"]
+    assert started == ["simulator", "producer binance"]
     assert str(port) in running._roles.child("simulator").argv
     assert running.plan.environment["OBFLOW_PRODUCER__WEBSOCKET_URL"] == f"ws://127.0.0.1:{port}"
 
@@ -168,10 +172,46 @@ def test_an_engine_that_ends_in_mid_answer_leaves_the_picture_its_last_figure(
     assert [running.rows() for _ in range(3)] == [7, 7, 7]
 
 
+@pytest.mark.parametrize(
+    ("venues", "symbols", "shown"),
+    [
+        ([], [], {venue: USUAL.get(venue, USUAL_ELSEWHERE) for venue in THREE_VENUES}),
+        (["okx"], [], {"okx": USUAL["okx"]}),
+        ([], ["BTCUSDT", "BTCUSDT"], {"binance-futures": ("BTCUSDT",)}),
+        (["binance", "bybit"], ["BTCUSDT"], {"binance": ("BTCUSDT",), "bybit": ("BTCUSDT",)}),
+        (["bybit"], ["okx:BTC-USDT"], {"bybit": USUAL_ELSEWHERE, "okx": ("BTC-USDT",)}),
+    ],
+)
+def test_the_demo_runs_three_venues_or_what_was_asked_for(
+    venues: list[str], symbols: list[str], shown: dict[str, tuple[str, ...]]
+) -> None:
+    assert instruments(venues, symbols) == shown
+
+
+def test_a_recording_is_of_one_venue() -> None:
+    assert list(instruments([], [], single=True)) == ["binance-futures"]
+    with pytest.raises(UsageError, match="give --venue okx alone"):
+        instruments(["okx", "bybit"], [], single=True)
+
+
+def test_each_venue_has_a_producer_and_all_of_them_one_simulator() -> None:
+    plan = DemoPlan(DemoSource.SIMULATOR, {"bybit": ("A",), "okx": ("B", "C")}, None, workers=1, seconds=None)
+    simulator, *producers = plan.producers
+    assert [word for word in simulator.words if ":" in word] == ["bybit:A", "okx:B", "okx:C"]
+    assert simulator.words[-4:] == ("--dislocate", "okx", "--dislocate-every", "20")
+    assert [role.words for role in producers] == [
+        ("produce", "bybit", "--symbol", "A"),
+        ("produce", "okx", "--symbol", "B", "--symbol", "C"),
+    ]
+    assert len({role.name for role in plan.roles}) == len(plan.roles)
+    assert plan.roles[-1].name == "sink"
+
+
 def test_the_demo_drains_the_groups_its_workers_are_in(alone: pytest.MonkeyPatch) -> None:
     """A worker's group has the topics' prefix, a sink's has not."""
-    assert groups(Settings.load({"kafka.topic_prefix": "apart."})) == (
+    assert groups(Settings.load({"kafka.topic_prefix": "apart."}), ["quotes"]) == (
         ("apart.obflow-processor", "processors"),
         ("apart.obflow-regimes", "regimes"),
+        ("apart.obflow-quotes", "quotes"),
         ("obflow-sink", "sinks"),
     )

@@ -15,7 +15,7 @@ from rich.live import Live
 from embedded.demo.plan import DemoPlan, DemoSource
 from embedded.demo.rates import Figures, RateWindow
 from embedded.demo.screen import STALE_S, RoleState, book_line, figures, panel
-from embedded.demo.watch import SeenPipeline, ShownBook
+from embedded.demo.watch import DERIVED, SeenPipeline, ShownBook
 from obflow import logs
 from obflow.settings import LogSettings
 from obflow.terminal import console as printer
@@ -33,11 +33,11 @@ def drawn(books: dict[str, ShownBook], lines: list[str], width: int = 80) -> lis
 
 
 def role_lines(seen: SeenPipeline) -> list[str]:
-    said = figures(seen, 123_456, Figures(40.0, 131.0, 44.0, 0.8, 88.0))
-    return [RoleState(name).says(said[key]) for name, key in {"producer": "source", **{n: n for n in ROLES}}.items()]
+    said = figures(seen, 123_456, Figures(40.0, 131.0, 44.0, 88.0, 0.8, 0.1, 0.2, 3.0, 0.0))
+    return [RoleState(name).says(said[key]) for name, key in {"producers": "source", **{n: n for n in ROLES}}.items()]
 
 
-ROLES = ("processors", "regimes", "sink")
+ROLES = ("processors", *DERIVED, "sink")
 
 
 def test_the_picture_fits_a_terminal_of_80_columns() -> None:
@@ -48,20 +48,32 @@ def test_the_picture_fits_a_terminal_of_80_columns() -> None:
     seen = SeenPipeline(
         books, events=123_456, l2_end=123_456, trades_end=234_567, lag=0, latency_ms=Counter({11: 99, 808: 1})
     )
-    planted = DemoPlan(DemoSource.SIMULATOR, ("X",), "binance", None, workers=1, seconds=1.0).planted
+    planted = DemoPlan(DemoSource.SIMULATOR, {"binance": ("X",)}, None, workers=1, seconds=1.0).planted
     lines = [*role_lines(seen), RoleState("simulator").says(planted)]
     shown = drawn(books, lines)
-    assert [line.split()[0] for line in shown] == ["producer", *ROLES, "simulator", "book", *books, "Ctrl-C"]
-    assert shown[6].split() == ["binance-futures:BTCUSDT", "RESYNCING", "–", "–", "–", "12.4", "s"]
-    assert shown[7].split() == ["binance-futures:ETHUSDT", "OK", "61,799.45", "-0.185", "0.016", "0.2", "s"]
+    assert [line.split()[0] for line in shown] == ["producers", *ROLES, "simulator", "book", *books, "Ctrl-C"]
+    assert shown[10].split() == ["binance-futures:BTCUSDT", "RESYNCING", "–", "–", "–", "12.4", "s"]
+    assert shown[11].split() == ["binance-futures:ETHUSDT", "OK", "61,799.45", "-0.185", "0.016", "0.2", "s"]
 
 
 def test_every_figure_of_the_picture_has_its_unit() -> None:
-    seen = SeenPipeline({}, events=5, l2_end=6, trades_end=7, lag=8, verdicts=9, latency_ms=Counter({11: 1}))
+    seen = SeenPipeline(
+        {},
+        events=5,
+        l2_end=6,
+        trades_end=7,
+        lag=8,
+        derived=dict(zip(DERIVED, (9, 4, 3, 70, 2), strict=True)),
+        latency_ms=Counter({11: 1}),
+    )
     assert role_lines(seen) == [
-        "producer   6 book updates (40/s), 7 trades (131/s) on the log",
+        "producers  6 book updates (40/s), 7 trades (131/s) on the log",
         "processors 5 events (44/s), lag 8 records, latency p50 11 ms, p99 11 ms",
         "regimes    9 verdicts (0.8/s) on the log",
+        "signals    4 openings and closings (0.1/s) on the log",
+        "anomalies  3 beginnings and ends (0.2/s) on the log",
+        "quotes     70 tops of books (3.0/s) on the log",
+        "arbitrage  2 steps of episodes (0.0/s) on the log",
         "sink       123,456 factor rows in ClickHouse (88/s)",
     ]
     assert drawn({}, [])[0].split() == ["book", "status", "mid", "(quote)", "imbalance", "−1…1", "spread", "bps", "age"]

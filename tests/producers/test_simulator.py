@@ -313,3 +313,22 @@ def test_ids_of_futures_have_holes_and_those_of_spot_have_none() -> None:
         assert all(isinstance(update, DepthUpdate) for update in updates)
         holes = any(after.first_id != before.last_id + 1 for before, after in pairwise(updates))
         assert holes is expected
+
+
+def test_a_market_that_strays_does_so_for_four_seconds_and_comes_back() -> None:
+    straying, steady = (
+        exchange("okx", ("BTC-USDT-SWAP",), changes_per_second=20.0, dislocations_every_s=every_s)
+        for every_s in (8.0, 0.0)
+    )
+    planted = straying.dislocations["BTC-USDT-SWAP"].planted
+    for now_ns in range(START_NS, START_NS + 30 * SECOND_NS, SECOND_NS // 10):
+        away_bps = 1e4 * (mid_at(straying, now_ns) / mid_at(steady, now_ns) - 1.0)
+        assert (abs(away_bps) > 15.0) is any(one.from_ns <= now_ns < one.to_ns for one in planted), now_ns
+    assert len(planted) > 1
+
+
+def mid_at(venue: SimulatedExchange, now_ns: int) -> float:
+    venue.advance(now_ns)
+    (symbol,) = venue.specs
+    book = venue.true_book(symbol, limit=1)
+    return (book.bids[0][0] + book.asks[0][0]) / 2

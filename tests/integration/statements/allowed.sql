@@ -1,6 +1,6 @@
 SELECT 1
 
-SELECT symbol, count() AS events, round(avg(obi_10bps), 3) AS imbalance, round(avg(spread_bps), 3) AS spread_bps FROM factors WHERE status = 'OK' GROUP BY symbol ORDER BY symbol
+SELECT venue, symbol, count() AS events, round(avg(obi_l5), 3) AS imbalance, round(avg(spread_bps), 3) AS spread_bps FROM factors WHERE status = 'OK' GROUP BY ALL ORDER BY ALL
 
 SHOW TABLES
 
