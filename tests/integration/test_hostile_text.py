@@ -349,6 +349,11 @@ def dead_letters_redrive(outside: Outside) -> Iterator[bytes]:
     yield outside.run("dead-letters redrive", HOSTILE, "-v")
 
 
+def feeds(outside: Outside) -> Iterator[bytes]:
+    yield outside.run("feeds")
+    yield outside.run("feeds", "--all", "--json")
+
+
 def runs_list(outside: Outside) -> Iterator[bytes]:
     yield outside.run("runs list")
     yield outside.run("runs list", "--json")
@@ -412,6 +417,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "dead-letters list": dead_letters_list,
     "dead-letters show": dead_letters_show,
     "dead-letters redrive": dead_letters_redrive,
+    "feeds": feeds,
     "runs list": runs_list,
     "runs drop": runs_drop,
     "verify": verify,

@@ -22,6 +22,7 @@ from schemas.messages import (
     FactorRecord,
     FeedState,
     FeedStatus,
+    Reason,
     Record,
     Regime,
     RegimeEvent,
@@ -32,6 +33,7 @@ from schemas.messages import (
 from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.checks import table_checks
+from sinks.feed_commands import stored_feeds
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load
@@ -39,7 +41,8 @@ from tests.sinks.records import factors, origin_of
 
 pytestmark = pytest.mark.integration
 
-MINUTE_NS = 60 * 10**9
+SECOND_NS = 10**9
+MINUTE_NS = 60 * SECOND_NS
 T0_NS = 1_723_161_240_000_000_000  # a whole minute
 
 
@@ -231,6 +234,37 @@ def test_book_quality_counts_events_by_what_can_be_trusted(migrated: Store) -> N
     assert found == [(8, 0.5, 1, 1, 1, 1)]
 
 
+def test_feeds_say_how_long_a_book_was_live_and_how_fast_it_was_whole_again(migrated: Store) -> None:
+    """LIVE from 1 to 4 s, whole again after 2 s, LIVE up to the last event at 10 s; trades took 5 and 15 ms."""
+    told = [
+        (0, FeedState.CONNECTING, None),
+        (1, FeedState.LIVE, None),
+        (4, FeedState.INVALID, Reason.GAP),
+        (5, FeedState.AWAITING_SNAPSHOT, None),
+        (6, FeedState.LIVE, None),
+    ]
+    statuses = [
+        FeedStatus("binance", "FEED", Source.REPLAY, state, 1, T0_NS + second * SECOND_NS, reason=reason, run="r")
+        for second, state, reason in told
+    ]
+    trade = msgspec.structs.replace(load(EXAMPLES / "trades/v1/buy.json"), symbol="FEED", source=Source.REPLAY, run="r")
+    trades = [
+        msgspec.structs.replace(
+            trade, received_ns=T0_NS + second * SECOND_NS, exchange_ns=T0_NS + second * SECOND_NS - way
+        )
+        for second, way in ((2, 5_000_000), (10, 15_000_000))
+    ]
+    store_all(migrated, "feed_status", statuses, first=4000)
+    store_all(migrated, "trades", trades, first=4000)
+
+    (found,) = (row for row in stored_feeds(migrated, everything=False) if row["symbol"] == "FEED")
+    assert found["live_ratio"] == 0.7
+    assert (found["gaps"], found["disconnects"], found["recoveries"]) == (1, 0, 1)
+    assert (found["recovery_p50_s"], found["recovery_max_s"]) == (2.0, 2.0)
+    assert (found["trades"], found["latency_avg_ms"]) == (2, 10.0)
+    assert (found["updates"], found["gaps_per_million"]) == (0, None)
+
+
 def test_factors_by_the_minute_leave_out_what_cannot_be_trusted(migrated: Store) -> None:
     events = [
         at(0, event(1, mid=10.0, ofi_l1=1.0)),
@@ -271,7 +305,7 @@ def test_latest_feed_status_is_what_each_feed_is_now(migrated: Store) -> None:
     records.append(FeedStatus("binance", "B", Source.LIVE, FeedState.LIVE, 1, T0_NS))
     store_all(migrated, "feed_status", records)
 
-    found = migrated.query("SELECT symbol, state FROM latest_feed_status ORDER BY symbol")
+    found = migrated.query("SELECT symbol, state FROM latest_feed_status WHERE symbol != 'FEED' ORDER BY symbol")
     assert found == [("A", "invalid"), ("B", "live")]
 
 

@@ -1,0 +1,69 @@
+"""The command `obflow feeds`: how good each feed is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from obflow.cli import JsonFlag, emit_json, load_settings
+from obflow.terminal import print_columns, say
+
+if TYPE_CHECKING:
+    from sinks.store import Store
+
+COLUMNS: Final = ("feed", "live", "gaps", "gaps /M", "recovery s", "latency ms: p50", "p95", "p99")
+
+
+def feeds(
+    everything: Annotated[bool, typer.Option("--all", help="Every run, not the newest of each feed alone.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show how good each feed is: time with a LIVE book, gaps, time to recover, latency from the exchange.
+
+    The view `feeds` says what each figure means: `obflow describe feeds`.
+
+    Example: obflow feeds
+    """
+    from sinks.store import Store
+
+    found = stored_feeds(Store(load_settings().clickhouse, readonly=True), everything=everything)
+    if json:
+        moments = ("first_at", "last_at")
+        emit_json({"feeds": [row | {name: row[name].isoformat() for name in moments} for row in found]})
+    elif found:
+        print_columns(COLUMNS, [_cells(row) for row in found])
+    else:
+        say("no feed has told its status yet")
+
+
+def stored_feeds(store: Store, *, everything: bool) -> list[dict[str, Any]]:
+    """Rows of the view `feeds`, by name of the column.
+
+    Args:
+        store: The database.
+        everything: Whether every run is wanted, not the newest of each instrument and source alone.
+    """
+    names = [str(name) for name, *_ in store.query("DESCRIBE TABLE feeds")]
+    newest = "" if everything else " LIMIT 1 BY venue, symbol, source"
+    rows = store.query(f"SELECT * FROM feeds ORDER BY venue, symbol, source, last_at DESC{newest}")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A feed in words."""
+    feed = f"{row['venue']}:{row['symbol']}" + ("" if row["source"] == "live" else f" ({row['source']})")
+    latency = (_number(row[f"latency_{share}_ms"], 1) for share in ("p50", "p95", "p99"))
+    live = "–" if row["live_ratio"] is None else f"{row['live_ratio']:.2%}"
+    return (
+        feed,
+        live,
+        str(row["gaps"]),
+        _number(row["gaps_per_million"], 0),
+        _number(row["recovery_p50_s"], 2),
+        *latency,
+    )
+
+
+def _number(value: float | None, places: int) -> str:
+    return "–" if value is None else f"{value:.{places}f}"
