@@ -12,6 +12,8 @@ from obflow.terminal import print_columns, say
 if TYPE_CHECKING:
     from sinks.store import Store
 
+EVERY_RUN: Final = "SELECT * FROM feeds ORDER BY venue, symbol, source, last_at DESC"
+NEWEST_RUN: Final = f"{EVERY_RUN} LIMIT 1 BY venue, symbol, source"
 COLUMNS: Final = ("feed", "live", "gaps", "gaps /M", "recovery s", "latency ms: p50", "p95", "p99")
 
 
@@ -45,9 +47,7 @@ def stored_feeds(store: Store, *, everything: bool) -> list[dict[str, Any]]:
         everything: Whether every run is wanted, not the newest of each instrument and source alone.
     """
     names = [str(name) for name, *_ in store.query("DESCRIBE TABLE feeds")]
-    newest = "" if everything else " LIMIT 1 BY venue, symbol, source"
-    rows = store.query(f"SELECT * FROM feeds ORDER BY venue, symbol, source, last_at DESC{newest}")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [dict(zip(names, row, strict=True)) for row in store.query(EVERY_RUN if everything else NEWEST_RUN)]
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -133,6 +133,7 @@ def fill_tables(settings: Settings) -> None:
         "dead_letters": hostile("dead-letters/v1/frame.json", **letter),
         "factors": hostile("factors/v1/ok.json"),
         "trades": hostile("trades/v1/buy.json"),
+        "feed_status": hostile("feed-status/v1/live.json"),
         "regimes": hostile("regimes/v1/llm.json", sentence=HOSTILE, model=HOSTILE),
         "llm_calls": hostile("llm-calls/v1/ok.json", model=HOSTILE, detail=HOSTILE, response=HOSTILE),
     }
