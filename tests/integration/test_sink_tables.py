@@ -247,12 +247,11 @@ def test_feeds_say_how_long_a_book_was_live_and_how_fast_it_was_whole_again(migr
         FeedStatus("binance", "FEED", Source.REPLAY, state, 1, T0_NS + second * SECOND_NS, reason=reason, run="r")
         for second, state, reason in told
     ]
-    trade = msgspec.structs.replace(load(EXAMPLES / "trades/v1/buy.json"), symbol="FEED", source=Source.REPLAY, run="r")
+    of_feed = {"venue": "binance", "symbol": "FEED", "source": Source.REPLAY, "run": "r"}
+    trade = msgspec.structs.replace(load(EXAMPLES / "trades/v1/buy.json"), **of_feed)  # type: ignore[call-overload]
     trades = [
-        msgspec.structs.replace(
-            trade, received_ns=T0_NS + second * SECOND_NS, exchange_ns=T0_NS + second * SECOND_NS - way
-        )
-        for second, way in ((2, 5_000_000), (10, 15_000_000))
+        msgspec.structs.replace(trade, received_ns=came_ns, exchange_ns=came_ns - way_ns)
+        for came_ns, way_ns in ((T0_NS + 2 * SECOND_NS, 5_000_000), (T0_NS + 10 * SECOND_NS, 15_000_000))
     ]
     store_all(migrated, "feed_status", statuses, first=4000)
     store_all(migrated, "trades", trades, first=4000)
