@@ -1,0 +1,135 @@
+"""The whole evaluation: rows in, a report out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from research.evaluation import described, protocol
+from research.evaluation.forecasters import Known, as_given, base_rate, by_label, known_at
+from research.evaluation.marks import TARGETS, Flags, Floats, Marks, marks_of
+from research.evaluation.report import Comparison, Report, Score
+from research.evaluation.rows import RULES, Call, Forecast, Minute
+from research.evaluation.verdict import compare, sentence
+
+BASE: Final = "base"
+BY_LABEL: Final = "model-label"
+AS_GIVEN: Final = "model-p"
+
+
+class Judged(NamedTuple):
+    """The model that is judged: its name, empty where none answered, its rows, and what it had said at each mark."""
+
+    name: str
+    rows: Sequence[Forecast]
+    known: Known
+
+
+def evaluate(
+    minutes: Sequence[Minute],
+    forecasts: Sequence[Forecast],
+    calls: Sequence[Call] = (),
+    model: str = "",
+    seed: int = 1,
+) -> Report:
+    """Judge a model against the rules.
+
+    Args:
+        minutes: What came.
+        forecasts: The rules' judgements and those of models.
+        calls: Requests to models.
+        model: Which one; that of the newest answer where none is named.
+        seed: Of the intervals.
+    """
+    marks = marks_of(minutes)
+    rules = known_at(marks, [row for row in forecasts if row.forecaster == RULES])
+    judged = _judged(marks, forecasts, model)
+    counted = judged.known.counted if judged.rows else np.ones(judged.known.counted.shape, dtype=np.bool_)
+    said = probabilities(marks, rules, judged)
+    comparisons = [
+        compare(marks, name, said[RULES], said[name], counted, seed) for name in (AS_GIVEN, BY_LABEL) if name in said
+    ]
+    first = comparisons[0] if comparisons else None
+    return Report(
+        protocol=protocol.LINES,
+        protocol_digest=protocol.digest(),
+        seed=seed,
+        verdict=first.verdict if first else "not shown",
+        sentence=sentence(judged.name, first, marks),
+        model=judged.name if judged.rows else None,
+        other_models=sorted({row.forecaster for row in forecasts} - {RULES, judged.name}),
+        instruments=list(marks.instruments),
+        marks=len(marks.times_ns),
+        first_ns=int(marks.times_ns[0]) if len(marks.times_ns) else None,
+        last_ns=int(marks.times_ns[-1]) if len(marks.times_ns) else None,
+        judges=_judges(forecasts),
+        comparisons=comparisons,
+        scores=_scores(marks, said, counted),
+        agreement=described.agreement(rules, judged.known) if judged.rows else None,
+        by_label=[
+            *described.by_label_after(marks, RULES, rules, counted, seed),
+            *described.by_label_after(marks, judged.name, judged.known, counted, seed),
+        ],
+        reliability=_reliability(marks, said, first, counted),
+        cost=_cost(calls, judged, counted),
+        latency=described.latency([row.latency_ms for row in judged.rows]),
+    )
+
+
+def _judged(marks: Marks, forecasts: Sequence[Forecast], model: str) -> Judged:
+    answers = [row for row in forecasts if row.forecaster != RULES]
+    if not model and answers:
+        model = max(answers, key=lambda row: row.decided_ns).forecaster
+    rows = [row for row in answers if row.forecaster == model]
+    return Judged(model, rows, known_at(marks, rows))
+
+
+def probabilities(marks: Marks, rules: Known, judged: Judged) -> dict[str, dict[str, Floats]]:
+    """Each forecaster's probabilities by target; of the model where it answered, `model-p` where it gave some."""
+    came, known = marks.targets, judged.known
+    said = {
+        BASE: {name: base_rate(came[name]) for name in TARGETS},
+        RULES: {name: by_label(rules.keys, came[name]) for name in TARGETS},
+    }
+    if judged.rows:
+        said[BY_LABEL] = {name: by_label(known.keys, came[name]) for name in TARGETS}
+    if any(np.isfinite(p).any() for p in known.p.values()):
+        said[AS_GIVEN] = {name: as_given(known.p[name], came[name]) for name in TARGETS}
+    return said
+
+
+def _scores(marks: Marks, said: dict[str, dict[str, Floats]], counted: Flags) -> list[Score]:
+    found = []
+    for forecaster, by_target in said.items():
+        for target, p in by_target.items():
+            here = counted & np.isfinite(marks.targets[target])
+            errors = (p - marks.targets[target])[here] ** 2
+            found.append(Score(forecaster, target, len(errors), float(errors.mean()) if len(errors) else None))
+    return found
+
+
+def _reliability(
+    marks: Marks, said: dict[str, dict[str, Floats]], first: Comparison | None, counted: Flags
+) -> list[described.Tenth]:
+    shown = [RULES, *([first.forecaster] if first else [])]
+    return [
+        row
+        for who in shown
+        for target in TARGETS
+        for row in described.reliability(who, target, said[who][target], marks.targets[target], counted)
+    ]
+
+
+def _cost(calls: Sequence[Call], judged: Judged, counted: Flags) -> described.Cost | None:
+    mine = [call for call in calls if call.model == judged.name]
+    return described.cost(mine, int(counted.any(axis=1).sum())) if judged.rows or mine else None
+
+
+def _judges(forecasts: Sequence[Forecast]) -> dict[str, list[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for row in forecasts:
+        found[row.forecaster].add(row.judge)
+    return {name: sorted(judges) for name, judges in sorted(found.items())}
