@@ -9,6 +9,7 @@ import typer
 
 from obflow.cli import JsonFlag, emit_json, load_settings
 from obflow.terminal import console, tell
+from research.show import cell, table
 from schemas.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def verify(
     from obflow.progress import progress
     from research.verify import verify as verify_recording
 
-    replay = _replay(file, venue, until_damage=until_damage)
+    replay = replay_of(file, venue, until_damage=until_damage)
     with progress(f"verifying {file.name}", replay.found.lines) as bar:
         report = verify_recording(replay, bar.over)
     if json:
@@ -81,7 +82,7 @@ def factors(
     loaded = load_settings({"processor.engine": engine})
     chosen = with_engine(loaded.of(ProcessorSettings), loaded.cache)
     computing = engine_named(chosen.engine)(chosen.thin_notional)
-    replay = _replay(file, venue, until_damage=until_damage)
+    replay = replay_of(file, venue, until_damage=until_damage)
     if symbol is not None:
         require_symbol(replay.found, symbol, file)
     with progress(f"computing {file.name}", replay.found.lines) as bar:
@@ -120,7 +121,7 @@ def book(
     from research.replay import require_symbol
 
     at_ns = moment_ns(at)
-    replay = _replay(file, venue, until_damage=until_damage)
+    replay = replay_of(file, venue, until_damage=until_damage)
     require_symbol(replay.found, symbol, file)
     require_within(replay.found, at_ns)
     with progress(f"reading {file.name}", replay.found.lines) as bar:
@@ -131,7 +132,8 @@ def book(
         _show_book(found)
 
 
-def _replay(file: Path, venue: str | None, *, until_damage: bool) -> RecordingReplay:
+def replay_of(file: Path, venue: str | None, *, until_damage: bool) -> RecordingReplay:
+    """Open a recording for a command, telling what of it is damaged. Errors as of `open_replay`."""
     from obflow.progress import progress
     from producers.recordings.lines import damage_of
     from producers.recordings.opened import open_recording, require_venue
@@ -159,8 +161,8 @@ def _show_report(report: RecordingReport, file: Path) -> None:
     rejected = ", ".join(f"{count} {reason}" for reason, count in report["rejected"].items()) or "none"
     screen.print(f"{file.name}: {report['messages']:,} messages in {report['seconds']:,} s, rejected: {rejected}")
     for symbol, found in report["instruments"].items():
-        rows = [(name, _cell(value)) for name, value in found.items() if name not in ("best_bids", "best_asks")]
-        screen.print(_table(f"{report['venue']} {symbol}", ("", ""), rows))
+        rows = [(name, cell(value)) for name, value in found.items() if name not in ("best_bids", "best_asks")]
+        screen.print(table(f"{report['venue']} {symbol}", ("", ""), rows))
         screen.print(_levels_table(found["best_bids"], found["best_asks"]))
     for problem in report["problems"]:
         screen.print(f"not well: {problem}", markup=False)
@@ -174,15 +176,15 @@ def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, *, dig
     rows = [
         (symbol, status, f"{count:,}") for symbol, found in summary.items() for status, count in found.statuses.items()
     ]
-    screen.print(_table("factor events", ("symbol", "status", "events"), rows))
+    screen.print(table("factor events", ("symbol", "status", "events"), rows))
     if out is not None:
         screen.print(f"written to {out}", soft_wrap=True, highlight=False)
 
 
 def _show_book(found: BookAt) -> None:
     screen = console()
-    rows = [(name, _cell(value)) for name, value in found.items() if name not in ("bids", "asks")]
-    screen.print(_table(f"{found['venue']} {found['symbol']}", ("", ""), rows))
+    rows = [(name, cell(value)) for name, value in found.items() if name not in ("bids", "asks")]
+    screen.print(table(f"{found['venue']} {found['symbol']}", ("", ""), rows))
     screen.print(_levels_table(found["bids"], found["asks"]))
 
 
@@ -191,21 +193,4 @@ def _levels_table(bids: Sequence[Level], asks: Sequence[Level]) -> object:
     empty = [("", "")] * depth
     pairs = zip([*bids, *empty][:depth], [*asks, *empty][:depth], strict=True)
     rows = [(bid[1], bid[0], ask[0], ask[1]) for bid, ask in pairs]
-    return _table("", ("bid size", "bid", "ask", "ask size"), rows)
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> object:
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", show_header=any(columns))
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 and len(columns) < 4 else "right")
-    for cells in rows:
-        table.add_row(*cells)
-    return table
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return str(value)
+    return table("", ("bid size", "bid", "ask", "ask size"), rows)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from research.evaluation.blocks import Interval, ratio_interval
-from research.evaluation.forecasters import NONE, Known
+from research.evaluation.forecasters import NONE, InForce
 from research.evaluation.marks import Flags, Floats, Marks
 from research.evaluation.rows import Call
 
@@ -78,7 +78,7 @@ class Latency(msgspec.Struct, frozen=True):
     p99_ms: float
 
 
-def agreement(rules: Known, model: Known) -> Agreement:
+def agreement(rules: InForce, model: InForce) -> Agreement:
     """Count who said what on the same marks."""
     both = (rules.labels != NONE) & (model.labels != NONE)
     pairs = [(rules.names[a], model.names[b]) for a, b in zip(rules.labels[both], model.labels[both], strict=True)]
@@ -101,7 +101,7 @@ def _kappa(counts: Floats) -> float | None:
     return float((agreed - by_chance) / (1.0 - by_chance)) if by_chance < 1.0 else None
 
 
-def by_label_after(marks: Marks, forecaster: str, known: Known, counted: Flags, seed: int) -> list[ByLabel]:
+def by_label_after(marks: Marks, forecaster: str, known: InForce, counted: Flags, seed: int) -> list[ByLabel]:
     """What came after each label; blocks are of marks, so instruments that move together are drawn together."""
     found = []
     for code, label in enumerate(known.names):

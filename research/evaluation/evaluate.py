@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from research.evaluation import described, protocol
-from research.evaluation.forecasters import Known, as_given, base_rate, by_label, known_at
+from research.evaluation.forecasters import InForce, as_given, base_rate, by_label, known_at
 from research.evaluation.marks import TARGETS, Flags, Floats, Marks, marks_of
 from research.evaluation.report import Comparison, Report, Score
-from research.evaluation.rows import RULES, Call, Forecast, Minute
+from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
 from research.evaluation.verdict import compare, sentence
 
 BASE: Final = "base"
@@ -20,17 +20,17 @@ BY_LABEL: Final = "model-label"
 AS_GIVEN: Final = "model-p"
 
 
-class Judged(NamedTuple):
+class JudgedModel(NamedTuple):
     """The model that is judged: its name, empty where none answered, its rows, and what it had said at each mark."""
 
     name: str
-    rows: Sequence[Forecast]
-    known: Known
+    rows: Sequence[RegimeForecast]
+    known: InForce
 
 
 def evaluate(
     minutes: Sequence[Minute],
-    forecasts: Sequence[Forecast],
+    forecasts: Sequence[RegimeForecast],
     calls: Sequence[Call] = (),
     model: str = "",
     seed: int = 1,
@@ -79,15 +79,15 @@ def evaluate(
     )
 
 
-def _judged(marks: Marks, forecasts: Sequence[Forecast], model: str) -> Judged:
+def _judged(marks: Marks, forecasts: Sequence[RegimeForecast], model: str) -> JudgedModel:
     answers = [row for row in forecasts if row.forecaster != RULES]
     if not model and answers:
         model = max(answers, key=lambda row: row.decided_ns).forecaster
     rows = [row for row in answers if row.forecaster == model]
-    return Judged(model, rows, known_at(marks, rows))
+    return JudgedModel(model, rows, known_at(marks, rows))
 
 
-def probabilities(marks: Marks, rules: Known, judged: Judged) -> dict[str, dict[str, Floats]]:
+def probabilities(marks: Marks, rules: InForce, judged: JudgedModel) -> dict[str, dict[str, Floats]]:
     """Each forecaster's probabilities by target; of the model where it answered, `model-p` where it gave some."""
     came, known = marks.targets, judged.known
     said = {
@@ -123,12 +123,12 @@ def _reliability(
     ]
 
 
-def _cost(calls: Sequence[Call], judged: Judged, counted: Flags) -> described.Cost | None:
+def _cost(calls: Sequence[Call], judged: JudgedModel, counted: Flags) -> described.Cost | None:
     mine = [call for call in calls if call.model == judged.name]
     return described.cost(mine, int(counted.any(axis=1).sum())) if judged.rows or mine else None
 
 
-def _judges(forecasts: Sequence[Forecast]) -> dict[str, list[str]]:
+def _judges(forecasts: Sequence[RegimeForecast]) -> dict[str, list[str]]:
     found: defaultdict[str, set[str]] = defaultdict(set)
     for row in forecasts:
         found[row.forecaster].add(row.judge)

@@ -9,14 +9,14 @@ import numpy as np
 
 from research.evaluation.marks import Flags, Floats, Marks, Numbers
 from research.evaluation.protocol import IDLE_S, KNOWN_S
-from research.evaluation.rows import Forecast
+from research.evaluation.rows import RegimeForecast
 from schemas.units import NS_PER_SECOND
 
 NONE = -1
 """Code of a label that is not there."""
 
 
-class Known(NamedTuple):
+class InForce(NamedTuple):
     """What one forecaster had said at each mark, as arrays of (marks, instruments).
 
     Attributes:
@@ -34,7 +34,7 @@ class Known(NamedTuple):
     counted: Flags
 
 
-def known_at(marks: Marks, forecasts: Sequence[Forecast]) -> Known:
+def known_at(marks: Marks, forecasts: Sequence[RegimeForecast]) -> InForce:
     """What of one forecaster's rows was in force at each mark."""
     names = tuple(sorted({row.label for row in forecasts}))
     judged = sorted({(row.judge, row.label) for row in forecasts})
@@ -55,7 +55,7 @@ def known_at(marks: Marks, forecasts: Sequence[Forecast]) -> Known:
         labels[:, column] = np.where(fresh, np.array([names.index(row.label) for row in rows])[place], NONE)
         for target, given in (("volatile", [row.p_volatile for row in rows]), ("up", [row.p_up for row in rows])):
             p[target][:, column] = np.where(fresh, np.array(given, dtype=np.float64)[place], np.nan)
-    return Known(keys, labels, names, p, counted)
+    return InForce(keys, labels, names, p, counted)
 
 
 def running_frequency(keys: Numbers, outcomes: Floats) -> Floats:

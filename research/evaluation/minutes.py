@@ -29,7 +29,7 @@ class Minutes:
         self._mid: float | None = None
         self._broke = False
         self._before: float | None = None
-        self._found: dict[int, _Open] = {}
+        self._found: dict[int, _OpenMinute] = {}
 
     def take(self, event: FactorEvent) -> None:
         """Take an event into its second, (T - 1 s, T]."""
@@ -51,11 +51,11 @@ class Minutes:
     def _close(self) -> None:
         mark = (self._second - 1) // MARK_S * MARK_S
         if self._second - mark > SKIP_S and self._second >= 0:
-            self._found.setdefault(mark, _Open()).step(self._before, self._mid, broke=self._broke)
+            self._found.setdefault(mark, _OpenMinute()).step(self._before, self._mid, broke=self._broke)
         self._before = self._mid
 
 
-class _Open:
+class _OpenMinute:
     """A minute that is being filled."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 RULES: Final = "rules"
-"""`Forecast.forecaster` of the rules; of a model its name."""
+"""`RegimeForecast.forecaster` of the rules; of a model its name."""
 
 
 class Minute(NamedTuple):
@@ -24,7 +24,7 @@ class Minute(NamedTuple):
     return_bps: float | None
 
 
-class Forecast(NamedTuple):
+class RegimeForecast(NamedTuple):
     """One judgement.
 
     Attributes:

@@ -393,6 +393,16 @@ def book(outside: Outside) -> Iterator[bytes]:
     yield print_here(*words[:-1], HOSTILE, "--symbol", HOSTILE)
 
 
+def evaluate_regimes(outside: Outside) -> Iterator[bytes]:
+    words = ["evaluate", "regimes", "--recording", str(outside.recording), "--venue", VENUE]
+    yield print_here(*words, "--model", HOSTILE)
+    yield print_here(*words, "--model", HOSTILE, "--json")
+    yield print_here(*words, "--model", HOSTILE, terminal=True)
+    yield outside.run("evaluate regimes", "--model", HOSTILE)
+    yield outside.run("evaluate regimes", "--json")
+    yield outside.run("evaluate regimes", terminal=True)
+
+
 CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "settings": settings,
     "topics apply": topics_apply,
@@ -424,6 +434,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "verify": verify,
     "factors": factors,
     "book": book,
+    "evaluate regimes": evaluate_regimes,
 }
 
 

@@ -78,6 +78,8 @@ def test_book_shows_a_moment(capsys: pytest.CaptureFixture[str], venue: str) -> 
         (("factors", "{frames}", "--venue", "binance", "--symbol", "NOPE"), 2, "does not hold 'NOPE'"),
         (("factors", "{frames}", "--venue", "binance", "--out", "f.xlsx"), 2, "neither .csv nor .parquet"),
         (("book", "{frames}", "--venue", "binance", "--symbol", SYMBOL, "--at", "noon"), 2, "'noon' is no moment"),
+        (("evaluate", "regimes", "--recording", "{none}", "--venue", "binance"), 2, "there is no recording"),
+        (("evaluate", "regimes", "--venue", "binance"), 2, "--venue says where a recording is of"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_an_exit_code(
@@ -92,6 +94,35 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(
     assert (found, out) == (code, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+@EACH
+def test_evaluate_says_that_a_recording_without_a_model_shows_nothing(
+    capsys: pytest.CaptureFixture[str], venue: str
+) -> None:
+    words = ("evaluate", "regimes", "--recording", str(frames(venue)), "--venue", venue)
+    found = result(capsys, *words)
+    assert (found["verdict"], found["model"], found["comparisons"]) == ("not shown", None, [])
+
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert out.startswith(f"protocol {found['protocol_digest']}, fixed before looking:\n")
+    assert out.endswith(f"{found['sentence']}\n")
+
+
+@pytest.mark.recorded
+@pytest.mark.slow
+def test_evaluate_says_of_six_minutes_that_they_show_nothing(
+    capsys: pytest.CaptureFixture[str], recordings: Path
+) -> None:
+    [file] = (recordings / "binance").glob("*.frames.jsonl.gz")
+    engine = "--set=processor.engine=reference"  # that compiles nothing
+    found = result(capsys, "evaluate", "regimes", "--recording", str(file), "--venue", "binance", engine)
+    assert (found["verdict"], found["marks"], found["instruments"]) == ("not shown", 5, ["binance:BTCUSDT"])
+    assert "no answer of a language model" in found["sentence"]
+    known = {(score["forecaster"], score["target"]): score["marks"] for score in found["scores"]}
+    assert known[("rules", "up")] == 3  # the first minute has no mid before it, the fifth a break inside
+    assert known[("rules", "volatile")] == 0  # fewer than thirty minutes before
 
 
 AT = str(replay("binance").found.last_ns)
@@ -117,8 +148,8 @@ def test_a_bar_is_drawn_on_a_terminal_and_the_result_stays_one_line(
     assert f"{doing} {file.name}" in drawn
 
 
-@pytest.mark.parametrize("command", ["verify", "factors", "book"])
+@pytest.mark.parametrize("command", ["verify", "factors", "book", "evaluate regimes"])
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    code, out, _ = run(capsys, command, "--help")
+    code, out, _ = run(capsys, *command.split(), "--help")
     assert code == 0
     assert f"Example: obflow {command}" in " ".join(out.split())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.evaluation.evaluate import Judged, probabilities
+from research.evaluation.evaluate import JudgedModel, probabilities
 from research.evaluation.forecasters import known_at
 from research.evaluation.marks import Floats, marks_of
-from research.evaluation.rows import RULES, Forecast, Minute
+from research.evaluation.rows import RULES, Minute, RegimeForecast
 
 MINUTE_NS, SECOND_NS = 60 * 10**9, 10**9
 MARKS = 12
@@ -27,7 +27,7 @@ minutes = st.lists(
 )
 forecasts = st.lists(
     st.builds(
-        Forecast,
+        RegimeForecast,
         INSTRUMENTS,
         st.integers(0, MARKS * 60 + 90).map(lambda second: second * SECOND_NS),
         st.sampled_from([RULES, "m"]),
@@ -37,14 +37,14 @@ forecasts = st.lists(
     ),
     max_size=30,
 )
-Rows = tuple[list[Minute], list[Forecast]]
+Rows = tuple[list[Minute], list[RegimeForecast]]
 
 
 def at_marks(rows: Rows) -> dict[tuple[str, str, str, int], float]:
     """Every forecast at every mark, by forecaster, target, instrument and mark."""
     marks = marks_of(rows[0])
     of_rules, of_model = (known_at(marks, [row for row in rows[1] if row.forecaster == who]) for who in (RULES, "m"))
-    said = probabilities(marks, of_rules, Judged("m", [row for row in rows[1] if row.forecaster == "m"], of_model))
+    said = probabilities(marks, of_rules, JudgedModel("m", [row for row in rows[1] if row.forecaster == "m"], of_model))
 
     def each(p: Floats) -> Any:
         return np.ndenumerate(p)
@@ -57,9 +57,10 @@ def at_marks(rows: Rows) -> dict[tuple[str, str, str, int], float]:
     }
 
 
+@settings(max_examples=50)
 @given(minutes, forecasts, minutes, forecasts, st.integers(1, MARKS))
 def test_changing_all_that_comes_after_a_mark_leaves_its_forecasts(
-    came: list[Minute], said: list[Forecast], other: list[Minute], others: list[Forecast], k: int
+    came: list[Minute], said: list[RegimeForecast], other: list[Minute], others: list[RegimeForecast], k: int
 ) -> None:
     mark = k * MINUTE_NS
     places = [minute[:2] for minute in came if minute.mark_ns <= mark]

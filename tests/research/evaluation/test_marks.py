@@ -72,7 +72,7 @@ def test_a_minute_is_over_once_a_later_event_came_and_a_silent_one_is_none() -> 
     assert minutes(event(0, 100.0), event(0.5, 100.0), event(61, 100.0)) == []
 
 
-def test_volatile_is_above_the_median_of_the_sixty_minutes_before_and_null_with_fewer_than_thirty() -> None:
+def test_volatile_is_above_the_median_of_the_hour_before_and_null_with_little_of_it() -> None:
     variances: list[float | None] = [float(k) for k in range(28)]
     variances += [None, 28.0, 13.5, 29.0, 14.0]  # at index 30 there are 29 known before, at 31 thirty
     found = marks_of([Minute("I", k * 60 * SECOND_NS, v, 1.0) for k, v in enumerate(variances)])

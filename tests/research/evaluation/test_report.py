@@ -13,7 +13,7 @@ from research.evaluation import protocol
 from research.evaluation.described import Agreement
 from research.evaluation.evaluate import evaluate
 from research.evaluation.report import Report
-from research.evaluation.rows import RULES, Call, Forecast, Minute
+from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
 
 MINUTE_NS = 60 * 10**9
 LABELS = ("BEARISH_PRESSURE", "BULLISH_PRESSURE")
@@ -31,7 +31,7 @@ def made(marks: int, rules: float, model: float, *, p_right: float | None = None
                 says = up if chance.random() < right else not up
                 p = None if who == RULES or p_right is None else 0.5 + (p_right - 0.5) * (1 if says else -1)
                 at = k * MINUTE_NS - chance.randrange(10**10)
-                forecasts.append(Forecast(name, at, who, LABELS[says], p, None if p is None else 0.5, 900.0))
+                forecasts.append(RegimeForecast(name, at, who, LABELS[says], p, None if p is None else 0.5, 900.0))
         calls.append(Call("m", k * MINUTE_NS, 0.002 if k % 2 else None))
     return evaluate(minutes, forecasts, calls)
 
@@ -53,7 +53,7 @@ def test_a_model_that_knows_less_is_worse() -> None:
     assert made(600, rules=0.8, model=0.5).verdict == "worse"
 
 
-def test_probabilities_are_judged_where_there_are_some_and_overconfidence_is_punished() -> None:
+def test_probabilities_are_judged_where_there_are_some_and_too_bold_ones_lose() -> None:
     found = made(600, rules=0.6, model=0.6, p_right=0.99)
     assert [each.forecaster for each in found.comparisons] == ["model-p", "model-label"]
     assert found.verdict == "worse"
@@ -72,7 +72,7 @@ def test_too_few_marks_show_nothing_and_say_how_many_it_takes() -> None:
 
 def test_no_model_at_all_is_said_as_it_is() -> None:
     rows = [Minute("A", k * MINUTE_NS, 1.0, 1.0) for k in range(5)]
-    found = evaluate(rows, [Forecast("A", 0, RULES, "BALANCED")])
+    found = evaluate(rows, [RegimeForecast("A", 0, RULES, "BALANCED")])
     assert (found.verdict, found.model, found.comparisons, found.agreement) == ("not shown", None, [], None)
     assert "no answer of a language model is among these rows" in found.sentence
     assert "5 marks looked at" in found.sentence
@@ -83,8 +83,8 @@ def test_no_model_at_all_is_said_as_it_is() -> None:
 
 def test_marks_before_a_models_first_answer_and_long_after_its_last_do_not_count() -> None:
     minutes = [Minute("A", k * MINUTE_NS, 1.0, (-1.0) ** k) for k in range(200)]
-    forecasts = [Forecast("A", k * MINUTE_NS, RULES, "BALANCED") for k in range(200)]
-    answers = [Forecast("A", k * MINUTE_NS, "m", "VOLATILE") for k in range(50, 60)]
+    forecasts = [RegimeForecast("A", k * MINUTE_NS, RULES, "BALANCED") for k in range(200)]
+    answers = [RegimeForecast("A", k * MINUTE_NS, "m", "VOLATILE") for k in range(50, 60)]
     [found] = evaluate(minutes, forecasts + answers).comparisons
     assert found.targets[1].marks == 10 + 60  # those answered, and an hour of silence, which is its own
 
@@ -106,7 +106,7 @@ def test_agreement_cost_latency_and_labels_are_described() -> None:
 
 def test_the_newest_model_is_judged_and_the_others_are_named() -> None:
     rows = [Minute("A", k * MINUTE_NS, 1.0, 1.0) for k in range(5)]
-    answers = [Forecast("A", 0, "old", "BALANCED"), Forecast("A", 1, "new", "BALANCED")]
+    answers = [RegimeForecast("A", 0, "old", "BALANCED"), RegimeForecast("A", 1, "new", "BALANCED")]
     assert (evaluate(rows, answers).model, evaluate(rows, answers).other_models) == ("new", ["old"])
     assert evaluate(rows, answers, model="old").model == "old"
 
