@@ -72,7 +72,7 @@ def sentence(model: str, found: Comparison | None, marks: Marks) -> str:
     if found is None:
         return (
             f"Not shown: no answer of a language model{f' named {model}' if model else ''} is among these rows, so "
-            f"there is nothing to compare with the rules; {_counted(len(marks.times_ns))} looked at."
+            f"there is nothing to compare with the rules; {_counted(len(marks.times_ns))} looked at. {_expected()}"
         )
     if found.verdict != "not shown":
         return (

@@ -16,7 +16,7 @@ from obflow.settings import ClickHouseSettings, Settings
 from research.evaluation.evaluate import evaluate
 from research.evaluation.marks import marks_of
 from research.evaluation.minutes import Minutes
-from research.evaluation.rows import Call, Minute, RegimeForecast
+from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
 from research.judged import forecast_of
 from research.regime_tables import RegimeTables
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
@@ -221,3 +221,23 @@ def test_costs_and_times_of_requests_are_a_row_a_day_and_model(store: Store, mad
     times = store.query("SELECT requests, failed, p50_ms, p95_ms, p99_ms FROM llm_latency ORDER BY day")
     assert times[0] == (3, 1, 200.0, pytest.approx(13_520.0), pytest.approx(14_704.0))
     assert times[1][:2] == (1, 1)
+
+
+def test_probabilities_are_read_where_the_table_has_columns_for_them(store: Store, made: Made) -> None:
+    """Last of this file: it changes the table."""
+    [instrument, _] = RegimeTables(store).instruments()
+    for name in ("p_up", "p_volatile"):
+        store.command(f"ALTER TABLE regimes ADD COLUMN IF NOT EXISTS {name} Nullable(Float64)")
+    [once] = [view for view in migrate.views() if view.name == "regimes_once"]
+    store.command(once.statements[0])
+    values = "p_up = 0.7, p_volatile = 0.2"
+    store.command(f"ALTER TABLE regimes UPDATE {values} WHERE source = 'llm' SETTINGS mutations_sync = 2")  # noqa: S608
+
+    found = list(RegimeTables(store).forecasts(instrument))
+
+    assert {(row.forecaster == RULES, row.p_up, row.p_volatile) for row in found} == {
+        (True, None, None),
+        (False, 0.7, 0.2),
+    }
+    assert [row.decided_ns for row in found] == sorted(row.decided_ns for row in found)
+    assert evaluate(made.minutes, found).comparisons[0].forecaster == "model-p"

@@ -75,7 +75,7 @@ def test_no_model_at_all_is_said_as_it_is() -> None:
     found = evaluate(rows, [RegimeForecast("A", 0, RULES, "BALANCED")])
     assert (found.verdict, found.model, found.comparisons, found.agreement) == ("not shown", None, [], None)
     assert "no answer of a language model is among these rows" in found.sentence
-    assert "5 marks looked at" in found.sentence
+    assert "5 marks looked at. A model right in 0.60" in found.sentence
     assert {score.forecaster for score in found.scores} == {"base", RULES}
     assert "named x" in evaluate(rows, [], model="x").sentence
     assert evaluate([], []).marks == 0
