@@ -231,7 +231,7 @@ def test_probabilities_are_read_where_the_table_has_columns_for_them(store: Stor
     [once] = [view for view in migrate.views() if view.name == "regimes_once"]
     store.command(once.statements[0])
     values = "p_up = 0.7, p_volatile = 0.2"
-    store.command(f"ALTER TABLE regimes UPDATE {values} WHERE source = 'llm' SETTINGS mutations_sync = 2")  # noqa: S608
+    store.command(f"ALTER TABLE regimes UPDATE {values} WHERE source = 'llm' SETTINGS mutations_sync = 2")
 
     found = list(RegimeTables(store).forecasts(instrument))
 
