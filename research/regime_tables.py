@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from obflow.clickhouse import QueryFailed
 from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
+from research.stored import UNKNOWN_TABLE
+from schemas.errors import SchemaMismatch
 from sinks.store import Store
 
 INSTRUMENTS: Final = "SELECT DISTINCT venue, symbol, feed_source FROM regimes_once ORDER BY venue, symbol, feed_source"
@@ -50,8 +53,20 @@ class RegimeTables:
         self._store = store
 
     def instruments(self) -> list[JudgedInstrument]:
-        """Those with a judgement."""
-        return [JudgedInstrument(*row) for row in self._store.query(INSTRUMENTS)]
+        """Those with a judgement.
+
+        Raises:
+            SchemaMismatch: A table or view is not there.
+        """
+        try:
+            self._store.query("SELECT mark FROM regime_marks LIMIT 0")
+            return [JudgedInstrument(*row) for row in self._store.query(INSTRUMENTS)]
+        except QueryFailed as failure:
+            if failure.code == UNKNOWN_TABLE:
+                raise SchemaMismatch(
+                    failure.cause, next_step="`obflow tables apply` makes what is missing"
+                ) from failure
+            raise
 
     def minutes(self, instrument: JudgedInstrument) -> Iterator[Minute]:
         """What came after each mark."""

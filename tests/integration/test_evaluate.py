@@ -36,7 +36,8 @@ from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.store import Store
 from sinks.tables import TABLES
-from tests.integration.advising import Command, flags
+from tests.integration.advising import Command, commands_in, flags
+from tests.research.fixtures import frames
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors, origin_of
 
@@ -194,12 +195,30 @@ def test_the_command_says_of_the_tables_what_the_pure_part_says_of_the_rows(
     assert said.startswith("protocol ")
 
 
-def test_a_model_that_never_answered_is_not_shown(
+@pytest.mark.advice("give --recording FILE, or leave it out")
+def test_a_venue_is_given_with_a_recording_or_left_out(
     made: Made, where: ClickHouseSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = flags(Settings(clickhouse=where))
-    said = Command(capsys)("evaluate", "regimes", "--model", "nobody", *options)
-    assert "Not shown: no answer of a language model named nobody" in said
+    run, of_nobody = Command(capsys), ("evaluate", "regimes", "--model=nobody", *flags(Settings(clickhouse=where)))
+    run.refused(*of_nobody, "--venue=binance", sentence="give --recording FILE, or leave it out")
+    for _ in range(2):
+        for words in (("--venue=binance", f"--recording={frames('binance')}"), ()):
+            assert "Not shown: no answer of a language model named nobody" in run(*of_nobody, *words)
+
+
+@pytest.mark.advice("`obflow tables apply` makes what is missing")
+def test_a_view_that_is_gone_is_made_again_by_the_command_it_names(
+    store: Store, made: Made, where: ClickHouseSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, options = Command(capsys), flags(Settings(clickhouse=where))
+    for _ in range(2):
+        store.command("DROP VIEW regime_marks")
+        advice = run.refused(
+            "evaluate", "regimes", *options, sentence="`obflow tables apply` makes what is missing", code=1
+        )
+        [words] = commands_in(advice)
+        run(*words, *options)
+    assert store.query("SELECT count() > 0 FROM regime_marks") == [(1,)]
 
 
 def test_the_queries_of_the_page_on_evaluation_answer(store: Store, made: Made) -> None:
