@@ -445,6 +445,7 @@ def test_a_check_that_breaks(run: Command, monkeypatch: pytest.MonkeyPatch) -> N
     "give another one with --recording FILE",
     "give --venue one of {…}",
     "add --source recording",
+    "give --venue {…} alone",
     "keep its data and logs with --data DIR: {…}",
     "give --data another one",
 )
@@ -459,8 +460,12 @@ def test_words_of_the_demo(run: Command, tmp_path: Path, monkeypatch: pytest.Mon
     run.refused("demo", f"--recording={short}", sentence="add --source recording")
     good = Summary(messages=1, factors=1)
     monkeypatch.setattr(demo_command, "run", lambda *_: good)  # what runs is another test's
+    recorded = ("demo", "--source=recording", f"--recording={short}")
     for _ in range(TIMES):
-        run("demo", "--source=recording", f"--recording={short}", f"--data={tmp_path}/data")
+        run(*recorded, f"--data={tmp_path}/data")
+    alone = "give --venue {…} alone"
+    ((venue,),) = (filled_in(run.refused(*recorded, "--venue=binance-futures", "--venue=okx", sentence=alone), alone),)
+    run(*recorded, f"--venue={venue}")
     venues = "give --venue one of {…}"
     for source in ("simulator", "live"):
         for venue in filled_in(run.refused("demo", f"--source={source}", "--venue=foo", sentence=venues), venues)[
