@@ -74,7 +74,7 @@ fuzz: setup ## drop each update of the recordings; each event against the brute 
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
 		tests/processors/factors/test_recorded.py tests/processors/factors/test_true_books.py tests/processors/factors/test_kernel.py \
 		tests/producers/test_in_stream_seeds.py tests/integration/test_statement_rules.py tests/processors/anomalies tests/processors/arbitrage \
-		tests/research/evaluation $(ARGS)
+		tests/research/evaluation tests/processors/regimes/test_acceptance.py $(ARGS)
 
 bench: setup ## benchmarks
 	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)

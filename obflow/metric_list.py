@@ -40,6 +40,7 @@ CounterName = Literal[
     "obflow_llm_tokens_total",
     "obflow_llm_cost_usd_total",
     "obflow_llm_usage_missing_total",
+    "obflow_llm_unfaithful_total",
 ]
 GaugeName = Literal[
     "obflow_lag_records",
@@ -205,6 +206,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
     ),
     "obflow_llm_usage_missing_total": Metric(
         "Answers read whole whose tokens the endpoint did not report.", ("model",), "answers", REGIMES, "one came"
+    ),
+    "obflow_llm_unfaithful_total": Metric(
+        "Answers that name a number which was not shown; kept, with the mark.",
+        ("model",),
+        "answers",
+        REGIMES,
+        "one came",
     ),
 }
 GAUGES: Mapping[GaugeName, Metric] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
@@ -45,28 +45,36 @@ class RegimeSettings(Section):
     """Time between two checkpoints of an instrument that receives events."""
     half_life_windows: Annotated[float, Field(gt=0)] = 24.0
     """Half-life of the imbalance's mean and variance."""
-    warmup_windows: Count = 6
-    """Windows before there is a score."""
-    history_windows: Annotated[int, Field(ge=1, le=10_000)] = 720
-    """Past windows among which a window's variance is ranked."""
+    warmup_windows: Count = 12
+    """Windows before there is a score, and the weight of a baseline that moved with a change."""
     sd_floor: Annotated[float, Field(gt=0)] = 0.02
     """Least standard deviation of the imbalance; keeps a flat book from giving huge scores."""
-    direction_enter: Annotated[float, Field(gt=0)] = 1.0
-    """Direction above which pressure begins, standard deviations."""
-    direction_leave: Annotated[float, Field(ge=0)] = 0.5
-    """Direction below which it ends; the gap between the two keeps labels from flickering."""
-    volatile_enter: Annotated[float, Field(gt=0, le=1)] = 0.90
-    """Percentile of the variance above which a window is volatile."""
-    volatile_leave: Annotated[float, Field(ge=0, le=1)] = 0.80
-    """Percentile below which it no longer is."""
+    lean_half_life_windows: Annotated[float, Field(gt=0)] = 2.0
+    """Half-life of the lean, the short mean of the direction."""
+    lean_enter: Annotated[float, Field(gt=0)] = 1.0
+    """Lean above which pressure begins, standard deviations."""
+    lean_leave: Annotated[float, Field(ge=0)] = 0.4
+    """Lean below which it ends; the gap between the two keeps labels from flickering."""
+    fast_half_life_windows: Annotated[float, Field(gt=0)] = 3.0
+    """Half-life of the mean of the variance now."""
+    slow_half_life_windows: Annotated[float, Field(gt=0)] = 60.0
+    """Half-life of the mean that it is compared with."""
+    variance_floor: Annotated[float, Field(gt=0)] = 1e-12
+    """Least of that mean; keeps a still book from being volatile at its first tick."""
+    variance_enter: Annotated[float, Field(gt=0)] = 2.0
+    """Ratio of the two above which a window is volatile."""
+    variance_leave: Annotated[float, Field(ge=0)] = 1.3
+    """Ratio from which on, downwards, it no longer is."""
     change_slack: Annotated[float, Field(ge=0)] = 1.0
     """Direction that adds nothing to the sum that tells of a change, standard deviations."""
-    change_bar: Annotated[float, Field(gt=0)] = 6.0
-    """Sum at which a change is told."""
+    change_bar: Annotated[float, Field(gt=0)] = 10.0
+    """Sum above which a change is told."""
     change_windows: Count = 2
     """Windows for which it is told."""
-    dwell_seconds: Annotated[float, Field(ge=0)] = 5.0
-    """Least time a label stays, by received time."""
+    dwell_windows: Count = 3
+    """Windows that a label stays at least."""
+    language: Literal["en", "zh", "vi"] = "en"
+    """Language of the sentences that stand with each regime, the rules' and the model's."""
     base_url: str = ""
     """OpenAI-compatible endpoint, as http://127.0.0.1:8000/v1; empty with a key set is OpenAI's own."""
     model: str = ""

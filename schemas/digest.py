@@ -65,8 +65,9 @@ def regime_digest(events: Iterable[RegimeEvent]) -> str:
 
 def _regime_bytes(event: RegimeEvent) -> bytes:
     # MessagePack writes every float as its 64 bits and every integer in one way, so equal values are equal bytes.
-    judged = (event.window_start_ns, event.window_end_ns, event.label.value, event.confidence, event.rule_set)
-    scores = (event.direction, event.volatility, event.change)
+    judged = (event.window_start_ns, event.window_end_ns, event.label.value, event.score, event.rule_set)
+    scores = (event.direction, event.lean, event.variance_ratio, event.change)
     window = (event.events, event.usable_events, event.whole, event.mid, event.return_bps, event.imbalance)
     flows = (event.order_flow, event.depth, event.spread_bps, event.realised_variance)
-    return msgspec.msgpack.encode((judged, scores, window, flows))
+    last = (event.obi_l1_last, event.obi_l5_last, event.ofi_l1_1s_last)
+    return msgspec.msgpack.encode((judged, scores, window, flows, last))

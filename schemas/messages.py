@@ -139,6 +139,15 @@ class Regime(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class Outlook(StrEnum):
+    """Which way a language model thinks that a mid goes over the coming minute."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    FLAT = "FLAT"
+    """It does not say."""
+
+
 class RegimeSource(StrEnum):
     """Who judged a window."""
 
@@ -267,7 +276,7 @@ class CallOutcome(StrEnum):
     TRUNCATED = "truncated"
     """The model stopped at its token limit."""
     INVALID = "invalid"
-    """A completion that is no verdict: prose, an unknown label, a confidence outside [0, 1]."""
+    """A completion that is no verdict: prose, an unknown label, a probability outside [0, 1]."""
     ABANDONED = "abandoned"
     """The worker was stopped while it waited."""
     NOT_ASKED = "not_asked"
@@ -532,21 +541,33 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
         feed_source: Where the frames of the window's last event came from.
         source: Who judged.
         label: The judgement.
-        confidence: In [0, 1]: the rules' distance beyond their bar, or what the model said of itself.
-        sentence: The model's reason, at most 300 characters; empty for rules.
+        score: Of the rules, in [0, 1]: how far what decided lies beyond its bar; no probability. Null of the model.
+        confidence: Of the model: P(the mid goes the likelier way over the coming minute | it changes). Null of the
+            rules. In rows of rule set r1 and of prompt v1, what those called so.
+        p_up, p_volatile: Of the model: P(the mid rises over the coming minute | it changes); P(that minute's realised
+            variance exceeds the median of the 60 minutes before).
+        outlook: UP where `p_up` is above 0.55, DOWN below 0.45, else FLAT; null of the rules.
+        observations: What it rests on, one to three lines; from a template where the rules judged.
+        risk: What could make it wrong; likewise.
+        summary: One sentence; likewise.
+        unfaithful: Whether a number in the model's observations is none of those it was shown; null of the rules.
+        sentence: What a model said to prompt v1; else empty.
         window_start_ns, window_end_ns: The window is [start, end) of `received_ns`.
         rule_set: Version of the rules and digest of their thresholds.
         direction: How unusual the imbalance is, standard deviations; null while warming up.
-        volatility: Percentile of the realised variance, [0, 1]; null while warming up.
+        lean: Its short mean; null while warming up and of r1.
+        variance_ratio: Realised variance now over what it was for longer; null while warming up and of r1.
+        volatility: Of r1: percentile of the realised variance, [0, 1]; else null.
         change: CUSUM of the direction; null while warming up.
         events, usable_events: Factor events in the window, and those with status OK or THIN.
         whole: No event of the window was RESYNCING.
         mid: Last usable mid.
         return_bps: Change of the mid since before the window, bps.
-        imbalance: Mean `obi_10bps`.
+        imbalance: Mean `obi_10bps`, by time; of r1 by events.
         order_flow: Sum of `ofi_l1`, base units.
-        depth: Mean notional within 10 bps of mid, both sides, quote units.
-        spread_bps: Mean spread, bps.
+        depth: Mean notional within 10 bps of mid, both sides, quote units; likewise.
+        spread_bps: Mean spread, bps; likewise.
+        obi_l1_last, obi_l5_last, ofi_l1_1s_last: These factors of the last usable event; null of r1.
         realised_variance: Sum of squared one-second log returns of the mid.
         source_log, source_partition, source_offset: The record of `l2.v1` whose factor event closed the window.
         model, prompt_version, prompt_hash: What was asked, of whom; empty for rules.
@@ -562,7 +583,6 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     feed_source: Source
     source: RegimeSource
     label: Regime
-    confidence: Share
     window_start_ns: TimeNs
     window_end_ns: TimeNs
     rule_set: Label
@@ -572,8 +592,19 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     source_log: LogName
     source_partition: Partition
     source_offset: Offset
+    score: Share | None = None
+    confidence: Share | None = None
+    p_up: Share | None = None
+    p_volatile: Share | None = None
+    outlook: Outlook | None = None
+    observations: Text = ""
+    risk: Text = ""
+    summary: Text = ""
+    unfaithful: bool | None = None
     sentence: Text = ""
     direction: Finite | None = None
+    lean: Finite | None = None
+    variance_ratio: Finite | None = None
     volatility: Finite | None = None
     change: Finite | None = None
     mid: Finite | None = None
@@ -582,6 +613,9 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     order_flow: Finite | None = None
     depth: Finite | None = None
     spread_bps: Finite | None = None
+    obi_l1_last: Finite | None = None
+    obi_l5_last: Finite | None = None
+    ofi_l1_1s_last: Finite | None = None
     realised_variance: Finite | None = None
     model: Text = ""
     prompt_version: Label = ""
@@ -610,7 +644,9 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
         latency_ms: Until the outcome was known.
         status: HTTP status; null where none was received.
         input_tokens, output_tokens, cost_usd: As the endpoint reports usage, by the configured prices; else null.
-        detail: The cause as a sentence, where the outcome is not ok, cut at 500 characters.
+        unfaithful: Whether a number in the answer's observations is none of those shown; null where there is none.
+        detail: The cause as a sentence, where the outcome is not ok, or the numbers that were not shown, cut at 500
+            characters.
         response: The answer's text, cut at 2,000 characters.
         decided_ns: When the outcome could first be known, ns UTC, as in `RegimeEvent`; null in records of version 1.
         run: As in `RegimeEvent`.
@@ -632,6 +668,7 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cost_usd: Finite | None = None
+    unfaithful: bool | None = None
     detail: Text = ""
     response: Text = ""
     decided_ns: TimeNs | None = None

@@ -40,6 +40,8 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(16, "anomalies", 1),
     SchemaVersion(17, "quotes", 1),
     SchemaVersion(18, "arbitrage", 1),
+    SchemaVersion(19, "regimes", 3),
+    SchemaVersion(20, "llm-calls", 3),
 )
 
 

@@ -20,7 +20,8 @@ BOOKS: Final = (
     "FROM latest_factors ORDER BY venue, symbol"
 )
 REGIMES: Final = (
-    "SELECT concat(venue, ':', symbol), feed_source, label, source, llm_label, "
+    "SELECT concat(venue, ':', symbol), feed_source, label, round(score, 2), source, "
+    "if(llm_unfaithful, concat(llm_label, ' (unfaithful)'), llm_label), "
     "round((toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(window_end)) / 1000, 1) "
     "FROM regime_in_force ORDER BY venue, symbol"
 )
@@ -39,7 +40,7 @@ AGE: Final = (
 TABLE: Final = ("table", "rows", "newest_row_age_s", "waiting_records", "waiting_s")
 ASKED: Final = {
     ("books", 60, ("instrument", "source", "status", "mid", "spread_bps", "imbalance_10bps", "age_s"), 2): BOOKS,
-    ("regimes", 70, ("instrument", "feed_source", "label", "judged_by", "model_label", "age_s"), 2): REGIMES,
+    ("regimes", 70, ("instrument", "feed_source", "label", "score", "judged_by", "model_label", "age_s"), 2): REGIMES,
     ("model", 80, ("model", "outcome", "calls", "last_hour", "input_tokens", "output_tokens", "cost_usd"), 2): CALLS,
     ("dead_letters", 90, ("role", "reason", "letters", "newest_age_s"), 2): LETTERS,
 }

@@ -14,7 +14,10 @@ SELECT venue, symbol, count() AS events, countIf(status = 'OK') AS ok,
        round(sum(ofi_l1), 3) AS order_flow
 FROM factors GROUP BY venue, symbol ORDER BY venue, symbol
 """
-REGIMES = "SELECT venue, symbol, label, llm_label FROM regime_in_force ORDER BY venue, symbol"
+REGIMES = (
+    "SELECT venue, symbol, label, if(llm_unfaithful, concat(llm_label, ' (unfaithful)'), llm_label) "
+    "FROM regime_in_force ORDER BY venue, symbol"
+)
 DERIVED = """
 SELECT (SELECT countIf(action = 'open') FROM signals), (SELECT countIf(action = 'open') FROM anomalies),
        (SELECT countIf(action = 'open') FROM arbitrage), (SELECT max(net_bps) FROM arbitrage)

@@ -62,6 +62,35 @@ class HeldAverage(msgspec.Struct):
         return (value - self.mean) / max(sqrt(self.variance), floor)
 
 
+class HeldMean(msgspec.Struct):
+    """Mean of a value over a span, by the time it held. Serialisable as it stands.
+
+    Attributes:
+        area, held_ns: The value times ns, summed, and how long there was one.
+        value: What holds since `at_ns`; null where there is none.
+    """
+
+    at_ns: int
+    value: float | None = None
+    area: float = 0.0
+    held_ns: int = 0
+
+    def advance(self, at_ns: int) -> None:
+        """Take in the value that held until `at_ns`."""
+        elapsed_ns = at_ns - self.at_ns
+        if elapsed_ns <= 0:
+            return
+        self.at_ns = at_ns
+        if self.value is not None:
+            self.area += self.value * elapsed_ns
+            self.held_ns += elapsed_ns
+
+    @property
+    def mean(self) -> float | None:
+        """The mean so far; null where nothing held."""
+        return self.area / self.held_ns if self.held_ns else None
+
+
 class HeldTrail(msgspec.Struct):
     """The last seconds of a value, for means over any part of them. Serialisable as it stands.
 

@@ -25,8 +25,10 @@ from processors.llm.pace import Pace
 from processors.llm.pricing import Prices
 from processors.llm.unasked import Unasked
 from processors.regimes.events import Usage, decided_ns, llm_event
+from processors.regimes.faithful import unshown_numbers
 from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
+from processors.regimes.shown import ShownNumbers, shown
 from processors.regimes.state import Closed
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, RegimeEvent
 
@@ -77,6 +79,7 @@ class LlmLimits:
         deadline_s: From a question to its answer, seconds.
         concurrency: Most questions under way.
         requests_per_minute: Most requests that leave in a minute.
+        language: Of the answers' texts.
     """
 
     endpoint: str
@@ -86,6 +89,7 @@ class LlmLimits:
     deadline_s: float
     concurrency: int
     requests_per_minute: int
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -190,11 +194,10 @@ class LlmAsker:
                 await asyncio.wait_for(self._changed.wait(), held_s or None)
 
     async def _work_on(self, question: Question) -> None:
-        answered = False
         try:
-            answered = await self._ask(question)
+            await self._ask(question)
         finally:
-            self._questions.done(question.instrument, answered=answered)
+            self._questions.done(question.instrument)
             self._slots.release()
             self._changed.set()
 
@@ -205,18 +208,16 @@ class LlmAsker:
             self.dropped("failed")
             log.error("question_failed", task=task.get_name(), exc_info=error)
 
-    async def _ask(self, question: Question) -> bool:
+    async def _ask(self, question: Question) -> None:
         """Try until there is an answer, the tries are used up or the deadline leaves no room for another."""
-        closed = question.closed
-        prompt = build_prompt(question.instrument, closed.window, closed.verdict.scores, closed.earlier)
-        asking = _Asking(question, prompt, self._client.shape, time.monotonic())
+        found = shown(question.closed)
+        prompt = build_prompt(question.instrument, found, self._limits.language)
+        asking = _Asking(question, prompt, found, self._client.shape, time.monotonic())
         while True:
             answer = await self._try(asking)
-            if answer.outcome is CallOutcome.OK:
-                return True
-            pause_s = self._pause_s(asking, answer)
+            pause_s = None if answer.outcome is CallOutcome.OK else self._pause_s(asking, answer)
             if pause_s is None or not await self._may_try_again(asking, pause_s):
-                return False
+                return
             self._pace.leaves(time.monotonic())
             self._metrics.counter("obflow_retries_total", stage="llm").inc()
 
@@ -237,6 +238,9 @@ class LlmAsker:
         answer = LlmAnswer(CallOutcome.ABANDONED, "the worker was stopped")
         try:
             answer = await self._client.ask(asking.prompt, self._left_s(asking), asking.shape)
+            if answer.verdict is not None:
+                unshown = unshown_numbers(answer.verdict.observations, asking.found.numbers())
+                answer = replace(answer, unshown=tuple(unshown))
             answer = self._publish(asking, answer)
         finally:
             self._record(asking, answer, started_ns, (time.monotonic() - begun_s) * 1e3)
@@ -257,7 +261,15 @@ class LlmAsker:
         latency_ms = _since_close_ms(question)
         usage = Usage(latency_ms, answer.input_tokens, answer.output_tokens, cost)
         asked = (limits.model, asking.prompt.version, asking.prompt.hash)
-        event = llm_event(question.instrument, question.closed, limits.rules, answer.verdict, usage, asked)
+        event = llm_event(
+            question.instrument,
+            question.closed,
+            limits.rules,
+            answer.verdict,
+            usage,
+            asked,
+            unfaithful=bool(answer.unshown),
+        )
         self._published[question.instrument] = place
         self._outputs.event(question.owner.partition, event)
         return answer
@@ -285,7 +297,8 @@ class LlmAsker:
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             cost_usd=cost,
-            detail=self._outputs.masked(answer.detail)[:MAX_DETAIL_CHARACTERS],
+            unfaithful=None if answer.verdict is None else bool(answer.unshown),
+            detail=self._outputs.masked(_detail(answer))[:MAX_DETAIL_CHARACTERS],
             response=self._outputs.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
             decided_ns=decided_ns(question.closed, _since_close_ms(question)),
             run=question.closed.run,
@@ -300,6 +313,8 @@ class LlmAsker:
             self._metrics.counter("obflow_llm_tokens_total", direction=direction).inc(tokens or 0)
         if cost is not None:
             self._metrics.counter("obflow_llm_cost_usd_total", model=self._limits.model).inc(cost)
+        if answer.unshown:
+            self._metrics.counter("obflow_llm_unfaithful_total", model=self._limits.model).inc()
         if answer.outcome in ANSWERED and None in (answer.input_tokens, answer.output_tokens):
             self._metrics.counter("obflow_llm_usage_missing_total", model=self._limits.model).inc()
 
@@ -331,6 +346,12 @@ class LlmAsker:
         return asking.begun_s + self._limits.deadline_s - time.monotonic()
 
 
+def _detail(answer: LlmAnswer) -> str:
+    """The cause, and the numbers that an answer made up."""
+    made_up = f"numbers that were not shown: {', '.join(answer.unshown)}" if answer.unshown else ""
+    return "; ".join(filter(None, (answer.detail, made_up)))
+
+
 def _since_close_ms(question: Question) -> float:
     return (time.monotonic() - question.closed_s) * 1e3
 
@@ -341,6 +362,7 @@ class _Asking:
 
     Attributes:
         question, prompt: What is asked.
+        found: The numbers that are shown.
         shape: What is asked for beside it.
         begun_s: When it was taken, monotonic.
         attempt: Requests sent.
@@ -348,6 +370,7 @@ class _Asking:
 
     question: Question
     prompt: Prompt
+    found: ShownNumbers
     shape: int
     begun_s: float
     attempt: int = 0

@@ -74,6 +74,7 @@ def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions:
         deadline_s=chosen.deadline_seconds,
         concurrency=chosen.concurrency,
         requests_per_minute=chosen.requests_per_minute,
+        language=chosen.language,
     )
     outputs = LlmOutputs(
         event=lambda partition, event: send(partition, _emit(REGIMES, event)),

@@ -23,8 +23,9 @@ from schemas.masking import mask_credentials
 from schemas.messages import CallOutcome
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
-"""Beyond it an answer is not read on. A verdict has some 200 bytes, a completion around it some thousand."""
-MAX_ANSWER_TOKENS: Final = 400
+"""Beyond it an answer is not read on. A verdict has up to some 3,000 bytes, a completion around it some thousand."""
+MAX_ANSWER_TOKENS: Final = 1_000
+"""The longest verdict has some 1,000 characters, and in some languages a character is a token or nearly."""
 SCHEMA: Final = {
     "type": "json_schema",
     "json_schema": {"name": "regime", "strict": True, "schema": RESPONSE_SCHEMA},
@@ -91,6 +92,7 @@ class LlmAnswer:
         status: HTTP status, where one was received.
         text: What the model said, or the body where it is no completion.
         verdict: The validated answer, where it is ok.
+        unshown: Numbers in it that were not shown.
         input_tokens, output_tokens: As reported.
         retry_after_s: How long the endpoint asks to be left alone, seconds.
         ignored: The header that could not be meant; empty where there is none.
@@ -101,6 +103,7 @@ class LlmAnswer:
     status: int | None = None
     text: str = ""
     verdict: LlmVerdict | None = None
+    unshown: tuple[str, ...] = ()
     input_tokens: int | None = None
     output_tokens: int | None = None
     retry_after_s: float | None = None

@@ -11,11 +11,12 @@ from processors.regimes.rules import RuleSettings
 from processors.regimes.state import Closed
 from processors.regimes.verdict import LlmVerdict
 from processors.regimes.window import WindowSummary
+from processors.regimes.words import Words
 from schemas.bounds import LATEST_NS
 from schemas.messages import InstrumentKey, RegimeEvent, RegimeSource
 from schemas.units import NS_PER_MS
 
-RULES_VERSION: Final = "r1"
+RULES_VERSION: Final = "r2"
 """Rises when the meaning of a score or label changes; a changed threshold changes the digest behind it."""
 
 
@@ -40,12 +41,15 @@ def rule_set(settings: RuleSettings) -> str:
     return f"{RULES_VERSION}-{thresholds[:8]}"
 
 
-def rule_event(instrument: InstrumentKey, closed: Closed, rules: str) -> RegimeEvent:
-    """The rules' event of a window: the same to the bit in every replay."""
+def rule_event(instrument: InstrumentKey, closed: Closed, rules: str, words: Words) -> RegimeEvent:
+    """The rules' event of a window, with its sentences: the same to the bit in every replay."""
     return RegimeEvent(
         source=RegimeSource.RULE,
         label=closed.verdict.label,
-        confidence=closed.verdict.confidence,
+        score=closed.verdict.score,
+        observations="\n".join(words.observations),
+        risk=words.risk,
+        summary=words.summary,
         decided_ns=closed.received_ns,
         **_common(instrument, closed, rules),
     )
@@ -63,23 +67,32 @@ def llm_event(
     verdict: LlmVerdict,
     usage: Usage,
     asked: tuple[str, str, str],
+    *,
+    unfaithful: bool,
 ) -> RegimeEvent:
     """The model's event of the same window.
 
     Args:
         instrument: Whose.
         closed: The window that was asked about.
-        rules: Version of the rules whose scores it was shown.
+        rules: Version of the rules that judged the window.
         verdict: The validated answer.
         usage: What it took.
         asked: Model, version of the prompt, hash of the prompt.
+        unfaithful: Whether it names a number that it was not shown.
     """
     model, version, digest = asked
     return RegimeEvent(
         source=RegimeSource.LLM,
         label=verdict.label,
         confidence=verdict.confidence,
-        sentence=verdict.sentence,
+        p_up=verdict.p_up,
+        p_volatile=verdict.p_volatile,
+        outlook=verdict.outlook,
+        observations="\n".join(verdict.observations),
+        risk=verdict.risk,
+        summary=verdict.summary,
+        unfaithful=unfaithful,
         model=model,
         prompt_version=version,
         prompt_hash=digest,
@@ -97,7 +110,8 @@ def _common(instrument: InstrumentKey, closed: Closed, rules: str) -> dict[str, 
         "feed_source": closed.feed_source,
         "rule_set": rules,
         "direction": scores.direction,
-        "volatility": scores.volatility,
+        "lean": scores.lean,
+        "variance_ratio": scores.variance_ratio,
         "change": scores.change,
         **_window(closed.window),
         "source_log": closed.source_log,
@@ -120,5 +134,8 @@ def _window(window: WindowSummary) -> dict[str, Any]:
         "order_flow": window.order_flow,
         "depth": window.depth,
         "spread_bps": window.spread_bps,
+        "obi_l1_last": window.obi_l1_last,
+        "obi_l5_last": window.obi_l5_last,
+        "ofi_l1_1s_last": window.ofi_l1_1s_last,
         "realised_variance": window.realised_variance,
     }

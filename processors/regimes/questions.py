@@ -1,15 +1,26 @@
-"""Which question is asked next: of each instrument one waits, the newest, and one is under way. Knows no clock."""
+"""Which question is asked next: of each instrument one waits, the newest, and one is under way. Knows no clock.
+
+Asked about is the window that ends at second 50 of a minute of received time, whose answer is due before the minute it
+speaks of, and one in which a new rule label held; never two windows of an instrument within 20 seconds. A new label
+gives way to the minute's question where that comes within those.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from processors.contract import PartitionOwner
-from processors.regimes.prompt import changed_materially, is_plain_name
-from processors.regimes.rules import Scores
+from processors.regimes.prompt import is_plain_name
 from processors.regimes.state import Closed
-from schemas.messages import InstrumentKey, Regime
+from schemas.messages import InstrumentKey
+from schemas.units import NS_PER_SECOND
+
+MINUTES_QUESTION_S: Final = 50
+"""Second of a minute at which the window of its question ends."""
+LEAST_APART_S: Final = 20
+"""Seconds between the windows of two questions of an instrument."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,15 @@ class Question:
     closed_s: float
 
 
+def is_due(closed: Closed) -> bool:
+    """Whether a window is one to be asked about, whatever was asked before."""
+    second = closed.window.end_ns // NS_PER_SECOND % 60
+    until_minutes_s = (MINUTES_QUESTION_S - second) % 60
+    return until_minutes_s == 0 or (closed.verdict.is_new and until_minutes_s >= LEAST_APART_S)
+
+
 class Questions:
-    """Questions that wait, and what was asked before.
+    """Questions that wait, and which windows were asked about.
 
     Args:
         dropped: Told why a question will never be asked.
@@ -42,19 +60,21 @@ class Questions:
         self._patience_s = patience_s
         self._waiting: dict[InstrumentKey, tuple[Question, float]] = {}
         self._under_way: set[InstrumentKey] = set()
-        self._asked: dict[InstrumentKey, tuple[Scores, Regime]] = {}
+        self._wanted_ns: dict[InstrumentKey, int] = {}
 
     def wants(self, instrument: InstrumentKey, closed: Closed) -> bool:
-        """Whether a window is worth a question: it differs from the one asked about last, or none was answered."""
+        """Whether a window is worth a question: it is due, and the last one lies long enough back."""
         if not is_plain_name(instrument.venue) or not is_plain_name(instrument.symbol):
             self._dropped("not_allowed")
             return False
-        if not closed.window.whole or not closed.window.usable_events:
+        window = closed.window
+        if not window.whole or not window.usable_events:
             return False  # the book broke or was never fit for use: there is nothing to have an opinion on
-        if instrument in self._waiting:
-            return True
-        scores, label = self._asked.get(instrument, (None, None))
-        return changed_materially(scores, closed.verdict.scores, label, closed.verdict.label)
+        last_ns = self._wanted_ns.get(instrument)
+        if not is_due(closed) or (last_ns is not None and 0 <= window.end_ns - last_ns < LEAST_APART_S * NS_PER_SECOND):
+            return False
+        self._wanted_ns[instrument] = window.end_ns
+        return True
 
     def enqueue(self, question: Question, now_s: float) -> None:
         """Let a question wait in place of the instrument's older one.
@@ -73,7 +93,6 @@ class Questions:
             if instrument not in self._under_way:
                 del self._waiting[instrument]
                 self._under_way.add(instrument)
-                self._asked[instrument] = (question.closed.verdict.scores, question.closed.verdict.label)
                 return question
         return None
 
@@ -85,11 +104,9 @@ class Questions:
                 del self._waiting[instrument]
                 self._dropped(reason)
 
-    def done(self, instrument: InstrumentKey, *, answered: bool) -> None:
-        """A question taken came to its end. Without an answer the instrument's next window is asked about again."""
+    def done(self, instrument: InstrumentKey) -> None:
+        """A question taken came to its end."""
         self._under_way.discard(instrument)
-        if not answered:
-            self._asked.pop(instrument, None)
 
     def clear(self, reason: str) -> None:
         """Drop everything that waits."""

@@ -20,11 +20,11 @@ import msgspec
 from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
 from processors.regimes.window import OpenWindow, WindowSummary
 from schemas.errors import DecodeError
-from schemas.messages import FactorEvent, FactorRecord, Regime, Source
+from schemas.messages import FactorEvent, FactorRecord, Source
 from schemas.units import NS_PER_SECOND
 
-EARLIER_LABELS: Final = 6
-"""How many labels of earlier windows are remembered."""
+SHOWN_WINDOWS: Final = 12
+"""How many windows are remembered, the newest: what a question about one shows."""
 BEGAN_ANEW_NS: Final = 60 * NS_PER_SECOND
 """Time going back by more than this is another stream, by less a late event."""
 LEFT_LOGS: Final = 8
@@ -45,7 +45,8 @@ class Closed(NamedTuple):
     Attributes:
         window: What its events say.
         verdict: The rules' answer.
-        earlier: Labels of the windows before it, oldest first.
+        recent: The last windows since the memory began, oldest first, this one the last.
+        began_ns: Start of the first window since then.
         feed_source, run: Of its last event.
         source_log, source_partition, source_offset: The event that closed it.
         received_ns: When that was received, ns UTC.
@@ -53,7 +54,8 @@ class Closed(NamedTuple):
 
     window: WindowSummary
     verdict: Verdict
-    earlier: tuple[Regime, ...]
+    recent: tuple[WindowSummary, ...]
+    began_ns: int
     feed_source: Source
     source_log: str
     source_partition: int
@@ -72,7 +74,8 @@ class RegimeState(msgspec.Struct):
         feed_source, run: Of the open window's last event.
         window: The open window; null before the first event.
         rules: What the rules remember.
-        labels: Labels of the last windows, oldest first.
+        recent: The last windows since their memory began, oldest first.
+        began_ns: Start of the first window since then.
     """
 
     source_log: str = ""
@@ -81,7 +84,8 @@ class RegimeState(msgspec.Struct):
     feed_source: Source = Source.LIVE
     window: OpenWindow | None = None
     rules: RuleState = msgspec.field(default_factory=RuleState)
-    labels: list[Regime] = []
+    recent: list[WindowSummary] = []
+    began_ns: int = 0
     run: str = ""
 
     def to_bytes(self) -> bytes:
@@ -137,14 +141,14 @@ def advance(state: RegimeState, event: FactorEvent, passed: Callable[[Passed], N
     if window is not None and at < window.start_ns - BEGAN_ANEW_NS:
         passed(Passed.BEGAN_ANEW)
         state.window = window = None
-        state.rules, state.labels = RuleState(), []
+        _forget(state)
     if window is not None and at < window.start_ns:
         passed(Passed.LATE)
         return None
     closed = None
     if window is None or at >= window.end_ns:
         closed = window
-        window = state.window = OpenWindow.starting(at, None if closed is None else closed.known_mid)
+        window = state.window = OpenWindow.starting(at, closed)
     window.add(event)
     return None if closed is None else closed.close()
 
@@ -152,12 +156,16 @@ def advance(state: RegimeState, event: FactorEvent, passed: Callable[[Passed], N
 def _judged(
     state: RegimeState, window: WindowSummary, settings: RuleSettings, record: FactorRecord, event: FactorEvent
 ) -> Closed:
-    earlier, verdict = tuple(state.labels), judge(state.rules, window, settings)
-    state.labels = [*earlier, verdict.label][-EARLIER_LABELS:]
-    return Closed(
+    if not window.whole:
+        _forget(state)
+    if not state.recent:
+        state.began_ns = window.start_ns
+    state.recent = [*state.recent, window][-SHOWN_WINDOWS:]
+    closed = Closed(
         window,
-        verdict,
-        earlier,
+        judge(state.rules, window, settings),
+        tuple(state.recent),
+        state.began_ns,
         state.feed_source,
         record.source_log,
         record.source_partition,
@@ -165,6 +173,14 @@ def _judged(
         event.received_ns,
         state.run,
     )
+    if not window.whole:
+        _forget(state)
+    return closed
+
+
+def _forget(state: RegimeState) -> None:
+    """The book broke, or the stream began anew: what was usual before says nothing of what is now."""
+    state.rules, state.recent = RuleState(), []
 
 
 def _start_afresh(state: RegimeState, source_log: str) -> None:

@@ -1,19 +1,25 @@
-"""The model's answer, judged before anyone sees it: an enum, a bounded number and a short text, or nothing.
+"""The model's answer, judged before anyone sees it: a label, two probabilities and short texts, or nothing.
 
-A compatible endpoint's claim to follow a schema is not trusted: every answer is validated here. The text is never
-executed, never used in SQL, and escaped where it is shown.
+A compatible endpoint's claim to follow a schema is not trusted: every answer is validated here. Texts are never
+executed, never used in SQL, and escaped where they are shown.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from schemas.bounds import Share
 from schemas.errors import MessageError
-from schemas.messages import Regime
+from schemas.messages import Outlook, Regime
 
-MAX_SENTENCE = 300
+MAX_OBSERVATIONS: Final = 3
+MAX_OBSERVATION: Final = 160
+MAX_RISK: Final = 200
+MAX_SUMMARY: Final = 240
+UP, DOWN = 0.55, 0.45
+"""Beyond which a probability of a rise is a direction."""
 
 
 class InvalidVerdict(MessageError):
@@ -25,37 +31,68 @@ class LlmVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         label: One of the regimes.
-        confidence: In [0, 1].
-        sentence: One sentence for a person.
+        p_up: P(the mid rises over the coming whole minute | it changes).
+        p_volatile: P(that minute's realised variance exceeds the median of the 60 minutes before).
+        observations: One to three, what it rests on.
+        risk: What could make it wrong.
+        summary: One sentence for a person.
     """
 
     label: Regime
-    confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-    sentence: Annotated[str, msgspec.Meta(max_length=MAX_SENTENCE)]
+    p_up: Share
+    p_volatile: Share
+    observations: Annotated[list[str], msgspec.Meta(min_length=1)]
+    risk: str
+    summary: str
+
+    @property
+    def outlook(self) -> Outlook:
+        """The direction that `p_up` means."""
+        if self.p_up > UP:
+            return Outlook.UP
+        return Outlook.DOWN if self.p_up < DOWN else Outlook.FLAT
+
+    @property
+    def confidence(self) -> float:
+        """P(the mid goes the likelier way | it changes)."""
+        return max(self.p_up, 1.0 - self.p_up)
 
 
 RESPONSE_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "label": {"type": "string", "enum": [label.value for label in Regime]},
-        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        "sentence": {"type": "string", "maxLength": MAX_SENTENCE},
+        "p_up": {"type": "number"},
+        "p_volatile": {"type": "number"},
+        "observations": {"type": "array", "items": {"type": "string"}},
+        "risk": {"type": "string"},
+        "summary": {"type": "string"},
     },
-    "required": ["label", "confidence", "sentence"],
+    "required": ["label", "p_up", "p_volatile", "observations", "risk", "summary"],
     "additionalProperties": False,
 }
-"""JSON schema of an answer, sent to endpoints that take one."""
+"""JSON schema of an answer, sent to endpoints that take one: no keyword that a strict one refuses. Bounds are ours."""
 
 
 def parse_verdict(text: str | bytes) -> LlmVerdict:
-    """Read and validate the model's text. What no terminal should be sent becomes a space.
+    """Read and validate the model's text. What no terminal should be sent becomes a space; what is too long is cut.
 
     Raises:
-        InvalidVerdict: not JSON, a label nobody knows, a confidence outside [0, 1], a text too long, extra fields.
+        InvalidVerdict: not JSON, a label nobody knows, a probability outside [0, 1], no observation, extra fields.
     """
     try:
         verdict = msgspec.json.decode(text, type=LlmVerdict)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidVerdict(f"the answer is not a verdict ({error})") from error
-    shown = "".join(sign if sign.isprintable() else " " for sign in verdict.sentence)
-    return msgspec.structs.replace(verdict, sentence=shown)
+    return msgspec.structs.replace(
+        verdict,
+        observations=[_shown(each, MAX_OBSERVATION) for each in verdict.observations[:MAX_OBSERVATIONS]],
+        risk=_shown(verdict.risk, MAX_RISK),
+        summary=_shown(verdict.summary, MAX_SUMMARY),
+    )
+
+
+def _shown(text: str, most: int) -> str:
+    """A text as it may stand anywhere; a schema cannot bound it, since strict endpoints take no such keyword."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return plain if len(plain) <= most else plain[: most - 1] + "…"

@@ -10,6 +10,7 @@ import math
 
 import msgspec
 
+from processors.derived.averages import HeldMean
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, Status
 from schemas.units import NS_PER_SECOND
@@ -18,12 +19,16 @@ WINDOW_NS = 5 * NS_PER_SECOND
 
 _MID = FACTOR_INDEX["mid"]
 _SPREAD_BPS = FACTOR_INDEX["spread_bps"]
+_OBI_L1 = FACTOR_INDEX["obi_l1"]
+_OBI_L5 = FACTOR_INDEX["obi_l5"]
 _OBI_10BPS = FACTOR_INDEX["obi_10bps"]
 _OFI_L1 = FACTOR_INDEX["ofi_l1"]
+_OFI_L1_1S = FACTOR_INDEX["ofi_l1_1s"]
 _BID_DEPTH = FACTOR_INDEX["bid_depth_10bps"]
 _ASK_DEPTH = FACTOR_INDEX["ask_depth_10bps"]
 _USABLE = (Status.OK, Status.THIN)
-_USED = (_MID, _SPREAD_BPS, _OBI_10BPS, _OFI_L1, _BID_DEPTH, _ASK_DEPTH)
+_SHARES = (_OBI_L1, _OBI_L5, _OBI_10BPS)
+_USED = (_MID, _SPREAD_BPS, *_SHARES, _OFI_L1, _OFI_L1_1S, _BID_DEPTH, _ASK_DEPTH)
 _LEAST, _LARGEST = 1e-100, 1e100
 LATEST_NS = 2**63 - 1 - 2 * WINDOW_NS
 """Latest time whose window still has an end that fits a record."""
@@ -39,10 +44,12 @@ class WindowSummary(msgspec.Struct, frozen=True):
         whole: No event of the window was RESYNCING: nothing is missing inside it.
         mid: Last usable mid; null where there was none.
         return_bps: Change of the mid since the last usable mid before the window, in bps; null without both.
-        imbalance: Mean of `obi_10bps` over the usable events that have it.
+        imbalance: Mean of `obi_10bps` by the time it held, that from before the window included; null where it had no
+            value, or the book was not usable, all along.
         order_flow: Sum of `ofi_l1`, base units, over the usable events that have it.
-        depth: Mean notional within 10 bps of mid, both sides, quote units.
-        spread_bps: Mean spread.
+        depth: Mean notional within 10 bps of mid, both sides, quote units, by the time it held.
+        spread_bps: Mean spread, by the time it held.
+        obi_l1_last, obi_l5_last, ofi_l1_1s_last: These factors of the last usable event.
         realised_variance: Sum of squared log returns of the mid on a one-second previous-tick grid; null where it
             is not whole.
     """
@@ -58,25 +65,10 @@ class WindowSummary(msgspec.Struct, frozen=True):
     order_flow: float | None
     depth: float | None
     spread_bps: float | None
+    obi_l1_last: float | None
+    obi_l5_last: float | None
+    ofi_l1_1s_last: float | None
     realised_variance: float | None
-
-
-class Mean(msgspec.Struct):
-    """A running mean in order of arrival; null while nothing arrived."""
-
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, value: float | None) -> None:
-        """Add one value; a null is skipped."""
-        if value is not None:
-            self.total += value
-            self.count += 1
-
-    @property
-    def value(self) -> float | None:
-        """The mean of what was added."""
-        return self.total / self.count if self.count else None
 
 
 class OpenWindow(msgspec.Struct):
@@ -87,28 +79,40 @@ class OpenWindow(msgspec.Struct):
         grid_mid, grid_ns: Mid at the last one-second mark, and the next mark.
         broken: The book broke since the last usable event, so that no mid is known any more.
         squares: Sum of squared log returns from mark to mark.
+        imbalance, depth, spread_bps: What held, and their means.
+        last: `obi_l1`, `obi_l5` and `ofi_l1_1s` of the last usable event.
     """
 
     start_ns: int
     mid_before: float | None
     grid_mid: float | None
     grid_ns: int
+    imbalance: HeldMean
+    depth: HeldMean
+    spread_bps: HeldMean
     mid: float | None = None
     events: int = 0
     usable_events: int = 0
     whole: bool = True
     broken: bool = False
     squares: float = 0.0
-    imbalance: Mean = msgspec.field(default_factory=Mean)
-    order_flow: Mean = msgspec.field(default_factory=Mean)
-    depth: Mean = msgspec.field(default_factory=Mean)
-    spread_bps: Mean = msgspec.field(default_factory=Mean)
+    order_flow: float | None = None
+    last: tuple[float | None, float | None, float | None] = (None, None, None)
 
     @classmethod
-    def starting(cls, received_ns: int, mid_before: float | None) -> OpenWindow:
-        """The window that holds `received_ns`, with the mid known before it."""
+    def starting(cls, received_ns: int, before: OpenWindow | None = None) -> OpenWindow:
+        """The window that holds `received_ns`, with what held when the one before it ended."""
         start_ns = received_ns - received_ns % WINDOW_NS
-        return cls(start_ns=start_ns, mid_before=mid_before, grid_mid=mid_before, grid_ns=start_ns + NS_PER_SECOND)
+        mid = None if before is None else before.known_mid
+        return cls(
+            start_ns=start_ns,
+            mid_before=mid,
+            grid_mid=mid,
+            grid_ns=start_ns + NS_PER_SECOND,
+            imbalance=HeldMean(start_ns, None if before is None else before.imbalance.value),
+            depth=HeldMean(start_ns, None if before is None else before.depth.value),
+            spread_bps=HeldMean(start_ns, None if before is None else before.spread_bps.value),
+        )
 
     @property
     def end_ns(self) -> int:
@@ -129,15 +133,23 @@ class OpenWindow(msgspec.Struct):
         if event.status is Status.RESYNCING:
             self.whole, self.broken = False, True
         if event.status not in _USABLE:
+            self._hold(event.received_ns, None, None, None)
             return
         self.broken = False
         values = event.values
         self.usable_events += 1
         self.mid = values[_MID]
-        self.imbalance.add(values[_OBI_10BPS])
-        self.order_flow.add(values[_OFI_L1])
-        self.spread_bps.add(values[_SPREAD_BPS])
-        self.depth.add(_sum_of(values[_BID_DEPTH], values[_ASK_DEPTH]))
+        self.last = (values[_OBI_L1], values[_OBI_L5], values[_OFI_L1_1S])
+        if (flow := values[_OFI_L1]) is not None:
+            self.order_flow = (self.order_flow or 0.0) + flow
+        depth = _sum_of(values[_BID_DEPTH], values[_ASK_DEPTH])
+        self._hold(event.received_ns, values[_OBI_10BPS], depth, values[_SPREAD_BPS])
+
+    def _hold(self, at_ns: int, imbalance: float | None, depth: float | None, spread_bps: float | None) -> None:
+        """Say what holds from a moment on: a book that is not usable says nothing."""
+        for held, value in ((self.imbalance, imbalance), (self.depth, depth), (self.spread_bps, spread_bps)):
+            held.advance(at_ns)
+            held.value = value
 
     def _close_grid(self, until_ns: int) -> None:
         """Take the one-second marks up to `until_ns`: the mid known at each mark is the last one before it."""
@@ -152,6 +164,9 @@ class OpenWindow(msgspec.Struct):
     def close(self) -> WindowSummary:
         """The summary of the window, complete."""
         self._close_grid(self.end_ns)
+        for held in (self.imbalance, self.depth, self.spread_bps):
+            held.advance(self.end_ns)
+        obi_l1, obi_l5, ofi_l1_1s = self.last
         return WindowSummary(
             start_ns=self.start_ns,
             end_ns=self.end_ns,
@@ -160,10 +175,13 @@ class OpenWindow(msgspec.Struct):
             whole=self.whole,
             mid=self.mid,
             return_bps=_return_bps(self.mid_before, self.mid),
-            imbalance=self.imbalance.value,
-            order_flow=self.order_flow.total if self.order_flow.count else None,
-            depth=self.depth.value,
-            spread_bps=self.spread_bps.value,
+            imbalance=self.imbalance.mean,
+            order_flow=self.order_flow,
+            depth=self.depth.mean,
+            spread_bps=self.spread_bps.mean,
+            obi_l1_last=obi_l1,
+            obi_l5_last=obi_l5,
+            ofi_l1_1s_last=ofi_l1_1s,
             realised_variance=self.squares if self.whole and self.grid_mid is not None else None,
         )
 
@@ -172,7 +190,8 @@ def is_possible(event: FactorEvent) -> bool:
     """Whether a book can have the factors that windows use. One beyond all measure would never leave the memory."""
     values = event.values
     sizes = (abs(values[index] or 0.0) for index in _USED)
-    return abs(values[_OBI_10BPS] or 0.0) <= 1.0 and all(size == 0.0 or _LEAST <= size <= _LARGEST for size in sizes)
+    is_share = all(abs(values[index] or 0.0) <= 1.0 for index in _SHARES)
+    return is_share and all(size == 0.0 or _LEAST <= size <= _LARGEST for size in sizes)
 
 
 def _sum_of(bid: float | None, ask: float | None) -> float | None:

@@ -1,19 +1,23 @@
 """Factors to regimes: windows of `factors.v1` in, the rules' judgement of each closed one out, at once, in order.
 
-A closed window is also offered to the companion, which asks a language model: a window is closed once in the life of a
-log, and offered at most once.
+A closed window that is due a question is also offered to the companion, which asks a language model: a window is closed
+once in the life of a log, and offered at most once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.regimes.events import rule_event, rule_set
+from processors.regimes.questions import is_due
 from processors.regimes.rules import rule_settings
+from processors.regimes.shown import shown
 from processors.regimes.state import Closed, Passed, RegimeState, close_windows
 from processors.regimes.window import LATEST_NS, is_possible
+from processors.regimes.words import rule_words
 from schemas.codec import decode_as, encode
 from schemas.errors import ForeignRecord, ImpossibleRecord, MessageError
 from schemas.messages import FactorRecord, InstrumentKey
@@ -53,6 +57,14 @@ class BookPlaces:
             raise ForeignRecord(f"it names log {named.log}, and the books' log is {extent.log}")
 
 
+class RegimeOptions(Protocol):
+    """What is read of the section `regimes`, beside the rules' thresholds."""
+
+    @property
+    def language(self) -> str:
+        """Language of the sentences."""
+
+
 class RegimesStage:
     """Keeps one open window an instrument and judges each that an event closes."""
 
@@ -62,7 +74,8 @@ class RegimesStage:
     reads = FACTORS
     writes: tuple[Topic, ...] = (REGIMES,)
     changelog = REGIMES_CHANGELOG
-    layout = 1
+    layout = 2
+    """1 was of rule set r1, whose scores mean something else: such a memory is not read."""
     outlives_log = True
     """What a state holds are offsets of the books' log: `factors.v1` may be made anew and filled again from there."""
     names: NamedPlaces[RegimeState, FactorRecord] | None = BookPlaces()
@@ -71,9 +84,10 @@ class RegimesStage:
     """A record packs up to 256 events."""
     step_records = 1
 
-    def __init__(self, options: object) -> None:
+    def __init__(self, options: RegimeOptions) -> None:
         self._rules = rule_settings(options)
         self._rule_set = rule_set(self._rules)
+        self._language = options.language
 
     def decode(self, payloads: Sequence[bytes | None]) -> list[FactorRecord | MessageError]:
         """Decode records; one with an event that no window takes is refused whole."""
@@ -109,7 +123,7 @@ class RegimesStage:
         for offset, record in zip(batch.offsets, batch.records, strict=True):
             for closed in close_windows(state, record, self._rules, lambda why: passed.update([why])):
                 records.append(self._emit(record.instrument, batch.key, offset, closed))
-                offer = closed
+                offer = closed if is_due(closed) else offer
         counts = [Count("obflow_ignored_total", "reason", why.value, number) for why, number in passed.items()]
         return Emitted(records, counts, offer=offer)
 
@@ -122,7 +136,7 @@ class RegimesStage:
         return iter(())
 
     def _emit(self, instrument: InstrumentKey, key: str, offset: int, closed: Closed) -> Emit:
-        event = rule_event(instrument, closed, self._rule_set)
+        event = rule_event(instrument, closed, self._rule_set, rule_words(shown(closed), self._language))
         return Emit(REGIMES, key, encode(event), offset, closed.received_ns)
 
 

@@ -13,7 +13,7 @@ from sinks.derived import derived
 FIELDS: Final = derived(
     RegimeEvent,
     renamed={"decided_ns": "decided_at"},
-    long=("sentence",),
+    long=("sentence", "observations", "risk", "summary"),
     left_out=("source_log", "source_partition", "source_offset"),
 )
 

@@ -15,7 +15,10 @@ SELECT
     feed_source,
     source,
     label,
+    score,
     confidence,
+    outlook,
+    summary,
     window_end,
     known_from AS decided_at,
     leadInFrame(known_from, 1, toDateTime64('2262-01-01 00:00:00', 9, 'UTC')) OVER (

@@ -1,14 +1,18 @@
 -- The regime that holds for every instrument now, by the rules, with the model's label beside it; of its live source
 -- where it has one, else one a source.
 -- The rules are in force until a rollout says otherwise: an answer is not preferred because it exists. The model is asked
--- where a window differs materially from the one it was asked about before, so its newest judgement stands beside the
--- rules' as long as their label has not changed since, no book broke since, and for at most a minute of received time.
--- Else `llm_label` is null. Where received time began anew (a recording replayed as it was), a judgement from beyond the
--- rules' newest window is of the run before.
+-- once a minute and where the rules' label changed, so its newest judgement stands beside the rules' as long as their
+-- label has not changed since, no book broke since, and for at most a minute of received time. Else `llm_label` is null.
+-- Where received time began anew (a recording replayed as it was), a judgement from beyond the rules' newest window is of
+-- the run before. A sentence stands with each row: the rules' from a template.
 --: llm_stands whether the judgement of the model stands beside the rules
 --: llm_label label of the model; null where none stands
---: llm_confidence its confidence, in [0, 1]
---: llm_sentence its reason, never trusted as text
+--: llm_confidence P(the mid goes the likelier way over its coming minute, if it changes); of prompt v1, what it called so
+--: llm_outlook UP, DOWN or FLAT; null where none stands, and of prompt v1
+--: llm_p_up P(the mid rises over its coming minute, if it changes)
+--: llm_p_volatile P(the realised variance of that minute exceeds the median of the 60 minutes before)
+--: llm_unfaithful whether it names a number that it was not shown
+--: llm_summary its sentence, never trusted as text
 --: llm_window_end end of the window it is about
 --: llm_decided_at when it could first be known
 CREATE OR REPLACE VIEW regime_in_force AS
@@ -45,7 +49,9 @@ SELECT
     rule.feed_source AS feed_source,
     'rule' AS source,
     rule.label AS label,
-    rule.confidence AS confidence,
+    rule.score AS score,
+    rule.summary AS summary,
+    rule.risk AS risk,
     rule.window_end AS window_end,
     rule.decided_at AS decided_at,
     rule.run AS run,
@@ -54,8 +60,12 @@ SELECT
         AND llm.window_end <= rule.window_end
         AND llm.window_end > rule.window_end - toIntervalMinute(1) AS llm_stands,
     if(llm_stands, toNullable(toString(llm.label)), NULL) AS llm_label,
-    if(llm_stands, toNullable(llm.confidence), NULL) AS llm_confidence,
-    if(llm_stands, llm.sentence, '') AS llm_sentence,
+    if(llm_stands, llm.confidence, NULL) AS llm_confidence,
+    if(llm_stands, toNullable(toString(llm.outlook)), NULL) AS llm_outlook,
+    if(llm_stands, llm.p_up, NULL) AS llm_p_up,
+    if(llm_stands, llm.p_volatile, NULL) AS llm_p_volatile,
+    if(llm_stands, llm.unfaithful, NULL) AS llm_unfaithful,
+    multiIf(NOT llm_stands, '', notEmpty(llm.summary), llm.summary, llm.sentence) AS llm_summary,
     if(llm_stands, toNullable(llm.window_end), NULL) AS llm_window_end,
     if(llm_stands, llm.decided_at, NULL) AS llm_decided_at
 FROM rule

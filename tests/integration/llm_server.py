@@ -21,7 +21,14 @@ from tests.support.patience import patient
 
 INPUT_PRICE: Final = "0.15"
 OUTPUT_PRICE: Final = "0.60"
-VERDICT: Final = {"label": "VOLATILE", "confidence": 0.75, "sentence": "The variance ranks above its past."}
+VERDICT: Final[dict[str, Any]] = {
+    "label": "VOLATILE",
+    "p_up": 0.25,
+    "p_volatile": 0.75,
+    "observations": ["The volatility of the last windows lies above those before them.", "The spread has not changed."],
+    "risk": "The move may be over.",
+    "summary": "The price moves more than it did.",
+}
 HUGE_BYTES: Final = 10 * 1024 * 1024
 READ_BACK_BYTES: Final = 2 * 1024 * 1024
 
@@ -223,7 +230,8 @@ WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamRes
     "prose": _says("The market looks rather volatile to me, so be careful."),
     "wrong_label": _says(json.dumps({**VERDICT, "label": "SIDEWAYS"})),
     "long_label": _says(json.dumps({**VERDICT, "label": "S" * 100_000})),
-    "confidence_2": _says(json.dumps({**VERDICT, "confidence": 2})),
+    "probability_2": _says(json.dumps({**VERDICT, "p_up": 2})),
+    "unfaithful": _says(json.dumps({**VERDICT, "observations": ["The imbalance was 7.77 times 41%."]})),
     "refusal": _says(None),
     "truncated": _says('{"label": "VOLA', "length"),
     "html": _html,

@@ -228,8 +228,8 @@ def test_settings_of_regimes(tmp_path: Path) -> None:
         right = {**wrong, **(changed or {"base_url": advice.split()[-1]})}
         assert all(desk(**right) for _ in range(TIMES))
     sentence = "a label is entered above the one and left below the other: lower the first"
-    refused(lambda: rule_settings(RegimeSettings(direction_leave=2.0)), sentence)
-    assert all(rule_settings(RegimeSettings(direction_leave=0.4)) for _ in range(TIMES))
+    refused(lambda: rule_settings(RegimeSettings(lean_leave=2.0)), sentence)
+    assert all(rule_settings(RegimeSettings(lean_leave=0.4)) for _ in range(TIMES))
 
 
 # ---- recordings

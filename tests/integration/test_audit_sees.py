@@ -19,7 +19,6 @@ from obflow.clock import SystemClock
 from obflow.doctor import audit_problems
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
-from processors.regimes.events import rule_event
 from processors.regimes.state import RegimeState, close_windows
 from producers.broker.publisher import Publisher
 from research import unseen
@@ -46,7 +45,7 @@ from sinks.runs import drop_run
 from sinks.store import Store
 from tests.integration.sinking import Feed, opened, pipeline, run_until
 from tests.integration.test_sink_audit import feed_tables, processed
-from tests.processors.regimes.generated import RULES
+from tests.processors.regimes.generated import RULES, event_of
 from tests.schemas.examples import EXAMPLES, load
 from tests.support.patience import patient
 
@@ -85,7 +84,7 @@ def judged(records: list[FactorRecord]) -> Iterator[RegimeEvent]:
     """What the workers publish of these: the rules' event of every window, and the model's of the first of each."""
     for record in records:
         closed = close_windows(RegimeState(), record, RULES, lambda _: None)
-        events = [rule_event(record.instrument, one, "r1-test") for one in closed]
+        events = [event_of(record.instrument, one) for one in closed]
         yield from events
         yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED)
 

@@ -127,6 +127,10 @@ def hostile_bytes(example: str) -> bytes:
     return written(name, fields | {"venue": HOSTILE, "symbol": HOSTILE})
 
 
+SAID = ("sentence", "observations", "risk", "summary", "model")
+"""What a model, or its endpoint, says in a regime."""
+
+
 def fill_tables(settings: Settings) -> None:
     letter = {"letter_id": LETTER_ID, "reason": HOSTILE, "error": HOSTILE, "payload": UNREADABLE, "role": "sink"}
     rows = {
@@ -134,7 +138,7 @@ def fill_tables(settings: Settings) -> None:
         "factors": hostile("factors/v1/ok.json"),
         "trades": hostile("trades/v1/buy.json"),
         "feed_status": hostile("feed-status/v1/live.json"),
-        "regimes": hostile("regimes/v1/llm.json", sentence=HOSTILE, model=HOSTILE),
+        "regimes": hostile("regimes/v3/llm.json", **dict.fromkeys(SAID, HOSTILE)),
         "llm_calls": hostile("llm-calls/v1/ok.json", model=HOSTILE, detail=HOSTILE, response=HOSTILE),
     }
     with opened(settings.clickhouse) as store:
@@ -259,7 +263,7 @@ def demo(outside: Outside) -> Iterator[bytes]:
 
 def query(outside: Outside) -> Iterator[bytes]:
     letters = "SELECT * FROM dead_letters"
-    joined = "SELECT r.symbol, sentence, response FROM regimes AS r CROSS JOIN llm_calls"
+    joined = "SELECT r.symbol, sentence, observations, risk, summary, response FROM regimes AS r CROSS JOIN llm_calls"
     for sql in (letters, joined):
         yield outside.run("query", sql, "--json")
         yield outside.run("query", sql, "--format", "table")

@@ -20,7 +20,6 @@ from confluent_kafka import Message
 
 from obflow import kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
-from processors.regimes.events import rule_event, rule_set
 from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import WINDOW_NS
 from schemas.codec import decode, encode
@@ -32,7 +31,7 @@ from sinks import migrate
 from tests.integration import processing, sinking
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, LlmServer, llm_server
 from tests.integration.processing import end_of, read_all, until, workers
-from tests.processors.regimes.generated import RULES, Market, packed, record, shifted
+from tests.processors.regimes.generated import RULES, Market, event_of, packed, record, shifted
 from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
@@ -72,9 +71,9 @@ def pipeline(broker: str, server: LlmServer, **regimes: object) -> Settings:
 
 def expected(events: list[FactorEvent], symbol: str) -> list[RegimeEvent]:
     """What the rules make of the same events in memory, in one go."""
-    rules, instrument = RULES, InstrumentKey("binance-futures", symbol)
-    closed = close_windows(RegimeState(), record(events, symbol), rules, lambda _: None)
-    return [rule_event(instrument, each, rule_set(rules)) for each in closed]
+    instrument = InstrumentKey("binance-futures", symbol)
+    closed = close_windows(RegimeState(), record(events, symbol), RULES, lambda _: None)
+    return [event_of(instrument, each) for each in closed]
 
 
 class Publisher:

@@ -28,8 +28,9 @@ from processors.llm.client import MAX_ANSWER_BYTES, LlmAnswer, LlmClient, read_a
 from processors.llm.keys import Keys
 from processors.llm.pricing import Prices
 from processors.regimes.prompt import Prompt
+from processors.regimes.questions import is_due
 from processors.regimes.state import Closed, RegimeState, close_windows
-from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
+from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Outlook, Regime, RegimeEvent, RegimeSource
 from tests.integration.llm_server import HUGE_BYTES, INPUT_PRICE, OUTPUT_PRICE, VERDICT, LlmServer, llm_server
 from tests.processors.regimes.generated import RULES, Market, record
 
@@ -96,7 +97,7 @@ async def office(
     chosen = {
         "endpoint": server.url,
         "model": "small-model",
-        "rules": "r1-test",
+        "rules": "r2-test",
         "prices": Prices(float(INPUT_PRICE), float(OUTPUT_PRICE)),
         "deadline_s": DEADLINE_S,
         "concurrency": 4,
@@ -126,10 +127,14 @@ async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
     window = WINDOWS[20]
     assert (event.instrument, event.source, event.label) == (BTC, RegimeSource.LLM, Regime.VOLATILE)
     assert (event.window_end_ns, event.source_offset) == (window.window.end_ns, window.source_offset)
-    assert (event.confidence, event.sentence) == (VERDICT["confidence"], VERDICT["sentence"])
+    assert (event.p_up, event.p_volatile) == (VERDICT["p_up"], VERDICT["p_volatile"])
+    assert (event.confidence, event.outlook, event.score) == (1 - VERDICT["p_up"], Outlook.DOWN, None)
+    assert event.observations.splitlines() == VERDICT["observations"]
+    assert (event.risk, event.summary) == (VERDICT["risk"], VERDICT["summary"])
+    assert (event.unfaithful, call.unfaithful, call.detail) == (False, False, "")
     assert (event.model, event.prompt_version, event.direction) == (
         "small-model",
-        "v1",
+        "v2",
         window.verdict.scores.direction,
     )
     assert (call.status, call.attempt, call.window_end_ns) == (200, 1, window.window.end_ns)
@@ -141,12 +146,25 @@ async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
     assert json.loads(asked.body["messages"][1]["content"])["symbol"] == "BTCUSDT"
 
 
+async def test_an_answer_with_a_number_it_was_not_shown_is_kept_with_a_mark() -> None:
+    """Section 5 of the intelligence page: kept, shown with the mark."""
+    with llm_server("unfaithful") as server:
+        async with office(server, language="zh") as found:
+            found.ask(window=20)
+            assert await found.calls_made(1) == [CallOutcome.OK]
+    [event], [call] = found.events, found.calls
+    assert (event.unfaithful, call.unfaithful) == (True, True)
+    assert call.detail == "numbers that were not shown: 7.77, 41%"
+    assert found.count("obflow_llm_unfaithful_total", model="small-model") == 1
+    assert json.loads(server.asked[0].body["messages"][1]["content"])["language"] == "zh"
+
+
 FAILURES: dict[str, tuple[CallOutcome, int | None, int]] = {
     # the way it is answered, and the outcome, status and number of requests that come of it
     "prose": (CallOutcome.INVALID, 200, 1),
     "wrong_label": (CallOutcome.INVALID, 200, 1),
     "long_label": (CallOutcome.INVALID, 200, 1),
-    "confidence_2": (CallOutcome.INVALID, 200, 1),
+    "probability_2": (CallOutcome.INVALID, 200, 1),
     "refusal": (CallOutcome.INVALID, 200, 1),
     "truncated": (CallOutcome.TRUNCATED, 200, 1),
     "no_choices": (CallOutcome.GARBAGE, 200, 1),
@@ -381,19 +399,20 @@ async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
 
 async def test_an_answers_age_counts_from_the_close_of_its_own_window() -> None:
     """Another window of the instrument closes while the checkpoint of the first is being written."""
+    due = next(index for index, closed in enumerate(WINDOWS) if is_due(closed) and closed.window.whole)
     with llm_server("good") as server:
         async with office(server) as found:
-            assert found.asker.wants(str(BTC), WINDOWS[0])
+            assert found.asker.wants(str(BTC), WINDOWS[due])
             await asyncio.sleep(0.3)
-            found.asker.wants(str(BTC), WINDOWS[1])
-            found.ask(0)
+            found.asker.wants(str(BTC), WINDOWS[due + 1])
+            found.ask(due)
             await found.until(lambda: bool(found.events and found.calls))
     [event], [call] = found.events, found.calls
     assert event.latency_ms is not None
     assert event.latency_ms >= 300.0 > call.latency_ms
-    assert event.decided_ns == WINDOWS[0].received_ns + round(event.latency_ms * 10**6)
+    assert event.decided_ns == WINDOWS[due].received_ns + round(event.latency_ms * 10**6)
     assert call.decided_ns is not None
-    assert call.decided_ns > WINDOWS[0].received_ns + 3 * 10**8
+    assert call.decided_ns > WINDOWS[due].received_ns + 3 * 10**8
 
 
 @pytest.mark.case("symbols-not-asked")

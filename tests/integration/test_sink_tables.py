@@ -324,9 +324,16 @@ def test_dead_letters_by_reason_counts_a_letter_once(migrated: Store) -> None:
 
 
 def judged(
-    symbol: str, window: int, label: Regime, *, llm: bool = False, log: str = "l2logl2l", after_s: int = 0
+    symbol: str,
+    window: int,
+    label: Regime,
+    *,
+    llm: bool = False,
+    log: str = "l2logl2l",
+    after_s: int = 0,
+    version: int = 3,
 ) -> RegimeEvent:
-    event = load(EXAMPLES / f"regimes/v2/{'llm' if llm else 'rule'}.json")
+    event = load(EXAMPLES / f"regimes/v{version}/{'llm' if llm else 'rule'}.json")
     start_ns = T0_NS + window * 5 * 10**9
     where = {"window_start_ns": start_ns, "window_end_ns": start_ns + 5 * 10**9, "source_offset": 100 + window}
     assert isinstance(event, RegimeEvent)
@@ -392,6 +399,28 @@ def test_a_regime_is_known_from_its_decision_on_not_from_its_windows_end(migrate
     assert known(9.0) == [("llm", "VOLATILE"), ("rule", "BALANCED")]
     assert known(10.0) == [("llm", "VOLATILE"), ("rule", "UNKNOWN")]
     assert known(60.0) == [("llm", "VOLATILE"), ("rule", "UNKNOWN")]
+
+
+def test_both_rule_sets_and_both_prompts_lie_in_one_table_told_apart(migrated: Store) -> None:
+    records = [
+        judged("SETS", n, VOLATILE, llm=llm, version=version) for n, version in ((0, 2), (1, 3)) for llm in (0, 1)
+    ]
+    store_all(migrated, "regimes", records, first=5000)
+
+    sets = "SELECT splitByChar('-', rule_set)[1] AS rules, source, score, confidence, p_up, outlook FROM regimes"
+    assert migrated.query(f"{sets} WHERE symbol = 'SETS' ORDER BY rules, source") == [
+        ("r1", "llm", None, 0.7, None, None),
+        ("r1", "rule", None, 0.58, None, None),
+        ("r2", "llm", None, 0.62, 0.62, "UP"),
+        ("r2", "rule", 0.5798, None, None, None),
+    ]
+    in_force = "SELECT score, summary, llm_confidence, llm_outlook, llm_unfaithful, llm_summary FROM regime_in_force"
+    new, old = records[3], records[1]
+    assert migrated.query(f"{in_force} WHERE symbol = 'SETS'") == [
+        (0.5798, records[2].summary, 0.62, "UP", False, new.summary)
+    ]
+    store_all(migrated, "regimes", [msgspec.structs.replace(each, symbol="OLD") for each in records[:2]], first=5010)
+    assert migrated.query(f"{in_force} WHERE symbol = 'OLD'") == [(None, "", 0.7, None, None, old.sentence)]
 
 
 def test_a_regime_of_another_log_is_no_longer_in_force(migrated: Store) -> None:

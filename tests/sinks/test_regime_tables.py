@@ -20,7 +20,7 @@ BTC = InstrumentKey("binance-futures", "BTCUSDT")
 
 
 def regime(name: str, **changes: object) -> RegimeEvent:
-    record = load(EXAMPLES / f"regimes/v2/{name}.json")
+    record = load(EXAMPLES / f"regimes/v3/{name}.json")
     assert isinstance(record, RegimeEvent)
     return msgspec.structs.replace(record, **changes)
 
@@ -46,7 +46,7 @@ def test_the_rules_and_the_models_judgement_of_one_window_are_two_streams() -> N
     assert identities.sort(REGIMES.rows(regime("rule", source_offset=4712), POSITION)).new
 
 
-@pytest.mark.parametrize("name", ["direction", "confidence", "order_flow", "cost_usd"])
+@pytest.mark.parametrize("name", ["direction", "score", "p_up", "order_flow"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_makes_a_regime_impossible(name: str, bad: float) -> None:
     with pytest.raises(ImpossibleRecord, match=name):
@@ -54,7 +54,7 @@ def test_a_number_that_is_not_finite_makes_a_regime_impossible(name: str, bad: f
 
 
 def test_a_call_row_carries_every_field_and_is_identified_by_where_it_lies() -> None:
-    record = load(EXAMPLES / "llm-calls/v2/timeout.json")
+    record = load(EXAMPLES / "llm-calls/v3/timeout.json")
     assert isinstance(record, LlmCall)
     [row] = CALLS.rows(record, POSITION)
     values = dict(zip([column.name for column in CALLS.row_columns], row, strict=True))

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
+from processors.regimes.rules import RuleState, judge, rule_settings
+from processors.regimes.state import RegimeState, close_windows
+from processors.regimes.window import WindowSummary
+from processors.settings import RegimeSettings
 from schemas.factors import FACTOR_INDEX, FACTOR_SET
-from schemas.messages import SignalAction, SignalEvent
+from schemas.messages import FactorEvent, Regime, SignalAction, SignalEvent
 from tests.processors.derived.recorded import (
     emitted,
     factor_records,
@@ -81,6 +87,42 @@ def test_a_takers_round_trip_costs_ten_and_more(recordings: Path, venue: str) ->
     assert min(step.cost_bps for step in steps if step.cost_bps is not None) >= 10.0
     assert {step.edge_bps for step in steps} == {None}
     assert {step.tradable for step in steps} == {None}
+
+
+REGIMES = {
+    FUTURES: (
+        {"UNKNOWN": 12, "BALANCED": 18, "BEARISH_PRESSURE": 11, "BULLISH_PRESSURE": 3}
+        | {"REGIME_CHANGE": 2, "VOLATILE": 22},
+        9,
+        1,
+    ),
+    SPOT: ({"UNKNOWN": 12, "BALANCED": 12, "BEARISH_PRESSURE": 24, "VOLATILE": 21}, 5, 0),
+}
+"""Section 4, "Golden": windows by label, flips, changes. So it is by the imbalance of r1, a mean over events; by time
+the labels are the same."""
+
+
+@pytest.mark.parametrize("venue", REGIMES)
+def test_the_recordings_give_the_measured_regimes(recordings: Path, venue: str) -> None:
+    events = whole_book_events(recordings, venue)
+    rules, state, windows = rule_settings(RegimeSettings()), RegimeState(), []
+    for record in factor_records(venue, events):
+        windows += [closed.window for closed in close_windows(state, record, rules, lambda _: None)]
+    for given in (windows, [_by_events(window, events) for window in windows]):
+        memory = RuleState()
+        labels = [judge(memory, window, rules).label for window in given]
+        counts, flips, changes = REGIMES[venue]
+        assert Counter(label.value for label in labels) == counts
+        assert sum(before is not after for before, after in pairwise(labels)) == flips
+        assert sum(label is Regime.REGIME_CHANGE for label in labels) == changes * rules.change_windows
+    assert any(one != other for one, other in zip(windows, given, strict=True)), "the two averages do differ"
+
+
+def _by_events(window: WindowSummary, events: tuple[FactorEvent, ...]) -> WindowSummary:
+    """The window with the imbalance of rule set r1: the mean over events, whatever time they held."""
+    inside = [event.values for event in events if window.start_ns <= event.received_ns < window.end_ns]
+    values = [value for each in inside if (value := each[FACTOR_INDEX["obi_10bps"]]) is not None]
+    return msgspec.structs.replace(window, imbalance=sum(values) / len(values))
 
 
 def test_the_depth_of_the_spot_recording_shifts_twice_and_that_of_futures_never(recordings: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processors.llm.client import read_answer, read_error
 from schemas.messages import CallOutcome, Regime
 
-VERDICT = '{"label": "BALANCED", "confidence": 1, "sentence": "s"}'
+VERDICT = '{"label": "BALANCED", "p_up": 1, "p_volatile": 0, "observations": ["o"], "risk": "r", "summary": "s"}'
 
 
 def body(content: object = VERDICT, **fields: object) -> bytes:

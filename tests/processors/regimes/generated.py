@@ -6,10 +6,14 @@ from random import Random
 
 import msgspec
 
+from processors.regimes.events import rule_event, rule_set
 from processors.regimes.rules import rule_settings
+from processors.regimes.shown import shown
+from processors.regimes.state import Closed
+from processors.regimes.words import rule_words
 from processors.settings import RegimeSettings
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
-from schemas.messages import FactorEvent, FactorRecord, Source, Status
+from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, RegimeEvent, Source, Status
 from schemas.units import NS_PER_SECOND
 
 T0_NS = 1_723_161_257 * NS_PER_SECOND
@@ -58,6 +62,9 @@ class Market:
         found = {
             "mid": self._mid,
             "spread_bps": chance.uniform(0.01, 2.0),
+            "obi_l1": chance.uniform(-1.0, 1.0),
+            "obi_l5": chance.uniform(-1.0, 1.0) if chance.random() > 0.05 else None,
+            "ofi_l1_1s": chance.gauss(0.0, 20.0),
             "obi_10bps": max(-1.0, min(1.0, chance.gauss(self._mood, 0.2))) if chance.random() > 0.05 else None,
             "ofi_l1": chance.gauss(0.0, 5.0) if chance.random() > 0.05 else None,
             "bid_depth_10bps": chance.uniform(1e5, 1e6),
@@ -89,3 +96,8 @@ def shifted(event: FactorEvent, *, seconds: float = 0.0, offset: int = 0) -> Fac
         event, received_ns=event.received_ns + int(seconds * NS_PER_SECOND), source_offset=event.source_offset + offset
     )
     return moved
+
+
+def event_of(instrument: InstrumentKey, closed: Closed) -> RegimeEvent:
+    """What the rules say of a window, as the stage sends it with default settings."""
+    return rule_event(instrument, closed, rule_set(RULES), rule_words(shown(closed), "en"))

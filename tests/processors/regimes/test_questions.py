@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from processors.regimes.questions import Question, Questions
 from processors.regimes.state import Closed, RegimeState, close_windows
-from schemas.messages import InstrumentKey
+from processors.regimes.window import WINDOW_NS
+from schemas.messages import InstrumentKey, Regime
+from schemas.units import NS_PER_SECOND
 from tests.processors.regimes.generated import RULES, Market, record
 
 WINDOWS: list[Closed] = close_windows(RegimeState(), record(Market(3).events(800)), RULES, lambda _: None)
@@ -58,7 +61,7 @@ def test_an_instrument_under_way_waits_for_its_end_while_others_go() -> None:
     questions.add(1, A)
     assert questions.taken() == ("B", 0)
     assert questions.taken() is None
-    questions.done(A, answered=True)
+    questions.done(A)
     assert questions.taken() == ("A", 1)
 
 
@@ -81,7 +84,7 @@ def test_where_there_is_more_to_ask_than_may_be_asked_every_instrument_has_its_t
         assert found is not None
         assert found[1] == window, "the newest question is the one that leaves"
         asked.append(found[0])
-        questions.done(InstrumentKey("binance", found[0]), answered=False)
+        questions.done(InstrumentKey("binance", found[0]))
     assert Counter(asked) == dict.fromkeys("ABCDE", 2)
 
 
@@ -93,24 +96,54 @@ def test_what_waited_too_long_or_moved_away_is_dropped_and_counted() -> None:
     assert questions.drops == {"expired": 1, "moved": 1}
 
 
-def test_a_window_like_the_one_asked_about_is_worth_nothing_until_an_answer_fails() -> None:
+def ending(second: int, *, minute: int = 0, is_new: bool = False, label: Regime = Regime.BALANCED) -> Closed:
+    """A window that ends at a second of a minute, in which a label was new or was not."""
+    end_ns = (28_719_354 + minute) * 60 * NS_PER_SECOND + second * NS_PER_SECOND
+    window = msgspec.structs.replace(WINDOWS[30].window, start_ns=end_ns - WINDOW_NS, end_ns=end_ns, whole=True)
+    verdict = msgspec.structs.replace(WINDOWS[30].verdict, label=label, held=2 if is_new else 9, judged=99)
+    return WINDOWS[30]._replace(window=window, verdict=verdict)
+
+
+def test_the_window_that_ends_at_second_50_is_asked_about_and_no_other_of_its_minute() -> None:
     questions = CountedQuestions()
-    assert questions.wants(A, WINDOWS[30])
-    questions.add(30)
-    assert questions.wants(A, WINDOWS[30]), "a waiting question is replaced by a newer one, whatever it is"
-    questions.taken()
-    assert not questions.wants(A, WINDOWS[30])
-    questions.done(A, answered=True)
-    assert not questions.wants(A, WINDOWS[30])
-    other = next(each for each in WINDOWS if each.verdict.label is not WINDOWS[30].verdict.label)
-    assert questions.wants(A, other)
-    questions.done(A, answered=False)
-    assert questions.wants(A, WINDOWS[30])
+    asked = [
+        (minute, second)
+        for minute in range(3)
+        for second in range(0, 60, 5)
+        if questions.wants(A, ending(second, minute=minute))
+    ]
+    assert asked == [(0, 50), (1, 50), (2, 50)]
+
+
+def test_a_new_label_that_held_is_asked_about_unless_the_minutes_question_is_near() -> None:
+    """Section 5: at most one question per 20 s an instrument, and the minute's is scored."""
+    for second in range(0, 50, 5):
+        questions = CountedQuestions()
+        assert questions.wants(A, ending(second, is_new=True)) is (second <= 30)
+        assert questions.wants(A, ending(50))
+        assert not questions.wants(A, ending(55, is_new=True))
+        assert not questions.wants(A, ending(5, minute=1, is_new=True))
+        assert questions.wants(A, ending(10, minute=1, is_new=True))
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=200))
+def test_two_questions_of_an_instrument_are_never_less_than_20_seconds_apart(news: list[bool]) -> None:
+    questions = CountedQuestions()
+    asked = [number for number, is_new in enumerate(news) if questions.wants(A, ending(5 * number, is_new=is_new))]
+    assert all(after - before >= 4 for before, after in pairwise(asked))
+    assert [number for number in asked if number % 12 == 10] == list(range(10, len(news), 12))
+    assert questions.wants(B, ending(50)), "each instrument on its own"
+
+
+def test_where_time_began_anew_the_next_due_window_is_asked_about() -> None:
+    questions = CountedQuestions()
+    assert questions.wants(A, ending(50, minute=9))
+    assert questions.wants(A, ending(50))
 
 
 @pytest.mark.parametrize("lack", [{"whole": False}, {"usable_events": 0}], ids=str)
 def test_nobody_is_asked_about_a_window_whose_book_was_broken_or_unfit(lack: dict[str, object]) -> None:
-    questions, good = CountedQuestions(), WINDOWS[30]
+    questions, good = CountedQuestions(), ending(50)
     bad = good._replace(window=msgspec.structs.replace(good.window, **lack))
     assert good.window.whole
     assert not questions.wants(A, bad)
@@ -139,7 +172,7 @@ def test_an_instruments_questions_rise_and_every_question_is_asked_dropped_or_wa
             found = questions.taken()
             asked += [found] if found else []
         else:
-            questions.done(instrument, answered=True)
+            questions.done(instrument)
     for symbol in "AB":
         windows = [window for name, window in asked if name == symbol]
         assert windows == sorted(windows)

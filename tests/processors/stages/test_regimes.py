@@ -7,7 +7,7 @@ from itertools import chain
 import msgspec
 import pytest
 
-from processors.regimes.events import rule_event, rule_set
+from processors.regimes.questions import is_due
 from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import LATEST_NS
 from processors.worker.changelog import Checkpoint, seal
@@ -17,7 +17,7 @@ from schemas.errors import DecodeError, ImpossibleRecord, MessageError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorRecord, RegimeEvent
 from schemas.places import Extent, NamedPlace, is_inside
-from tests.processors.regimes.generated import L2_LOG, RULES, Market, packed, record
+from tests.processors.regimes.generated import L2_LOG, RULES, Market, event_of, packed, record
 from tests.processors.staged import LOG, PARTITION, KafkaRecord, Reader, WantsAll, stage_of
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -38,9 +38,7 @@ def expected(records: list[KafkaRecord]) -> dict[str, list[RegimeEvent]]:
     for each in records:
         one = decode_as(FactorRecord, each.value or b"")
         closed = close_windows(states.setdefault(one.symbol, RegimeState()), one, RULES, lambda _: None)
-        found.setdefault(one.symbol, []).extend(
-            rule_event(one.instrument, window, rule_set(RULES)) for window in closed
-        )
+        found.setdefault(one.symbol, []).extend(event_of(one.instrument, window) for window in closed)
     return found
 
 
@@ -71,14 +69,30 @@ def test_a_window_in_a_checkpoint_is_never_closed_and_so_never_offered_again() -
     assert (again.sent, again.companion.given) == ([], [])
 
 
-def test_the_window_that_is_offered_is_the_newest() -> None:
+def test_the_window_that_is_offered_is_the_newest_that_is_due_a_question() -> None:
     reader = Reader(REGIMES, companion=WantsAll())
     reader.read(log_of(3))
     reader.save()
-    newest = {symbol: events[-1].window_end_ns for symbol, events in by_symbol(reader).items()}
+    ends_ns = {symbol: {event.window_end_ns for event in events} for symbol, events in by_symbol(reader).items()}
 
     assert reader.companion is not None
-    assert {key.split(":")[1]: closed.window.end_ns for key, closed in reader.companion.given} == newest
+    given = {key.split(":")[1]: closed for key, closed in reader.companion.given}
+    assert given.keys() == set(SYMBOLS)
+    for symbol, closed in given.items():
+        assert is_due(closed)
+        minutes_questions = {end_ns for end_ns in ends_ns[symbol] if end_ns // 10**9 % 60 == 50}
+        assert closed.window.end_ns >= max(minutes_questions)
+
+
+def test_a_checkpoint_of_the_rules_before_is_not_read() -> None:
+    """Its numbers mean something else; the instrument warms up anew."""
+    held = RegimeState(source_log=L2_LOG, next_offset=5)
+    sealed = seal(1, 0, REGIMES.dump(held))
+    reader = Reader(REGIMES, saved={KEY: Checkpoint(KEY, LOG.short_id, PARTITION, 0, sealed).to_bytes()})
+    reader.read(in_a_log(packed(Market(5).events(100), [10], **AT_HOME)))
+
+    assert reader.unreadable == [KEY]
+    assert events_of(reader) == expected(in_a_log(packed(Market(5).events(100), [10], **AT_HOME)))["AAC"]
 
 
 def test_a_state_outlives_the_factor_log_since_it_holds_the_books_offsets() -> None:
