@@ -186,8 +186,8 @@ class Run:
 @pytest.fixture(scope="module")
 def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """All symbols at once: each way of answering has a symbol of its own, and so has each pace."""
-    sent = {way: Market(number, step_s=0.2).events(600) for number, way in enumerate(WAYS)}
-    before, paced = _last_seconds(Market(60, step_s=0.04, quiet=0.0).events(1500))
+    sent = {way: Market(number, step_s=0.4).events(600) for number, way in enumerate(WAYS)}  # each half is asked about
+    before, paced = _last_seconds(Market(60, step_s=0.04, quiet=0.0, broken=0.0).events(2400))
     sent |= {HOSTILE: Market(50).events(400), "FULL-SPEED": before + paced, "PACED": before + paced}
     with llm_server("good") as server:
         server.keys, server.way_of = {KEY}, {way: way for way in WAYS}
@@ -335,13 +335,23 @@ def test_the_tables_hold_what_the_topics_hold(run: Run, clickhouse: ClickHouseSe
         assert source == "rule"
 
 
+def _to_the_minutes_question(events: list[FactorEvent]) -> list[FactorEvent]:
+    """The events but for the last ones, so that the window they leave open ends at second 50 and is asked about."""
+    ends = [event.received_ns - event.received_ns % WINDOW_NS + WINDOW_NS for event in events]
+    last = max(index for index, end_ns in enumerate(ends) if end_ns // NS_PER_SECOND % 60 == 50)
+    return events[: last + 1]
+
+
 def test_a_worker_killed_while_the_model_hangs_loses_no_rule_and_asks_nothing_twice(
     broker: str, tmp_path: Path
 ) -> None:
     # Windows that nobody is asked about are in the next regular checkpoint, which the killed worker never comes to: so
     # the kill repeats some of them.
     symbols = [f"SYM{number:02}" for number in range(6)] + [f"NOT ASKED {number}" for number in range(6)]
-    sent = {symbol: Market(100 + number, step_s=0.2).events(600) for number, symbol in enumerate(symbols)}
+    sent = {
+        symbol: _to_the_minutes_question(Market(100 + number, step_s=0.2).events(600))
+        for number, symbol in enumerate(symbols)
+    }
     with llm_server("hang") as server:
         settings = pipeline(broker, server, checkpoint_seconds=2.0, deadline_seconds=0.5, concurrency=16)
         hoarding = settings.model_copy(

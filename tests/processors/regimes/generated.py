@@ -29,12 +29,16 @@ class Market:
         step_s: Mean time between two events, seconds.
         start_ns: Time of the first.
         quiet: Share of events that come after a long silence.
+        broken: Share of events at which the book is lost.
     """
 
-    def __init__(self, seed: int, *, step_s: float = 0.4, start_ns: int = T0_NS, quiet: float = 0.01) -> None:
+    def __init__(
+        self, seed: int, *, step_s: float = 0.4, start_ns: int = T0_NS, quiet: float = 0.01, broken: float = 0.004
+    ) -> None:
         self._chance = Random(seed)
         self._step_s = step_s
         self._quiet = quiet
+        self._broken = broken
         self._at_ns = start_ns
         self._offset = self._chance.randrange(50)
         self._mid = 60_000.0
@@ -51,7 +55,7 @@ class Market:
         quiet = chance.random() < self._quiet
         self._at_ns += int(chance.expovariate(1.0 / (20.0 if quiet else self._step_s)) * NS_PER_SECOND)
         self._offset += chance.randrange(1, 9)
-        if chance.random() < 0.004:
+        if chance.random() < self._broken:
             return FactorEvent(self._offset, self._offset * 3, self._at_ns, Status.RESYNCING, NO_FACTORS)
         self._mid *= 1.0 + chance.gauss(0.0, self._swing)
         return self._usable()
