@@ -21,6 +21,7 @@ from embedded.demo.plan import SHUTDOWN_S, free_port
 from obflow.lifecycle import ECHO_SECONDS
 from tests.integration.llm_server import llm_server
 from tests.support.patience import patient
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -60,7 +61,10 @@ def test_a_short_demo_stores_what_it_received_and_leaves_no_process(tmp_path: Pa
     with llm_server("hang") as server:
         asked = {"OBFLOW_REGIMES__BASE_URL": server.url, "OBFLOW_REGIMES__MODEL": "small-model"}
         flags = ("--set", "kafka.topic_prefix=apart.", "--set", "processor.thin_notional=1e15")
-        running = start(mark, "--for", "12s", "--json", "--data", str(tmp_path), *flags, **asked)
+        soon = ("--set", "regimes.warmup_windows=1")  # a label that is new after 10 s is asked about, or its minute
+        running = start(mark, "--for", "60s", "--json", "--data", str(tmp_path), *flags, *soon, **asked)
+        assert eventually(lambda: bool(server.asked), START_S + 60.0)
+        running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=START_S + 60.0)
     assert running.returncode == 0, err[-4000:]
     result = json.loads(out.splitlines()[-1])
