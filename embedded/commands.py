@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from embedded.demo.plan import SHUTDOWN_S, DemoPlan, DemoSource, free_port
-from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
+from embedded.demo.plan import SCRIPTED, SHUTDOWN_S, DemoPlan, DemoSource, free_port
+from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.terminal import console, tell_lines
 from schemas.errors import FatalError, UsageError
@@ -73,6 +75,27 @@ def clickhouse(
     serve(folder, port=engine_port(settings) if port is None else port, ready=ready)
 
 
+def scripted_model(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
+) -> None:
+    """Answer questions about regimes by fixed rules, in a language model's place, until Ctrl-C: to see the whole way.
+
+    Example: obflow scripted-model --port 8100
+    """
+    from embedded.scripted_model import LOOPBACK, application, listening
+
+    load_settings()
+
+    async def main(stop: asyncio.Event) -> None:
+        async with listening(application(), port) as bound:
+            tell_lines(
+                f"{SCRIPTED} answers at http://{LOOPBACK}:{bound}/v1; no language model is asked; Ctrl-C stops it"
+            )
+            await stop.wait()
+
+    run_async(main)
+
+
 def demo(
     seconds: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="How long, such as 60s or 5m; until Ctrl-C without it.")
@@ -98,11 +121,14 @@ def demo(
     Example: obflow demo --for 60s --json
     """
     with stop_on_signal(shutdown_seconds=SHUTDOWN_S) as stop:
+        from embedded.demo.children import names_a_model
         from embedded.demo.command import kept, run  # a second of imports, in which a signal may come, too
         from embedded.demo.run import Demo
 
-        plan = _plan(source, recording, venue, symbol, workers, seconds)
-        with _folder(data) as folder, Demo(plan, load_settings(), folder, tell_lines) as running:
+        plan, chosen = _plan(source, recording, venue, symbol, workers, seconds), load_settings()
+        if not names_a_model(chosen):
+            plan = replace(plan, model_port=free_port())
+        with _folder(data) as folder, Demo(plan, chosen, folder, tell_lines) as running:
             summary = run(running, plan.seconds, stop, console(stderr=True))
             if data is not None:
                 for line in kept(folder):

@@ -81,6 +81,12 @@ def pointed(settings: Settings, bootstrap: str, host: str, port: int) -> Setting
     )
 
 
+def names_a_model(settings: Settings) -> bool:
+    """Whether the caller's settings name a language model, or the way to one."""
+    origins = settings.origins()
+    return any(origins[f"regimes.{name}"] != "default" for name in ("base_url", "model", "api_key", "api_key_file"))
+
+
 def metrics_ports(settings: Settings, names: tuple[str, ...]) -> dict[str, int]:
     """A port a role, counted up from `metrics.port`; 0 for all of them where none is set.
 

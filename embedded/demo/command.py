@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STOPPING: Final = f"stopping: what came is drained and summed up, within {SHUTDOWN_S:g} s; Ctrl-C again to cut off"
 NOTHING_STORED: Final = "nothing was stored: the demo was stopped before the first record had come through"
+YOUR_MODEL: Final = "the model was scripted: name yours with OBFLOW_REGIMES__BASE_URL, __MODEL and __API_KEY_FILE"
 UNTIL_ASKED: Final = "Ctrl-C drains it, sums up and ends"
 PLAIN_EVERY_S: Final = 5.0
 ROWS_EVERY_S: Final = 1.0
@@ -55,6 +56,8 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
     with demo.client() as client:
         for sentence in sentences(client, summary, planted=bool(demo.plan.planted)):
             tell(sentence)
+    if demo.plan.model_port:
+        tell(YOUR_MODEL)
     return summary
 
 

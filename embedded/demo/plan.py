@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 SIMULATOR: Final = "simulator"
+MODEL: Final = "model"
+SCRIPTED: Final = "scripted-no-model"
+"""Name of the scripted endpoint's model, in every row."""
 SHUTDOWN_S: Final = 60.0
 """From the first signal until all is drained and summed up, or cut off."""
 DERIVED: Final = ("signals", "anomalies", "quotes", "arbitrage")
@@ -57,6 +60,7 @@ class DemoPlan:
         workers: How many processors share the partitions.
         seconds: How long it runs; None until Ctrl-C.
         simulator_port: Where the simulator listens.
+        model_port: Where a scripted endpoint answers in a language model's place; 0 where there is none.
     """
 
     source: DemoSource
@@ -65,6 +69,7 @@ class DemoPlan:
     workers: int
     seconds: float | None
     simulator_port: int = 0
+    model_port: int = 0
 
     @property
     def producers(self) -> tuple[Role, ...]:
@@ -97,7 +102,8 @@ class DemoPlan:
     def consumers(self) -> tuple[Role, ...]:
         """The roles that turn records into rows, the one that stores them last."""
         processors = (Role(f"processor {number}", ("process",), "processors") for number in range(1, self.workers + 1))
-        return (*processors, Role("regimes", ("regimes",), "regimes"), Role("sink", ("sink",), "sink"))
+        model = (Role(MODEL, ("scripted-model", "--port", str(self.model_port)), MODEL),) if self.model_port else ()
+        return (*processors, *model, Role("regimes", ("regimes",), "regimes"), Role("sink", ("sink",), "sink"))
 
     @property
     def derived(self) -> tuple[Role, ...]:
@@ -121,13 +127,23 @@ class DemoPlan:
     @property
     def environment(self) -> dict[str, str]:
         """Settings of the roles that depend on the plan alone."""
-        if self.source is not DemoSource.SIMULATOR:
-            return {}
-        return {
-            "OBFLOW_PRODUCER__WEBSOCKET_URL": f"ws://127.0.0.1:{self.simulator_port}",
-            "OBFLOW_PRODUCER__REST_URL": f"http://127.0.0.1:{self.simulator_port}",
-            "OBFLOW_PRODUCER__SOURCE": "simulator",
-        }
+        found: dict[str, str] = {}
+        if self.model_port:
+            found |= {
+                "OBFLOW_REGIMES__BASE_URL": f"http://127.0.0.1:{self.model_port}/v1",
+                "OBFLOW_REGIMES__MODEL": SCRIPTED,
+            }
+        if self.source is DemoSource.SIMULATOR:
+            found |= {
+                "OBFLOW_PRODUCER__WEBSOCKET_URL": f"ws://127.0.0.1:{self.simulator_port}",
+                "OBFLOW_PRODUCER__REST_URL": f"http://127.0.0.1:{self.simulator_port}",
+                "OBFLOW_PRODUCER__SOURCE": "simulator",
+            }
+        return found
+
+    def with_another_port(self, name: str) -> DemoPlan:
+        """The same with another port for the simulator or the scripted endpoint: that one was taken meanwhile."""
+        return replace(self, simulator_port=free_port()) if name == SIMULATOR else replace(self, model_port=free_port())
 
 
 def _each(flag: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -7,16 +7,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from embedded.clickhouse import EmbeddedClickHouse
 from embedded.demo import children, drain
-from embedded.demo.plan import SIMULATOR, DemoPlan, DemoSource, Role, free_port
+from embedded.demo.plan import MODEL, SIMULATOR, DemoPlan, DemoSource, Role
 from embedded.demo.rates import Figures
-from embedded.demo.screen import RoleState, figures
+from embedded.demo.screen import SCRIPTED_LINE, RoleState, figures
 from embedded.demo.servers import WatchedServer, usual_or_free_port
 from embedded.demo.summary import GAPS, Summary, count_rows
 from embedded.demo.watch import PipelineWatch, SeenPipeline
@@ -168,8 +167,8 @@ class Demo:
         for sentence in filter(None, [server.tick() for server in servers]):
             self._report(sentence)
         for end in self._roles.tick():
-            if end.name == SIMULATOR and PORT_TAKEN in end.tail:
-                self._choose_again()
+            if end.name in (SIMULATOR, MODEL) and PORT_TAKEN in end.tail:
+                self._choose_again(end.name)
                 continue
             if end.exit_code and end.restart_in_s is None and not self.seen.events:
                 raise _hopeless(end)
@@ -194,7 +193,7 @@ class Demo:
     def status(self, rows: int, speed: Figures) -> list[str]:
         """A line a server and a line a role."""
         said = figures(self.seen, rows, speed)
-        said |= {SIMULATOR: self.plan.planted, self.plan.producers[-1].line: said["source"]}
+        said |= {SIMULATOR: self.plan.planted, MODEL: SCRIPTED_LINE, self.plan.producers[-1].line: said["source"]}
         servers = (f"{'broker':<11}{self._broker.line}", f"{'engine':<11}{self._engine.line}")
         started = self._roles.names()
         lines: dict[str, list[str]] = {}
@@ -248,13 +247,14 @@ class Demo:
             role.name, obflow_command(*role.words), restart=RestartPolicy(), env=self._environment_of_child(port)
         )
 
-    def _choose_again(self) -> None:
-        """Take another port for the simulator: one that was free when it was chosen is not any more."""
-        self._report(f"port {self.plan.simulator_port} was taken before the simulator had it; another one is chosen")
-        self.plan = replace(self.plan, simulator_port=free_port())
-        for role in self.plan.producers:
-            self._roles.remove(role.name)
-        self._start_roles(*self.plan.producers)
+    def _choose_again(self, name: str) -> None:
+        """Take another port for the simulator or the model: one that was free when it was chosen is not any more."""
+        self._report(f"the port of the {name} was taken before it had it; another one is chosen")
+        self.plan = self.plan.with_another_port(name)
+        asking = {SIMULATOR: [role.name for role in self.plan.producers], MODEL: [MODEL, "regimes"]}[name]
+        for role in asking:
+            self._roles.remove(role)
+        self._start_roles(*(role for role in self.plan.roles if role.name in asking))
 
     def _environment_of_child(self, metrics_port: int) -> dict[str, str]:
         own = {**children.places(self.settings), **self.plan.environment, children.METRICS_PORT: str(metrics_port)}

@@ -30,6 +30,7 @@ DERIVED_WORDS: Final = {
     "quotes": "tops of books",
     "arbitrage": "steps of episodes",
 }
+SCRIPTED_LINE: Final = "scripted: fixed rules answer in its place, no model is asked"
 HEADINGS: Final = ("mid (quote)", "imbalance −1…1", "spread bps", "age")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.demo.command import NOTHING_STORED, STOPPING
+from embedded.demo.command import NOTHING_STORED, STOPPING, YOUR_MODEL
 from embedded.demo.instruments import THREE_VENUES
 from embedded.demo.plan import SHUTDOWN_S, free_port
 from obflow.lifecycle import ECHO_SECONDS
@@ -166,7 +166,9 @@ def test_a_killed_broker_and_a_killed_engine_come_back_and_nothing_is_lost() -> 
         assert time.monotonic() - killed < patient(5.0)
         told_until(running, f"{name} serves again")
     told_until(running, "sink")  # a whole picture, drawn with both of them
-    assert summed_up(running, signal.SIGINT).endswith("lost 0, duplicates 0")
+    *_, whole, scripted = summed_up(running, signal.SIGINT).splitlines()
+    assert whole.endswith("lost 0, duplicates 0")
+    assert scripted == YOUR_MODEL
     assert left_behind(mark) == []
 
 

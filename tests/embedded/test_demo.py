@@ -14,7 +14,7 @@ from embedded.demo.children import PLACED
 from embedded.demo.command import how_to_query
 from embedded.demo.drain import groups
 from embedded.demo.instruments import THREE_VENUES, USUAL, USUAL_ELSEWHERE, instruments
-from embedded.demo.plan import DERIVED, DemoPlan, DemoSource
+from embedded.demo.plan import DERIVED, MODEL, SCRIPTED, DemoPlan, DemoSource
 from embedded.demo.run import Demo
 from embedded.supervisor import Ended, Supervisor
 from obflow.clickhouse import ClickHouseError
@@ -153,6 +153,17 @@ def test_a_port_that_another_program_took_from_the_simulator_is_chosen_again(
     assert started == ["simulator", "producer binance"]
     assert str(port) in running._roles.child("simulator").argv
     assert running.plan.environment["OBFLOW_PRODUCER__WEBSOCKET_URL"] == f"ws://127.0.0.1:{port}"
+
+
+def test_a_scripted_endpoint_answers_unless_the_caller_names_a_model(alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a key")
+    plan = DemoPlan(DemoSource.LIVE, {"okx": ("B",)}, None, workers=1, seconds=None, model_port=7)
+    assert [role.words for role in plan.consumers if role.line == MODEL] == [("scripted-model", "--port", "7")]
+    assert plan.environment == {"OBFLOW_REGIMES__BASE_URL": "http://127.0.0.1:7/v1", "OBFLOW_REGIMES__MODEL": SCRIPTED}
+    assert not children.names_a_model(Settings.load())
+    for name, given in {"base_url": "x", "model": "x", "api_key": "x", "api_key_file": str(key)}.items():
+        assert children.names_a_model(Settings.load({f"regimes.{name}": given}))
 
 
 @pytest.mark.parametrize("error", [StoreUnreachable("away"), ClickHouseError("cut off"), ConnectionResetError()])

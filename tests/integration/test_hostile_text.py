@@ -254,6 +254,11 @@ def clickhouse(outside: Outside) -> Iterator[bytes]:
     yield print_until("clickhouse", "--port", "0", "--data", folder, until=says(b"listens on"))
 
 
+def scripted_model(outside: Outside) -> Iterator[bytes]:
+    del outside  # it prints nothing of what it is asked
+    yield print_until("scripted-model", until=says(b"answers at"))
+
+
 def demo(outside: Outside) -> Iterator[bytes]:
     words = ["--source", "recording", "--recording", str(outside.recording), "--venue", VENUE, "--workers", "1"]
     out = print_until("demo", *words, "--for", "3s", f"--set=regimes.model={HOSTILE}", terminal=True)
@@ -418,6 +423,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "kafka": kafka_,
     "clickhouse": clickhouse,
     "demo": demo,
+    "scripted-model": scripted_model,
     "query": query,
     "produce": produce,
     "record": record,
