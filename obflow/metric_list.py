@@ -41,6 +41,7 @@ CounterName = Literal[
     "obflow_llm_cost_usd_total",
     "obflow_llm_usage_missing_total",
     "obflow_llm_unfaithful_total",
+    "obflow_llm_wrapped_total",
 ]
 GaugeName = Literal[
     "obflow_lag_records",
@@ -210,6 +211,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_llm_unfaithful_total": Metric(
         "Answers that name a number which was not shown; kept, with the mark.",
         ("model",),
+        "answers",
+        REGIMES,
+        "one came",
+    ),
+    "obflow_llm_wrapped_total": Metric(
+        "Valid answers that stood in a fence, between words or behind thinking.",
+        ("wrapping",),
         "answers",
         REGIMES,
         "one came",

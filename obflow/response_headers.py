@@ -35,6 +35,16 @@ _HEADERS: Final[Mapping[str, float]] = {
 }
 """Other headers that tell a wait, with the seconds in their unit; 0 where they tell a moment."""
 
+_RESET_NAME: Final = re.compile(
+    r"(?:x-|anthropic-)?ratelimit-(?:[a-z]+-)?reset(?:-[a-z]+)?|x-rate-limit-reset", re.ASCII
+)
+_DURATION: Final = re.compile(
+    r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?",
+    re.ASCII,
+)
+"""As Go writes a span: 1h2m3.5s, 20ms."""
+_FIRST_MOMENT_S: Final = 5e8
+"""A number from here on is a moment since 1970, below it a span."""
 _KEY: Final = r"(?<![a-z])(?:until|till|retry|try|again|wait|ban|reset|expir|unlock)[a-z]{0,8}"
 _MOMENT: Final = re.compile(_KEY + r"[^0-9.]{1,24}([0-9]{10,19})(?![0-9])", re.IGNORECASE | re.ASCII)
 _DATE: Final = re.compile(
@@ -75,6 +85,23 @@ def read_wait(headers: Iterable[tuple[str, str]], body: str, now_s: float, longe
         return None
     wait_s = max(0.0, *found)
     return wait_s if wait_s <= longest_s else LONGEST_WAIT_S
+
+
+def read_reset(headers: Iterable[tuple[str, str]], now_s: float) -> float | None:
+    """How long until limits are counted anew, by headers such as `x-ratelimit-reset-requests: 6m0s`: the longest.
+
+    Only of an answer that refuses for a limit: others name when limits are counted anew, too.
+
+    Args:
+        headers: Names and texts.
+        now_s: Seconds since the epoch.
+
+    Returns:
+        Seconds from 0 to `LONGEST_WAIT_S`; None where no header says so.
+    """
+    told = (_reset_s(text.strip(), now_s) for name, text in headers if _RESET_NAME.fullmatch(name.lower()))
+    found = [wait_s for wait_s in told if wait_s is not None]
+    return min(max(0.0, *found), LONGEST_WAIT_S) if found else None
 
 
 def read_retry_after(header: str, now_s: float, longest_s: float = LONGEST_WAIT_S) -> float | None:
@@ -121,6 +148,23 @@ def _header(text: str, unit_s: float, now_s: float) -> float | None:
     if not _SECONDS.fullmatch(text):
         return None
     return float(text) * unit_s if unit_s else _moment_s(text) - now_s
+
+
+def _reset_s(text: str, now_s: float) -> float | None:
+    """Read a span in seconds, a span with units, a moment or a date."""
+    if len(text) > MAX_CHARACTERS:
+        return None
+    if _SECONDS.fullmatch(text):
+        return float(text) if float(text) < _FIRST_MOMENT_S else _moment_s(text) - now_s
+    span = _DURATION.fullmatch(text)
+    if text and span:
+        hours, minutes, seconds, millis = (float(part or 0.0) for part in span.groups())
+        return 3600.0 * hours + 60.0 * minutes + seconds + 1e-3 * millis
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s
 
 
 def _spoken(body: str, now_s: float) -> list[float]:

@@ -85,6 +85,8 @@ class RegimeSettings(Section):
     """File that holds the key."""
     deadline_seconds: Seconds = 10.0
     """Longest time from a question to its answer, all tries; a later answer is not published."""
+    answer_tokens: Count = 4_000
+    """Most tokens of an answer, the model's thinking among them; one that needs more is cut, paid and not used."""
     concurrency: Count = 4
     """Questions under way at once; each instrument has at most one."""
     requests_per_minute: Count = 120

@@ -20,9 +20,10 @@ from obflow.backoff import growing_wait_s
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.contract import PartitionOwner
-from processors.llm.client import SHAPES, LlmAnswer
+from processors.llm.completion import LlmAnswer
 from processors.llm.pace import Pace
 from processors.llm.pricing import Prices
+from processors.llm.shapes import RequestShape, Ways
 from processors.llm.unasked import Unasked
 from processors.regimes.events import Usage, decided_ns, llm_event
 from processors.regimes.faithful import unshown_numbers
@@ -40,6 +41,12 @@ LEAST_TRY_S: Final = 0.2
 """With less time than this left, another try is not worth a request."""
 LONGEST_QUIET_S: Final = 60.0
 """Longest an endpoint is left alone because it asked for it."""
+EXHAUSTED_QUIET_S: Final = 600.0
+"""For how long it is left alone where the account has nothing left."""
+MOST_WAYS: Final = 6
+"""Ways to ask that are tried with one question; the next question goes on with those that are left."""
+TOLD_AFTER: Final = 3
+"""Answers cut in a row after which that is told."""
 MAX_RESPONSE_CHARACTERS: Final = 2_000
 MAX_DETAIL_CHARACTERS: Final = 500
 """Causes quote the answer they complain of."""
@@ -56,9 +63,7 @@ ANSWERED: Final = frozenset({CallOutcome.OK, CallOutcome.STALE, CallOutcome.INVA
 class Endpoint(Protocol):
     """What is used of `LlmClient`."""
 
-    shape: int
-
-    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> LlmAnswer:
+    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape) -> LlmAnswer:
         """Send one request."""
         ...
 
@@ -127,6 +132,8 @@ class LlmAsker:
         self._questions = Questions(self.dropped, patience_s=limits.deadline_s)
         self._unasked = Unasked(limits, lambda call: outputs.call(outputs.home(call.instrument), call), metrics)
         self._pace = Pace(limits.requests_per_minute)
+        self._ways = Ways()
+        self._truncated_in_a_row = 0
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._changed = asyncio.Event()
         self._quiet_until_s = 0.0
@@ -212,9 +219,10 @@ class LlmAsker:
         """Try until there is an answer, the tries are used up or the deadline leaves no room for another."""
         found = shown(question.closed)
         prompt = build_prompt(question.instrument, found, self._limits.language)
-        asking = _Asking(question, prompt, found, self._client.shape, time.monotonic())
+        asking = _Asking(question, prompt, found, self._ways.best, time.monotonic())
         while True:
             answer = await self._try(asking)
+            self._learn(asking, answer)
             pause_s = None if answer.outcome is CallOutcome.OK else self._pause_s(asking, answer)
             if pause_s is None or not await self._may_try_again(asking, pause_s):
                 return
@@ -313,23 +321,55 @@ class LlmAsker:
             self._metrics.counter("obflow_llm_tokens_total", direction=direction).inc(tokens or 0)
         if cost is not None:
             self._metrics.counter("obflow_llm_cost_usd_total", model=self._limits.model).inc(cost)
+        if answer.wrapping:
+            self._metrics.counter("obflow_llm_wrapped_total", wrapping=answer.wrapping.value).inc()
         if answer.unshown:
             self._metrics.counter("obflow_llm_unfaithful_total", model=self._limits.model).inc()
         if answer.outcome in ANSWERED and None in (answer.input_tokens, answer.output_tokens):
             self._metrics.counter("obflow_llm_usage_missing_total", model=self._limits.model).inc()
 
+    def _learn(self, asking: _Asking, answer: LlmAnswer) -> None:
+        """Remember what the endpoint takes; tell of answers that are cut, question after question."""
+        if answer.outcome not in ANSWERED:
+            return
+        self._ways.worked(asking.shape)
+        is_cut = answer.outcome is CallOutcome.TRUNCATED
+        self._truncated_in_a_row = self._truncated_in_a_row + 1 if is_cut else 0
+        if self._truncated_in_a_row == TOLD_AFTER:
+            log.warning("llm_answers_truncated", in_a_row=TOLD_AFTER, next_step="raise regimes.answer_tokens")
+
     def _pause_s(self, asking: _Asking, answer: LlmAnswer) -> float | None:
         """How long to wait before the next try; None where there is to be none."""
-        if answer.status in LACKING and asking.shape + 1 < len(SHAPES):
-            asking.shape += 1
+        if answer.is_exhausted:
+            self._leave_alone_exhausted()
+            return None
+        if answer.status in LACKING and (less := self._less(asking, answer)) is not None:
+            asking.shape = less
             return 0.0
         if answer.retry_after_s is not None:
             self._leave_alone(answer.retry_after_s)
         if answer.outcome not in PASSING or asking.attempt >= MAX_TRIES:
             return None
+        if answer.outcome is CallOutcome.SERVER_ERROR:
+            asking.shape = self._ways.failed(asking.shape)
         if answer.retry_after_s is not None:
             return answer.retry_after_s
         return growing_wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
+
+    def _less(self, asking: _Asking, answer: LlmAnswer) -> RequestShape | None:
+        """The next way to ask after a refusal, so many times a question."""
+        asking.refusals += 1
+        found = self._ways.refused(asking.shape, answer.text)
+        return found if asking.refusals < MOST_WAYS else None
+
+    def _leave_alone_exhausted(self) -> None:
+        """Ask nothing for long: an account with nothing left has nothing a moment later."""
+        until_s = time.monotonic() + EXHAUSTED_QUIET_S
+        if self._quiet_until_s < until_s - EXHAUSTED_QUIET_S / 2:
+            log.warning(
+                "llm_account_exhausted", quiet_s=EXHAUSTED_QUIET_S, next_step="pay, or name another key and start again"
+            )
+        self._quiet_until_s = max(self._quiet_until_s, until_s)
 
     def _leave_alone(self, seconds: float) -> None:
         """Ask nothing for as long as the endpoint asks for, whichever question it was asked by."""
@@ -364,6 +404,7 @@ class _Asking:
         question, prompt: What is asked.
         found: The numbers that are shown.
         shape: What is asked for beside it.
+        refusals: Requests that were refused for what they asked beside it.
         begun_s: When it was taken, monotonic.
         attempt: Requests sent.
     """
@@ -371,6 +412,7 @@ class _Asking:
     question: Question
     prompt: Prompt
     found: ShownNumbers
-    shape: int
+    shape: RequestShape
     begun_s: float
     attempt: int = 0
+    refusals: int = 0

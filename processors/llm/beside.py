@@ -82,7 +82,8 @@ def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions:
         masked=keys.masked,
         home=lambda instrument: partition_of(str(instrument), partitions),
     )
-    return LlmAsker(LlmClient(url, chosen.model, keys.current), limits, outputs, metrics)
+    client = LlmClient(url, chosen.model, keys.current, chosen.answer_tokens)
+    return LlmAsker(client, limits, outputs, metrics)
 
 
 def _emit(topic: Topic, record: RegimeEvent | LlmCall) -> Emit:

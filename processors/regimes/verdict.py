@@ -26,17 +26,39 @@ class InvalidVerdict(MessageError):
     """The model answered with something that is not a verdict."""
 
 
-class LlmVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LlmVerdict(msgspec.Struct, frozen=True):
     """A validated answer.
 
     Attributes:
         label: One of the regimes.
-        p_up: P(the mid rises over the coming whole minute | it changes).
-        p_volatile: P(that minute's realised variance exceeds the median of the 60 minutes before).
-        observations: One to three, what it rests on.
+        p_up: P(the mid rises over the coming whole minute | it changes); None of a plain judgement.
+        p_volatile: P(that minute's realised variance exceeds the median of the 60 minutes before); None likewise.
+        observations: Up to three, what it rests on; none of a plain judgement.
         risk: What could make it wrong.
         summary: One sentence for a person.
+        confidence: P(the mid goes the likelier way | it changes); of a plain judgement, what it called so.
     """
+
+    label: Regime
+    p_up: float | None
+    p_volatile: float | None
+    observations: tuple[str, ...]
+    risk: str
+    summary: str
+    confidence: float
+
+    @property
+    def outlook(self) -> Outlook | None:
+        """The direction that `p_up` means."""
+        if self.p_up is None:
+            return None
+        if self.p_up > UP:
+            return Outlook.UP
+        return Outlook.DOWN if self.p_up < DOWN else Outlook.FLAT
+
+
+class _ProbableAnswer(msgspec.Struct, frozen=True):
+    """An answer as it is asked for; fields beside these are passed over."""
 
     label: Regime
     p_up: Share
@@ -45,17 +67,27 @@ class LlmVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     risk: str
     summary: str
 
-    @property
-    def outlook(self) -> Outlook:
-        """The direction that `p_up` means."""
-        if self.p_up > UP:
-            return Outlook.UP
-        return Outlook.DOWN if self.p_up < DOWN else Outlook.FLAT
+    def verdict(self) -> LlmVerdict:
+        return LlmVerdict(
+            self.label,
+            self.p_up,
+            self.p_volatile,
+            tuple(_shown(each, MAX_OBSERVATION) for each in self.observations[:MAX_OBSERVATIONS]),
+            _shown(self.risk, MAX_RISK),
+            _shown(self.summary, MAX_SUMMARY),
+            max(self.p_up, 1.0 - self.p_up),
+        )
 
-    @property
-    def confidence(self) -> float:
-        """P(the mid goes the likelier way | it changes)."""
-        return max(self.p_up, 1.0 - self.p_up)
+
+class _Plain(msgspec.Struct, frozen=True):
+    """A plain judgement, as the first question asked for it: proxies and models tuned on those still answer so."""
+
+    label: Regime
+    confidence: Share
+    sentence: str
+
+    def verdict(self) -> LlmVerdict:
+        return LlmVerdict(self.label, None, None, (), "", _shown(self.sentence, MAX_SUMMARY), self.confidence)
 
 
 RESPONSE_SCHEMA: dict[str, Any] = {
@@ -78,18 +110,24 @@ def parse_verdict(text: str | bytes) -> LlmVerdict:
     """Read and validate the model's text. What no terminal should be sent becomes a space; what is too long is cut.
 
     Raises:
-        InvalidVerdict: not JSON, a label nobody knows, a probability outside [0, 1], no observation, extra fields.
+        InvalidVerdict: not JSON, a label nobody knows, a probability outside [0, 1], a field that is missing.
     """
     try:
-        verdict = msgspec.json.decode(text, type=LlmVerdict)
+        return msgspec.json.decode(text, type=_ProbableAnswer).verdict()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidVerdict(f"the answer is not a verdict ({error})") from error
-    return msgspec.structs.replace(
-        verdict,
-        observations=[_shown(each, MAX_OBSERVATION) for each in verdict.observations[:MAX_OBSERVATIONS]],
-        risk=_shown(verdict.risk, MAX_RISK),
-        summary=_shown(verdict.summary, MAX_SUMMARY),
-    )
+        plain = _plain(text)
+        if plain is None:
+            raise InvalidVerdict(f"the answer is not a verdict ({error})") from error
+        return plain
+
+
+def _plain(text: str | bytes) -> LlmVerdict | None:
+    """Read a plain judgement; an answer that has a probability of its own is none."""
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        return None if "p_up" in fields else msgspec.json.decode(text, type=_Plain).verdict()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _shown(text: str, most: int) -> str:

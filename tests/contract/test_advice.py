@@ -49,6 +49,7 @@ REASONS: dict[str, str] = {
     "it trades {…} others": SAYS_WHY,
     "it has to be PEM, the key that of the certificate, and the key's password right": SAYS_WHY,
     "its CONFIGURATION.md lists names and values": "it names a page of librdkafka's",
+    "pay, or name another key and start again": OUTSIDE,
     "renew its certificate, or set this machine's clock right": OUTSIDE,
     "keep its line: logs and tables hold its values": "it is for who edits the list of factors, and says why",
     "let a time service keep the clocks of both machines": OUTSIDE,

@@ -61,6 +61,9 @@ class LlmServer:
         most_under_way: Most of them at once.
         models: Names of its models, as it lists them.
         list_status: Status of that list.
+        content: What the way `says` says.
+        sends: Status, headers and JSON body of the way `sends`.
+        fails_at: A word in a request at which it fails with 500, as some do at a schema.
     """
 
     url: str = ""
@@ -80,6 +83,9 @@ class LlmServer:
     most_under_way: int = 0
     models: tuple[str, ...] = ("m", "n")
     list_status: int = 200
+    content: object = None
+    sends: tuple[int, dict[str, str], object] = (200, {}, None)
+    fails_at: str = ""
 
     async def list_models(self, request: web.Request) -> web.Response:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -110,9 +116,11 @@ class LlmServer:
             way = "unauthorized"
         if self.refuses & body.keys():
             return web.json_response({"error": {"message": f"unknown {self.refuses}"}}, status=self.refuses_with)
+        if self.fails_at and self.fails_at in json.dumps(body):
+            return web.json_response({"error": {"message": "internal error"}}, status=500)
         return await WAYS[way](self, request)
 
-    def completion(self, content: str | None, finish: str = "stop") -> dict[str, Any]:
+    def completion(self, content: object, finish: str = "stop") -> dict[str, Any]:
         """A chat completion, its tokens entered into the books."""
         tokens = {"prompt_tokens": 600 + len(self.asked), "completion_tokens": 40}
         if not self.without_usage:
@@ -147,6 +155,24 @@ def _status(
         return web.json_response({"error": {"message": said}}, status=status, headers=headers(server))
 
     return answer
+
+
+async def _says_content(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    return web.json_response(server.completion(server.content))
+
+
+async def _sends(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    status, headers, body = server.sends
+    return web.json_response(body, status=status, headers=headers)
+
+
+async def _thinks(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    """Thinks for 900 tokens of the limit, and answers where there is room left."""
+    body = server.asked[-1].body
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or 0
+    answer = server.completion(json.dumps(VERDICT)) if limit > 950 else server.completion(None, "length")
+    answer["choices"][0]["message"]["reasoning_content"] = "Let me think. " * 60
+    return web.json_response(answer)
 
 
 async def _html(server: LlmServer, request: web.Request) -> web.StreamResponse:
@@ -227,6 +253,9 @@ async def _redirect(server: LlmServer, request: web.Request) -> web.StreamRespon
 
 WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamResponse]]]] = {
     "good": _says(json.dumps(VERDICT)),
+    "says": _says_content,
+    "sends": _sends,
+    "thinks": _thinks,
     "prose": _says("The market looks rather volatile to me, so be careful."),
     "wrong_label": _says(json.dumps({**VERDICT, "label": "SIDEWAYS"})),
     "long_label": _says(json.dumps({**VERDICT, "label": "S" * 100_000})),

@@ -24,9 +24,11 @@ from processors.llm.asker import (
     LlmLimits,
     LlmOutputs,
 )
-from processors.llm.client import MAX_ANSWER_BYTES, LlmAnswer, LlmClient, read_answer
+from processors.llm.client import MAX_ANSWER_BYTES, LlmClient
+from processors.llm.completion import LlmAnswer, read_answer
 from processors.llm.keys import Keys
 from processors.llm.pricing import Prices
+from processors.llm.shapes import RequestShape
 from processors.regimes.prompt import Prompt
 from processors.regimes.questions import is_due
 from processors.regimes.state import Closed, RegimeState, close_windows
@@ -90,6 +92,7 @@ async def office(
     client: Endpoint | None = None,
     key: str = "k-secret",
     key_file: Path | None = None,
+    answer_tokens: int = 1_000,
     **limits: object,
 ) -> AsyncIterator[Office]:
     metrics = Metrics("regimes")
@@ -107,7 +110,7 @@ async def office(
     outputs = LlmOutputs(
         lambda _, event: found.events.append(event), lambda _, call: found.calls.append(call), keys.masked
     )
-    client = client or LlmClient(server.url, "small-model", keys.current)
+    client = client or LlmClient(server.url, "small-model", keys.current, answer_tokens)
     asker = LlmAsker(client, LlmLimits(**chosen), outputs, metrics)  # type: ignore[arg-type] # changes of a test
     found = Office(asker, metrics)
     running = asyncio.create_task(found.asker.run())
@@ -352,12 +355,107 @@ async def test_what_leaves_in_a_minute_is_bounded_and_what_waits_too_long_is_dro
     assert len(server.asked) == 40
 
 
+BARE = json.dumps(VERDICT)
+PLAIN = {"label": "BALANCED", "confidence": 0.7, "sentence": "calm"}
+
+
+@pytest.mark.cases
+@pytest.mark.case("answer-wrapped")
+async def test_a_right_answer_in_common_wrapping_is_an_event(cases: Path) -> None:
+    told = json.loads((cases / "answer-wrapped" / "case.json").read_text("utf-8"))["answers"]
+    contents = [
+        *told,
+        f"```json\n{BARE}\n```",
+        f"Here is my judgement:\n\n{BARE}\n\nI hope it helps {{really}}.",
+        f"<think>Perhaps {json.dumps(PLAIN)}? No.</think>\n{BARE}",
+        f"no beginning </think>{BARE}",
+        [{"type": "reasoning", "text": "{}"}, {"type": "text", "text": BARE[:9]}, {"type": "text", "text": BARE[9:]}],
+        json.dumps({**VERDICT, "advice": "buy"}),
+        json.dumps({**VERDICT, "summary": "long " * 200}),
+    ]
+    with llm_server("says") as server:
+        async with office(server) as found:
+            for number, content in enumerate(contents):
+                server.content = content
+                found.ask(number)
+                assert (await found.calls_made(number + 1))[-1] is CallOutcome.OK, content
+    assert len(found.events) == len(contents)
+    assert found.count("obflow_llm_wrapped_total", wrapping="fence") == len(told) + 1
+    assert found.count("obflow_llm_wrapped_total", wrapping="words") == 1
+    assert found.count("obflow_llm_wrapped_total", wrapping="thinking") == 2
+
+
+@pytest.mark.case("answer-thinking")
+@pytest.mark.advice("raise regimes.answer_tokens")
+async def test_a_model_that_thinks_has_room_and_is_told_of_where_it_has_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with llm_server("thinks") as server:
+        async with office(server, answer_tokens=400) as short:
+            for window in range(4):
+                short.ask(window)
+                assert (await short.calls_made(window + 1))[-1] is CallOutcome.TRUNCATED
+        async with office(server, answer_tokens=1_000) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.OK]
+    assert "regimes.answer_tokens" in short.calls[0].detail
+    assert "thinking" in short.calls[0].detail
+    assert capsys.readouterr().out.count("llm_answers_truncated") == 1
+
+
+@pytest.mark.case("answer-thinking")
+async def test_what_an_endpoint_lacks_is_left_out_one_thing_at_a_time() -> None:
+    with llm_server("good") as server:
+        server.refuses = {"temperature", "max_completion_tokens"}
+        async with office(server) as found:
+            found.ask()
+            assert (await found.calls_made(3))[-1] is CallOutcome.OK
+    assert server.asked[-1].body["max_tokens"] == 1_000
+    assert server.asked[-1].body["response_format"]["type"] == "json_schema"
+
+
+@pytest.mark.case("schema-keywords")
+async def test_an_endpoint_that_fails_at_a_schema_is_asked_without_and_that_is_remembered() -> None:
+    with llm_server("good") as server:
+        server.fails_at = "json_schema"
+        async with office(server, deadline_s=5.0) as found:
+            for window, calls in ((0, 2), (1, 4), (2, 5)):
+                found.ask(window)
+                assert (await found.calls_made(calls))[-1] is CallOutcome.OK
+    assert server.asked[-1].body["response_format"] == {"type": "json_object"}
+    assert "temperature" in server.asked[-1].body
+
+
+@pytest.mark.cases
+@pytest.mark.case("error-in-answer")
+async def test_errors_are_read_wherever_they_stand(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_body, in_headers, exhausted = json.loads((cases / "error-in-answer" / "case.json").read_text("utf-8"))["answers"]
+    with llm_server("sends", "good") as server:
+        server.ways = ["sends"]
+        server.sends = (in_body["status"], {}, in_body["body"])
+        async with office(server, deadline_s=0.4) as found:
+            found.ask()
+            assert await found.calls_made(1) == [CallOutcome.RATE_LIMITED]
+        server.sends = (in_headers["status"], in_headers["headers"], {})
+        server.ways = ["sends", "good"]
+        async with office(server, deadline_s=8.0) as found:
+            found.ask()
+            assert await found.calls_made(2, 8.0) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
+            assert found.calls[1].started_ns - found.calls[0].started_ns >= 3e9
+        server.sends = (exhausted["status"], {}, exhausted["body"])
+        server.ways = ["sends"]
+        async with office(server) as found:
+            for window in range(3):
+                found.ask(window, InstrumentKey("binance", f"SYM{window}"))
+            assert await found.calls_made(3) == [CallOutcome.RATE_LIMITED] * 3
+            found.ask(4)
+            await asyncio.sleep(1.5)
+            assert len(found.calls) == 3
+    assert capsys.readouterr().out.count("llm_account_exhausted") == 1
+
+
 class Late:
     """An endpoint whose answer comes while nobody looks, and whose time is up by then."""
 
-    shape = 0
-
-    async def ask(self, prompt: Prompt, seconds: float, shape: int) -> LlmAnswer:
+    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape) -> LlmAnswer:
         time.sleep(seconds + 0.01)  # noqa: ASYNC251 (the loop is meant to stand still)
         tokens = {"prompt_tokens": 601, "completion_tokens": 40}
         choice = {"message": {"content": json.dumps(VERDICT)}}

@@ -22,7 +22,18 @@ def keywords(schema: object) -> Iterator[str]:
 
 def test_a_good_answer_is_read() -> None:
     found = parse_verdict(json.dumps(GOOD))
-    assert found == LlmVerdict(**{**GOOD, "label": Regime.VOLATILE})
+    told = {**GOOD, "label": Regime.VOLATILE, "observations": tuple(GOOD["observations"])}
+    assert found == LlmVerdict(**told, confidence=1.0 - GOOD["p_up"])
+
+
+def test_fields_that_were_not_asked_for_are_passed_over() -> None:
+    assert parse_verdict(json.dumps({**GOOD, "advice": "buy", "confidence": 7})) == parse_verdict(json.dumps(GOOD))
+
+
+def test_a_plain_judgement_is_a_verdict_without_probabilities() -> None:
+    found = parse_verdict('{"label": "BALANCED", "confidence": 0.7, "sentence": "calm\\u0007"}')
+    assert (found.label, found.confidence, found.summary) == (Regime.BALANCED, 0.7, "calm ")
+    assert (found.p_up, found.p_volatile, found.outlook, found.observations) == (None, None, None, ())
 
 
 @pytest.mark.parametrize(
@@ -65,8 +76,8 @@ def test_what_is_too_long_is_cut_and_a_fourth_observation_left_out() -> None:
         json.dumps({**GOOD, "p_up": float("nan")}),
         json.dumps({**GOOD, "observations": []}),
         json.dumps({**GOOD, "observations": "calm"}),
-        json.dumps({**GOOD, "advice": "buy"}),
-        json.dumps({**GOOD, "confidence": 0.5}),
+        json.dumps({"label": "BALANCED", "confidence": 1.5, "sentence": "calm"}),
+        json.dumps({"label": "BALANCED", "confidence": 0.5, "sentence": "calm", "p_up": 2}),
         json.dumps({"label": "VOLATILE"}),
         json.dumps([GOOD]),
         json.dumps(GOOD)[:-5],
@@ -80,7 +91,11 @@ def test_anything_else_is_refused(answer: str | bytes) -> None:
 
 def test_the_schema_names_every_regime_and_every_field() -> None:
     assert set(RESPONSE_SCHEMA["properties"]["label"]["enum"]) == {label.value for label in Regime}
-    assert set(RESPONSE_SCHEMA["required"]) == set(RESPONSE_SCHEMA["properties"]) == set(LlmVerdict.__struct_fields__)
+    assert (
+        set(RESPONSE_SCHEMA["required"])
+        == set(RESPONSE_SCHEMA["properties"])
+        == {*LlmVerdict.__struct_fields__} - {"confidence"}
+    )
 
 
 def test_the_schema_has_no_keyword_that_a_strict_endpoint_refuses() -> None:

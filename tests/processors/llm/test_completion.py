@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.llm.client import read_answer, read_error
+from processors.llm.completion import read_answer, read_error
+from processors.regimes.unwrap import Wrapping
 from schemas.messages import CallOutcome, Regime
 
 VERDICT = '{"label": "BALANCED", "p_up": 1, "p_volatile": 0, "observations": ["o"], "risk": "r", "summary": "s"}'
@@ -107,7 +108,7 @@ def test_a_number_of_tokens_that_can_be_none_is_not_known(tokens: int) -> None:
     ],
 )
 def test_every_status_has_its_outcome(status: int, outcome: CallOutcome) -> None:
-    assert read_error(status, "", "").outcome is outcome
+    assert read_error(status, "").outcome is outcome
 
 
 @pytest.mark.parametrize(
@@ -123,10 +124,81 @@ def test_every_status_has_its_outcome(status: int, outcome: CallOutcome) -> None
     ],
 )
 def test_what_a_refusal_says_of_waiting_is_bounded_or_ignored(header: str, seconds: float | None, ignored: str) -> None:
-    answer = read_error(429, "", header)
+    answer = read_error(429, "", [("Retry-After", header)] if header else [])
     assert (answer.retry_after_s, answer.ignored) == (seconds, ignored)
+
+
+NOW_S = 1_764_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ({"error": {"message": "Provider returned error", "code": 429}, "choices": None}, CallOutcome.RATE_LIMITED),
+        ({"error": {"message": "no", "code": "401"}}, CallOutcome.UNAUTHORIZED),
+        ({"error": "Rate limit reached"}, CallOutcome.RATE_LIMITED),
+        ({"error": {"message": "overloaded", "type": "overloaded_error"}, "type": "error"}, CallOutcome.RATE_LIMITED),
+        ({"error": {"type": "invalid_request_error"}}, CallOutcome.REFUSED),
+        ({"error": {"message": "boom"}}, CallOutcome.SERVER_ERROR),
+        ({"object": "error", "message": "no such key", "code": 503}, CallOutcome.SERVER_ERROR),
+        ({"detail": "Too many requests"}, CallOutcome.RATE_LIMITED),
+        (
+            {"choices": [{"error": {"code": 502, "message": "upstream"}, "message": {"content": ""}}]},
+            CallOutcome.SERVER_ERROR,
+        ),
+    ],
+)
+def test_an_error_in_a_body_is_read_wherever_it_stands(error: dict[str, object], outcome: CallOutcome) -> None:
+    answer = read_answer(json.dumps({**error, "usage": USAGE}).encode())
+    assert answer.outcome is outcome
+    assert (answer.verdict, answer.is_exhausted, answer.input_tokens) == (None, False, 601)
+
+
+@pytest.mark.parametrize("error", [None, "", {}, []])
+def test_an_empty_error_beside_an_answer_is_none(error: object) -> None:
+    assert read_answer(body(error=error)).outcome is CallOutcome.OK
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "is_exhausted"),
+    [
+        (429, '{"error": {"code": "insufficient_quota"}}', True),
+        (402, "Insufficient Balance", True),
+        (400, "Your credit balance is too low to access the API", True),
+        (429, "You exceeded your current quota, please check your plan", True),
+        (429, "You exceeded your current quota. Please retry in 34.07s.", False),
+        (429, "Rate limit reached", False),
+        (500, "", False),
+    ],
+)
+def test_an_account_with_nothing_left_is_told_from_a_limit_in_time(status: int, text: str, is_exhausted: bool) -> None:
+    assert read_error(status, text, [], NOW_S).is_exhausted is is_exhausted
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"retry-after-ms": "3000"}, 3.0),
+        ({"Retry-After": "7", "x-ratelimit-reset-requests": "2h"}, 7.0),
+        ({"x-ratelimit-reset-requests": "1m30s", "x-ratelimit-reset-tokens": "20ms"}, 90.0),
+        ({"X-RateLimit-Reset": str(int(NOW_S * 1e3) + 5_000)}, 5.0),
+        ({"anthropic-ratelimit-requests-reset": "2025-11-24T16:00:30Z"}, 30.0),
+        ({"ratelimit-reset": "11"}, 11.0),
+        ({"x-ratelimit-reset-requests": "soon", "x-ratelimit-limit-requests": "60"}, None),
+    ],
+)
+def test_a_limit_tells_its_wait_in_many_headers(headers: dict[str, str], wait_s: float | None) -> None:
+    assert read_error(429, "", headers.items(), NOW_S).retry_after_s == (
+        None if wait_s is None else pytest.approx(wait_s)
+    )
+
+
+def test_an_answer_where_the_thinking_is_counts_where_there_is_no_other() -> None:
+    message = {"content": "", "reasoning_content": f"So I say {VERDICT}"}
+    answer = read_answer(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    assert (answer.outcome, answer.wrapping) == (CallOutcome.OK, Wrapping.THINKING)
 
 
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 1 00:00:00 +2300"])
 def test_a_date_at_the_end_of_time_is_no_error(date: str) -> None:
-    assert read_error(429, "", date).outcome is CallOutcome.RATE_LIMITED
+    assert read_error(429, "", [("Retry-After", date)]).outcome is CallOutcome.RATE_LIMITED

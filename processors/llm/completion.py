@@ -1,0 +1,239 @@
+"""What an endpoint sent back, judged: a verdict, or the one outcome that says why there is none.
+
+Errors stand in many places: in the status, in the body of a status that says all is well, in a choice, as a sentence.
+Wherever one stands it is read the same way. Nothing here asks, waits or tells the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from obflow.response_headers import LONGEST_WAIT_S, read_reset, read_wait
+from processors.regimes.unwrap import Wrapping, begins_to_think, first_object
+from processors.regimes.verdict import InvalidVerdict, LlmVerdict, parse_verdict
+from schemas.messages import CallOutcome
+
+EXHAUSTED: Final = re.compile(
+    r"insufficient[ _](?:quota|balance|credit|fund)|exceeded[ _](?:your[ _])?(?:current[ _])?quota|quota[ _]exceeded"
+    r"|credit balance is too low|out of credits?|arrear|payment required"
+    r"|billing[ _](?:hard[ _])?(?:limit|not[ _]active)",
+    re.IGNORECASE,
+)
+"""What endpoints say where the account has nothing left; where they name a wait beside it, it is a limit in time."""
+ALWAYS_EXHAUSTED: Final = ("insufficient_quota",)
+"""Codes that mean so whatever else is said."""
+WORDS: Final = (
+    (CallOutcome.RATE_LIMITED, re.compile(r"rate.?limit|too many|overload|capacity|throttl|busy", re.IGNORECASE)),
+    (CallOutcome.UNAUTHORIZED, re.compile(r"unauthor|authenticat|api.?key|permission|forbidden", re.IGNORECASE)),
+    (CallOutcome.REFUSED, re.compile(r"invalid.?request|bad.?request|not.?found|unsupported", re.IGNORECASE)),
+)
+"""What the words of an error without a number mean; anything else is the server's fault."""
+MAX_ERROR_CHARACTERS: Final = 4_000
+
+
+class TokenCounts(msgspec.Struct):
+    """What is read of a completion's usage. Some endpoints write whole numbers as 600.0."""
+
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
+
+
+class Completion(msgspec.Struct):
+    """What is read of a chat completion; everything else in it is passed over.
+
+    Its parts are read each on its own: what an answer took is owed, whatever the answer is worth.
+    """
+
+    choices: msgspec.Raw = msgspec.Raw(b"[]")
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True)
+class LlmAnswer:
+    """What became of one request.
+
+    Attributes:
+        outcome: In one word.
+        detail: The cause, where it is not ok.
+        status: HTTP status, where one was received; the code of an error that stood in the body.
+        text: What the model said, or the body where it is no completion.
+        verdict: The validated answer, where it is ok.
+        wrapping: What stood around the verdict.
+        unshown: Numbers in it that were not shown.
+        input_tokens, output_tokens: As reported.
+        retry_after_s: How long the endpoint asks to be left alone, seconds.
+        is_exhausted: Whether the account has nothing left: asking again soon is of no use.
+        ignored: The header that could not be meant; empty where there is none.
+    """
+
+    outcome: CallOutcome
+    detail: str = ""
+    status: int | None = None
+    text: str = ""
+    verdict: LlmVerdict | None = None
+    wrapping: Wrapping = Wrapping.NONE
+    unshown: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    retry_after_s: float | None = None
+    is_exhausted: bool = False
+    ignored: str = ""
+
+
+class _Said(NamedTuple):
+    """A model's message: its answer, its thinking, and whether it came as a list of parts."""
+
+    text: str
+    thinking: str
+    finish_reason: str
+
+
+def read_answer(
+    body: bytes, status: int = 200, headers: Iterable[tuple[str, str]] = (), now_s: float = 0.0
+) -> LlmAnswer:
+    """Judge the body of an answer whose status says that all is well.
+
+    Args:
+        body: As received.
+        status: Its status.
+        headers: Names and texts; read where the body holds an error.
+        now_s: Seconds since the epoch.
+    """
+    found = LlmAnswer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
+    try:
+        completion = msgspec.json.decode(body, type=Completion)
+        usage = _tokens(completion.usage)
+        found = replace(found, input_tokens=_count(usage.prompt_tokens), output_tokens=_count(usage.completion_tokens))
+        error = _error_in(msgspec.json.decode(body))
+        if error is not None:
+            judged = _judged(error.code, error.text, headers, now_s)
+            return replace(judged, text=found.text, input_tokens=found.input_tokens, output_tokens=found.output_tokens)
+        said = _message(msgspec.json.decode(completion.choices))
+    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, RecursionError) as error_:
+        return replace(found, detail=f"no chat completion ({error_})")
+    return _verdict(replace(found, outcome=CallOutcome.OK, text=said.text or said.thinking), said)
+
+
+def read_error(status: int, text: str, headers: Iterable[tuple[str, str]] = (), now_s: float = 0.0) -> LlmAnswer:
+    """Judge an answer whose status is not 200. Arguments as of `read_answer`."""
+    return replace(_judged(status, text, headers, now_s), text=text)
+
+
+def _judged(code: int | None, text: str, headers: Iterable[tuple[str, str]], now_s: float) -> LlmAnswer:
+    """What an error means, by its number where it has one, else by its words; and how long to wait."""
+    told = list(headers)
+    text = text[:MAX_ERROR_CHARACTERS]
+    wait_s = read_wait(told, text, now_s, LONGEST_WAIT_S)
+    asked = any(name.lower() == "retry-after" and value for name, value in told)
+    ignored = "retry_after" if asked and wait_s is None else ""
+    outcome = _by_words(text) if code is None else _by_status(code)
+    if outcome is CallOutcome.RATE_LIMITED and wait_s is None:
+        wait_s = read_reset(told, now_s)
+    is_exhausted = code == 402 or any(word in text for word in ALWAYS_EXHAUSTED)
+    is_exhausted |= wait_s is None and EXHAUSTED.search(text) is not None
+    detail = f"status {code}" if code is not None else "an error in the answer"
+    if is_exhausted:
+        return LlmAnswer(CallOutcome.RATE_LIMITED, f"{detail}: nothing is left of the account", code, is_exhausted=True)
+    return LlmAnswer(outcome, detail, code, retry_after_s=wait_s, ignored=ignored)
+
+
+def _by_status(status: int) -> CallOutcome:
+    if status in (401, 403):
+        return CallOutcome.UNAUTHORIZED
+    if status == 429:
+        return CallOutcome.RATE_LIMITED
+    return CallOutcome.SERVER_ERROR if status >= 500 else CallOutcome.REFUSED
+
+
+def _by_words(text: str) -> CallOutcome:
+    return next((outcome for outcome, words in WORDS if words.search(text)), CallOutcome.SERVER_ERROR)
+
+
+class _Error(NamedTuple):
+    """An error that stood in a body: its number, where it has one that is a status, and all it says."""
+
+    code: int | None
+    text: str
+
+
+def _error_in(body: Any) -> _Error | None:  # noqa: ANN401 (any JSON)
+    """The error that a body holds, in the places where endpoints put one; None where it holds none."""
+    if not isinstance(body, Mapping):
+        return None
+    choices = body.get("choices")
+    inner = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
+    says_error = body.get("object") == "error" or body.get("type") == "error"
+    places = (body.get("error"), inner.get("error"), body if says_error else None)
+    error = next((place for place in places if place), None)
+    if error is None and not choices:
+        error = next((body[name] for name in ("detail", "message", "errors") if body.get(name)), None)
+    if error is None:
+        return None
+    fields = error if isinstance(error, Mapping) else {}
+    return _Error(_status_of(fields, body), msgspec.json.encode(error).decode("utf-8", "replace"))
+
+
+def _status_of(*places: Mapping[str, Any]) -> int | None:
+    """The first field that can be a status of an error."""
+    for fields in places:
+        for name in ("code", "status", "status_code", "http_code"):
+            value = fields.get(name)
+            if isinstance(value, str) and value.isdecimal() and value.isascii():
+                value = int(value[:9])
+            if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
+                return value
+    return None
+
+
+def _message(choices: Any) -> _Said:  # noqa: ANN401 (any JSON)
+    """What the first choice says. Raises LookupError or TypeError where it says nothing that is read."""
+    choice = choices[0]
+    message = choice["message"]
+    text = _text(message.get("content"))
+    thinking = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    return _Said(text or _text(message.get("refusal")), thinking, str(choice.get("finish_reason") or ""))
+
+
+def _text(content: Any) -> str:  # noqa: ANN401 (any JSON)
+    """A content's text: a string, or a list of parts of which those of an answer count. Raises TypeError."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+        parts = [part for part in content if part.get("type", "text") in ("text", "output_text")]
+        return "".join(text for part in parts if isinstance(text := part.get("text"), str))
+    raise TypeError("a message's content is neither text nor a list of parts")
+
+
+def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
+    """Judge what the model said."""
+    is_thinking = bool(said.thinking) or begins_to_think(said.text)
+    if said.finish_reason == "length":
+        on_what = ", most of them on thinking" if is_thinking else ""
+        detail = f"the model stopped at its limit of tokens (regimes.answer_tokens){on_what}"
+        return replace(found, outcome=CallOutcome.TRUNCATED, detail=detail)
+    written = first_object(said.text)
+    if written is None and not said.text:  # some servers leave the answer where the thinking is
+        written = first_object(said.thinking)
+    try:
+        verdict = parse_verdict(said.text if written is None else written.text)
+    except InvalidVerdict as error:
+        return replace(found, outcome=CallOutcome.INVALID, detail=str(error))
+    wrapping = Wrapping.NONE if written is None else written.wrapping
+    return replace(found, verdict=verdict, wrapping=wrapping if said.text else Wrapping.THINKING)
+
+
+def _tokens(usage: msgspec.Raw) -> TokenCounts:
+    try:
+        return msgspec.json.decode(usage, type=TokenCounts | None) or TokenCounts()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return TokenCounts()
+
+
+def _count(tokens: float | None) -> int | None:
+    """A number of tokens that can be one."""
+    return int(tokens) if tokens is not None and 0 <= tokens < 2**31 and tokens == int(tokens) else None

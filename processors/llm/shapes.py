@@ -1,0 +1,135 @@
+"""What is asked of an endpoint beside the messages, and which of it is left out where the endpoint lacks it.
+
+Compatible endpoints refuse what they do not have, each something else: the schema, the temperature, one name of the
+limit or the other. One thing is varied at a time, so that an endpoint that lacks one keeps the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from typing import Any, Final, Literal, NamedTuple
+
+from processors.regimes.verdict import RESPONSE_SCHEMA
+
+SCHEMA: Final = {
+    "type": "json_schema",
+    "json_schema": {"name": "regime", "strict": True, "schema": RESPONSE_SCHEMA},
+}
+FORMATS: Final[dict[str, Any]] = {"schema": SCHEMA, "object": {"type": "json_object"}, "none": None}
+LIMITS: Final = ("max_completion_tokens", "max_tokens", "")
+"""Names of the limit of an answer's tokens, the newest first; none at all last."""
+TOLD: Final = {
+    "temperature": ("temperature",),
+    "limit": ("max_completion_tokens", "max_tokens", "max tokens"),
+    "format": ("response_format", "json_schema", "json_object", "schema", "format", "strict", "permitted"),
+}
+"""Words of a refusal that name what is lacking; looked for in this order."""
+
+
+class RequestShape(NamedTuple):
+    """One way to ask.
+
+    Attributes:
+        format: How the answer's form is asked for: by schema, as an object, or by the instructions alone.
+        temperature: Whether temperature 0 is asked for.
+        limit: Name of the limit of the answer's tokens; empty where none is sent.
+    """
+
+    format: Literal["schema", "object", "none"] = "schema"
+    temperature: bool = True
+    limit: str = LIMITS[0]
+
+    def fields(self, answer_tokens: int) -> dict[str, Any]:
+        """What is sent beside the messages.
+
+        Args:
+            answer_tokens: Most tokens of the answer, the model's thinking among them.
+        """
+        form = FORMATS[self.format]
+        return {
+            **({"response_format": form} if form else {}),
+            **({"temperature": 0} if self.temperature else {}),
+            **({self.limit: answer_tokens} if self.limit else {}),
+        }
+
+
+FULL: Final = RequestShape()
+
+
+def _loss(shape: RequestShape) -> tuple[int, int]:
+    """How much a way to ask leaves out: how many things, then how far each."""
+    steps = (list(FORMATS).index(shape.format), int(not shape.temperature), LIMITS.index(shape.limit))
+    return sum(step > 0 for step in steps), sum(steps)
+
+
+BY_LOSS: Final = tuple(
+    sorted(
+        (RequestShape(form, warm, limit) for form, warm, limit in product(FORMATS, (True, False), LIMITS)), key=_loss
+    )
+)
+"""Every way to ask, the one that leaves out least first."""
+SURE: Final = 2
+
+
+def varied(shape: RequestShape, refusal: str, tried: frozenset[RequestShape] = frozenset()) -> RequestShape | None:
+    """The next way to ask after a refusal: one thing less, that which the refusal names where it names one.
+
+    Args:
+        shape: As it was asked.
+        refusal: What the endpoint said.
+        tried: Ways that were refused before.
+
+    Returns:
+        None where nothing is left to leave out.
+    """
+    said, less = refusal.lower(), _less(shape)
+    named = (less[what] for what, words in TOLD.items() if what in less and any(word in said for word in words))
+    return next((way for way in (*named, *BY_LOSS) if way not in tried), None)
+
+
+def _less(shape: RequestShape) -> dict[str, RequestShape]:
+    """Each thing that can be left out, or asked for by another name, and the way to ask that is left."""
+    ways: dict[str, RequestShape] = {}
+    if shape.format != "none":
+        ways["format"] = shape._replace(format="object" if shape.format == "schema" else "none")
+    if shape.temperature:
+        ways["temperature"] = shape._replace(temperature=False)
+    if shape.limit:
+        ways["limit"] = shape._replace(limit=LIMITS[LIMITS.index(shape.limit) + 1])
+    return ways
+
+
+class Ways:
+    """Which way an endpoint takes, found out once.
+
+    Attributes:
+        best: The fullest way that is known to be taken, or not known to be refused.
+    """
+
+    def __init__(self) -> None:
+        self.best = FULL
+        self._refused: set[RequestShape] = set()
+        self._doubted: Counter[RequestShape] = Counter()
+
+    def refused(self, shape: RequestShape, said: str) -> RequestShape | None:
+        """The next way to ask after a refusal; None where every way was refused, after which all may be tried again."""
+        self._refused.add(shape)
+        found = varied(shape, said, frozenset(self._refused))
+        if found is None:
+            self._refused.clear()
+        return found
+
+    def failed(self, shape: RequestShape) -> RequestShape:
+        """The next way to ask after a server's failure: some fail at a schema where others refuse it."""
+        less = _less(shape).get("format")
+        return shape if less is None else less
+
+    def worked(self, shape: RequestShape) -> None:
+        """Remember a way that was taken; one that followed a failure only at the second time, for failures pass."""
+        if shape == self.best:
+            self._doubted.clear()
+            return
+        self._doubted[shape] += 1
+        if self.best in self._refused or self._doubted[shape] >= SURE:
+            self.best = shape

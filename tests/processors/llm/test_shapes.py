@@ -1,0 +1,84 @@
+"""An endpoint is asked for as much as it takes, and what it lacks is found out once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.llm.shapes import BY_LOSS, FULL, RequestShape, Ways, varied
+
+
+@pytest.mark.parametrize(
+    ("said", "next_one"),
+    [
+        ("Unsupported value: 'temperature' does not support 0 with this model.", FULL._replace(temperature=False)),
+        ("Unrecognized request argument: max_completion_tokens", FULL._replace(limit="max_tokens")),
+        ("Invalid schema for response_format 'regime': 'maxLength' is not permitted", FULL._replace(format="object")),
+    ],
+)
+def test_what_a_refusal_names_is_left_out_and_nothing_else(said: str, next_one: RequestShape) -> None:
+    assert varied(FULL, said) == next_one
+
+
+def test_a_refusal_without_a_name_leaves_out_one_thing_after_the_other() -> None:
+    ways, shape, asked = Ways(), FULL, [FULL]
+    while (less := ways.refused(shape, "bad request")) is not None:
+        shape = less
+        asked.append(shape)
+    assert asked == list(BY_LOSS)
+    assert set(asked[1:4]) == {
+        FULL._replace(format="object"),
+        FULL._replace(temperature=False),
+        FULL._replace(limit="max_tokens"),
+    }
+
+
+@given(st.sampled_from(BY_LOSS), st.booleans())
+def test_whatever_an_endpoint_lacks_is_found_out_and_remembered(taken: RequestShape, names: bool) -> None:
+    """It takes what asks for no more than `taken` does."""
+    ways, shape = Ways(), FULL
+    for _ in range(len(BY_LOSS)):
+        lacks = lacking(shape, taken)
+        if not lacks:
+            break
+        less = ways.refused(shape, f"no {lacks[0]}" if names else "no")
+        assert less is not None
+        shape = less
+    assert not lacking(shape, taken)
+    ways.worked(shape)
+    assert ways.best == shape
+
+
+def lacking(shape: RequestShape, taken: RequestShape) -> list[str]:
+    """What a way asks for that an endpoint lacks."""
+    forms = ("none", "object", "schema")
+    lacks = ["response_format"] if forms.index(shape.format) > forms.index(taken.format) else []
+    lacks += ["temperature"] if shape.temperature and not taken.temperature else []
+    return lacks + ([shape.limit] if shape.limit and shape.limit != taken.limit else [])
+
+
+def test_one_failure_does_not_cost_the_schema_two_do() -> None:
+    ways = Ways()
+    less = ways.failed(FULL)
+    assert less == FULL._replace(format="object")
+    ways.worked(less)
+    assert ways.best == FULL
+    ways.worked(FULL)
+    ways.worked(less)
+    assert ways.best == FULL
+    ways.worked(less)
+    assert ways.best == less
+
+
+def test_where_every_way_was_refused_all_may_be_tried_again() -> None:
+    ways = Ways()
+    for shape in BY_LOSS:
+        ways.refused(shape, "no")
+    assert ways.refused(FULL, "temperature") == FULL._replace(temperature=False)
+
+
+def test_the_limit_has_the_name_that_is_asked_for() -> None:
+    assert RequestShape("none", temperature=False, limit="max_tokens").fields(7) == {"max_tokens": 7}
+    assert RequestShape("none", temperature=False, limit="").fields(7) == {}
+    assert FULL.fields(7).keys() == {"response_format", "temperature", "max_completion_tokens"}

@@ -1,0 +1,69 @@
+"""An object is found in what usually stands around it, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.regimes.unwrap import MOST_TRIED, Wrapping, WrittenObject, first_object
+
+JSON = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=3).map(json.dumps)
+WORDS = st.text(max_size=30).filter(lambda text: not set("{<`") & set(text))
+
+
+@given(JSON)
+def test_a_bare_object_is_itself(text: str) -> None:
+    assert first_object(text) == WrittenObject(text, Wrapping.NONE)
+
+
+@given(WORDS, JSON, WORDS)
+def test_words_around_an_object_are_left(before: str, text: str, after: str) -> None:
+    found = first_object(f"{before}{text}{after}")
+    assert found is not None
+    assert found.text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "wrapping"),
+    [
+        ('```json\n{"a": 1}\n```', Wrapping.FENCE),
+        ('```\n{"a": 1}```', Wrapping.FENCE),
+        ('Sure! {"a": 1}', Wrapping.WORDS),
+        ('{no} {"a": 1} {"a": 2}', Wrapping.WORDS),
+        ('[{"a": 1}]', Wrapping.WORDS),
+        ('<think>{"a": 0}</think>{"a": 1}', Wrapping.THINKING),
+        ('<Thinking>{"a": 0}</Thinking>\n```json\n{"a": 1}\n```', Wrapping.THINKING),
+        ('{"a": 1}<think>or {"a": 0}?', Wrapping.THINKING),
+        ('so {"a": 0} it is</think>{"a": 1}', Wrapping.THINKING),
+    ],
+)
+def test_the_first_object_behind_the_thinking_is_the_answer(text: str, wrapping: Wrapping) -> None:
+    assert first_object(text) == WrittenObject('{"a": 1}', wrapping)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "calm", "[1, 2]", '"{"', '{"a": 1', '<think>{"a": 1}', "{" * (MOST_TRIED + 5) + '"a": 1}']
+)
+def test_what_holds_no_object_has_none(text: str) -> None:
+    assert first_object(text) is None
+
+
+SLOW = {
+    '{"a":': 50_000,
+    '{"a":"<think>': 9_000,
+    "{": 250_000,
+    "<think>": 30_000,
+    "</think>": 30_000,
+    "<think>x": 25_000,
+}
+
+
+@pytest.mark.parametrize("text", [piece * times for piece, times in SLOW.items()], ids=list(SLOW))
+def test_a_text_made_to_be_slow_is_not(text: str) -> None:
+    begun_s = time.process_time()
+    assert first_object(text) is None
+    assert time.process_time() - begun_s < 2.0
