@@ -26,9 +26,10 @@ from typing import IO, Any, Final, TextIO
 
 from embedded.clickhouse_allowed import REFUSED_SETTINGS
 from embedded.clickhouse_folder import ADDRESS
+from embedded.clickhouse_inputs import read_from
 from embedded.clickhouse_limits import reader_settings
 from embedded.clickhouse_parser import Parser
-from embedded.clickhouse_rules import ANSWERS, Asker, check_format, judge
+from embedded.clickhouse_rules import ANSWERS, Asker, check_format, check_input_format, judge
 from embedded.clickhouse_sql import READONLY, UNKNOWN_SETTING, QueryRefused, Statement
 from schemas.errors import DependencyError, FatalError
 
@@ -95,12 +96,14 @@ class Prepared:
         settings: What it runs under.
         output_format: Format the statement names; empty where it names none.
         answers: Whether it has a result, be it empty.
+        makes_table: What makes the temporary table of the rows that it reads from `input`; empty where it reads none.
     """
 
     text: str
     settings: Mapping[str, str]
     output_format: str
     answers: bool
+    makes_table: str = ""
 
 
 class ChdbEngine:
@@ -125,6 +128,7 @@ class ChdbEngine:
         self._chdb = chdb
         self._connecting = threading.Lock()
         self._rows = f"/rows-{secrets.token_hex(8)}"  # stands for the path of an INSERT's rows until they are in a file
+        self._input = f"input_{secrets.token_hex(8)}"  # the temporary table, in a session, of what `input` reads
         self._askers: SimpleQueue[Any] = SimpleQueue()
         self._parser = Parser(self._ask, self._classify)
         try:
@@ -156,7 +160,10 @@ class ChdbEngine:
         output = ready.output_format or default_format
         check_format(output)
         with self._session(context, ready.settings) as session:
-            if statement.data is not None:
+            if ready.makes_table and statement.data is not None:
+                session.query(ready.makes_table, "TabSeparated")
+                self._insert(session, self._filling(statement.input_format), statement.data)
+            elif statement.data is not None:
                 return self._insert(session, ready.text, statement.data)
             result = session.query(ready.text, output)
             return Answer(result.bytes() or b"", output if ready.answers else "", _counts(result))
@@ -171,6 +178,8 @@ class ChdbEngine:
         Raises:
             QueryRefused: It is none, or not allowed.
         """
+        if statement.selects:
+            return self._prepare_reading_input(statement, context)
         sends_rows = statement.data is not None
         parsed = self._parser.parse(statement.reading_from(self._rows) if sends_rows else statement.text)
         try:
@@ -191,6 +200,24 @@ class ChdbEngine:
             output_format=verdict.output_format,
             answers=verdict.answers,
         )
+
+    def _prepare_reading_input(self, statement: Statement, context: Context) -> Prepared:
+        """Prepare an INSERT … SELECT … FROM input(…): judged like any other, and so is the table of its rows."""
+        asker = Asker(not context.readonly, context.database, context.parameters)
+        rows = read_from(self._parser.parse(statement.text).tree, self._input)
+        made = self._parser.parse(f"CREATE TABLE {self._input} ({rows.structure}) ENGINE = Memory")
+        judge(made.tree, asker)
+        check_input_format(statement.input_format)
+        return Prepared(
+            text=self._parser.write(judge(rows.tree, asker).tree),
+            settings=context.settings,
+            output_format="",
+            answers=False,
+            makes_table=self._parser.write({**made.tree, "is_temporary": True}),
+        )
+
+    def _filling(self, input_format: str) -> str:
+        return f"INSERT INTO {self._input} FROM INFILE {quote(self._rows)} FORMAT {input_format}"
 
     def reads(self, statement: Statement) -> bool:
         """Say whether a statement has an answer and changes nothing but, at most, running queries.

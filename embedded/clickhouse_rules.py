@@ -130,6 +130,19 @@ def check_format(name: str) -> None:
         raise QueryRefused(UNKNOWN_FORMAT, f"Unknown format {name}, or one that needs a file (UNKNOWN_FORMAT)")
 
 
+def check_input_format(name: str) -> None:
+    """Refuse a format of sent rows that needs more than the rows.
+
+    Args:
+        name: As the statement names it.
+
+    Raises:
+        QueryRefused: It is none of the list.
+    """
+    if not is_input_format(name):
+        raise QueryRefused(UNKNOWN_FORMAT, f"Unknown format {name}, or one that needs a file (UNKNOWN_FORMAT)")
+
+
 def _functions_of_its_own(tree: Tree) -> set[str]:
     """Names a statement gives to lambdas: `WITH x -> x * 2 AS twice`. One of the engine's own stays what it is."""
     lambdas = {str(node["alias"]) for _, node in nodes(tree) if node.get("name") == "lambda" and "alias" in node}
@@ -224,9 +237,8 @@ def _check_create(_key: str, node: Tree, _asker: Asker) -> None:
 
 
 def _check_insert(_key: str, node: Tree, _asker: Asker) -> None:
-    name = str(node.get("format", ""))
-    if name and not is_input_format(name):
-        raise QueryRefused(UNKNOWN_FORMAT, f"Unknown format {name}, or one that needs a file (UNKNOWN_FORMAT)")
+    if name := str(node.get("format", "")):
+        check_input_format(name)
 
 
 def _allow(allowed: bool, what: str) -> None:

@@ -33,6 +33,10 @@ _INSERT = re.compile(
     re.I | re.S | re.X,
 )
 
+# Its rows are read by `input`, and come beside it: only a statement in the address has something beside it.
+_READS_INPUT = re.compile(r"\s*+INSERT\s(?s:.*?)\bFROM\s++input\s*+\(", re.I)
+_LAST_FORMAT = re.compile(r"\bFORMAT\s++(\w++)\s*+\Z", re.I)
+
 
 class QueryRefused(PipelineError):
     """An error that is answered to the client, worded as the server words it.
@@ -57,12 +61,14 @@ class Statement:
         data: The rows of an INSERT in `input_format`; None for every other statement.
         input_format: Format of `data`.
         insert_settings: The SETTINGS clause of an INSERT with data.
+        selects: Whether it is an INSERT … SELECT that reads its data from `input`; `text` is then all of it.
     """
 
     text: str
     data: memoryview | None = None
     input_format: str = ""
     insert_settings: str = ""
+    selects: bool = False
 
     def reading_from(self, path: str) -> str:
         """Write an INSERT with data as one that reads its rows from a file.
@@ -86,6 +92,8 @@ def split_statement(query: str, body: bytes) -> Statement:
     insert = _INSERT.match(query.encode())
     if insert and not query.encode()[insert.end() :].strip():
         return _insert(insert, memoryview(body))
+    if body and _READS_INPUT.match(query) and (found := _LAST_FORMAT.search(query)):
+        return Statement(query, data=memoryview(body), input_format=found[1], selects=True)
     if not query and (insert := _INSERT.match(body)):
         return _insert(insert, memoryview(body)[insert.end() :])
     try:

@@ -2,16 +2,16 @@
 
 The client is `clickhouse-connect` over HTTP; a server and the embedded engine answer it alike. Its own retry of
 inserts is a trap: `insert` and `insert_df` are sent again when the connection is lost, even where the server had
-already stored the rows. `insert_arrow` is not, and it is the only way rows go in here.
+already stored the rows. `insert_arrow` is not, nor is a block that is sent as it is: rows go in here in no other way.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import clickhouse_connect
 import pyarrow as pa
@@ -19,6 +19,7 @@ from clickhouse_connect.driver.client import Client as Client  # who needs these
 from clickhouse_connect.driver.exceptions import ClickHouseError as ClickHouseError
 from clickhouse_connect.driver.exceptions import ProgrammingError
 from clickhouse_connect.driver.httputil import get_pool_manager
+from clickhouse_connect.driver.query import arrow_buffer
 
 from obflow import clickhouse_access, engine_tokens
 from obflow.settings import ClickHouseSettings
@@ -67,6 +68,7 @@ UNANSWERED: Final = frozenset(
         999,  # KEEPER_EXCEPTION
     }
 )
+FENCED: Final = 395  # FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
 # A value of some row is not one of its column, or breaks a constraint of the table: no later try will store it.
 POISON: Final = frozenset(
     {
@@ -118,7 +120,7 @@ _TRAILERS = re.compile(r"\s*\(for url \S+\)\s*$|\s*\(version [^()]*(?:\([^()]*\)
 
 
 class InsertError(PipelineError):
-    """An insert did not succeed. Which of the four below it is says what to do.
+    """An insert did not succeed. Which of the five below it is says what to do.
 
     Args:
         cause: What the server, or the network, said.
@@ -150,6 +152,10 @@ class InsertRejected(InsertError):
     def is_misfit(self) -> bool:
         """Whether no row can be to blame: the table has another shape, or the insert was not allowed or never sent."""
         return self.code is None or self.code in MISFIT
+
+
+class InsertFenced(InsertError):
+    """Nothing was stored: the condition of the insert did not hold."""
 
 
 class InsertPoisoned(InsertError):
@@ -210,7 +216,19 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, readon
     return client
 
 
-def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str) -> None:
+class Condition(NamedTuple):
+    """What an insert is stored under.
+
+    Attributes:
+        kinds: ClickHouse's types of the columns, by name, in the rows' order.
+        sql: True, or an error of `throwIf`. It is evaluated as the statement begins, before a row is read.
+    """
+
+    kinds: Mapping[str, str]
+    sql: str
+
+
+def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str, only_if: Condition | None = None) -> None:
     """Store rows, all or none, as one part of the table.
 
     Args:
@@ -219,15 +237,32 @@ def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str) -> N
         rows: Of one table partition, at most 1,048,449 of them; columns by name.
         token: New for every attempt. It keeps the server from storing one attempt twice; reused for other rows, it
             would make the server drop them.
+        only_if: Condition without which nothing is stored.
 
     Raises:
-        InsertError: One of its four subclasses.
+        InsertError: One of its five subclasses.
     """
-    settings = {"insert_deduplication_token": token, "max_partitions_per_insert_block": 1}
+    settings: dict[str, str | int] = {"insert_deduplication_token": token, "max_partitions_per_insert_block": 1}
     try:
-        client.insert_arrow(table, rows, settings=settings)
+        if only_if is None:
+            client.insert_arrow(table, rows, settings=settings)
+        else:
+            # More threads than one would write more than one part.
+            _insert_selected(client, table, rows, only_if, {**settings, "max_insert_threads": 1})
     except (ClickHouseError, OSError) as error:
         raise classify_insert(error, table=table, rows=rows.num_rows) from error
+
+
+def _insert_selected(
+    client: Client, table: str, rows: pa.Table, only_if: Condition, settings: dict[str, str | int]
+) -> None:
+    """Send rows beside INSERT … SELECT. The client writes FORMAT behind whatever it takes for the table's name."""
+    names = ", ".join(only_if.kinds)
+    kinds = ", ".join(f"{name} {kind}" for name, kind in only_if.kinds.items()).replace("'", "\\'")
+    compression = client.write_compression if client.write_compression in ("zstd", "lz4") else None
+    _, block = arrow_buffer(rows, compression)
+    target = f"{table} ({names}) SELECT * FROM input('{kinds}') WHERE {only_if.sql}"  # noqa: S608 (our own names)
+    client.raw_insert(target, None, block, settings, "Arrow")
 
 
 def classify_insert(error: Exception, *, table: str, rows: int) -> InsertError:
@@ -248,6 +283,8 @@ def classify_insert(error: Exception, *, table: str, rows: int) -> InsertError:
         kind = InsertUnanswered
     elif code in BUSY and _PARTITIONS not in text:
         kind = InsertBusy
+    elif code == FENCED:
+        kind = InsertFenced
     elif code in POISON:
         kind = InsertPoisoned
     return kind(text, table=table, rows=rows, code=code)

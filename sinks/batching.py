@@ -118,10 +118,6 @@ class RowBatch:
         waited = self._opened_s is not None and now_s - self._opened_s >= limits.seconds
         return waited or self.is_full(limits)
 
-    def positions(self) -> dict[tuple[str, int], int]:
-        """Highest offset that the table will hold after the insert, by (log, partition)."""
-        return highest(entry.position for entry in self.entries)
-
     def halves(self) -> tuple[RowBatch, RowBatch]:
         """The same entries as two batches, earlier and later, to find the one the engine refuses."""
         middle = len(self.entries) // 2
@@ -154,12 +150,3 @@ class RowBatch:
         logs, partitions, offsets = zip(*read, strict=True)
         values = ([stored_ns] * self.rows, logs, partitions, offsets, [stored_ns] * self.rows)
         return [pa.array(value, column.arrow) for value, column in zip(values, SINK_COLUMNS, strict=True)]
-
-
-def highest(positions: Iterable[Position]) -> dict[tuple[str, int], int]:
-    """Highest offset by (log, partition)."""
-    found: dict[tuple[str, int], int] = {}
-    for log, partition, offset in positions:
-        if offset > found.get((log, partition), -1):
-            found[log, partition] = offset
-    return found

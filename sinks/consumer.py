@@ -1,5 +1,7 @@
 """One table's worker: poll, handle each record, batch, write. Any failure ends it, and it alone.
 
+It ends, too, when other partitions are its process's than those it was opened for: what is buffered is dropped then.
+
 One insert is in flight at a time, in a thread of its own, while the next batch fills. What may be buffered is bounded:
 beyond it reading pauses and polling goes on. Nothing here remembers anything across a restart; the table does.
 """
@@ -84,8 +86,12 @@ def in_thread(write: Callable[[RowBatch], WrittenBatch], batch: RowBatch) -> Fut
     return future
 
 
+class ShareChanged(Exception):
+    """Other partitions are to be fed from now on; nothing of what is buffered is inserted any more."""
+
+
 class Worker:
-    """Feeds one table from one topic.
+    """Feeds one table from one topic, or from some of its partitions.
 
     Args:
         table: The table.
@@ -103,6 +109,7 @@ class Worker:
         written: Told of every batch once it is stored.
         look: Called now and then while no insert is on its way.
         submit: Starts the writing of a batch.
+        holds: Whether the partitions that it was opened for are still the ones to feed.
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class Worker:
         written: Callable[[RowBatch, WrittenBatch], None] = lambda batch, written: None,
         look: Callable[[], None] = lambda: None,
         submit: Submit = in_thread,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
         self.table = table
         self.counts = counts or Counts()
@@ -146,18 +154,21 @@ class Worker:
         self._written = written
         self._look = look
         self._submit = submit
+        self._holds = holds
         self._lag_due_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Work until told to stop, then write what is buffered.
+        """Work until told to stop, then write what is buffered; or until other partitions are to be fed.
 
         Raises:
             PipelineError: Whatever ended it.
         """
         try:
-            while not stop.is_set():
+            while not stop.is_set() and self._holds():
                 self.step(POLL_SECONDS)
             self.drain(DRAIN_SECONDS)
+        except ShareChanged:
+            self._await_insert(stop)
         except Stopped:
             _log.warning("batch_left", table=self.table.name, rows=self.buffered_rows)
         except BaseException:
@@ -186,7 +197,11 @@ class Worker:
         self._look_at_lag()
 
     def drain(self, timeout_seconds: float) -> None:
-        """Write what is buffered. What cannot be written in time is read again after the next start."""
+        """Write what is buffered. What cannot be written in time is read again after the next start.
+
+        Raises:
+            ShareChanged: It is not this worker's to write any more.
+        """
         deadline_s = self._now_s() + timeout_seconds
         try:
             self._collect(deadline_s - self._now_s())
@@ -225,6 +240,8 @@ class Worker:
             self._collect(None)
 
     def _begin(self) -> None:
+        if not self._holds():
+            raise ShareChanged
         batch, self._batch = self._batch, RowBatch(self.table)
         self._in_flight = (batch, self._submit(self._writer.write, batch))
 

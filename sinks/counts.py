@@ -27,6 +27,7 @@ class Counts:
         oldest_ns: Kafka's time of the oldest record read and not known to be stored, ns UTC; None where none is.
         retried_inserts: Inserts sent again.
         failed_inserts: Inserts that ended without an answer, or were refused for good.
+        fenced: Inserts of which nothing was stored, since another sink had taken over.
         failing: Whether the table cannot be fed now.
         missing: Rows that somebody took out of the table since it was opened.
     """
@@ -48,6 +49,7 @@ class Counts:
     oldest_ns: int | None = None
     retried_inserts: int = 0
     failed_inserts: int = 0
+    fenced: int = 0
     failing: bool = False
     missing: int = 0
 

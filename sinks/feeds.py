@@ -3,6 +3,7 @@
     the table, its topic or the code  tried again after growing pauses, for ever; the other tables go on
     no broker, no database            the same; where no table was ever open, the process ends after half a minute
     a table that was dropped          the same: `obflow tables apply` makes it again, and it is filled from the log
+    another sink claims partitions    the partitions of this process are looked up again, and what they hold
     nothing works, in any table       the process ends, with the first table's error
 
 A table that fails is told in the log, again every half minute, on the metrics page, and by the exit code in the end.
@@ -27,6 +28,7 @@ from schemas.errors import (
     PipelineError,
     StoreUnreachable,
 )
+from sinks.claims import ClaimLost
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
@@ -74,11 +76,13 @@ class TableFeed:
 
     Args:
         table: The table.
-        open_worker: Opens its worker where the table ends, to count in these counts.
+        open_worker: Opens its worker where the table ends, to count in these counts; None where there is nothing to
+            feed, since other processes have every partition.
         stop: Set when the process is to end.
         on_failure: Told of every failure, before the next try.
         now_s: Monotonic time, seconds.
         once: What it shares with the other feeds.
+        rest: Waits, not for long, until there is something else to feed.
 
     Attributes:
         table: The table.
@@ -89,11 +93,12 @@ class TableFeed:
     def __init__(
         self,
         table: Table[Any],
-        open_worker: Callable[[Counts], Worker],
+        open_worker: Callable[[Counts], Worker | None],
         stop: threading.Event,
         on_failure: Callable[[], None] = lambda: None,
         now_s: Callable[[], float] = time.monotonic,
         once: OnceForAll | None = None,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.table = table
         self.counts = Counts()
@@ -103,6 +108,7 @@ class TableFeed:
         self._on_failure = on_failure
         self._now_s = now_s
         self._once = once or OnceForAll()
+        self._rest = rest
         self._failures = 0
         self._silent_since_s: float | None = None
 
@@ -128,6 +134,10 @@ class TableFeed:
             opened_s = self._now_s()
             try:
                 self._feed()
+            except ClaimLost as lost:
+                self.counts.fenced += 1
+                _log.warning("claim_lost", table=self.table.name, cause=lost.cause)
+                self._rest()
             except BaseException as error:
                 if self._now_s() - opened_s > STEADY_SECONDS:
                     self._failures = 0
@@ -141,6 +151,9 @@ class TableFeed:
         worker = self._open_worker(self.counts)
         self._once.was_up.set()
         self.trouble, self._silent_since_s, self.counts.failing = None, None, False
+        if worker is None:
+            self._rest()
+            return
         worker.run(self._stop)
 
     def _note(self, error: BaseException) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from schemas.errors import FatalError, SchemaMismatch
+from sinks.claims import TABLE as CLAIMS
 from sinks.contract import Table
 from sinks.holes import TABLE as HOLES
 from sinks.migrate import DOES_NOT_EXIST, NO_TABLE, advice, lacking, missing
@@ -61,7 +62,7 @@ def require_shape(store: Store, table: Table[Any]) -> None:
         SchemaMismatch: It has other columns.
         StoreUnreachable, QueryFailed: The database does not answer, or refuses.
     """
-    differences = lacking(store, table) or missing(store, [HOLES, DROPPED_RUNS])
+    differences = lacking(store, table) or missing(store, [HOLES, DROPPED_RUNS, CLAIMS])
     if differences:
         comes_back = all(sentence.endswith(DOES_NOT_EXIST) for sentence in differences)
         kind = TableGone if comes_back else SchemaMismatch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -81,6 +81,11 @@ class Log(NamedTuple):
         """The log's name in the tables."""
         return short_id(self.topic_id)
 
+    def only(self, partitions: Collection[int]) -> Log:
+        """The same log, of which these partitions alone are read."""
+        starts = {part: start for part, start in self.starts.items() if part in partitions}
+        return self._replace(starts=starts, ends={part: self.ends[part] for part in starts})
+
 
 def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
     """The logs of topics.
@@ -154,7 +159,7 @@ def spans(log: Log, stored: Mapping[tuple[str, int], int]) -> dict[int, Span]:
 
 
 class TopicReader:
-    """Reads every partition of one topic.
+    """Reads the partitions of one log.
 
     Args:
         settings: `kafka` and `sink` are used.

@@ -7,6 +7,7 @@ that were dropped.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from obflow.settings import Settings
 from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
 from sinks.batching import Entry, Limits, RowBatch
+from sinks.claims import claim
 from sinks.consumer import POLL_SECONDS, BatchWriter, Worker
 from sinks.contract import Row, Stream, Table
 from sinks.counts import Counts
@@ -28,9 +30,9 @@ from sinks.identities import Identities
 from sinks.judge import Judge, names_places
 from sinks.preflight import require_shape
 from sinks.presence import Presence
-from sinks.reader import Log, Read, TopicReader, look_up_after
+from sinks.reader import Log, Read, TopicReader, look_up, look_up_after
 from sinks.recheck import RecheckResult
-from sinks.resume import settle, stored_offsets, stored_positions, stored_rows
+from sinks.resume import stored_offsets, stored_positions, stored_rows
 from sinks.runs import DroppedRuns
 from sinks.settings import SinkSettings
 from sinks.store import Store
@@ -74,14 +76,13 @@ def restore(settings: Settings, table: Table[Any], *, clock: Clock, stop: thread
         UsageError: A sink feeds the table now.
         SchemaMismatch: The table is missing or has other columns.
         DependencyError: The broker or the database does not answer.
-        FatalError: A sink was started meanwhile and feeds the table.
+        ClaimLost: A sink has claimed partitions of the table meanwhile: it goes on from here, and nothing is doubled.
     """
     store = Store(settings.clickhouse)
     try:
-        with Presence(settings, [table.name]) as presence:
+        with Presence(settings, [table], restores=True) as presence:
             presence.stand_alone()
             require_shape(store, table)
-            settle(store, table)
             return _restore(settings, store, table, clock=clock, stop=stop, presence=presence)
     finally:
         store.close()
@@ -90,11 +91,12 @@ def restore(settings: Settings, table: Table[Any], *, clock: Clock, stop: thread
 def _restore(
     settings: Settings, store: Store, table: Table[Any], *, clock: Clock, stop: threading.Event, presence: Presence
 ) -> Restored:
+    found = look_up(settings, [table.topic])[table.topic]
+    claimed = claim(store, table, found.name, found.ends, who=secrets.token_hex(8), now_ns=clock.now_ns())
     stored = stored_positions(store, table)
     log = look_up_after(settings, table.topic, stored)
     reader = EarlierRecords(settings, log, _read_so_far(settings, log, stored))
-    known = {(log.name, partition): -1 for partition in log.ends} | stored
-    writer = Writer(table, store, LetterBox(settings), known, clock=clock, stop=stop)
+    writer = Writer(table, store, LetterBox(settings), claimed, clock=clock, stop=stop)
     worker = _worker(settings, store, table, reader, AbsentRows(store, table, writer), clock)
     try:
         while not reader.is_done and not stop.is_set():

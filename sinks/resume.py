@@ -14,7 +14,7 @@ from sinks.contract import Row, Stream, Table, selection
 from sinks.store import Store
 
 SETTLE_SECONDS: Final = 30.0
-SETTLE_POLL_SECONDS: Final = 0.1
+SETTLE_POLL_SECONDS: Final = 0.02
 
 
 def stored_positions(store: Store, table: Table[Any]) -> dict[tuple[str, int], int]:
@@ -87,25 +87,28 @@ def _kind(table: Table[Any]) -> tuple[str, ...]:
 
 
 def settle(store: Store, table: Table[Any], timeout_seconds: float = SETTLE_SECONDS) -> None:
-    """Wait until no insert into the table runs: that of a sink that died may still be on its way.
+    """Wait until the inserts into the table that run now have ended; those that begin meanwhile are not waited for.
 
     Raises:
         FatalError: One runs on.
     """
     deadline = time.monotonic() + timeout_seconds
-    while _inserting(store, table):
+    running = _inserting(store, table)
+    while running:
         if time.monotonic() > deadline:
             raise FatalError(
                 f"an insert into {table.name} has been running for {timeout_seconds:g} s",
                 next_step="stop the other `obflow sink`, or look at system.processes",
             )
         time.sleep(SETTLE_POLL_SECONDS)
+        running &= _inserting(store, table)
 
 
-def _inserting(store: Store, table: Table[Any]) -> bool:
+def _inserting(store: Store, table: Table[Any]) -> set[str]:
+    """Names of the inserts into the table that run."""
     rows = store.query(
-        "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase() "
+        "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase() "
         "AND match(query, {pattern:String})",
         {"pattern": rf"(?i)^\s*INSERT\s+INTO\s+(\S+\.)?`?{table.name}`?\W"},
     )
-    return bool(rows[0][0])
+    return {str(query_id) for (query_id,) in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from obflow import kafka
 from obflow.clock import Clock
 from obflow.health import BROKER, STORE
 from obflow.log_ends import LogEnds
@@ -16,10 +18,13 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
+from obflow.topics import topic_name
 from schemas.errors import BrokerUnreachable, StoreUnreachable
+from schemas.logs import short_id
 from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
 from sinks.batching import Limits, RowBatch
+from sinks.claims import claim
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
@@ -33,15 +38,21 @@ from sinks.preflight import identity, require_same, require_shape
 from sinks.presence import Presence
 from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
-from sinks.resume import settle, stored_identities, stored_positions, stored_rows
+from sinks.resume import stored_identities, stored_positions, stored_rows
 from sinks.runs import DroppedRuns
 from sinks.settings import SinkSettings
+from sinks.shares import Held, Share
 from sinks.store import Store
 from sinks.telemetry import Telemetry
 from sinks.writer import Writer, WrittenBatch, waits
 
 LEAVE_SECONDS: Final = 3.5
 WATCH_SECONDS: Final = 0.2
+JOINING_SECONDS: Final = 0.02
+REST_SECONDS: Final = 2.0
+"""After which a sink that has nothing to feed, or was fenced off, looks again: longer than it takes to hear of it."""
+NO_WORD_SECONDS: Final = 1.0
+"""After which a sink that has not been told its partitions asks the broker what may be the matter."""
 T = TypeVar("T")
 _log = get_logger(__name__)
 
@@ -56,6 +67,7 @@ class Surroundings:
         telemetry: Where it is counted.
         clock: Tells the time.
         stop: Set when the process is to end.
+        presence: The process among the others that feed tables.
     """
 
     settings: Settings
@@ -63,6 +75,7 @@ class Surroundings:
     telemetry: Telemetry
     clock: Clock
     stop: threading.Event
+    presence: Presence
 
 
 def serve(
@@ -95,7 +108,8 @@ def serve(
     store = patiently(lambda: Store(settings.clickhouse), stop)
     if store is None:
         return {}
-    around = Surroundings(settings, store, telemetry, clock, stop)
+    presence = Presence(settings, tables)
+    around = Surroundings(settings, store, telemetry, clock, stop, presence)
     feeds: list[TableFeed] = []
 
     def end_if_hopeless() -> None:
@@ -104,11 +118,17 @@ def serve(
 
     once = OnceForAll()
     feeds.extend(
-        TableFeed(table, partial(open_worker, around, table), stop, end_if_hopeless, once=once) for table in tables
+        TableFeed(
+            table,
+            partial(open_worker, around, table),
+            stop,
+            end_if_hopeless,
+            once=once,
+            rest=partial(_rest, around, table),
+        )
+        for table in tables
     )
     counts = {feed.table.name: feed.counts for feed in feeds}
-
-    presence = Presence(settings, counts)
 
     def look() -> None:
         metrics.health.beat()
@@ -117,7 +137,7 @@ def serve(
         watch(counts)
 
     with probing(metrics.health, {BROKER: broker_probe(settings), STORE: store.ping}):
-        _run(feeds, stop, look)
+        _run(feeds, stop, look, lambda: WATCH_SECONDS if presence.is_settled else JOINING_SECONDS)
     look()
     presence.close()
     failing = [feed for feed in feeds if feed.trouble is not None]
@@ -126,24 +146,35 @@ def serve(
     return counts
 
 
-def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Worker:
-    """A worker that begins where its table ends.
+def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Worker | None:
+    """A worker that begins where its table ends, for the partitions that are this process's; None where none are.
 
     Raises:
         SchemaMismatch: The table is missing or has other columns.
-        TopicMismatch: The log has lost records that the table holds.
+        TopicMismatch: The log has lost records that the table holds, or is not there.
+        UsageError: Rows of the table are being put back.
         DependencyError: The broker or the database does not answer.
     """
     store, settings = around.store, around.settings
     chosen = settings.of(SinkSettings)
+    share = around.presence.shares[table.name]
+    held = _await_share(around, share, table)
+    ids = kafka.topic_ids(settings, [topic_name(settings, table.topic)])
+    if not held.partitions:
+        counts.lags, counts.buffered_rows, counts.oldest_ns = {}, 0, None
+        return None
+    around.presence.require_nobody_restores(table.name)
     known_by = identity(store, table)  # before the table is asked for anything else
     require_shape(store, table)
-    settle(store, table)
-    watch = RowWatch(store, table, counts, around.clock)
+    [topic_id] = ids.values()
+    who, now_ns = secrets.token_hex(8), around.clock.now_ns()
+    claimed = claim(store, table, short_id(topic_id), held.partitions, who=who, now_ns=now_ns)
     stored = stored_positions(store, table)
     identities = Identities(table, stored_identities(store, table))
-    log = look_up_after(settings, table.topic, stored)
-    judge = Judge(len(log.ends), LogEnds(settings, L2) if names_places(table.topic) else None)
+    whole = look_up_after(settings, table.topic, stored)
+    log = whole.only(held.partitions)
+    judge = Judge(len(whole.ends), LogEnds(settings, L2) if names_places(table.topic) else None)
+    watch = RowWatch(store, table, counts, around.clock, None if len(log.ends) == len(whole.ends) else log.ends)
     # Last: from here on something has to be closed.
     reader = TopicReader(settings, log, _noting_absent(store, table, log), around.telemetry.client_options(table))
     try:
@@ -151,8 +182,8 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     except BaseException:
         reader.close()
         raise
-    _note_expired(store, table, log, expired_holes(settings, log, stored), counts)
-    known = {(log.name, partition): -1 for partition in spans} | stored
+    expired = [hole for hole in expired_holes(settings, whole, stored) if hole.partition in log.ends]
+    _note_expired(store, table, log, expired, counts)
     worker = Worker(
         table,
         reader,
@@ -160,7 +191,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
             table,
             store,
             LetterBox(settings),
-            known,
+            claimed,
             clock=around.clock,
             stop=around.stop,
             counts=counts,
@@ -177,9 +208,34 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         counts=counts,
         written=lambda batch, written: _note_written(around.telemetry, watch, batch, written),
         look=watch.look,
+        holds=lambda: share.held.number == held.number,
     )
-    _log.info("table_opened", table=table.name, log=log.name, partitions=len(spans), stored=len(stored))
+    _log.info("table_opened", table=table.name, log=log.name, partitions=sorted(spans), stored=len(stored))
     return worker
+
+
+def _await_share(around: Surroundings, share: Share, table: Table[Any]) -> Held:
+    """What this process is to feed, once it has been told; nothing where it was told to stop before.
+
+    Raises:
+        TopicMismatch: The topic is not there.
+        DependencyError: The broker does not answer.
+    """
+    ask_s = time.monotonic() + NO_WORD_SECONDS
+    while (held := share.held).partitions is None and not around.stop.is_set():
+        share.wait(held.number, WATCH_SECONDS)
+        if time.monotonic() > ask_s:
+            kafka.topic_ids(around.settings, [topic_name(around.settings, table.topic)])
+            ask_s = time.monotonic() + REST_SECONDS
+    return held
+
+
+def _rest(around: Surroundings, table: Table[Any]) -> None:
+    share, until_s = around.presence.shares[table.name], time.monotonic() + REST_SECONDS
+    number = share.held.number
+    while time.monotonic() < until_s and not around.stop.is_set():
+        if share.wait(number, WATCH_SECONDS):
+            return
 
 
 def _note_written(telemetry: Telemetry, watch: RowWatch, batch: RowBatch, written: WrittenBatch) -> None:
@@ -223,11 +279,13 @@ def patiently(attempt: Callable[[], T], stop: threading.Event) -> T | None:
     return None
 
 
-def _run(feeds: Sequence[TableFeed], stop: threading.Event, watch: Callable[[], None]) -> None:
+def _run(
+    feeds: Sequence[TableFeed], stop: threading.Event, watch: Callable[[], None], pause_s: Callable[[], float]
+) -> None:
     threads = [threading.Thread(target=feed.run, name=f"sink-{feed.table.name}", daemon=True) for feed in feeds]
     for thread in threads:
         thread.start()
-    while not stop.wait(WATCH_SECONDS):
+    while not stop.wait(pause_s()):
         watch()
     deadline_s = time.monotonic() + LEAVE_SECONDS
     for thread in threads:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from obflow import clickhouse
-from obflow.clickhouse import ClickHouseError
+from obflow.clickhouse import ClickHouseError, Condition
 from obflow.settings import ClickHouseSettings
 
 SERVER_DATABASE: Final = "default"
@@ -67,18 +67,19 @@ class Store:
         except (ClickHouseError, OSError) as error:
             raise clickhouse.query_error(error, self._settings) from error
 
-    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+    def insert(self, table: str, rows: pa.Table, token: str, only_if: Condition | None = None) -> None:
         """Store rows, all or none.
 
         Args:
             table: Its name.
             rows: Columns by name.
             token: New for every attempt.
+            only_if: Condition without which nothing is stored.
 
         Raises:
-            InsertError: One of its four subclasses.
+            InsertError: One of its five subclasses.
         """
-        clickhouse.insert_arrow(self._client, table, rows, token=token)
+        clickhouse.insert_arrow(self._client, table, rows, token=token, only_if=only_if)
 
     def ping(self) -> None:
         """Make sure that the database answers.

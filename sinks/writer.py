@@ -4,33 +4,42 @@
     no answer                        stop: only the table knows; whoever opens it next asks it
     the table does not fit           stop: a person must mend it
     a value does not fit its column  halve until the record is found, write its letter, store the rest
+    somebody claimed higher          stop: the partitions are another sink's
     a reason nobody knows            send it again a few times, then as if a value did not fit
 
-Before each insert the table must hold nothing of this log that this writer did not put there: a second sink, or an
-insert of a dead one that arrived late, ends this one instead of doubling rows.
+Every insert is stored under the claim of its writer (`sinks/claims.py`): where another sink has taken over, nothing of
+it is stored, and the writer has to go.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from obflow.backoff import Backoff
-from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
+from obflow.clickhouse import (
+    Condition,
+    InsertBusy,
+    InsertError,
+    InsertFenced,
+    InsertPoisoned,
+    InsertRejected,
+    InsertUnanswered,
+)
 from obflow.clock import Clock
 from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter
 from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_INSERT_ROWS, Entry, RowBatch
+from sinks.claims import Claim, ClaimLost
 from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.dead_letters import ROLE
-from sinks.resume import stored_positions
 from sinks.store import Store
 from sinks.tables import dead_letters
 
@@ -93,11 +102,11 @@ class Writer:
         table: The table.
         store: The database.
         letters: Where letters go.
-        stored: Highest offset stored, by (log, partition), as read from the table at the start.
+        claim: What its inserts are stored under.
         clock: Tells the time.
         stop: Set when the process is to end.
         counts: Where failed and repeated tries are counted.
-        require_same: Raises where the table is not the one that `stored` was read from.
+        require_same: Raises where the table is not the one that was read at the start.
     """
 
     def __init__(
@@ -105,7 +114,7 @@ class Writer:
         table: Table[Any],
         store: Store,
         letters: Letters,
-        stored: Mapping[tuple[str, int], int],
+        claim: Claim,
         *,
         clock: Clock,
         stop: threading.Event,
@@ -116,7 +125,7 @@ class Writer:
         self._require_same = require_same
         self._store = store
         self._letters = letters
-        self._stored = dict(stored)
+        self._only_if = Condition({column.name: column.kind for column in table.columns}, claim.condition)
         self._clock = clock
         self._stop = stop
         self._counts = counts or Counts()
@@ -129,20 +138,19 @@ class Writer:
 
         Raises:
             StoreUnreachable: The database did not answer, or was busy for too long.
-            FatalError: The table does not fit the code, another sink writes it, or letters are not acknowledged.
+            ClaimLost: Another sink has claimed its partitions.
+            FatalError: The table does not fit the code, or letters are not acknowledged.
             Stopped: The process is to end.
         """
         started_ns = self._clock.monotonic_ns()
         self._lasting.clear()
         if batch.letters:
             self._letters.publish(batch.letters)
-        done = self._insert(batch) if batch.rows else Done(0, 0)
+        if batch.rows:
+            self._require_same()
+        done = self._store_or_halve(batch) if batch.rows else Done(0, 0)
         seconds = (self._clock.monotonic_ns() - started_ns) / NS_PER_SECOND
         return WrittenBatch(done.rows, len(batch.letters) + done.letters, seconds)
-
-    def _insert(self, batch: RowBatch) -> Done:
-        self._fence()
-        return self._store_or_halve(batch)
 
     def _store_or_halve(self, batch: RowBatch) -> Done:
         """Store a batch; where a value does not fit, its halves, earlier first, so that offsets rise in the table."""
@@ -168,8 +176,6 @@ class Writer:
             self._counts.failed_inserts += 1
             raise Refused(_sentence(error)) from error
         self._refused_in_a_row = 0
-        for key, offset in batch.positions().items():
-            self._stored[key] = max(offset, self._stored.get(key, -1))
         return Done(batch.rows, 0)
 
     def _refuse(self, entry: Entry, cause: str) -> Done:
@@ -239,8 +245,13 @@ class Writer:
 
     def _attempt(self, batch: RowBatch) -> None:
         number = self._number()
+        token = f"{self._table.name}:{number}:{os.getpid()}"
         try:
-            self._store.insert(self._table.name, batch.arrow(number), f"{self._table.name}:{number}:{os.getpid()}")
+            self._store.insert(self._table.name, batch.arrow(number), token, self._only_if)
+        except InsertFenced as fenced:
+            raise ClaimLost(
+                f"another sink has claimed partitions of {self._table.name}: {batch.rows} rows are left to it",
+            ) from fenced
         except InsertUnanswered as error:
             raise StoreUnreachable(
                 f"ClickHouse did not say whether it stored {batch.rows} rows of {self._table.name} ({error.cause})",
@@ -258,19 +269,6 @@ class Writer:
         """The insert's time and number, ns: rises even where the clock does not."""
         self._last_ns = max(self._clock.now_ns(), self._last_ns + 1)
         return self._last_ns
-
-    def _fence(self) -> None:
-        """Refuse to go on where the table is another, or holds more of a log than this writer has put there."""
-        self._require_same()
-        if not self._table.identified:  # doubled letters are replaced by the engine
-            return
-        for key, offset in stored_positions(self._store, self._table).items():
-            if key in self._stored and offset > self._stored[key]:
-                raise FatalError(
-                    f"somebody else writes {self._table.name}: it holds partition {key[1]} of {key[0]} up to {offset}, "
-                    f"this sink has stored it up to {self._stored[key]}",
-                    next_step="run one `obflow sink` for a table",
-                )
 
 
 def waits() -> Backoff:

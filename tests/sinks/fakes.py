@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from typing import Any
 
 import pyarrow as pa
 
-from obflow.clickhouse import InsertBusy, InsertError, InsertPoisoned, InsertRejected, InsertUnanswered
+from obflow.clickhouse import (
+    Condition,
+    InsertBusy,
+    InsertError,
+    InsertFenced,
+    InsertPoisoned,
+    InsertRejected,
+    InsertUnanswered,
+)
 from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
 from sinks.batching import RowBatch
@@ -22,6 +29,7 @@ INSERT_ERRORS = {
     "unanswered": InsertUnanswered,
     "rejected": InsertRejected,
     "poisoned": InsertPoisoned,
+    "fenced": InsertFenced,
 }
 
 
@@ -132,16 +140,17 @@ class FakeStore:
     def __init__(self, events: list[str] | None = None) -> None:
         self.offsets: list[int] = []
         self.tokens: list[str] = []
+        self.conditions: set[str] = set()
         self.failures: deque[InsertError] = deque()
         self.poisoned: set[int] = set()
         self.poisoned_rows: set[int] = set()
         self.source_offsets: list[int] = []
         self.unexplained: set[int] = set()
-        self.positions: dict[tuple[str, int], int] = {}
         self._events = events if events is not None else []
 
-    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+    def insert(self, table: str, rows: pa.Table, token: str, only_if: Condition | None = None) -> None:
         self.tokens.append(token)
+        self.conditions.add(only_if.sql if only_if else "")
         if self.failures:
             raise self.failures.popleft()
         offsets = rows["k_off"].to_pylist()
@@ -153,12 +162,6 @@ class FakeStore:
         self.offsets += offsets
         self.source_offsets += sources
         self._events.append(f"insert {sorted(set(offsets))}")
-        for log, part, offset in zip(rows["k_log"].to_pylist(), rows["k_part"].to_pylist(), offsets, strict=True):
-            self.positions[log, part] = max(offset, self.positions.get((log, part), -1))
-
-    def query(self, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        assert "max(k_off)" in statement
-        return [(log, part, offset) for (log, part), offset in self.positions.items()]
 
 
 def read(

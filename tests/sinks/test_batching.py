@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.factors import FACTOR_NAMES
 from schemas.logs import Position
 from schemas.messages import DeadLetter
-from sinks.batching import Entry, Limits, RowBatch, highest
+from sinks.batching import Entry, Limits, RowBatch
 from sinks.tables import TABLES
 from tests.sinks.records import entry, event, factors
 
@@ -60,7 +60,7 @@ def test_records_without_rows_count_as_read_but_not_as_stored() -> None:
     batch.passed(Position("a", 1, 9), 0.0)
 
     assert batch.ends == {("a", 0): 6, ("a", 1): 10}
-    assert batch.positions() == {("a", 0): 4}
+    assert [one.position.offset for one in batch.entries] == [4]
 
 
 def test_an_insert_has_the_tables_columns_and_one_stored_at() -> None:
@@ -100,12 +100,6 @@ def test_halves_are_the_whole_in_order(count: int) -> None:
     assert earlier.rows + later.rows == batch.rows
     assert earlier.rows
     assert later.rows
-
-
-def test_the_highest_offset_is_found_whatever_the_order() -> None:
-    positions = [Position("a", 0, 5), Position("a", 0, 3), Position("b", 0, 1)]
-
-    assert highest(positions) == {("a", 0): 5, ("b", 0): 1}
 
 
 def _bits(value: float | None) -> bytes | None:

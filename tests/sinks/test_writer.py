@@ -9,6 +9,7 @@ from schemas.errors import EXIT_DEPENDENCY, FatalError, StoreUnreachable
 from schemas.logs import Position
 from schemas.messages import DeadLetter
 from sinks.batching import Entry, RowBatch
+from sinks.claims import Claim, ClaimLost
 from sinks.counts import Counts
 from sinks.tables import TABLES
 from sinks.writer import (
@@ -20,6 +21,8 @@ from sinks.writer import (
 )
 from tests.sinks.fakes import FakeLetters, FakeStore, insert_error
 from tests.sinks.records import entry, factors, origin_of
+
+CLAIM = Claim("factors", "a", (0,), "0000000000000001-aa")
 
 
 class Waited(threading.Event):
@@ -39,7 +42,7 @@ class Waited(threading.Event):
 class Bench:
     """A writer of `factors` between fakes."""
 
-    def __init__(self, stored: dict[tuple[str, int], int] | None = None) -> None:
+    def __init__(self) -> None:
         self.events: list[str] = []
         self.store = FakeStore(self.events)
         self.letters = FakeLetters(self.events)
@@ -50,7 +53,7 @@ class Bench:
             TABLES["factors"],
             self.store,  # type: ignore[arg-type] # as much of a store as a writer needs
             self.letters,
-            stored if stored is not None else {("a", 0): -1},
+            CLAIM,
             clock=self.clock,
             stop=self.stop,
             counts=self.counts,
@@ -250,7 +253,7 @@ def test_a_poisoned_letter_stops_the_sink_as_a_letter_about_it_would_be_poisoned
         table,
         bench.store,  # type: ignore[arg-type] # as much of a store as a writer needs
         bench.letters,
-        {},
+        CLAIM,
         clock=bench.clock,
         stop=bench.stop,
     )
@@ -265,22 +268,15 @@ def test_a_poisoned_letter_stops_the_sink_as_a_letter_about_it_would_be_poisoned
     assert bench.letters.published == []
 
 
-def test_a_second_sink_is_noticed_before_the_next_insert() -> None:
-    bench = Bench(stored={("a", 0): 4})
-    bench.store.positions["a", 0] = 5
-
-    with pytest.raises(FatalError, match="somebody else writes factors"):
-        bench.writer.write(batch(5))
-    assert bench.store.offsets == []
-
-
-def test_the_fence_knows_its_own_inserts_and_other_logs() -> None:
+def test_a_writer_whose_claim_is_not_the_highest_stores_nothing_and_goes() -> None:
     bench = Bench()
-    bench.store.positions["another", 0] = 77
-    bench.writer.write(batch(0, 1))
-    bench.writer.write(batch(2))
+    bench.store.failures.append(insert_error("fenced"))
 
-    assert bench.store.offsets == [0, 1, 2]
+    with pytest.raises(ClaimLost, match="another sink has claimed partitions of factors: 2 rows are left to it"):
+        bench.writer.write(batch(5, 6))
+    assert bench.store.offsets == []
+    assert bench.store.conditions == {CLAIM.condition}
+    assert len(bench.store.tokens) == 1
 
 
 def test_numbers_of_inserts_rise_though_the_clock_goes_back() -> None:
