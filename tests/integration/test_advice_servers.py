@@ -29,7 +29,7 @@ from research.audit import audit
 from schemas.errors import DeliveryFailed, FatalError, PipelineError
 from schemas.messages import DeadLetter
 from schemas.topics import DEAD_LETTERS, FACTORS, L2, TRADES
-from sinks import migrate, resume, service
+from sinks import migrate, resume
 from sinks import reader as reading
 from sinks import writer as writing
 from sinks.checks import table_checks
@@ -489,8 +489,8 @@ def test_an_insert_of_another_sink_that_still_runs(
 ) -> None:
     send_trades(settings, 1)
     busy = [True]
-    monkeypatch.setattr(resume, "_inserting", lambda *_: busy[0])
-    monkeypatch.setattr(service, "settle", lambda store, table: resume.settle(store, table, 0.3))
+    monkeypatch.setattr(resume, "_inserting", lambda *_: {"an insert"} if busy[0] else set())
+    monkeypatch.setattr(claims, "settle", lambda store, table: resume.settle(store, table, 0.3))
     sentence = "stop the other `obflow sink`, or look at system.processes"
     refused(lambda: run_until(settings, lambda counts: False, "trades"), sentence)
     assert store.query("SELECT count() FROM system.processes WHERE query_kind = 'Insert'") == [(0,)]
@@ -536,8 +536,8 @@ def test_an_insert_whose_answer_did_not_come(settings: Settings, store: Store, m
     send_trades(settings, *range(10))
     insert, inserts, opens = clickhouse.insert_arrow, [], []
 
-    def unanswered(client: Any, table: str, arrow: Any, *, token: str) -> None:
-        insert(client, table, arrow, token=token)
+    def unanswered(client: Any, table: str, arrow: Any, **how: Any) -> None:
+        insert(client, table, arrow, **how)
         inserts.append(table)
         if len(inserts) == 1:  # it was stored, and nobody heard of it
             raise clickhouse.InsertUnanswered("timed out", table=table, rows=arrow.num_rows, code=None)
@@ -547,7 +547,7 @@ def test_an_insert_whose_answer_did_not_come(settings: Settings, store: Store, m
         resume.settle(store, table)
 
     monkeypatch.setattr(clickhouse, "insert_arrow", unanswered)
-    monkeypatch.setattr(service, "settle", opening)
+    monkeypatch.setattr(claims, "settle", opening)
     run_until(settings, lambda counts: len(opens) > 1 and nothing_left("trades")(counts), "trades")
     assert rows(store, "trades") == 10  # the table was opened again by itself; a sink started again does the same
     for _ in range(TIMES):

@@ -22,14 +22,12 @@ from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
 from schemas.digest import digest
-from schemas.errors import DecodeError, FatalError, SchemaMismatch, TopicMismatch
+from schemas.errors import DecodeError, SchemaMismatch, TopicMismatch
 from schemas.logs import Position
 from schemas.messages import DeadLetter, FactorEvent, FactorRecord, Kind, L2Record, Record, Source
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, TRADES, Topic
-from sinks.consumer import POLL_SECONDS
 from sinks.contract import Row, selection
 from sinks.counts import Counts
-from sinks.reader import Read, TopicReader
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.sinking import Feed, Sink, opened, pipeline, read_all, run_until, wait_for
@@ -331,43 +329,6 @@ def test_letters_are_listed_shown_and_refused_where_a_second_sending_makes_no_se
     }.items():
         assert main(["dead-letters", "redrive", letter_id, *flags(settings)]) == 2
         assert sentence in capsys.readouterr().err
-
-
-def test_a_second_sink_ends_instead_of_doubling_rows(settings: Settings, store: Store) -> None:
-    feed = Feed(settings, FACTORS)
-    for n in range(10):
-        feed.send(factors("A", [n]))
-    feed.flush()
-    other_done: list[Mapping[str, Counts]] = []
-
-    def other(counts: Mapping[str, Counts]) -> bool:
-        """Once the first sink has stored something, let another one store what comes next, before the first does."""
-        if counts["factors"].rows >= 10 and not other_done:
-            first_reads.clear()
-            time.sleep(3 * POLL_SECONDS)  # a poll that has begun ends
-            feed.send(factors("A", [10]))
-            feed.flush()
-            other_done.append(run_until(settings, read_all(1), "factors"))
-            first_reads.set()
-        return False
-
-    first_reads = threading.Event()
-    first_reads.set()
-    with pytest.MonkeyPatch.context() as patch:
-        poll = TopicReader.poll
-        first: list[object] = []
-
-        def held(self: TopicReader, timeout_seconds: float) -> list[Read]:
-            first.append(self) if not first else None
-            if self is first[0] and not first_reads.is_set():
-                return []
-            return poll(self, timeout_seconds)
-
-        patch.setattr(TopicReader, "poll", held)
-        with pytest.raises(FatalError, match="somebody else writes factors"):
-            run_until(settings, other, "factors")
-
-    assert stored_events(store) == {"A": [event(n) for n in range(11)]}
 
 
 def test_a_sink_without_its_table_or_topic_says_what_to_do(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from obflow import doctor
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
 from research.audit import audit
+from schemas.errors import UsageError
 from schemas.topics import DEAD_LETTERS, FACTORS, TRADES
 from sinks import missing_rows
 from sinks.contract import selection
 from sinks.counts import Counts
+from sinks.presence import Presence
 from sinks.recheck import row_digest
 from sinks.store import Store
 from sinks.tables import TABLES
@@ -30,6 +33,7 @@ from tests.integration.test_sink_audit import settings as audited
 from tests.integration.test_sink_start import expire, partition_of, send
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 __all__ = ["_own_logging", "audited"]
@@ -223,3 +227,22 @@ def test_the_advice_about_missing_rows_holds_beside_a_sink_and_after_it(
             refused_beside_a_sink(settings, run, tmp_path / "sink.log")
         assert "trades: 5 rows put back" in run(*words, *flags(settings))
     assert store.query("SELECT count() FROM trades") == [(20,)]
+
+
+@pytest.mark.advice("start the sink when that has ended")
+def test_a_sink_that_is_started_while_rows_are_put_back_is_refused(settings: Settings, store: Store) -> None:
+    over = threading.Event()
+    with Presence(settings, [TABLES["trades"]], restores=True) as restoring:
+        beating = threading.Thread(target=lambda: [restoring.beat() for _ in iter(lambda: over.wait(0.02), True)])
+        beating.start()
+        try:
+            assert eventually(lambda: restoring.is_settled)
+            for _ in range(TIMES):
+                with pytest.raises(UsageError, match="rows of trades are being put back now") as refused:
+                    run_until(settings, lambda counts: False, "trades")
+                assert refused.value.next_step == "start the sink when that has ended"
+        finally:
+            over.set()
+            beating.join()
+    for _ in range(TIMES):
+        run_until(settings, lambda counts: bool(counts["trades"].lags), "trades")

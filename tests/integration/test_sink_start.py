@@ -68,13 +68,17 @@ def test_what_is_written_and_stored_while_a_sink_starts_is_no_record_lost(
 ) -> None:
     """Another sink, on its way out, stores records between the two look-ups of one that starts."""
     send(settings, [0, 1])
+    run_until(settings, read_all(2), "factors")
     asked = service.stored_positions
     meanwhile = iter([True])
 
     def positions(store: Store, table: Any) -> Positions:
         if next(meanwhile, False):
             send(settings, [2, 3, 4])
-            run_until(settings, read_all(5), "factors")
+            store.command(
+                "INSERT INTO factors SELECT * REPLACE (2 + number AS k_off, 2 + number AS source_offset) EXCEPT number "
+                "FROM (SELECT * FROM factors WHERE k_off = 0) AS stored CROSS JOIN numbers(3) AS later"
+            )
         return asked(store, table)
 
     monkeypatch.setattr(service, "stored_positions", positions)

@@ -39,6 +39,7 @@ class Bench:
         self.reader = FakeReader(reads, poll_records)
         self.writer = FakeWriter()
         self.stored: set[int] = set()
+        self.holds = True
         self.looked_at: list[list[Row]] = []
         self.verdict = RecheckResult(0, [], 0)
         self.worker = Worker(
@@ -52,6 +53,7 @@ class Bench:
             max_buffered_rows=max_buffered_rows,
             clock=self.clock,
             submit=submit,
+            holds=lambda: self.holds,
         )
 
     def _recheck(self, rows: list[Row], now_s: float) -> RecheckResult:
@@ -252,3 +254,19 @@ def test_a_trade_sent_again_by_hand_keeps_the_identity_of_the_first_record() -> 
 
     assert entry.rows[0][-3:] == ("oldlogol", 3, 4)
     assert entry.position == Position("factlogf", 0, 9)
+
+
+def test_a_worker_whose_partitions_change_waits_for_its_insert_and_drops_what_it_holds() -> None:
+    held = Held()
+    bench = Bench([events(0, 0, 1, 2, 3), events(1, 4, 5)], submit=held.submit, poll_records=1)
+    bench.worker.step(0.0)
+    bench.worker.step(0.0)
+    assert (len(held.waiting), bench.worker.buffered_rows) == (1, 6)
+    bench.holds = False
+    working = threading.Timer(0.05, held.work)
+    working.start()
+    bench.worker.run(threading.Event())
+
+    assert bench.offsets == [0, 1, 2, 3]
+    assert bench.reader.closed
+    assert not working.is_alive() or working.join() is None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from schemas.errors import BrokerRefused, BrokerUnreachable, FatalError, StoreUnreachable
+from sinks.claims import ClaimLost
 from sinks.counts import Counts
 from sinks.feeds import LONGEST_PAUSE_SECONDS, LONGEST_WAIT_SECONDS, PATIENCE_SECONDS, OnceForAll, TableFeed
 from sinks.preflight import TableGone
@@ -160,3 +161,23 @@ def test_what_went_wrong_is_kept_for_the_end(error: BaseException) -> None:
     one.run()
 
     assert one.trouble is error
+
+
+def test_a_feed_whose_claim_is_lost_rests_and_is_opened_again_without_failing() -> None:
+    made, clock, heard = feed([failing(ClaimLost("another sink has claimed partitions of factors"))], waits=9)
+    made._rest = lambda: heard.append("rest")
+    made.run()
+
+    assert heard == ["run", "rest", "run"]
+    assert (made.counts.fenced, made.trouble, clock.pauses) == (1, None, [])
+
+
+def test_a_feed_that_has_no_partitions_is_well_and_looks_again() -> None:
+    stop, rests = threading.Event(), []
+    made = TableFeed(
+        TABLES["factors"], lambda counts: None, stop, rest=lambda: stop.set() if len(rests) > 1 else rests.append(1)
+    )
+    made.trouble, made.counts.failing = StoreUnreachable("it was away"), True
+    made.run()
+
+    assert (made.trouble, made.counts.failing, len(rests)) == (None, False, 2)
