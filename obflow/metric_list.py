@@ -19,6 +19,7 @@ CounterName = Literal[
     "obflow_stored_total",
     "obflow_repeated_total",
     "obflow_insert_failures_total",
+    "obflow_fenced_inserts_total",
     "obflow_gaps_total",
     "obflow_quote_checks_total",
     "obflow_levels_compared_total",
@@ -125,6 +126,12 @@ COUNTERS: Mapping[CounterName, Metric] = {
     ),
     "obflow_insert_failures_total": Metric(
         "Inserts that ended without an answer, or were refused for good.", ("table",), "inserts", SINK
+    ),
+    "obflow_fenced_inserts_total": Metric(
+        "Inserts of which nothing was stored, since another sink had taken over the partitions.",
+        ("table",),
+        "inserts",
+        SINK,
     ),
     "obflow_gaps_total": Metric(
         "Books that an update did not connect to.",

@@ -79,6 +79,10 @@ class Metrics:
         """
         return self._gauges[name].labels(**_printable(labels))
 
+    def forget_gauge(self, name: GaugeName, **labels: str) -> None:
+        """Show the gauge of these labels no more: another process knows its value from now on."""
+        self._gauges[name].remove(*(_printable(labels)[label] for label in GAUGES[name].labels))
+
     def histogram(self, name: HistogramName, **labels: str) -> Histogram:
         """The histogram of these labels.
 

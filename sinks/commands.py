@@ -32,8 +32,8 @@ def sink(
 ) -> None:
     """Feed the tables from their topics until stopped, resuming from what the tables hold.
 
-    Run one for a table. Whatever fails ends the process with one sentence; started again, it goes on without loss and
-    without doubled rows.
+    Run any number: they share the partitions of every topic. Whatever fails ends the process with one sentence; started
+    again, it goes on without loss and without doubled rows.
 
     Rows that somebody took out of a table are put back by --restore, while no sink feeds it; nothing is stored twice.
 

@@ -34,6 +34,7 @@ class Telemetry:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
+        self._lagging: dict[str, set[int]] = {}
 
     def client_options(self, table: Table[Any]) -> Mapping[str, object]:
         """Options of the client that reads a table's topic, so that its statistics are shown."""
@@ -87,10 +88,15 @@ class Telemetry:
         self._metrics.raise_to("obflow_stored_total", counts.rows, table=table.name)
         self._metrics.gauge("obflow_buffered_records", stage=table.name).set(counts.buffered_rows)
         self._metrics.raise_to("obflow_insert_failures_total", counts.failed_inserts, table=table.name)
+        self._metrics.raise_to("obflow_fenced_inserts_total", counts.fenced, table=table.name)
         if counts.retried_inserts:
             self._metrics.raise_to("obflow_retries_total", counts.retried_inserts, stage=f"insert {table.name}")
         oldest_ns, now_ns = counts.oldest_ns, self._clock.now_ns()
         lag_s = 0.0 if oldest_ns is None else max(0.0, (now_ns - oldest_ns) / NS_PER_SECOND)
         self._metrics.gauge("obflow_lag_seconds", topic=table.topic.name).set(lag_s)
-        for partition, lag in dict(counts.lags).items():
+        lags = dict(counts.lags)
+        for partition in self._lagging.get(table.name, set()) - lags.keys():  # another sink shows it now
+            self._metrics.forget_gauge("obflow_lag_records", topic=table.topic.name, partition=str(partition))
+        self._lagging[table.name] = set(lags)
+        for partition, lag in lags.items():
             self._metrics.gauge("obflow_lag_records", topic=table.topic.name, partition=str(partition)).set(lag)

@@ -29,7 +29,7 @@ from research.audit import audit
 from schemas.errors import DeliveryFailed, FatalError, PipelineError
 from schemas.messages import DeadLetter
 from schemas.topics import DEAD_LETTERS, FACTORS, L2, TRADES
-from sinks import migrate, resume
+from sinks import claims, migrate, resume
 from sinks import reader as reading
 from sinks import writer as writing
 from sinks.checks import table_checks

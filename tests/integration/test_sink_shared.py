@@ -86,9 +86,10 @@ def test_sinks_started_in_the_same_second_store_every_row_once(
     sinks: int, broker: str, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
     with shared(broker, clickhouse) as (settings, store), ExitStack() as running:
-        with Load(settings) as load:
-            for _ in range(50):
-                load.send()
+        load = Load(settings)
+        for _ in range(50):
+            load.send()
+        with load:
             many = [
                 running.enter_context(Sink(settings, tmp_path / f"{number}.log", "--table=factors"))
                 for number in range(2 + sinks % 2)

@@ -66,6 +66,19 @@ def test_inserts_that_failed_and_those_sent_again_are_counted_by_table() -> None
     assert 'obflow_insert_failures_total{table="factors"} 0.0' in page.page()
 
 
+def test_the_lag_of_a_partition_that_another_sink_has_now_is_on_this_page_no_more() -> None:
+    metrics = Metrics("sink")
+    feed = SimpleNamespace(table=TABLES["trades"], counts=Counts(lags={3: 11, 4: 2}, fenced=1))
+    telemetry = Telemetry(metrics, ManualClock())
+    telemetry.show([feed])  # type: ignore[list-item] # all that is looked at
+    feed.counts.lags = {4: 5}
+    telemetry.show([feed])  # type: ignore[list-item] # as above
+
+    lags = [line for line in metrics.page().splitlines() if line.startswith("obflow_lag_records{")]
+    assert lags == ['obflow_lag_records{partition="4",topic="trades.v1"} 5.0']
+    assert metrics.value("obflow_fenced_inserts_total", table="trades") == 1
+
+
 def test_the_age_of_stored_records_is_measured_for_sources_of_now_alone() -> None:
     metrics, clock = Metrics("sink"), ManualClock()
     trade = load(EXAMPLES / "trades/v1/buy.json")
