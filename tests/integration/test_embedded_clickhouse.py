@@ -153,6 +153,47 @@ def test_chunked_bodies_are_understood(ask: Ask) -> None:
     assert ask(iter([b"SELECT ", b"sum(number)", b" FROM numbers(101)"])).body == b"5050\n"
 
 
+def test_rows_beside_a_select_are_stored_under_its_condition(ask: Ask, client: Client) -> None:
+    rows = b"".join(b"%d\trow\n" % n for n in range(1000))
+    under = "INSERT INTO t (a, b) SELECT * FROM input('a UInt64, b String') WHERE {} FORMAT TSV"
+    for _ in range(2):
+        answer = ask(rows, query=under.format("a % 2 AND (SELECT count() FROM t) < 600"), max_insert_threads="1")
+        assert json.loads(answer.headers["X-ClickHouse-Summary"])["written_rows"] == "500"
+    assert ask(rows, query=under.format("NOT throwIf((SELECT count() FROM t) > 600)")).code == "395"
+    assert ask(b"SELECT count(), uniqExact(_part), sum(a) FROM t").body == b"1000\t2\t500000\n"
+    assert ask(b"SELECT count() FROM system.tables WHERE is_temporary").body == b"0\n"
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("INSERT INTO t (a) SELECT * FROM input('a UInt64') WHERE file('/etc/hostname') != '' FORMAT TSV", "497"),
+        (
+            "INSERT INTO t (a) SELECT * FROM input('a UInt64') WHERE a IN (SELECT * FROM input('a UInt64')) FORMAT TSV",
+            "497",
+        ),
+        ("INSERT INTO t (a) SELECT i.a FROM input('a UInt64') AS i, file('/etc/hostname') AS f FORMAT TSV", "36"),
+        ("INSERT INTO FUNCTION file('x', 'TSV', 'a UInt64') SELECT * FROM input('a UInt64') FORMAT TSV", "497"),
+        ("INSERT INTO t (a) SELECT * FROM input('a UInt64) ENGINE = File(TSV) --') FORMAT TSV", "497"),
+        ("INSERT INTO t (a) SELECT * FROM input('a UInt64) ENGINE = Memory AS SELECT file(0) --') FORMAT TSV", "497"),
+        ("INSERT INTO t (a) SELECT * FROM input('a UInt64 DEFAULT length(file(b)), b String') FORMAT TSV", "497"),
+        ("INSERT INTO t (a) SELECT * FROM input('a UInt64); DROP TABLE t') FORMAT TSV", "62"),
+        ("INSERT INTO t (a) SELECT * FROM input('a UInt64') FORMAT CapnProto", "73"),
+    ],
+)
+def test_a_select_of_sent_rows_reaches_nothing_that_others_do_not(
+    ask: Ask, client: Client, sql: str, code: str
+) -> None:
+    assert ask(b"1\n", query=sql).code == code
+    assert ask(b"SELECT count() FROM t").body == b"0\n"
+
+
+def test_a_reader_sends_no_rows_beside_a_select(ask: Ask, client: Client, engine: EmbeddedClickHouse) -> None:
+    as_reader = {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": engine.tokens.reader}
+    sql = "INSERT INTO t (a) SELECT * FROM input('a UInt64') FORMAT TSV"
+    assert ask(b"1\n", query=sql, headers=as_reader).code == "164"
+
+
 def test_nothing_of_one_request_is_left_for_the_next(ask: Ask) -> None:
     """Settings, the database and read-only mode belong to a request."""
     asked = b"SELECT currentDatabase(), getSetting('max_threads'), getSetting('readonly')"
