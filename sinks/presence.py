@@ -58,6 +58,7 @@ class Presence:
 
     Attributes:
         shares: What it holds, by table.
+        meets: Whether the members meet anew just now, so that what it holds may be another's in a moment.
     """
 
     def __init__(self, settings: Settings, tables: Iterable[Table[Any]], *, restores: bool = False) -> None:
@@ -67,7 +68,7 @@ class Presence:
         self._topics = topics
         self._group = f"{settings.of(SinkSettings).group}{GROUP_MIDDLE}{settings.kafka.topic_prefix}"
         self._name = f"{uuid.uuid4().hex[:8]}{RESTORES if restores else ''}:{','.join(sorted(topics))}"
-        self._is_known = False
+        self._is_known = self.meets = False
         self._meetings = 0
         self._restored: tuple[int, frozenset[str]] = (-1, frozenset())
         self._looking = threading.Lock()
@@ -137,6 +138,7 @@ class Presence:
         """Hand out what this process has from now on, and read nothing of it here."""
         member.assign([])
         self._meetings += 1
+        self.meets = False
         for table, topic in self._topics.items():
             self.shares[table].give(frozenset(place.partition for place in given if place.topic == topic))
         if not self._is_known:
@@ -146,6 +148,7 @@ class Presence:
     def _meeting(self, member: Consumer, _taken: list[TopicPartition]) -> None:
         """Go on meanwhile: what others get is known when all have met."""
         member.unassign()
+        self.meets = True
 
     def _lost(self, member: Consumer, _taken: list[TopicPartition]) -> None:
         """Stop at once: the others have met without this process."""

@@ -159,6 +159,8 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     chosen = settings.of(SinkSettings)
     share = around.presence.shares[table.name]
     held = _await_share(around, share, table)
+    if around.stop.is_set():
+        return None
     ids = kafka.topic_ids(settings, [topic_name(settings, table.topic)])
     if not held.partitions:
         counts.lags, counts.buffered_rows, counts.oldest_ns = {}, 0, None
@@ -222,7 +224,7 @@ def _await_share(around: Surroundings, share: Share, table: Table[Any]) -> Held:
         DependencyError: The broker does not answer.
     """
     ask_s = time.monotonic() + NO_WORD_SECONDS
-    while (held := share.held).partitions is None and not around.stop.is_set():
+    while ((held := share.held).partitions is None or around.presence.meets) and not around.stop.is_set():
         share.wait(held.number, WATCH_SECONDS)
         if time.monotonic() > ask_s:
             kafka.topic_ids(around.settings, [topic_name(around.settings, table.topic)])
