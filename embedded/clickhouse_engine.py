@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any, Final, TextIO
@@ -28,7 +29,7 @@ from embedded.clickhouse_allowed import REFUSED_SETTINGS
 from embedded.clickhouse_folder import ADDRESS
 from embedded.clickhouse_inputs import read_from
 from embedded.clickhouse_limits import reader_settings
-from embedded.clickhouse_parser import Parser
+from embedded.clickhouse_parser import REMEMBERED, REMEMBERED_BYTES, Parser
 from embedded.clickhouse_rules import ANSWERS, Asker, check_format, check_input_format, judge
 from embedded.clickhouse_sql import READONLY, UNKNOWN_SETTING, QueryRefused, Statement
 from schemas.errors import DependencyError, FatalError
@@ -131,6 +132,7 @@ class ChdbEngine:
         self._input = f"input_{secrets.token_hex(8)}"  # the temporary table, in a session, of what `input` reads
         self._askers: SimpleQueue[Any] = SimpleQueue()
         self._parser = Parser(self._ask, self._classify)
+        self._remembered_inputs = lru_cache(REMEMBERED)(self._judge_reading_input)
         try:
             self._keeper = self._connect()
             self.version = self._keeper.query("SELECT version()", "TabSeparated").bytes().decode().strip()
@@ -202,19 +204,24 @@ class ChdbEngine:
         )
 
     def _prepare_reading_input(self, statement: Statement, context: Context) -> Prepared:
-        """Prepare an INSERT … SELECT … FROM input(…): judged like any other, and so is the table of its rows."""
-        asker = Asker(not context.readonly, context.database, context.parameters)
-        rows = read_from(self._parser.parse(statement.text).tree, self._input)
+        """Prepare an INSERT … SELECT … FROM input(…). Whoever sends rows sends the same text again and again."""
+        check_input_format(statement.input_format)
+        remembers = len(statement.text) <= REMEMBERED_BYTES
+        prepare = self._remembered_inputs if remembers else self._judge_reading_input
+        parameters = tuple(sorted(context.parameters.items()))
+        text, makes_table = prepare(statement.text, context.readonly, context.database, parameters)
+        return Prepared(text, context.settings, output_format="", answers=False, makes_table=makes_table)
+
+    def _judge_reading_input(
+        self, text: str, readonly: bool, database: str, parameters: tuple[tuple[str, str], ...]
+    ) -> tuple[str, str]:
+        """What runs, and what makes the table of its rows: each judged like any other statement of the asker."""
+        asker = Asker(not readonly, database, dict(parameters))
+        rows = read_from(self._parser.parse(text).tree, self._input)
         made = self._parser.parse(f"CREATE TABLE {self._input} ({rows.structure}) ENGINE = Memory")
         judge(made.tree, asker)
-        check_input_format(statement.input_format)
-        return Prepared(
-            text=self._parser.write(judge(rows.tree, asker).tree),
-            settings=context.settings,
-            output_format="",
-            answers=False,
-            makes_table=self._parser.write({**made.tree, "is_temporary": True}),
-        )
+        runs = self._parser.write(judge(rows.tree, asker).tree)
+        return runs, self._parser.write({**made.tree, "is_temporary": True})
 
     def _filling(self, input_format: str) -> str:
         return f"INSERT INTO {self._input} FROM INFILE {quote(self._rows)} FORMAT {input_format}"

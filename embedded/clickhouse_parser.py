@@ -55,7 +55,6 @@ class Parser:
     def __init__(self, ask: Ask, classify: Callable[[str], tuple[int, bool]]) -> None:
         self._ask, self._classify = ask, classify
         self._remembered = lru_cache(REMEMBERED)(self._parse)
-        self._remembered_text = lru_cache(REMEMBERED)(self._text)
 
     def parse(self, text: str) -> Parsed:
         """Parse a text that has to be one statement.
@@ -69,8 +68,7 @@ class Parser:
         """Write the statement of a tree."""
         if tree["type"] == DESCRIBES:
             return _DESCRIBE + self.write(tree["described"]).removeprefix(_ALL_OF)
-        call = f"formatQueryFromJSON({_literal(_dumped(tree))})"
-        return self._remembered_text(call) if len(call) <= 2 * REMEMBERED_BYTES else self._text(call)
+        return self._text(f"formatQueryFromJSON({_literal(_dumped(tree))})")
 
     def _parse(self, text: str) -> Parsed:
         try:
