@@ -216,7 +216,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, readon
     return client
 
 
-class Condition(NamedTuple):
+class InsertCondition(NamedTuple):
     """What an insert is stored under.
 
     Attributes:
@@ -228,7 +228,9 @@ class Condition(NamedTuple):
     sql: str
 
 
-def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str, only_if: Condition | None = None) -> None:
+def insert_arrow(
+    client: Client, table: str, rows: pa.Table, *, token: str, only_if: InsertCondition | None = None
+) -> None:
     """Store rows, all or none, as one part of the table.
 
     Args:
@@ -237,7 +239,7 @@ def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str, only
         rows: Of one table partition, at most 1,048,449 of them; columns by name.
         token: New for every attempt. It keeps the server from storing one attempt twice; reused for other rows, it
             would make the server drop them.
-        only_if: Condition without which nothing is stored.
+        only_if: InsertCondition without which nothing is stored.
 
     Raises:
         InsertError: One of its five subclasses.
@@ -254,7 +256,7 @@ def insert_arrow(client: Client, table: str, rows: pa.Table, *, token: str, only
 
 
 def _insert_selected(
-    client: Client, table: str, rows: pa.Table, only_if: Condition, settings: dict[str, str | int]
+    client: Client, table: str, rows: pa.Table, only_if: InsertCondition, settings: dict[str, str | int]
 ) -> None:
     """Send rows beside INSERT … SELECT. The client writes FORMAT behind whatever it takes for the table's name."""
     names = ", ".join(only_if.kinds)

@@ -49,6 +49,7 @@ _NOT_YET = frozenset(
         KafkaError.NOT_COORDINATOR,
         KafkaError.NOT_CONTROLLER,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._NOENT,  # no partition has a leader: the broker goes, or has just come
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.FENCED_LEADER_EPOCH,  # a broker that has just come back, and a client that knows it otherwise
         KafkaError.UNKNOWN_LEADER_EPOCH,

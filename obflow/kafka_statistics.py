@@ -60,8 +60,9 @@ class ClientStatistics:
         found, before = self._decoder.decode(text), self._seen
         self._seen = found
         counter, gauge, client = self._metrics.counter, self._metrics.gauge, self._client
-        counter("obflow_kafka_sent_bytes_total", client=client).inc(found.tx_bytes - before.tx_bytes)
-        counter("obflow_kafka_received_bytes_total", client=client).inc(found.rx_bytes - before.rx_bytes)
+        # What went to a broker that the client has given up since is no longer in its sums.
+        counter("obflow_kafka_sent_bytes_total", client=client).inc(max(0, found.tx_bytes - before.tx_bytes))
+        counter("obflow_kafka_received_bytes_total", client=client).inc(max(0, found.rx_bytes - before.rx_bytes))
         gauge("obflow_kafka_queued_bytes", client=client).set(found.msg_size)
         brokers = found.brokers.values()
         gauge("obflow_kafka_brokers_up", client=client).set(sum(broker.state == UP for broker in brokers))

@@ -28,7 +28,8 @@ Local errors:
     TableGone                          of a sink whose table was dropped (SchemaMismatch)
     InvalidVerdict                     a language model's answer that is no verdict (MessageError)
     InsertError                        an insert that failed (PipelineError), and below it InsertBusy, InsertUnanswered,
-                                       InsertRejected, InsertPoisoned
+                                       InsertRejected, InsertPoisoned, InsertFenced
+    ClaimLost                          of a sink whose partitions another has claimed (FatalError)
     QueryFailed                        a query that failed (FatalError)
     ChildFailed                        a process of the embedded default that did not start (FatalError)
     RequestRefused                     a venue will not serve a request, asked again or not (ExchangeUnreachable)

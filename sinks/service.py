@@ -41,7 +41,7 @@ from sinks.recheck import Recheck
 from sinks.resume import stored_identities, stored_positions, stored_rows
 from sinks.runs import DroppedRuns
 from sinks.settings import SinkSettings
-from sinks.shares import Held, Share
+from sinks.shares import HeldShare, Share
 from sinks.store import Store
 from sinks.telemetry import Telemetry
 from sinks.writer import Writer, WrittenBatch, waits
@@ -216,7 +216,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     return worker
 
 
-def _await_share(around: Surroundings, share: Share, table: Table[Any]) -> Held:
+def _await_share(around: Surroundings, share: Share, table: Table[Any]) -> HeldShare:
     """What this process is to feed, once it has been told; nothing where it was told to stop before.
 
     Raises:

@@ -6,7 +6,7 @@ import threading
 from typing import NamedTuple
 
 
-class Held(NamedTuple):
+class HeldShare(NamedTuple):
     """What was held at one moment.
 
     Attributes:
@@ -23,17 +23,17 @@ class Share:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._held = Held(0, None)
+        self._held = HeldShare(0, None)
 
     def give(self, partitions: frozenset[int] | None) -> None:
         """Say what is held from now on. The same again is no change."""
         with self._changed:
             if partitions != self._held.partitions:
-                self._held = Held(self._held.number + 1, partitions)
+                self._held = HeldShare(self._held.number + 1, partitions)
                 self._changed.notify_all()
 
     @property
-    def held(self) -> Held:
+    def held(self) -> HeldShare:
         """What is held now."""
         with self._changed:
             return self._held

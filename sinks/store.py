@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from obflow import clickhouse
-from obflow.clickhouse import ClickHouseError, Condition
+from obflow.clickhouse import ClickHouseError, InsertCondition
 from obflow.settings import ClickHouseSettings
 
 SERVER_DATABASE: Final = "default"
@@ -67,14 +67,14 @@ class Store:
         except (ClickHouseError, OSError) as error:
             raise clickhouse.query_error(error, self._settings) from error
 
-    def insert(self, table: str, rows: pa.Table, token: str, only_if: Condition | None = None) -> None:
+    def insert(self, table: str, rows: pa.Table, token: str, only_if: InsertCondition | None = None) -> None:
         """Store rows, all or none.
 
         Args:
             table: Its name.
             rows: Columns by name.
             token: New for every attempt.
-            only_if: Condition without which nothing is stored.
+            only_if: InsertCondition without which nothing is stored.
 
         Raises:
             InsertError: One of its five subclasses.

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from obflow.backoff import Backoff
 from obflow.clickhouse import (
-    Condition,
     InsertBusy,
+    InsertCondition,
     InsertError,
     InsertFenced,
     InsertPoisoned,
@@ -125,7 +125,7 @@ class Writer:
         self._require_same = require_same
         self._store = store
         self._letters = letters
-        self._only_if = Condition({column.name: column.kind for column in table.columns}, claim.condition)
+        self._only_if = InsertCondition({column.name: column.kind for column in table.columns}, claim.condition)
         self._clock = clock
         self._stop = stop
         self._counts = counts or Counts()

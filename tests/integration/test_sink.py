@@ -336,10 +336,10 @@ def test_a_sink_without_its_table_or_topic_says_what_to_do(
 ) -> None:
     store.command("ALTER TABLE factors DROP COLUMN mid")
     with pytest.raises(SchemaMismatch, match=r"column factors.mid does not exist.*obflow tables apply"):
-        run_until(settings, lambda counts: True, "factors")
+        run_until(settings, lambda counts: False, "factors")
     elsewhere = settings.model_copy(update={"kafka": settings.kafka.model_copy(update={"topic_prefix": "nowhere."})})
     with pytest.raises(TopicMismatch, match="obflow topics apply"):
-        run_until(elsewhere, lambda counts: True, "trades")
+        run_until(elsewhere, lambda counts: False, "trades")
 
 
 def test_an_older_sink_goes_on_beside_a_column_it_does_not_know(settings: Settings, store: Store) -> None:

@@ -42,6 +42,15 @@ def test_a_client_that_takes_the_place_of_another_adds_to_its_bytes(metrics: Met
     assert metrics.value("obflow_kafka_received_bytes_total", client="table factors") == 560
 
 
+def test_a_broker_that_a_client_gave_up_takes_nothing_back_of_what_was_counted(metrics: Metrics) -> None:
+    client = ClientStatistics(metrics, "table factors")
+    for text in (told(700, 300), told(100, 40), told(150, 50)):
+        client.take(text)
+
+    assert metrics.value("obflow_kafka_sent_bytes_total", client="table factors") == 750
+    assert metrics.value("obflow_kafka_received_bytes_total", client="table factors") == 310
+
+
 def test_a_client_without_a_broker_says_so(metrics: Metrics) -> None:
     ClientStatistics(metrics, "publisher").take(told(0, 0))
 

@@ -9,8 +9,8 @@ from concurrent.futures import Future
 import pyarrow as pa
 
 from obflow.clickhouse import (
-    Condition,
     InsertBusy,
+    InsertCondition,
     InsertError,
     InsertFenced,
     InsertPoisoned,
@@ -148,7 +148,7 @@ class FakeStore:
         self.unexplained: set[int] = set()
         self._events = events if events is not None else []
 
-    def insert(self, table: str, rows: pa.Table, token: str, only_if: Condition | None = None) -> None:
+    def insert(self, table: str, rows: pa.Table, token: str, only_if: InsertCondition | None = None) -> None:
         self.tokens.append(token)
         self.conditions.add(only_if.sql if only_if else "")
         if self.failures:

@@ -256,7 +256,7 @@ def test_a_trade_sent_again_by_hand_keeps_the_identity_of_the_first_record() -> 
     assert entry.position == Position("factlogf", 0, 9)
 
 
-def test_a_worker_whose_partitions_change_waits_for_its_insert_and_drops_what_it_holds() -> None:
+def test_a_worker_whose_partitions_change_drops_what_it_has_not_sent() -> None:
     held = Held()
     bench = Bench([events(0, 0, 1, 2, 3), events(1, 4, 5)], submit=held.submit, poll_records=1)
     bench.worker.step(0.0)

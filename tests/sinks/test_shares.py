@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 
-from sinks.shares import Held, Share
+from sinks.shares import HeldShare, Share
 
 
 def test_what_is_given_again_is_no_change_and_what_is_lost_is_one() -> None:
     share = Share()
-    assert share.held == Held(0, None)
+    assert share.held == HeldShare(0, None)
     share.give(frozenset({1, 2}))
     share.give(frozenset({2, 1}))
-    assert share.held == Held(1, frozenset({1, 2}))
+    assert share.held == HeldShare(1, frozenset({1, 2}))
     share.give(None)
     share.give(frozenset({1, 2}))
     assert share.held.number == 3
