@@ -220,6 +220,16 @@ def plain(text: str) -> str:
     return f"{whole}.{fraction}" if fraction else whole
 
 
+def plain_signed(text: str) -> str:
+    """Strip the trailing zeros of a number that may be negative: "-0.00010" is "-0.0001", "-0.0" is "0".
+
+    Raises:
+        InvalidNumber: Not a plain decimal, with or without a minus before it.
+    """
+    number = plain(text.removeprefix("-"))
+    return f"-{number}" if text.startswith("-") and number != "0" else number
+
+
 def decimals(text: str) -> int:
     """Count the digits after the point, trailing zeros stripped.
 

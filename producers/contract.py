@@ -190,12 +190,21 @@ class Exchange(FrameReader, Protocol):
         """What keeps a connection alive."""
         ...
 
+    @property
+    def derivatives(self) -> Exchange | None:
+        """The same venue as it is asked for funding, mark prices and open interest; None where it has none.
+
+        They come over connections of their own: its `streams`, `subscribe` and `websocket_path` name those channels
+        alone, so that one of them that is refused, or lost, does no book any harm.
+        """
+        ...
+
     def websocket_path(self, symbol: str) -> str:
         """Give path and query of the connection that carries it; streams are then subscribed by message."""
         ...
 
     def streams(self, symbol: str) -> tuple[str, ...]:
-        """Name the streams of one instrument: depth, trades, best quotes."""
+        """Name the streams of one instrument: depth, trades, best quotes; empty where it has none of these."""
         ...
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
@@ -239,6 +248,7 @@ class Channel(StrEnum):
     SNAPSHOT = "snapshot"
     TRADE = "trade"
     QUOTE = "quote"
+    DERIVATIVE = "derivative"
     INSTRUMENTS = "instruments"
 
 

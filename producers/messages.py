@@ -135,6 +135,35 @@ class BestQuote(msgspec.Struct, frozen=True, gc=False):
     number: int | None = None
 
 
+class DerivativeTick(msgspec.Struct, frozen=True, gc=False):
+    """What a message tells of a derivative besides its book; numbers as the venue wrote them, null where it tells none.
+
+    Attributes:
+        symbol: The venue's own symbol.
+        exchange_ns: The venue's time, ns UTC.
+        funding_rate: A share of the notional at the next funding; longs pay where it is positive.
+        next_funding_ns: When that is, ns UTC.
+        funding_interval_s: Time between two fundings, seconds.
+        mark_price, index_price: In the quote currency.
+        open_interest: In the unit of the book's sizes.
+    """
+
+    symbol: str
+    exchange_ns: int | None = None
+    funding_rate: str | None = None
+    next_funding_ns: int | None = None
+    funding_interval_s: int | None = None
+    mark_price: str | None = None
+    index_price: str | None = None
+    open_interest: str | None = None
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether it holds no value at all, as a change of a ticker often does."""
+        rate_and_prices = (self.funding_rate, self.mark_price, self.index_price, self.open_interest)
+        return rate_and_prices == (None,) * 4 and self.next_funding_ns is None and self.funding_interval_s is None
+
+
 class Instrument(NamedTuple):
     """One instrument of one venue.
 
@@ -224,4 +253,4 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
 VenueNotice = Ack | Reply | Notice | InstrumentList
 """What a venue tells besides data."""
 
-VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | Interrupted | Ignored | VenueNotice
+VenueMessage = DepthDelta | DepthSnapshot | TradeTick | BestQuote | DerivativeTick | Interrupted | Ignored | VenueNotice

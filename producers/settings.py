@@ -48,6 +48,8 @@ class ProducerSettings(Section):
     known_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
     """Range about mid that is kept known where a venue's books over REST end somewhere: one is fetched, and compared,
     before the range is left, and every ten minutes. 0: none is."""
+    derivatives: bool = True
+    """Whether funding, mark prices and open interest are subscribed too, where the venue has them."""
     rest_url: str = ""
     """REST address of the exchange; empty is the venue's own."""
     websocket_url: str = ""

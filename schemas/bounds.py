@@ -74,6 +74,10 @@ LogName: TypeAlias = Annotated[str, Meta(pattern=rf"\A[A-Za-z0-9_-]{{{LOG_CHARAC
 """The first characters of a Kafka topic id."""
 Decimal: TypeAlias = Annotated[str, Meta(pattern=r"\A(?=[0-9.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,20})?\Z")]
 """A plain decimal above zero, at most 20 digits on each side of the point."""
+Amount: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9]{1,20}(?:\.[0-9]{1,20})?\Z")]
+"""A plain decimal, never negative."""
+SignedAmount: TypeAlias = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,20}(?:\.[0-9]{1,20})?\Z")]
+"""A plain decimal that may be negative."""
 Label: TypeAlias = Annotated[str, Meta(max_length=MAX_LABEL)]
 """A short text: a version, an id, a name."""
 Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]

@@ -27,6 +27,7 @@ from schemas.messages import (
     AnomalyEvent,
     ArbitrageEvent,
     DeadLetter,
+    DerivativeRecord,
     FactorEvent,
     FactorRecord,
     FeedStatus,
@@ -51,6 +52,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 RECORD_TYPES: dict[str, type[Record]] = {
     "l2": L2Record,
     "trades": TradeRecord,
+    "derivatives": DerivativeRecord,
     "feed-status": FeedStatus,
     "factors": FactorRecord,
     "resync": ResyncRequest,

@@ -14,6 +14,7 @@ import msgspec
 
 from schemas.bounds import MAX_EVENTS as MAX_EVENTS  # who needs these three takes them from here
 from schemas.bounds import (
+    Amount,
     Count,
     Decimal,
     Duration,
@@ -31,6 +32,7 @@ from schemas.bounds import (
     Payload,
     Quoted,
     Share,
+    SignedAmount,
     Symbol,
     Text,
     TimeNs,
@@ -403,6 +405,44 @@ class TradeRecord(InstrumentRecord, frozen=True, gc=False):
     exchange_ns: TimeNs | None = None
     contract_value: Decimal = "1"
     contract_kind: ContractKind = ContractKind.SPOT
+    run: Label = ""
+
+
+class DerivativeRecord(InstrumentRecord, frozen=True, gc=False):
+    """What a venue told of a derivative besides its book: funding, mark price, open interest (`derivatives.v1`).
+
+    It says what one message of the venue said, and no more: a value that the message did not carry is null, which means
+    "not told here", not "none there is". The newest value of each is the last one that is not null.
+
+    The numbers are decimal strings, exactly as the venue wrote them but for padding: they lie on no grid (a mark price
+    is an average, a funding rate has a scale of its own), and float64 would not give back the 16 and more digits that
+    some of them have.
+
+    Attributes:
+        venue, symbol, source: As in `L2Record`.
+        exchange_ns, received_ns: As in `L2Record`.
+        funding_rate: What longs pay shorts at the next funding, a share of the notional (0.0001 is 1 bp); negative
+            where shorts pay. Of Deribit, which funds continuously, the present rate for 8 hours.
+        next_funding_ns: When that is, ns UTC.
+        funding_interval_s: Time between two fundings, seconds.
+        mark_price: What positions are valued at, in the quote currency; of an option as its book is quoted.
+        index_price: Price of the underlying, in the quote currency.
+        open_interest: Contracts that are open, in the unit of the book's sizes: each of them is worth `contract_value`.
+        contract_value, contract_kind: As in `L2Record`.
+        run: As in `L2Record`.
+    """
+
+    source: Source
+    received_ns: TimeNs
+    exchange_ns: TimeNs | None = None
+    funding_rate: SignedAmount | None = None
+    next_funding_ns: TimeNs | None = None
+    funding_interval_s: Few | None = None
+    mark_price: Amount | None = None
+    index_price: Amount | None = None
+    open_interest: Amount | None = None
+    contract_value: Decimal = "1"
+    contract_kind: ContractKind = ContractKind.LINEAR
     run: Label = ""
 
 
@@ -919,6 +959,7 @@ class ArbitrageEvent(InstrumentRecord, frozen=True, gc=False):
 Record = (
     L2Record
     | TradeRecord
+    | DerivativeRecord
     | FeedStatus
     | ResyncRequest
     | DeadLetter

@@ -9,7 +9,16 @@ from typing import Any, Final
 import msgspec
 
 from schemas.bounds import MAX_EVENTS, MAX_LEVELS
-from schemas.messages import Coverage, FactorRecord, Kind, L2Record, QuoteRecord, RegimeEvent, TradeRecord
+from schemas.messages import (
+    Coverage,
+    DerivativeRecord,
+    FactorRecord,
+    Kind,
+    L2Record,
+    QuoteRecord,
+    RegimeEvent,
+    TradeRecord,
+)
 
 MAX_QUOTED: Final = 20
 """Most levels a side that a quote tells."""
@@ -61,6 +70,18 @@ def _trade_problem(record: TradeRecord) -> str:
     return "" if record.size_lots else "a trade of size 0 has no side"
 
 
+def _derivative_problem(record: DerivativeRecord) -> str:
+    told = (
+        record.funding_rate,
+        record.next_funding_ns,
+        record.funding_interval_s,
+        record.mark_price,
+        record.index_price,
+        record.open_interest,
+    )
+    return "it tells nothing" if told == (None,) * len(told) else ""
+
+
 def packing_problem(events: int) -> str:
     """Say why a factor record may not pack so many events; empty where it may."""
     return "" if 0 < events <= MAX_EVENTS else f"a factors record packs {events} events, not 1 to {MAX_EVENTS}"
@@ -92,6 +113,7 @@ def _quote_problem(record: QuoteRecord) -> str:
 _RULES: Final[dict[type, Callable[[Any], str]]] = {
     L2Record: _l2_problem,
     TradeRecord: _trade_problem,
+    DerivativeRecord: _derivative_problem,
     FactorRecord: _factors_problem,
     RegimeEvent: _regime_problem,
     QuoteRecord: _quote_problem,

@@ -49,6 +49,16 @@ L2 = Topic(
 TRADES = Topic(
     "trades.v1", "trades", "venue:symbol", "delete", 2 * MS_PER_DAY, ("producers",), ("sinks",), "public trades"
 )
+DERIVATIVES = Topic(
+    "derivatives.v1",
+    "derivatives",
+    "venue:symbol",
+    "delete",
+    2 * MS_PER_DAY,
+    ("producers",),
+    ("sinks",),
+    "funding, mark price and open interest",
+)
 FEED_STATUS = Topic(
     "feed-status.v1",
     "feed-status",
@@ -214,6 +224,7 @@ ARBITRAGE_CHANGELOG = Topic(
 TOPICS: tuple[Topic, ...] = (
     L2,
     TRADES,
+    DERIVATIVES,
     FEED_STATUS,
     FACTORS,
     RESYNC,

@@ -1,7 +1,8 @@
 """What a producer says of one instrument's feed, as tables: what its connection does, what that and the book show.
 
 The connection decides first, then silence of depth, then the book. Each subscribed channel has an age: depth may not be
-silent for long; trades and best quotes of a thin instrument may, so of them only the first message is missed.
+silent for long; trades and best quotes of a thin instrument may, so of them only the first message is missed. What is
+told of a derivative comes by the clock, so that its silence is always missed; where the venue has none of it, never.
 """
 
 from __future__ import annotations
@@ -72,9 +73,10 @@ class FeedTracker:
     Attributes:
         link: Its connection.
         since_ns: `received_ns` of when its channels were subscribed last, or of the first look; 0 before that.
-        depth_ns, trade_ns, quote_ns: `received_ns` of the last message of a channel, 0 before the first.
+        depth_ns, trade_ns, quote_ns, derivative_ns: `received_ns` of the last message of a channel, 0 before the first.
+        has_derivatives: Whether what is told of a derivative is subscribed.
         silent: Whether depth was silent for too long when that was last looked at; only depth ends it.
-        missing: Of trades and quotes those without a first message for too long.
+        missing: Of trades and quotes those without a first message for too long; and derivatives, where silent.
         stood_in: Whether the last trade came over a channel that stands in for that of trades.
         troubles: What else is wrong, sentences by what they are about.
         published: What the last status said.
@@ -85,6 +87,8 @@ class FeedTracker:
     depth_ns: int = 0
     trade_ns: int = 0
     quote_ns: int = 0
+    derivative_ns: int = 0
+    has_derivatives: bool = False
     silent: bool = False
     missing: tuple[Channel, ...] = ()
     stood_in: bool = False
@@ -117,6 +121,8 @@ class FeedTracker:
             for channel, last_ns in heard
             if last_ns < self.since_ns and (channel in self.missing or (is_late and self.link is Link.UP))
         )
+        if self.has_derivatives and is_late and now_ns - self.derivative_ns > stale_ns:
+            self.missing = (*self.missing, Channel.DERIVATIVE)
 
     def lacks_trades(self, now_ns: int, stale_ns: int) -> bool:
         """Tell whether trades of another channel count, since their own is silent."""
@@ -133,6 +139,8 @@ class FeedTracker:
             return f"no connection for {(now_ns - self.since_ns) / NS_PER_SECOND:.0f} s"
         if channel is Channel.DEPTH and self.depth_ns:
             return f"no depth update for {(now_ns - self.depth_ns) / NS_PER_SECOND:.0f} s"
+        if channel is Channel.DERIVATIVE and self.derivative_ns:
+            return f"no derivative for {(now_ns - self.derivative_ns) / NS_PER_SECOND:.0f} s"
         return f"no {what} since it was subscribed {(now_ns - self.since_ns) / NS_PER_SECOND:.0f} s ago"
 
     def state(self, validity: Validity) -> FeedState:

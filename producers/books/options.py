@@ -53,6 +53,7 @@ class StreamCounters:
         regrids: Changes to a finer grid of a LIVE book.
         trades: Trades published.
         trades_off_grid: Those that no delta of a LIVE book carries, since its grid does not hold them.
+        derivatives: What was told of a derivative, published.
         resyncs_answered, resyncs_outdated: Requests answered from memory, and those older than the last snapshot.
     """
 
@@ -74,5 +75,6 @@ class StreamCounters:
     regrids: int = 0
     trades: int = 0
     trades_off_grid: int = 0
+    derivatives: int = 0
     resyncs_answered: int = 0
     resyncs_outdated: int = 0

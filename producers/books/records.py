@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from orderbook.decimals import Placed, SideLevels, TextGrid
+from orderbook.decimals import Placed, SideLevels, TextGrid, plain, plain_signed
 from orderbook.known import WHOLE, Known
 from producers.books.quote_flow import NOT_KNOWN, QuoteFlow
-from producers.messages import Instrument, TradeTick
+from producers.messages import DerivativeTick, Instrument, TradeTick
 from schemas.bounds import MAX_LEVELS as MAX_LEVELS
 from schemas.dead_letters import letter_about_frame
 from schemas.errors import MessageError
 from schemas.messages import (
     DeadLetter,
+    DerivativeRecord,
     FeedState,
     FeedStatus,
     InstrumentKey,
@@ -121,6 +122,29 @@ class RecordWriter:
             run=self.run,
         )
 
+    def derivative(self, tick: DerivativeTick, received_ns: int) -> DerivativeRecord:
+        """Write what a message told of a derivative.
+
+        Raises:
+            InvalidNumber: One of its numbers may not be used.
+        """
+        return DerivativeRecord(
+            venue=self.instrument.venue,
+            symbol=self.instrument.symbol,
+            source=self.source,
+            received_ns=received_ns,
+            exchange_ns=tick.exchange_ns,
+            funding_rate=None if tick.funding_rate is None else plain_signed(tick.funding_rate),
+            next_funding_ns=tick.next_funding_ns,
+            funding_interval_s=tick.funding_interval_s,
+            mark_price=_amount(tick.mark_price),
+            index_price=_amount(tick.index_price),
+            open_interest=_amount(tick.open_interest),
+            contract_value=self.instrument.contract_value,
+            contract_kind=self.instrument.contract_kind,
+            run=self.run,
+        )
+
     def status(
         self, state: FeedState, reason: Reason | None, sequence: int, received_ns: int, *, heartbeat: bool, detail: str
     ) -> FeedStatus:
@@ -147,16 +171,23 @@ class RecordWriter:
         )
 
 
-ProducerRecord = L2Record | TradeRecord | FeedStatus | DeadLetter
+def _amount(text: str | None) -> str | None:
+    return None if text is None else plain(text)
+
+
+ProducerRecord = L2Record | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
 """Everything a producer publishes."""
 
 
 def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
-    """Add a constant to both times of a record: no other value depends on it."""
+    """Add a constant to all times of a record: no other value depends on it."""
     if isinstance(record, FeedStatus | DeadLetter):
         return replace(record, received_ns=record.received_ns + shift_ns)
     exchange_ns = None if record.exchange_ns is None else record.exchange_ns + shift_ns
-    return replace(record, received_ns=record.received_ns + shift_ns, exchange_ns=exchange_ns)
+    moved = replace(record, received_ns=record.received_ns + shift_ns, exchange_ns=exchange_ns)
+    if isinstance(moved, DerivativeRecord) and moved.next_funding_ns is not None:
+        return replace(moved, next_funding_ns=moved.next_funding_ns + shift_ns)
+    return moved
 
 
 def renamed(record: ProducerRecord, symbol: str) -> ProducerRecord:

@@ -2,7 +2,7 @@
 
     router = FrameRouter(exchange, instruments, options)
     handled = router.handle(frame)
-    handled.records   to publish, in order: L2Record, TradeRecord, FeedStatus, DeadLetter
+    handled.records   to publish, in order: L2Record, TradeRecord, DerivativeRecord, FeedStatus, DeadLetter
     handled.notices   for the edge: Ack, Reply, Notice (a refusal, a shutdown to come), InstrumentList
     router.streams    one `InstrumentStream` a symbol; ask each `needs_snapshot` after every call
 
@@ -25,6 +25,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Instrument,
@@ -199,6 +200,8 @@ class FrameRouter:
                 self.ignored[message.stands_in] += 1
                 return
             handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
+        elif isinstance(message, DerivativeTick):
+            handled.records.extend(self._stream(message.symbol).on_derivative(message, frame.received_ns))
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
             if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(

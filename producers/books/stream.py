@@ -3,7 +3,7 @@
 `InstrumentStream` serves the live feed, the replay into Kafka and the replay in memory alike. It keeps the book with
 the readers' own code (`orderbook.validity`), so that what it publishes is what they will believe.
 
-    frames ─ adapter ─▶ on_delta, on_snapshot, on_trade, on_quote ─▶ [L2Record | TradeRecord | FeedStatus, …]
+    frames ─ adapter ─▶ on_delta, on_snapshot, on_trade, on_quote, on_derivative ─▶ [L2Record | TradeRecord | …]
     edge   ───────────▶ on_connect, on_disconnect, on_resync_request, on_heartbeat, on_overload, on_stop
     edge   ◀─────────── needs_snapshot: come by one, hand it to on_snapshot; until then deltas wait here
 
@@ -44,16 +44,33 @@ from producers.books.kept import KeptBook, Wrong
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import QuoteCheck
 from producers.contract import Channel, Checksum
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, SnapshotOrigin, TradeTick
+from producers.messages import (
+    BestQuote,
+    DepthDelta,
+    DepthSnapshot,
+    DerivativeTick,
+    Instrument,
+    SnapshotOrigin,
+    TradeTick,
+)
 from producers.sequencing import Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
 from schemas.errors import MessageError
-from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest, TradeRecord
+from schemas.messages import (
+    DeadLetter,
+    DerivativeRecord,
+    FeedState,
+    FeedStatus,
+    L2Record,
+    Reason,
+    ResyncRequest,
+    TradeRecord,
+)
 
 MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
 
-Published = L2Record | TradeRecord | FeedStatus | DeadLetter
+Published = L2Record | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
 """What a stream gives to publish, in order."""
 
 
@@ -245,6 +262,22 @@ class InstrumentStream:
         if self._feed.note(LinkEvent.RECEIVED):
             self._append_status_if_changed()
         return self._drain()
+
+    def on_derivative(self, tick: DerivativeTick, received_ns: int) -> list[Published]:
+        """Take what the venue told of a derivative: published as it is. Neither the book nor its feed depends on it.
+
+        Raises:
+            InvalidNumber: One of its numbers may not be used.
+        """
+        now = max(received_ns, self._feed.derivative_ns)
+        record = self.kept.records.derivative(tick, now)
+        self._feed.derivative_ns = now
+        self.counters.derivatives += 1
+        return [record]
+
+    def expect_derivatives(self) -> None:
+        """Take note that what the venue tells of a derivative is subscribed: from here on its silence is told."""
+        self._feed.has_derivatives = True
 
     def on_missed_quote(self) -> None:
         """Take note that an update of the best quotes could not be used: what flowed since is not known."""

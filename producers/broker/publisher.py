@@ -24,11 +24,17 @@ from producers.books.records import ProducerRecord
 from producers.broker.statuses import RUN_HEADER
 from schemas.codec import encode
 from schemas.errors import DeliveryFailed
-from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record, ResyncRequest, TradeRecord
-from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES, Topic
+from schemas.messages import DeadLetter, DerivativeRecord, FeedStatus, Kind, L2Record, ResyncRequest, TradeRecord
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_STATUS, L2, TRADES, Topic
 from schemas.units import NS_PER_SECOND
 
-TOPIC_OF: dict[type, Topic] = {L2Record: L2, TradeRecord: TRADES, FeedStatus: FEED_STATUS, DeadLetter: DEAD_LETTERS}
+TOPIC_OF: dict[type, Topic] = {
+    L2Record: L2,
+    TradeRecord: TRADES,
+    DerivativeRecord: DERIVATIVES,
+    FeedStatus: FEED_STATUS,
+    DeadLetter: DEAD_LETTERS,
+}
 WAIT_SECONDS = 0.05
 """How long one wait for room in the queue takes at most."""
 AGAIN = "start again once the broker is well: the next epoch begins with snapshots"

@@ -363,7 +363,8 @@ def in_messages(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[str
 
 def split(exchange: Exchange, symbols: Sequence[str], streams: int) -> list[Sequence[str]]:
     """Split instruments into parts of at most so many streams."""
-    each = max(1, streams // len(exchange.streams(symbols[0]))) if symbols else 1
+    most = max((len(exchange.streams(symbol)) for symbol in symbols), default=1)
+    each = max(1, streams // max(1, most))
     return [symbols[start : start + each] for start in range(0, len(symbols), each)]
 
 

@@ -127,10 +127,19 @@ class LiveFeed:
             comes_over=self._has_come_over,
             on_refused=self._on_refused,
             headers=headers,
+            with_derivatives=self._settings.derivatives,
+            on_derivatives_refused=self._on_derivatives_refused,
         )
-        for connection in source.connections.values():
+        self._expect_derivatives()
+        for connection in source.book_connections:
             self.router.assign(connection.name, connection.symbols)
         return source
+
+    def _expect_derivatives(self) -> None:
+        derivatives = self._exchange.derivatives if self._settings.derivatives else None
+        for symbol, stream in self.router.streams.items():
+            if derivatives is not None and derivatives.streams(symbol):
+                stream.expect_derivatives()
 
     def end(self, symbol: str, why: str = "") -> None:
         """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
@@ -164,6 +173,11 @@ class LiveFeed:
         """Say that the venue does not send an instrument; whoever restarts this producer asks for it again."""
         log.warning("subscription_refused", symbol=symbol, why=why)
         self.note_trouble(symbol, "subscription", f"the venue refuses to send this symbol ({why})")
+
+    def _on_derivatives_refused(self, symbol: str, why: str) -> None:
+        """Say that the venue does not tell of a derivative; its book is none the worse for it."""
+        log.warning("derivatives_refused", symbol=symbol, why=why)
+        self.note_trouble(symbol, "derivatives", f"the venue refuses to send funding and mark prices ({why})")
 
     def has_room(self, symbol: str) -> bool:
         """Tell whether a book of this instrument could be published now; else it is asked for again later."""

@@ -115,7 +115,7 @@ class FeedMeters:
         gauge = self._metrics.gauge
         for state in FeedState:
             gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
-        for channel in (Channel.DEPTH, Channel.TRADE, Channel.QUOTE):
+        for channel in (Channel.DEPTH, Channel.TRADE, Channel.QUOTE, Channel.DERIVATIVE):
             silent = sum(channel in stream.silences for stream in streams)
             gauge("obflow_silent_channels", venue=self._venue, channel=channel.value).set(silent)
         gauge("obflow_gate_closed_seconds", venue=self._venue).set(gate.wait_s)

@@ -298,6 +298,7 @@ def _books(feed: LiveFeed) -> Mapping[str, Any]:
             "duplicates": stream.counters.duplicates,
             "gaps": stream.counters.gaps,
             "trades": stream.counters.trades,
+            "derivatives": stream.counters.derivatives,
             "trades_off_grid": stream.counters.trades_off_grid,
         }
         for symbol, stream in feed.router.streams.items()

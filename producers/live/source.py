@@ -45,6 +45,8 @@ class VenueSource:
         comes_over: Whether everything that a connection carries comes over a successor, by its name.
         on_refused: Is told of an instrument whose subscription the venue refuses, and why.
         headers: Sent with each handshake.
+        with_derivatives: Whether what the venue tells of derivatives is subscribed too, over connections of its own.
+        on_derivatives_refused: As `on_refused`, of that.
 
     Attributes:
         connections: By name; not yet opened.
@@ -63,6 +65,8 @@ class VenueSource:
         comes_over: Callable[[str], bool] = lambda _: True,
         on_refused: Callable[[str, str], None] = lambda *_: None,
         headers: Mapping[str, str] = NO_HEADERS,
+        with_derivatives: bool = False,
+        on_derivatives_refused: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._clock = clock
         self._told: Sequence[VenueNotice] = ()
@@ -78,12 +82,18 @@ class VenueSource:
         self._exchange = exchange
 
         def connect(
-            path: str, carried: Sequence[str], subscribe: Callable[[Sequence[str]], list[Say]] | None = None
+            path: str,
+            carried: Sequence[str],
+            subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
+            *,
+            of: Exchange | None = None,
+            refused: Callable[[str, str], None] = lambda *_: None,
         ) -> Connection:
-            number = len(self.connections)
+            """Make a connection: of books, or with `subscribe` or `of` one beside them."""
+            number, is_of_books = len(self.connections), subscribe is None and of is None
             connection = Connection(
                 f"{run}-{number + 1}",
-                exchange,
+                of or exchange,
                 url.rstrip("/") + path,
                 carried,
                 enqueue=self.enqueue,
@@ -93,9 +103,9 @@ class VenueSource:
                 life_s=limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / len(groups)),
                 gate=gate,
                 turns=turns,
-                comes_over=comes_over if subscribe is None else lambda _: True,
+                comes_over=comes_over if is_of_books else lambda _: True,
                 subscribe=subscribe,
-                on_refused=on_refused if subscribe is None else lambda *_: None,
+                on_refused=on_refused if is_of_books else refused,
                 headers=headers,
             )
             self.connections[connection.name] = connection
@@ -105,6 +115,16 @@ class VenueSource:
         for path, carried in groups:
             connection = connect(path, carried)
             self._carrier.update(dict.fromkeys(carried, connection))
+        self._beside: dict[str, Connection] = {}
+        derivatives = exchange.derivatives if with_derivatives else None
+        for path, carried in _groups(derivatives, symbols) if derivatives else ():
+            connection = connect(path, carried, of=derivatives, refused=on_derivatives_refused)
+            self._beside.update(dict.fromkeys(carried, connection))
+
+    @property
+    def book_connections(self) -> tuple[Connection, ...]:
+        """Those that carry books."""
+        return tuple(dict.fromkeys(self._carrier.values()))
 
     @property
     def trouble(self) -> str:
@@ -175,12 +195,14 @@ class VenueSource:
     def unsubscribe(self, symbol: str) -> None:
         """Carry an instrument no longer."""
         self._carrier.pop(symbol).unsubscribe([symbol])
+        if symbol in self._beside:
+            self._beside.pop(symbol).unsubscribe([symbol])
 
 
 def _groups(exchange: Exchange, symbols: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
     """Tell what each connection carries: its path and its instruments, within the venue's limit of streams."""
     on_path: dict[str, list[str]] = {}
-    for symbol in symbols:
+    for symbol in filter(exchange.streams, symbols):
         on_path.setdefault(exchange.websocket_path(symbol), []).append(symbol)
     most = exchange.limits.streams_per_connection
     return [(path, part) for path, carried in on_path.items() for part in split(exchange, carried, most)]

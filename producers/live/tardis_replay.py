@@ -19,8 +19,8 @@ from producers.messages import Frame
 from producers.recordings.tardis_machine import frame_of
 from producers.recordings.writer import RecordingWriter
 from producers.settings import TardisSettings
-from producers.tardis.stream import DATA_TYPES
-from producers.tardis.venues import exchange_in
+from producers.tardis.stream import DATA_TYPES, DERIVATIVES
+from producers.tardis.venues import SPOT, exchange_in
 from schemas.errors import DecodeError, ExchangeUnreachable, UsageError
 
 PATH = "/replay-normalized"
@@ -92,7 +92,7 @@ def _asked(exchange: str, symbols: Sequence[str], stretch: Stretch) -> dict[str,
         "symbols": list(symbols),
         "from": stretch.start,
         "to": stretch.end,
-        "dataTypes": DATA_TYPES,
+        "dataTypes": DATA_TYPES if exchange in SPOT else (*DATA_TYPES, *DERIVATIVES),
         "withDisconnectMessages": True,
     }
     return {"options": msgspec.json.encode(options).decode()}

@@ -22,6 +22,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Instrument,
     InstrumentList,
@@ -113,6 +114,8 @@ class _Scanner:
             self._updates[message.symbol or ""] += isinstance(message, DepthDelta)
             self._grid(message.symbol).add(message.bids)
             self._grid(message.symbol).add(message.asks)
+        elif isinstance(message, DerivativeTick):
+            self._grid(message.symbol)  # its numbers lie on no grid
         elif isinstance(message, TradeTick):
             self._grid(message.symbol).add_trade(message.price, message.size)
         elif isinstance(message, BestQuote) and message.number is not None:

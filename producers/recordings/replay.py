@@ -24,9 +24,9 @@ from producers.recordings.multiply import Copier, copy_names
 from producers.recordings.opened import open_recording
 from producers.recordings.reader import RecordingReplay, ReplayStep, Scan, digest_of, scan
 from schemas.errors import UsageError
-from schemas.messages import Kind, L2Record, Source, TradeRecord
+from schemas.messages import DerivativeRecord, Kind, L2Record, Source, TradeRecord
 from schemas.runs import replay_run
-from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, TRADES
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_STATUS, L2, TRADES
 from schemas.units import NS_PER_MS, NS_PER_SECOND
 
 MAX_PAUSE_SECONDS = 0.2
@@ -204,6 +204,7 @@ class Replay:
             "messages": acknowledged[L2.name] + acknowledged[TRADES.name],
             "l2": acknowledged[L2.name],
             "trades": acknowledged[TRADES.name],
+            "derivatives": acknowledged[DERIVATIVES.name],
             "feed_status": acknowledged[FEED_STATUS.name],
             "dead_letters": acknowledged[DEAD_LETTERS.name],
             "instruments": len(self.targets()),
@@ -236,6 +237,9 @@ class _Pacer:
                 return
 
 
+_LIMITED = (L2Record, TradeRecord, DerivativeRecord)
+
+
 class _DiffLimit:
     """Lets records of an instrument pass until its n-th delta."""
 
@@ -256,7 +260,7 @@ class _DiffLimit:
             return records
         passed: list[ProducerRecord] = []
         for record in records:
-            if isinstance(record, L2Record | TradeRecord) and self._seen[record.symbol] == self._deltas:
+            if isinstance(record, _LIMITED) and self._seen[record.symbol] == self._deltas:
                 continue
             self._seen[record.symbol] += isinstance(record, L2Record) and record.kind is Kind.DELTA
             passed.append(record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from producers.simulator.events import Damage, DepthUpdate, MarketEvent, Subscription
+from producers.simulator.events import Damage, DepthUpdate, MarketEvent, StreamKind, Subscription
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import WholeBook
 from schemas.units import NS_PER_MS
@@ -58,6 +58,7 @@ class VenueRules(NamedTuple):
         odd_trade_every: One trade in so many is followed by a message that is none; 0 where none is.
         book_in_stream: Whether depth begins with the whole book when it is subscribed to.
         depth_levels: Levels a side that depth shows; 0 is all.
+        derivative_streams: Streams on which it tells of derivatives, the first with all that has none of its own.
     """
 
     websocket_paths: tuple[str, ...]
@@ -69,6 +70,7 @@ class VenueRules(NamedTuple):
     odd_trade_every: int = 0
     book_in_stream: bool = False
     depth_levels: int = 0
+    derivative_streams: tuple[StreamKind, ...] = ()
 
 
 class Form(NamedTuple):
@@ -84,10 +86,17 @@ class Form(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """What a handshake asks for."""
+    """What a handshake asks for.
+
+    Attributes:
+        form: How frames are written.
+        subscriptions: What is subscribed by it.
+        carries: Streams that this address carries: others are acknowledged, and never heard.
+    """
 
     form: Form = Form()
     subscriptions: tuple[Subscription, ...] = ()
+    carries: frozenset[StreamKind] = frozenset(StreamKind)
 
 
 class Reaction(NamedTuple):
@@ -220,7 +229,16 @@ class SimulatedVenue(Protocol):
         ...
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
-        """Messages that subscribe to all streams of these instruments."""
+        """Messages that subscribe to the book, the trades and the best quotes of these instruments."""
+        ...
+
+    @property
+    def derivatives_target(self) -> str:
+        """Path and query of the handshake for what is told of derivatives; empty where the venue has none."""
+        ...
+
+    def derivative_subscriptions(self, symbols: Sequence[str]) -> list[str]:
+        """Messages that subscribe to what is told of these derivatives."""
         ...
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:

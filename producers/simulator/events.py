@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from producers.simulator.derivatives import DerivativeState
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import WholeBook
@@ -19,6 +20,14 @@ class StreamKind(StrEnum):
     DEPTH = "depth"
     TRADE = "trade"
     QUOTE = "quote"
+    MARK = "mark"
+    """Mark price, and all else of a derivative that comes with it."""
+    FUNDING = "funding"
+    OPEN_INTEREST = "open_interest"
+
+
+BOOK_STREAMS = (StreamKind.DEPTH, StreamKind.TRADE, StreamKind.QUOTE)
+"""What every instrument has; the others are of derivatives alone."""
 
 
 class Subscription(NamedTuple):
@@ -78,7 +87,7 @@ class MarketEvent(NamedTuple):
     stream: StreamKind
     matched_ns: int
     sent_ns: int
-    what: DepthUpdate | WholeBook | TopOfBook | Fill | OddTrade
+    what: DepthUpdate | WholeBook | TopOfBook | Fill | OddTrade | DerivativeState
     damage: Damage = Damage.NONE
 
     @property

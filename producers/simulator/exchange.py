@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from producers.simulator.contract import RestAnswer, SimulatedVenue
+from producers.simulator.derivatives import EVERY_NS, Derivative, DerivativeState
 from producers.simulator.dislocations import Dislocations
 from producers.simulator.events import (
     DEPTH_SPEED_NS,
@@ -99,6 +100,9 @@ class SimulatedExchange:
         self._markets = {
             symbol: Market(spec, seed, start_ns, changes_per_second) for symbol, spec in self.specs.items()
         }
+        derivatives = [spec for spec in self.specs.values() if spec.is_derivative]
+        self._derivatives = {spec.symbol: Derivative(spec, seed) for spec in derivatives}
+        self._told: dict[str, DerivativeState] = {}
         self._depths = {symbol: _PendingDepth(market.book.sequence) for symbol, market in self._markets.items()}
         self.faults = {symbol: DepthFaults(every_s, f"{seed}:{venue.name}:{symbol}", start_ns) for symbol in self.specs}
         straying = symbols if dislocations_every_s else ()
@@ -183,8 +187,28 @@ class SimulatedExchange:
                 self._markets[symbol].end_update()
             if self.venue.rules.book_in_stream and self.faults[symbol].take(Fault.SNAPSHOT):
                 yield self.snapshot(symbol)._replace(sent_ns=sent_ns)
+        if sent_ns % EVERY_NS == 0:
+            yield from self._tell_derivatives(sent_ns)
         if self._disconnects is not None and self._disconnects.due(sent_ns):
             yield Disconnect(sent_ns)
+
+    def _tell_derivatives(self, now_ns: int) -> Iterator[MarketEvent]:
+        for symbol, derivative in self._derivatives.items():
+            bid, _, ask, _ = self._markets[symbol].book.top()
+            what = derivative.tell(now_ns, bid, ask)
+            self._told[symbol] = what
+            yield from self._derivative_events(symbol, what, now_ns)
+
+    def derivative(self, symbol: str, stream: StreamKind) -> MarketEvent | None:
+        """What was last told of a derivative on one of its streams, all of it; None where nothing was."""
+        what = self._told.get(symbol)
+        events = self._derivative_events(symbol, what._replace(is_whole=True), self.now_ns) if what else ()
+        return next((event for event in events if event.stream is stream), None)
+
+    def _derivative_events(self, symbol: str, what: DerivativeState, now_ns: int) -> Iterator[MarketEvent]:
+        for stream in self.venue.rules.derivative_streams:
+            if stream is not StreamKind.FUNDING or what.rate is not None:
+                yield MarketEvent(self.specs[symbol], stream, now_ns, now_ns, what)
 
     def _stray(self, now_ns: int) -> Iterator[MarketEvent]:
         """Move the markets that are to stray now, or to come back."""

@@ -19,6 +19,8 @@ class MarketSpec(NamedTuple):
         typical_lots: Median size of a level, in lots.
         hidden_ids: Most update ids that one change may skip, where the venue also counts changes that nobody is shown.
         ids_count_updates: Whether an update id counts the updates that leave, not the changes in them.
+        is_derivative: Whether the venue tells a mark price and an open interest of it.
+        has_funding: Whether it tells a funding rate too.
     """
 
     venue: str
@@ -33,6 +35,12 @@ class MarketSpec(NamedTuple):
     typical_lots: int
     hidden_ids: int = 0
     ids_count_updates: bool = False
+    is_derivative: bool = False
+    has_funding: bool = False
+
+    def tick_units(self, decimals: int) -> int:
+        """How many units of the last of so many digits after the point a tick is."""
+        return _units(self.tick_size, decimals)
 
     def price_text(self, ticks: int) -> str:
         """A price as the venue writes it."""

@@ -120,9 +120,12 @@ class SimulatedRecording:
         exchange: The venue, not used before.
         seconds: How long.
         seed: Of the network's delays.
+        derivatives: Whether what the venue tells of derivatives is recorded too, over a connection of its own.
     """
 
-    def __init__(self, exchange: SimulatedExchange, seconds: float, seed: int = 0) -> None:
+    def __init__(
+        self, exchange: SimulatedExchange, seconds: float, seed: int = 0, *, derivatives: bool = False
+    ) -> None:
         self._exchange = exchange
         self._end_ns = exchange.now_ns + int(seconds * 1000) * NS_PER_MS
         self._readers = {symbol: _Reader(spec, exchange.venue.is_older) for symbol, spec in exchange.specs.items()}
@@ -130,6 +133,8 @@ class SimulatedRecording:
         self._received_ns = exchange.now_ns
         self._connection = 0
         self._session: VenueSession | None = None
+        self._derivatives = exchange.venue.derivatives_target if derivatives else ""
+        self._beside: VenueSession | None = None
         self._connect_ns = exchange.now_ns
         self._due: list[tuple[int, str]] = []
         self._fetched: list[_Fetched] = []
@@ -147,6 +152,8 @@ class SimulatedRecording:
                     yield from self._disconnect(item.sent_ns)
                 elif self._session is not None and self._session.hears(item):
                     yield self._heard(self._session, item, item.sent_ns)
+                elif self._beside is not None and self._beside.hears(item):
+                    yield self._heard_beside(self._beside, item, item.sent_ns)
 
     def expected(self) -> dict[str, Any]:
         """By instrument, what a reader of the recording must find: counts, ids, and the book it ends with.
@@ -176,8 +183,19 @@ class SimulatedRecording:
         for message in exchange.venue.subscriptions(tuple(exchange.specs)):
             for said in session.receive(message, now):
                 yield self._heard(session, said, now)
+        yield from self._connect_beside(now)
         fetched = [symbol for symbol in exchange.specs if exchange.venue.book_target(symbol)]
         self._due = [(now + SNAPSHOT_AFTER_NS, symbol) for symbol in fetched]
+
+    def _connect_beside(self, now: int) -> Iterator[RecordedFrame]:
+        """Subscribe to what is told of derivatives, where that is wanted."""
+        if not self._derivatives:
+            return
+        self._beside = session = VenueSession(self._exchange, self._derivatives, now)
+        yield RecordedFrame(self._received_ns, "connect", connection=self._name_beside)
+        for message in self._exchange.venue.derivative_subscriptions(tuple(self._exchange.specs)):
+            for said in session.receive(message, now):
+                yield self._heard_beside(session, said, now)
 
     def _fetch_books(self) -> Iterator[RecordedFrame]:
         """Ask for the books whose time has come, and receive what was asked for a while ago."""
@@ -195,7 +213,9 @@ class SimulatedRecording:
     def _disconnect(self, ns: int) -> Iterator[RecordedFrame]:
         if self._session is not None:
             yield RecordedFrame(self._received(ns), "disconnect", connection=str(self._connection))
-        self._session, self._connect_ns = None, ns + RECONNECT_AFTER_NS
+        if self._beside is not None:
+            yield RecordedFrame(self._received_ns, "disconnect", connection=self._name_beside)
+        self._session, self._beside, self._connect_ns = None, None, ns + RECONNECT_AFTER_NS
         self._due, self._fetched = [], []
         for reader in self._readers.values():
             reader.snapshot_id = 0
@@ -205,6 +225,16 @@ class SimulatedRecording:
             self._readers[said.spec.symbol].take(said)
             said = encode_event(self._exchange.venue, said, session.form)
         return RecordedFrame(self._received(sent_ns), "ws", said, str(self._connection))
+
+    @property
+    def _name_beside(self) -> str:
+        return f"{self._connection}-derivatives"
+
+    def _heard_beside(self, session: VenueSession, said: str | MarketEvent, sent_ns: int) -> RecordedFrame:
+        """A frame about a derivative; it draws no delay, so that all others come when they do without it."""
+        del sent_ns
+        text = encode_event(self._exchange.venue, said, session.form) if isinstance(said, MarketEvent) else said
+        return RecordedFrame(self._received_ns, "ws", text, self._name_beside)
 
     def _received(self, sent_ns: int) -> int:
         """When a frame arrives: some milliseconds later, never before the one before it."""

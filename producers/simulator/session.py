@@ -39,6 +39,7 @@ class VenueSession:
         self.form = opening.form
         self.subscriptions: frozenset[Subscription] = frozenset()
         self._opening = opening.subscriptions
+        self._carries = opening.carries
         self._given: dict[str, int] = {}
         self._opened_ns = self._heard_ns = now_ns
         self._asked_ns: int | None = None
@@ -62,7 +63,7 @@ class VenueSession:
 
     def hears(self, event: MarketEvent) -> bool:
         """Whether an event is sent to it: one it listens to, and not in the book that it was given."""
-        if event.subscription not in self.subscriptions:
+        if event.subscription not in self.subscriptions or event.stream not in self._carries:
             return False
         return not isinstance(event.what, DepthUpdate) or event.what.last_id > self._given.get(event.spec.symbol, -1)
 
@@ -91,7 +92,8 @@ class VenueSession:
             return []
         books = [self._exchange.snapshot(one.symbol) for one in known if one.stream is StreamKind.DEPTH]
         self._given |= {book.spec.symbol: book.what.sequence for book in books if isinstance(book.what, WholeBook)}
-        return books
+        told = (self._exchange.derivative(one.symbol, one.stream) for one in known)
+        return [*books, *(event for event in told if event is not None)]
 
 
 def _over(ns: int, seconds: float) -> bool:

@@ -6,7 +6,8 @@
 | `book_snapshot_5`, `_25` | the best levels of a book | `DepthSnapshot`, known as far as its worst level |
 | `quotes`, `book_ticker` | the best bid and ask | `DepthSnapshot` of one level a side |
 | `trades` | a trade; the side is the taker's | `TradeTick`; one whose side is unknown is counted apart |
-| `derivative_ticker`, `liquidations` | – | counted |
+| `derivative_ticker` | what was told of a derivative | `DerivativeTick`; one without a value is counted |
+| `liquidations` | – | counted |
 
 Times are µs since 1970; an empty one is not known. There are no ids of updates (`producers.tardis.rules`).
 """
@@ -22,6 +23,7 @@ from producers.messages import (
     UNNUMBERED,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     SnapshotOrigin,
@@ -204,6 +206,23 @@ def _trade(row: Row) -> TradeTick | Ignored:
     return TradeTick(symbol, trade_id, plain_decimal(price), plain_decimal(amount), side == "buy", time_ns(time))
 
 
+def _read_tickers(rows: Sequence[Row]) -> list[VenueMessage]:
+    return [_ticker(row) for row in rows]
+
+
+def _ticker(row: Row) -> DerivativeTick | Ignored:
+    """Read a row of what was told last; an empty cell is no value, and a predicted rate is no rate."""
+    _, symbol, time, _, next_time, rate, _, interest, _, index, mark = row
+    try:
+        exchange_ns, next_ns = time_ns(time), time_ns(next_time)
+    except DecodeError as error:
+        raise DecodeError(error.cause, channel=Channel.DERIVATIVE, symbol=symbol) from None
+    numbers = (plain_decimal(text) or None for text in (rate, mark, index, interest))
+    funding_rate, mark_price, index_price, open_interest = numbers
+    tick = DerivativeTick(symbol, exchange_ns, funding_rate, next_ns, None, mark_price, index_price, open_interest)
+    return Ignored("derivative_ticker") if tick.tells_nothing else tick
+
+
 def _ignored(kind: str) -> ReadRows:
     return lambda rows: [Ignored(kind)] * len(rows)
 
@@ -223,6 +242,6 @@ _KNOWN: Final[dict[tuple[str, ...], tuple[str, ReadRows]]] = {
     ("is_snapshot", "side", "price", "amount"): (L2, _read_changes),
     ("id", "side", "price", "amount"): ("trades", _read_trades),
     ("ask_amount", "ask_price", "bid_price", "bid_amount"): ("quotes", _read_quotes),
-    tuple(_TICKER.split(",")): ("derivative_ticker", _ignored("derivative_ticker")),
+    tuple(_TICKER.split(",")): ("derivative_ticker", _read_tickers),
 }
 """By the columns behind `HEAD`."""

@@ -7,7 +7,8 @@
 | `trade` | `TradeTick`; one whose side is `unknown` is counted apart |
 | `book_ticker` | `BestQuote`, without a number: a sample |
 | `disconnect` | `Interrupted` |
-| `error`, `derivative_ticker`, `liquidation`, `option_summary`, `trade_bar` | counted |
+| `derivative_ticker` | `DerivativeTick`, merged by the machine from several channels; one without a value is counted |
+| `error`, `liquidation`, `option_summary`, `trade_bar` | counted |
 
 Numbers are JSON numbers, which the machine has as floats and writes in the fewest digits; they are read digit by digit.
 Messages have no ids of updates (`producers.tardis.rules`). What the machine says where it fails in the middle of an
@@ -30,6 +31,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Interrupted,
@@ -45,7 +47,7 @@ from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_SECOND
 
 BOOKS: Final = ("book_change", "book_snapshot")
-UNUSED: Final = frozenset({"error", "derivative_ticker", "liquidation", "option_summary", "trade_bar"})
+UNUSED: Final = frozenset({"error", "liquidation", "option_summary", "trade_bar"})
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 _SECONDS_A_DAY: Final = 86_400
 
@@ -90,6 +92,16 @@ class _MachineQuote(msgspec.Struct, gc=False):
     askAmount: Decimal | None = None  # noqa: N815 - theirs
 
 
+class _MachineTicker(msgspec.Struct, gc=False):
+    symbol: str
+    timestamp: str
+    fundingRate: Decimal | None = None  # noqa: N815 - theirs
+    fundingTimestamp: str | None = None  # noqa: N815 - theirs
+    markPrice: Decimal | None = None  # noqa: N815 - theirs
+    indexPrice: Decimal | None = None  # noqa: N815 - theirs
+    openInterest: Decimal | None = None  # noqa: N815 - theirs
+
+
 class _MachineDisconnect(msgspec.Struct, gc=False):
     symbols: tuple[str, ...] = ()
 
@@ -98,12 +110,14 @@ _HEAD = msgspec.json.Decoder(MachineHead)
 _BOOK = msgspec.json.Decoder(_MachineBook)
 _TRADE = msgspec.json.Decoder(_MachineTrade)
 _QUOTE = msgspec.json.Decoder(_MachineQuote)
+_TICKER = msgspec.json.Decoder(_MachineTicker)
 _DISCONNECT = msgspec.json.Decoder(_MachineDisconnect)
 CHANNELS: Final = {
     "book_change": Channel.DEPTH,
     "book_snapshot": Channel.DEPTH,
     "trade": Channel.TRADE,
     "book_ticker": Channel.QUOTE,
+    "derivative_ticker": Channel.DERIVATIVE,
 }
 """What a damaged message was part of."""
 
@@ -153,6 +167,8 @@ class MachineReader:
             return _trade(_TRADE.decode(raw))
         if head.type == "book_ticker":
             return _quote(_QUOTE.decode(raw))
+        if head.type == "derivative_ticker":
+            return _derivative(_TICKER.decode(raw))
         if head.type == "disconnect":
             return Interrupted(_DISCONNECT.decode(raw).symbols)
         if head.type in UNUSED:
@@ -248,3 +264,18 @@ def _quote(quote: _MachineQuote) -> VenueMessage:
         return Ignored("book_ticker_without_size")
     bid, bid_size, ask, ask_size = (_text(number or Decimal(0)) for side in sides for number in side)
     return BestQuote(quote.symbol, bid, bid_size, ask, ask_size, is_sampled=True)
+
+
+def _derivative(ticker: _MachineTicker) -> DerivativeTick | Ignored:
+    numbers = (ticker.fundingRate, ticker.markPrice, ticker.indexPrice, ticker.openInterest)
+    rate, mark, index, interest = (None if number is None else _text(number) for number in numbers)
+    tick = DerivativeTick(
+        ticker.symbol,
+        iso_ns(ticker.timestamp),
+        funding_rate=rate,
+        next_funding_ns=iso_ns(ticker.fundingTimestamp) if ticker.fundingTimestamp else None,
+        mark_price=mark,
+        index_price=index,
+        open_interest=interest,
+    )
+    return Ignored("derivative_ticker") if tick.tells_nothing else tick

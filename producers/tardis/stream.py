@@ -5,6 +5,8 @@
 | depth, trades, best quotes | `/ws-stream-normalized?options=…` of the machine, `producers.tardis.machine` |
 | instrument list | the venue's own REST: the machine has none |
 
+Where the exchange has derivatives, their tickers come over a connection more each.
+
 A whole book comes first on each connection, and again after each `disconnect`. The machine takes no words: a book that
 broke here is had by connecting anew, and as each connection carries one instrument, no other suffers.
 """
@@ -20,10 +22,12 @@ import msgspec
 from producers.contract import Alternative, Channel, Endpoints, Exchange, Fetch, Keepalive, Rate, Say
 from producers.messages import Frame, VenueMessage
 from producers.tardis.machine import MachineReader
+from producers.tardis.venues import SPOT
 from schemas.messages import ContractKind
 
 PATH: Final = "/ws-stream-normalized"
 DATA_TYPES: Final = ("book_change", "trade", "book_ticker")
+DERIVATIVES: Final = ("derivative_ticker",)
 TIMEOUT_MS: Final = 10_000
 """Without a message for so long the machine connects to the venue anew."""
 
@@ -35,16 +39,18 @@ class MachineStream:
         venue: The venue itself.
         exchange: Its id at Tardis.
         url: Address of the machine's WebSockets.
+        data_types: What is asked for.
     """
 
     checksum = None
     keepalive = Keepalive()  # WebSocket pings
     shares_update_ids = False
 
-    def __init__(self, venue: Exchange, exchange: str, url: str) -> None:
+    def __init__(self, venue: Exchange, exchange: str, url: str, data_types: Sequence[str] = DATA_TYPES) -> None:
         self.venue = venue.venue
         self._venue = venue
         self._exchange = exchange
+        self._data_types = tuple(data_types)
         self._reader = MachineReader(venue, exchange)
         self.sequence = self._reader.sequence
         self.endpoints = Endpoints(websocket=url, rest=venue.endpoints.rest)
@@ -56,6 +62,13 @@ class MachineStream:
             lifetime_s=24 * 3600,  # none is documented: replaced once a day, as anywhere
         )
 
+    @property
+    def derivatives(self) -> MachineStream | None:
+        """The machine, asked for the tickers of derivatives where the exchange has any."""
+        if self._exchange in SPOT:
+            return None
+        return MachineStream(self._venue, self._exchange, self.endpoints.websocket, DERIVATIVES)
+
     def contract_kind(self, symbol: str) -> ContractKind:
         """Tell it from the name, as the venue does."""
         return self._venue.contract_kind(symbol)
@@ -65,7 +78,7 @@ class MachineStream:
         options = {
             "exchange": self._exchange,
             "symbols": [symbol],
-            "dataTypes": DATA_TYPES,
+            "dataTypes": self._data_types,
             "timeoutIntervalMS": TIMEOUT_MS,
             "withDisconnectMessages": True,
         }
@@ -76,8 +89,9 @@ class MachineStream:
         return self._reader.parse(frame)
 
     def streams(self, symbol: str) -> tuple[str, ...]:
-        """Name the one connection."""
-        return (symbol,)
+        """Name the one connection; none for the tickers of what is no derivative."""
+        is_spot = self.contract_kind(symbol) is ContractKind.SPOT
+        return () if is_spot and self._data_types == DERIVATIVES else (symbol,)
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say nothing: the address did."""

@@ -21,6 +21,8 @@ VENUES: Final[dict[str, str]] = {
     "deribit": "deribit",
 }
 """Our venue ids by the exchange ids of Tardis; OKX is three there, by kind of instrument."""
+SPOT: Final = frozenset({"binance", "bybit-spot", "okex"})
+"""Exchanges of Tardis without derivatives."""
 COVERAGE: Final[dict[str, Coverage]] = {
     "binance": Coverage.RANGE,
     "binance-futures": Coverage.RANGE,

@@ -139,6 +139,8 @@ class Bazaar:
     )
     keepalive = Keepalive(begin=(Say(b'{"do":"beat","key":"beat"}', ("beat",)),), message=b"ping", every_s=0.2)
 
+    derivatives = None
+
     def contract_kind(self, symbol: str) -> ContractKind:
         return ContractKind.SPOT
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.simulator.contract import SimulatedVenue, encode_event
-from producers.simulator.events import Damage, MarketEvent, StreamKind, Subscription
+from producers.simulator.events import BOOK_STREAMS, Damage, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
 from producers.simulator.faults import Fault
 from producers.simulator.recording import SimulatedRecording
@@ -43,7 +43,7 @@ def test_its_client_listens_to_all_streams_of_all_its_instruments(venue: Simulat
         answers = [said for said in session.receive(message, 0) if isinstance(said, str)]
         assert answers, "a subscription is acknowledged"
 
-    assert session.subscriptions == {Subscription(name, stream) for name in simulated.specs for stream in StreamKind}
+    assert session.subscriptions == {Subscription(name, stream) for name in simulated.specs for stream in BOOK_STREAMS}
 
 
 def test_the_addresses_of_its_client_are_its_own(venue: SimulatedVenue) -> None:
@@ -78,6 +78,26 @@ def test_a_book_it_answers_with_is_the_true_one(venue: SimulatedVenue) -> None:
         assert answer.counted_as == f"depth:{symbol}"
 
 
+def test_its_client_hears_of_every_derivative_beside_the_books(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    assert bool(venue.derivatives_target) == any(spec.is_derivative for spec in simulated.specs.values())
+    if venue.derivatives_target:
+        session = VenueSession(simulated, venue.derivatives_target, 0)
+        told = [
+            said for text in venue.derivative_subscriptions(tuple(simulated.specs)) for said in session.receive(text, 0)
+        ]
+        assert all(isinstance(said, str) for said in told), "acknowledged, and nothing is known yet"
+        heard = {event.subscription for event in events(simulated) if session.hears(event)}
+        assert heard == session.subscriptions
+        assert {one.symbol for one in heard} == {spec.symbol for spec in simulated.specs.values() if spec.is_derivative}
+
+
+def test_its_books_are_the_same_with_and_without_what_is_told_beside_them(venue: SimulatedVenue) -> None:
+    with_, without = (list(SimulatedRecording(exchange(venue), 3, derivatives=each)) for each in (True, False))
+    assert [frame for frame in with_ if not frame.connection.endswith("-derivatives")] == without
+    assert (len(with_) > len(without)) == bool(venue.derivatives_target)
+
+
 @pytest.mark.parametrize("faults", [{}, {Fault.DISCONNECT: 4.0}], ids=["healthy", "disconnected"])
 def test_a_client_that_keeps_to_its_rule_ends_with_the_true_books(
     venue: SimulatedVenue, faults: dict[Fault, float]
@@ -104,7 +124,7 @@ def test_every_event_is_written_as_json_and_a_damaged_one_is_damaged(venue: Simu
             json.loads(encode_event(venue, event._replace(damage=Damage.CUT)))
         if event.stream is StreamKind.DEPTH:
             assert '"1e5"' in encode_event(venue, event._replace(damage=Damage.NUMBER))
-    assert {event.stream for event in seen} == set(StreamKind)
+    assert {event.stream for event in seen} == {*BOOK_STREAMS, *venue.rules.derivative_streams}
 
 
 def test_what_it_says_of_itself_is_text(venue: SimulatedVenue) -> None:

@@ -48,7 +48,7 @@ class IndependentReader:
             self._on_depth(data)
         elif kind == "trade":
             self._on_trade(data)
-        else:
+        elif kind == "bookTicker":
             self._on_quote(data)
 
     def text(self) -> str:

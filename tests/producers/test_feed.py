@@ -179,12 +179,21 @@ def test_what_is_told_besides_data_is_given_back() -> None:
 
 def test_instruments_are_spread_over_connections_by_the_venues_limit() -> None:
     symbols = [f"C{number}USDT" for number in range(150)]
-    connections = list(Bench(*symbols).feed.connect("ws://x/").connections.values())
+    connections = Bench(*symbols).feed.connect("ws://x/").book_connections
     carried = [symbol for connection in connections for symbol in connection.symbols]
 
     assert carried == symbols
     assert max(len(connection.symbols) for connection in connections) == 66  # of three streams each; 200 a connection
     assert len({connection.name for connection in connections}) == 3
+
+
+def test_what_is_told_of_derivatives_comes_over_connections_of_its_own() -> None:
+    source = Bench(*(f"C{number}USDT" for number in range(250))).feed.connect("ws://x/")
+    beside = [each for each in source.connections.values() if each not in source.book_connections]
+
+    assert [len(connection.symbols) for connection in beside] == [200, 50]
+    assert all(connection.url == "ws://x/market/stream" for connection in beside)
+    assert len(Bench("BTCUSDT", derivatives=False).feed.connect("ws://x").connections) == 1
 
 
 def test_names_of_connections_differ_from_run_to_run() -> None:
@@ -485,4 +494,4 @@ def test_a_connection_that_ends_is_counted_and_is_no_connection() -> None:
     bench.feed.publish_metrics()
 
     assert bench.metrics.value("obflow_disconnects_total", venue=VENUE) == 1
-    assert f"1 of 1 connections to {VENUE} are lost" in str(bench.metrics.health.ready()[1])
+    assert f"2 of 2 connections to {VENUE} are lost" in str(bench.metrics.health.ready()[1])

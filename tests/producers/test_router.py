@@ -186,8 +186,8 @@ def test_what_the_edge_should_know_is_handed_to_it() -> None:
 
 def test_known_messages_nobody_needs_are_counted() -> None:
     made = router("AUSDT")
-    made.handle(framed(other("AUSDT", "markPrice"), Via.WS, SECOND))
-    assert made.ignored == {"markPrice": 1}
+    made.handle(framed(other("AUSDT", "forceOrder"), Via.WS, SECOND))
+    assert made.ignored == {"forceOrder": 1}
     assert not made.rejected
 
 

@@ -154,12 +154,17 @@ class TestOthers:
         assert isinstance(book, DepthSnapshot)
         assert (book.asks, book.bids) == ([("101", "1"), ("102", "3")], [("100", "2")])
 
-    def test_tickers_are_counted(self, tmp_path: Path) -> None:
+    def test_a_ticker_tells_what_its_cells_hold(self, tmp_path: Path) -> None:
         columns = (
             "funding_timestamp,funding_rate,predicted_funding_rate,open_interest,last_price,index_price,mark_price"
         )
-        path = write(tmp_path / "t.csv", f"{HEAD},{columns}", [row(0, 1, "", "0.1", "", "", "", "", "1")])
-        assert messages(path) == [Ignored("derivative_ticker")]
+        told = row(0, 1, "1569916800000000", "-1e-05", "0.3", "84129491", "7987.5", "7989.28", "7987.56")
+        path = write(tmp_path / "t.csv", f"{HEAD},{columns}", [told, row(1, 2, "", "", "0.1", "", "7", "", "")])
+        ticker, nothing = messages(path)
+        assert ticker.funding_rate == "-0.00001"
+        assert ticker.next_funding_ns == 1_569_916_800 * 10**9
+        assert (ticker.mark_price, ticker.index_price, ticker.open_interest) == ("7987.56", "7989.28", "84129491")
+        assert nothing == Ignored("derivative_ticker")
 
 
 class TestRefusals:

@@ -114,7 +114,7 @@ class TestMessages:
         assert parse(said) == Interrupted()
         assert parse({**said, "symbols": ["A", "B"]}) == Interrupted(("A", "B"))
 
-    @pytest.mark.parametrize("kind", ["derivative_ticker", "error", "liquidation", "option_summary", "trade_bar"])
+    @pytest.mark.parametrize("kind", ["error", "liquidation", "option_summary", "trade_bar"])
     def test_what_is_not_needed_is_counted(self, kind: str) -> None:
         assert parse(message(kind, details="x")) == Ignored(kind)
         assert parse({**message(kind), "exchange": "bitmex"}) == Ignored("other_exchange")

@@ -15,6 +15,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Interrupted,
@@ -80,7 +81,7 @@ def best_five(recordings: Path, depth: int) -> dict[int, object]:
 TYPES = {
     "book_change": DepthDelta,
     "book_snapshot": Ignored,
-    "derivative_ticker": Ignored,
+    "derivative_ticker": DerivativeTick,
     "disconnect": Interrupted,
     "trade": TradeTick,
 }

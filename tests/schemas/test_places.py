@@ -16,7 +16,15 @@ from schemas.units import MS_PER_DAY
 from tests.schemas.examples import EXAMPLES, load
 
 NOW_MS = 1_764_000_000_000
-KEYED = ("l2/v1/delta", "trades/v1/buy", "feed-status/v1/live", "factors/v1/ok", "regimes/v1/rule", "resync/v1/gap")
+KEYED = (
+    "l2/v1/delta",
+    "trades/v1/buy",
+    "derivatives/v1/mark",
+    "feed-status/v1/live",
+    "factors/v1/ok",
+    "regimes/v1/rule",
+    "resync/v1/gap",
+)
 WITH_EPOCH = ("l2/v1/delta", "feed-status/v1/live", "resync/v1/gap")
 NAMING = ("factors/v1/ok", "regimes/v1/llm", "resync/v1/gap")
 

@@ -35,7 +35,7 @@ from producers.simulator.contract import (
     SimulatedVenue,
     VenueRules,
 )
-from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind, Subscription, TopOfBook
+from producers.simulator.events import BOOK_STREAMS, DepthUpdate, MarketEvent, StreamKind, Subscription, TopOfBook
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
@@ -139,8 +139,15 @@ class MadeUpVenue:
         }[request.do]
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
-        topics = ([_topic(Subscription(symbol, stream)) for stream in StreamKind] for symbol in symbols)
+        topics = ([_topic(Subscription(symbol, stream)) for stream in BOOK_STREAMS] for symbol in symbols)
         return [json.dumps({"do": "listen", "to": to, "tag": f"t{n}"}) for n, to in zip(count(1), topics, strict=False)]
+
+    @property
+    def derivatives_target(self) -> str:
+        return ""
+
+    def derivative_subscriptions(self, symbols: Sequence[str]) -> list[str]:
+        return []
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:
         return [f"/made/list?part={part}" for part in range(-(-len(symbols) // PART))]

@@ -6,6 +6,7 @@
 | `<symbol>@trade` | `trade`, X = MARKET | trade | `TradeTick`; m = true: the seller was the aggressor |
 | | `trade`, X = INSURANCE_FUND, ADL, NA | – | left out and counted: not trades on the book |
 | `<symbol>@bookTicker` | `bookTicker` with ps, u | best quote | `BestQuote`, checks the book |
+| `<symbol>@markPrice@1s` | `markPriceUpdate` | derivative | `DerivativeTick`: p, i; r and T of perpetuals |
 | REST `/dapi/v1/depth` | `lastUpdateId`, symbol, pair, E, T | snapshot | `DepthSnapshot` |
 | REST `/dapi/v1/exchangeInfo` | `symbols` with contractSize, contractStatus | instrument list | `InstrumentList` |
 
@@ -48,6 +49,7 @@ BINANCE_DELIVERY = BinanceExchange(
         weight_header="x-mbx-used-weight-1m",
     ),
     stream_path="/stream",
+    derivatives_path="/stream",
     rest_path="/dapi/v1",
     depth_weight=20,
     list_weight=1,

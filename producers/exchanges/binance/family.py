@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import msgspec
@@ -34,6 +34,8 @@ class BinanceExchange:
         rest_path: What its REST paths begin with.
         depth_weight, list_weight: What a book and an instrument list cost.
         lists_by_name: Whether a list may be asked for in part; one name that the venue does not trade has it refuse.
+        derivatives_path: Path and query of the connection that carries mark prices; empty where there are none.
+        streams_of: Names the streams of an instrument.
         alternative_path: Path and query of the connection that carries `@aggTrade`, for where `@trade` is silent.
         short_list: The parameter that leaves out of a list what makes it long and is not read.
     """
@@ -47,6 +49,8 @@ class BinanceExchange:
     depth_weight: int
     list_weight: int
     lists_by_name: bool
+    derivatives_path: str = ""
+    streams_of: Callable[[str], tuple[str, ...]] = frames.streams
     alternative_path: str = ""
     short_list: str = ""
     checksum: None = None
@@ -57,6 +61,15 @@ class BinanceExchange:
     def venue(self) -> str:
         """Exchange id."""
         return self.dialect.venue
+
+    @property
+    def derivatives(self) -> BinanceExchange | None:
+        """The same venue, asked for mark prices."""
+        if not self.derivatives_path:
+            return None
+        return replace(
+            self, stream_path=self.derivatives_path, derivatives_path="", streams_of=frames.derivative_streams
+        )
 
     def contract_kind(self, symbol: str) -> ContractKind:
         """Kind of all its instruments."""
@@ -74,11 +87,11 @@ class BinanceExchange:
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """Name the streams of one instrument."""
-        return frames.streams(symbol)
+        return self.streams_of(symbol)
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""
-        return [frames.say("SUBSCRIBE", symbols)]
+        return [frames.say("SUBSCRIBE", symbols, self.streams_of)]
 
     def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
         """Name `@aggTrade` for trades."""
@@ -88,7 +101,7 @@ class BinanceExchange:
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""
-        return [frames.say("UNSUBSCRIBE", symbols)]
+        return [frames.say("UNSUBSCRIBE", symbols, self.streams_of)]
 
     def recover(self, symbol: str, failed: int = 0) -> Fetch:
         """Ask for a book, however often."""

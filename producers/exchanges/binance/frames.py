@@ -21,6 +21,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Instrument,
@@ -80,8 +81,9 @@ UNUSED_CHANNELS: Final = frozenset(
 )
 """Channels and event types that the venue documents and obflow does not use.
 
-A channel of all instruments (`!ticker@arr`) goes by the same name. `depth5` and its like bring few levels, `rpiDepth`
-other orders, on the futures as the same event as the depth that is used: the stream's name tells.
+A channel of all instruments (`!ticker@arr`) goes by the same name; of mark prices that alone is not used. `depth5` and
+its like bring few levels, `rpiDepth` other orders, on the futures as the same event as the depth that is used: the
+stream's name tells.
 """
 TRADING: Final = frozenset({"", "TRADING"})
 """What the instrument list says of one that trades. Others it documents are PRE_TRADING, PENDING_TRADING, POST_TRADING,
@@ -90,6 +92,7 @@ DELISTED: Final = frozenset({"DELIVERED", "CLOSE", "DELISTED"})
 """What it says of one that will not trade again."""
 MAX_STATUS: Final = 40
 AGGREGATES: Final = "aggTrade"
+MARK_PRICE: Final = "markPriceUpdate"
 SHUTDOWN: Final = "serverShutdown"
 
 
@@ -167,6 +170,18 @@ class _Quote(msgspec.Struct):
     a: str
     A: str
     e: str = "bookTicker"  # spot does not say
+
+
+class _Mark(msgspec.Struct):
+    """A mark price; r is empty, or T is 0, where there is no funding."""
+
+    e: str
+    s: str
+    E: Time
+    p: str
+    i: str = ""
+    r: str = ""
+    T: Time = 0
 
 
 class _Event(msgspec.Struct):
@@ -254,6 +269,7 @@ _OLD_DEPTH = msgspec.json.Decoder(_OldDepth)
 _TRADE = msgspec.json.Decoder(_Trade)
 _AGGREGATE = msgspec.json.Decoder(_Aggregate)
 _QUOTE = msgspec.json.Decoder(_Quote)
+_MARK = msgspec.json.Decoder(_Mark)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _OLD_SNAPSHOT = msgspec.json.Decoder(_OldSnapshot)
@@ -269,12 +285,14 @@ _EVENT_CHANNELS: Final[Mapping[str, Channel]] = {
     "depthUpdate": Channel.DEPTH,
     "trade": Channel.TRADE,
     "bookTicker": Channel.QUOTE,
+    MARK_PRICE: Channel.DERIVATIVE,
 }
 _EVENT_OF: Final[Mapping[Channel, str]] = {channel: event for event, channel in _EVENT_CHANNELS.items()}
 _STREAM_CHANNELS: Final[Mapping[str, Channel]] = {
     "depth": Channel.DEPTH,
     "trade": Channel.TRADE,
     "bookTicker": Channel.QUOTE,
+    "markPrice": Channel.DERIVATIVE,
 }
 
 
@@ -331,6 +349,8 @@ def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
         return _quote(event, symbol)
     if channel is Channel.TRADE:
         return _trade(event, symbol, dialect)
+    if channel is Channel.DERIVATIVE:
+        return _mark(event, symbol)
     unused = (name[1:] if stream.startswith("!") else kind).partition("_")[0]
     if unused == AGGREGATES:
         return _aggregate(event)
@@ -348,6 +368,8 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
         return _trade(event, symbol, dialect)
     if channel is Channel.QUOTE:
         return _quote(event, symbol)
+    if channel is Channel.DERIVATIVE:
+        return _mark(event, symbol)
     if kind == AGGREGATES:
         return _aggregate(event)
     if kind in UNUSED_CHANNELS:
@@ -419,6 +441,19 @@ def _aggregate(event: bytes) -> TradeTick | Ignored:
 def _quote(event: bytes, symbol: str) -> BestQuote:
     quote = _decoded_event(_QUOTE, event, Channel.QUOTE, symbol)
     return BestQuote(quote.s, quote.b, quote.B, quote.a, quote.A, quote.u)
+
+
+def _mark(event: bytes, symbol: str) -> DerivativeTick:
+    mark = _decoded_event(_MARK, event, Channel.DERIVATIVE, symbol)
+    next_ns = _nanoseconds(mark.T, Channel.DERIVATIVE, symbol) if mark.T else None
+    return DerivativeTick(
+        mark.s,
+        _nanoseconds(mark.E, Channel.DERIVATIVE, symbol),
+        funding_rate=mark.r or None if next_ns else None,  # "0.00000000" of a delivery, which has no funding
+        next_funding_ns=next_ns,
+        mark_price=mark.p,
+        index_price=mark.i or None,
+    )
 
 
 def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
@@ -515,7 +550,7 @@ def _nanoseconds(time: int, channel: Channel, symbol: str) -> int:
 
 
 D = TypeVar("D")
-E = TypeVar("E", _Depth, _Trade, _Quote)
+E = TypeVar("E", _Depth, _Trade, _Quote, _Mark)
 
 
 def _decoded_event(decoder: msgspec.json.Decoder[E], text: bytes, channel: Channel, symbol: str) -> E:
@@ -548,6 +583,11 @@ def streams(symbol: str) -> tuple[str, ...]:
     """Name depth, trades and best quotes of one instrument; stream names are lower case."""
     name = symbol.lower()
     return (f"{name}@depth@{DEPTH_SPEED}", f"{name}@trade", f"{name}@bookTicker")
+
+
+def derivative_streams(symbol: str) -> tuple[str, ...]:
+    """Name the mark price, which has index and funding with it."""
+    return (f"{symbol.lower()}@markPrice@1s",)
 
 
 def alternative_streams(symbol: str) -> tuple[str, ...]:

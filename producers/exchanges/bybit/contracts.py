@@ -6,7 +6,12 @@
 | | `delta` with u | delta | `DepthDelta`, u one above the last |
 | `publicTrade.<symbol>` | S the taker's side, i the id | trade | `TradeTick`; BT = true: a block, counted apart |
 | `orderbook.1.<symbol>` | `snapshot`, again after 3 s with the same u | best quote | `BestQuote`, sampled every 10 ms |
+| `tickers.<symbol>` | `snapshot` | derivative | `DerivativeTick`: funding, mark and index price, open interest |
+| | `delta` | derivative | the same of what changed; one that tells nothing of it is counted |
 | REST `/v5/market/instruments-info`, by category | `list`, `nextPageCursor` | instrument list | `InstrumentList` |
+
+A change of a ticker is not merged with what was told before: what it does not tell is null, so that each value has the
+time at which it was told. On a new connection the whole ticker comes first.
 
 Linear and inverse have a WebSocket path each; an inverse one is told by its name: `BTCUSD`, `BTCUSDZ25`. Sizes are in
 coins where linear and in US dollars where inverse, so that a contract is worth 1 in either.
@@ -57,4 +62,5 @@ BYBIT = BybitExchange(
     categories=("linear", "inverse"),
     category=_category,
     kind=_kind_of,
+    has_derivatives=True,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.bybit import frames
@@ -41,12 +41,20 @@ class BybitExchange:
         categories: What its instrument list consists of.
         category: That of an instrument, by its name: the path of its connection.
         kind: Kind of an instrument, by its name.
+        channels: Topics of an instrument, by its name.
+        has_derivatives: Whether its tickers tell funding, mark price and open interest.
     """
 
     dialect: BybitDialect
     categories: tuple[str, ...]
     category: Callable[[str], str]
     kind: Callable[[str], ContractKind]
+    channels: Callable[[str], tuple[str, ...]] = lambda symbol: (
+        _depth(symbol),
+        f"publicTrade.{symbol}",
+        f"orderbook.1.{symbol}",
+    )
+    has_derivatives: bool = False
     sequence: SequenceRule = RULE
     endpoints: Endpoints = ENDPOINTS
     limits: VenueLimits = LIMITS
@@ -58,6 +66,13 @@ class BybitExchange:
     def venue(self) -> str:
         """Exchange id."""
         return self.dialect.venue
+
+    @property
+    def derivatives(self) -> BybitExchange | None:
+        """The same venue, asked for tickers."""
+        if not self.has_derivatives:
+            return None
+        return replace(self, channels=lambda symbol: (f"{frames.TICKERS}.{symbol}",), has_derivatives=False)
 
     def contract_kind(self, symbol: str) -> ContractKind:
         """Tell it from the name."""
@@ -73,7 +88,7 @@ class BybitExchange:
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """Name depth, trades, and the book of one level as best quotes."""
-        return (_depth(symbol), f"publicTrade.{symbol}", f"orderbook.1.{symbol}")
+        return self.channels(symbol)
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""

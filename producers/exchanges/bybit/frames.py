@@ -20,6 +20,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Instrument,
@@ -36,9 +37,11 @@ from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_MS
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854)]
+MAX_MS: Final = 9_223_372_036_854
+Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_MS)]
 """Milliseconds; the bound keeps nanoseconds within int64."""
 MAX_TEXT: Final = 500
+SECONDS_PER_HOUR: Final = 3600
 RESTARTED: Final = 1
 """The `u` of a whole book after a restart of the service, whatever its type says."""
 
@@ -53,13 +56,14 @@ UNUSED_TOPICS: Final = frozenset(
         "liquidation",
         "lt",
         "priceLimit",
-        "tickers",
         "tickers_lt",
     }
 )
 """Topics that the venue documents and obflow does not use."""
 TRADE_TOPICS: Final = frozenset({"publicTrade", "trade"})
 """`trade.{category}.{symbol}` was the name before v5 was final; its fields are the same."""
+TICKERS: Final = "tickers"
+_WHOLE = re.compile(r"[0-9]{1,13}")
 _REFUSED = re.compile(r"not found,topic:[A-Za-z0-9.]+\.([A-Za-z0-9-]{1,64})$")
 """How an error names the instrument that there is none of."""
 TRADING: Final = frozenset({"", "Trading"})
@@ -104,6 +108,23 @@ class _BybitTrade(msgspec.Struct):
 
 class _BybitTrades(msgspec.Struct):
     data: list[_BybitTrade]
+
+
+class _BybitTicker(msgspec.Struct):
+    """A ticker as far as it is of a derivative. A change holds what changed; an empty text is no value."""
+
+    symbol: str = ""
+    fundingRate: str = ""  # noqa: N815 (the venue's name)
+    nextFundingTime: str = ""  # noqa: N815 (the venue's name)
+    fundingIntervalHour: str = ""  # noqa: N815 (the venue's name)
+    markPrice: str = ""  # noqa: N815 (the venue's name)
+    indexPrice: str = ""  # noqa: N815 (the venue's name)
+    openInterest: str = ""  # noqa: N815 (the venue's name)
+
+
+class _BybitTickers(msgspec.Struct):
+    ts: Time
+    data: _BybitTicker
 
 
 class _BybitRest(msgspec.Struct):
@@ -164,6 +185,7 @@ class BybitDialect(NamedTuple):
 _HEAD = msgspec.json.Decoder(_BybitHead)
 _DEPTH = msgspec.json.Decoder(_BybitDepth)
 _TRADES = msgspec.json.Decoder(_BybitTrades)
+_TICKERS = msgspec.json.Decoder(_BybitTickers)
 _REST = msgspec.json.Decoder(_BybitRest)
 _RESULT = msgspec.json.Decoder(_BybitResult)
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
@@ -188,6 +210,8 @@ def parse(frame: Frame, dialect: BybitDialect) -> list[VenueMessage]:
         return [_parse_book(frame.raw, *rest.partition(".")[::2])]
     if name in TRADE_TOPICS:
         return _parse_trades(frame.raw, rest.rpartition(".")[2])
+    if name == TICKERS:
+        return [_ticker(frame.raw, rest)]
     if name in UNUSED_TOPICS:
         return [Ignored(name)]
     raise UnknownMessage(f"no topic is known by the name {head.topic[:80]!r}")
@@ -232,6 +256,33 @@ def _trade(trade: _BybitTrade) -> TradeTick | Ignored:
     if trade.BT:  # a block trade was negotiated, and met nothing in the book
         return Ignored("trade_block")
     return TradeTick(trade.s, trade.i, trade.p, trade.v, trade.S == "Buy", trade.T * NS_PER_MS)
+
+
+def _ticker(raw: bytes, symbol: str) -> DerivativeTick | Ignored:
+    """Read what a ticker tells of a derivative; a change says no more than what changed, and often nothing of that."""
+    message = _decoded(_TICKERS, raw, Channel.DERIVATIVE, symbol)
+    ticker = message.data
+    next_ms = _whole(ticker.nextFundingTime, symbol) or 0  # 0, or none, where there is no funding
+    hours = _whole(ticker.fundingIntervalHour, symbol)
+    tick = DerivativeTick(
+        ticker.symbol or symbol,
+        message.ts * NS_PER_MS,
+        funding_rate=ticker.fundingRate or None,
+        next_funding_ns=min(next_ms, MAX_MS) * NS_PER_MS or None,
+        funding_interval_s=hours * SECONDS_PER_HOUR if hours else None,
+        mark_price=ticker.markPrice or None,
+        index_price=ticker.indexPrice or None,
+        open_interest=ticker.openInterest or None,
+    )
+    return Ignored(TICKERS) if tick.tells_nothing else tick
+
+
+def _whole(text: str, symbol: str) -> int | None:
+    if not text:
+        return None
+    if not _WHOLE.fullmatch(text):
+        raise DecodeError(f"{text[:40]!r} is no whole number", channel=Channel.DERIVATIVE, symbol=symbol)
+    return int(text)
 
 
 def _parse_answer(head: _BybitHead) -> VenueMessage:

@@ -21,6 +21,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Instrument,
@@ -58,7 +59,6 @@ UNUSED: Final = frozenset(
         "perpetual",
         "platform_state",
         "rfq",
-        "ticker",
     }
 )
 """Channels that the venue documents and obflow does not use."""
@@ -106,6 +106,17 @@ class _DeribitQuote(msgspec.Struct):
     best_ask_amount: float
 
 
+class _DeribitTicker(msgspec.Struct):
+    """A ticker as far as it is of a derivative; funding is a perpetual's."""
+
+    instrument_name: str
+    timestamp: Time
+    mark_price: float | None = None
+    index_price: float | None = None
+    open_interest: float | None = None
+    current_funding: float | None = None
+
+
 class _DeribitTrade(msgspec.Struct):
     instrument_name: str
     timestamp: Time
@@ -133,6 +144,14 @@ class _DeribitTradeParams(msgspec.Struct):
 
 class _DeribitBookMessage(msgspec.Struct):
     params: _DeribitBookParams
+
+
+class _DeribitTickerParams(msgspec.Struct):
+    data: _DeribitTicker
+
+
+class _DeribitTickerMessage(msgspec.Struct):
+    params: _DeribitTickerParams
 
 
 class _DeribitQuoteMessage(msgspec.Struct):
@@ -167,6 +186,7 @@ class _DeribitNamed(msgspec.Struct):
 _HEAD = msgspec.json.Decoder(_DeribitHead)
 _BOOK = msgspec.json.Decoder(_DeribitBookMessage)
 _QUOTE = msgspec.json.Decoder(_DeribitQuoteMessage)
+_TICKER = msgspec.json.Decoder(_DeribitTickerMessage)
 _TRADES = msgspec.json.Decoder(_DeribitTradeMessage)
 _CHANNELS = msgspec.json.Decoder(list[str])
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
@@ -242,6 +262,26 @@ def _read_quote(raw: bytes, rest: str) -> list[VenueMessage]:
     return [BestQuote(quote.instrument_name, bid, sizes[0], ask, sizes[1], is_sampled=True)]
 
 
+def _read_ticker(raw: bytes, rest: str) -> list[VenueMessage]:
+    """Read a ticker. Where nothing is to be said of a derivative, as on spot, it is not needed."""
+    ticker = _decoded(_TICKER, raw, Channel.DERIVATIVE, rest.rpartition(".")[0]).params.data
+    if ticker.open_interest is None:  # spot: its mark price is its index
+        return [Ignored("ticker")]
+    tick = DerivativeTick(
+        ticker.instrument_name,
+        ticker.timestamp * NS_PER_MS,
+        funding_rate=_text_or_none(ticker.current_funding),
+        mark_price=_text_or_none(ticker.mark_price),
+        index_price=_text_or_none(ticker.index_price),
+        open_interest=_text_or_none(ticker.open_interest),
+    )
+    return [tick]
+
+
+def _text_or_none(number: float | None) -> str | None:
+    return None if number is None else _text(number)
+
+
 def _read_trades(raw: bytes, rest: str) -> list[VenueMessage]:
     trades = _decoded(_TRADES, raw, Channel.TRADE, rest.rpartition(".")[0]).params.data
     return [_trade(trade) for trade in trades] or [Ignored("nothing")]
@@ -260,6 +300,7 @@ def _trade(trade: _DeribitTrade) -> TradeTick | Ignored:
 _CHANNELS_READ: Final[dict[str, Callable[[bytes, str], list[VenueMessage]]]] = {
     "book": _read_book,
     "quote": _read_quote,
+    "ticker": _read_ticker,
     "trades": _read_trades,
 }
 

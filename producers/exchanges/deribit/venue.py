@@ -6,8 +6,12 @@
 | | `change` with prev_change_id | delta | `DepthDelta` |
 | `trades.<instrument>.100ms` | direction is the taker's | trade | `TradeTick`; blocks and legs are counted apart |
 | `quote.<instrument>` | best levels, when they changed | best quote | `BestQuote`, sampled |
+| `ticker.<instrument>.100ms` | not of spot | derivative | `DerivativeTick`: mark, index, open interest, funding |
 | `test_request` | the venue asks whether we are there | heartbeat | `Reply` with `public/test` |
 | REST `public/get_instruments`, `public/get_instrument` | | instrument list | `InstrumentList` |
+
+Funding is paid all the time: `current_funding` is the present rate for 8 hours, and there is no next one. Open interest
+is in the unit of the amounts.
 
 `raw` in place of `100ms` needs credentials since 2022; it is read in recordings. Amounts are US dollars on inverse
 perpetuals and futures, coins on linear ones and options, so that a contract is worth 1 everywhere. Trades that were
@@ -17,7 +21,7 @@ its answer, and each is compared with what was asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -36,7 +40,11 @@ MAX_LISTED: Final = 10
 
 
 class DeribitExchange:
-    """The venue; see `producers.contract.Exchange`."""
+    """The venue; see `producers.contract.Exchange`.
+
+    Args:
+        channels: Channels of an instrument, by its name.
+    """
 
     venue: str = frames.VENUE
     sequence = DeribitRule()
@@ -54,6 +62,15 @@ class DeribitExchange:
         begin=(Say(frames.request(SET_HEARTBEAT, {"interval": HEARTBEAT_SECONDS}), (SET_HEARTBEAT,)),)
     )
     shares_update_ids = False  # what is put together every 100 ms differs between connections
+
+    def __init__(self, channels: Callable[[str], tuple[str, ...]] | None = None) -> None:
+        self._channels = channels or (lambda symbol: (_depth(symbol), f"trades.{symbol}.100ms", f"quote.{symbol}"))
+
+    @property
+    def derivatives(self) -> DeribitExchange | None:
+        """The same venue, asked for tickers."""
+        spot = ContractKind.SPOT
+        return DeribitExchange(lambda name: () if self.contract_kind(name) is spot else (f"ticker.{name}.100ms",))
 
     def contract_kind(self, symbol: str) -> ContractKind:
         """Tell it from the name: options end in C or P, linear ones name what they are paid in."""
@@ -74,7 +91,7 @@ class DeribitExchange:
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """Name depth, trades, best quotes."""
-        return (_depth(symbol), f"trades.{symbol}.100ms", f"quote.{symbol}")
+        return self._channels(symbol)
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""

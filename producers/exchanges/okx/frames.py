@@ -16,6 +16,7 @@ from producers.messages import (
     BestQuote,
     DepthDelta,
     DepthSnapshot,
+    DerivativeTick,
     Frame,
     Ignored,
     Instrument,
@@ -29,15 +30,16 @@ from producers.messages import (
 )
 from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
 from schemas.messages import ContractKind, Coverage
-from schemas.units import NS_PER_MS
+from schemas.units import NS_PER_MS, NS_PER_SECOND
 
 VENUE: Final = "okx"
 BOOKS: Final = frozenset({"books", "books-l2-tbt", "books50-l2-tbt"})
 BEST: Final = frozenset({"bbo-tbt", "books5"})
 TRADES: Final = frozenset({"trades", "trades-all"})
+DERIVATIVES: Final = frozenset({"funding-rate", "mark-price", "open-interest"})
 UNUSED: Final = re.compile(
-    r"adl-warning|block-tickers|books-elp|(mark-price-|index-)?candle\w+|estimated-price|funding-rate|index-tickers|"
-    r"instruments|liquidation-orders|mark-price|open-interest|opt-summary|option-trades|price-limit|"
+    r"adl-warning|block-tickers|books-elp|(mark-price-|index-)?candle\w+|estimated-price|index-tickers|"
+    r"instruments|liquidation-orders|opt-summary|option-trades|price-limit|"
     r"public-(block|struc-block)-trades|sprd-.+|status|tickers"
 )
 """Channels that the venue documents and obflow does not use; `books-elp` shows other orders."""
@@ -96,6 +98,22 @@ class _OkxTrades(msgspec.Struct):
     data: list[_OkxTrade]
 
 
+class _OkxDerivative(msgspec.Struct):
+    """What one of the channels of a derivative tells; an empty text is no value."""
+
+    instId: str  # noqa: N815 (the venue's name)
+    ts: str = ""
+    fundingRate: str = ""  # noqa: N815 (the venue's name)
+    fundingTime: str = ""  # noqa: N815 (the venue's name)
+    nextFundingTime: str = ""  # noqa: N815 (the venue's name)
+    markPx: str = ""  # noqa: N815 (the venue's name)
+    oi: str = ""
+
+
+class _OkxDerivatives(msgspec.Struct):
+    data: list[_OkxDerivative]
+
+
 class _OkxRest(msgspec.Struct):
     code: str
     msg: str = ""
@@ -119,6 +137,7 @@ _HEAD = msgspec.json.Decoder(_OkxHead)
 _BOOKS = msgspec.json.Decoder(_OkxBooks)
 _BOOK = msgspec.json.Decoder(_OkxBook)
 _TRADES = msgspec.json.Decoder(_OkxTrades)
+_DERIVATIVES = msgspec.json.Decoder(_OkxDerivatives)
 _REST = msgspec.json.Decoder(_OkxRest)
 _ENTRY = msgspec.json.Decoder(_OkxEntry)
 _NAMED = msgspec.json.Decoder(_OkxArg)
@@ -160,6 +179,8 @@ def _parse_data(raw: bytes, arg: _OkxArg) -> list[VenueMessage]:
         found = [_quote(book, symbol) for book in _decoded(_BOOKS, raw, Channel.QUOTE, symbol).data]
     elif channel in TRADES:
         found = [_trade(trade) for trade in _decoded(_TRADES, raw, Channel.TRADE, symbol).data]
+    elif channel in DERIVATIVES:
+        found = [_derivative(one, channel) for one in _decoded(_DERIVATIVES, raw, Channel.DERIVATIVE, symbol).data]
     elif UNUSED.fullmatch(channel):
         found = [Ignored(channel[:32])]
     else:
@@ -188,6 +209,26 @@ def _quote(book: _OkxBook, symbol: str) -> BestQuote:
 def _trade(trade: _OkxTrade) -> TradeTick:
     time = _nanoseconds(trade.ts, Channel.TRADE, trade.instId)
     return TradeTick(trade.instId, trade.tradeId, trade.px, trade.sz, trade.side == "buy", time)
+
+
+def _derivative(told: _OkxDerivative, channel: str) -> DerivativeTick | Ignored:
+    """Read funding, mark price or open interest. `fundingTime` is the next funding, the other the one after."""
+    symbol = told.instId
+    next_ns, after_ns, time = (
+        _nanoseconds(text or "0", Channel.DERIVATIVE, symbol)
+        for text in (told.fundingTime, told.nextFundingTime, told.ts)
+    )
+    interval_ns = after_ns - next_ns if next_ns and after_ns else 0
+    tick = DerivativeTick(
+        symbol,
+        time,
+        funding_rate=told.fundingRate or None,
+        next_funding_ns=next_ns,
+        funding_interval_s=interval_ns // NS_PER_SECOND if interval_ns > 0 else None,
+        mark_price=told.markPx or None,
+        open_interest=told.oi or None,
+    )
+    return Ignored(channel) if tick.tells_nothing else tick
 
 
 def _pairs(levels: Sequence[_Level]) -> list[tuple[str, str]]:

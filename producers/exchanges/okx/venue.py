@@ -7,9 +7,14 @@
 | `books-l2-tbt`, `books50-l2-tbt` | the same | | read in recordings; live they need a login |
 | `trades` | one a taker's order and price | trade | `TradeTick`; side is the taker's |
 | `bbo-tbt`, `books5` | best levels | best quote | `BestQuote`, sampled every 10 and 100 ms |
+| `mark-price` | swaps and futures | derivative | `DerivativeTick` with the mark price |
+| `funding-rate` | swaps | derivative | with fundingRate; the next is at fundingTime, the one after at nextFundingTime |
+| `open-interest` | swaps and futures | derivative | with `oi`, in contracts |
 | REST `/api/v5/market/books` | `seqId` | whole book | `DepthSnapshot`, fetched where none comes in the stream |
 | REST `/api/v5/public/instruments`, a type at a time | `data` with ctVal, ctType, state | list | `InstrumentList` |
 | event `notice`, 64008 | | notice | the connection will end |
+
+Index prices are told by index, not by instrument (`index-tickers`), and left out.
 
 Sizes are contracts on swaps and futures: `ctVal` coins where linear, US dollars where inverse. Before 2022 books had no
 numbers; their updates are then known by their time, and held together by the checksum alone. That is 0 since
@@ -19,7 +24,7 @@ numbers; their updates are then known by their time, and held together by the ch
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -31,11 +36,20 @@ from producers.messages import Frame, VenueMessage
 from schemas.messages import ContractKind
 
 STREAMS: Final = ("books", "trades", "bbo-tbt")
+DERIVATIVES: Final = {
+    "SWAP": ("mark-price", "funding-rate", "open-interest"),
+    "FUTURES": ("mark-price", "open-interest"),
+}
+"""What is told of a derivative, by type."""
 LEVELS: Final = 400
 
 
 class OkxExchange:
-    """The venue; see `producers.contract.Exchange`."""
+    """The venue; see `producers.contract.Exchange`.
+
+    Args:
+        channels: Channels of an instrument, by its name.
+    """
 
     venue: str = frames.VENUE
     sequence = OkxRule()
@@ -51,6 +65,14 @@ class OkxExchange:
     )
     keepalive = Keepalive(message=b"ping", every_s=20)  # a connection without data for 30 s is ended
     shares_update_ids = False
+
+    def __init__(self, channels: Callable[[str], tuple[str, ...]] = lambda _: STREAMS) -> None:
+        self._channels = channels
+
+    @property
+    def derivatives(self) -> OkxExchange | None:
+        """The same venue, asked for what it tells of derivatives."""
+        return OkxExchange(lambda symbol: DERIVATIVES.get(_type_of(symbol), ()))
 
     def contract_kind(self, symbol: str) -> ContractKind:
         """Tell it from the name: a contract against `USD` is inverse."""
@@ -70,11 +92,11 @@ class OkxExchange:
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """Name depth, trades, best quotes."""
-        return tuple(f"{channel}:{symbol}" for channel in STREAMS)
+        return tuple(f"{channel}:{symbol}" for channel in self._channels(symbol))
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""
-        return [_say("subscribe", symbols, STREAMS)]
+        return [_say("subscribe", symbols, self._channels)]
 
     def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
         """Name none: what the venue has besides needs a login or comes less often."""
@@ -83,7 +105,7 @@ class OkxExchange:
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""
-        return [_say("unsubscribe", symbols, STREAMS)]
+        return [_say("unsubscribe", symbols, self._channels)]
 
     def recover(self, symbol: str, failed: int = 0) -> Fetch | list[Say]:
         """Subscribe to its depth anew; where no book came, ask for one, and so on in turns.
@@ -92,7 +114,7 @@ class OkxExchange:
         """
         if failed % 2:
             return Fetch(f"/api/v5/market/books?instId={symbol}&sz={LEVELS}&source=0")
-        return [_say(op, [symbol], STREAMS[:1]) for op in ("unsubscribe", "subscribe")]
+        return [_say(op, [symbol], lambda _: STREAMS[:1]) for op in ("unsubscribe", "subscribe")]
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for the types that these are of."""
@@ -108,7 +130,7 @@ def _type_of(symbol: str) -> str:
     return "SWAP" if end == "SWAP" else "FUTURES" if re.fullmatch("[0-9]{6}", end) else "SPOT"
 
 
-def _say(op: str, symbols: Sequence[str], channels: Sequence[str]) -> Say:
-    args = [{"channel": channel, "instId": symbol} for symbol in symbols for channel in channels]
+def _say(op: str, symbols: Sequence[str], channels: Callable[[str], Sequence[str]]) -> Say:
+    args = [{"channel": channel, "instId": symbol} for symbol in symbols for channel in channels(symbol)]
     keys = tuple(f"{op}:{arg['channel']}:{arg['instId']}" for arg in args)
     return Say(msgspec.json.encode({"op": op, "args": args}), keys)

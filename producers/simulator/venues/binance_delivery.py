@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from producers.simulator.contract import RateLimit, SessionRules, VenueRules
-from producers.simulator.events import DepthUpdate, MarketEvent
+from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
-from producers.simulator.venues.binance_family import BinanceVenue, Fields, quote_fields
+from producers.simulator.venues.binance_family import BinanceVenue, Fields, mark_fields, quote_fields
 from schemas.units import NS_PER_MS
 
 CONTRACT_USD = {"BTC": 100}
@@ -66,6 +66,7 @@ VENUE = BinanceVenue(
         session=SessionRules(messages=RateLimit(10, 1.0), ping_every_s=180.0),
         weight=RateLimit(2400, 60.0),
         weight_header="X-MBX-USED-WEIGHT-1M",
+        derivative_streams=(StreamKind.MARK,),
     ),
     rest="/dapi/v1",
     client_target="/stream",
@@ -87,4 +88,6 @@ VENUE = BinanceVenue(
     quote=_quote,
     book=_book,
     entry=_entry,
+    mark=mark_fields,
+    derivatives_target="/stream",
 )

@@ -14,7 +14,9 @@ import msgspec
 import orjson
 
 from producers.simulator.contract import Books, Form, Opening, Reaction, RestAnswer, VenueRules
+from producers.simulator.derivatives import DerivativeState
 from producers.simulator.events import (
+    BOOK_STREAMS,
     DEPTH_SPEED_NS,
     DepthUpdate,
     MarketEvent,
@@ -33,6 +35,7 @@ CHANNELS = {
     f"depth@{DEPTH_SPEED_NS // NS_PER_MS}ms": StreamKind.DEPTH,
     "trade": StreamKind.TRADE,
     "bookTicker": StreamKind.QUOTE,
+    "markPrice@1s": StreamKind.MARK,
 }
 _NAMES = {stream: name for name, stream in CHANNELS.items()}
 MAX_STREAMS = 1024
@@ -79,6 +82,9 @@ class BinanceVenue:
         quote: Fields of a best quote.
         book: Fields of an answer with a book before its levels: instrument, its book, matching and sending time in ns.
         entry: Fields of an instrument in the list, but for its filters.
+        mark: Fields of a mark price; None where there is none.
+        derivatives_target: Path and query of the handshake for mark prices; empty where there are none.
+        market_paths: Where mark prices are, if that is not where books are.
     """
 
     name: str
@@ -96,6 +102,9 @@ class BinanceVenue:
     quote: Callable[[MarketEvent, int], Fields]
     book: Callable[[MarketSpec, WholeBook, int, int], Fields]
     entry: Callable[[MarketSpec], Fields]
+    mark: Callable[[MarketEvent, DerivativeState, int], Fields] | None = None
+    derivatives_target: str = ""
+    market_paths: tuple[str, ...] = ()
     listed_suffix: str = "USDT"
     microseconds: bool = False
     decimals: int | None = None
@@ -118,7 +127,12 @@ class BinanceVenue:
             )
         base, quote = match["base"], match["quote"]
         listed = self.markets.get(base, _INVENTED) if self.listed_suffix.startswith(quote) else _INVENTED
-        return listed.spec(self.name, symbol, base, quote, decimals=self.decimals, hidden_ids=self.hidden_ids)
+        spec = listed.spec(self.name, symbol, base, quote, decimals=self.decimals, hidden_ids=self.hidden_ids)
+        return spec._replace(is_derivative=self.mark is not None, has_funding=self.has_funding(symbol))
+
+    def has_funding(self, symbol: str) -> bool:
+        """Whether it is a perpetual: others have a date in their names."""
+        return self.mark is not None and not symbol.rpartition("_")[2].isdecimal()
 
     # -- what it says
 
@@ -130,6 +144,8 @@ class BinanceVenue:
     def _fields(self, event: MarketEvent, unit_ns: int) -> Fields:
         if isinstance(event.what, DepthUpdate):
             return self.depth(event, event.what, unit_ns)
+        if isinstance(event.what, DerivativeState) and self.mark is not None:
+            return self.mark(event, event.what, unit_ns)
         return (self.trade if event.stream is StreamKind.TRADE else self.quote)(event, unit_ns)
 
     def heartbeat(self, now_ns: int) -> str:
@@ -191,7 +207,13 @@ class BinanceVenue:
         microseconds = self.microseconds and query.get("timeUnit", "").lower() == "microsecond"
         names = query.get("streams", "").split("/")
         subscriptions = tuple(found for name in names if (found := _subscription(name)))
-        return Opening(Form(NS_PER_US if microseconds else NS_PER_MS, path.endswith("/stream")), subscriptions)
+        form = Form(NS_PER_US if microseconds else NS_PER_MS, path.endswith("/stream"))
+        return Opening(form, subscriptions, self._carried_at(path))
+
+    def _carried_at(self, path: str) -> frozenset[StreamKind]:
+        if not self.market_paths:
+            return frozenset(StreamKind)
+        return frozenset({StreamKind.MARK} if path in self.market_paths else BOOK_STREAMS)
 
     def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
         """SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS."""
@@ -202,7 +224,7 @@ class BinanceVenue:
         if request.method == "LIST_SUBSCRIPTIONS":
             return _accept(request, sorted(map(_stream_name, held)))
         named = {name: _subscription(name) for name in request.params}
-        found = tuple(one for one in named.values() if one and one.symbol in books.specs)
+        found = tuple(one for one in named.values() if one and self._has(one, books))
         if len(found) < len(named) or request.method not in ("SUBSCRIBE", "UNSUBSCRIBE"):
             unknown = [name for name, one in named.items() if one not in found]
             return _reject(2, f"Invalid request: {' '.join(unknown) or 'unknown method'}", request.id)
@@ -211,6 +233,9 @@ class BinanceVenue:
         if len(held.union(found)) > MAX_STREAMS:
             return _reject(3, "Invalid request: too many streams on one connection", request.id)
         return _accept(request)._replace(subscribe=found)
+
+    def _has(self, wanted: Subscription, books: Books) -> bool:
+        return wanted.symbol in books.specs and (wanted.stream in BOOK_STREAMS or self.mark is not None)
 
     # -- what a client that keeps to its rules says
 
@@ -221,8 +246,11 @@ class BinanceVenue:
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
         """One SUBSCRIBE of everything."""
-        names = [_stream_name(Subscription(symbol, stream)) for symbol in symbols for stream in StreamKind]
-        return [_json({"method": "SUBSCRIBE", "params": names, "id": 1})]
+        return [_subscribe(symbols, BOOK_STREAMS)]
+
+    def derivative_subscriptions(self, symbols: Sequence[str]) -> list[str]:
+        """One SUBSCRIBE of all mark prices."""
+        return [_subscribe(symbols, (StreamKind.MARK,))]
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:
         """The whole list."""
@@ -238,6 +266,13 @@ class BinanceVenue:
         return update.last_id < snapshot_id + self.first_after
 
 
+def mark_fields(event: MarketEvent, told: DerivativeState, unit_ns: int) -> Fields:
+    """A mark price; a delivery has an empty funding rate and the time 0."""
+    head = {"e": "markPriceUpdate", "E": event.sent_ns // unit_ns, "s": event.spec.symbol}
+    prices = {"p": told.mark_text, "P": told.index_text, "i": told.index_text}
+    return {**head, **prices, "r": told.rate_text, "T": (told.next_funding_ns or 0) // unit_ns}
+
+
 def quote_fields(event: MarketEvent) -> Fields:
     """The fields of a best quote that every venue of the family has."""
     spec, top = event.spec, event.what
@@ -245,6 +280,11 @@ def quote_fields(event: MarketEvent) -> Fields:
     bid = {"b": spec.price_text(top.bid), "B": spec.size_text(top.bid_lots)}
     ask = {"a": spec.price_text(top.ask), "A": spec.size_text(top.ask_lots)}
     return {"u": top.update_id, "s": spec.symbol, **bid, **ask}
+
+
+def _subscribe(symbols: Sequence[str], streams: Sequence[StreamKind]) -> str:
+    names = [_stream_name(Subscription(symbol, stream)) for symbol in symbols for stream in streams]
+    return _json({"method": "SUBSCRIBE", "params": names, "id": 1})
 
 
 def _stream_name(subscription: Subscription) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 
 from producers.simulator.contract import RateLimit, SessionRules, VenueRules
-from producers.simulator.events import DepthUpdate, MarketEvent, OddTrade
+from producers.simulator.events import DepthUpdate, MarketEvent, OddTrade, StreamKind
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
-from producers.simulator.venues.binance_family import BinanceVenue, Fields, quote_fields
+from producers.simulator.venues.binance_family import BinanceVenue, Fields, mark_fields, quote_fields
 from schemas.units import NS_PER_MS
 
 
@@ -54,13 +54,14 @@ def _entry(spec: MarketSpec) -> Fields:
 VENUE = BinanceVenue(
     name="binance-futures",
     rules=VenueRules(
-        websocket_paths=("/public/stream", "/public/ws"),
+        websocket_paths=("/public/stream", "/public/ws", "/market/stream", "/market/ws"),
         old_websocket_paths=("/stream", "/ws"),
         rest_paths=("/fapi/v1",),
         session=SessionRules(messages=RateLimit(10, 1.0), ping_every_s=180.0),
         weight=RateLimit(2400, 60.0),
         weight_header="X-MBX-USED-WEIGHT-1M",
         odd_trade_every=400,
+        derivative_streams=(StreamKind.MARK,),
     ),
     rest="/fapi/v1",
     client_target="/public/stream",
@@ -86,4 +87,7 @@ VENUE = BinanceVenue(
     quote=_quote,
     book=_book,
     entry=_entry,
+    mark=mark_fields,
+    derivatives_target="/market/stream",
+    market_paths=("/market/stream", "/market/ws"),
 )

@@ -24,7 +24,16 @@ from producers.simulator.contract import (
     SessionRules,
     VenueRules,
 )
-from producers.simulator.events import DepthUpdate, MarketEvent, OddTrade, StreamKind, Subscription, TopOfBook
+from producers.simulator.derivatives import DerivativeState
+from producers.simulator.events import (
+    BOOK_STREAMS,
+    DepthUpdate,
+    MarketEvent,
+    OddTrade,
+    StreamKind,
+    Subscription,
+    TopOfBook,
+)
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
@@ -34,7 +43,12 @@ from schemas.units import NS_PER_MS
 Fields = dict[str, Any]
 
 DEPTH = 200
-TOPICS = {f"orderbook.{DEPTH}": StreamKind.DEPTH, "publicTrade": StreamKind.TRADE, "orderbook.1": StreamKind.QUOTE}
+TOPICS = {
+    f"orderbook.{DEPTH}": StreamKind.DEPTH,
+    "publicTrade": StreamKind.TRADE,
+    "orderbook.1": StreamKind.QUOTE,
+    "tickers": StreamKind.MARK,
+}
 _NAMES = {stream: name for name, stream in TOPICS.items()}
 MAX_TOPICS = 10
 """Topics of one request."""
@@ -52,6 +66,7 @@ def rules(*categories: str) -> VenueRules:
         odd_trade_every=400,
         book_in_stream=True,
         depth_levels=DEPTH,
+        derivative_streams=() if categories == ("spot",) else (StreamKind.MARK,),
     )
 
 
@@ -99,7 +114,8 @@ class BybitVenue:
             )
         quote = match.groupdict().get("quote") or "USD"
         spec = self.markets.get(symbol, _INVENTED).spec(self.name, symbol, match["base"], quote)
-        return spec._replace(ids_count_updates=True)
+        tells = bool(self.rules.derivative_streams)
+        return spec._replace(ids_count_updates=True, is_derivative=tells, has_funding=tells)
 
     # -- what it says
 
@@ -109,10 +125,13 @@ class BybitVenue:
         if isinstance(event.what, Fill | OddTrade):
             data: object = [_trade(event, event.what)]
             kind = "snapshot"
+        elif isinstance(event.what, DerivativeState):
+            data, kind = _ticker(event.spec, event.what)
         else:
             data, kind = self._book(event)
         head = {"topic": _topic(event.subscription), "type": kind, "ts": event.sent_ns // NS_PER_MS, "data": data}
-        return _json({**head, "cts": event.matched_ns // NS_PER_MS} if event.stream is not StreamKind.TRADE else head)
+        has_time = event.stream in (StreamKind.DEPTH, StreamKind.QUOTE)
+        return _json({**head, "cts": event.matched_ns // NS_PER_MS} if has_time else head)
 
     def _book(self, event: MarketEvent) -> tuple[Fields, str]:
         spec, what = event.spec, event.what
@@ -168,7 +187,7 @@ class BybitVenue:
         if request.op == "ping":
             return Reaction((_json({"success": True, "ret_msg": "pong", "conn_id": "simulated", "op": "ping"}),))
         found = {name: _subscription(name) for name in request.args}
-        wanted = tuple(one for one in found.values() if one and one.symbol in books.specs)
+        wanted = tuple(one for one in found.values() if one and self._has(one, books))
         if request.op not in ("subscribe", "unsubscribe") or len(request.args) > MAX_TOPICS:
             return _answer(request, "error:unknown op, or too many args")
         if len(wanted) < len(found):
@@ -180,6 +199,10 @@ class BybitVenue:
             return _answer(request, f"error:already subscribed,topic:{_topic(twice[0])}")
         return _answer(request)._replace(subscribe=wanted)
 
+    def _has(self, wanted: Subscription, books: Books) -> bool:
+        tells = wanted.stream in (*BOOK_STREAMS, *self.rules.derivative_streams)
+        return tells and wanted.symbol in books.specs
+
     # -- what a client that keeps to its rules says
 
     @property
@@ -189,8 +212,16 @@ class BybitVenue:
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
         """One request an instrument."""
-        each = ([_topic(Subscription(symbol, stream)) for stream in StreamKind] for symbol in symbols)
-        return [_json({"op": "subscribe", "req_id": names[0], "args": names}) for names in each]
+        return [_subscribe([_topic(Subscription(symbol, stream)) for stream in BOOK_STREAMS]) for symbol in symbols]
+
+    @property
+    def derivatives_target(self) -> str:
+        """Path of the handshake; empty on spot."""
+        return self.websocket_target if self.rules.derivative_streams else ""
+
+    def derivative_subscriptions(self, symbols: Sequence[str]) -> list[str]:
+        """One request an instrument."""
+        return [_subscribe([_topic(Subscription(symbol, StreamKind.MARK))]) for symbol in symbols]
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:
         """A list a category."""
@@ -213,6 +244,20 @@ def _trade(event: MarketEvent, trade: Fill | OddTrade) -> Fields:
     deal = {"T": event.matched_ns // NS_PER_MS, "s": spec.symbol, "S": "Buy" if buys else "Sell"}
     deal |= {"v": spec.size_text(lots), "p": spec.price_text(tick), "L": "ZeroPlusTick"}
     return {**deal, "i": f"0000-{trade.trade_id}", "BT": is_block, "RPI": False}
+
+
+def _ticker(spec: MarketSpec, told: DerivativeState) -> tuple[Fields, str]:
+    """A ticker: all of it, or the prices that changed."""
+    prices = {"symbol": spec.symbol, "markPrice": told.mark_text, "indexPrice": told.index_text}
+    if not told.is_whole:
+        return prices, "delta"
+    next_ms = str((told.next_funding_ns or 0) // NS_PER_MS)
+    funding = {"fundingRate": told.rate_text, "nextFundingTime": next_ms, "fundingIntervalHour": "8"}
+    return {**prices, **funding, "openInterest": spec.size_text(told.open_lots)}, "snapshot"
+
+
+def _subscribe(topics: Sequence[str]) -> str:
+    return _json({"op": "subscribe", "req_id": topics[0], "args": list(topics)})
 
 
 def _topic(subscription: Subscription) -> str:

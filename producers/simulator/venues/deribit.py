@@ -25,7 +25,16 @@ from producers.simulator.contract import (
     SessionRules,
     VenueRules,
 )
-from producers.simulator.events import DepthUpdate, MarketEvent, OddTrade, StreamKind, Subscription, TopOfBook
+from producers.simulator.derivatives import DerivativeState
+from producers.simulator.events import (
+    BOOK_STREAMS,
+    DepthUpdate,
+    MarketEvent,
+    OddTrade,
+    StreamKind,
+    Subscription,
+    TopOfBook,
+)
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
@@ -34,9 +43,19 @@ from schemas.units import NS_PER_MS
 
 Fields = dict[str, Any]
 
-CHANNELS = {StreamKind.DEPTH: "book.{}.100ms", StreamKind.TRADE: "trades.{}.100ms", StreamKind.QUOTE: "quote.{}"}
-_CHANNEL = re.compile(r"(book|trades|quote)\.([^.]+)(\.100ms)?")
-_STREAMS = {"book": StreamKind.DEPTH, "trades": StreamKind.TRADE, "quote": StreamKind.QUOTE}
+CHANNELS = {
+    StreamKind.DEPTH: "book.{}.100ms",
+    StreamKind.TRADE: "trades.{}.100ms",
+    StreamKind.QUOTE: "quote.{}",
+    StreamKind.MARK: "ticker.{}.100ms",
+}
+_CHANNEL = re.compile(r"(book|trades|quote|ticker)\.([^.]+)(\.100ms)?")
+_STREAMS = {
+    "book": StreamKind.DEPTH,
+    "trades": StreamKind.TRADE,
+    "quote": StreamKind.QUOTE,
+    "ticker": StreamKind.MARK,
+}
 _SYMBOL = re.compile(r"([A-Z0-9]{1,16})-(PERPETUAL|[0-9]{1,2}[A-Z]{3}[0-9]{2}(?:-[0-9]+-[CP])?)")
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
 _INVENTED = ListedMarket("0.5", "10.0", "4000.0", "500.0")
@@ -67,6 +86,7 @@ RULES = VenueRules(
     weight=RateLimit(20, 1.0),
     odd_trade_every=400,
     book_in_stream=True,
+    derivative_streams=(StreamKind.MARK,),
 )
 
 
@@ -78,6 +98,7 @@ class DeribitVenue:
     rules: VenueRules = RULES
     listed: tuple[str, ...] = tuple(_MARKETS)
     websocket_target: str = "/ws/api/v2"
+    derivatives_target: str = "/ws/api/v2"
 
     def market(self, symbol: str) -> MarketSpec:
         """The market behind a symbol: listed, or invented."""
@@ -87,7 +108,8 @@ class DeribitVenue:
                 f"{symbol!r} is not a symbol of {self.name}",
                 next_step=f"write it as the venue does: {self.listed[0]}",
             )
-        return _MARKETS.get(symbol, _INVENTED).spec(self.name, symbol, match[1], "USD", hidden_ids=9)
+        spec = _MARKETS.get(symbol, _INVENTED).spec(self.name, symbol, match[1], "USD", hidden_ids=9)
+        return spec._replace(is_derivative=True, has_funding=match[2] == "PERPETUAL")
 
     # -- what it says
 
@@ -99,6 +121,8 @@ class DeribitVenue:
             data = [_trade(event, event.what)]
         elif isinstance(event.what, TopOfBook):
             data = _quote(event, event.what)
+        elif isinstance(event.what, DerivativeState):
+            data = _ticker(event, event.what)
         else:
             data = _book(event, event.what)
         params = {"channel": _channel(event.subscription), "data": data}
@@ -159,8 +183,11 @@ class DeribitVenue:
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
         """One request for everything."""
-        names = [_channel(Subscription(symbol, stream)) for symbol in symbols for stream in StreamKind]
-        return [_json({"jsonrpc": "2.0", "id": 1, "method": "public/subscribe", "params": {"channels": names}})]
+        return [_subscribe([Subscription(symbol, stream) for symbol in symbols for stream in BOOK_STREAMS])]
+
+    def derivative_subscriptions(self, symbols: Sequence[str]) -> list[str]:
+        """One request for all tickers."""
+        return [_subscribe([Subscription(symbol, StreamKind.MARK) for symbol in symbols])]
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:
         """The whole list."""
@@ -200,6 +227,14 @@ def _quote(event: MarketEvent, top: TopOfBook) -> Fields:
     return {**head, **{name: _number(text) for name, text in best.items()}}
 
 
+def _ticker(event: MarketEvent, told: DerivativeState) -> Fields:
+    head = {"timestamp": event.matched_ns // NS_PER_MS, "instrument_name": event.spec.symbol, "state": "open"}
+    prices = {"mark_price": _number(told.mark_text), "index_price": _number(told.index_text)}
+    interest = {"open_interest": _number(event.spec.size_text(told.open_lots)), "stats": {"volume": None}}
+    funding = {"current_funding": float(told.rate_text), "funding_8h": 0.0} if told.rate is not None else {}
+    return {**head, **prices, **interest, **funding}
+
+
 def _trade(event: MarketEvent, trade: Fill | OddTrade) -> Fields:
     spec = event.spec
     head = {"timestamp": event.matched_ns // NS_PER_MS, "instrument_name": spec.symbol, "trade_id": str(trade.trade_id)}
@@ -222,6 +257,11 @@ def _entry(spec: MarketSpec) -> Fields:
 def _number(text: str) -> object:
     """A JSON number; what is none stays the text that it is, as damage on the way may leave it."""
     return float(text) if _PLAIN.fullmatch(text) else text
+
+
+def _subscribe(wanted: Sequence[Subscription]) -> str:
+    names = list(map(_channel, wanted))
+    return _json({"jsonrpc": "2.0", "id": 1, "method": "public/subscribe", "params": {"channels": names}})
 
 
 def _channel(subscription: Subscription) -> str:

@@ -24,7 +24,15 @@ from producers.simulator.contract import (
     SessionRules,
     VenueRules,
 )
-from producers.simulator.events import DepthUpdate, MarketEvent, StreamKind, Subscription, TopOfBook
+from producers.simulator.derivatives import DerivativeState
+from producers.simulator.events import (
+    BOOK_STREAMS,
+    DepthUpdate,
+    MarketEvent,
+    StreamKind,
+    Subscription,
+    TopOfBook,
+)
 from producers.simulator.market import Fill
 from producers.simulator.market_spec import ListedMarket, MarketSpec
 from producers.simulator.true_book import WholeBook
@@ -34,7 +42,14 @@ from schemas.units import NS_PER_MS
 Fields = dict[str, Any]
 
 LEVELS = 400
-CHANNELS = {"books": StreamKind.DEPTH, "trades": StreamKind.TRADE, "bbo-tbt": StreamKind.QUOTE}
+CHANNELS = {
+    "books": StreamKind.DEPTH,
+    "trades": StreamKind.TRADE,
+    "bbo-tbt": StreamKind.QUOTE,
+    "mark-price": StreamKind.MARK,
+    "funding-rate": StreamKind.FUNDING,
+    "open-interest": StreamKind.OPEN_INTEREST,
+}
 _NAMES = {stream: name for name, stream in CHANNELS.items()}
 _SYMBOL = re.compile(r"([A-Z0-9]{1,16})-(USDT|USDC|USD)(?:-(SWAP|[0-9]{6}))?")
 _INVENTED = ListedMarket("0.001", "0.01", "100.000", "5.00")
@@ -67,6 +82,7 @@ RULES = VenueRules(
     weight=RateLimit(20, 2.0),
     book_in_stream=True,
     depth_levels=LEVELS,
+    derivative_streams=(StreamKind.MARK, StreamKind.FUNDING, StreamKind.OPEN_INTEREST),
 )
 
 
@@ -78,6 +94,7 @@ class OkxVenue:
     rules: VenueRules = RULES
     listed: tuple[str, ...] = tuple(_MARKETS)
     websocket_target: str = "/ws/v5/public"
+    derivatives_target: str = "/ws/v5/public"
     markets: Mapping[str, ListedMarket] = field(default_factory=lambda: _MARKETS)
 
     def market(self, symbol: str) -> MarketSpec:
@@ -88,7 +105,9 @@ class OkxVenue:
                 f"{symbol!r} is not a symbol of {self.name}",
                 next_step=f"write it as the venue does: {self.listed[0]}",
             )
-        return self.markets.get(symbol, _INVENTED).spec(self.name, symbol, match[1], match[2], hidden_ids=9)
+        spec = self.markets.get(symbol, _INVENTED).spec(self.name, symbol, match[1], match[2], hidden_ids=9)
+        kind = _type_of(symbol)
+        return spec._replace(is_derivative=kind != "SPOT", has_funding=kind == "SWAP")
 
     # -- what it says
 
@@ -98,6 +117,8 @@ class OkxVenue:
         arg = {"channel": _NAMES[event.stream], "instId": event.spec.symbol}
         if isinstance(event.what, Fill):
             return _json({"arg": arg, "data": [_trade(event, event.what)]})
+        if isinstance(event.what, DerivativeState):
+            return _json({"arg": arg, "data": [_told(event, event.what)]})
         book, action = _book(event)
         action_of = {"action": action} if action else {}
         return _json({"arg": arg, **action_of, "data": [book]})
@@ -152,7 +173,7 @@ class OkxVenue:
             return _refuse("60012", "Illegal request: unknown op")
         found = []
         for arg in request.args:
-            if arg.channel not in CHANNELS or arg.instId not in books.specs:
+            if arg.channel not in CHANNELS or not _has(Subscription(arg.instId, CHANNELS[arg.channel]), books):
                 why = f"Wrong URL or channel:{arg.channel},instId:{arg.instId} doesn't exist."
                 return _refuse("60018", why)
             found.append(Subscription(arg.instId, CHANNELS[arg.channel]))
@@ -165,8 +186,13 @@ class OkxVenue:
 
     def subscriptions(self, symbols: Sequence[str]) -> list[str]:
         """One request for everything."""
-        args = [_arg(Subscription(symbol, stream)) for symbol in symbols for stream in StreamKind]
-        return [_json({"op": "subscribe", "args": args})]
+        return [_subscribe([Subscription(symbol, stream) for symbol in symbols for stream in BOOK_STREAMS])]
+
+    def derivative_subscriptions(self, symbols: Sequence[str]) -> list[str]:
+        """One request for everything; futures have no funding."""
+        specs = [self.market(symbol) for symbol in symbols]
+        wanted = [Subscription(spec.symbol, each) for spec in specs for each in StreamKind if _tells(spec, each)]
+        return [_subscribe(wanted)] if wanted else []
 
     def listing_targets(self, symbols: Sequence[str]) -> list[str]:
         """A list a type."""
@@ -181,6 +207,31 @@ class OkxVenue:
     def is_older(self, update: DepthUpdate, snapshot_id: int) -> bool:
         """By the id of the update."""
         return update.last_id <= snapshot_id
+
+
+def _tells(spec: MarketSpec, stream: StreamKind) -> bool:
+    """Whether an instrument has a stream of derivatives."""
+    if stream is StreamKind.FUNDING:
+        return spec.has_funding
+    return spec.is_derivative and stream not in BOOK_STREAMS
+
+
+def _has(wanted: Subscription, books: Books) -> bool:
+    spec = books.specs.get(wanted.symbol)
+    return spec is not None and (wanted.stream in BOOK_STREAMS or _tells(spec, wanted.stream))
+
+
+def _told(event: MarketEvent, told: DerivativeState) -> Fields:
+    """Data of a mark price, a funding rate or an open interest."""
+    head = {"instId": event.spec.symbol, "instType": _type_of(event.spec.symbol)}
+    time = {"ts": str(event.matched_ns // NS_PER_MS)}
+    if event.stream is StreamKind.MARK:
+        return {**head, "markPx": told.mark_text, **time}
+    if event.stream is StreamKind.OPEN_INTEREST:
+        return {**head, "oi": event.spec.size_text(told.open_lots), "oiCcy": "", **time}
+    next_ms = (told.next_funding_ns or 0) // NS_PER_MS
+    times = {"fundingTime": str(next_ms), "nextFundingTime": str(next_ms + 8 * 3_600_000)}
+    return {**head, "fundingRate": told.rate_text, "nextFundingRate": "", **times, **time}
 
 
 def _book(event: MarketEvent) -> tuple[Fields, str]:
@@ -221,6 +272,10 @@ def _entry(spec: MarketSpec) -> Fields:
 def _type_of(symbol: str) -> str:
     end = symbol.split("-")[2:]
     return "SPOT" if not end else "SWAP" if end == ["SWAP"] else "FUTURES"
+
+
+def _subscribe(wanted: Sequence[Subscription]) -> str:
+    return _json({"op": "subscribe", "args": list(map(_arg, wanted))})
 
 
 def _arg(subscription: Subscription) -> Fields:
