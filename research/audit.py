@@ -24,6 +24,7 @@ from obflow.settings import Settings
 from processors.settings import RegimeSettings
 from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
+from research.counted import COUNTED, CountedRows
 from research.derived_steps import DERIVED
 from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.stored import Tables
@@ -31,7 +32,7 @@ from research.unseen import overlaps, unseen
 from research.waiting import WaitingRecords, read_waiting, with_pending
 from schemas.logs import LogId
 from schemas.messages import InstrumentKey, RegimeSource
-from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
+from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES
 
 __all__ = ["EVENTFUL", "Audit", "audit", "emitted_events", "expected_events"]
 
@@ -45,30 +46,23 @@ class Audit:
     Attributes:
         instruments: By `venue:symbol`: expected, stored (of the expected), dead_lettered, lost, duplicates, unexpected.
         reemitted: Factor events on the log beyond one an identity: sent again after a crash.
-        trades_logged: Records the trade log holds.
-        trades_stored: Those of them that have a row.
-        trades_dead_lettered: Those of them that a sink dead-lettered.
-        trades_duplicates: Rows beyond one a trade.
+        trades, derivatives: What was counted of these.
         undecodable: Records of the book log that are none.
         contents: By `venue:symbol`, whether the stored numbers are those the log gives; None where nobody asked.
         tables: The same counts of every other table.
         unseen: What else there is to say of how much was audited.
-        trades_pending: Those that no sink has come to.
         missing: Places in the book log of events that have neither a row nor a letter, by instrument.
         missing_rows: What the same holds of in another table, by the name of its line.
     """
 
     instruments: dict[str, dict[str, int]] = field(default_factory=dict)
     reemitted: int = 0
-    trades_logged: int = 0
-    trades_stored: int = 0
-    trades_dead_lettered: int = 0
-    trades_duplicates: int = 0
+    trades: CountedRows = field(default_factory=CountedRows)
+    derivatives: CountedRows = field(default_factory=CountedRows)
     undecodable: int = 0
     contents: dict[str, ContentVerdict] | None = None
     tables: list[AuditLine] = field(default_factory=list)
     unseen: list[AuditLine] = field(default_factory=list)
-    trades_pending: int = 0
     missing: dict[InstrumentKey, set[Place]] = field(default_factory=dict)
     missing_rows: dict[str, Set[Any]] = field(default_factory=dict)
 
@@ -83,21 +77,21 @@ class Audit:
         return self._total("stored")
 
     @property
-    def trades_lost(self) -> int:
-        """Trade records that have neither a row nor a letter, though a sink has passed them."""
-        return self.trades_logged - self.trades_stored - self.trades_dead_lettered - self.trades_pending
+    def counted(self) -> dict[str, CountedRows]:
+        """What was counted, by table."""
+        return {"trades": self.trades, "derivatives": self.derivatives}
 
     @property
     def lost(self) -> int:
         """Expected, but neither stored nor dead-lettered by a sink; of every table."""
-        return self._total("lost") + self.trades_lost + sum(line.counts["lost"] for line in self.tables)
+        counted = sum(each.lost for each in self.counted.values())
+        return self._total("lost") + counted + sum(line.counts["lost"] for line in self.tables)
 
     @property
     def duplicates(self) -> int:
         """Rows beyond one an identity; of every table."""
-        return (
-            self._total("duplicates") + self.trades_duplicates + sum(line.counts["duplicates"] for line in self.tables)
-        )
+        counted = sum(each.duplicates for each in self.counted.values())
+        return self._total("duplicates") + counted + sum(line.counts["duplicates"] for line in self.tables)
 
     @property
     def waits(self) -> bool:
@@ -107,18 +101,7 @@ class Audit:
     @property
     def lines(self) -> list[AuditLine]:
         """What was looked at beside factor events."""
-        counts = {
-            "expected": self.trades_logged,
-            "stored": self.trades_stored,
-            "dead_lettered": self.trades_dead_lettered,
-            "lost": self.trades_lost,
-            "duplicates": self.trades_duplicates,
-        }
-        trades = AuditLine("trades", counts, _wrong(counts))
-        if self.trades_pending:
-            late = (f"{self.trades_pending} not stored yet",)
-            trades = AuditLine("trades", counts | {"pending": self.trades_pending}, (*_wrong(counts), *late))
-        return [trades, *self.tables, *self.unseen]
+        return [*(each.line(table) for table, each in self.counted.items()), *self.tables, *self.unseen]
 
     def _total(self, name: str) -> int:
         return sum(counts[name] for counts in self.instruments.values())
@@ -162,7 +145,8 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
     emission = called.emission
     found = Audit(reemitted=emission.events - emission.identities, undecodable=called.events.undecodable)
     found.instruments = _compare(tables, found, called)
-    _compare_trades(tables, found, called)
+    for table, counted in found.counted.items():
+        _compare_counted(tables, table, counted, called)
     statuses, calls = called.logs[FEED_STATUS], called.logs[LLM_CALLS]
     found.tables = [
         _compare_places(tables, found, "feed_status", called.statuses.changes, statuses),
@@ -183,7 +167,8 @@ def _set_pending_apart(found: Audit, waiting: WaitingRecords, called: Called) ->
             counts = found.instruments[str(instrument)]
             counts["lost"] -= late
             counts["pending"] = late
-    found.trades_pending = min(found.trades_lost, waiting.trades)
+    for table, counted in found.counted.items():
+        counted.pending = min(counted.lost, waiting.counted[table])
     found.tables = [
         with_pending(line, len(found.missing_rows.get(line.name, set()) & waiting.rows.get(line.name, set())))
         for line in found.tables
@@ -212,16 +197,16 @@ def _compare(tables: Tables, found: Audit, called: Called) -> dict[str, dict[str
     return instruments
 
 
-def _compare_trades(tables: Tables, found: Audit, called: Called) -> None:
-    log, reading = called.logs[TRADES], called.readings[TRADES]
-    found.trades_duplicates = tables.doubled("trades")
-    found.trades_logged = called.trades.total()
+def _compare_counted(tables: Tables, table: str, counted: CountedRows, called: Called) -> None:
+    log, reading = called.logs[COUNTED[table]], called.readings[COUNTED[table]]
+    counted.duplicates = tables.doubled(table)
+    counted.logged = called.counted[table].total()
     refused = tables.refused_places(log)
     for part, end in reading.ends.items():
         start = reading.starts[part]
-        found.trades_stored += tables.trades(log, part, (start, end), reading.absent.get(part, ()))
+        counted.stored += tables.stored_records(table, log, part, (start, end), reading.absent.get(part, ()))
         letters = {offset for refused_part, offset in refused if refused_part == part and start <= offset < end}
-        found.trades_dead_lettered += len(letters - tables.trades_among(log, part, letters))
+        counted.dead_lettered += len(letters - tables.stored_among(table, log, part, letters))
 
 
 def _compare_places(tables: Tables, found: Audit, table: str, expected: Set[Any], log: LogId) -> AuditLine:

@@ -12,6 +12,7 @@ from obflow import kafka
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import Logged, LogReading
+from research.counted import COUNTED, count_records
 from research.derived_steps import DERIVED, DerivedStep, written_steps
 from research.expected import (
     Emission,
@@ -22,7 +23,6 @@ from research.expected import (
     emitted_events,
     expected_changes,
     expected_events,
-    identity_of,
     places,
     written_letters,
     written_verdicts,
@@ -32,7 +32,7 @@ from schemas.codec import decode
 from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
 from schemas.messages import RegimeSource
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, Topic
 from schemas.units import NS_PER_MS
 
 READ: Final = (
@@ -40,9 +40,9 @@ READ: Final = (
     DEAD_LETTERS,
     L2,
     FACTORS,
-    TRADES,
     REGIMES,
     LLM_CALLS,
+    *COUNTED.values(),
     *(table.topic for table in DERIVED.values()),
 )
 REGIMES_ROLE: Final = "regimes"
@@ -61,7 +61,7 @@ class Called:
         events: Places of the book log's records that must have a factor event.
         emission: Factor events on their log.
         windows: Windows that the factor log closes, each with the place of the record that closes it.
-        trades: Trade records by partition, without those sent again by hand.
+        counted: Records by partition, without those sent again by hand, by the table that counts them.
         verdicts: Judgements on their log, by who judged.
         calls: Places of the requests to the language model.
         steps: Steps of derived streams on their logs, by the name of their table.
@@ -75,7 +75,7 @@ class Called:
     events: Expectation
     emission: Emission
     windows: dict[Identity, Place]
-    trades: Counter[int]
+    counted: dict[str, Counter[int]]
     verdicts: dict[RegimeSource, set[Identity]]
     calls: set[Place]
     steps: dict[str, set[DerivedStep]]
@@ -120,7 +120,7 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         events=expected_events(noted(L2), partitions(L2)),
         emission=emitted_events(reading(FACTORS), windows.take, partitions(FACTORS)),
         windows=windows.closed,
-        trades=count_trades(noted(TRADES), logs[TRADES]),
+        counted={table: count_records(noted(topic), logs[topic]) for table, topic in COUNTED.items()},
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
         steps={
@@ -150,7 +150,8 @@ def _leave_out(called: Called, out: Mapping[Topic, set[Place]]) -> None:
     """Take away what the records of dropped runs call for. A judgement is of the run whose event closed its window."""
     called.statuses.changes -= out[FEED_STATUS]
     called.calls -= out[LLM_CALLS]
-    called.trades.subtract(part for part, _ in out[TRADES])
+    for table, topic in COUNTED.items():
+        called.counted[table].subtract(part for part, _ in out[topic])
     for instrument, events in list(called.events.events.items()):
         if events and events <= out[L2]:
             del called.events.events[instrument]
@@ -178,8 +179,3 @@ def _refused(letters: set[tuple[str, str]], factors: LogId) -> set[Place]:
         if role == REGIMES_ROLE and origin is not None and origin.topic_id == factors.topic_id:
             found.add((origin.partition, origin.offset))
     return found
-
-
-def count_trades(log: Iterator[Logged], name: LogId) -> Counter[int]:
-    """Trade records by partition, without those sent again by hand."""
-    return Counter(logged.partition for logged in log if identity_of(logged, name) == (logged.partition, logged.offset))

@@ -26,6 +26,7 @@ TRADE: Final = (
 IDENTITY: Final = "venue, symbol, source_log, source_partition, source_offset"
 UNIQUE: Final = {
     "trades": (IDENTITY, f"{TRADE}, if(source = 'replay', run, '')"),
+    "derivatives": (IDENTITY,),
     "feed_status": (IDENTITY,),
     "regimes": (f"{IDENTITY}, source",),
     "llm_calls": (IDENTITY, "call_id"),
@@ -35,6 +36,7 @@ UNIQUE: Final = {
 LOG_COLUMN: Final = {
     "factors": "source_log",
     "trades": "source_log",
+    "derivatives": "source_log",
     "feed_status": "source_log",
     "regimes": "source_log",
     "llm_calls": "source_log",
@@ -161,23 +163,24 @@ class Tables:
         parsed = (letter_id.rsplit(":", 2) for letter_id, _ in self._letters(log, role))
         return {(int(part), int(offset)) for _, part, offset in parsed}
 
-    def trades(self, log: LogId, part: int, stretch: Stretch, absent: Collection[Stretch]) -> int:
-        """How many records of a stretch of the trade log have a row, but for those in its holes."""
+    def stored_records(self, table: str, log: LogId, part: int, stretch: Stretch, absent: Collection[Stretch]) -> int:
+        """How many records of a stretch of a table's log have a row, but for those in its holes."""
         [(records,)] = self._ask(
-            "SELECT uniqExact(source_offset) FROM trades WHERE source_log = {log:String} "
+            "SELECT uniqExact(source_offset) FROM {table:Identifier} WHERE source_log = {log:String} "
             "AND source_partition = {part:UInt16} AND source_offset >= {start:UInt64} AND source_offset < {end:UInt64} "
             "AND NOT arrayExists(hole -> source_offset >= hole.1 AND source_offset < hole.2, "
             "{absent:Array(Tuple(UInt64, UInt64))})",
-            {"log": log.short_id, "part": part, "start": stretch[0], "end": stretch[1], "absent": list(absent)},
+            {"table": table, "log": log.short_id, "part": part, "start": stretch[0], "end": stretch[1]}
+            | {"absent": list(absent)},
         )
         return int(records)
 
-    def trades_among(self, log: LogId, part: int, offsets: Iterable[int]) -> set[int]:
-        """Which of some records of the trade log have a row."""
+    def stored_among(self, table: str, log: LogId, part: int, offsets: Iterable[int]) -> set[int]:
+        """Which of some records of a table's log have a row."""
         rows = self._ask(
-            "SELECT DISTINCT source_offset FROM trades WHERE source_log = {log:String} "
+            "SELECT DISTINCT source_offset FROM {table:Identifier} WHERE source_log = {log:String} "
             "AND source_partition = {part:UInt16} AND source_offset IN {offsets:Array(UInt64)}",
-            {"log": log.short_id, "part": part, "offsets": sorted(offsets)},
+            {"table": table, "log": log.short_id, "part": part, "offsets": sorted(offsets)},
         )
         return {int(offset) for (offset,) in rows}
 

@@ -17,19 +17,20 @@ from processors.settings import (
     SignalSettings,
 )
 from research.called import Called
+from research.counted import COUNTED
 from research.derived_steps import DERIVED
 from research.retention import Stretches, length, told, unread
 from research.stored import LOG_COLUMN, Tables
 from schemas.logs import LogId
 from schemas.messages import FeedState
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, QUOTES, REGIMES, TRADES
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, QUOTES, REGIMES
 from sinks.settings import SinkSettings
 
 SILENT_S: Final = 30.0
 """A producer says every ten seconds that it is alive; one silent for three times as long is not."""
 FED_BY: Final = {
     "factors": FACTORS,
-    "trades": TRADES,
+    **COUNTED,
     "feed_status": FEED_STATUS,
     "dead_letters": DEAD_LETTERS,
     "regimes": REGIMES,

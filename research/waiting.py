@@ -14,7 +14,8 @@ from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_since
 from processors.settings import ProcessorSettings
-from research.called import Called, count_trades
+from research.called import Called
+from research.counted import COUNTED, count_records
 from research.derived_steps import DERIVED, written_steps
 from research.expected import (
     Emission,
@@ -29,7 +30,7 @@ from research.stored import Tables
 from research.unseen import FED_BY, read_positions
 from schemas.logs import LogId
 from schemas.messages import InstrumentKey, RegimeSource
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES
 
 Offsets: TypeAlias = Mapping[int, int]
 
@@ -41,13 +42,13 @@ class WaitingRecords:
     Attributes:
         processed: Up to where the workers have come in the book log, by partition.
         events: Factor events on their log that the table's sink has not come to.
-        trades: How many trades the same holds of.
+        counted: How many records the same holds of, by the table that counts them.
         rows: What the same holds of in every other table, by the audit's line.
     """
 
     processed: Offsets = field(default_factory=dict)
     events: Emission = field(default_factory=Emission)
-    trades: int = 0
+    counted: dict[str, int] = field(default_factory=dict)
     rows: dict[str, Set[Any]] = field(default_factory=dict)
 
     def holds(self, emitted: Emission, instrument: InstrumentKey, log: str, place: Place) -> bool:
@@ -79,7 +80,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
     return WaitingRecords(
         processed={part: offset for (_, part), offset in done.items()},
         events=emitted_events(late[FACTORS]),
-        trades=count_trades(late[TRADES], names[TRADES]).total(),
+        counted={table: count_records(late[topic], names[topic]).total() for table, topic in COUNTED.items()},
         rows={
             "feed_status": expected_changes(late[FEED_STATUS], names[FEED_STATUS]).changes,
             "llm_calls": places(late[LLM_CALLS], names[LLM_CALLS]),

@@ -9,6 +9,7 @@ from sinks.tables import (
     anomalies,
     arbitrage,
     dead_letters,
+    derivatives,
     factors,
     feed_status,
     llm_calls,
@@ -21,6 +22,7 @@ from sinks.tables import (
 TABLES: Final[dict[str, Table[Any]]] = {
     "factors": factors.TABLE,
     "trades": trades.TABLE,
+    "derivatives": derivatives.TABLE,
     "feed_status": feed_status.TABLE,
     "dead_letters": dead_letters.TABLE,
     "regimes": regimes.TABLE,

@@ -1,7 +1,7 @@
 -- Every stored run of an instrument, table by table: when it was, and during which times a newer one counts instead.
 -- A run is one life of a producer, or one replay of a recording. A newer one of the same instrument and source counts
 -- where it was; and where an instrument has a live source, that alone counts (`beside_live` is true of the others).
---: stored_in table: factors, trades or regimes
+--: stored_in table: factors, trades, derivatives or regimes
 --: source where the frames came from: live, replay or simulator
 --: run run of the producer behind it
 --: stored_rows rows
@@ -37,6 +37,10 @@ FROM
     UNION ALL
     SELECT 'trades', venue, symbol, source, run, count(), min(received_at), max(received_at)
     FROM trades
+    GROUP BY venue, symbol, source, run
+    UNION ALL
+    SELECT 'derivatives', venue, symbol, source, run, count(), min(received_at), max(received_at)
+    FROM derivatives
     GROUP BY venue, symbol, source, run
     UNION ALL
     SELECT 'regimes', venue, symbol, feed_source, run, count(), min(window_end), max(window_end)

@@ -21,6 +21,7 @@ from schemas.topics import (
     ARBITRAGE_CHANGELOG,
     BOOKS_CHANGELOG,
     DEAD_LETTERS,
+    DERIVATIVES,
     FACTORS,
     FEED_STATUS,
     L2,
@@ -40,6 +41,7 @@ from tests.schemas.nasty import raw_fields, written
 READERS: dict[Topic, tuple[str, ...]] = {
     L2: ("processor",),
     TRADES: ("sink",),
+    DERIVATIVES: ("sink",),
     FEED_STATUS: ("sink",),
     FACTORS: ("sink", "regimes"),
     RESYNC: ("producer",),

@@ -39,7 +39,7 @@ from schemas.messages import (
     Source,
     TradeRecord,
 )
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
 from sinks.counts import Counts
 from sinks.runs import drop_run
 from sinks.store import Store
@@ -126,6 +126,7 @@ def publish_all(settings: Settings) -> None:
         send(settings, TRADES, *(trade(symbol, number) for number in range(5)))
         send(settings, FEED_STATUS, *statuses(symbol))
     send(settings, TRADES, b"bad")
+    send(settings, DERIVATIVES, *(load(path) for path in sorted((EXAMPLES / "derivatives/v1").iterdir())))
     records = list(processed(settings, source_log(settings)))
     send(settings, FACTORS, *records)
     send(settings, REGIMES, *judged(records))
@@ -179,6 +180,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
     assert audit_problems(found) == []
     assert (found.expected, found.stored, found.lost, found.duplicates) == (2 * EVENTS, 2 * EVENTS, 0, 0)
     assert lines == {
+        "derivatives": {"expected": 3, "stored": 3, **none},
         "trades": {"expected": 11, "stored": 10, "dead_lettered": 1, "lost": 0, "duplicates": 0},
         "feed_status": {"expected": 6, "stored": 6, **none},
         "llm_calls": {"expected": 2, "stored": 2, **none},
@@ -247,6 +249,16 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "trades",
         "ALTER TABLE trades DELETE WHERE trade_id = '3' AND symbol = 'B' SETTINGS mutations_sync = 1",
         "trades: 1 lost",
+    ),
+    "what was told of derivatives stored twice": (
+        "derivatives",
+        "INSERT INTO derivatives SELECT * FROM derivatives WHERE venue = 'okx'",
+        "derivatives: 1 duplicates",
+    ),
+    "what was told of a derivative and is gone": (
+        "derivatives",
+        "ALTER TABLE derivatives DELETE WHERE venue = 'bybit' SETTINGS mutations_sync = 1",
+        "derivatives: 1 lost",
     ),
     "a letter that is gone": (
         "dead_letters",
@@ -495,7 +507,11 @@ def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: S
 
     assert audit_problems(found) == []
     assert (found.expected, found.stored) == (EVENTS, EVENTS)
-    assert {line.name: line.counts["expected"] for line in found.lines[:2]} == {"trades": 5, "feed_status": 3}
+    assert {line.name: line.counts["expected"] for line in found.lines[:3]} == {
+        "trades": 5,
+        "derivatives": 0,
+        "feed_status": 3,
+    }
 
 
 def has_read_all(counts: Mapping[str, Counts]) -> bool:

@@ -24,7 +24,7 @@ from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
 from schemas.logs import Position
 from schemas.messages import Record
-from schemas.topics import DEAD_LETTERS, FACTORS, L2, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FACTORS, L2, TRADES, Topic
 from sinks.batching import Entry, RowBatch
 from sinks.tables import TABLES
 from tests.integration.printing import print_here, print_until
@@ -138,6 +138,7 @@ def fill_tables(settings: Settings) -> None:
         "factors": hostile("factors/v1/ok.json"),
         "trades": hostile("trades/v1/buy.json"),
         "feed_status": hostile("feed-status/v1/live.json"),
+        "derivatives": hostile("derivatives/v1/mark.json"),
         "regimes": hostile("regimes/v3/llm.json", **dict.fromkeys(SAID, HOSTILE)),
         "llm_calls": hostile("llm-calls/v1/ok.json", model=HOSTILE, detail=HOSTILE, response=HOSTILE),
     }
@@ -153,6 +154,7 @@ def fill_topics(settings: Settings) -> None:
     for topic, example in (
         (L2, "l2/v1/snapshot.json"),
         (TRADES, "trades/v1/buy.json"),
+        (DERIVATIVES, "derivatives/v1/mark.json"),
         (FACTORS, "factors/v1/ok.json"),
     ):
         send(settings, topic, hostile_bytes(example), UNREADABLE)

@@ -67,6 +67,7 @@ class Recorded:
         times = [T0_NS + (first_s + second) * SECOND_NS for second in range(seconds)]
         self._insert("factors", [self._factors(times, head)])
         self._insert("trades", [self._trade(at, number, head) for number, at in enumerate(times)])
+        self._insert("derivatives", [self._derivative(at, head) for at in times])
         self._insert("regimes", [self._regime(at, number, name, source) for number, at in enumerate(times[::5])])
 
     def count(self, what: str, **settings: str) -> Any:
@@ -87,6 +88,10 @@ class Recorded:
         trade = load(EXAMPLES / "trades/v1/buy.json")
         assert isinstance(trade, TradeRecord)
         return msgspec.structs.replace(trade, received_ns=at, trade_id=str(number), **head)
+
+    def _derivative(self, at: int, head: dict[str, Any]) -> Record:
+        told = load(EXAMPLES / "derivatives/v1/mark.json")
+        return msgspec.structs.replace(told, received_ns=at, mark_price=str(at), **head)
 
     def _regime(self, at: int, number: int, run: str, source: Source) -> RegimeEvent:
         regime = load(EXAMPLES / "regimes/v2/rule.json")
@@ -125,6 +130,7 @@ def everything(recorded: Recorded) -> list[Any]:
             "sum(events), sum(total_ofi_l1), avg(mean_obi_l1) FROM factors_1m",
             "sum(trades), sum(volume), sum(buy_volume) FROM trades_1m",
             "count(), sum(size) FROM trades_once",
+            "count(), sum(mark_price) FROM derivatives_once",
             "sum(events), sum(thin) FROM book_quality",
             "count() FROM latest_factors",
             "count() FROM regimes_once",
@@ -176,7 +182,15 @@ def test_what_is_live_is_never_mixed_with_the_simulator_or_a_replay(store: Store
     ]
     recorded.run("live/binance/3/c", Source.LIVE, first_s=2 * EVENTS)
 
-    for view in ("factors_1m", "trades_1m", "book_quality", "latest_factors", "factors_once", "trades_once"):
+    for view in (
+        "factors_1m",
+        "trades_1m",
+        "book_quality",
+        "latest_factors",
+        "factors_once",
+        "trades_once",
+        "derivatives_once",
+    ):
         assert recorded.count(f"groupUniqArray(source) FROM {view}") == ["live"], view
     for view in ("regime_in_force", "regime_at", "regimes_once"):
         assert recorded.count(f"groupUniqArray(feed_source) FROM {view}") == ["live"], view
@@ -195,7 +209,7 @@ def test_stored_runs_are_listed_with_what_counts(store: Store) -> None:
         (OLD, NEW, "live/binance/1/a"), (EVENTS, EVENTS)
     )
     assert [name for name, run in found.items() if run.overlapped] == [OLD]
-    assert recorded.count("count() FROM runs") == 9  # three runs in three tables
+    assert recorded.count("count() FROM runs") == 12  # three runs in four tables
     assert {name for name, run in found.items() if run.beside_live} == {OLD, NEW}
 
 
@@ -243,7 +257,7 @@ def test_a_dropped_run_is_gone_from_every_table_and_the_older_counts_again(store
     deleted = drop_run(store, dropped, 11.0, waited.append)
 
     assert waited == [11.0]
-    assert +Counter(deleted) == {"factors": EVENTS, "trades": EVENTS, "regimes": EVENTS // 5}
+    assert +Counter(deleted) == {"factors": EVENTS, "trades": EVENTS, "derivatives": EVENTS, "regimes": EVENTS // 5}
     assert recorded.count("count() FROM factors") == EVENTS
     assert everything(recorded) == once
     assert dropped in dropped_runs(store)

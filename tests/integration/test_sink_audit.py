@@ -137,7 +137,7 @@ def test_an_exact_pipeline_is_audited_as_exact_to_the_bit(settings: Settings) ->
         f"binance-futures:{symbol}": 36
         for symbol in SYMBOLS
     }
-    assert (found.trades_logged, found.trades_stored, found.trades_dead_lettered) == (8, 7, 1)
+    assert (found.trades.logged, found.trades.stored, found.trades.dead_lettered) == (8, 7, 1)
     assert doctor.audit_problems(found) == []
     with closing(database.connect(settings.clickhouse)) as client:
         assert stored_digests(client) == {key: (len(one), digest(one)) for key, one in events.items()}
@@ -161,7 +161,7 @@ def test_a_lost_a_doubled_and_a_changed_row_are_found_where_they_are(
     assert (found.lost, found.duplicates) == (2, 2)
     assert found.instruments["binance-futures:B"]["lost"] == 2
     assert found.instruments["binance-futures:C"]["duplicates"] == 1
-    assert found.trades_duplicates == 1
+    assert found.trades.duplicates == 1
     assert found.contents == {
         "binance-futures:A": "different",
         "binance-futures:B": "equal",  # what is left of it

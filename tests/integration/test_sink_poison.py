@@ -18,6 +18,7 @@ from schemas.topics import (
     ANOMALIES,
     ARBITRAGE,
     DEAD_LETTERS,
+    DERIVATIVES,
     FACTORS,
     FEED_STATUS,
     L2,
@@ -40,6 +41,7 @@ pytestmark = pytest.mark.integration
 
 GOOD: dict[Topic, str] = {
     TRADES: "trades/v1/buy",
+    DERIVATIVES: "derivatives/v1/mark",
     FEED_STATUS: "feed-status/v1/invalid",
     DEAD_LETTERS: "dead-letters/v1/frame",
     REGIMES: "regimes/v1/rule",

@@ -115,14 +115,14 @@ def test_750_rows_truncated_under_a_running_sink_are_put_back_to_the_bit(
     missed(settings, "trades", later_rows, TAKEN, metrics)
     assert metrics.value("obflow_missing_rows", table="trades") == TAKEN
     feed_tables(settings)
-    assert audit(settings, patience_seconds=0.5).trades_lost == TAKEN
+    assert audit(settings, patience_seconds=0.5).trades.lost == TAKEN
 
     found = restored(run, settings, "trades")
     assert (found["rows"], found["whole"], found["gone"]) == (TAKEN, True, [])
     assert set(before) <= set(digests(store, "trades"))
     feed_tables(settings)
     exact = audit(settings)
-    assert (exact.lost, exact.duplicates, exact.trades_stored) == (0, 0, TAKEN + 3)
+    assert (exact.lost, exact.duplicates, exact.trades.stored) == (0, 0, TAKEN + 3)
     assert doctor.audit_problems(exact) == []
     assert restored(run, settings, "trades")["rows"] == 0
 

@@ -8,6 +8,7 @@ from obflow.doctor import AuditLine, audit_problems
 from obflow.whole_log import Logged
 from orderbook.validity import Outcome
 from research.audit import EVENTFUL, Audit, emitted_events, expected_events
+from research.counted import CountedRows
 from research.expected import expected_changes, identity_of, places, written_letters, written_verdicts
 from research.stored import LOG_COLUMN, UNIQUE
 from research.unseen import FED_BY
@@ -101,7 +102,7 @@ def test_events_sent_again_are_told_from_the_first_ones() -> None:
 
 def test_totals_are_the_sums_with_trades() -> None:
     counts = {"expected": 5, "stored": 3, "dead_lettered": 1, "lost": 1, "duplicates": 2, "unexpected": 0}
-    found = Audit({"a:X": counts, "a:Y": counts}, trades_logged=10, trades_stored=7, trades_dead_lettered=1)
+    found = Audit({"a:X": counts, "a:Y": counts}, trades=CountedRows(logged=10, stored=7, dead_lettered=1))
 
     assert (found.expected, found.stored, found.lost, found.duplicates) == (10, 6, 4, 4)
 
@@ -171,7 +172,7 @@ def test_every_table_is_audited() -> None:
 def test_what_any_line_counts_as_lost_or_doubled_is_in_the_totals_and_a_problem() -> None:
     fine = {"expected": 5, "stored": 5, "dead_lettered": 0, "lost": 0, "duplicates": 0, "unexpected": 0}
     regimes = AuditLine("regimes", {"lost": 2, "duplicates": 1}, ("2 lost", "1 duplicates"))
-    found = Audit({"a:X": fine}, trades_logged=4, trades_stored=3, tables=[regimes])
+    found = Audit({"a:X": fine}, trades=CountedRows(logged=4, stored=3), tables=[regimes])
 
     assert (found.lost, found.duplicates) == (3, 1)
     assert audit_problems(found) == ["trades: 1 lost", "regimes: 2 lost, 1 duplicates"]

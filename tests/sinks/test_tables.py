@@ -32,6 +32,7 @@ def test_a_row_has_a_value_for_every_column() -> None:
     for name, path in {
         "factors": "factors/v1/ok.json",
         "trades": "trades/v1/buy.json",
+        "derivatives": "derivatives/v1/mark.json",
         "feed_status": "feed-status/v1/invalid.json",
         "dead_letters": "dead-letters/v1/frame.json",
     }.items():
