@@ -16,6 +16,9 @@ from producers.contract import Channel
 from schemas.messages import FeedState, Reason
 from schemas.units import NS_PER_SECOND
 
+DERIVATIVE_EVERY_NS: Final = 10 * NS_PER_SECOND
+"""What is told of a derivative comes at least this often: each second on Binance, on OKX where nothing changed."""
+
 
 class Link(StrEnum):
     """The connection that carries an instrument."""
@@ -121,7 +124,8 @@ class FeedTracker:
             for channel, last_ns in heard
             if last_ns < self.since_ns and (channel in self.missing or (is_late and self.link is Link.UP))
         )
-        if self.has_derivatives and is_late and now_ns - self.derivative_ns > stale_ns:
+        longest_ns = max(stale_ns, DERIVATIVE_EVERY_NS)
+        if self.has_derivatives and now_ns - max(self.since_ns, self.derivative_ns) > longest_ns:
             self.missing = (*self.missing, Channel.DERIVATIVE)
 
     def lacks_trades(self, now_ns: int, stale_ns: int) -> bool:

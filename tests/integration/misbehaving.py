@@ -205,8 +205,9 @@ async def listening(
     exchange: Exchange = BINANCE_FUTURES,
     **producer: Any,
 ) -> AsyncIterator[Listening]:
-    """Record from it while the block runs."""
+    """Record from it while the block runs: books alone, so that its clients are those that carry them."""
     made, heard = venue.url, Listening()
+    producer = {"derivatives": False, **producer}
     settings = Settings(producer=ProducerSettings(websocket_url=made.replace("http", "ws"), rest_url=made, **producer))
     async with asyncio.TaskGroup() as group:
         task = group.create_task(

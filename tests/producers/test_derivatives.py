@@ -128,6 +128,11 @@ class TestSilence:
         assert never.detail(100 * SECOND) == "no derivative since it was subscribed 99 s ago"
         assert once.detail(100 * SECOND) == "no derivative for 40 s"
 
+    def test_shorter_than_venues_tell_it_no_silence_counts(self) -> None:
+        feed = self.looked(expected=True, told_at=91 * SECOND)
+        feed.note_time(100 * SECOND, SECOND)
+        assert feed.missing == ()
+
     def test_of_what_is_heard_or_not_subscribed_it_is_not(self) -> None:
         assert self.looked(expected=True, told_at=80 * SECOND).silences == ()
         assert self.looked(expected=False).silences == ()
