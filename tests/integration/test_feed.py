@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -312,12 +313,14 @@ async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) 
         await running.until(lambda: running.stream("BTCUSDT").state is FeedState.STALE)
         await running.all_live()
     statuses = [status for status in read_topic(running.settings, FEED_STATUS) if not status.heartbeat]
-    states = [status.state for status in statuses]
+    # A trade that is awaited for as long makes news of a feed that is what it was.
+    states = [state for state, _ in groupby(status.state for status in statuses)]
+    stale = next(status for status in statuses if status.state is FeedState.STALE)
 
     assert states[:3] == [FeedState.CONNECTING, FeedState.AWAITING_SNAPSHOT, FeedState.LIVE]
     assert states[3:5] == [FeedState.STALE, FeedState.LIVE]
     assert states[-1] is FeedState.STOPPED
-    assert "no depth update for" in statuses[3].detail
+    assert "no depth update for" in stale.detail
 
 
 def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
