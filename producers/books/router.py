@@ -224,9 +224,13 @@ class FrameRouter:
             handled.notices.append(message)
 
     def _interrupt(self, message: Interrupted, frame: Frame, handled: Handled) -> None:
-        """Believe no book that missed something, where the connection itself stands; a whole book follows by itself."""
-        for symbol in message.symbols or self._carried_by(carrier_of(frame.connection)):
-            if symbol in self.streams:
+        """Believe no book that missed something, where the connection itself stands; a whole book follows by itself.
+
+        A connection that carries no books, but what is told beside them, says nothing of any.
+        """
+        carried = self._carried_by(carrier_of(frame.connection))
+        for symbol in message.symbols or carried:
+            if symbol in carried:
                 handled.records.extend(self.streams[symbol].on_disconnect(frame.received_ns))
 
     def _take_top(self, quote: BestQuote, frame: Frame, handled: Handled) -> None:

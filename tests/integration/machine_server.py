@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from obflow.clock import SystemClock
+from producers.simulator.derivatives import DerivativeState
 from producers.simulator.events import DepthUpdate, MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.market import Fill
@@ -35,7 +36,8 @@ class MachineServer:
 
     Attributes:
         url: Its address over HTTP, once started.
-        streams: Instruments of each WebSocket there ever was.
+        streams: Instruments of each WebSocket of books there ever was.
+        tickers: The same of those that asked for tickers of derivatives alone.
         replay: What it answers of the past.
         failing: How the next replay fails: `cut`, `broken`, or the machine's own words; empty where it does not.
     """
@@ -47,10 +49,12 @@ class MachineServer:
         )
         self.url = ""
         self.streams: list[tuple[str, ...]] = []
+        self.tickers: list[tuple[str, ...]] = []
         self.replay = Market(exchange, venue, tuple(symbols), 5)
         self.failing = ""
         self._wants_key = wants_key
         self._open: dict[web.WebSocketResponse, tuple[str, ...]] = {}
+        self._telling: dict[web.WebSocketResponse, tuple[str, ...]] = {}
 
     async def lose_feed(self) -> None:
         """Lose the connection to the venue, tell it, and begin anew with whole books."""
@@ -67,7 +71,7 @@ class MachineServer:
 
     async def drop_all(self) -> None:
         """Drop every connection, as for a slow client."""
-        for socket in tuple(self._open):
+        for socket in (*self._open, *self._telling):
             await socket.close(code=WSCloseCode.POLICY_VIOLATION)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
@@ -78,16 +82,21 @@ class MachineServer:
         assert options["exchange"] == self.exchange
         assert options["withDisconnectMessages"] is True
         symbols = tuple(options["symbols"])
-        self.streams.append(symbols)
+        is_of_tickers = options["dataTypes"] == ["derivative_ticker"]
+        (self.tickers if is_of_tickers else self.streams).append(symbols)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await self._send_books(socket, symbols)
-        self._open[socket] = symbols
+        if is_of_tickers:
+            self._telling[socket] = symbols
+        else:
+            await self._send_books(socket, symbols)
+            self._open[socket] = symbols
         try:
             async for _ in socket:
                 raise AssertionError("the machine is told nothing")
         finally:
             self._open.pop(socket, None)
+            self._telling.pop(socket, None)
         return socket
 
     async def history(self, request: web.Request) -> web.StreamResponse:
@@ -127,7 +136,17 @@ class MachineServer:
             for item in self.market.advance(SystemClock().now_ns()):
                 if isinstance(item, MarketEvent) and isinstance(item.what, DepthUpdate | Fill):
                     await self.say(item.spec.symbol, as_message(self.exchange, said_of(item)))
+                elif isinstance(item, MarketEvent) and isinstance(item.what, DerivativeState):
+                    await self._tell(item.spec.symbol, item.what, item.sent_ns // 1000)
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _tell(self, symbol: str, state: DerivativeState, now_us: int) -> None:
+        times = {"timestamp": iso(now_us), "localTimestamp": iso(now_us)}
+        numbers = {"markPrice": float(state.mark_text), "fundingRate": float(state.rate_text)}
+        message = {"type": "derivative_ticker", "exchange": self.exchange, "symbol": symbol, **numbers, **times}
+        for socket, symbols in tuple(self._telling.items()):
+            if symbol in symbols:
+                await socket.send_json(message)
 
     async def _send_books(self, socket: web.WebSocketResponse, symbols: Sequence[str]) -> None:
         for symbol in symbols:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from orderbook.decimals import plain_signed
 from producers.books.feed_state import FeedTracker, LinkEvent
+from producers.books.router import FrameRouter
 from producers.contract import Channel
 from producers.exchanges import EXCHANGES
-from producers.messages import DerivativeTick, Frame, Ignored, VenueMessage, Via
+from producers.messages import DerivativeTick, Frame, Ignored, Instrument, VenueMessage, Via
 from producers.tardis.stream import MachineStream
 from schemas.errors import InvalidNumber, MessageError
 from schemas.messages import DerivativeRecord
@@ -146,6 +147,23 @@ def test_a_machine_is_asked_for_tickers_where_its_exchange_has_some(exchange: st
     if machine.derivatives:
         assert "derivative_ticker" in machine.derivatives.websocket_path("A-B-SWAP")
         assert machine.derivatives.streams("A-B") == ()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_interruption_beside_the_books_is_none_of_them(named: bool) -> None:
+    reader = MachineStream(EXCHANGES["bybit"], "bybit", "ws://127.0.0.1:8001")
+    router = FrameRouter(reader, {"BTCUSDT": Instrument("bybit", "BTCUSDT", "0.1", "0.001")})
+    router.assign("c1", ["BTCUSDT"])
+    times = {"timestamp": "2024-01-01T00:00:00.000Z", "localTimestamp": "2024-01-01T00:00:00.000Z"}
+    head = {"exchange": "bybit", "symbol": "BTCUSDT", **times}
+    sides = {"bids": [{"price": 1, "amount": 1}], "asks": [{"price": 2, "amount": 1}]}
+    book = {"type": "book_change", "isSnapshot": True, **sides, **head}
+    lost = {"type": "disconnect", "exchange": "bybit", **({"symbols": ["BTCUSDT"]} if named else {})}
+    for connection, message in (("c1", book), ("c2", lost)):
+        router.handle(Frame(SECOND, Via.WS, connection, raw=json.dumps(message).encode()))
+    assert router.streams["BTCUSDT"].is_live
+    router.handle(Frame(2 * SECOND, Via.WS, "c1", raw=json.dumps(lost).encode()))
+    assert not router.streams["BTCUSDT"].is_live
 
 
 FIELDS = {
