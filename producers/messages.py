@@ -23,6 +23,10 @@ class Via(StrEnum):
     DISCONNECT = "disconnect"
 
 
+BESIDE_BOOKS: Final = "+"
+"""Ends the name of a connection that carries what is told beside books, and no book."""
+
+
 class Frame(NamedTuple):
     """What came at one moment: a frame as received, an answer over REST, or a change of a connection.
 

@@ -22,6 +22,7 @@ from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
 from producers.contract import MAX_FRAME_BYTES, Channel, FrameReader, damaged_symbol
 from producers.messages import (
+    BESIDE_BOOKS,
     BestQuote,
     DepthDelta,
     DepthSnapshot,
@@ -287,8 +288,9 @@ class FrameRouter:
                 self.streams[carried].kept.flow.miss()
 
     def _carried_by(self, carrier: str) -> list[str]:
-        """Instruments of this carrier, and those of which nothing tells what carries them."""
-        return [symbol for symbol in self.streams if self._carrier_of.get(symbol, carrier) == carrier]
+        """Instruments of this carrier, and those of which nothing tells what carries them, unless it carries none."""
+        unknown = "" if carrier.endswith(BESIDE_BOOKS) else carrier
+        return [symbol for symbol in self.streams if self._carrier_of.get(symbol, unknown) == carrier]
 
 
 def top_of(quote: BestQuote) -> DepthSnapshot:

@@ -14,7 +14,7 @@ from producers.books.router import carrier_of
 from producers.contract import Channel, Exchange, Say
 from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate
-from producers.messages import Frame, VenueNotice, Via
+from producers.messages import BESIDE_BOOKS, Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS
 
 HANDED_OVER = 2
@@ -92,7 +92,7 @@ class VenueSource:
             """Make a connection: of books, or with `subscribe` or `of` one beside them."""
             number, is_of_books = len(self.connections), subscribe is None and of is None
             connection = Connection(
-                f"{run}-{number + 1}",
+                f"{run}-{number + 1}" + ("" if is_of_books else BESIDE_BOOKS),
                 of or exchange,
                 url.rstrip("/") + path,
                 carried,

@@ -197,6 +197,14 @@ def test_a_snapshot_without_a_name_belongs_to_the_only_instrument() -> None:
     assert kinds(made.handle(framed(rest(100), Via.REST, SECOND)).records)[0] == (Kind.SNAPSHOT, 100, None)
 
 
+def test_a_connection_of_what_is_told_beside_books_says_nothing_of_a_book_whose_own_is_lost() -> None:
+    made = router("AUSDT")
+    made.handle(framed(b"", Via.DISCONNECT, SECOND, connection="1"))
+    for via in (Via.DISCONNECT, Via.CONNECT):
+        assert made.handle(framed(b"", via, SECOND, connection="2+")).records == []
+    assert states(made.handle(framed(b"", Via.CONNECT, SECOND, connection="1")).records) != []
+
+
 def test_what_still_comes_of_an_ended_instrument_is_ignored_and_counted() -> None:
     made = router("AUSDT", "BUSDT")
     assert states(made.end("AUSDT", 2 * SECOND)) == [(FeedState.STOPPED, None)]
