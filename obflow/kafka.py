@@ -243,6 +243,17 @@ def start_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, i
     return _offsets(settings, names, OffsetSpec.earliest())
 
 
+def offsets_at(settings: Settings, names: Iterable[str], since_ms: int) -> dict[Partition, int]:
+    """Look up each partition's first record of a time or later, by Kafka's time of it, ms UTC.
+
+    A partition that has none is given where its next record will lie. Errors as of `end_offsets`.
+    """
+    wanted = list(names)
+    ends = end_offsets(settings, wanted)
+    found = _offsets(settings, wanted, OffsetSpec.for_timestamp(since_ms))
+    return {partition: found[partition] if found[partition] >= 0 else end for partition, end in ends.items()}
+
+
 def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> dict[Partition, int]:
     """Look up how far a consumer group has come, for those partitions of the topics that it has committed.
 

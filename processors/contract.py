@@ -200,6 +200,9 @@ class Companion(Protocol):
     def dropped(self, reason: str) -> None:
         """Count an offer that was wanted and will not come."""
 
+    def assigned(self, partitions: int) -> None:
+        """Take note of how many of the source's partitions this worker owns from now on. Must not block."""
+
     async def run(self) -> None:
         """Work, for ever."""
 

@@ -91,10 +91,24 @@ class RegimeSettings(Section):
     """Questions under way at once; each instrument has at most one."""
     requests_per_minute: Count = 120
     """Most requests sent in a minute."""
+    breaker_failures: Count = 5
+    """Failures in a row, or half of the last four times as many requests, after which the rules alone judge."""
+    breaker_wait_seconds: Seconds = 30.0
+    """Time until one question tries whether the endpoint is back; doubled to ten minutes while it is not."""
     input_price: Annotated[float, Field(ge=0)] | None = None
     """Price of a million input tokens, USD; without both prices no cost is computed."""
+    cached_input_price: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens that the endpoint had kept, USD; empty is that of any other."""
     output_price: Annotated[float, Field(ge=0)] | None = None
     """Price of a million output tokens, USD."""
+    budget_usd_per_day: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Most that all workers together spend in a UTC day, USD; beyond it the rules alone judge. Needs both prices."""
+    budget_usd_per_minute: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """The same in a UTC minute."""
+    budget_tokens_per_day: Annotated[int, Field(ge=0)] | None = None
+    """Most tokens, input and output, in a UTC day; for models without a price, too."""
+    budget_tokens_per_minute: Annotated[int, Field(ge=0)] | None = None
+    """The same in a UTC minute."""
 
 
 class FeeSettings(Section):

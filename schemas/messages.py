@@ -684,6 +684,9 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
         latency_ms: Until the outcome was known.
         status: HTTP status; null where none was received.
         input_tokens, output_tokens, cost_usd: As the endpoint reports usage, by the configured prices; else null.
+        cached_tokens, reasoning_tokens: Parts of input and output: what the endpoint had kept, and what was thought and
+            not said; null where it does not say.
+        reserved_usd, reserved_tokens: What the budget was charged instead where usage is not known; else null.
         unfaithful: Whether a number in the answer's observations is none of those shown; null where there is none.
         detail: The cause as a sentence, where the outcome is not ok, or the numbers that were not shown, cut at 500
             characters.
@@ -707,7 +710,11 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
     status: Few | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
     cost_usd: Finite | None = None
+    reserved_usd: Finite | None = None
+    reserved_tokens: Count | None = None
     unfaithful: bool | None = None
     detail: Text = ""
     response: Text = ""

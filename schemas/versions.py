@@ -42,6 +42,7 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(18, "arbitrage", 1),
     SchemaVersion(19, "regimes", 3),
     SchemaVersion(20, "llm-calls", 3),
+    SchemaVersion(21, "llm-calls", 4),
     SchemaVersion(22, "derivatives", 1),
 )
 

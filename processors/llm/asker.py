@@ -7,31 +7,34 @@ deadline holds, over every try. A failure is a row, a counter and nothing else: 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import time
-import uuid
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from fractions import Fraction
 from typing import Final, Protocol
 
 from obflow.backoff import growing_wait_s
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.contract import PartitionOwner
+from processors.llm.breaker import Breaker, BreakerState
+from processors.llm.budget import NOTHING, Amount, Budget
+from processors.llm.calls import ANSWERED, Asking, CallLog, since_close_ms
 from processors.llm.completion import LlmAnswer
+from processors.llm.gate import LOOK_AGAIN_S, Gate
+from processors.llm.limits import LlmLimits, LlmOutputs
 from processors.llm.pace import Pace
-from processors.llm.pricing import Prices
 from processors.llm.shapes import RequestShape, Ways
+from processors.llm.spending import ReadCalls, Spending
 from processors.llm.unasked import Unasked
-from processors.regimes.events import Usage, decided_ns, llm_event
+from processors.regimes.events import Usage, llm_event
 from processors.regimes.faithful import unshown_numbers
 from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
-from processors.regimes.shown import ShownNumbers, shown
+from processors.regimes.shown import shown
 from processors.regimes.state import Closed
-from schemas.messages import CallOutcome, InstrumentKey, LlmCall, RegimeEvent
+from schemas.messages import CallOutcome, InstrumentKey
 
 log = get_logger(__name__)
 
@@ -47,17 +50,14 @@ MOST_WAYS: Final = 6
 """Ways to ask that are tried with one question; the next question goes on with those that are left."""
 TOLD_AFTER: Final = 3
 """Answers cut in a row after which that is told."""
-MAX_RESPONSE_CHARACTERS: Final = 2_000
-MAX_DETAIL_CHARACTERS: Final = 500
-"""Causes quote the answer they complain of."""
 MOST_WAITING: Final = 8
 """Windows of one instrument whose close is remembered; those that gave way to newer ones are never asked about."""
 LACKING: Final = (400, 422)
 """What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it."""
+NOT_PAID: Final = frozenset({CallOutcome.UNAUTHORIZED, CallOutcome.RATE_LIMITED, CallOutcome.REFUSED})
+"""Outcomes of which no model has read the question."""
 PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
 """Outcomes that another try may better."""
-ANSWERED: Final = frozenset({CallOutcome.OK, CallOutcome.STALE, CallOutcome.INVALID, CallOutcome.TRUNCATED})
-"""Outcomes of which the endpoint should report usage."""
 
 
 class Endpoint(Protocol):
@@ -72,48 +72,6 @@ class Endpoint(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LlmLimits:
-    """Whom to ask, and how much.
-
-    Attributes:
-        endpoint: The address, as it stands in rows.
-        model: The model.
-        rules: Version of the rules, as it stands in events.
-        prices: Of the model.
-        deadline_s: From a question to its answer, seconds.
-        concurrency: Most questions under way.
-        requests_per_minute: Most requests that leave in a minute.
-        language: Of the answers' texts.
-    """
-
-    endpoint: str
-    model: str
-    rules: str
-    prices: Prices
-    deadline_s: float
-    concurrency: int
-    requests_per_minute: int
-    language: str = "en"
-
-
-@dataclass(frozen=True)
-class LlmOutputs:
-    """Where events and rows leave.
-
-    Attributes:
-        event: Sends a regime event, given its partition.
-        call: Sends a call's row, given its partition.
-        masked: Takes every key out of a text.
-        home: The partition of an instrument.
-    """
-
-    event: Callable[[int, RegimeEvent], None]
-    call: Callable[[int, LlmCall], None]
-    masked: Callable[[str], str]
-    home: Callable[[InstrumentKey], int] = lambda _: 0
-
-
 class LlmAsker:
     """Asks the model.
 
@@ -122,21 +80,33 @@ class LlmAsker:
         limits: Whom to ask, and how much.
         outputs: Where events and rows leave.
         metrics: What is counted.
+        read: What was spent; needed where there is a budget.
     """
 
-    def __init__(self, client: Endpoint, limits: LlmLimits, outputs: LlmOutputs, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: Endpoint,
+        limits: LlmLimits,
+        outputs: LlmOutputs,
+        metrics: Metrics,
+        read: ReadCalls = lambda _: (),
+    ) -> None:
         self._client = client
         self._limits = limits
         self._outputs = outputs
         self._metrics = metrics
+        self._calls = CallLog(limits, outputs, metrics)
+        self._budget = Budget(limits.budget) if limits.budget.are_set else None
+        self._spending = None if self._budget is None else Spending(self._budget, read, self._calls.is_own)
         self._questions = Questions(self.dropped, patience_s=limits.deadline_s)
         self._unasked = Unasked(limits, lambda call: outputs.call(outputs.home(call.instrument), call), metrics)
-        self._pace = Pace(limits.requests_per_minute)
+        self._gate = Gate(Pace(limits.requests_per_minute), Breaker(limits.breaker_failures, limits.breaker_wait_s))
+        self._breaker_state = BreakerState.CLOSED
+        self._show_breaker()
         self._ways = Ways()
         self._truncated_in_a_row = 0
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._changed = asyncio.Event()
-        self._quiet_until_s = 0.0
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._published: dict[InstrumentKey, tuple[str, int]] = {}
@@ -162,6 +132,10 @@ class LlmAsker:
         if self._is_closed:
             self.dropped("stopping")
             return
+        self._show_breaker()
+        if self._gate.refuses(now_s):
+            self.dropped("breaker")
+            return
         self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner, closed_s), now_s)
         self._changed.set()
 
@@ -169,12 +143,24 @@ class LlmAsker:
         """Count a question that will never be asked."""
         self._metrics.counter("obflow_llm_questions_dropped_total", reason=reason).inc()
 
+    def assigned(self, partitions: int) -> None:
+        """This worker owns so many partitions from now on, and with them a part of the budget."""
+        if self._spending is not None:
+            self._spending.assigned(Fraction(partitions, self._limits.partitions))
+
     async def run(self) -> None:
         """Ask, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run())
+            if self._spending is not None:
+                group.create_task(self._spending.run())
+
+    async def _run(self) -> None:
         while True:
             await self._slots.acquire()
             question = await self._next()
-            task = asyncio.create_task(self._work_on(question), name=f"question {question.instrument}")
+            permit = self._gate.leaves(time.monotonic())
+            task = asyncio.create_task(self._work_on(question, permit), name=f"question {question.instrument}")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -188,22 +174,30 @@ class LlmAsker:
         await self._client.close()
 
     async def _next(self) -> Question:
-        """The next question, once one waits, the endpoint is not to be left alone and the minute has room."""
+        """The next question, once one waits and a request may leave."""
         while True:
-            held_s = self._wait_s()
-            if held_s:
-                self._questions.expire(time.monotonic())
-            elif (question := self._questions.take_next(time.monotonic())) is not None:
-                self._pace.leaves(time.monotonic())
+            now_s = time.monotonic()
+            held_s = self._wait_s(now_s)
+            if self._gate.refuses(now_s):
+                self._questions.clear("breaker")
+            elif held_s:
+                self._questions.expire(now_s)
+            elif (question := self._questions.take_next(now_s)) is not None:
                 return question
             self._changed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), held_s or None)
 
-    async def _work_on(self, question: Question) -> None:
+    def _wait_s(self, now_s: float) -> float:
+        """How long no question may leave: by the gate, or until it is known what was spent."""
+        is_known = self._spending is None or self._spending.is_known
+        return max(self._gate.wait_s(now_s), 0.0 if is_known else LOOK_AGAIN_S)
+
+    async def _work_on(self, question: Question, permit: int) -> None:
         try:
-            await self._ask(question)
+            await self._ask(question, permit)
         finally:
+            self._gate.ended(permit, None, time.monotonic())  # where no request was sent
             self._questions.done(question.instrument)
             self._slots.release()
             self._changed.set()
@@ -215,31 +209,31 @@ class LlmAsker:
             self.dropped("failed")
             log.error("question_failed", task=task.get_name(), exc_info=error)
 
-    async def _ask(self, question: Question) -> None:
+    async def _ask(self, question: Question, permit: int) -> None:
         """Try until there is an answer, the tries are used up or the deadline leaves no room for another."""
         found = shown(question.closed)
         prompt = build_prompt(question.instrument, found, self._limits.language)
-        asking = _Asking(question, prompt, found, self._ways.best, time.monotonic())
-        while True:
+        asking = Asking(question, prompt, found, self._ways.best, time.monotonic(), permit)
+        while self._may_spend(asking):
             answer = await self._try(asking)
             self._learn(asking, answer)
             pause_s = None if answer.outcome is CallOutcome.OK else self._pause_s(asking, answer)
             if pause_s is None or not await self._may_try_again(asking, pause_s):
                 return
-            self._pace.leaves(time.monotonic())
+            asking.permit = self._gate.leaves(time.monotonic())
             self._metrics.counter("obflow_retries_total", stage="llm").inc()
 
-    async def _may_try_again(self, asking: _Asking, pause_s: float) -> bool:
-        """Pause, at least until a request may leave; False where the deadline leaves no room for that and a try."""
-        pause_s = max(pause_s, self._wait_s())
-        while self._left_s(asking) - pause_s >= LEAST_TRY_S:
+    async def _may_try_again(self, asking: Asking, pause_s: float) -> bool:
+        """Pause, at least until a request may leave; False where none may, or the deadline leaves no room for a try."""
+        pause_s = max(pause_s, self._gate.wait_s(time.monotonic()))
+        while self._left_s(asking) - pause_s >= LEAST_TRY_S and not self._gate.refuses(time.monotonic()):
             if pause_s == 0.0:
                 return True
             await asyncio.sleep(pause_s)
-            pause_s = self._wait_s()
+            pause_s = self._gate.wait_s(time.monotonic())
         return False
 
-    async def _try(self, asking: _Asking) -> LlmAnswer:
+    async def _try(self, asking: Asking) -> LlmAnswer:
         """Send one request, publish its answer where that may be, and write its row."""
         asking.attempt += 1
         started_ns, begun_s = time.time_ns(), time.monotonic()
@@ -251,10 +245,51 @@ class LlmAsker:
                 answer = replace(answer, unshown=tuple(unshown))
             answer = self._publish(asking, answer)
         finally:
-            self._record(asking, answer, started_ns, (time.monotonic() - begun_s) * 1e3)
+            lacks = answer.status in LACKING and not answer.is_exhausted and asking.refusals + 1 < MOST_WAYS
+            self._gate.ended(asking.permit, None if lacks else answer.outcome, time.monotonic())
+            self._show_breaker()
+            reserved = self._settle(asking, answer)
+            self._calls.record(asking, answer, started_ns, (time.monotonic() - begun_s) * 1e3, reserved)
         return answer
 
-    def _publish(self, asking: _Asking, answer: LlmAnswer) -> LlmAnswer:
+    def _may_spend(self, asking: Asking) -> bool:
+        """Reserve what the next request can come to; False where the budget does not have it: it must not leave."""
+        if self._budget is None:
+            return True
+        text = asking.prompt.system + asking.prompt.user
+        tokens_in, tokens_out = asking.shape.most_tokens(text, self._limits.answer_tokens)
+        most = Amount(self._limits.prices.most_usd(tokens_in, tokens_out), tokens_in + tokens_out)
+        asking.reserved = self._budget.reserve(most, time.time_ns())
+        if asking.reserved is not None:
+            return True
+        self._gate.ended(asking.permit, None, time.monotonic())
+        if asking.attempt == 0:
+            self.dropped("budget")
+        return False
+
+    def _settle(self, asking: Asking, answer: LlmAnswer) -> Amount | None:
+        """Charge what a request came to; gives what it was charged instead where that is not known."""
+        if self._budget is None or asking.reserved is None:
+            return None
+        tokens, unknown = answer.tokens, None
+        if tokens.input is not None and tokens.output is not None:
+            amount = Amount(self._limits.prices.cost(tokens) or NOTHING.usd, tokens.input + tokens.output)
+        elif answer.outcome in NOT_PAID:
+            amount = NOTHING
+        else:
+            amount = unknown = asking.reserved.amount
+        self._budget.settle(asking.reserved, amount)
+        asking.reserved = None
+        return unknown
+
+    def _show_breaker(self) -> None:
+        state, before = self._gate.state(time.monotonic()), self._breaker_state
+        self._metrics.gauge("obflow_llm_breaker", model=self._limits.model).set(state.value)
+        if state is not before:
+            self._breaker_state = state
+            log.warning("breaker", state=state.name.lower(), before=before.name.lower(), model=self._limits.model)
+
+    def _publish(self, asking: Asking, answer: LlmAnswer) -> LlmAnswer:
         if answer.verdict is None:
             return answer
         if self._left_s(asking) < 0.0:  # a busy loop sees the answer before it sees that its time is up
@@ -265,9 +300,9 @@ class LlmAsker:
         rises = log_before != place[0] or offset_before < place[1]
         if not question.owner.owned or not rises:
             return replace(answer, outcome=CallOutcome.STALE, detail="another worker has the instrument now")
-        cost = limits.prices.cost_usd(answer.input_tokens, answer.output_tokens)
-        latency_ms = _since_close_ms(question)
-        usage = Usage(latency_ms, answer.input_tokens, answer.output_tokens, cost)
+        cost = limits.prices.cost_usd(answer.tokens)
+        latency_ms = since_close_ms(question)
+        usage = Usage(latency_ms, answer.tokens.input, answer.tokens.output, cost)
         asked = (limits.model, asking.prompt.version, asking.prompt.hash)
         event = llm_event(
             question.instrument,
@@ -282,53 +317,7 @@ class LlmAsker:
         self._outputs.event(question.owner.partition, event)
         return answer
 
-    def _record(self, asking: _Asking, answer: LlmAnswer, started_ns: int, latency_ms: float) -> None:
-        question, limits, prompt = asking.question, self._limits, asking.prompt
-        cost = limits.prices.cost_usd(answer.input_tokens, answer.output_tokens)
-        self._count(answer, cost)
-        call = LlmCall(
-            venue=question.instrument.venue,
-            symbol=question.instrument.symbol,
-            feed_source=question.closed.feed_source,
-            call_id=uuid.uuid4().hex,
-            attempt=asking.attempt,
-            window_end_ns=question.closed.window.end_ns,
-            started_ns=started_ns,
-            outcome=answer.outcome,
-            endpoint=limits.endpoint,
-            model=limits.model,
-            prompt_version=prompt.version,
-            prompt_hash=prompt.hash,
-            request_hash=hashlib.sha256(prompt.user.encode()).hexdigest()[:16],
-            latency_ms=latency_ms,
-            status=answer.status,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=cost,
-            unfaithful=None if answer.verdict is None else bool(answer.unshown),
-            detail=self._outputs.masked(_detail(answer))[:MAX_DETAIL_CHARACTERS],
-            response=self._outputs.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
-            decided_ns=decided_ns(question.closed, _since_close_ms(question)),
-            run=question.closed.run,
-        )
-        self._outputs.call(question.owner.partition, call)
-
-    def _count(self, answer: LlmAnswer, cost: float | None) -> None:
-        self._metrics.counter("obflow_llm_calls_total", outcome=answer.outcome.value).inc()
-        if answer.ignored:
-            self._metrics.counter("obflow_ignored_total", reason=answer.ignored).inc()
-        for direction, tokens in (("input", answer.input_tokens), ("output", answer.output_tokens)):
-            self._metrics.counter("obflow_llm_tokens_total", direction=direction).inc(tokens or 0)
-        if cost is not None:
-            self._metrics.counter("obflow_llm_cost_usd_total", model=self._limits.model).inc(cost)
-        if answer.wrapping:
-            self._metrics.counter("obflow_llm_wrapped_total", wrapping=answer.wrapping.value).inc()
-        if answer.unshown:
-            self._metrics.counter("obflow_llm_unfaithful_total", model=self._limits.model).inc()
-        if answer.outcome in ANSWERED and None in (answer.input_tokens, answer.output_tokens):
-            self._metrics.counter("obflow_llm_usage_missing_total", model=self._limits.model).inc()
-
-    def _learn(self, asking: _Asking, answer: LlmAnswer) -> None:
+    def _learn(self, asking: Asking, answer: LlmAnswer) -> None:
         """Remember what the endpoint takes; tell of answers that are cut, question after question."""
         if answer.outcome not in ANSWERED:
             return
@@ -338,7 +327,7 @@ class LlmAsker:
         if self._truncated_in_a_row == TOLD_AFTER:
             log.warning("llm_answers_truncated", in_a_row=TOLD_AFTER, next_step="raise regimes.answer_tokens")
 
-    def _pause_s(self, asking: _Asking, answer: LlmAnswer) -> float | None:
+    def _pause_s(self, asking: Asking, answer: LlmAnswer) -> float | None:
         """How long to wait before the next try; None where there is to be none."""
         if answer.is_exhausted:
             self._leave_alone_exhausted()
@@ -347,7 +336,7 @@ class LlmAsker:
             asking.shape = less
             return 0.0
         if answer.retry_after_s is not None:
-            self._leave_alone(answer.retry_after_s)
+            self._gate.leave_alone(min(answer.retry_after_s, LONGEST_QUIET_S), time.monotonic())
         if answer.outcome not in PASSING or asking.attempt >= MAX_TRIES:
             return None
         if answer.outcome is CallOutcome.SERVER_ERROR:
@@ -356,63 +345,22 @@ class LlmAsker:
             return answer.retry_after_s
         return growing_wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
 
-    def _less(self, asking: _Asking, answer: LlmAnswer) -> RequestShape | None:
+    def _less(self, asking: Asking, answer: LlmAnswer) -> RequestShape | None:
         """The next way to ask after a refusal, so many times a question."""
         asking.refusals += 1
         found = self._ways.refused(asking.shape, answer.text)
+        while self._budget is not None and found is not None and not found.limit:
+            found = self._ways.refused(found, answer.text)  # what nothing bounds cannot be reserved
         return found if asking.refusals < MOST_WAYS else None
 
     def _leave_alone_exhausted(self) -> None:
         """Ask nothing for long: an account with nothing left has nothing a moment later."""
-        until_s = time.monotonic() + EXHAUSTED_QUIET_S
-        if self._quiet_until_s < until_s - EXHAUSTED_QUIET_S / 2:
+        now_s = time.monotonic()
+        if self._gate.quiet_s(now_s) < EXHAUSTED_QUIET_S / 2:
             log.warning(
                 "llm_account_exhausted", quiet_s=EXHAUSTED_QUIET_S, next_step="pay, or name another key and start again"
             )
-        self._quiet_until_s = max(self._quiet_until_s, until_s)
+        self._gate.leave_alone(EXHAUSTED_QUIET_S, now_s)
 
-    def _leave_alone(self, seconds: float) -> None:
-        """Ask nothing for as long as the endpoint asks for, whichever question it was asked by."""
-        self._quiet_until_s = max(self._quiet_until_s, time.monotonic() + min(seconds, LONGEST_QUIET_S))
-
-    def _quiet_s(self) -> float:
-        return max(0.0, self._quiet_until_s - time.monotonic())
-
-    def _wait_s(self) -> float:
-        """How long no request may leave; 0 where one may."""
-        return max(self._quiet_s(), self._pace.wait_s(time.monotonic()))
-
-    def _left_s(self, asking: _Asking) -> float:
+    def _left_s(self, asking: Asking) -> float:
         return asking.begun_s + self._limits.deadline_s - time.monotonic()
-
-
-def _detail(answer: LlmAnswer) -> str:
-    """The cause, and the numbers that an answer made up."""
-    made_up = f"numbers that were not shown: {', '.join(answer.unshown)}" if answer.unshown else ""
-    return "; ".join(filter(None, (answer.detail, made_up)))
-
-
-def _since_close_ms(question: Question) -> float:
-    return (time.monotonic() - question.closed_s) * 1e3
-
-
-@dataclass
-class _Asking:
-    """A question under way.
-
-    Attributes:
-        question, prompt: What is asked.
-        found: The numbers that are shown.
-        shape: What is asked for beside it.
-        refusals: Requests that were refused for what they asked beside it.
-        begun_s: When it was taken, monotonic.
-        attempt: Requests sent.
-    """
-
-    question: Question
-    prompt: Prompt
-    found: ShownNumbers
-    shape: RequestShape
-    begun_s: float
-    attempt: int = 0
-    refusals: int = 0

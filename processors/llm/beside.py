@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from obflow.metrics import Metrics
 from obflow.settings import Settings
+from obflow.topics import topic_name
 from processors.contract import Emit
+from processors.llm.budget import BudgetLimits
 from processors.llm.keys import Keys, is_plausible
 from processors.llm.pricing import Prices
 from processors.regimes.events import rule_set
 from processors.regimes.rules import rule_settings
 from processors.settings import RegimeSettings
-from schemas.codec import encode
-from schemas.errors import UsageError
+from schemas.codec import decode_as, encode
+from schemas.errors import MessageError, UsageError
 from schemas.messages import LlmCall, RegimeEvent
 from schemas.partitions import partition_of
 from schemas.topics import LLM_CALLS, REGIMES, Topic
+from schemas.units import NS_PER_MS
 
 if TYPE_CHECKING:
     from processors.llm.asker import LlmAsker
@@ -38,10 +43,13 @@ class BesideRegimes:
         """The asker that the settings describe; None where they name neither an endpoint nor a key.
 
         Raises:
-            UsageError: No model is named, the endpoint is no address, or the key cannot stand in a header.
+            UsageError: No model is named, the endpoint is no address, the key cannot stand in a header, or there is a
+                budget in money and no price.
         """
         chosen = settings.of(RegimeSettings)
-        return open_asker(chosen, metrics, send, settings.kafka.partitions) if is_asked(chosen) else None
+        if not is_asked(chosen):
+            return None
+        return open_asker(chosen, metrics, send, settings.kafka.partitions, partial(read_calls, settings))
 
 
 BESIDE: Final = {"regimes": BesideRegimes()}
@@ -53,11 +61,36 @@ def is_asked(chosen: RegimeSettings) -> bool:
     return bool(chosen.base_url or chosen.api_key.get_secret_value())
 
 
-def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions: int = 1) -> LlmAsker:
+def read_calls(settings: Settings, since_ns: int) -> Iterator[LlmCall]:
+    """The rows of all workers written since a time, ns UTC.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+        TopicMismatch: The topic is not there.
+        FatalError: The log gave nothing for half a minute.
+    """
+    from obflow import kafka
+    from obflow.whole_log import read_since
+
+    name = topic_name(settings, LLM_CALLS)
+    offsets = kafka.offsets_at(settings, [name], since_ns // NS_PER_MS)
+    for logged in read_since(settings, name, {part: offset for (_, part), offset in offsets.items()}):
+        with suppress(MessageError):  # none of ours; a sink puts it aside
+            yield decode_as(LlmCall, logged.value)
+
+
+def open_asker(
+    chosen: RegimeSettings,
+    metrics: Metrics,
+    send: Send,
+    partitions: int = 1,
+    read: Callable[[int], Iterable[LlmCall]] = lambda _: (),
+) -> LlmAsker:
     """The asker that the settings describe. Errors as of `BesideRegimes.open`."""
     # Where no model is configured, none of this is imported.
-    from processors.llm.asker import LlmAsker, LlmLimits, LlmOutputs
+    from processors.llm.asker import LlmAsker
     from processors.llm.client import LlmClient
+    from processors.llm.limits import LlmLimits, LlmOutputs
 
     url = checked_url(chosen.base_url or OPENAI)
     if not chosen.model:
@@ -65,15 +98,22 @@ def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions:
     key = chosen.api_key.get_secret_value()
     if key and not is_plausible(key):
         raise UsageError("regimes.api_key is no key: it holds spaces or signs no header may hold")
+    prices = Prices(chosen.input_price, chosen.output_price, chosen.cached_input_price)
+    budget = checked_budget(chosen, prices)
     keys = Keys(key, chosen.api_key_file, lambda: metrics.counter("obflow_rejected_total", reason="KeyUnusable").inc())
     limits = LlmLimits(
         endpoint=url,
         model=chosen.model,
         rules=rule_set(rule_settings(chosen)),
-        prices=Prices(chosen.input_price, chosen.output_price),
+        prices=prices,
+        budget=budget,
+        partitions=partitions,
+        answer_tokens=chosen.answer_tokens,
         deadline_s=chosen.deadline_seconds,
         concurrency=chosen.concurrency,
         requests_per_minute=chosen.requests_per_minute,
+        breaker_failures=chosen.breaker_failures,
+        breaker_wait_s=chosen.breaker_wait_seconds,
         language=chosen.language,
     )
     outputs = LlmOutputs(
@@ -83,11 +123,31 @@ def open_asker(chosen: RegimeSettings, metrics: Metrics, send: Send, partitions:
         home=lambda instrument: partition_of(str(instrument), partitions),
     )
     client = LlmClient(url, chosen.model, keys.current, chosen.answer_tokens)
-    return LlmAsker(client, limits, outputs, metrics)
+    return LlmAsker(client, limits, outputs, metrics, read)
 
 
 def _emit(topic: Topic, record: RegimeEvent | LlmCall) -> Emit:
     return Emit(topic, str(record.instrument), encode(record), source_offset=None)
+
+
+def checked_budget(chosen: RegimeSettings, prices: Prices) -> BudgetLimits:
+    """The budget that the settings describe.
+
+    Raises:
+        UsageError: It is one in money, and what the model costs is not known.
+    """
+    budget = BudgetLimits(
+        chosen.budget_usd_per_day,
+        chosen.budget_tokens_per_day,
+        chosen.budget_usd_per_minute,
+        chosen.budget_tokens_per_minute,
+    )
+    if budget.need_prices and not prices.are_known:
+        raise UsageError(
+            f"a budget in USD is set, but not what the model {chosen.model} costs",
+            next_step="set regimes.input_price and regimes.output_price, 0 where it is free",
+        )
+    return budget
 
 
 def checked_url(url: str) -> str:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from obflow.response_headers import LONGEST_WAIT_S, read_reset, read_wait
+from processors.llm.pricing import NOT_REPORTED, TokenUse
 from processors.regimes.unwrap import Wrapping, begins_to_think, first_object
 from processors.regimes.verdict import InvalidVerdict, LlmVerdict, parse_verdict
 from schemas.messages import CallOutcome
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 EXHAUSTED: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|fund)|exceeded[ _](?:your[ _])?(?:current[ _])?quota|quota[ _]exceeded"
@@ -36,11 +39,20 @@ WORDS: Final = (
 MAX_ERROR_CHARACTERS: Final = 4_000
 
 
+class TokenParts(msgspec.Struct):
+    """What is read of the details of a usage."""
+
+    cached_tokens: float | None = None
+    reasoning_tokens: float | None = None
+
+
 class TokenCounts(msgspec.Struct):
-    """What is read of a completion's usage. Some endpoints write whole numbers as 600.0."""
+    """What is read of a completion's usage. Some endpoints write whole numbers as 600.0, or details of another kind."""
 
     prompt_tokens: float | None = None
     completion_tokens: float | None = None
+    prompt_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
+    completion_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Completion(msgspec.Struct):
@@ -65,7 +77,7 @@ class LlmAnswer:
         verdict: The validated answer, where it is ok.
         wrapping: What stood around the verdict.
         unshown: Numbers in it that were not shown.
-        input_tokens, output_tokens: As reported.
+        tokens: As reported.
         retry_after_s: How long the endpoint asks to be left alone, seconds.
         is_exhausted: Whether the account has nothing left: asking again soon is of no use.
         ignored: The header that could not be meant; empty where there is none.
@@ -78,8 +90,7 @@ class LlmAnswer:
     verdict: LlmVerdict | None = None
     wrapping: Wrapping = Wrapping.NONE
     unshown: tuple[str, ...] = ()
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    tokens: TokenUse = NOT_REPORTED
     retry_after_s: float | None = None
     is_exhausted: bool = False
     ignored: str = ""
@@ -107,12 +118,11 @@ def read_answer(
     found = LlmAnswer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
     try:
         completion = msgspec.json.decode(body, type=Completion)
-        usage = _tokens(completion.usage)
-        found = replace(found, input_tokens=_count(usage.prompt_tokens), output_tokens=_count(usage.completion_tokens))
+        found = replace(found, tokens=read_usage(completion.usage))
         error = _error_in(msgspec.json.decode(body))
         if error is not None:
             judged = _judged(error.code, error.text, headers, now_s)
-            return replace(judged, text=found.text, input_tokens=found.input_tokens, output_tokens=found.output_tokens)
+            return replace(judged, text=found.text, tokens=found.tokens)
         said = _message(msgspec.json.decode(completion.choices))
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, RecursionError) as error_:
         return replace(found, detail=f"no chat completion ({error_})")
@@ -227,11 +237,24 @@ def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
     return replace(found, verdict=verdict, wrapping=wrapping if said.text else Wrapping.THINKING)
 
 
-def _tokens(usage: msgspec.Raw) -> TokenCounts:
+def read_usage(usage: msgspec.Raw) -> TokenUse:
+    """Read what an answer took; null is what is not said, or cannot be. A part is at most its whole."""
+    counts = _read(usage, TokenCounts)
+    whole_in, whole_out = _count(counts.prompt_tokens), _count(counts.completion_tokens)
+    cached = _count(_read(counts.prompt_tokens_details, TokenParts).cached_tokens)
+    reasoning = _count(_read(counts.completion_tokens_details, TokenParts).reasoning_tokens)
+    return TokenUse(whole_in, whole_out, _part(cached, whole_in), _part(reasoning, whole_out))
+
+
+def _read(text: msgspec.Raw, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(usage, type=TokenCounts | None) or TokenCounts()
+        return msgspec.json.decode(text, type=kind | None) or kind()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return TokenCounts()
+        return kind()
+
+
+def _part(part: int | None, whole: int | None) -> int | None:
+    return part if part is not None and whole is not None and part <= whole else None
 
 
 def _count(tokens: float | None) -> int | None:

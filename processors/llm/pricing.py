@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 TOKENS_PRICED = 1_000_000
+
+
+class TokenUse(NamedTuple):
+    """What an answer took, as the endpoint reports it; null is not reported.
+
+    Attributes:
+        input, output: All that was read and all that was written.
+        cached: Part of the input: what the endpoint had kept from earlier requests.
+        reasoning: Part of the output: what was thought and not said.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    reasoning: int | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both wholes were reported."""
+        return self.input is not None and self.output is not None
+
+
+NOT_REPORTED: Final = TokenUse()
 
 
 class Prices(NamedTuple):
@@ -13,15 +36,42 @@ class Prices(NamedTuple):
 
     Attributes:
         input_usd, output_usd: Of a million tokens.
+        cached_input_usd: Of a million input tokens that the endpoint had kept; null is the price of any other.
     """
 
     input_usd: float | None
     output_usd: float | None
+    cached_input_usd: float | None = None
 
-    def cost_usd(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
-        """Cost of an answer, USD; null where a price or a number of tokens is not known."""
-        if self.input_usd is None or self.output_usd is None or input_tokens is None or output_tokens is None:
+    @property
+    def are_known(self) -> bool:
+        """Whether a cost can be computed."""
+        return self.input_usd is not None and self.output_usd is not None
+
+    def cost(self, tokens: TokenUse) -> Decimal | None:
+        """Cost of an answer, USD, exact; null where a price or a number of tokens is not known.
+
+        (input − cached) · its price + cached · its price + output · its price. Parts are never added to their wholes.
+        """
+        if self.input_usd is None or self.output_usd is None or tokens.input is None or tokens.output is None:
             return None
+        cached = tokens.cached or 0
+        cached_usd = self.input_usd if self.cached_input_usd is None else self.cached_input_usd
         # The decimal a person wrote, not the double next to it.
-        spent = Decimal(str(self.input_usd)) * input_tokens + Decimal(str(self.output_usd)) * output_tokens
-        return float(spent / TOKENS_PRICED)
+        spent = (
+            Decimal(str(self.input_usd)) * (tokens.input - cached)
+            + Decimal(str(cached_usd)) * cached
+            + Decimal(str(self.output_usd)) * tokens.output
+        )
+        return spent / TOKENS_PRICED
+
+    def cost_usd(self, tokens: TokenUse) -> float | None:
+        """The same as a number of a row."""
+        cost = self.cost(tokens)
+        return None if cost is None else float(cost)
+
+    def most_usd(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """What so many tokens cost at most, USD, whatever the endpoint has kept; 0 without prices."""
+        dearest = max(self.input_usd or 0.0, self.cached_input_usd or 0.0)
+        prices = Decimal(str(dearest)), Decimal(str(self.output_usd or 0.0))
+        return (prices[0] * input_tokens + prices[1] * output_tokens) / TOKENS_PRICED

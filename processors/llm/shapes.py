@@ -6,6 +6,7 @@ limit or the other. One thing is varied at a time, so that an endpoint that lack
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import product
 from typing import Any, Final, Literal, NamedTuple
@@ -19,6 +20,8 @@ SCHEMA: Final = {
 FORMATS: Final[dict[str, Any]] = {"schema": SCHEMA, "object": {"type": "json_object"}, "none": None}
 LIMITS: Final = ("max_completion_tokens", "max_tokens", "")
 """Names of the limit of an answer's tokens, the newest first; none at all last."""
+FRAME_TOKENS: Final = 100
+"""What an endpoint puts around messages, at most."""
 TOLD: Final = {
     "temperature": ("temperature",),
     "limit": ("max_completion_tokens", "max_tokens", "max tokens"),
@@ -52,6 +55,16 @@ class RequestShape(NamedTuple):
             **({"temperature": 0} if self.temperature else {}),
             **({self.limit: answer_tokens} if self.limit else {}),
         }
+
+    def most_tokens(self, text: str, answer_tokens: int) -> tuple[int, int]:
+        """Most tokens that a request can take, in and out: each is at least a byte of what is sent.
+
+        Args:
+            text: Of its messages.
+            answer_tokens: As of `fields`; holds only where a limit is sent.
+        """
+        sent = text + json.dumps(self.fields(answer_tokens))
+        return len(sent.encode()) + FRAME_TOKENS, answer_tokens
 
 
 FULL: Final = RequestShape()

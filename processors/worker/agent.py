@@ -150,6 +150,7 @@ class StageAgent:
         """The group is about to share out its partitions anew."""
         self._give_up()
         self._meters.partitions_withdrawn()
+        self._tell_companion(0)
 
     def on_granted(self, partitions: Set[int]) -> None:
         """The group has given these partitions to this worker; their checkpoints are read first."""
@@ -184,6 +185,7 @@ class StageAgent:
         for held in self._partitions.values():
             held.owned = True
         self._meters.partitions_recovered()
+        self._tell_companion(len(positions))
         log.info("partitions_assigned", partitions=sorted(positions), kept=sorted(kept))
 
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
@@ -202,6 +204,10 @@ class StageAgent:
         if held is None or not held.owned:
             return None
         return held.offsets.committable(self._ports.outbox.oldest_offset(partition))
+
+    def _tell_companion(self, partitions: int) -> None:
+        if self._companion is not None:
+            self._companion.assigned(partitions)
 
     def _give_up(self) -> None:
         """Own no partition from now on; what is held of them stays."""

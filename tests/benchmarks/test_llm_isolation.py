@@ -135,7 +135,8 @@ def measure(feed: Feed, log: FactorLog, rate: float) -> Half:
 
 def regimes(settings: Settings, server: LlmServer | None) -> Settings:
     """The settings of the half: with the server, or without."""
-    asked = {} if server is None else {"base_url": server.url, "model": "hanging", "deadline_seconds": DEADLINE_S}
+    hanging = {"model": "hanging", "deadline_seconds": DEADLINE_S, "breaker_failures": 10_000}
+    asked = {} if server is None else {"base_url": server.url, **hanging}
     return settings.model_copy(update={"regimes": settings.regimes.model_copy(update=asked)})
 
 

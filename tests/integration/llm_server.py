@@ -29,6 +29,11 @@ VERDICT: Final[dict[str, Any]] = {
     "risk": "The move may be over.",
     "summary": "The price moves more than it did.",
 }
+CACHED_TOKENS: Final = 512
+DETAILS: Final = {
+    "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+    "completion_tokens_details": {"reasoning_tokens": 8},
+}
 HUGE_BYTES: Final = 10 * 1024 * 1024
 READ_BACK_BYTES: Final = 2 * 1024 * 1024
 
@@ -55,6 +60,7 @@ class LlmServer:
         sent_bytes: Of the last answer, as far as it was taken.
         keys: Keys it takes; empty takes any.
         without_usage: Whether answers say nothing of tokens.
+        cached_price: Of the input it had kept.
         refuses, refuses_with: Names in a request that it refuses, and the status of that.
         redirects: Status and address of a redirect.
         answering: Symbols of the requests being answered now.
@@ -74,6 +80,7 @@ class LlmServer:
     sent_bytes: int = 0
     keys: set[str] = field(default_factory=set)
     without_usage: bool = False
+    cached_price: str = INPUT_PRICE
     refuses: set[str] = field(default_factory=set)
     refuses_with: int = 400
     retry_after: str = "0.3"
@@ -124,17 +131,16 @@ class LlmServer:
         """A chat completion, its tokens entered into the books."""
         tokens = {"prompt_tokens": 600 + len(self.asked), "completion_tokens": 40}
         if not self.without_usage:
-            price_in, price_out = Fraction(INPUT_PRICE), Fraction(OUTPUT_PRICE)
-            self.cost_usd += (
-                price_in * tokens["prompt_tokens"] / 10**6 + price_out * tokens["completion_tokens"] / 10**6
-            )
+            fresh = Fraction(INPUT_PRICE) * (tokens["prompt_tokens"] - CACHED_TOKENS)
+            cached, written = Fraction(self.cached_price) * CACHED_TOKENS, Fraction(OUTPUT_PRICE) * 40
+            self.cost_usd += (fresh + cached + written) / 10**6
         return {
             "id": f"chatcmpl-{len(self.asked)}",
             "object": "chat.completion",
             "created": 0,
             "model": "small-model",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish}],
-            **({} if self.without_usage else {"usage": {**tokens, "total_tokens": sum(tokens.values())}}),
+            **({} if self.without_usage else {"usage": {**tokens, **DETAILS, "total_tokens": sum(tokens.values())}}),
         }
 
 

@@ -205,6 +205,7 @@ def test_ports_for_metrics() -> None:
     "name regimes.model",
     "write it as http://127.0.0.1:8000/v1",
     "put the key into regimes.api_key_file",
+    "set regimes.input_price and regimes.output_price, 0 where it is free",
     "a label is entered above the one and left below the other: lower the first",
 )
 def test_settings_of_regimes(tmp_path: Path) -> None:
@@ -221,6 +222,11 @@ def test_settings_of_regimes(tmp_path: Path) -> None:
             {"base_url": "http://k:k@127.0.0.1:1/v1", "model": "m"},
             "put the key into regimes.api_key_file",
             {"base_url": "http://127.0.0.1:1/v1", "api_key_file": key},
+        ),
+        (
+            {"base_url": "http://127.0.0.1:1/v1", "model": "m", "budget_usd_per_day": 1.0},
+            "set regimes.input_price and regimes.output_price, 0 where it is free",
+            {"input_price": 0.0, "output_price": 0.0},
         ),
     ]
     for wrong, sentence, changed in faults:

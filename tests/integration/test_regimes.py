@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Message
+from msgspec.structs import replace
 
 from obflow import kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
@@ -32,6 +33,7 @@ from tests.integration import processing, sinking
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, LlmServer, llm_server
 from tests.integration.processing import end_of, read_all, until, workers
 from tests.processors.regimes.generated import RULES, Market, event_of, packed, record, shifted
+from tests.schemas.examples import EXAMPLES, load
 from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
@@ -61,6 +63,7 @@ def pipeline(broker: str, server: LlmServer, **regimes: object) -> Settings:
         "model": "small-model",
         "deadline_seconds": DEADLINE_S,
         "requests_per_minute": 6000,
+        "breaker_failures": 10_000,  # each way of failing is to be met
         "checkpoint_seconds": 1.0,
         "input_price": INPUT_PRICE,
         "output_price": OUTPUT_PRICE,
@@ -250,6 +253,34 @@ def _settled(server: LlmServer) -> None:
         if server.under_way or len(server.asked) != count:
             quiet_since, count = time.monotonic(), len(server.asked)
         time.sleep(0.02)
+
+
+def test_a_worker_that_starts_knows_what_the_day_has_cost(broker: str, tmp_path: Path) -> None:
+    """What others spent today leaves room for one question; what they spent yesterday is nobody's matter."""
+    row = load(EXAMPLES / "llm-calls/v4/ok.json")
+    assert isinstance(row, LlmCall)
+    now_ns, events = time.time_ns(), Market(3, step_s=0.4).events(600)
+    spent = ((now_ns, 92_000), (now_ns - 24 * 3600 * NS_PER_SECOND, 10**6))
+    with llm_server("good") as server:
+        server.without_usage = True  # so that all that was reserved is charged
+        settings = pipeline(broker, server, budget_tokens_per_day=100_000)
+        calls, publisher = kafka.producer(settings), Publisher(settings)
+        for started_ns, tokens in spent:
+            value = encode(replace(row, started_ns=started_ns, input_tokens=tokens, output_tokens=0))
+            calls.produce(topics.topic_name(settings, LLM_CALLS), key=str(row.instrument), value=value)
+        assert calls.flush(patient(30)) == 0
+        with workers(settings, tmp_path, "regimes") as start:
+            worker = start()
+            worker.wait_ready()
+            _publish_until_asked(publisher, server, {"BUDGET": _piece(events, 0)})
+            publisher.send_all({"BUDGET": _piece(events, 1)})
+            drained(settings)
+            _settled(server)
+            assert worker.stop() == 0, worker.tail()
+        found = read(settings)
+    assert len(server.asked) == 1
+    assert found.rule["BUDGET"] == expected(events, "BUDGET")
+    assert [8_000 > (call.reserved_tokens or 0) > 6_500 for call in found.calls["BUDGET"]] == [True]
 
 
 def test_every_closed_window_has_one_rule_event_whatever_the_model_does(run: Run) -> None:

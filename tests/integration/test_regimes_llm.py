@@ -5,41 +5,48 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
+from msgspec.structs import asdict
 
 from obflow.metrics import Metrics
-from processors.llm.asker import (
-    MAX_DETAIL_CHARACTERS,
-    MAX_RESPONSE_CHARACTERS,
-    MAX_TRIES,
-    Endpoint,
-    LlmAsker,
-    LlmLimits,
-    LlmOutputs,
-)
+from processors.llm.asker import MAX_TRIES, Endpoint, LlmAsker
+from processors.llm.breaker import BreakerState
+from processors.llm.budget import Amount, Budget, BudgetLimits
+from processors.llm.calls import MAX_DETAIL_CHARACTERS, MAX_RESPONSE_CHARACTERS
 from processors.llm.client import MAX_ANSWER_BYTES, LlmClient
 from processors.llm.completion import LlmAnswer, read_answer
 from processors.llm.keys import Keys
+from processors.llm.limits import LlmLimits, LlmOutputs
 from processors.llm.pricing import Prices
 from processors.llm.shapes import RequestShape
+from processors.llm.spending import Spending, spent_of
 from processors.regimes.prompt import Prompt
 from processors.regimes.questions import is_due
 from processors.regimes.state import Closed, RegimeState, close_windows
+from schemas.errors import BrokerUnreachable
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Outlook, Regime, RegimeEvent, RegimeSource
 from tests.integration.llm_server import HUGE_BYTES, INPUT_PRICE, OUTPUT_PRICE, VERDICT, LlmServer, llm_server
 from tests.processors.regimes.generated import RULES, Market, record
+from tests.schemas.examples import EXAMPLES, load
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
 BTC = InstrumentKey("binance-futures", "BTCUSDT")
 DEADLINE_S = 1.0
+LIMIT = 8_000
+CALL = load(EXAMPLES / "llm-calls/v4/ok.json")
 
 
 def windows(seed: int = 3) -> list[Closed]:
@@ -105,6 +112,7 @@ async def office(
         "deadline_s": DEADLINE_S,
         "concurrency": 4,
         "requests_per_minute": 600,
+        "answer_tokens": answer_tokens,
         **limits,
     }
     outputs = LlmOutputs(
@@ -311,6 +319,17 @@ async def test_missing_usage_is_null_and_counted_never_guessed() -> None:
     assert found.count("obflow_llm_usage_missing_total", model="small-model") == 1
 
 
+async def test_kept_input_is_paid_at_its_own_price_as_the_server_counts_it() -> None:
+    with llm_server("good") as server:
+        server.cached_price = "0.075"
+        async with office(server, prices=Prices(float(INPUT_PRICE), float(OUTPUT_PRICE), 0.075)) as found:
+            for count in range(1, 4):
+                found.ask(count)
+                await found.calls_made(count)
+    assert [(call.cached_tokens, call.reasoning_tokens) for call in found.calls] == [(512, 8)] * 3
+    assert sum(Fraction(str(call.cost_usd)) for call in found.calls) == server.cost_usd > 0
+
+
 async def test_no_cost_is_made_up_where_no_prices_are_set() -> None:
     with llm_server("good") as server:
         async with office(server, prices=Prices(None, None)) as found:
@@ -475,6 +494,96 @@ async def test_an_answer_seen_after_the_deadline_is_a_row_with_its_cost_and_no_e
     assert found.calls[0].cost_usd is not None
 
 
+class Paid:
+    """An endpoint that answers when it likes to, and says of four answers in five what they took."""
+
+    def __init__(self) -> None:
+        self.chance, self.spent_usd = Random(7), Fraction(0)
+
+    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape) -> LlmAnswer:
+        for _ in range(self.chance.randrange(4)):
+            await asyncio.sleep(0)
+        tokens = {"prompt_tokens": self.chance.randrange(100, 3_000), "completion_tokens": self.chance.randrange(1_001)}
+        self.spent_usd += Fraction(tokens["prompt_tokens"] + 4 * tokens["completion_tokens"], 10**6)
+        usage = {"usage": tokens} if self.chance.random() < 0.8 else {}
+        return read_answer(json.dumps({"choices": [{"message": {"content": json.dumps(VERDICT)}}], **usage}).encode())
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_ten_thousand_questions_at_once_spend_no_more_than_their_budget() -> None:
+    questions = 10_000 if os.environ.get("TEST_SCALE") == "full" else 2_000
+    limits = {"prices": Prices(1.0, 4.0), "budget": BudgetLimits(usd_per_day=questions / 10_000), "deadline_s": 100.0}
+    with llm_server() as server:
+        paid = Paid()
+        async with office(server, client=paid, concurrency=questions, requests_per_minute=10**6, **limits) as found:
+            found.asker.assigned(1)
+            for number in range(questions):
+                found.ask(0, InstrumentKey("binance", f"SYM{number}"))
+            dropped = partial(found.count, "obflow_llm_questions_dropped_total", reason="budget")
+            await found.until(lambda: len(found.calls) + dropped() == questions, 100.0)
+    charged = sum(spent_of(call).amount.usd for call in found.calls)
+    assert paid.spent_usd <= charged <= Decimal(str(questions / 10_000))
+    assert charged > Decimal(questions) / 20_000, "more than half of it is used"
+    assert any(call.reserved_usd for call in found.calls)
+    assert all((call.reserved_usd is None) == (call.input_tokens is not None) for call in found.calls)
+
+
+async def test_what_a_refusal_reserved_is_given_back_and_what_nobody_knows_is_charged() -> None:
+    with llm_server("unauthorized") as server:
+        async with office(server, budget=BudgetLimits(tokens_per_day=LIMIT), concurrency=1, deadline_s=0.4) as found:
+            found.asker.assigned(1)
+            for count in range(1, 4):
+                found.ask(count)
+                await found.calls_made(count)
+            assert [call.reserved_tokens for call in found.calls] == [None] * 3
+            server.ways = ["hang"]
+            found.ask(4)
+            await found.calls_made(4)
+            reserved = found.calls[3].reserved_tokens
+            assert reserved is not None
+            assert LIMIT / 2 < reserved <= LIMIT, "so a second one does not fit"
+            found.ask(5)
+            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="budget") == 1)
+    assert len(server.asked) == 4
+
+
+async def test_with_a_budget_no_answer_without_a_limit_is_ever_asked_for() -> None:
+    with llm_server("good") as server:
+        server.refuses = {"max_completion_tokens", "max_tokens"}
+        async with office(server, budget=BudgetLimits(usd_per_day=1.0)) as found:
+            found.asker.assigned(1)
+            found.ask()
+            await found.until(lambda: len(server.asked) > 3 and found.asker._questions._under_way == set())
+    assert found.events == []
+    assert all(server.refuses & asked.body.keys() for asked in server.asked)
+
+
+async def test_nothing_is_asked_of_a_budget_before_the_log_says_what_was_spent() -> None:
+    spent = [LlmCall(**{**asdict(CALL), "started_ns": time.time_ns(), "input_tokens": 9_000, "output_tokens": 0})]
+    answers: list[list[LlmCall] | None] = [None, spent]
+
+    def read(_: int) -> list[LlmCall]:
+        if (rows := answers.pop(0)) is None:
+            raise BrokerUnreachable("away")
+        return rows
+
+    budget = Budget(BudgetLimits(tokens_per_day=10_000))
+    spending = Spending(budget, read, lambda _: False, read_again_s=0.01)
+    running = asyncio.create_task(spending.run())
+    spending.assigned(Fraction(1))
+    assert budget.reserve(Amount(Decimal(0), 1), time.time_ns()) is None
+    async with asyncio.timeout(patient(5)):
+        while answers:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.01)
+        while not spending.is_known:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.01)
+    assert budget.reserve(Amount(Decimal(0), 1_000), time.time_ns()) is not None
+    assert budget.reserve(Amount(Decimal(0), 1), time.time_ns()) is None
+    running.cancel()
+
+
 async def test_an_answer_for_a_partition_that_moved_is_a_row_and_no_event() -> None:
     with llm_server("good") as server:
         server.delay_s = 0.2
@@ -539,6 +648,34 @@ async def test_an_endpoint_that_is_not_there_is_one_that_cannot_be_reached() -> 
         found.ask()
         await found.until(lambda: len(found.calls) >= 2)
     assert {call.outcome for call in found.calls} == {CallOutcome.UNREACHABLE}
+
+
+@pytest.mark.parametrize("way", ["error", "hang"])
+async def test_a_dead_endpoint_sees_five_requests_and_its_questions_are_the_rules_alone(way: str) -> None:
+    with llm_server(way) as server:
+        async with office(server, deadline_s=0.6, concurrency=20) as found:
+            for number in range(40):
+                found.ask(0, InstrumentKey("binance", f"SYM{number}"))
+            await found.until(lambda: found.count("obflow_llm_breaker", model="small-model") == BreakerState.OPEN)
+            before = found.count("obflow_llm_questions_dropped_total", reason="breaker")
+            found.ask(1)
+            assert found.count("obflow_llm_questions_dropped_total", reason="breaker") >= before + 1
+    assert len(server.asked) == 5 == len(found.calls)
+    assert found.events == []
+
+
+async def test_refused_keys_and_what_an_endpoint_lacks_open_no_breaker() -> None:
+    with llm_server("unauthorized") as server:
+        async with office(server, concurrency=1) as found:
+            for count in range(1, 8):
+                found.ask(count)
+                await found.until(lambda: len(found.calls) == count)  # noqa: B023 (awaited before it changes)
+        assert found.count("obflow_llm_breaker", model="small-model") == BreakerState.CLOSED
+        server.ways, server.refuses = ["good"], {"temperature", "max_tokens"}
+        async with office(server, concurrency=8) as other:
+            for number in range(5):
+                other.ask(0, InstrumentKey("binance", f"SYM{number}"))
+            await other.until(lambda: len(other.events) == 5)
 
 
 async def test_a_key_changed_in_its_file_is_used_at_once_and_a_malformed_one_never(tmp_path: Path) -> None:

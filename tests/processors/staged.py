@@ -71,6 +71,9 @@ class WantsAll:
     def dropped(self, reason: str) -> None:
         self.drops[reason] += 1
 
+    def assigned(self, partitions: int) -> None:
+        pass
+
     async def run(self) -> None:
         pass
 

@@ -52,6 +52,7 @@ def test_a_model_is_asked_where_an_endpoint_or_a_key_is_set(chosen: dict[str, ob
     ("chosen", "sentence"),
     [
         ({"base_url": "http://127.0.0.1:1/v1"}, "name regimes.model"),
+        ({"base_url": "http://127.0.0.1:1/v1", "model": "m", "budget_usd_per_day": 1.0}, "what the model m costs"),
         ({"base_url": "127.0.0.1:1", "model": "m"}, "no address"),
         ({"base_url": "ftp://host/v1", "model": "m"}, "no address"),
         ({"base_url": "http://[::1", "model": "m"}, "no address"),

@@ -22,7 +22,7 @@ def test_a_bare_completion_is_enough() -> None:
     assert answer.outcome is CallOutcome.OK
     assert answer.verdict is not None
     assert answer.verdict.label is Regime.BALANCED
-    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+    assert (answer.tokens.input, answer.tokens.output) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -74,24 +74,24 @@ USAGE = {"prompt_tokens": 601, "completion_tokens": 40}
 def test_what_an_answer_took_is_known_even_where_it_is_no_completion(data: dict[str, object]) -> None:
     answer = read_answer(json.dumps(data).encode())
     assert answer.outcome is CallOutcome.GARBAGE
-    assert (answer.input_tokens, answer.output_tokens) == (601, 40)
+    assert (answer.tokens.input, answer.tokens.output) == (601, 40)
 
 
 @pytest.mark.parametrize("usage", ["many", [1], {"prompt_tokens": "many"}, {"prompt_tokens": True}, {}, None])
 def test_a_usage_that_is_none_takes_nothing_from_a_verdict(usage: object) -> None:
     answer = read_answer(body(usage=usage))
     assert answer.verdict is not None
-    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+    assert (answer.tokens.input, answer.tokens.output) == (None, None)
 
 
 def test_tokens_written_as_a_float_are_tokens() -> None:
     answer = read_answer(body(usage={"prompt_tokens": 601.0, "completion_tokens": 40.5}))
-    assert (answer.input_tokens, answer.output_tokens) == (601, None)
+    assert (answer.tokens.input, answer.tokens.output) == (601, None)
 
 
 @pytest.mark.parametrize("tokens", [-1, 2**31, 2**63])
 def test_a_number_of_tokens_that_can_be_none_is_not_known(tokens: int) -> None:
-    assert read_answer(body(usage={"prompt_tokens": tokens, "completion_tokens": 3})).input_tokens is None
+    assert read_answer(body(usage={"prompt_tokens": tokens, "completion_tokens": 3})).tokens.input is None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ NOW_S = 1_764_000_000.0
 def test_an_error_in_a_body_is_read_wherever_it_stands(error: dict[str, object], outcome: CallOutcome) -> None:
     answer = read_answer(json.dumps({**error, "usage": USAGE}).encode())
     assert answer.outcome is outcome
-    assert (answer.verdict, answer.is_exhausted, answer.input_tokens) == (None, False, 601)
+    assert (answer.verdict, answer.is_exhausted, answer.tokens.input) == (None, False, 601)
 
 
 @pytest.mark.parametrize("error", [None, "", {}, []])
@@ -202,3 +202,21 @@ def test_an_answer_where_the_thinking_is_counts_where_there_is_no_other() -> Non
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Mon, 01 Jan 1 00:00:00 +2300"])
 def test_a_date_at_the_end_of_time_is_no_error(date: str) -> None:
     assert read_error(429, "", [("Retry-After", date)]).outcome is CallOutcome.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    ("details", "parts"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 512.0}}, (512, None)),
+        ({"completion_tokens_details": {"reasoning_tokens": 40, "audio_tokens": None}}, (None, 40)),
+        ({"prompt_tokens_details": {"cached_tokens": 602}}, (None, None)),  # more than the whole
+        ({"prompt_tokens_details": {"cached_tokens": -1}}, (None, None)),
+        ({"prompt_tokens_details": "many", "completion_tokens_details": []}, (None, None)),
+        ({"prompt_tokens_details": None}, (None, None)),
+    ],
+    ids=str,
+)
+def test_parts_of_the_tokens_are_read_apart_and_cost_nobody_the_whole(
+    details: dict[str, object], parts: tuple[int | None, int | None]
+) -> None:
+    assert read_answer(body(usage=USAGE | details)).tokens == (601, 40, *parts)
