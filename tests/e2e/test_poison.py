@@ -181,7 +181,7 @@ def test_no_record_ends_or_blinds_a_role_and_each_bad_one_is_a_letter(tmp_path: 
             )
             made = list(poison_of(samples, around, seed))
             bad = [poison for poison in made if poison.refused_by]
-            assert len(bad) == 300
+            assert len(bad) == 330
             done = write(running, [*made, fence_of_half_a_day(samples_of_l2(samples), around, None)])  # type: ignore[arg-type, list-item]
             assert_alive(running, *ROLES)
             take_over(running)

@@ -20,6 +20,7 @@ import pytest
 from msgspec.structs import asdict
 
 from obflow.metrics import Metrics
+from processors.llm import asker
 from processors.llm.asker import MAX_TRIES, Endpoint, LlmAsker
 from processors.llm.breaker import BreakerState
 from processors.llm.budget import Amount, Budget, BudgetLimits
@@ -378,6 +379,14 @@ BARE = json.dumps(VERDICT)
 PLAIN = {"label": "BALANCED", "confidence": 0.7, "sentence": "calm"}
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The warnings of the asker, by event."""
+    events: list[str] = []
+    monkeypatch.setattr(asker.log, "warning", lambda event, **_: events.append(event))
+    return events
+
+
 @pytest.mark.cases
 @pytest.mark.case("answer-wrapped")
 async def test_a_right_answer_in_common_wrapping_is_an_event(cases: Path) -> None:
@@ -406,7 +415,7 @@ async def test_a_right_answer_in_common_wrapping_is_an_event(cases: Path) -> Non
 
 @pytest.mark.case("answer-thinking")
 @pytest.mark.advice("raise regimes.answer_tokens")
-async def test_a_model_that_thinks_has_room_and_is_told_of_where_it_has_not(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_model_that_thinks_has_room_and_is_told_of_where_it_has_not(told: list[str]) -> None:
     with llm_server("thinks") as server:
         async with office(server, answer_tokens=400) as short:
             for window in range(4):
@@ -417,7 +426,7 @@ async def test_a_model_that_thinks_has_room_and_is_told_of_where_it_has_not(caps
             assert await found.calls_made(1) == [CallOutcome.OK]
     assert "regimes.answer_tokens" in short.calls[0].detail
     assert "thinking" in short.calls[0].detail
-    assert capsys.readouterr().out.count("llm_answers_truncated") == 1
+    assert told == ["llm_answers_truncated"]
 
 
 @pytest.mark.case("answer-thinking")
@@ -445,7 +454,7 @@ async def test_an_endpoint_that_fails_at_a_schema_is_asked_without_and_that_is_r
 
 @pytest.mark.cases
 @pytest.mark.case("error-in-answer")
-async def test_errors_are_read_wherever_they_stand(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_errors_are_read_wherever_they_stand(cases: Path, told: list[str]) -> None:
     in_body, in_headers, exhausted = json.loads((cases / "error-in-answer" / "case.json").read_text("utf-8"))["answers"]
     with llm_server("sends", "good") as server:
         server.ways = ["sends"]
@@ -468,7 +477,7 @@ async def test_errors_are_read_wherever_they_stand(cases: Path, capsys: pytest.C
             found.ask(4)
             await asyncio.sleep(1.5)
             assert len(found.calls) == 3
-    assert capsys.readouterr().out.count("llm_account_exhausted") == 1
+    assert told == ["llm_account_exhausted"]
 
 
 class Late:

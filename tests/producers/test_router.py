@@ -197,7 +197,7 @@ def test_a_snapshot_without_a_name_belongs_to_the_only_instrument() -> None:
     assert kinds(made.handle(framed(rest(100), Via.REST, SECOND)).records)[0] == (Kind.SNAPSHOT, 100, None)
 
 
-def test_a_connection_of_what_is_told_beside_books_says_nothing_of_a_book_whose_own_is_lost() -> None:
+def test_a_connection_beside_books_says_nothing_of_a_book_whose_own_is_lost() -> None:
     made = router("AUSDT")
     made.handle(framed(b"", Via.DISCONNECT, SECOND, connection="1"))
     for via in (Via.DISCONNECT, Via.CONNECT):

