@@ -60,5 +60,5 @@ async def test_a_producer_is_ready_while_its_venue_is_connected(broker: str) -> 
             await running.venue.server.close()
             await running.until(lambda: not running.metrics.health.ready()[0])
             lost = await asyncio.to_thread(page, port, "/ready")
-            assert (lost.status, lost.unmet()) == (503, {FEED: "1 of 1 connections to binance-futures are lost"})
+            assert (lost.status, lost.unmet()) == (503, {FEED: "2 of 2 connections to binance-futures are lost"})
             assert (await asyncio.to_thread(page, port, "/live")).status == 200

@@ -197,7 +197,7 @@ def test_letters_are_put_back_once(settings: Settings, store: Store, run: Comman
 
 def refused_beside_a_sink(settings: Settings, run: Command, log: Path) -> None:
     with Sink(settings, log, "--table=trades", "--table=factors") as sink:
-        wait_for(lambda: "presence_known" in sink.log, 20, "a sink that says it feeds them")
+        wait_for(lambda: sink.log.count("table_opened") == 2, 20, "a sink that feeds them")
         words = ("sink", "--restore=trades", *flags(settings))
         run.refused(*words, sentence="stop it first; one that was killed is forgotten after some seconds")
         assert sink.stop()[0] == 0, sink.log
