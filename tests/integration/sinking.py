@@ -146,6 +146,7 @@ class Sink:
         }
         flags = [f"--set={key}={value}" for key, value in shown.items()]
         self._log = log
+        self._begins = log.stat().st_size if log.exists() else 0
         self.out = log.with_suffix(".out")
         with log.open("ab") as errors, self.out.open("wb") as out:
             command = [sys.executable, "-m", "obflow", "sink", *flags, *words]
@@ -169,6 +170,11 @@ class Sink:
     @property
     def log(self) -> str:
         return self._log.read_text("utf-8")
+
+    @property
+    def own_log(self) -> str:
+        """What it wrote itself, where others wrote into the same file before it."""
+        return self._log.read_bytes()[self._begins :].decode("utf-8")
 
     def __enter__(self) -> Self:
         return self

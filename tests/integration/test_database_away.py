@@ -38,7 +38,7 @@ def test_a_database_that_is_away_under_load_costs_no_row_no_person_and_few_lines
         try:
             with Sink(settings, tmp_path / "sink.log", *KILLED) as sink:
                 wait_for_progress(settings, sink)
-                wait_for(lambda: "presence_known" in sink.log, 30, "the sink's last line of its start")
+                wait_for(lambda: sink.log.count("table_opened") == 2, 30, "the sink's last lines of its start")
                 own = psutil.Process(sink.process.pid)
                 lines, memory = len(sink.log.splitlines()), own.memory_info().rss
                 engine.kill()

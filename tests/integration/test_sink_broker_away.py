@@ -38,7 +38,7 @@ def test_a_broker_that_is_away_costs_a_sink_no_row_no_person_and_few_lines(
         send(settings, 0, 400)
         with Sink(settings, tmp_path / "sink.log", *KILLED) as sink, opened(clickhouse) as store:
             wait_for_progress(settings, sink)
-            wait_for(lambda: "presence_known" in sink.log, 30, "the sink's last line of its start")
+            wait_for(lambda: sink.log.count("table_opened") == 2, 30, "the sink's last lines of its start")
             lines = len(sink.log.splitlines())
             broker.kill()
             time.sleep(AWAY_S)
