@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 from confluent_kafka import (
+    OFFSET_INVALID,
     Consumer,
     KafkaError,
     KafkaException,
@@ -383,8 +384,25 @@ def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict
         answers = client.list_offsets(wanted, request_timeout=timeout)
         return answers
 
-    found = ask(settings, call)
-    return {(item.topic, item.partition): answer.offset for item, answer in found.items()}
+    _go_in_first(settings)
+    client = admin(settings)
+
+    def told(left: float) -> dict[Partition, int]:
+        found = _answers(call(client, left), left, ())
+        return {(item.topic, item.partition): told_offset(answer) for item, answer in found.items()}
+
+    return patiently(settings, told)
+
+
+def told_offset(answer: ListOffsetsResultInfo) -> int:
+    """The offset that a broker told; -1 where no record is of the time that was asked for.
+
+    Raises:
+        KafkaException: It told none, as one does that has just come back: no end of a log may be read out of that.
+    """
+    if answer.offset == OFFSET_INVALID:
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+    return int(answer.offset)
 
 
 def _spoken(error: KafkaError) -> str:

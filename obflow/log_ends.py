@@ -79,7 +79,7 @@ class LogEnds:
 
         def call(left: float) -> dict[int, int]:
             answers = self._held().list_offsets(wanted, request_timeout=left)
-            return {place.partition: answer.result(left + 1).offset for place, answer in answers.items()}
+            return {place.partition: kafka.told_offset(answer.result(left + 1)) for place, answer in answers.items()}
 
         return kafka.patiently(self._settings, call)
 

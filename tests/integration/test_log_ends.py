@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import OFFSET_INVALID
+from confluent_kafka.admin import AdminClient
 
 from obflow import kafka, topics
 from obflow.log_ends import LogEnds
 from obflow.settings import KafkaSettings, Settings
+from obflow.topics import topic_name
 from schemas.errors import TopicMismatch
 from schemas.places import NamedPlace, is_inside
 from schemas.topics import L2
@@ -99,6 +105,24 @@ def test_a_topic_made_anew_is_another_log_and_the_old_ones_places_lie_outside(se
     assert ends.extent.log != old
     assert found(ends, NamedPlace(ends.extent.log, part, 0))
     assert not found(ends, NamedPlace(old, part, 0))
+
+
+def test_a_broker_that_tells_no_end_as_it_comes_back_is_asked_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(settings, 3)
+    real, blank = AdminClient.list_offsets, Future[SimpleNamespace]()
+    blank.set_result(SimpleNamespace(offset=OFFSET_INVALID))
+    asked: list[object] = []
+
+    def blank_at_first(self: AdminClient, wanted: Any, **options: Any) -> Any:
+        asked.append(wanted)
+        return dict.fromkeys(wanted, blank) if len(asked) % 2 else real(self, wanted, **options)
+
+    monkeypatch.setattr(AdminClient, "list_offsets", blank_at_first)
+    assert sum(ends_of(settings).extent.ends.values()) == 3
+    assert sum(kafka.end_offsets(settings, [topic_name(settings, L2)]).values()) == 3
+    assert len(asked) == 4
 
 
 def test_a_missing_topic_is_said(settings: Settings) -> None:
