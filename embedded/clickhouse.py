@@ -21,7 +21,7 @@ from typing import Final, Self
 from embedded.process import Asked, Child, ChildFailed, nobody
 from obflow import engine_tokens
 from obflow.engine_tokens import EngineTokens
-from schemas.errors import StoreUnreachable
+from schemas.errors import EXIT_USAGE, StoreUnreachable, UsageError
 
 STOP_S: Final = 5.0
 _READY = re.compile(r"^ClickHouse \S+ listens on http://(?P<host>\S+):(?P<port>\d+);", re.M)
@@ -83,7 +83,8 @@ class EmbeddedClickHouse:
 
         Raises:
             StopAsked: Somebody asked to; nothing runs then.
-            StoreUnreachable: It did not come up; says why in its own words.
+            UsageError: The port is in use.
+            StoreUnreachable: It did not come up otherwise; says why in its own words.
         """
         if self._address is not None and self.is_running():
             return self._address
@@ -140,9 +141,10 @@ class EmbeddedClickHouse:
         self.stop()
 
 
-def _explain(child: Child, failure: ChildFailed) -> StoreUnreachable:
-    """The child's own sentence, which is its last line, where it ended with one."""
+def _explain(child: Child, failure: ChildFailed) -> UsageError | StoreUnreachable:
+    """The child's own sentence, which is its last line, where it ended with one; its kind goes with its exit code."""
     own = [line for line in child.log_text().splitlines() if line.startswith("obflow: ")]
     if own and child.exit_code is not None and child.exit_code > 0:
-        return StoreUnreachable(own[-1].removeprefix("obflow: "))
+        kind = UsageError if child.exit_code == EXIT_USAGE else StoreUnreachable
+        return kind(own[-1].removeprefix("obflow: "))
     return StoreUnreachable(failure.cause, next_step=failure.next_step)

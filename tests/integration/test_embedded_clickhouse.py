@@ -25,10 +25,12 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from embedded.clickhouse import EmbeddedClickHouse
+from embedded.demo.servers import WatchedServer
+from embedded.process import nobody
 from obflow.cli import main
 from obflow.clickhouse import InsertUnanswered, connect, insert_arrow
 from obflow.settings import ClickHouseSettings
-from schemas.errors import StoreUnreachable
+from schemas.errors import StoreUnreachable, UsageError
 from tests.integration.clickhouse_rows import events, token
 from tests.support.patience import patient
 from tests.support.waiting import eventually
@@ -388,8 +390,20 @@ def test_a_second_process_on_the_same_folder_is_told_so(engine: EmbeddedClickHou
 
 
 def test_a_port_in_use_is_named(engine: EmbeddedClickHouse, tmp_path: Path) -> None:
-    with pytest.raises(StoreUnreachable, match=f"port {engine.port} on 127.0.0.1 cannot be listened on"):
+    with pytest.raises(UsageError, match=f"port {engine.port} on 127.0.0.1 cannot be listened on"):
         EmbeddedClickHouse(tmp_path, port=engine.port).start()
+
+
+def test_the_demo_takes_another_port_where_that_of_its_engine_was_lost(
+    engine: EmbeddedClickHouse, tmp_path: Path
+) -> None:
+    made = lambda port: EmbeddedClickHouse(tmp_path, port=port)  # noqa: E731 (as the demo gives it)
+    watched = WatchedServer("ClickHouse engine", made, engine.port, lambda server: server.port)
+    try:
+        watched.start(nobody)
+        assert watched.server.port != engine.port
+    finally:
+        watched.close(2.0)
 
 
 def test_it_stops_in_time_with_a_query_running_and_a_connection_open(tmp_path: Path) -> None:
