@@ -8,7 +8,6 @@ UV_VERSION := 0.13.8
 # $(call step,name,command) runs the command and prints how long it took.
 step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
-.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help setup compiled fmt lint types layers checked test test-compose demo faults fuzz bench factor metrics lock clean
 
