@@ -1,30 +1,26 @@
 """A whole worker, Kafka to Kafka with commits and checkpoints: compiled, as before, and against a loop without Faust.
 
-The loop is what a worker could be at most: the same client library of C, the same codec, the same kernel, and nothing
-of what makes a worker safe: no group, no commits, no checkpoints, no order held after a failed send.
+The loop is what a worker could be at most (`bare_loop.py`).
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 import pytest
-from confluent_kafka import Consumer, Message, Producer
 
 from obflow import kafka, topics
 from obflow.settings import Settings
-from processors.factors.kernel.engine import KernelEngine
 from schemas.messages import L2Record
 from schemas.topics import FACTORS, L2
+from tests.benchmarks.bare_loop import BareLoop
 from tests.integration.processing import interleaved, pipeline, publish, reader, renamed, workers
 from tests.integration.test_processor import drained
 from tests.processors.compare import VENUES
-from tests.processors.feed import THIN_NOTIONAL
 from tests.processors.recorded import path_of, read_records
 
 pytestmark = [pytest.mark.integration, pytest.mark.recorded, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -32,8 +28,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.recorded, pytest.mark.slow, p
 ROUNDS = 3
 INSTRUMENTS = 16
 INSTRUMENTS_OF_THE_REFERENCE = 2
-POLL_RECORDS = 2_000
-MAX_PACKED = 256
 LONG_SECONDS = 10.0
 READY_SECONDS = 240.0
 """The first worker compiles the kernel where nobody has."""
@@ -85,47 +79,25 @@ def appended_ms(settings: Settings, place: kafka.Partition, offset: int) -> int:
 
 def of_a_bare_loop(broker: str, records: tuple[L2Record, ...]) -> Speed:
     settings = pipeline(broker)
-    count = publish(settings, interleaved([renamed(records, f"S{number:02}") for number in range(INSTRUMENTS)]))
-    name, out, key = topics.topic_name(settings, L2), topics.topic_name(settings, FACTORS), settings.kafka.topic_prefix
-    consumer = Consumer(
-        {
-            "bootstrap.servers": broker,
-            "group.id": f"{key}bare",
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "fetch.queue.backoff.ms": 10,
-        }
-    )
-    producer = Producer({"bootstrap.servers": broker, "linger.ms": 2, "acks": "all"})
-    consumer.subscribe([name])
-    first = consumer.consume(1, 30.0)
+    left = count = publish(settings, interleaved([renamed(records, f"S{number:02}") for number in range(INSTRUMENTS)]))
+    out = topics.topic_name(settings, FACTORS)
+    loop = BareLoop(broker, out, log_of(settings))
+    loop.consumer.subscribe([topics.topic_name(settings, L2)])
+    messages = loop.consumer.consume(1, 30.0)
     spent = time.process_time()
-    _loop(settings, consumer, producer, out, count, first)
-    assert producer.flush(60) == 0
+    while messages:
+        loop.handle(messages)
+        left -= len(messages)
+        messages = loop.polled() if left else []
+    assert loop.producer.flush(60) == 0
     speed = Speed(count / (time.process_time() - spent), count / written_within_s(settings))
-    consumer.close()
+    loop.consumer.close()
     return speed
 
 
-def _loop(
-    settings: Settings, consumer: Consumer, producer: Producer, out: str, count: int, messages: list[Message]
-) -> None:
-    engine, left, states = KernelEngine(THIN_NOTIONAL), count, dict[Any, Any]()
-    log = next(iter(kafka.topic_ids(settings, [out]).values()))[:8]
-    while left:
-        by_key = defaultdict(list)
-        for message in messages:
-            by_key[message.key()].append(message)
-        for key, polled in by_key.items():
-            state = states.setdefault(key, engine.fresh())
-            for start in range(0, len(polled), MAX_PACKED):
-                part = polled[start : start + MAX_PACKED]
-                rows: list[Any] = list(engine.decode([message.value() for message in part]))
-                columns = engine.step(state, [message.offset() for message in part], rows)
-                producer.produce(out, columns.encoded(rows[0], log, part[0].partition()), key)
-        producer.poll(0)
-        left -= len(messages)
-        messages = consumer.consume(POLL_RECORDS, 0.2) if left else []
+def log_of(settings: Settings) -> str:
+    """The log that the records of factors name."""
+    return next(iter(kafka.topic_ids(settings, [topics.topic_name(settings, FACTORS)]).values()))[:8]
 
 
 def told(sentence: str) -> None:
