@@ -30,6 +30,7 @@ CounterName = Literal[
     "obflow_resyncs_total",
     "obflow_connections_total",
     "obflow_disconnects_total",
+    "obflow_frame_fields_total",
     "obflow_rival_statuses_total",
     "obflow_rebalances_total",
     "obflow_retries_total",
@@ -174,6 +175,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_connections_total": Metric("Connections opened to a venue.", ("venue",), "connections", PRODUCER),
     "obflow_disconnects_total": Metric(
         "Connections to a venue that ended, lost or handed over.", ("venue",), "connections", PRODUCER
+    ),
+    "obflow_frame_fields_total": Metric(
+        "Fields of a venue's frames that are new, missing or always zero, in the frames looked at: every one at first, "
+        "later each hundredth. At most fifty names a venue.",
+        ("venue", "field", "change"),
+        "frames",
+        PRODUCER,
     ),
     "obflow_rival_statuses_total": Metric(
         "Statuses of another process that produces the same instruments live.", ("venue",), "records", PRODUCER

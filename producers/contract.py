@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from orderbook.decimals import Levels
 from producers.messages import Frame, VenueMessage, VenueNotice
 from producers.sequencing import SequenceRule
+from producers.shapes import FrameShapes
 from schemas.errors import MessageError
 from schemas.messages import ContractKind
 
@@ -188,6 +189,11 @@ class Exchange(FrameReader, Protocol):
     @property
     def keepalive(self) -> Keepalive:
         """What keeps a connection alive."""
+        ...
+
+    @property
+    def shapes(self) -> FrameShapes:
+        """What its data frames consist of, so that a change is noticed."""
         ...
 
     @property

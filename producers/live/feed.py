@@ -23,6 +23,7 @@ from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Channel, Exchange
 from producers.live.connections import NO_HEADERS
+from producers.live.field_watch import FieldWatch
 from producers.live.gate import TRIAL_S, HostGate
 from producers.live.meters import FeedMeters, GateLook
 from producers.live.snapshots import BookRecovery
@@ -96,6 +97,7 @@ class LiveFeed:
         self._silences: dict[str, tuple[Channel, ...]] = {}
         self.gate: HostGate | None = None
         self._meters = FeedMeters(metrics, exchange.venue)
+        self._fields = FieldWatch(exchange, metrics)
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -195,6 +197,7 @@ class LiveFeed:
             self._tap(frame)
         meters = self._meters
         meters.came(frame)
+        self._fields.came(frame)
         records, notices = self.router.handle(frame)
         if meters.is_sampling and records:
             meters.sample_latency(frame, records[-1])
@@ -294,6 +297,7 @@ class LiveFeed:
 
     def publish_metrics(self) -> None:
         """Bring the metrics up to what the pure parts have counted, and say whether the venue is connected."""
+        self._fields.publish()
         lost = "no connection was opened yet" if self._source is None else self._source.trouble
         waits = GateLook(self.gate.wait_s(), self.gate.ignored) if self.gate else GateLook(0.0, Counter())
         self._meters.publish(self.router, self.outlet.shed, waits, lost=lost, waiting=self._sink.waiting)

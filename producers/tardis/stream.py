@@ -21,6 +21,7 @@ import msgspec
 
 from producers.contract import Alternative, Channel, Endpoints, Exchange, Fetch, Keepalive, Rate, Say
 from producers.messages import Frame, VenueMessage
+from producers.shapes import FrameShapes, Shape
 from producers.tardis.machine import MachineReader
 from producers.tardis.venues import SPOT
 from schemas.messages import ContractKind
@@ -30,6 +31,29 @@ DATA_TYPES: Final = ("book_change", "trade", "book_ticker")
 DERIVATIVES: Final = ("derivative_ticker",)
 TIMEOUT_MS: Final = 10_000
 """Without a message for so long the machine connects to the venue anew."""
+
+_BOTH: Final = "localTimestamp symbol timestamp"
+SHAPES: Final = FrameShapes(
+    "type",
+    " ",
+    0,
+    "error",
+    "type exchange",
+    {
+        "book_change": Shape(
+            "", f"{_BOTH} isSnapshot bids asks", "bids[].price bids[].amount asks[].price asks[].amount"
+        ),
+        "trade": Shape("", f"{_BOTH} price amount side", "id", "price amount"),
+        "book_ticker": Shape("", _BOTH, "bidPrice bidAmount askPrice askAmount", "bidPrice askPrice"),
+        "derivative_ticker": Shape(
+            "",
+            _BOTH,
+            "lastPrice openInterest fundingRate fundingTimestamp predictedFundingRate indexPrice markPrice",
+            "markPrice",
+        ),
+    },
+)
+"""What the machine's messages consist of, as documented and as recorded in 2019."""
 
 
 class MachineStream:
@@ -43,6 +67,7 @@ class MachineStream:
     """
 
     checksum = None
+    shapes = SHAPES
     keepalive = Keepalive()  # WebSocket pings
     shares_update_ids = False
 

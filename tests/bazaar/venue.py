@@ -42,6 +42,7 @@ from producers.messages import (
     Via,
 )
 from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
+from producers.shapes import FrameShapes
 from schemas.errors import DecodeError, UnknownMessage
 from schemas.messages import ContractKind
 
@@ -127,6 +128,7 @@ class Bazaar:
     venue = "bazaar"
     shares_update_ids = False
     sequence = ChainRule()
+    shapes = FrameShapes("books", ".", 0, "done", "at", {})
     checksum = Checksum(SUMMED_LEVELS, summed)
     endpoints = Endpoints(websocket="wss://feed.bazaar.example", rest="https://bazaar.example")
     limits = VenueLimits(

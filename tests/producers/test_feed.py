@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from obflow.clock import ManualClock
 from obflow.metrics import Metrics
@@ -495,3 +497,21 @@ def test_a_connection_that_ends_is_counted_and_is_no_connection() -> None:
 
     assert bench.metrics.value("obflow_disconnects_total", venue=VENUE) == 1
     assert f"2 of 2 connections to {VENUE} are lost" in str(bench.metrics.health.ready()[1])
+
+
+def test_a_field_that_the_venue_adds_is_said_once_and_counted() -> None:
+    bench = Bench("BTCUSDT")
+    bench.open()
+    with structlog.testing.capture_logs() as told:
+        for raw in bench.frames(2.0):
+            body = json.loads(raw)
+            body["data"] = {"new\nfield": 7, **body["data"]}
+            bench.give(bench.connection.name, json.dumps(body).encode())
+    bench.feed.publish_metrics()
+
+    said = [line for line in told if line["event"] == "frame_field"]
+    kinds = [line["kind"] for line in said]
+    assert sorted(kinds) == sorted(set(kinds)), "once a kind"
+    assert {line["field"] for line in said} == {"data.new\nfield"}
+    labels = {"venue": VENUE, "field": "depth:data.new\nfield", "change": "new"}
+    assert bench.metrics.value("obflow_frame_fields_total", **labels) > 1

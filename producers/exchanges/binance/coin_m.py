@@ -21,6 +21,7 @@ from producers.contract import Endpoints, Rate, VenueLimits
 from producers.exchanges.binance.family import BinanceExchange
 from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceFuturesRule
+from producers.exchanges.binance.shapes import FUTURES
 from schemas.messages import ContractKind
 
 
@@ -48,6 +49,7 @@ BINANCE_DELIVERY = BinanceExchange(
         weight_per_minute=2400,
         weight_header="x-mbx-used-weight-1m",
     ),
+    shapes=FUTURES,
     stream_path="/stream",
     derivatives_path="/stream",
     rest_path="/dapi/v1",

@@ -13,6 +13,7 @@ from producers.exchanges.binance import frames
 from producers.exchanges.binance.frames import Dialect
 from producers.messages import Frame, VenueMessage
 from producers.sequencing import SequenceRule
+from producers.shapes import FrameShapes
 from schemas.messages import ContractKind
 
 SNAPSHOT_LEVELS = 1000
@@ -30,6 +31,7 @@ class BinanceExchange:
 
     Attributes:
         dialect: How its words differ from the others'.
+        shapes: What its data frames consist of.
         stream_path: Path and query of its connections.
         rest_path: What its REST paths begin with.
         depth_weight, list_weight: What a book and an instrument list cost.
@@ -44,6 +46,7 @@ class BinanceExchange:
     sequence: SequenceRule
     endpoints: Endpoints
     limits: VenueLimits
+    shapes: FrameShapes
     stream_path: str
     rest_path: str
     depth_weight: int

@@ -24,6 +24,7 @@ from producers.contract import Endpoints, Rate, VenueLimits
 from producers.exchanges.binance.family import BinanceExchange
 from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceSpotRule
+from producers.exchanges.binance.shapes import SPOT
 from schemas.messages import ContractKind
 
 
@@ -51,6 +52,7 @@ BINANCE = BinanceExchange(
         weight_per_minute=6000,
         weight_header="x-mbx-used-weight-1m",
     ),
+    shapes=SPOT,
     stream_path="/stream?timeUnit=microsecond",
     alternative_path="/stream?timeUnit=microsecond",
     rest_path="/api/v3",

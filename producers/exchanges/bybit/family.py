@@ -9,8 +9,10 @@ from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive
 from producers.exchanges.bybit import frames
 from producers.exchanges.bybit.frames import BybitDialect
 from producers.exchanges.bybit.rules import BybitRule
+from producers.exchanges.bybit.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
 from producers.sequencing import SequenceRule
+from producers.shapes import FrameShapes
 from schemas.messages import ContractKind
 
 DEPTH = 200
@@ -58,6 +60,7 @@ class BybitExchange:
     sequence: SequenceRule = RULE
     endpoints: Endpoints = ENDPOINTS
     limits: VenueLimits = LIMITS
+    shapes: FrameShapes = SHAPES
     checksum: None = None
     keepalive: Keepalive = PING
     shares_update_ids: bool = False  # u counts what one server sent of a topic

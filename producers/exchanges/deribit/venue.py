@@ -28,6 +28,7 @@ from urllib.parse import quote
 from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.deribit import frames
 from producers.exchanges.deribit.rules import DeribitRule
+from producers.exchanges.deribit.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
 from schemas.messages import ContractKind
 
@@ -48,6 +49,7 @@ class DeribitExchange:
 
     venue: str = frames.VENUE
     sequence = DeribitRule()
+    shapes = SHAPES
     checksum = None
     endpoints = Endpoints(websocket="wss://www.deribit.com", rest="https://www.deribit.com")
     limits = VenueLimits(

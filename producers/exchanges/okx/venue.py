@@ -32,6 +32,7 @@ import msgspec
 from producers.contract import Alternative, Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.okx import frames
 from producers.exchanges.okx.rules import SUMMED_LEVELS, OkxRule, summed
+from producers.exchanges.okx.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
 from schemas.messages import ContractKind
 
@@ -53,6 +54,7 @@ class OkxExchange:
 
     venue: str = frames.VENUE
     sequence = OkxRule()
+    shapes = SHAPES
     checksum = Checksum(SUMMED_LEVELS, summed)
     endpoints = Endpoints(websocket="wss://ws.okx.com:8443", rest="https://www.okx.com")
     limits = VenueLimits(

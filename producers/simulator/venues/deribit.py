@@ -238,6 +238,7 @@ def _ticker(event: MarketEvent, told: DerivativeState) -> Fields:
 def _trade(event: MarketEvent, trade: Fill | OddTrade) -> Fields:
     spec = event.spec
     head = {"timestamp": event.matched_ns // NS_PER_MS, "instrument_name": spec.symbol, "trade_id": str(trade.trade_id)}
+    head["trade_seq"] = trade.trade_id
     if isinstance(trade, OddTrade):
         block = {"direction": "buy", "block_trade_id": f"BLOCK-{trade.trade_id}"}
         return {**head, "price": _number(spec.price_text(spec.price_ticks)), "amount": 250_000.0, **block}
