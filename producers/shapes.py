@@ -27,7 +27,7 @@ ZEROS: Final = 300
 """Frames of a kind in which a number that always moves was zero, and nothing else, before that is told."""
 
 
-class Shape(NamedTuple):
+class KindShape(NamedTuple):
     """The fields of one kind of frame: names, separated by spaces.
 
     Attributes:
@@ -62,7 +62,7 @@ class FrameShapes(NamedTuple):
     part: int
     answer: str
     envelope: str
-    kinds: Mapping[str, Shape]
+    kinds: Mapping[str, KindShape]
 
 
 class Change(StrEnum):
@@ -159,7 +159,7 @@ def leaves(body: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, 
         yield path, body
 
 
-def _paths_of(shape: Shape, envelope: list[str]) -> _Paths:
+def _paths_of(shape: KindShape, envelope: list[str]) -> _Paths:
     def within(names: str) -> frozenset[str]:
         return frozenset(f"{shape.within}.{name}".lstrip(".") for name in names.split())
 

@@ -21,7 +21,7 @@ import msgspec
 
 from producers.contract import Alternative, Channel, Endpoints, Exchange, Fetch, Keepalive, Rate, Say
 from producers.messages import Frame, VenueMessage
-from producers.shapes import FrameShapes, Shape
+from producers.shapes import FrameShapes, KindShape
 from producers.tardis.machine import MachineReader
 from producers.tardis.venues import SPOT
 from schemas.messages import ContractKind
@@ -40,12 +40,12 @@ SHAPES: Final = FrameShapes(
     "error",
     "type exchange",
     {
-        "book_change": Shape(
+        "book_change": KindShape(
             "", f"{_BOTH} isSnapshot bids asks", "bids[].price bids[].amount asks[].price asks[].amount"
         ),
-        "trade": Shape("", f"{_BOTH} price amount side", "id", "price amount"),
-        "book_ticker": Shape("", _BOTH, "bidPrice bidAmount askPrice askAmount", "bidPrice askPrice"),
-        "derivative_ticker": Shape(
+        "trade": KindShape("", f"{_BOTH} price amount side", "id", "price amount"),
+        "book_ticker": KindShape("", _BOTH, "bidPrice bidAmount askPrice askAmount", "bidPrice askPrice"),
+        "derivative_ticker": KindShape(
             "",
             _BOTH,
             "lastPrice openInterest fundingRate fundingTimestamp predictedFundingRate indexPrice markPrice",

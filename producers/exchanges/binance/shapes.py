@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.shapes import FrameShapes, Shape
+from producers.shapes import FrameShapes, KindShape
 
 _TRADED: Final = "T p q"
 _QUOTED: Final = "u b B a A"
-_AGGREGATE: Final = Shape("data", "e E T s a p q m", "f l M ps st nq", _TRADED)
+_AGGREGATE: Final = KindShape("data", "e E T s a p q m", "f l M ps st nq", _TRADED)
 
 SPOT: Final = FrameShapes(
     "stream",
@@ -20,10 +20,10 @@ SPOT: Final = FrameShapes(
     "result",
     "stream",
     {
-        "depth": Shape("data", "e E s U u b a", moving="E U u"),
-        "trade": Shape("data", "e E T s t p q m", "M a b", _TRADED),
+        "depth": KindShape("data", "e E s U u b a", moving="E U u"),
+        "trade": KindShape("data", "e E T s t p q m", "M a b", _TRADED),
         "aggTrade": _AGGREGATE,
-        "bookTicker": Shape("data", "u s b B a A", moving=_QUOTED),
+        "bookTicker": KindShape("data", "u s b B a A", moving=_QUOTED),
     },
 )
 
@@ -34,10 +34,10 @@ FUTURES: Final = FrameShapes(
     "result",
     "stream",
     {
-        "depth": Shape("data", "e E T s U u pu b a", "ps st", "E T U u pu"),
-        "trade": Shape("data", "e E T s t p q m", "X ps st", _TRADED),
+        "depth": KindShape("data", "e E T s U u pu b a", "ps st", "E T U u pu"),
+        "trade": KindShape("data", "e E T s t p q m", "X ps st", _TRADED),
         "aggTrade": _AGGREGATE,
-        "bookTicker": Shape("data", "e u E T s b B a A", "ps st", _QUOTED),
-        "markPrice": Shape("data", "e E s p", "i P r T ap ps st", "E p i"),
+        "bookTicker": KindShape("data", "e u E T s b B a A", "ps st", _QUOTED),
+        "markPrice": KindShape("data", "e E s p", "i P r T ap ps st", "E p i"),
     },
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.shapes import FrameShapes, Shape
+from producers.shapes import FrameShapes, KindShape
 
 SHAPES: Final = FrameShapes(
     "topic",
@@ -16,9 +16,9 @@ SHAPES: Final = FrameShapes(
     "success",
     "topic type ts",
     {
-        "orderbook": Shape("data", "s b a u seq", moving="u seq", beside="cts"),
-        "publicTrade": Shape("data[]", "T s S v p i BT", "L seq RPI mP iP mIv iv", "T v p"),
-        "tickers": Shape(
+        "orderbook": KindShape("data", "s b a u seq", moving="u seq", beside="cts"),
+        "publicTrade": KindShape("data[]", "T s S v p i BT", "L seq RPI mP iP mIv iv", "T v p"),
+        "tickers": KindShape(
             "data",
             "symbol",
             "tickDirection price24hPcnt lastPrice prevPrice24h highPrice24h lowPrice24h prevPrice1h markPrice "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.shapes import FrameShapes, Shape
+from producers.shapes import FrameShapes, KindShape
 
 SHAPES: Final = FrameShapes(
     "params.channel",
@@ -13,25 +13,25 @@ SHAPES: Final = FrameShapes(
     "result",
     "jsonrpc method params.channel",
     {
-        "book": Shape(
+        "book": KindShape(
             "params.data",
             "timestamp instrument_name change_id bids asks",
             "type prev_change_id",
             "timestamp change_id prev_change_id",
         ),
-        "trades": Shape(
+        "trades": KindShape(
             "params.data[]",
             "timestamp price amount direction instrument_name trade_seq trade_id",
             "index_price mark_price tick_direction contracts iv liquidation block_trade_id block_trade_leg_count "
             "combo_id combo_trade_id block_rfq_id",
             "timestamp price amount",
         ),
-        "quote": Shape(
+        "quote": KindShape(
             "params.data",
             "timestamp instrument_name best_bid_price best_bid_amount best_ask_price best_ask_amount",
             moving="timestamp",
         ),
-        "ticker": Shape(
+        "ticker": KindShape(
             "params.data",
             "timestamp instrument_name mark_price index_price",
             "state stats.high stats.low stats.price_change stats.volume stats.volume_usd stats.volume_notional "

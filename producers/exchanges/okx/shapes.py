@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.shapes import FrameShapes, Shape
+from producers.shapes import FrameShapes, KindShape
 
-_BOOK: Final = Shape("data[]", "asks bids ts", "checksum seqId prevSeqId", "ts seqId", beside="action")
-_BEST: Final = Shape("data[]", "asks bids ts", "seqId instId checksum", "ts seqId")
+_BOOK: Final = KindShape("data[]", "asks bids ts", "checksum seqId prevSeqId", "ts seqId", beside="action")
+_BEST: Final = KindShape("data[]", "asks bids ts", "seqId instId checksum", "ts seqId")
 
 SHAPES: Final = FrameShapes(
     "arg.channel",
@@ -24,15 +24,15 @@ SHAPES: Final = FrameShapes(
         "books50-l2-tbt": _BOOK,
         "books5": _BEST,
         "bbo-tbt": _BEST,
-        "trades": Shape("data[]", "instId tradeId px sz side ts", "count seqId source", "ts px sz"),
-        "mark-price": Shape("data[]", "instType instId markPx ts", moving="markPx ts"),
-        "funding-rate": Shape(
+        "trades": KindShape("data[]", "instId tradeId px sz side ts", "count seqId source", "ts px sz"),
+        "mark-price": KindShape("data[]", "instType instId markPx ts", moving="markPx ts"),
+        "funding-rate": KindShape(
             "data[]",
             "instId fundingRate fundingTime",
             "ts instType nextFundingRate nextFundingTime method formulaType minFundingRate maxFundingRate settState "
             "settFundingRate premium interestRate impactValue prevFundingTime",
             "fundingTime",
         ),
-        "open-interest": Shape("data[]", "instType instId oi ts", "oiCcy oiUsd", "oi ts"),
+        "open-interest": KindShape("data[]", "instType instId oi ts", "oiCcy oiUsd", "oi ts"),
     },
 )
