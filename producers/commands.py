@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
+from obflow.cli import JsonFlag, emit_json, load_settings, run_async
 from obflow.durations import seconds_of
 from obflow.terminal import say
 from schemas.errors import UsageError
@@ -160,20 +160,15 @@ def replay(
     """
     from obflow.clock import SystemClock
     from obflow.metrics import Metrics
-    from obflow.progress import progress
     from obflow.topics import apply
-    from producers.broker.earlier import refuse_replayed
-    from producers.broker.guard import refuse_where_live
-    from producers.broker.publisher import Publisher
     from producers.recordings.opened import require_venue
-    from producers.recordings.replay import Replay, ReplayPlan
-    from producers.settings import ProducerSettings
+    from producers.recordings.playing import play
+    from producers.recordings.replay import ReplayPlan
 
     exchange = _exchange(require_venue(file[0], venue))
     if shift not in (None, "now"):
         raise UsageError(f"--shift {shift} is not known", next_step="write --shift now, or leave it out")
     settings = load_settings({"kafka.topic_prefix": topic_prefix})
-    chosen = settings.of(ProducerSettings)
     plan = ReplayPlan(
         speed=_speed(speed),
         copies=copies,
@@ -181,29 +176,54 @@ def replay(
         limit_frames=limit_frames,
         limit_diffs=limit_diffs,
         loop_seconds=seconds_of("--loop-for", loop_for),
-        routine_snapshot_ns=int(chosen.routine_snapshot_seconds * NS_PER_SECOND),
+        routine_snapshot_ns=_routine_ns(settings),
         until_damage=until_damage,
     )
-    clock, metrics = SystemClock(), Metrics("replay")
-    with progress("looking through the recordings"):
-        recordings = Replay(file, exchange, plan, clock)
     if topic_prefix is not None:
         apply(settings)
-    refuse_where_live(settings, exchange.venue, recordings.targets(), clock)
-    if not again:
-        refuse_replayed(settings, recordings.digests())
-    with stop_on_signal() as stop, metrics.served(settings.metrics):
-        publisher = Publisher(settings, metrics, clock.now_ns, each_report=False)
-        try:
-            deadline_s = chosen.delivery_timeout_seconds
-            with progress("replaying", recordings.steps) as bar:
-                summary = recordings.run(publisher, stop, flush_seconds=deadline_s + 10.0, watch=bar.over)
-        finally:
-            publisher.close()
+    clock, metrics = SystemClock(), Metrics("replay")
+    with metrics.served(settings.metrics):
+        summary, _ = play(file, exchange, plan, settings, clock=clock, metrics=metrics, again=again)
     if json:
         emit_json(summary)
     else:
         say(f"{summary['messages']} messages acknowledged, {summary['records_per_s']} records/s")
+
+
+def backfill(
+    source: Annotated[str, typer.Argument(help="tardis: and an exchange there, such as tardis:okex-swap.")],
+    folder: Annotated[Path, typer.Option("--into", help="Folder for the files; what is there is kept.")],
+    symbol: Symbols = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option("--type", help="Dataset; repeatable. By default books and trades.")
+    ] = None,
+    start: Annotated[str, typer.Option("--from", help="First day, as 2024-08-08.", metavar="DAY")] = "",
+    end: Annotated[str | None, typer.Option("--to", help="Last day; the first by default.", metavar="DAY")] = None,
+    speed: Annotated[str, typer.Option(help="max, or received seconds a second: 10x, 100x.")] = "max",
+    fetch_only: Annotated[bool, typer.Option("--fetch-only", help="Fetch the files and play nothing.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Fetch datasets of Tardis, day by day, and play them into Kafka; run again, it goes on where it ended.
+
+    Example: obflow backfill tardis:binance-futures --symbol BTCUSDT --from 2024-08-01 --into days
+    """
+    from producers.backfill import Backfill
+
+    settings = load_settings()
+    plan = Backfill.of(source, _named(symbol), dataset, start, end or start, folder)
+    summary = plan.run(settings, speed=_speed(speed), fetch_only=fetch_only)
+    if json:
+        emit_json(summary)
+        return
+    say(f"{summary['fetched']} files came, {summary['kept']} were there, {summary['missing']} days are not there")
+    if not fetch_only:
+        say(f"{summary['played']} files played, {summary['messages']} messages acknowledged")
+
+
+def _routine_ns(settings: Settings) -> int:
+    from producers.settings import ProducerSettings
+
+    return int(settings.of(ProducerSettings).routine_snapshot_seconds * NS_PER_SECOND)
 
 
 def simulate(

@@ -97,12 +97,12 @@ async def require_access(tardis: TardisSettings) -> None:
         return
 
 
-def refuse_where_barred(status: int, tardis: TardisSettings) -> None:
-    """Raise ExchangeUnreachable where an answer says that the key does not open it."""
+def refuse_where_barred(status: int, tardis: TardisSettings, url: str = "") -> None:
+    """Raise ExchangeUnreachable where an answer says that the key does not open it; by default the machine."""
     if status not in REFUSING:
         return
     why = "refuses the key" if tardis.api_key_file else "wants a key, and none is set"
-    raise ExchangeUnreachable(f"{tardis.base_url} {why} (HTTP {status})", next_step="check tardis.api_key_file")
+    raise ExchangeUnreachable(f"{url or tardis.base_url} {why} (HTTP {status})", next_step="check tardis.api_key_file")
 
 
 _WRITE = "write http://HOST:PORT"
