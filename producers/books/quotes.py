@@ -189,9 +189,9 @@ def on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:
 
 
 def _side(grid: TextGrid, price: str, size: str) -> tuple[int | None, int | None]:
-    """Place one side; a venue writes one without orders as price 0, size 0."""
+    """Place one side; a venue writes one without orders as size 0, at price 0 or at any other."""
     ticks, lots = _steps(grid.price, price), _steps(grid.size, size)
-    return (None, None) if ticks == lots == 0 else (ticks, lots)
+    return (None, None) if lots == 0 else (ticks, lots)
 
 
 def _steps(steps: Steps, text: str) -> int:

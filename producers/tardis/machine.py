@@ -258,11 +258,12 @@ def _trade(trade: _MachineTrade) -> VenueMessage:
 
 
 def _quote(quote: _MachineQuote) -> VenueMessage:
-    """Read a best quote; a side without orders is price 0, size 0. A price whose size is not known checks nothing."""
+    """Read a best quote; a side without a price has no orders. A price whose size is not known checks nothing."""
     sides = ((quote.bidPrice, quote.bidAmount), (quote.askPrice, quote.askAmount))
     if any(price and size is None for price, size in sides):
         return Ignored("book_ticker_without_size")
-    bid, bid_size, ask, ask_size = (_text(number or Decimal(0)) for side in sides for number in side)
+    shown = ((price or Decimal(0), size if price and size else Decimal(0)) for price, size in sides)
+    bid, bid_size, ask, ask_size = (_text(number) for side in shown for number in side)
     return BestQuote(quote.symbol, bid, bid_size, ask, ask_size, is_sampled=True)
 
 

@@ -91,7 +91,7 @@ class TestDepth:
             {"b": None},
             {"a": {}},
             {"b": [["1"]]},
-            {"b": [["1", "2", "3"]]},
+            {"b": [["1", ["2"]]]},
             {"b": [[1.5, "2"]]},
             {"b": ["12"]},
             {"U": "10"},
@@ -138,16 +138,21 @@ class TestDepth:
         assert one(exchange, wrapped(f"btcusdt@{kind}", {"lastUpdateId": 1, "bids": [], "asks": []})) == Ignored(kind)
 
     @BOTH
-    def test_levels_had_a_third_element_once_and_are_read(self, exchange: Exchange) -> None:
-        old = DEPTH | {"b": [["61800.20", "0.014", []]], "a": [["61800.30", "0.000", []], ["61800.40", "1"]]}
+    @pytest.mark.parametrize("more", [[[]], [None], ["0"], [{}], [3, "x"]], ids=str)
+    def test_a_third_element_of_a_level_and_any_after_it_is_passed_over(
+        self, exchange: Exchange, more: list[Any]
+    ) -> None:
+        old = DEPTH | {"b": [["61800.20", "0.014", *more]], "a": [["61800.30", "0.000", *more], ["61800.40", "1"]]}
         expected = one(exchange, DEPTH | {"a": [["61800.30", "0.000"], ["61800.40", "1"]]})
         assert one(exchange, wrapped("btcusdt@depth", old)) == one(exchange, old) == expected
 
     @BOTH
-    def test_a_snapshots_levels_had_a_third_element_once_too(self, exchange: Exchange) -> None:
-        body = {"lastUpdateId": 9, "bids": [["1.0", "2.0", []]], "asks": [["3.0", "4.0", []]]}
+    @pytest.mark.parametrize("more", [[[]], [None], ["0"], [{}], [3, "x"]], ids=str)
+    def test_a_snapshots_levels_may_have_more_elements_too(self, exchange: Exchange, more: list[Any]) -> None:
+        body = {"lastUpdateId": 9, "bids": [["1.0", "2.0", *more]], "asks": [["3.0", "4.0", *more]]}
         told = DepthSnapshot("BTCUSDT", 9, [("1.0", "2.0")], [("3.0", "4.0")], coverage=Coverage.RANGE)
         assert one(exchange, body, Via.REST, f"{exchange.recover('BTCUSDT').path}") == told  # type: ignore[union-attr]
+        assert one(exchange, body | {"symbol": "BTCUSDT"}, Via.REST, "") == told  # whose request was not kept
 
 
 class TestTrades:

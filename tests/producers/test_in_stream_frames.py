@@ -271,6 +271,29 @@ class TestDeribit:
         assert one.instruments == listed.instruments[:1]
 
 
+MORE: dict[str, tuple[Exchange, dict[str, Any], dict[str, Any]]] = {
+    "bybit": (BYBIT, bybit_book(), bybit_book(data={"b": [["10.0", "1", "9"]], "a": [["10.1", "2", []]]})),
+    "okx": (OKX, okx_book(), okx_book(asks=[["10.1", "2", "0", "1", None]])),
+    "okx, its zero left out": (OKX, okx_book(), okx_book(asks=[["10.1", "2", "1"]])),
+    "deribit": (DERIBIT, deribit_book(), deribit_book(asks=[["new", 10.5, 20.0, {"orders": 1}]])),
+}
+"""A venue, an update, and the same update with other elements behind price and size."""
+
+
+@pytest.mark.parametrize(("exchange", "plain", "longer"), MORE.values(), ids=MORE)
+def test_what_a_level_has_behind_price_and_size_is_passed_over(
+    exchange: Exchange, plain: dict[str, Any], longer: dict[str, Any]
+) -> None:
+    assert heard(exchange, longer) == heard(exchange, plain)
+
+
+def test_a_side_without_orders_may_have_neither_price_nor_amount() -> None:
+    side = {"best_ask_price": None, "best_ask_amount": None}
+    told = {"instrument_name": "X-Y", "best_bid_price": 1.5, "best_bid_amount": 2.0, **side}
+    expected = BestQuote("X-Y", "1.5", "2", "0", "0", is_sampled=True)
+    assert heard(DERIBIT, deribit("quote.X-Y", told)) == [expected]
+
+
 @pytest.mark.parametrize("exchange", [BYBIT, OKX, DERIBIT])
 @pytest.mark.parametrize("raw", [b"[]", b"null", b"{}", b'{"data":[]}', b"\xff", b"[" * 5000])
 def test_what_is_none_of_its_messages_is_refused(exchange: Exchange, raw: bytes) -> None:

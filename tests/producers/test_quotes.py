@@ -65,10 +65,12 @@ def test_a_quote_that_the_grid_does_not_hold_is_no_empty_side() -> None:
         ((None, None), "0", "0", 0),
         ((None, None), "100.0", "0.005", 1),  # a level where the book has none
         ((1000, 5), "0.0", "0.000", 1),  # none where the book has a level
-        ((None, None), "100.0", "0", 1),
+        ((None, None), "100.0", "0", 0),  # some keep the last price of a side without orders
+        ((None, None), "100.05", "0", 0),
+        ((1000, 5), "100.0", "0", 1),
     ],
 )
-def test_a_side_quoted_as_nothing_at_0_agrees_with_an_empty_one_alone(
+def test_a_side_quoted_with_size_0_agrees_with_an_empty_one_alone(
     side: tuple[int | None, int | None], bid: str, size: str, wrong: int
 ) -> None:
     numbered, unnumbered = QuoteCheck(), QuoteCheck()

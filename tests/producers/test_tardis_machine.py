@@ -107,7 +107,8 @@ class TestMessages:
 
     def test_a_best_quote_is_a_sample_and_a_side_may_be_missing(self) -> None:
         said = message("book_ticker", bidPrice=1, bidAmount=2)
-        assert parse(said) == BestQuote("BTC-PERPETUAL", "1", "2", "0", "0", is_sampled=True)
+        expected = BestQuote("BTC-PERPETUAL", "1", "2", "0", "0", is_sampled=True)
+        assert parse(said) == parse({**said, "askAmount": 3}) == parse({**said, "askPrice": None}) == expected
 
     def test_a_disconnect_has_no_time_of_its_own(self) -> None:
         said = {"type": "disconnect", "exchange": "deribit", "localTimestamp": TIMES["localTimestamp"]}

@@ -124,17 +124,16 @@ class _Depth(msgspec.Struct):
     T: Time | None = None
 
 
-class _OldLevel(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """A level as the venue wrote it before 2019: `[price, size, []]`."""
+class _LongLevel(msgspec.Struct, array_like=True):
+    """A level with more than price and size, as `[price, size, []]` of before 2019: what else it has is passed over."""
 
     price: str
     size: str
-    nothing: list[object] = []
 
 
-class _OldDepth(_Depth):
-    b: list[_OldLevel]  # type: ignore[assignment]
-    a: list[_OldLevel]  # type: ignore[assignment]
+class _LongDepth(_Depth):
+    b: list[_LongLevel]  # type: ignore[assignment]
+    a: list[_LongLevel]  # type: ignore[assignment]
 
 
 class _Trade(msgspec.Struct):
@@ -217,9 +216,9 @@ class _Snapshot(msgspec.Struct):
     symbol: str | None = None  # few venues say whose book it is
 
 
-class _OldSnapshot(_Snapshot):
-    bids: list[_OldLevel]  # type: ignore[assignment]
-    asks: list[_OldLevel]  # type: ignore[assignment]
+class _LongSnapshot(_Snapshot):
+    bids: list[_LongLevel]  # type: ignore[assignment]
+    asks: list[_LongLevel]  # type: ignore[assignment]
 
 
 class ListedInstrument(msgspec.Struct):
@@ -265,14 +264,14 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _EVENT = msgspec.json.Decoder(_Event)
 _EVENTS = msgspec.json.Decoder(list[_Event])
 _DEPTH = msgspec.json.Decoder(_Depth)
-_OLD_DEPTH = msgspec.json.Decoder(_OldDepth)
+_LONG_DEPTH = msgspec.json.Decoder(_LongDepth)
 _TRADE = msgspec.json.Decoder(_Trade)
 _AGGREGATE = msgspec.json.Decoder(_Aggregate)
 _QUOTE = msgspec.json.Decoder(_Quote)
 _MARK = msgspec.json.Decoder(_Mark)
 _REST = msgspec.json.Decoder(_Rest)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
-_OLD_SNAPSHOT = msgspec.json.Decoder(_OldSnapshot)
+_LONG_SNAPSHOT = msgspec.json.Decoder(_LongSnapshot)
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTED = msgspec.json.Decoder(ListedInstrument)
 _NAMED = msgspec.json.Decoder(_Named)
@@ -392,10 +391,10 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
     try:
         depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
     except DecodeError:
-        old = _old_depth(event)
-        if old is None:
+        long = _long_depth(event)
+        if long is None:
             raise
-        depth = old
+        depth = long
     if depth.u < depth.U or (dialect.has_previous_id and depth.pu is None):
         raise DecodeError(
             "a depth update whose ids make no sense", channel=Channel.DEPTH, symbol=symbol, U=depth.U, u=depth.u
@@ -406,16 +405,16 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
     )
 
 
-def _old_depth(event: bytes) -> _Depth | None:
-    """Read an update whose levels have a third element; None where that is not what ails it."""
+def _long_depth(event: bytes) -> _Depth | None:
+    """Read an update whose levels have more than two elements; None where that is not what ails it."""
     try:
-        old = _OLD_DEPTH.decode(event)
+        long = _LONG_DEPTH.decode(event)
     except _UNREADABLE:
         return None
-    return _Depth(old.e, old.s, old.E, old.U, old.u, _pairs(old.b), _pairs(old.a), old.pu, old.T)
+    return _Depth(long.e, long.s, long.E, long.U, long.u, _pairs(long.b), _pairs(long.a), long.pu, long.T)
 
 
-def _pairs(levels: Sequence[_OldLevel]) -> list[tuple[str, str]]:
+def _pairs(levels: Sequence[_LongLevel]) -> list[tuple[str, str]]:
     return [(level.price, level.size) for level in levels]
 
 
@@ -482,12 +481,12 @@ def _whole(frame: bytes, symbol: str) -> _Snapshot:
         return _decoded(_SNAPSHOT, frame, Channel.SNAPSHOT, symbol)
     except DecodeError:
         try:
-            old = _OLD_SNAPSHOT.decode(frame)
+            long = _LONG_SNAPSHOT.decode(frame)
         except _UNREADABLE:
-            old = None
-        if old is None:
+            long = None
+        if long is None:
             raise
-    return _Snapshot(old.lastUpdateId, _pairs(old.bids), _pairs(old.asks), old.E, old.T)
+    return _Snapshot(long.lastUpdateId, _pairs(long.bids), _pairs(long.asks), long.E, long.T, long.symbol)
 
 
 def _requested_symbol(request: str) -> str | None:

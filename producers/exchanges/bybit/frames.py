@@ -82,10 +82,17 @@ class _BybitHead(msgspec.Struct):
     req_id: str | None = None
 
 
+class _BybitLevel(msgspec.Struct, array_like=True):
+    """A level; whatever else it has is passed over."""
+
+    price: str
+    size: str
+
+
 class _BybitBook(msgspec.Struct):
     s: str
-    b: list[tuple[str, str]]
-    a: list[tuple[str, str]]
+    b: list[_BybitLevel]
+    a: list[_BybitLevel]
     u: Id
 
 
@@ -228,18 +235,22 @@ def _parse_book(raw: bytes, depth: str, symbol: str) -> VenueMessage:
         return DepthSnapshot(
             book.s,
             book.u,
-            book.b,
-            book.a,
+            _pairs(book.b),
+            _pairs(book.a),
             time * NS_PER_MS,
             SnapshotOrigin.IN_STREAM,
             coverage=Coverage.TOP_N,  # what leaves the best levels is deleted, what comes into them is told
         )
-    return DepthDelta(book.s, book.u, book.u, book.b, book.a, book.u - 1, time * NS_PER_MS)
+    return DepthDelta(book.s, book.u, book.u, _pairs(book.b), _pairs(book.a), book.u - 1, time * NS_PER_MS)
+
+
+def _pairs(levels: Sequence[_BybitLevel]) -> list[tuple[str, str]]:
+    return [(level.price, level.size) for level in levels]
 
 
 def _quote(message: _BybitDepth) -> BestQuote | Ignored:
     """Read the book of one level. Until 2023 it came as deltas too, of which one alone may not show both sides."""
-    sides = [[level for level in side if level[1].strip("0.")] for side in (message.data.b, message.data.a)]
+    sides = [[level for level in _pairs(side) if level[1].strip("0.")] for side in (message.data.b, message.data.a)]
     if message.type == "delta" and [len(side) for side in sides] != [1, 1]:
         return Ignored("orderbook_1_delta")
     bid, ask = (side[0] if side else ("0", "0") for side in sides)

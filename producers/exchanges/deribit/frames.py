@@ -70,7 +70,14 @@ MAX_TEXT: Final = 500
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854)]
 """Milliseconds; the bound keeps nanoseconds within int64."""
-_Level = tuple[Literal["new", "change", "delete"], float, float]
+
+
+class _DeribitLevel(msgspec.Struct, array_like=True):
+    """A level; whatever else it has is passed over."""
+
+    action: Literal["new", "change", "delete"]
+    price: float
+    amount: float
 
 
 class _DeribitHeadParams(msgspec.Struct, frozen=True):
@@ -92,8 +99,8 @@ class _DeribitBook(msgspec.Struct):
     instrument_name: str
     timestamp: Time
     change_id: Id
-    bids: list[_Level]
-    asks: list[_Level]
+    bids: list[_DeribitLevel]
+    asks: list[_DeribitLevel]
     prev_change_id: Id | None = None
     type: Literal["snapshot", "change", ""] = ""
 
@@ -101,9 +108,9 @@ class _DeribitBook(msgspec.Struct):
 class _DeribitQuote(msgspec.Struct):
     instrument_name: str
     best_bid_price: float | None
-    best_bid_amount: float
+    best_bid_amount: float | None
     best_ask_price: float | None
-    best_ask_amount: float
+    best_ask_amount: float | None
 
 
 class _DeribitTicker(msgspec.Struct):
@@ -251,14 +258,14 @@ def _read_book(raw: bytes, rest: str) -> list[VenueMessage]:
     return [DepthDelta(name, book.change_id, book.change_id, bids, asks, book.prev_change_id, time)]
 
 
-def _levels(levels: Sequence[_Level]) -> list[tuple[str, str]]:
-    return [(_text(price), "0" if action == "delete" else _text(amount)) for action, price, amount in levels]
+def _levels(levels: Sequence[_DeribitLevel]) -> list[tuple[str, str]]:
+    return [(_text(level.price), "0" if level.action == "delete" else _text(level.amount)) for level in levels]
 
 
 def _read_quote(raw: bytes, rest: str) -> list[VenueMessage]:
     quote = _decoded(_QUOTE, raw, Channel.QUOTE, rest).params.data
     bid, ask = (_text(price or 0.0) for price in (quote.best_bid_price, quote.best_ask_price))
-    sizes = _text(quote.best_bid_amount), _text(quote.best_ask_amount)
+    sizes = _text(quote.best_bid_amount or 0.0), _text(quote.best_ask_amount or 0.0)
     return [BestQuote(quote.instrument_name, bid, sizes[0], ask, sizes[1], is_sampled=True)]
 
 

@@ -53,8 +53,13 @@ MAX_TEXT: Final = 500
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Previous = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 """-1 on a snapshot: it follows nothing."""
-_Level = tuple[str, str, str, str]
-"""Price, size, a number that is always 0, and how many orders."""
+
+
+class _OkxLevel(msgspec.Struct, array_like=True):
+    """A level; a number that is always 0 and how many orders come after these, and are passed over."""
+
+    price: str
+    size: str
 
 
 class _OkxArg(msgspec.Struct):
@@ -72,8 +77,8 @@ class _OkxHead(msgspec.Struct):
 
 
 class _OkxBook(msgspec.Struct):
-    asks: list[_Level]
-    bids: list[_Level]
+    asks: list[_OkxLevel]
+    bids: list[_OkxLevel]
     ts: str
     seqId: Id | None = None  # noqa: N815 (the venue's name)
     prevSeqId: Previous | None = None  # noqa: N815 (the venue's name)
@@ -202,7 +207,7 @@ def _depth(action: str, book: _OkxBook, symbol: str) -> DepthDelta | DepthSnapsh
 
 
 def _quote(book: _OkxBook, symbol: str) -> BestQuote:
-    (bid, bid_size), (ask, ask_size) = (side[0][:2] if side else ("0", "0") for side in (book.bids, book.asks))
+    (bid, bid_size), (ask, ask_size) = (next(iter(_pairs(side[:1])), ("0", "0")) for side in (book.bids, book.asks))
     return BestQuote(symbol, bid, bid_size, ask, ask_size, is_sampled=True, number=book.seqId)
 
 
@@ -231,8 +236,8 @@ def _derivative(told: _OkxDerivative, channel: str) -> DerivativeTick | Ignored:
     return Ignored(channel) if tick.tells_nothing else tick
 
 
-def _pairs(levels: Sequence[_Level]) -> list[tuple[str, str]]:
-    return [(price, size) for price, size, _, _ in levels]
+def _pairs(levels: Sequence[_OkxLevel]) -> list[tuple[str, str]]:
+    return [(level.price, level.size) for level in levels]
 
 
 def _parse_rest(raw: bytes, request: str) -> VenueMessage:
