@@ -232,7 +232,7 @@ COUNTERS: Mapping[CounterName, Metric] = {
         "one came",
     ),
     "obflow_llm_wrapped_total": Metric(
-        "Valid answers that stood in a fence, between words or behind thinking.",
+        "Valid answers that stood in a fence, between words, behind thinking, in quotes, in parts or in a call.",
         ("wrapping",),
         "answers",
         REGIMES,

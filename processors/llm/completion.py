@@ -7,6 +7,7 @@ Wherever one stands it is read the same way. Nothing here asks, waits or tells t
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeVar
@@ -24,19 +25,26 @@ T = TypeVar("T", bound=msgspec.Struct)
 EXHAUSTED: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credit|fund)|exceeded[ _](?:your[ _])?(?:current[ _])?quota|quota[ _]exceeded"
     r"|credit balance is too low|out of credits?|arrear|payment required"
-    r"|billing[ _](?:hard[ _])?(?:limit|not[ _]active)",
+    r"|billing[ _](?:hard[ _])?(?:limit|not[ _]active)|欠费|余额不足",
     re.IGNORECASE,
 )
 """What endpoints say where the account has nothing left; where they name a wait beside it, it is a limit in time."""
 ALWAYS_EXHAUSTED: Final = ("insufficient_quota",)
 """Codes that mean so whatever else is said."""
+LIMITED: Final = r"rate.?limit|too many|overload|capacity|throttl|busy|exhausted|quota|concurren|limit.?reached"
 WORDS: Final = (
-    (CallOutcome.RATE_LIMITED, re.compile(r"rate.?limit|too many|overload|capacity|throttl|busy", re.IGNORECASE)),
+    (CallOutcome.RATE_LIMITED, re.compile(LIMITED, re.IGNORECASE)),
     (CallOutcome.UNAUTHORIZED, re.compile(r"unauthor|authenticat|api.?key|permission|forbidden", re.IGNORECASE)),
     (CallOutcome.REFUSED, re.compile(r"invalid.?request|bad.?request|not.?found|unsupported", re.IGNORECASE)),
 )
 """What the words of an error without a number mean; anything else is the server's fault."""
+SPOKEN: Final = ("detail", "message", "errors", "msg", "error_msg", "error_message", "base_resp")
+"""Fields of a body without a choice that say why there is none."""
 MAX_ERROR_CHARACTERS: Final = 4_000
+CUT: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+"""Reasons to finish that mean that the limit of tokens was reached."""
+THINKING: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+"""Fields of a message in which endpoints put its thinking."""
 
 
 class TokenParts(msgspec.Struct):
@@ -97,11 +105,12 @@ class LlmAnswer:
 
 
 class _Said(NamedTuple):
-    """A model's message: its answer, its thinking, and whether it came as a list of parts."""
+    """A model's message: its answer, its thinking, why it ended, and what the answer was put in."""
 
     text: str
     thinking: str
     finish_reason: str
+    wrapping: Wrapping
 
 
 def read_answer(
@@ -115,11 +124,13 @@ def read_answer(
         headers: Names and texts; read where the body holds an error.
         now_s: Seconds since the epoch.
     """
+    body = body.removeprefix(BOM_UTF8)
     found = LlmAnswer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
     try:
-        completion = msgspec.json.decode(body, type=Completion)
+        decoded = msgspec.json.decode(body)
+        completion = msgspec.json.decode(body, type=Completion) if isinstance(decoded, Mapping) else Completion()
         found = replace(found, tokens=read_usage(completion.usage))
-        error = _error_in(msgspec.json.decode(body))
+        error = _error_in(decoded)
         if error is not None:
             judged = _judged(error.code, error.text, headers, now_s)
             return replace(judged, text=found.text, tokens=found.tokens)
@@ -138,7 +149,7 @@ def _judged(code: int | None, text: str, headers: Iterable[tuple[str, str]], now
     """What an error means, by its number where it has one, else by its words; and how long to wait."""
     told = list(headers)
     text = text[:MAX_ERROR_CHARACTERS]
-    wait_s = read_wait(told, text, now_s, LONGEST_WAIT_S)
+    wait_s = read_wait(told, text, now_s, LONGEST_WAIT_S) or None  # none at all cannot be meant by who refuses
     asked = any(name.lower() == "retry-after" and value for name, value in told)
     ignored = "retry_after" if asked and wait_s is None else ""
     outcome = _by_words(text) if code is None else _by_status(code)
@@ -173,19 +184,24 @@ class _Error(NamedTuple):
 
 def _error_in(body: Any) -> _Error | None:  # noqa: ANN401 (any JSON)
     """The error that a body holds, in the places where endpoints put one; None where it holds none."""
+    if isinstance(body, list) and len(body) == 1:  # as the items of a stream that were never sent
+        body = body[0]
     if not isinstance(body, Mapping):
         return None
     choices = body.get("choices")
     inner = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
     says_error = body.get("object") == "error" or body.get("type") == "error"
-    places = (body.get("error"), inner.get("error"), body if says_error else None)
+    ended_so = {"finish_reason": "error"} if inner.get("finish_reason") == "error" else None
+    places = (body.get("error"), inner.get("error"), body if says_error else None, ended_so)
     error = next((place for place in places if place), None)
     if error is None and not choices:
-        error = next((body[name] for name in ("detail", "message", "errors") if body.get(name)), None)
+        error = next((body[name] for name in SPOKEN if body.get(name)), None)
     if error is None:
         return None
     fields = error if isinstance(error, Mapping) else {}
-    return _Error(_status_of(fields, body), msgspec.json.encode(error).decode("utf-8", "replace"))
+    inside = fields.get("error")
+    code = _status_of(fields, inside if isinstance(inside, Mapping) else {}, body)
+    return _Error(code, msgspec.json.encode(error).decode("utf-8", "replace"))
 
 
 def _status_of(*places: Mapping[str, Any]) -> int | None:
@@ -195,6 +211,8 @@ def _status_of(*places: Mapping[str, Any]) -> int | None:
             value = fields.get(name)
             if isinstance(value, str) and value.isdecimal() and value.isascii():
                 value = int(value[:9])
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
             if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
                 return value
     return None
@@ -204,25 +222,66 @@ def _message(choices: Any) -> _Said:  # noqa: ANN401 (any JSON)
     """What the first choice says. Raises LookupError or TypeError where it says nothing that is read."""
     choice = choices[0]
     message = choice["message"]
-    text = _text(message.get("content"))
-    thinking = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    return _Said(text or _text(message.get("refusal")), thinking, str(choice.get("finish_reason") or ""))
+    if not isinstance(message, Mapping):
+        raise TypeError("a choice's message is no object")
+    content = message.get("content")
+    text, wrapping = _text(content), Wrapping.PARTS if isinstance(content, list) else Wrapping.NONE
+    if not text and (called := _called(message)):
+        text, wrapping = called, Wrapping.CALL
+    refusal = message.get("refusal")
+    text = text or (refusal if isinstance(refusal, str) else "")
+    return _Said(text, _thinking(message), str(choice.get("finish_reason") or "").lower(), wrapping)
 
 
 def _text(content: Any) -> str:  # noqa: ANN401 (any JSON)
-    """A content's text: a string, or a list of parts of which those of an answer count. Raises TypeError."""
+    """A content's text: a string, an object, or a list of parts of which those of an answer count. Raises TypeError."""
     if content is None or isinstance(content, str):
         return content or ""
-    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
-        parts = [part for part in content if part.get("type", "text") in ("text", "output_text")]
-        return "".join(text for part in parts if isinstance(text := part.get("text"), str))
+    if isinstance(content, Mapping):
+        return _text([content]) if isinstance(content.get("text"), str) else _written(content)
+    if isinstance(content, list) and all(isinstance(part, Mapping | str) for part in content):
+        return "".join(map(_part_text, content))
     raise TypeError("a message's content is neither text nor a list of parts")
+
+
+def _part_text(part: Mapping[str, Any] | str) -> str:
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if part.get("type", "text") in ("text", "output_text") else None
+    return text if isinstance(text, str) else ""
+
+
+def _called(message: Mapping[str, Any]) -> str:
+    """What a model hands to a tool in place of an answer; empty where it calls none."""
+    calls = message.get("tool_calls")
+    call = calls[0] if isinstance(calls, list) and calls else {"function": message.get("function_call")}
+    function = call.get("function") if isinstance(call, Mapping) else None
+    told = function.get("arguments") if isinstance(function, Mapping) else None
+    return told if isinstance(told, str) else _written(told) if isinstance(told, Mapping) else ""
+
+
+def _thinking(message: Mapping[str, Any]) -> str:
+    """The thinking beside an answer; one in a form that is not known ails no answer."""
+    return next(filter(None, (_thought(message.get(name)) for name in THINKING)), "")
+
+
+def _thought(told: Any) -> str:  # noqa: ANN401 (any JSON)
+    if isinstance(told, str):
+        return told
+    parts = told if isinstance(told, list) else []
+    texts = (part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, Mapping | str))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _written(found: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(found).decode()
 
 
 def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
     """Judge what the model said."""
-    is_thinking = bool(said.thinking) or begins_to_think(said.text)
-    if said.finish_reason == "length":
+    spent_on_it = 2 * (found.tokens.reasoning or 0) > (found.tokens.output or 0)
+    is_thinking = bool(said.thinking) or begins_to_think(said.text) or spent_on_it
+    if said.finish_reason in CUT:
         on_what = ", most of them on thinking" if is_thinking else ""
         detail = f"the model stopped at its limit of tokens (regimes.answer_tokens){on_what}"
         return replace(found, outcome=CallOutcome.TRUNCATED, detail=detail)
@@ -233,7 +292,7 @@ def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
         verdict = parse_verdict(said.text if written is None else written.text)
     except InvalidVerdict as error:
         return replace(found, outcome=CallOutcome.INVALID, detail=str(error))
-    wrapping = Wrapping.NONE if written is None else written.wrapping
+    wrapping = said.wrapping if written is None else written.wrapping or said.wrapping
     return replace(found, verdict=verdict, wrapping=wrapping if said.text else Wrapping.THINKING)
 
 

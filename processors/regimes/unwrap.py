@@ -9,12 +9,20 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-THOUGHT: Final = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+THOUGHT: Final = re.compile(
+    r"</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>",
+    re.IGNORECASE,
+)
 """The end of what some models write before they answer; templates that begin it themselves leave its beginning out."""
-THINKS: Final = re.compile(r"<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+THINKS: Final = re.compile(
+    r"<(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|channel\|>analysis",
+    re.IGNORECASE,
+)
 """Its beginning."""
+ANSWERS: Final = "label"
+"""A field that every answer has. An object without it is an example or what stands around the answer."""
 FENCE: Final = "```"
 MOST_TRIED: Final = 32
 """Opening braces that are tried: a text with more is no answer, and each may be read to its end."""
@@ -27,6 +35,9 @@ class Wrapping(StrEnum):
     FENCE = "fence"
     THINKING = "thinking"
     WORDS = "words"
+    QUOTED = "quoted"
+    PARTS = "parts"
+    CALL = "call"
 
 
 class WrittenObject(NamedTuple):
@@ -37,11 +48,14 @@ class WrittenObject(NamedTuple):
 
 
 def first_object(text: str) -> WrittenObject | None:
-    """Find the first JSON object in a text; None where there is none.
+    """Find the first JSON object in a text that has a label, else the first of all; None where there is none.
 
     Args:
         text: What the model wrote. Thinking is passed over: it may hold drafts.
     """
+    if quoted := _quoted(text):
+        found = first_object(quoted)
+        return None if found is None else found._replace(wrapping=Wrapping.QUOTED)
     ends = [found.end() for found in THOUGHT.finditer(text)]
     begin = THINKS.search(text)
     after, before = text[ends[-1] :] if ends else "", text[: begin.start()] if begin else ""
@@ -53,27 +67,42 @@ def first_object(text: str) -> WrittenObject | None:
 
 def begins_to_think(text: str) -> bool:
     """Whether a text begins with thinking that never ends."""
-    return THINKS.match(text.lstrip()[:12]) is not None and THOUGHT.search(text) is None
+    return THINKS.match(text.lstrip()[:24]) is not None and THOUGHT.search(text) is None
+
+
+def _quoted(text: str) -> str:
+    """What stands in a text that is one JSON text itself; empty where it is none, or holds another such text."""
+    bare = text.strip()
+    if bare[:1] != '"':
+        return ""
+    try:
+        found = json.loads(bare)
+    except (ValueError, RecursionError):
+        return ""
+    return found if isinstance(found, str) and found.lstrip()[:1] != '"' else ""
 
 
 def _first(said: str) -> WrittenObject | None:
-    start = said.find("{")
+    start, first = said.find("{"), None
     for _ in range(MOST_TRIED):
         if start < 0:
-            return None
-        end = _end_of_object(said, start)
-        if end is not None:
-            return WrittenObject(said[start:end], _wrapping(said[:start] + said[end:]))
+            break
+        found, end = _object_at(said, start)
+        if found is not None:
+            written = WrittenObject(said[start:end], _wrapping(said[:start] + said[end:]))
+            if isinstance(found.get(ANSWERS), str):
+                return written
+            first = first or written
         start = said.find("{", start + 1)
-    return None
+    return first
 
 
-def _end_of_object(text: str, start: int) -> int | None:
+def _object_at(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
     try:
         found, end = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
-        return None
-    return end if isinstance(found, dict) else None
+        return None, start
+    return (found, end) if isinstance(found, dict) else (None, start)
 
 
 def _wrapping(around: str) -> Wrapping:

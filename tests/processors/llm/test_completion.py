@@ -36,7 +36,8 @@ def test_a_bare_completion_is_enough() -> None:
         b'{"choices": []}',
         b'{"choices": [{}]}',
         b'{"choices": {}}',
-        b'{"choices": [{"message": {"content": ["parts"]}}]}',
+        b'{"choices": [{"message": {"content": [7]}}]}',
+        b'{"choices": [{"message": {"content": 7}}]}',
         b'{"x": ' + b"[" * 100_000,
         b"<html>",
         body()[:-1],
@@ -47,6 +48,54 @@ def test_what_is_no_completion_is_garbage(data: bytes) -> None:
     answer = read_answer(data)
     assert answer.outcome is CallOutcome.GARBAGE
     assert answer.verdict is None
+
+
+@pytest.mark.parametrize("message", [None, "text", 7, []])
+def test_a_choice_without_a_message_is_garbage_that_is_paid_for(message: object) -> None:
+    choice = {"message": message, "finish_reason": "content_filter"}
+    answer = read_answer(json.dumps({"choices": [choice], "usage": USAGE}).encode())
+    assert (answer.outcome, answer.tokens.input) == (CallOutcome.GARBAGE, 601)
+
+
+PUT_IN: dict[str, tuple[dict[str, object], Wrapping]] = {
+    "parts": ({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": VERDICT}]}, Wrapping.PARTS),
+    "bare parts": ({"content": [VERDICT]}, Wrapping.PARTS),
+    "fence in a part": ({"content": [{"text": f"```\n{VERDICT}\n```"}]}, Wrapping.FENCE),
+    "an object": ({"content": json.loads(VERDICT)}, Wrapping.NONE),
+    "one part": ({"content": {"type": "text", "text": VERDICT}}, Wrapping.NONE),
+    "a tool's call": ({"content": None, "tool_calls": [{"function": {"arguments": VERDICT}}]}, Wrapping.CALL),
+    "a call by objects": (
+        {"content": "", "tool_calls": [{"function": {"arguments": json.loads(VERDICT)}}]},
+        Wrapping.CALL,
+    ),
+    "a call as it was once": ({"function_call": {"name": "regime", "arguments": VERDICT}}, Wrapping.CALL),
+    "beside other thinking": ({"content": VERDICT, "reasoning": {"effort": "low"}}, Wrapping.NONE),
+    "beside listed thinking": ({"content": VERDICT, "reasoning_content": ["hm", 7], "refusal": {}}, Wrapping.NONE),
+    "in listed thinking": ({"content": "", "reasoning_details": [{"text": f"So {VERDICT}"}]}, Wrapping.THINKING),
+}
+"""Messages of the same answer, and what it was put in."""
+
+
+@pytest.mark.parametrize(("message", "wrapping"), PUT_IN.values(), ids=PUT_IN)
+def test_an_answer_is_read_whatever_it_was_put_in(message: dict[str, object], wrapping: Wrapping) -> None:
+    answer = read_answer(b"\xef\xbb\xbf" + json.dumps({"choices": [{"message": message}]}).encode())
+    assert (answer.outcome, answer.detail, answer.wrapping) == (CallOutcome.OK, "", wrapping)
+    assert answer.verdict == read_answer(body()).verdict
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"content": None, "reasoning_content": "x"}, {"content": "", "thinking": "x"}, {"reasoning_details": ["x"]}, {}],
+    ids=str,
+)
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+def test_a_limit_is_told_whatever_it_is_called_and_names_the_thinking(message: dict[str, object], reason: str) -> None:
+    usage = {**USAGE, "completion_tokens_details": {"reasoning_tokens": USAGE["completion_tokens"]}}
+    choice = {"message": message, "finish_reason": reason}
+    answer = read_answer(json.dumps({"choices": [choice], "usage": usage}).encode())
+    assert answer.outcome is CallOutcome.TRUNCATED
+    assert "regimes.answer_tokens" in answer.detail
+    assert answer.detail.endswith("most of them on thinking")
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: body(text)))
@@ -154,6 +203,33 @@ def test_an_error_in_a_body_is_read_wherever_it_stands(error: dict[str, object],
     assert (answer.verdict, answer.is_exhausted, answer.tokens.input) == (None, False, 601)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        [{"error": {"code": 429, "message": "Resource has been exhausted"}}],
+        {"error": {"status": "RESOURCE_EXHAUSTED", "message": "Quota"}},
+        {"error": {"error": {"code": 429.0}}},
+        {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}},
+        {"code": 1302, "msg": "High concurrency", "success": False},
+        {"error_code": 18, "error_msg": "Open api qps request limit reached"},
+    ],
+    ids=str,
+)
+def test_a_limit_is_known_in_any_words_that_say_so(error: object) -> None:
+    assert read_answer(json.dumps(error).encode()).outcome is CallOutcome.RATE_LIMITED
+
+
+def test_an_answer_that_ended_in_an_error_is_a_failure_of_the_server() -> None:
+    choice = {"message": {"content": '{"label": "BAL'}, "finish_reason": "error"}
+    assert read_answer(json.dumps({"choices": [choice]}).encode()).outcome is CallOutcome.SERVER_ERROR
+
+
+@pytest.mark.parametrize("header", ["0", "0.0", "Mon, 01 Jan 2001 00:00:00 GMT"])
+def test_a_wait_of_nothing_is_no_leave_to_ask_at_once(header: str) -> None:
+    answer = read_error(429, "", [("Retry-After", header)], NOW_S)
+    assert (answer.retry_after_s, answer.ignored) == (None, "retry_after")
+
+
 @pytest.mark.parametrize("error", [None, "", {}, []])
 def test_an_empty_error_beside_an_answer_is_none(error: object) -> None:
     assert read_answer(body(error=error)).outcome is CallOutcome.OK
@@ -168,6 +244,7 @@ def test_an_empty_error_beside_an_answer_is_none(error: object) -> None:
         (429, "You exceeded your current quota, please check your plan", True),
         (429, "You exceeded your current quota. Please retry in 34.07s.", False),
         (429, "Rate limit reached", False),
+        (429, '{"error": {"code": "1113", "message": "您的账户已欠费，请充值后重试"}}', True),
         (500, "", False),
     ],
 )

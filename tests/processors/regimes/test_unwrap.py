@@ -39,10 +39,33 @@ def test_words_around_an_object_are_left(before: str, text: str, after: str) -> 
         ('<Thinking>{"a": 0}</Thinking>\n```json\n{"a": 1}\n```', Wrapping.THINKING),
         ('{"a": 1}<think>or {"a": 0}?', Wrapping.THINKING),
         ('so {"a": 0} it is</think>{"a": 1}', Wrapping.THINKING),
+        ('[THINK]{"a": 0}[/THINK]{"a": 1}', Wrapping.THINKING),
+        ('◁think▷{"a": 0}◁/think▷{"a": 1}', Wrapping.THINKING),
+        ('<seed:think>{"a": 0}</seed:think>{"a": 1}', Wrapping.THINKING),
+        ('<|channel|>analysis<|message|>{"a": 0}<|end|><|channel|>final<|message|>{"a": 1}', Wrapping.THINKING),
+        (json.dumps('{"a": 1}'), Wrapping.QUOTED),
+        (json.dumps('```json\n{"a": 1}\n```') + "\n", Wrapping.QUOTED),
     ],
 )
 def test_the_first_object_behind_the_thinking_is_the_answer(text: str, wrapping: Wrapping) -> None:
     assert first_object(text) == WrittenObject('{"a": 1}', wrapping)
+
+
+ANSWER = '{"label": "BALANCED"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"answer": {ANSWER}}}',
+        f'From {{"imbalance": 0.2}} I say {ANSWER}',
+        f'{{"properties": {{"label": {{"type": "string"}}}}}}\n{ANSWER}',
+        f"{{}} {ANSWER} {{}}",
+        f'{ANSWER} and not {{"label": "OTHER"}}',
+    ],
+)
+def test_an_object_without_a_label_is_no_answer_where_another_has_one(text: str) -> None:
+    assert first_object(text) == WrittenObject(ANSWER, Wrapping.WORDS)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +82,8 @@ SLOW = {
     "<think>": 30_000,
     "</think>": 30_000,
     "<think>x": 25_000,
+    '"': 250_000,
+    '"{': 100_000,
 }
 
 
