@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -16,13 +17,17 @@ from schemas.errors import FatalError, UsageError
 MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES
 """A line longer than this cannot hold a frame of the allowed size, however it is escaped."""
 GZIP_MAGIC = b"\x1f\x8b"
+OTHER_PACKINGS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
+"""What files begin with that are packed in another way."""
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
     """Read the lines of a file, each with its end.
 
+    A mark of UTF-8 before the first one is left out.
+
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or it is packed otherwise.
         FatalError: It is cut short, damaged or cannot be read.
     """
     number = 0
@@ -30,7 +35,7 @@ def lines_of(path: Path) -> Iterator[bytes]:
         with _opened(path) as file:
             while text := file.readline(MAX_LINE_BYTES):
                 number += 1
-                yield text
+                yield text.removeprefix(BOM_UTF8) if number == 1 else text
     except FileNotFoundError:
         raise UsageError(f"there is no recording {path}", next_step="check the path") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -68,8 +73,12 @@ def damage_of(source: FrameSource) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
     with path.open("rb") as file:
-        packed = file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] == GZIP_MAGIC
-        if packed:
+        begin = file.peek(8)
+        if packing := next((name for magic, name in OTHER_PACKINGS.items() if begin.startswith(magic)), ""):
+            raise UsageError(
+                f"{path} is packed with {packing}, which is not read", next_step="unpack it, or pack it with gzip"
+            )
+        if begin.startswith(GZIP_MAGIC):
             with gzip.GzipFile(fileobj=file) as unpacked:
                 yield unpacked
         else:

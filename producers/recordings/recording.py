@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from producers.messages import Frame, Via
 from producers.recordings.lines import before_damage, lines_of
+from schemas.bounds import INT64_MAX
 from schemas.errors import FatalError, UsageError
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
     """One line of a recording; see the module's text."""
 
-    received_ns: int
+    received_ns: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
     via: Via
     raw: str = ""
     connection: str = ""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from producers.contract import MAX_FRAME_BYTES
 from producers.messages import Frame, Via
 from producers.recordings.lines import before_damage, lines_of
-from producers.tardis.datasets import HEAD, NAMES, US_DIGITS, Dataset, dataset_of
+from producers.tardis.datasets import HEAD, MAX_US, NAMES, US_DIGITS, Dataset, dataset_of
 from schemas.errors import DecodeError, FatalError
 from schemas.units import NS_PER_US
 
@@ -80,7 +80,7 @@ class TardisCsv(NamedTuple):
         if line.count(b",") + 1 != self.dataset.columns:
             raise self._damaged(number, f"it has no {self.dataset.columns} columns, as {self.dataset.name} has")
         exchange, symbol, time, local, rest = line.split(b",", len(HEAD))
-        if len(local) != US_DIGITS or not local.isdigit():
+        if len(local) != US_DIGITS or not local.isdigit() or int(local) > MAX_US:
             raise self._damaged(number, _no_time(local))
         if last is not _NONE and exchange != last.exchange:
             raise self._damaged(number, "it is of another exchange than the first one")

@@ -32,6 +32,7 @@ from producers.messages import (
 )
 from producers.tardis.rules import ArrivalRule
 from producers.tardis.venues import COVERAGE, VENUES, plain_decimal
+from schemas.bounds import INT64_MAX
 from schemas.errors import DecodeError
 from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_US
@@ -52,6 +53,8 @@ NAMES: Final = (
 )
 US_DIGITS: Final = 16
 """Digits of a time in µs, from 2001 to 2286."""
+MAX_US: Final = INT64_MAX // NS_PER_US
+"""Of a time, so that its nanoseconds are int64: in 2262."""
 
 
 class Dataset(NamedTuple):
@@ -133,7 +136,7 @@ def time_ns(text: str) -> int | None:
     """
     if not text:
         return None
-    if len(text) != US_DIGITS or not text.isdigit() or not text.isascii():
+    if len(text) != US_DIGITS or not text.isdigit() or not text.isascii() or int(text) > MAX_US:
         raise DecodeError(f"{text[:40]!r} is no time in µs")
     return int(text) * NS_PER_US
 

@@ -42,13 +42,17 @@ from producers.messages import (
 )
 from producers.tardis.rules import ArrivalRule
 from producers.tardis.venues import COVERAGE
+from schemas.bounds import INT64_MAX
 from schemas.errors import DecodeError, UnknownMessage
 from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_SECOND
 
 BOOKS: Final = ("book_change", "book_snapshot")
 UNUSED: Final = frozenset({"error", "liquidation", "option_summary", "trade_bar"})
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
+_TIME: Final = re.compile(
+    r"(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))T([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?Z",
+    re.ASCII,
+)
 _SECONDS_A_DAY: Final = 86_400
 
 
@@ -217,7 +221,10 @@ def iso_ns(text: str) -> int:
         raise DecodeError(f"{text[:40]!r} is no moment")
     day, hour, minute, second, fraction = parts.groups("")
     seconds = _day_number(day) * _SECONDS_A_DAY + int(hour) * 3600 + int(minute) * 60 + int(second)
-    return seconds * NS_PER_SECOND + int(fraction.ljust(9, "0"))
+    moment_ns = seconds * NS_PER_SECOND + int(fraction.ljust(9, "0"))
+    if not 0 <= moment_ns <= INT64_MAX:
+        raise DecodeError(f"{text[:40]!r} is no moment from 1970 to 2262")
+    return moment_ns
 
 
 @lru_cache(maxsize=64)

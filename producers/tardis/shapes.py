@@ -32,6 +32,7 @@ from producers.messages import (
 )
 from producers.tardis.machine import iso_ns
 from producers.tardis.rules import ArrivalRule
+from schemas.bounds import INT64_MAX
 from schemas.errors import DecodeError, UnknownMessage
 from schemas.messages import ContractKind, Coverage
 from schemas.units import NS_PER_MS, NS_PER_SECOND, NS_PER_US
@@ -167,7 +168,9 @@ def _moment_ns(time: int | str) -> int:
         return iso_ns(digits)
     if len(digits) not in UNITS:
         raise DecodeError(f"a time of {len(digits)} digits")
-    return int(digits) * UNITS[len(digits)]
+    if (moment_ns := int(digits) * UNITS[len(digits)]) > INT64_MAX:
+        raise DecodeError(f"a time of {moment_ns} ns, beyond int64")
+    return moment_ns
 
 
 def _decoded(raw: bytes) -> _Shape:

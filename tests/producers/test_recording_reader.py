@@ -68,6 +68,8 @@ class TestReading:
             '{"received_ns":1}',
             '{"received_ns":"1","via":"ws"}',
             '{"received_ns":1,"via":"pigeon"}',
+            '{"received_ns":9223372036854775808,"via":"ws"}',  # beyond int64
+            '{"received_ns":-1,"via":"ws"}',
             "",
             "[1]",
         ],
@@ -96,6 +98,20 @@ class TestReading:
     def test_a_missing_file_is_the_callers_mistake(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="there is no recording"):
             read(tmp_path / "none")
+
+    def test_a_mark_of_utf8_before_the_first_line_is_no_part_of_it(self, tmp_path: Path) -> None:
+        plain, marked = write(tmp_path / "a.gz", fine_lines()), tmp_path / "b.gz"
+        marked.write_bytes(gzip.compress(b"\xef\xbb\xbf" + gzip.decompress(plain.read_bytes())))
+        assert read(marked) == read(plain)
+
+    @pytest.mark.parametrize(
+        ("magic", "packing"), [("28b52ffd", "zstd"), ("fd377a585a00", "xz"), ("425a6839", "bzip2"), ("504b0304", "zip")]
+    )
+    def test_a_file_packed_in_another_way_is_called_so(self, tmp_path: Path, magic: str, packing: str) -> None:
+        path = tmp_path / "a.frames.jsonl"
+        path.write_bytes(bytes.fromhex(magic) + b"rest")
+        with pytest.raises(UsageError, match=f"is packed with {packing}"):
+            read(path)
 
     def test_a_folder_is_no_recording(self, tmp_path: Path) -> None:
         with pytest.raises(FatalError, match="cannot be read"):

@@ -208,6 +208,19 @@ class TestRefusals:
         with pytest.raises(MessageError, match="no time in µs"):
             reader.parse(frame)
 
+    def test_a_time_whose_nanoseconds_are_beyond_int64_is_none(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.csv", L2_HEADER, [line.replace(f"{US},", "9300000000000000,") for line in BOOK])
+        source, reader = opened(path)
+        (frame,) = source.frames()
+        with pytest.raises(MessageError, match="no time in µs"):
+            reader.parse(frame)
+
+        late = write(
+            tmp_path / "b.csv", L2_HEADER, [",".join([*BOOK[0].split(",")[:3], "9300000000000000", "true,bid,1,1"])]
+        )
+        with pytest.raises(FatalError, match="no time in µs"):
+            RecordingReplay(late, VENUE)
+
 
 class TestVenues:
     @pytest.mark.parametrize(

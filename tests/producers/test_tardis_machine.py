@@ -129,6 +129,10 @@ class TestMessages:
             (b"\xff", "not a message of tardis-machine"),
             ({**WHOLE, "bids": 1}, "not a book_change"),
             ({**WHOLE, "timestamp": "yesterday"}, "is no moment"),
+            ({**WHOLE, "timestamp": "2024-13-01T00:00:00Z"}, "is no moment"),
+            ({**WHOLE, "timestamp": "2024-01-01T24:00:00Z"}, "is no moment"),
+            ({**WHOLE, "timestamp": "1969-12-31T23:59:59Z"}, "is no moment from 1970 to 2262"),
+            ({**WHOLE, "timestamp": "9999-12-31T00:00:00Z"}, "is no moment from 1970 to 2262"),
             ({**message("trade"), "price": "x"}, "not a trade"),
         ],
     )  # fmt: skip

@@ -65,6 +65,12 @@ def test_a_time_is_told_by_its_digits(time: object) -> None:
     assert book.exchange_ns == NS
 
 
+@pytest.mark.parametrize("time", [9_300_000_000_000_000_000, 9_300_000_000_000_000, "9999-12-31T00:00:00Z"])
+def test_a_time_beyond_int64_is_refused(time: object) -> None:
+    with pytest.raises(DecodeError):
+        parse(type="book", timestamp=time, **PAIRS)
+
+
 def test_trades_and_fundings() -> None:
     said = {"type": "trade", "trade_id": 5, "side": "BUY", "price": "1.10", "quantity": 2}
     assert parse(**said) == TradeTick("BTCUSDT", "5", "1.10", "2", True)
