@@ -45,18 +45,22 @@ _DURATION: Final = re.compile(
 """As Go writes a span: 1h2m3.5s, 20ms."""
 _FIRST_MOMENT_S: Final = 5e8
 """A number from here on is a moment since 1970, below it a span."""
-_KEY: Final = r"(?<![a-z])(?:until|till|retry|try|again|wait|ban|reset|expir|unlock)[a-z]{0,8}"
+_KEY: Final = r"(?<![a-z])(?:until|till|retry|try|again|wait|ban|unban|block|lift|reset|expir|unlock)[a-z]{0,8}"
 _MOMENT: Final = re.compile(_KEY + r"[^0-9.]{1,24}([0-9]{10,19})(?![0-9])", re.IGNORECASE | re.ASCII)
 _DATE: Final = re.compile(
-    _KEY + r"[^0-9.]{1,24}([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]{1,6})?)"
+    _KEY + r"[^0-9.]{1,24}([0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]{1,6})?)"
     r" ?([+-][0-9]{2}:?[0-9]{2})?",
     re.IGNORECASE | re.ASCII,
 )
+_UNIT: Final = r"(milliseconds?|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)"
 _SPAN: Final = re.compile(
-    _KEY + r"[^0-9.]{1,24}([0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9.:-]?[0-9]) ?"
-    r"(milliseconds?|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)?(?![a-z])",
+    _KEY + r"[^0-9.]{1,24}([0-9]{1,9}(?:\.[0-9]{1,9})?)(?![0-9.:/-]?[0-9]) ?" + _UNIT + r"?(?![a-z])",
     re.IGNORECASE | re.ASCII,
 )
+_MORE: Final = re.compile(
+    r",? ?(?:and )?([0-9]{1,9}(?:\.[0-9]{1,9})?) ?" + _UNIT + r"(?![a-z])", re.IGNORECASE | re.ASCII
+)
+"""What follows on a span with a unit: the 30.5s of 6m30.5s, the 5 minutes of 2 hours and 5 minutes."""
 _SPAN_IN_MS: Final = re.compile(r"(?:ms|millis\w*)[\"'\s:=]{1,6}[0-9.]+$", re.IGNORECASE | re.ASCII)
 _UNIT_S: Final[Mapping[str, float]] = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -176,10 +180,19 @@ def _spoken(body: str, now_s: float) -> list[float]:
 
 
 def _span_s(found: re.Match[str]) -> float:
-    unit = (found[2] or "").lower()
-    if not unit and _SPAN_IN_MS.search(found[0]):
-        unit = "ms"
-    return float(found[1]) * _UNIT_S["ms" if unit[:2] == "ms" or unit.startswith("milli") else unit[:1]]
+    """Read a span, of which a number and its unit may follow another."""
+    unit = found[2] or ("ms" if _SPAN_IN_MS.search(found[0]) else "")
+    total_s = _seconds(found[1], unit)
+    more = _MORE.match(found.string, found.end()) if found[2] else None
+    while more is not None:
+        total_s += _seconds(more[1], more[2])
+        more = _MORE.match(found.string, more.end())
+    return total_s
+
+
+def _seconds(number: str, unit: str) -> float:
+    unit = unit.lower()
+    return float(number) * _UNIT_S["ms" if unit[:2] == "ms" or unit.startswith("milli") else unit[:1]]
 
 
 def _moment_s(digits: str) -> float:
@@ -192,6 +205,6 @@ def _moment_s(digits: str) -> float:
 
 def _date_s(date: str, zone: str) -> float | None:
     try:
-        return datetime.fromisoformat(date + (zone or "+00:00")).timestamp()
+        return datetime.fromisoformat(date.replace("/", "-") + (zone or "+00:00")).timestamp()
     except ValueError:
         return None

@@ -10,6 +10,7 @@ from obflow.progress import Watch
 from orderbook.validity import TrackedBook
 from producers.recordings.reader import RecordingReplay, Scan
 from research.verify import Level, top_levels
+from schemas.bounds import INT64_MAX
 from schemas.errors import UsageError
 from schemas.messages import FeedStatus, L2Record, Reason
 from schemas.units import NS_PER_SECOND
@@ -128,7 +129,7 @@ def moment_ns(text: str) -> int:
     >>> moment_ns("2024-08-08T23:54:20.5Z")
     1723161260500000000
     """
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= len(str(INT64_MAX)) and int(text) <= INT64_MAX:
         return int(text)
     parts = _FRACTION.fullmatch(text)
     whole, fraction = (parts[1] + parts[3], parts[2]) if parts else (text, "")

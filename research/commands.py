@@ -76,13 +76,15 @@ def factors(
     from processors.settings import ProcessorSettings
     from producers.recordings.reader import digest_of
     from research.replay import FactorReplay, require_symbol, summarise
-    from research.tables import event_table
+    from research.tables import event_table, require_another_file
     from schemas.runs import replay_run
 
     loaded = load_settings({"processor.engine": engine})
     chosen = with_engine(loaded.of(ProcessorSettings), loaded.cache)
     computing = engine_named(chosen.engine)(chosen.thin_notional)
     replay = replay_of(file, venue, until_damage=until_damage)
+    if out is not None:
+        require_another_file(out, file)
     if symbol is not None:
         require_symbol(replay.found, symbol, file)
     with progress(f"computing {file.name}", replay.found.lines) as bar:

@@ -62,6 +62,16 @@ def event_table(path: Path, run: str = "") -> Iterator[WriteRow]:
         part.unlink(missing_ok=True)
 
 
+def require_another_file(out: Path, read: Path) -> None:
+    """Refuse to write a table over the file that it is made of.
+
+    Raises:
+        UsageError: They are the same file.
+    """
+    if out.exists() and out.samefile(read):
+        raise UsageError(f"{out} is the recording itself", next_step="give --out another path")
+
+
 def row(item: InstrumentEvent) -> Row:
     """The values of one event in the order of `COLUMNS`."""
     event = item.event

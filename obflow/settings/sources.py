@@ -58,12 +58,12 @@ def from_file(config: Path | None) -> Given:
     if named is None and not path.is_file():
         return Given({}, {})
     try:
-        values = _flat(tomllib.loads(path.read_text("utf-8")))
+        values = _flat(tomllib.loads(path.read_text("utf-8-sig")))
     except OSError as error:
         raise SettingsError(
             f"the settings file {path} cannot be read ({error.strerror})", next_step="give --config another path"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(
             f"the settings file {path} is not TOML", next_step=f"mend this: {_in_sentence(error)}"
         ) from None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from obflow.response_headers import LONGEST_WAIT_S, read_count, read_date, read_retry_after
+from obflow.response_headers import LONGEST_BAN_S, LONGEST_WAIT_S, read_count, read_date, read_retry_after, read_wait
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -80,3 +80,21 @@ def test_a_date_that_is_none_tells_no_moment(text: str) -> None:
 def test_a_date_is_read_to_the_second_with_and_without_a_zone() -> None:
     assert read_date("Mon, 01 Jan 2024 00:00:07 GMT") == 1_704_067_207
     assert read_date("Mon, 01 Jan 2024 00:00:07") == 1_704_067_207
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [
+        ("Please try again in 6m30.5s.", 390.5),
+        ("try again in 1h2m", 3_720.0),
+        ("please wait 2 hours and 5 minutes", 7_500.0),
+        ("retry in 1 hour, 30 minutes", 5_400.0),
+        ("wait 10 s, 5 requests are under way", 10.0),
+        ("IP banned until 2001/09/09 01:47:40", 60.0),
+        ("until 09/09/2001", None),
+        ("unbanned at 1000000060000", 60.0),
+        ("blocked for 10 minutes", 600.0),
+    ],
+)
+def test_a_sentence_tells_a_wait_in_parts_and_in_other_words(said: str, wait_s: float | None) -> None:
+    assert read_wait([], said, 1e9, LONGEST_BAN_S) == wait_s

@@ -152,6 +152,15 @@ class TestRefusals:
         with pytest.raises(SettingsError, match=r"not TOML: mend this: .*line 1"):
             Settings.load()
 
+    def test_a_file_that_nests_without_end_is_not_toml(self) -> None:
+        write("a = " + "[" * 5_000)
+        with pytest.raises(SettingsError, match="is not TOML"):
+            Settings.load()
+
+    def test_a_mark_of_utf8_before_a_file_is_no_part_of_it(self) -> None:
+        Path("obflow.toml").write_bytes(b"\xef\xbb\xbf[kafka]\r\npartitions = 3\r\n")
+        assert Settings.load().value("kafka.partitions") == 3
+
     def test_every_refusal_is_one_line_and_exits_with_the_usage_code(self) -> None:
         with pytest.raises(SettingsError) as caught:
             Settings.load({"kafka.partitions": "many", "sink.flush_rows": 0})

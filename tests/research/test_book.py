@@ -83,7 +83,18 @@ def test_a_moment_is_nanoseconds_or_iso(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "now", "-5", "1.5", "2024-13-01", "2024-08-08T23:54:20.1234567890Z", "20240808T235420.5Z"]
+    "text",
+    [
+        "",
+        "now",
+        "-5",
+        "1.5",
+        "2024-13-01",
+        "2024-08-08T23:54:20.1234567890Z",
+        "20240808T235420.5Z",
+        "9223372036854775808",
+        "9" * 5_000,
+    ],
 )
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(UsageError, match="is no moment"):

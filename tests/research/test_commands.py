@@ -10,6 +10,7 @@ import pytest
 
 from obflow.cli import main
 from tests.obflow.terminal import on_terminal
+from tests.producers.tardis_data import L2_HEADER
 from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script, symbol_of
 
 EACH = pytest.mark.parametrize("venue", VENUES)
@@ -77,6 +78,7 @@ def test_book_shows_a_moment(capsys: pytest.CaptureFixture[str], venue: str) -> 
         (("verify", "{cut}", "--venue", "binance"), 1, "cut short"),
         (("factors", "{frames}", "--venue", "binance", "--symbol", "NOPE"), 2, "does not hold 'NOPE'"),
         (("factors", "{frames}", "--venue", "binance", "--out", "f.xlsx"), 2, "neither .csv nor .parquet"),
+        (("factors", "{copy}", "--venue", "binance", "--out", "{copy}"), 2, "is the recording itself"),
         (("book", "{frames}", "--venue", "binance", "--symbol", SYMBOL, "--at", "noon"), 2, "'noon' is no moment"),
         (("evaluate", "regimes", "--recording", "{none}", "--venue", "binance"), 2, "there is no recording"),
         (("evaluate", "regimes", "--venue", "binance"), 2, "--venue says where a recording is of"),
@@ -87,7 +89,9 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(
 ) -> None:
     cut = tmp_path / "cut.gz"
     cut.write_bytes(b"\x1f\x8b\x08\x00\x00")
-    paths = {"none": str(tmp_path / "none"), "frames": str(frames("binance")), "cut": str(cut)}
+    copy = tmp_path / "copy.csv"
+    copy.write_text(f"{L2_HEADER}\nbinance,{SYMBOL},1700000000000000,1700000000000001,true,bid,1,1\n")
+    paths = {"none": tmp_path / "none", "frames": frames("binance"), "cut": cut, "copy": copy}
 
     found, out, err = run(capsys, *[word.format(**paths) for word in words])
 
