@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from embedded.clickhouse import EmbeddedClickHouse
 from obflow import clickhouse
 from obflow.settings import ClickHouseSettings
+from schemas.bounds import INT64_MAX
 from schemas.errors import FatalError, UsageError
 
 DATABASE: Final = "files"
@@ -55,7 +57,7 @@ FRAMES: Final = pa.schema(
 class _FrameLine(msgspec.Struct):
     """A line of a recording; see `producers/recordings/reader.py`."""
 
-    received_ns: int
+    received_ns: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
     via: str
     raw: str = ""
     connection: str = ""
@@ -95,14 +97,17 @@ def _opened(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         if name.endswith(".parquet"):
             file = pq.ParquetFile(path)
             return file.schema_arrow, file.iter_batches(BATCH_ROWS)
-        if name.endswith(".csv"):
+        if name.endswith((".csv", ".csv.gz")):
             reader = pc.open_csv(path)
+            _ = reader.schema.names  # decoded here, where one that is no text is the file's fault
             return reader.schema, iter(reader)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
     if ".frames.jsonl" in name:
         return FRAMES, _frames(path)
-    raise UsageError(f"{path} is no file that can be queried", next_step="name a .parquet, .csv or .frames.jsonl.gz")
+    raise UsageError(
+        f"{path} is no file that can be queried", next_step="name a .parquet, .csv, .csv.gz or .frames.jsonl.gz"
+    )
 
 
 def _frames(path: Path) -> Iterator[pa.RecordBatch]:
@@ -119,9 +124,9 @@ def _lines(path: Path) -> Iterator[_FrameLine]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for text in file:
-                yield decoder.decode(text)
+                yield decoder.decode(text.removeprefix(BOM_UTF8) if number == 1 else text)
                 number += 1
-    except (msgspec.DecodeError, EOFError, zlib.error, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, EOFError, zlib.error, OSError) as error:
         raise _damaged(path, ValueError(f"line {number}: {error}")) from error
 
 

@@ -53,7 +53,8 @@ def query(
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", help="Ask local files instead: .parquet, .csv, .frames.jsonl.gz; the table is called file."
+            "--file",
+            help="Ask local files instead: .parquet, .csv, .csv.gz, .frames.jsonl.gz; the table is called file.",
         ),
     ] = None,
     json: JsonFlag = False,
@@ -76,14 +77,19 @@ def _read(sql: str, path: Path | None) -> str:
     """The statement: as given, from a file, or from standard input."""
     if path is not None:
         try:
-            return path.read_text("utf-8")
+            return path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read as text ({error})", next_step="check the path") from None
     if sql != "-":
         return sql
     if sys.stdin.isatty():
         raise UsageError("there is no statement", next_step='write one, such as "SHOW TABLES"')
-    return sys.stdin.read()
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"standard input cannot be read as text ({error})", next_step="write the statement in UTF-8"
+        ) from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from obflow.settings import Count, Seconds, Section, UserPath
+from obflow.settings import Count, HttpAddress, Seconds, Section, UserPath, WebSocketAddress
 
 
 class TardisSettings(Section):
@@ -52,9 +52,9 @@ class ProducerSettings(Section):
     before the range is left, and every ten minutes. 0: none is."""
     derivatives: bool = True
     """Whether funding, mark prices and open interest are subscribed too, where the venue has them."""
-    rest_url: str = ""
+    rest_url: HttpAddress = ""
     """REST address of the exchange; empty is the venue's own."""
-    websocket_url: str = ""
+    websocket_url: WebSocketAddress = ""
     """WebSocket address of the exchange; empty is the venue's own."""
     shared_gate_folder: str = ""
     """Where processes that share an address note the waits its venues told and the weight used; empty: not shared."""

@@ -17,12 +17,14 @@ from obflow.settings.reference import SettingReference, as_text, nearest
 from obflow.settings.sections import (
     ClickHouseSettings,
     Count,
+    HttpAddress,
     LogSettings,
     MetricsSettings,
     Port,
     Seconds,
     Section,
     UserPath,
+    WebSocketAddress,
 )
 from obflow.settings.sources import CONFIG_VARIABLE, SECRET_FILE_SUFFIX
 
@@ -31,6 +33,7 @@ __all__ = [
     "SECRET_FILE_SUFFIX",
     "ClickHouseSettings",
     "Count",
+    "HttpAddress",
     "KafkaSettings",
     "LogSettings",
     "MetricsSettings",
@@ -40,6 +43,7 @@ __all__ = [
     "SettingReference",
     "Settings",
     "UserPath",
+    "WebSocketAddress",
     "as_text",
     "json_schema",
     "nearest",

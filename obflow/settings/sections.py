@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +17,23 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+def _address(text: str, *schemes: str) -> str:
+    """Refuse what is no address: whoever asks it would wait for ever, as for a server that is away."""
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if text and (not is_one or not text.isprintable() or " " in text):
+        raise PydanticCustomError("address", "write it as {scheme}://HOST:PORT", {"scheme": schemes[0]})
+    return text
+
+
+HttpAddress = Annotated[str, AfterValidator(lambda text: _address(text, "http", "https"))]
+WebSocketAddress = Annotated[str, AfterValidator(lambda text: _address(text, "ws", "wss"))]
+"""Addresses with their schemes; empty is none."""
 
 
 class Section(BaseModel):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import lzma
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,30 @@ def test_statements_that_are_none(run: Command) -> None:
         assert query.Format(choice)
     for _ in range(TIMES):
         assert query._statement("SELECT 1") == "SELECT 1"
+
+
+@pytest.mark.advice("write the statement in UTF-8")
+def test_a_statement_that_is_no_text(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(statement: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(statement), encoding="utf-8"))
+
+    statement = "SELECT 'ü'"
+    given(statement.encode("latin-1"))
+    run.refused("query", "-", sentence="write the statement in UTF-8")
+    for _ in range(TIMES):
+        given(statement.encode("utf-8"))
+        assert query._read("-", None) == statement
+
+
+@pytest.mark.advice("unpack it, or pack it with gzip")
+def test_a_recording_packed_otherwise(run: Command, short: Path, tmp_path: Path) -> None:
+    plain = gzip.decompress(short.read_bytes()) if short.suffix == ".gz" else short.read_bytes()
+    packed = tmp_path / "a.frames.jsonl.xz"
+    packed.write_bytes(lzma.compress(plain))
+    run.refused("verify", str(packed), VENUE, sentence="unpack it, or pack it with gzip")
+    for content in (plain, gzip.compress(plain), plain):
+        packed.write_bytes(content)
+        run("verify", str(packed), VENUE)
 
 
 @pytest.mark.advice("give --from and --to with a venue tardis:EXCHANGE")

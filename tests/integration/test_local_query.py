@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,13 +86,20 @@ def test_nothing_but_reading_the_files_is_possible(run: Command, parquet: Path, 
 
 
 @pytest.mark.advice(
-    "name a .parquet, .csv or .frames.jsonl.gz", "fetch or write it again", "leave the column out", "rename the column"
+    "name a .parquet, .csv, .csv.gz or .frames.jsonl.gz",
+    "fetch or write it again",
+    "leave the column out",
+    "rename the column",
 )
 def test_files_that_cannot_be_asked(run: Command, parquet: Path, tmp_path: Path) -> None:
     count = "SELECT count() FROM file"
     (tmp_path / "x.txt").write_text("x")
     run.refused(
-        "query", f"--file={tmp_path}/x.txt", count, sentence="name a .parquet, .csv or .frames.jsonl.gz", code=2
+        "query",
+        f"--file={tmp_path}/x.txt",
+        count,
+        sentence="name a .parquet, .csv, .csv.gz or .frames.jsonl.gz",
+        code=2,
     )
     bad = tmp_path / "bad.parquet"
     bad.write_bytes(parquet.read_bytes()[:-20])
@@ -102,6 +110,15 @@ def test_files_that_cannot_be_asked(run: Command, parquet: Path, tmp_path: Path)
     named = tmp_path / "named.parquet"
     pq.write_table(TABLE.rename_columns(["symbol", "pri`ce", "n"]), named)
     run.refused("query", f"--file={named}", count, sentence="rename the column", code=2)
+    for name, content in (("a.csv", b"\x00\xff\xfe\n"), ("b.csv.gz", gzip.compress(b"a,b\n1,2\n" * 9)[:-4])):
+        (tmp_path / name).write_bytes(content)
+        run.refused("query", f"--file={tmp_path / name}", count, sentence="fetch or write it again", code=1)
+    line = b'\xef\xbb\xbf{"received_ns": %d, "via": "ws"}\n'
+    frames = tmp_path / "late.frames.jsonl"
+    frames.write_bytes(line % 2**63)
+    run.refused("query", f"--file={frames}", count, sentence="fetch or write it again", code=1)
+    frames.write_bytes(line % 1)
+    assert run("query", f"--file={frames}", count).splitlines()[-1] == "1"
     for path in (bad, nested, named):
         pq.write_table(TABLE, path)
         assert run("query", f"--file={path}", count).splitlines()[-1] == "3"

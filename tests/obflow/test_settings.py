@@ -161,6 +161,13 @@ class TestRefusals:
         Path("obflow.toml").write_bytes(b"\xef\xbb\xbf[kafka]\r\npartitions = 3\r\n")
         assert Settings.load().value("kafka.partitions") == 3
 
+    @pytest.mark.parametrize("address", ["ftp://x", "127.0.0.1:1", "http://", "http://[::1", "http://a b", "ws://a:0"])
+    def test_what_is_no_address_is_refused_before_anybody_asks_it(self, address: str) -> None:
+        with pytest.raises(SettingsError, match=r"write it as http://HOST:PORT"):
+            Settings.load({"producer.rest_url": address})
+        with pytest.raises(SettingsError, match=r"write it as ws://HOST:PORT"):
+            Settings.load({"producer.websocket_url": address})
+
     def test_every_refusal_is_one_line_and_exits_with_the_usage_code(self) -> None:
         with pytest.raises(SettingsError) as caught:
             Settings.load({"kafka.partitions": "many", "sink.flush_rows": 0})

@@ -273,6 +273,9 @@ class TestOther:
             '{"stream":"serverShutdown","data":%s}',
             '{"stream":"btcusdt@depth@100ms","data":%s}',
             '{"data":%s}',
+            '{"stream":null,"data":%s}',
+            '{"stream":7,"event":%s}',
+            "[%s]",
         ],
     )
     def test_a_shutdown_is_announced_in_every_wrapping(self, exchange: Exchange, wrapping: str) -> None:

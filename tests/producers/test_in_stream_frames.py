@@ -175,6 +175,7 @@ class TestOkx:
 
     def test_events_are_told_apart(self) -> None:
         (upgrade,) = heard(OKX, {"event": "notice", "code": "64008", "msg": "soon"})
+        assert [upgrade] == heard(OKX, {"event": "notice", "code": 64008, "msg": "soon"})
         assert upgrade == Notice(NoticeKind.SERVER_SHUTDOWN, "soon")
         assert heard(OKX, {"event": "notice", "code": "1", "msg": "?"}) == [Ignored("notice")]
         (best,) = heard(

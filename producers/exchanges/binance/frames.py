@@ -112,6 +112,13 @@ class _Envelope(msgspec.Struct):
     msg: str = ""
 
 
+class _Wrapped(msgspec.Struct):
+    """What an envelope holds, whatever the rest of it is."""
+
+    data: msgspec.Raw = msgspec.Raw(b"")
+    event: msgspec.Raw = msgspec.Raw(b"")
+
+
 class _Depth(msgspec.Struct):
     e: str
     s: str
@@ -261,6 +268,7 @@ class Dialect(NamedTuple):
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
+_WRAPPED = msgspec.json.Decoder(_Wrapped)
 _EVENT = msgspec.json.Decoder(_Event)
 _EVENTS = msgspec.json.Decoder(list[_Event])
 _DEPTH = msgspec.json.Decoder(_Depth)
@@ -326,8 +334,10 @@ def _passed_over(frame: bytes) -> VenueMessage | None:
     try:
         if frame.lstrip()[:1] == b"[":
             kinds = {event.e for event in _EVENTS.decode(frame)}
+            if SHUTDOWN in kinds:
+                return _farewell()
             return Ignored(kinds.pop()) if len(kinds) == 1 and kinds <= UNUSED_CHANNELS else None
-        head = _ENVELOPE.decode(frame)
+        head = _WRAPPED.decode(frame)
         what = _EVENT.decode(bytes(head.data) or bytes(head.event))
     except _UNREADABLE:
         return None

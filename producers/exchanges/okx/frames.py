@@ -72,7 +72,7 @@ class _OkxHead(msgspec.Struct):
 
     arg: _OkxArg | None = None
     event: str = ""
-    code: str = ""
+    code: str | int = ""
     msg: str = ""
 
 
@@ -168,7 +168,7 @@ def _parse_event(head: _OkxHead) -> VenueMessage:
     if head.event == "error":
         named = _REFUSED.search(head.msg)
         return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:MAX_TEXT], named[1] if named else "")
-    if head.event == "notice" and head.code == UPGRADE:
+    if head.event == "notice" and str(head.code) == UPGRADE:
         return Notice(NoticeKind.SERVER_SHUTDOWN, head.msg[:MAX_TEXT])
     if head.event in ("notice", "channel-conn-count"):
         return Ignored(head.event)
