@@ -19,9 +19,7 @@ from schemas.messages import CallOutcome, InstrumentKey, LlmCall
 
 log = get_logger(__name__)
 
-WHY: Final = (
-    "its name is too long for a prompt, or holds characters that may not stand in one: the rules alone judge it"
-)
+WHY: Final = "its name is too long, or holds characters that may not stand in a prompt: the rules alone judge it"
 
 
 class AskedOf(Protocol):
