@@ -20,7 +20,8 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
         fault: What. `gap`, `duplicate`, `disorder` and `corrupt` befall the next depth frames; `snapshot` follows the
             next one where books come in the stream; `disconnect` cuts every connection, `shutdown` announces it first
             and cuts those it told; `pause` holds all frames back; `refuse_connections` turns new connections
-            away; `refuse_requests` answers REST requests with an error.
+            away; `refuse_requests` answers REST requests with an error. `delist` ends an instrument's trading,
+            `tick_size` lets it trade in ticks of a tenth; `list` begins to trade one that `symbol` names.
         symbol, venue: What it befalls; empty is everything.
         count: How many depth frames, or REST requests, 1 to 10,000.
         seconds: How long a pause, or the refusal of connections, lasts, up to an hour; how long ahead a shutdown is
@@ -40,6 +41,9 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
         "pause",
         "refuse_connections",
         "refuse_requests",
+        "delist",
+        "tick_size",
+        "list",
     ]
     symbol: str = ""
     venue: str = ""

@@ -67,10 +67,13 @@ class Derivative:
     Args:
         spec: The instrument.
         seed: The same seed gives the same numbers.
+
+    Attributes:
+        spec: The same, on its newest grid.
     """
 
     def __init__(self, spec: MarketSpec, seed: int) -> None:
-        self._spec = spec
+        self.spec = spec
         self._random = Random(f"{seed}:{spec.venue}:{spec.symbol}:derivative").random  # noqa: S311 (a simulation)
         self._rate = int(USUAL_RATE * (0.5 + self._random()))
         self._open_lots = spec.typical_lots * (2_000 + int(3_000 * self._random()))
@@ -85,13 +88,13 @@ class Derivative:
             bid: Best bid, in ticks.
             ask: Best ask, in ticks.
         """
-        mid = (bid + ask) * self._spec.tick_units(PRICE_DECIMALS) // 2
+        mid = (bid + ask) * self.spec.tick_units(PRICE_DECIMALS) // 2
         self._rate += int((USUAL_RATE - self._rate) * 0.01 + 400 * (self._random() - 0.5))
         self._rate = max(-LARGEST_RATE, min(LARGEST_RATE, self._rate))
         self._basis += int((mid // 20_000) * (self._random() - 0.5)) - self._basis // 10
         self._open_lots = max(1, self._open_lots + int(self._open_lots * 0.001 * (self._random() - 0.5)))
         mark = max(1, mid + int((mid // 50_000) * (self._random() - 0.5)))
-        has_funding = self._spec.has_funding
+        has_funding = self.spec.has_funding
         next_ns = (now_ns // FUNDING_EVERY_NS + 1) * FUNDING_EVERY_NS if has_funding else None
         rate = self._rate if has_funding else None
         self._told += 1

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from heapq import heapify, heapreplace
+from heapq import heappush, heapreplace
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -28,6 +28,9 @@ from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import Change, WholeBook
 from schemas.errors import UsageError
 
+FINER = 10
+"""New ticks to an old one, where a tick size changes."""
+
 
 class Disconnect(NamedTuple):
     """The venue drops every connection."""
@@ -45,6 +48,11 @@ class _PendingDepth:
         self._bids: dict[int, int] = {}
         self._asks: dict[int, int] = {}
         self.matched_ns = 0
+
+    def refine(self, times: int) -> None:
+        """Write every price in ticks of so many to one of the old ones."""
+        self._bids = {tick * times: lots for tick, lots in self._bids.items()}
+        self._asks = {tick * times: lots for tick, lots in self._asks.items()}
 
     def add(self, changes: Sequence[Change], ns: int) -> None:
         for change in changes:
@@ -95,16 +103,19 @@ class SimulatedExchange:
             raise UsageError("a venue without instruments has nothing to simulate", next_step="give --symbol BTCUSDT")
         every_s = faults_every_s or {}
         self.venue = venue
-        self.specs: dict[str, MarketSpec] = {symbol: venue.market(symbol) for symbol in symbols}
+        self.specs: dict[str, MarketSpec] = {}
         self.now_ns = start_ns
-        self._markets = {
-            symbol: Market(spec, seed, start_ns, changes_per_second) for symbol, spec in self.specs.items()
-        }
-        derivatives = [spec for spec in self.specs.values() if spec.is_derivative]
-        self._derivatives = {spec.symbol: Derivative(spec, seed) for spec in derivatives}
+        self._seed, self._rate, self._every_s = seed, changes_per_second, every_s
+        self._markets: dict[str, Market] = {}
+        self._derivatives: dict[str, Derivative] = {}
         self._told: dict[str, DerivativeState] = {}
-        self._depths = {symbol: _PendingDepth(market.book.sequence) for symbol, market in self._markets.items()}
-        self.faults = {symbol: DepthFaults(every_s, f"{seed}:{venue.name}:{symbol}", start_ns) for symbol in self.specs}
+        self._depths: dict[str, _PendingDepth] = {}
+        self.faults: dict[str, DepthFaults] = {}
+        self._shown: dict[str, WholeBook] = {}
+        # Time decides, then the order in which the instruments were named: the same for any steps of `advance`.
+        self._heap: list[tuple[int, int, str]] = []
+        for symbol in symbols:
+            self.add_market(symbol)
         straying = symbols if dislocations_every_s else ()
         self.dislocations = {
             symbol: Dislocations(dislocations_every_s, f"{seed}:{venue.name}:{symbol}:strays", start_ns)
@@ -112,13 +123,40 @@ class SimulatedExchange:
         }
         disconnects = every_s.get(Fault.DISCONNECT)
         self._disconnects = Schedule(disconnects, f"{seed}:{venue.name}", start_ns) if disconnects else None
-        levels = venue.rules.depth_levels
-        self._shown = {symbol: market.book.view(levels) for symbol, market in self._markets.items() if levels}
         self._odd_in = venue.rules.odd_trade_every
         self._next_flush_ns = (start_ns // DEPTH_SPEED_NS + 1) * DEPTH_SPEED_NS
-        # Time decides, then the order in which the instruments were named: the same for any steps of `advance`.
-        self._heap = [(market.next_ns, index, symbol) for index, (symbol, market) in enumerate(self._markets.items())]
-        heapify(self._heap)
+
+    def add_market(self, symbol: str) -> None:
+        """Trade an instrument from now on.
+
+        Raises:
+            UsageError: The symbol is not in the venue's form.
+        """
+        spec, seed, levels = self.venue.market(symbol), self._seed, self.venue.rules.depth_levels
+        market = Market(spec, seed, self.now_ns, self._rate)
+        heappush(self._heap, (market.next_ns, len(self._markets), symbol))
+        self.specs[symbol], self._markets[symbol] = spec, market
+        self._depths[symbol] = _PendingDepth(market.book.sequence)
+        self.faults[symbol] = DepthFaults(self._every_s, f"{seed}:{self.venue.name}:{symbol}", self.now_ns)
+        if spec.is_derivative:
+            self._derivatives[symbol] = Derivative(spec, seed)
+        if levels:
+            self._shown[symbol] = market.book.view(levels)
+
+    def delist(self, symbol: str) -> None:
+        """Trade an instrument no longer: its list says so, and nothing more is told of it."""
+        self.specs[symbol] = self.specs[symbol]._replace(is_delisted=True)
+
+    def refine(self, symbol: str, times: int = FINER) -> None:
+        """Let an instrument trade in finer ticks from now on, so many to one of the old ones."""
+        market = self._markets[symbol]
+        market.refine(times)
+        self._depths[symbol].refine(times)
+        self.specs[symbol] = market.spec._replace(is_delisted=self.specs[symbol].is_delisted)
+        if symbol in self._derivatives:
+            self._derivatives[symbol].spec = market.spec
+        if symbol in self._shown:
+            self._shown[symbol] = market.book.view(self.venue.rules.depth_levels)
 
     def advance(self, to_ns: int) -> list[MarketEvent | Disconnect]:
         """Let time pass, and give what left the venue until then."""
@@ -163,6 +201,8 @@ class SimulatedExchange:
 
     def _events(self, symbol: str, step: MarketStep) -> Iterator[MarketEvent]:
         spec = self.specs[symbol]
+        if spec.is_delisted:
+            return
         self._depths[symbol].add(step.changes, step.ns)
         for fill in step.fills:
             yield MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, fill)
@@ -179,6 +219,8 @@ class SimulatedExchange:
         self._next_flush_ns += DEPTH_SPEED_NS
         yield from self._stray(sent_ns)
         for symbol, depth in self._depths.items():
+            if self.specs[symbol].is_delisted:
+                continue
             update = depth.take()
             if update is not None:
                 what = self._narrow(symbol, update) if self._shown else update
@@ -194,6 +236,8 @@ class SimulatedExchange:
 
     def _tell_derivatives(self, now_ns: int) -> Iterator[MarketEvent]:
         for symbol, derivative in self._derivatives.items():
+            if self.specs[symbol].is_delisted:
+                continue
             bid, _, ask, _ = self._markets[symbol].book.top()
             what = derivative.tell(now_ns, bid, ask)
             self._told[symbol] = what

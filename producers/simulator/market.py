@@ -107,6 +107,14 @@ class Market:
                     self._set(is_bid, tick, after.get(tick, 0))
         return MarketStep(ns, self._changes, [], touched=True)
 
+    def refine(self, times: int) -> None:
+        """Trade in finer ticks from here on, so many to one of the old ones."""
+        self.spec = self.spec.refined(times)
+        self._anchor *= times
+        self._typical_distance *= times
+        self._max_distance *= times
+        self.book.refine(times)
+
     def _open(self) -> None:
         levels = min(OPENING_LEVELS, self._anchor // 5)
         for is_bid, direction in ((True, -1), (False, 1)):

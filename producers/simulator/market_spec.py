@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import NamedTuple
 
 
@@ -21,6 +22,7 @@ class MarketSpec(NamedTuple):
         ids_count_updates: Whether an update id counts the updates that leave, not the changes in them.
         is_derivative: Whether the venue tells a mark price and an open interest of it.
         has_funding: Whether it tells a funding rate too.
+        is_delisted: Whether it trades no longer.
     """
 
     venue: str
@@ -37,6 +39,13 @@ class MarketSpec(NamedTuple):
     ids_count_updates: bool = False
     is_derivative: bool = False
     has_funding: bool = False
+    is_delisted: bool = False
+
+    def refined(self, times: int) -> MarketSpec:
+        """The same instrument with a tick of so many to one of the old ones."""
+        tick_size = str(Decimal(self.tick_size) / times)
+        decimals = max(self.price_decimals, _places(tick_size))
+        return self._replace(tick_size=tick_size, price_decimals=decimals, price_ticks=self.price_ticks * times)
 
     def tick_units(self, decimals: int) -> int:
         """How many units of the last of so many digits after the point a tick is."""

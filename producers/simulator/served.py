@@ -79,9 +79,11 @@ class ServedVenue:
 
     def can_suffer(self, control: Control) -> bool:
         """Whether a fault can befall this venue."""
+        is_new = control.fault == "list"
         return (
             control.venue in ("", self.exchange.venue.name)
-            and (not control.symbol or control.symbol in self.exchange.specs)
+            and (not control.symbol or (control.symbol in self.exchange.specs) != is_new)
+            and not (is_new and not control.symbol)
             and (control.fault != "snapshot" or self.exchange.venue.rules.book_in_stream)
         )
 
@@ -101,7 +103,16 @@ class ServedVenue:
             self.no_connections_until_ns = until_ns
         elif control.fault == "refuse_requests":
             self.refusals.extend([control] * control.count)
+        elif control.fault == "list":
+            self.exchange.add_market(control.symbol)
         else:
-            for symbol in self.exchange.specs:
-                if control.symbol in ("", symbol):
-                    self.exchange.inject(Fault(control.fault), symbol, control.count, control.damage)
+            for symbol in [symbol for symbol in self.exchange.specs if control.symbol in ("", symbol)]:
+                self._befall(control, symbol)
+
+    def _befall(self, control: Control, symbol: str) -> None:
+        if control.fault == "delist":
+            self.exchange.delist(symbol)
+        elif control.fault == "tick_size":
+            self.exchange.refine(symbol)
+        else:
+            self.exchange.inject(Fault(control.fault), symbol, control.count, control.damage)

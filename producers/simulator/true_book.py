@@ -59,6 +59,12 @@ class _History:
             rows.extend((sequence, tick if is_bid else -tick, lots))
         self._next = (at + 3) % (3 * HISTORY_CHANGES)
 
+    def refine(self, times: int) -> None:
+        """Write every price in ticks of so many to one of the old ones."""
+        rows = self._rows
+        for at in range(1, len(rows), 3):
+            rows[at] *= times
+
     def newest_first(self) -> Iterator[Change]:
         """Every change that is kept."""
         length = len(self._rows)
@@ -102,6 +108,12 @@ class TrueBook:
         self._history.append(change.sequence, change.is_bid, change.tick, side.get(change.tick, 0))
         _put(side, change.tick, change.lots)
         self.sequence = change.sequence
+
+    def refine(self, times: int) -> None:
+        """Write every price in ticks of so many to one of the old ones, now and before."""
+        self.bids = SortedDict({tick * times: lots for tick, lots in self.bids.items()})
+        self.asks = SortedDict({tick * times: lots for tick, lots in self.asks.items()})
+        self._history.refine(times)
 
     def forget(self) -> None:
         """Begin the history here: the levels the market opened with are no updates."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.simulator.contract import SimulatedVenue, encode_event
-from producers.simulator.events import BOOK_STREAMS, Damage, MarketEvent, StreamKind, Subscription
+from producers.simulator.events import BOOK_STREAMS, Damage, DepthUpdate, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
 from producers.simulator.faults import Fault
 from producers.simulator.recording import SimulatedRecording
@@ -66,6 +67,48 @@ def test_its_lists_name_every_instrument_with_its_grid(venue: SimulatedVenue) ->
         assert json.dumps(spec.symbol) in text
         # As text, or as a number.
         assert all(re.search(rf'[":]{re.escape(said)}[",}}]', text) for said in (spec.tick_size, spec.lot_size))
+
+
+def test_what_it_has_delisted_its_list_says_and_nothing_more_comes_of_it(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    events(simulated)
+    gone, *others = simulated.specs
+    before = simulated.get(venue.listing_targets((gone,))[0]).body
+    simulated.delist(gone)
+    heard = {event.spec.symbol for event in events(simulated)}
+
+    assert simulated.get(venue.listing_targets((gone,))[0]).body != before
+    assert heard == set(others)
+
+
+def test_after_a_change_of_its_tick_the_book_is_the_same_in_finer_ticks(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    events(simulated)
+    symbol = next(iter(simulated.specs))
+    old, before = simulated.specs[symbol], simulated.true_book(symbol)
+    simulated.refine(symbol)
+    new, after = simulated.specs[symbol], simulated.true_book(symbol)
+    listing = simulated.get(venue.listing_targets((symbol,))[0]).body
+
+    assert Decimal(new.tick_size) * 10 == Decimal(old.tick_size)
+    assert re.search(rf'[":]{re.escape(new.tick_size)}[",}}]', listing)
+    for held, holds in ((before.bids, after.bids), (before.asks, after.asks)):
+        assert [Decimal(price) for price, _ in old.level_texts(held)] == [
+            Decimal(price) for price, _ in new.level_texts(holds)
+        ]
+    assert simulated.true_book(symbol, before.sequence) == after
+    ticks = {tick for event in events(simulated) if isinstance(event.what, DepthUpdate) for tick, _ in event.what.bids}
+    assert any(tick % 10 for tick in ticks), "it trades in the finer ticks"
+
+
+def test_a_market_that_opens_later_is_listed_and_heard(venue: SimulatedVenue) -> None:
+    simulated = SimulatedExchange(venue, venue.listed[:1], start_ns=START_NS, changes_per_second=100.0)
+    events(simulated)
+    simulated.add_market(venue.listed[1])
+    heard = {event.spec.symbol for event in events(simulated)}
+
+    assert heard == set(venue.listed[:2])
+    assert json.dumps(venue.listed[1]) in simulated.get(venue.listing_targets((venue.listed[1],))[0]).body
 
 
 def test_a_book_it_answers_with_is_the_true_one(venue: SimulatedVenue) -> None:

@@ -107,7 +107,7 @@ class MadeUpVenue:
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:
         if path != "/made/list" or not query.get("part", "0").isdecimal():
             return RestAnswer(404, 1, json.dumps({"why": "no such page"}))
-        part, specs = int(query.get("part", "0")), list(books.specs.values())
+        part, specs = int(query.get("part", "0")), [spec for spec in books.specs.values() if not spec.is_delisted]
         markets = [{"name": spec.symbol, "tick": spec.tick_size, "lot": spec.lot_size} for spec in specs]
         rest = {"next": part + 1} if len(markets) > PART * (part + 1) else {}
         return RestAnswer(200, 10, json.dumps({"markets": markets[PART * part :][:PART], **rest}), "list")

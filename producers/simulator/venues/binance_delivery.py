@@ -47,7 +47,8 @@ def _book(spec: MarketSpec, view: WholeBook, matched_ns: int, sent_ns: int) -> F
 
 def _entry(spec: MarketSpec) -> Fields:
     perpetual = spec.symbol.endswith("_PERP")
-    contract = {"contractType": "PERPETUAL" if perpetual else "CURRENT_QUARTER", "contractStatus": "TRADING"}
+    status = "DELIVERED" if spec.is_delisted else "TRADING"
+    contract = {"contractType": "PERPETUAL" if perpetual else "CURRENT_QUARTER", "contractStatus": status}
     assets = {"baseAsset": spec.base, "quoteAsset": spec.quote, "marginAsset": spec.base}
     return {
         "symbol": spec.symbol,

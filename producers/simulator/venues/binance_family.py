@@ -184,13 +184,13 @@ class BinanceVenue:
 
     def _listing(self, symbols: str, books: Books) -> RestAnswer:
         """The instrument list; in part where the venue can, and then refused if it does not trade one of them."""
-        weight, wanted = self.listing_weight, list(books.specs)
+        weight, wanted = self.listing_weight, self._listed_now(books)
         if symbols and self.lists_in_part:
             try:
                 wanted = _SYMBOLS.decode(symbols)
             except (msgspec.DecodeError, RecursionError):
                 return _refused(400, weight, -1100, "Illegal characters found in parameter 'symbols'.")
-        if not books.specs.keys() >= set(wanted):
+        if not set(self._listed_now(books)) >= set(wanted):
             return _refused(400, weight, -1121, "Invalid symbol.")
         entries = [{**self.entry(books.specs[name]), "filters": _filters(books.specs[name])} for name in wanted]
         limits = [
@@ -199,6 +199,10 @@ class BinanceVenue:
         ]
         head = {"timezone": "UTC", "serverTime": books.now_ns // NS_PER_MS, "rateLimits": limits, "exchangeFilters": []}
         return RestAnswer(200, weight, _json({**head, "symbols": entries}), "exchangeInfo")
+
+    def _listed_now(self, books: Books) -> list[str]:
+        """What the list has an entry of: spot's has none of what was delisted."""
+        return [symbol for symbol, spec in books.specs.items() if not (spec.is_delisted and self.lists_in_part)]
 
     # -- what it hears
 

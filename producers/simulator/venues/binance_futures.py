@@ -44,8 +44,12 @@ def _book(spec: MarketSpec, view: WholeBook, matched_ns: int, sent_ns: int) -> F
     return {"lastUpdateId": view.sequence, "E": sent_ns // NS_PER_MS, "T": matched_ns // NS_PER_MS}
 
 
+def _status(spec: MarketSpec) -> str:
+    return "CLOSE" if spec.is_delisted else "TRADING"
+
+
 def _entry(spec: MarketSpec) -> Fields:
-    contract = {"contractType": "PERPETUAL", "deliveryDate": 4_133_404_800_000, "status": "TRADING"}
+    contract = {"contractType": "PERPETUAL", "deliveryDate": 4_133_404_800_000, "status": _status(spec)}
     assets = {"baseAsset": spec.base, "quoteAsset": spec.quote, "marginAsset": spec.quote}
     digits = {"pricePrecision": spec.price_decimals, "quantityPrecision": spec.size_decimals}
     return {"symbol": spec.symbol, "pair": spec.symbol, **contract, **assets, **digits}

@@ -163,7 +163,9 @@ class BybitVenue:
         if path != "/v5/market/instruments-info":
             return RestAnswer(404, 1, _json({"retCode": 404, "retMsg": "Not Found"}))
         category = query.get("category", "")
-        specs = [spec for spec in books.specs.values() if self.category(spec.symbol) == category]
+        specs = [
+            spec for spec in books.specs.values() if self.category(spec.symbol) == category and not spec.is_delisted
+        ]
         result = {"category": category, "list": list(map(self._entry, specs)), "nextPageCursor": ""}
         return RestAnswer(200, 1, _json({"retCode": 0, "retMsg": "OK", "result": result}), "instruments-info")
 

@@ -145,7 +145,8 @@ class DeribitVenue:
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:
         """`get_instruments` of all, and `get_instrument` of one."""
         if path == "/api/v2/public/get_instruments":
-            return RestAnswer(200, 1, _result(None, list(map(_entry, books.specs.values()))), "get_instruments")
+            there = [spec for spec in books.specs.values() if not spec.is_delisted]
+            return RestAnswer(200, 1, _result(None, list(map(_entry, there))), "get_instruments")
         if path != "/api/v2/public/get_instrument":
             return RestAnswer(404, 1, _error(None, -32601, "Method not found"))
         spec = books.specs.get(query.get("instrument_name", ""))
@@ -252,7 +253,8 @@ def _entry(spec: MarketSpec) -> Fields:
     period = {"settlement_period": "perpetual" if terms == ["PERPETUAL"] else "month", "instrument_type": "reversed"}
     coins = {"base_currency": spec.base, "quote_currency": spec.quote, "counter_currency": "USD"}
     grid = {"tick_size": _number(spec.tick_size), "tick_size_steps": [], "min_trade_amount": _number(spec.lot_size)}
-    return {"instrument_name": spec.symbol, **kind, **period, **coins, **grid, "is_active": True}
+    state = {"is_active": False, "state": "closed"} if spec.is_delisted else {"is_active": True}
+    return {"instrument_name": spec.symbol, **kind, **period, **coins, **grid, **state}
 
 
 def _number(text: str) -> object:

@@ -262,7 +262,8 @@ def _trade(event: MarketEvent, fill: Fill) -> Fields:
 
 def _entry(spec: MarketSpec) -> Fields:
     kind, inverse = _type_of(spec.symbol), spec.quote == "USD"
-    head = {"instId": spec.symbol, "instType": kind, "tickSz": spec.tick_size, "lotSz": spec.lot_size, "state": "live"}
+    state = "expired" if spec.is_delisted else "live"
+    head = {"instId": spec.symbol, "instType": kind, "tickSz": spec.tick_size, "lotSz": spec.lot_size, "state": state}
     if kind == "SPOT":
         return {**head, "baseCcy": spec.base, "quoteCcy": spec.quote, "ctVal": "", "ctMult": "", "ctType": ""}
     value = "100" if inverse else _VALUES.get(spec.base, "1")
