@@ -32,6 +32,8 @@ CounterName = Literal[
     "obflow_disconnects_total",
     "obflow_frame_fields_total",
     "obflow_rival_statuses_total",
+    "obflow_list_reads_total",
+    "obflow_fenced_records_total",
     "obflow_rebalances_total",
     "obflow_retries_total",
     "obflow_kafka_sent_bytes_total",
@@ -60,6 +62,7 @@ GaugeName = Literal[
     "obflow_kafka_brokers_up",
     "obflow_kafka_round_trip_seconds",
     "obflow_kafka_queued_bytes",
+    "obflow_leased_partitions",
     "obflow_table_failing",
     "obflow_missing_rows",
     "obflow_ready",
@@ -186,6 +189,19 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_rival_statuses_total": Metric(
         "Statuses of another process that produces the same instruments live.", ("venue",), "records", PRODUCER
     ),
+    "obflow_list_reads_total": Metric(
+        "Readings of a venue's instrument list while it was produced, by outcome: read, failed.",
+        ("venue", "outcome"),
+        "readings",
+        PRODUCER,
+    ),
+    "obflow_fenced_records_total": Metric(
+        "Records of a producer that slept longer than its lease, not published.",
+        ("venue",),
+        "records",
+        PRODUCER,
+        once="a lease (producer.share)",
+    ),
     "obflow_rebalances_total": Metric(
         "Times that the group gave this worker its partitions anew.", ("topic",), "rebalances", WORKERS
     ),
@@ -300,6 +316,13 @@ GAUGES: Mapping[GaugeName, Metric] = {
     ),
     "obflow_kafka_queued_bytes": Metric(
         "Size of what waits to be acknowledged by a broker.", ("client",), "bytes", LIBRDKAFKA
+    ),
+    "obflow_leased_partitions": Metric(
+        "Partitions whose instruments this producer has by a lease.",
+        ("venue",),
+        "partitions",
+        PRODUCER,
+        once="a lease (producer.share)",
     ),
     "obflow_table_failing": Metric(
         "1 where a table cannot be fed now, while the others go on.", ("table",), "0 or 1", SINK

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from producers.contract import Exchange
     from producers.live.run import Provider
     from producers.live.tardis_replay import Stretch
+    from producers.selection import Selection
     from producers.simulator.exchange import SimulatedExchange
     from producers.simulator.faults import Fault
 
@@ -43,6 +44,14 @@ Every = Annotated[float, typer.Option(help="Seconds between two, on average; 0 i
 def produce(
     venue: Venue,
     symbol: Symbols = None,
+    symbols: Annotated[
+        str | None, typer.Option("--symbols", help="all: everything that trades, now and later.", metavar="all")
+    ] = None,
+    quote: Annotated[list[str] | None, typer.Option(help="All that trade in this currency; repeatable.")] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(help="Of these, what is this process's: 1/2, 2/2, or by a lease.", metavar="PART|lease"),
+    ] = None,
     websocket_url: Url = None,
     rest_url: Url = None,
     record: Annotated[Path | None, typer.Option(help="Also keep every frame in this new file.", metavar="FILE")] = None,
@@ -56,15 +65,18 @@ def produce(
     from obflow.metrics import Metrics
     from producers.live import run
 
-    settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
-    exchange, provider, symbols = *_live(venue, settings), _named(symbol)
+    settings = load_settings(
+        {"producer.websocket_url": websocket_url, "producer.rest_url": rest_url, "producer.share": share}
+    )
+    exchange, provider = _live(venue, settings)
+    selection = _selection(symbol, symbols, quote)
     metrics = Metrics("producer")
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
         await _require_access(provider, settings)
         return await run.produce(
             exchange,
-            symbols,
+            selection,
             settings,
             clock=SystemClock(),
             metrics=metrics,
@@ -397,6 +409,18 @@ def _exchange(venue: str) -> Exchange:
         step = f"did you mean {close}?" if close else f"there are {', '.join(EXCHANGES)}"
         raise UsageError(f"there is no venue {venue}", next_step=step)
     return EXCHANGES[venue]
+
+
+def _selection(named: list[str] | None, everything: str | None, quotes: list[str] | None) -> Selection:
+    from producers.selection import ALL, Selection
+
+    if everything not in (None, ALL):
+        raise UsageError(f"--symbols {everything} is not known", next_step="write --symbols all, or --symbol for one")
+    if everything is None and not quotes:
+        return Selection(tuple(_named(named)))
+    if named:
+        raise UsageError("--symbol names some, --symbols all and --quote all of a kind", next_step="give one of them")
+    return Selection(quotes=frozenset(quote.upper() for quote in quotes or ()))
 
 
 def _named(symbols: list[str] | None) -> list[str]:

@@ -50,10 +50,15 @@ class Contest:
     def __init__(self, run: str, symbols: Collection[str]) -> None:
         self.lost_to: Word | None = None
         self._run = run
+        self._symbols = frozenset(symbols)
         self._unclaimed = set(symbols)
         self._words: Counter[tuple[str, str]] = Counter()
         self._suspects: set[tuple[str, str]] = set()
         self._begun = False
+
+    def is_about(self, symbol: str) -> bool:
+        """Whether it decides about an instrument."""
+        return symbol in self._symbols
 
     @property
     def has_read_its_claims(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from obflow.settings import Count, HttpAddress, Seconds, Section, UserPath, WebSocketAddress
 
@@ -50,6 +50,10 @@ class ProducerSettings(Section):
     known_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
     """Range about mid that is kept known where a venue's books over REST end somewhere: one is fetched, and compared,
     before the range is left, and every ten minutes. 0: none is."""
+    list_refresh_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    """Time between two readings of the venue's instrument list: what is new, delisted, on another grid. 0: never."""
+    share: Annotated[str, Field(pattern=r"^(|lease|[1-9][0-9]{0,3}/[1-9][0-9]{0,3})$")] = ""
+    """Of the instruments asked for, which are this process's: all (empty), 1/2 or 2/2 and so on, or by a lease."""
     derivatives: bool = True
     """Whether funding, mark prices and open interest are subscribed too, where the venue has them."""
     rest_url: HttpAddress = ""
@@ -62,3 +66,11 @@ class ProducerSettings(Section):
     """Written into every record, so that simulated data is never taken for real."""
     beside_other_sources: bool = False
     """Whether it starts where topics or tables hold its instruments from the simulator, or, as that, live ones."""
+
+    @field_validator("share")
+    @classmethod
+    def _is_a_part(cls, share: str) -> str:
+        number, is_part, parts = share.partition("/")
+        if is_part and int(number) > int(parts):
+            raise ValueError(f"there is no part {number} of {parts}")
+        return share

@@ -77,6 +77,8 @@ class Reason(StrEnum):
     """The best price of a side lies farther out than what is known of it."""
     QUOTE_MISMATCH = "quote_mismatch"
     """The venue's own best quotes contradicted the book three times in a row."""
+    DELISTED = "delisted"
+    """The venue trades the instrument no longer: no book follows."""
 
 
 class Coverage(StrEnum):

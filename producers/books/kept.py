@@ -140,6 +140,11 @@ class KeptBook:
         bid_ticks, bid_lots, ask_ticks, ask_lots = self.tracked.book.arrays()
         return scale.levels(SideLevels(bid_ticks, bid_lots)), scale.levels(SideLevels(ask_ticks, ask_lots))
 
+    def relist(self, instrument: Instrument) -> None:
+        """Take another listed grid. To be called where the book is not LIVE: the next one begins on it."""
+        self.listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
+        self.records.instrument, self.records.grid = instrument, self.listed
+
     # -- what changes it
 
     def begin_epoch(self, snapshot: DepthSnapshot, placed: Placed, received_ns: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from schemas.messages import Source
@@ -78,3 +78,25 @@ class StreamCounters:
     derivatives: int = 0
     resyncs_answered: int = 0
     resyncs_outdated: int = 0
+
+    def add(self, other: StreamCounters) -> None:
+        """Take over what another one has counted."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+
+@dataclass
+class PastStreams:
+    """What streams had counted that are produced no longer: the sums of a venue never fall.
+
+    Attributes:
+        counters: What happened to their messages.
+        checked, wrong: The venue's best quotes that said what such a book should have said, and those that were right.
+        compared, different: Those at the same id, and those of them that differed.
+    """
+
+    counters: StreamCounters
+    checked: int = 0
+    wrong: int = 0
+    compared: int = 0
+    different: int = 0

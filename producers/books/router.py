@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from producers.books.arrivals import ArrivalNumbers
-from producers.books.options import StreamOptions
+from producers.books.options import PastStreams, StreamCounters, StreamOptions
 from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
 from producers.contract import MAX_FRAME_BYTES, Channel, FrameReader, damaged_symbol
@@ -68,6 +68,7 @@ class FrameRouter:
         frames: Frames handled, connections opened and lost apart.
         rejected: Refused messages by reason (the error's class name).
         ignored: Messages known and not needed, by kind.
+        past: What was counted of instruments that are carried no longer.
     """
 
     def __init__(
@@ -81,13 +82,12 @@ class FrameRouter:
     ) -> None:
         self.exchange = exchange
         self._quoted = quoted
-        self.streams = {
-            symbol: InstrumentStream(instrument, exchange.sequence, options, exchange.checksum)
-            for symbol, instrument in instruments.items()
-        }
+        self._options = options
+        self.streams = {symbol: self._stream_of(instrument) for symbol, instrument in instruments.items()}
         self.frames = 0
         self.rejected: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
+        self.past = PastStreams(StreamCounters())
         self._max_frame_bytes = max_frame_bytes
         self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
         self._carrier_of: dict[str, str] = {}  # by symbol: whose connections bring its updates, or brought them last
@@ -102,10 +102,31 @@ class FrameRouter:
         self._carrier_of.update(dict.fromkeys(symbols, carrier_of(connection)))
         self._assigned.update(symbols)
 
-    def end(self, symbol: str, received_ns: int, why: str = "") -> list[Published]:
+    def add(self, instrument: Instrument) -> InstrumentStream:
+        """Carry an instrument more."""
+        self._ended.discard(instrument.symbol)
+        stream = self.streams[instrument.symbol] = self._stream_of(instrument)
+        return stream
+
+    def end(self, symbol: str, received_ns: int, why: str = "", *, delisted: bool = False) -> list[Published]:
         """Carry an instrument no longer: what it says last, and what still comes of it is ignored and counted."""
+        stream = self.streams[symbol]
+        last = stream.on_delisting(received_ns, why) if delisted else stream.on_stop(received_ns, why)
+        self.drop(symbol)
+        return last
+
+    def drop(self, symbol: str) -> None:
+        """Carry an instrument no longer, without a word: it is another producer's."""
         self._ended.add(symbol)
-        return self.streams.pop(symbol).on_stop(received_ns, why)
+        self._assigned.discard(symbol)
+        for known in (self._carrier_of, self._source_of):
+            known.pop(symbol, None)
+        stream, past = self.streams.pop(symbol), self.past
+        past.counters.add(stream.counters)
+        past.checked += stream.quotes.checked
+        past.wrong += stream.quotes.wrong
+        past.compared += stream.quotes.compared
+        past.different += stream.quotes.different
 
     def handle(self, frame: Frame) -> Handled:
         """Handle whatever came: a frame, an answer over REST, a connection that stands or is lost."""
@@ -252,6 +273,9 @@ class FrameRouter:
         """Keep what depth gave; a stream refuses an update that waited by a dead letter of its own."""
         self.rejected.update(record.reason for record in records if isinstance(record, DeadLetter))
         handled.records.extend(records)
+
+    def _stream_of(self, instrument: Instrument) -> InstrumentStream:
+        return InstrumentStream(instrument, self.exchange.sequence, self._options, self.exchange.checksum)
 
     def _stream(self, symbol: str) -> InstrumentStream:
         try:

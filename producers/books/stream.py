@@ -66,6 +66,7 @@ from schemas.messages import (
     ResyncRequest,
     TradeRecord,
 )
+from schemas.units import NS_PER_MS
 
 MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
@@ -383,6 +384,31 @@ class InstrumentStream:
             self._feed.troubles.pop(about, None)
         self._append_status_if_changed()
         return self._drain()
+
+    def on_relisting(self, instrument: Instrument, received_ns: int, detail: str = "") -> list[Published]:
+        """Take a grid that the venue has changed: the book is INVALID until the next snapshot, on the new grid."""
+        now = self._clock(received_ns)
+        self._stop_following()
+        self._invalidate(Reason.REGRID, now, detail)
+        self.instrument = instrument
+        self.kept.relist(instrument)
+        return self._drain()
+
+    def on_delisting(self, received_ns: int, detail: str = "") -> list[Published]:
+        """Say that the venue trades this no longer: its book ends INVALID, also one of an earlier run."""
+        now = self._clock(received_ns)
+        self.lift_epoch(now // NS_PER_MS)
+        self._stop_following()
+        self._publish_invalid(Wrong(Reason.DELISTED, detail), now)
+        self._feed.note(LinkEvent.STOPPED)
+        self.quotes.finish()
+        self._append_status_if_changed(detail)
+        return self._drain()
+
+    def lift_epoch(self, epoch: int) -> None:
+        """Begin above an epoch that another producer has come to, where no book was published yet."""
+        if self.tracked.validity is Validity.AWAITING_SNAPSHOT:
+            self.kept.records.epoch = max(self.kept.records.epoch, epoch)
 
     def on_stop(self, received_ns: int, detail: str = "") -> list[Published]:
         """Say that the producer ends. Readers' books stay what they are and age; a restart raises the epoch."""

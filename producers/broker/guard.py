@@ -21,10 +21,12 @@ from producers.broker.statuses import SeenStatus, Speaker, StatusReader
 from producers.contest import Contest, Word
 from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
-from schemas.units import NS_PER_MS
+from schemas.units import MS_PER_SECOND, NS_PER_MS
 
 SILENT_SECONDS = 12.0
 """A producer says every ten seconds, or more often, that it is alive: one silent for this long is gone."""
+REMEMBERED_MS = 3_600_000
+"""What was said longer ago is forgotten."""
 LOOK_SECONDS = 0.05
 FLUSH_SECONDS = 10.0
 APART = "stop that producer, or set kafka.topic_prefix to topics of this one's own"
@@ -74,6 +76,7 @@ class LiveGuard:
         run: What our own statuses carry.
         clock: What is now.
         metrics: Where statuses of others are counted.
+        share: Among which producers a lease decides who produces what (`leases`): these are no rivals. Empty: none.
 
     Raises:
         BrokerUnreachable: No broker answers.
@@ -81,7 +84,15 @@ class LiveGuard:
     """
 
     def __init__(
-        self, settings: Settings, venue: str, symbols: Collection[str], *, run: str, clock: Clock, metrics: Metrics
+        self,
+        settings: Settings,
+        venue: str,
+        symbols: Collection[str],
+        *,
+        run: str,
+        clock: Clock,
+        metrics: Metrics,
+        share: str = "",
     ) -> None:
         self._venue = venue
         self._symbols = set(symbols)
@@ -91,6 +102,9 @@ class LiveGuard:
         self._warned: dict[str, str] = {}  # by symbol: the run that was warned of last
         self._settings = settings
         self._contest = Contest(run, self._symbols)
+        self._batch: Contest | None = None  # of what is being admitted
+        self._share = share
+        self._newest: dict[Speaker, SeenStatus] = {}
         self._reader = StatusReader(settings, clock)
 
     async def stand_alone(self, stop: asyncio.Event) -> None:
@@ -101,6 +115,9 @@ class LiveGuard:
             BrokerUnreachable: No broker answers.
         """
         recent = await asyncio.to_thread(self._reader.recent)
+        self._newest.update(
+            (speaker, seen) for speaker, seen in recent.items() if speaker.instrument.venue == self._venue
+        )
         suspects = {speaker: left_s for speaker, seen in recent.items() if (left_s := self._doubt_s(seen)) > 0}
         loop = asyncio.get_running_loop()
         deadline = loop.time() + max(suspects.values(), default=0.0)
@@ -127,7 +144,7 @@ class LiveGuard:
         await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         lost_to = await self._wait_for_rivals(stop)
         if lost_to is not None:
-            await self._say_farewell(publisher, source)
+            await self._say_farewell(publisher, source, self._symbols)
             raise _refusal([lost_to], APART)
 
     def look(self) -> None:
@@ -156,14 +173,70 @@ class LiveGuard:
             if lost_to is not None:
                 raise _refusal([lost_to], APART)
 
+    def free_of_rivals(self, symbols: Iterable[str]) -> list[str]:
+        """Choose from instruments those that nobody else was heard to produce lately."""
+        now_ms = self._clock.now_ns() // NS_PER_MS
+        self._newest = {who: seen for who, seen in self._newest.items() if now_ms - seen.written_ms < REMEMBERED_MS}
+        recent = {
+            who: seen for who, seen in self._newest.items() if now_ms - seen.written_ms < SILENT_SECONDS * MS_PER_SECOND
+        }
+        taken = {who.instrument.symbol for who, seen in recent.items() if self._is_live_rival(seen)}
+        return [symbol for symbol in symbols if symbol not in taken]
+
+    def epoch_of(self, symbol: str) -> int:
+        """The highest epoch that anybody was heard to have come to of an instrument; 0 where nobody was heard."""
+        epochs = (seen.status.epoch for who, seen in self._newest.items() if who.instrument.symbol == symbol)
+        return max(epochs, default=0)
+
+    async def admit(self, publisher: StatusPublisher, source: Source, symbols: Collection[str]) -> list[str]:
+        """Begin to produce instruments more, once nobody else may; gives those that are ours. `look` has to run beside.
+
+        Args:
+            publisher: As of `claim`; the first status of each of them was handed to it.
+            source: What statuses carry.
+            symbols: The instruments, none of them produced yet.
+
+        Raises:
+            BrokerUnreachable: The claims could not be read back in time.
+        """
+        batch = self._batch = Contest(self._run, symbols)
+        self._symbols.update(symbols)
+        try:
+            is_won = await self._wait_for_batch(batch)
+        finally:
+            self._batch = None
+        if is_won:
+            return list(symbols)
+        self._symbols.difference_update(symbols)
+        await self._say_farewell(publisher, source, symbols)
+        return []
+
+    def release(self, symbols: Iterable[str]) -> None:
+        """Note that instruments are produced no longer: who does is no rival."""
+        self._symbols.difference_update(symbols)
+
+    async def _wait_for_batch(self, batch: Contest) -> bool:
+        loop, patience_s = asyncio.get_running_loop(), self._settings.kafka.request_timeout_seconds
+        began = silent_since = loop.time()
+        before = 0
+        while not batch.may_begin and batch.lost_to is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            silent_since = loop.time() if batch.suspects > before else silent_since
+            before = batch.suspects
+            if loop.time() - silent_since > SILENT_SECONDS:
+                batch.forget_the_silent()
+            if not batch.has_read_its_claims and loop.time() - began > patience_s:
+                raise kafka.unreachable(self._settings, f"claims could not be read back within {patience_s:g} s")
+        return batch.may_begin
+
     def close(self) -> None:
         """Let go of the broker."""
         self._reader.close()
 
-    async def _say_farewell(self, publisher: StatusPublisher, source: Source) -> None:
-        """Take the claims back; as heartbeats, which no table stores: the feeds that go on are another producer's."""
+    async def _say_farewell(self, publisher: StatusPublisher, source: Source, symbols: Collection[str]) -> None:
+        """Take claims back; as heartbeats, which no table stores: the feeds that go on are another producer's."""
         now_ns = self._clock.now_ns()
-        for symbol in sorted(self._symbols):
+        for symbol in sorted(symbols):
             detail = "gives way to another producer"
             status = FeedStatus(
                 self._venue, symbol, source, FeedState.STOPPED, 0, now_ns, heartbeat=True, detail=detail
@@ -193,10 +266,16 @@ class LiveGuard:
     def _hear(self, seen: SeenStatus) -> SeenStatus | None:
         """Take in one status; gives it back where it makes this producer give way."""
         status, lost_before = seen.status, self._contest.lost_to
+        if status.venue == self._venue:
+            self._newest[seen.speaker] = seen
         of_ours = status.venue == self._venue and status.symbol in self._symbols
-        if not of_ours or (status.source is Source.REPLAY and seen.run != self._run):
+        if not of_ours or self._is_no_matter(seen) or (status.source is Source.REPLAY and seen.run != self._run):
             return None
-        self._contest.hear(Word(status.symbol, seen.run, status.state is FeedState.STOPPED))
+        word = Word(status.symbol, seen.run, status.state is FeedState.STOPPED)
+        if self._batch is not None and self._batch.is_about(status.symbol):
+            self._batch.hear(word)
+            return None
+        self._contest.hear(word)
         return seen if self._contest.lost_to is not lost_before else None
 
     def _clear(self, suspects: dict[Speaker, float]) -> None:
@@ -217,7 +296,15 @@ class LiveGuard:
         return SILENT_SECONDS - max(0.0, age_s)
 
     def _is_rival(self, seen: SeenStatus) -> bool:
-        return seen.run != self._run and _is_live(seen, self._venue, self._symbols)
+        return self._is_live_rival(seen) and seen.status.symbol in self._symbols
+
+    def _is_live_rival(self, seen: SeenStatus) -> bool:
+        others = seen.run != self._run and not self._is_no_matter(seen)
+        return others and _is_live(seen, self._venue, {seen.status.symbol})
+
+    def _is_no_matter(self, seen: SeenStatus) -> bool:
+        """Whether a lease decides between its speaker and this producer."""
+        return bool(self._share) and seen.share == self._share and seen.run != self._run
 
 
 def _is_live(seen: SeenStatus, venue: str, symbols: Collection[str]) -> bool:

@@ -21,7 +21,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import NEW_LOGS, topic_name
 from producers.books.records import ProducerRecord
-from producers.broker.statuses import RUN_HEADER
+from producers.broker.statuses import RUN_HEADER, SHARE_HEADER
 from schemas.codec import encode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, DerivativeRecord, FeedStatus, Kind, L2Record, ResyncRequest, TradeRecord
@@ -59,6 +59,7 @@ class Publisher:
         each_report: Whether the broker's answer to each record is looked at. A replay does without: it counts what it
             handed over once everything is acknowledged, at half the cost a record; and it does not wait for a broker
             for as long.
+        share: Among which producers its instruments are shared by a lease, as its statuses say.
 
     Attributes:
         acknowledged: Records the broker has, by declared topic name. Without `each_report`, up to date after `flush`.
@@ -67,11 +68,19 @@ class Publisher:
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, now_ns: Callable[[], int], *, each_report: bool = True
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        now_ns: Callable[[], int],
+        *,
+        each_report: bool = True,
+        share: str = "",
     ) -> None:
         self.acknowledged: Counter[str] = Counter()
         self.run = f"{now_ns():016x}{uuid.uuid4().hex[:16]}"
         self._run_header = [(RUN_HEADER, self.run.encode())]
+        if share:
+            self._run_header.append((SHARE_HEADER, share.encode()))
         self._producer = kafka.producer(
             settings,
             {

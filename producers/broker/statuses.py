@@ -21,6 +21,8 @@ from schemas.units import NS_PER_MS
 
 RUN_HEADER = "run"
 """Header of a status: which run of a producer wrote it. Epochs cannot tell: a producer has many, and 0 at its start."""
+SHARE_HEADER = "share"
+"""Header of a status of a producer that shares a venue's instruments by a lease: among which producers."""
 RUN = re.compile(r"[0-9a-f]{32}")
 """What a run looks like. A status without one was not written by a producer, and no word of anybody's."""
 RECENT_SECONDS = 60.0
@@ -37,11 +39,19 @@ class Speaker(NamedTuple):
 
 
 class SeenStatus(NamedTuple):
-    """A status as it lay in the log; `written_ms` is Kafka's time, ms UTC."""
+    """A status as it lay in the log.
+
+    Attributes:
+        status: The status.
+        run: Whose.
+        written_ms: Kafka's time, ms UTC.
+        share: Among which producers its writer shares by a lease; empty where it does not.
+    """
 
     status: FeedStatus
     run: str
     written_ms: int
+    share: str = ""
 
     @property
     def speaker(self) -> Speaker:
@@ -133,5 +143,6 @@ class StatusReader:
             check_place(status, Place(message.partition(), len(self._ends), written_ms))
         except MessageError:
             return []
-        run = bytes(dict(message.headers() or []).get(RUN_HEADER) or b"").decode(errors="replace")
-        return [SeenStatus(status, run, written_ms)] if RUN.fullmatch(run) else []
+        headers = dict(message.headers() or [])
+        run, share = (bytes(headers.get(name) or b"").decode(errors="replace") for name in (RUN_HEADER, SHARE_HEADER))
+        return [SeenStatus(status, run, written_ms, share)] if RUN.fullmatch(run) else []

@@ -139,6 +139,7 @@ class Connection:
         subscribe: What subscribes to instruments, where that is not all that the venue has of them.
         on_refused: Is told of an instrument that the venue will not send, and why: the connection goes on without it.
         headers: Sent with each handshake.
+        path: What of its address is the venue's to say; who shares it may share the connection.
     """
 
     def __init__(
@@ -159,8 +160,10 @@ class Connection:
         subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
         on_refused: Callable[[str, str], None] = lambda *_: None,
         headers: Mapping[str, str] = NO_HEADERS,
+        path: str = "",
     ) -> None:
         self.name = name
+        self.path = path
         self.headers = headers
         self._on_refused = on_refused
         self.symbols = tuple(symbols)
@@ -226,12 +229,14 @@ class Connection:
         gone = [symbol for symbol in self.symbols if symbol in symbols]
         self.symbols = tuple(symbol for symbol in self.symbols if symbol not in gone)
         for part in in_messages(self.exchange, gone):
-            self.say(self.gives_up(part))
+            # Nobody waits for an answer: of what it trades no longer a venue may give none.
+            self.say([say._replace(acknowledged_by=()) for say in self.gives_up(part)])
 
-    def add(self, symbol: str) -> None:
-        """Carry an instrument more."""
-        self.symbols = (*self.symbols, symbol)
-        self.say(self.subscribe([symbol]))
+    def add(self, symbols: Sequence[str]) -> None:
+        """Carry instruments more."""
+        self.symbols = (*self.symbols, *symbols)
+        for part in in_messages(self.exchange, symbols):
+            self.say(self.subscribe(part))
 
     @property
     def is_connected(self) -> bool:

@@ -22,6 +22,7 @@ from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.contract import Channel, Exchange
+from producers.list_changes import status_sentence
 from producers.live.connections import NO_HEADERS
 from producers.live.field_watch import FieldWatch
 from producers.live.gate import TRIAL_S, HostGate
@@ -36,6 +37,8 @@ from schemas.messages import DeadLetter, InstrumentKey, ResyncRequest, Source
 from schemas.units import NS_PER_SECOND
 
 HEARTBEAT_SECONDS = 10.0
+LISTING = "listing"
+"""What a trouble is about that the venue's list tells."""
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
 
@@ -143,11 +146,59 @@ class LiveFeed:
             if derivatives is not None and derivatives.streams(symbol):
                 stream.expect_derivatives()
 
-    def end(self, symbol: str, why: str = "") -> None:
+    def end(self, symbol: str, why: str = "", *, delisted: bool = False) -> None:
         """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
-        self.outlet.emit(self.router.end(symbol, self._clock.now_ns(), why))
+        self.outlet.emit(self.router.end(symbol, self._clock.now_ns(), why, delisted=delisted))
+        self._leave(symbol)
+
+    def drop(self, symbol: str) -> None:
+        """Produce an instrument no longer, without a word: another producer has it."""
+        self.router.drop(symbol)
+        self._leave(symbol)
+
+    def _leave(self, symbol: str) -> None:
+        self._silences.pop(symbol, None)
+        if self._recovery is not None:
+            self._recovery.forget(symbol)
         if self._source is not None:
             self._source.unsubscribe(symbol)
+
+    def announce(self, instrument: Instrument, epoch: int = 0) -> None:
+        """Say of an instrument that it is produced from here on, above an epoch that somebody else came to."""
+        stream = self.router.add(instrument)
+        stream.lift_epoch(epoch)
+        derivatives = self._exchange.derivatives if self._settings.derivatives else None
+        if derivatives is not None and derivatives.streams(instrument.symbol):
+            stream.expect_derivatives()
+        self.outlet.emit(stream.on_heartbeat(self._clock.now_ns()))
+        self._tell_status(instrument)
+
+    def carry(self, symbols: Sequence[str]) -> None:
+        """Subscribe to instruments that were announced, over connections with room for them, or new ones."""
+        if self._source is None:
+            raise RuntimeError("there is no source yet to carry anything")
+        for connection, carried in self._source.add(symbols):
+            self.router.assign(connection.name, carried)
+            for symbol in carried if connection.is_connected else ():
+                self.outlet.emit(self.router.streams[symbol].on_connect(self._clock.now_ns()))
+
+    def relist(self, instrument: Instrument) -> None:
+        """Take a changed grid from the venue's list: its book begins anew on it."""
+        stream = self.router.streams[instrument.symbol]
+        before = stream.instrument
+        detail = (
+            f"the venue lists ticks of {instrument.tick_size} and lots of {instrument.lot_size}"
+            f" in place of {before.tick_size} and {before.lot_size}"
+        )
+        log.warning("grid_changed", symbol=instrument.symbol, detail=detail)
+        self.outlet.emit(stream.on_relisting(instrument, self._clock.now_ns(), detail))
+
+    def restate(self, instrument: Instrument) -> None:
+        """Take another status from the venue's list."""
+        stream = self.router.streams[instrument.symbol]
+        stream.instrument = stream.instrument._replace(trading_status=instrument.trading_status)
+        self._tell_status(instrument)
+        self.note_trouble(instrument.symbol, LISTING, status_sentence(instrument))
 
     def tell_listing(self) -> None:
         """Say of which instruments the venue's list says that they do not trade, and end those that never will.
@@ -155,16 +206,21 @@ class LiveFeed:
         Raises:
             UsageError: None is left.
         """
-        for symbol, instrument in [(symbol, stream.instrument) for symbol, stream in self.router.streams.items()]:
-            if status := instrument.trading_status:
-                sentence = f"the venue lists it as {status}"
-                log.warning("instrument_not_trading", symbol=symbol, status=status, delisted=instrument.is_delisted)
-                if instrument.is_delisted:
-                    self.end(symbol, f"{sentence}: it will not trade again")
-                else:
-                    self.note_trouble(symbol, "listing", sentence)
-        if not self.router.streams:
+        listed = [stream.instrument for stream in self.router.streams.values()]
+        for instrument in listed:
+            self._tell_status(instrument)
+        if listed and not self.router.streams:
             raise UsageError(f"{self._exchange.venue} has delisted all of these", next_step="name one that trades")
+
+    def _tell_status(self, instrument: Instrument) -> None:
+        sentence, symbol, status = status_sentence(instrument), instrument.symbol, instrument.trading_status
+        if not sentence:
+            return
+        log.warning("instrument_not_trading", symbol=symbol, status=status, delisted=instrument.is_delisted)
+        if instrument.is_delisted:
+            self.end(symbol, sentence, delisted=True)
+        else:
+            self.note_trouble(symbol, LISTING, sentence)
 
     def note_trouble(self, symbol: str, about: str, sentence: str) -> None:
         """Say what is wrong with a feed, or with an empty sentence that it is over."""
@@ -307,4 +363,5 @@ class LiveFeed:
         return self._exchange.shares_update_ids or self.router.comes_over(connection)
 
     def _invalidate(self, symbol: str) -> Sequence[Any]:
-        return self.router.streams[symbol].on_overload(self._clock.now_ns())
+        stream = self.router.streams.get(symbol)  # one that was ended meanwhile has no book to invalidate
+        return [] if stream is None else stream.on_overload(self._clock.now_ns())

@@ -14,6 +14,7 @@ from producers.contract import Exchange, Fetch
 from producers.live.rest import RequestRefused, RestClient
 from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.recordings.writer import RecordingWriter
+from producers.selection import Selection, quote_of
 from schemas.errors import Backpressure, ExchangeUnreachable, MessageError, UsageError
 
 MAX_PAGES = 50
@@ -22,10 +23,22 @@ MAX_PAGES = 50
 log = structlog.get_logger(__name__)
 
 
+async def read_list(rest: RestClient, exchange: Exchange, symbols: Sequence[str], *, clock: Clock) -> InstrumentList:
+    """Read the venue's list once, of these instruments alone where it can be had so.
+
+    Raises:
+        ExchangeUnreachable, Backpressure: It gives none now.
+        MessageError: What it gave is no list.
+        UsageError: The list cannot be had at all.
+    """
+    _, listed = await _ListFetcher(rest, exchange, clock).ask_for(symbols)
+    return listed
+
+
 async def find_instruments(
     rest: RestClient,
     exchange: Exchange,
-    symbols: Sequence[str],
+    wanted: Selection | Sequence[str],
     *,
     clock: Clock,
     stop: asyncio.Event,
@@ -40,7 +53,7 @@ async def find_instruments(
     Args:
         rest: The venue's REST interface.
         exchange: The venue.
-        symbols: What is wanted.
+        wanted: What is wanted: symbols, or what else selects.
         clock: When the list was received.
         stop: Ends the asking; then there are none.
         tap: Keeps the list.
@@ -50,12 +63,13 @@ async def find_instruments(
         UsageError: The venue does not trade a symbol, gives no grid for it, or its list is larger than a frame may be.
         ExchangeUnreachable: It did not answer in time.
     """
+    selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
     asking = _ListFetcher(rest, exchange, clock)
     loop, backoff = asyncio.get_running_loop(), Backoff()
     began = loop.time()
     while not stop.is_set():
         try:
-            frames, listed = await asking.ask_for(symbols)
+            frames, listed = await asking.ask_for(selection.named)
         except (ExchangeUnreachable, Backpressure, MessageError) as error:
             if patience_s is not None and loop.time() - began >= patience_s:
                 raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
@@ -65,7 +79,7 @@ async def find_instruments(
             continue
         if listed.weight_per_minute is not None:
             rest.limit_weight(listed.weight_per_minute)
-        found = _choose(exchange.venue, symbols, listed)
+        found = _choose(exchange, selection, listed)
         if tap is not None:
             for frame in frames:
                 tap.write(frame)
@@ -125,7 +139,7 @@ class _ListFetcher:
         """Ask for a list and for what it says there is more of it."""
         for _ in range(MAX_PAGES):
             frame = await self._answer(fetch)
-            listed = self._one(frame)
+            listed = await asyncio.to_thread(self._one, frame)  # megabytes: frames of books need not wait for it
             yield frame, listed
             if not listed.more:
                 return
@@ -163,10 +177,12 @@ def _joined(lists: Sequence[InstrumentList]) -> InstrumentList:
     )
 
 
-def _choose(venue: str, symbols: Sequence[str], listed: InstrumentList) -> dict[str, Instrument]:
-    known = {instrument.symbol: instrument for instrument in listed.instruments}
+def _choose(exchange: Exchange, selection: Selection, listed: InstrumentList) -> dict[str, Instrument]:
+    known, venue = {instrument.symbol: instrument for instrument in listed.instruments}, exchange.venue
+    if selection.is_open:
+        return _select(exchange, selection, known)
     chosen = {}
-    for symbol in dict.fromkeys(symbols):
+    for symbol in dict.fromkeys(selection.named):
         if symbol in known:
             chosen[symbol] = known[symbol]
         elif symbol in listed.unreadable:
@@ -175,6 +191,19 @@ def _choose(venue: str, symbols: Sequence[str], listed: InstrumentList) -> dict[
             near = get_close_matches(symbol.upper(), known, n=3)
             step = f"did you mean {', '.join(near)}?" if near else f"it trades {len(known)} others"
             raise UsageError(f"{venue} does not trade {symbol}", next_step=step)
+    return chosen
+
+
+def _select(exchange: Exchange, selection: Selection, known: dict[str, Instrument]) -> dict[str, Instrument]:
+    """Take all that trade and can be subscribed."""
+    chosen = {symbol: one for symbol, one in known.items() if selection.holds(one) and exchange.streams(symbol)}
+    if not chosen:
+        quotes = sorted({quote for one in known.values() if (quote := quote_of(one))})
+        asked = f" in {', '.join(sorted(selection.quotes))}" if selection.quotes else ""
+        raise UsageError(
+            f"{exchange.venue} trades nothing{asked}",
+            next_step=f"there is {', '.join(quotes[:20]) or 'nothing listed'}",
+        )
     return chosen
 
 

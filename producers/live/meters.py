@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from obflow.health import FEED
 from obflow.metrics import Metrics
+from producers.books.options import PastStreams, StreamCounters
+from producers.books.quotes import QuoteCheck
 from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream, Published
 from producers.contract import Channel
@@ -81,8 +83,9 @@ class FeedMeters:
         self._metrics.health.note(FEED, lost)
         streams = list(router.streams.values())
         self._publish_refused(router, shed, gate)
-        self._publish_counters(streams)
-        self._publish_comparisons(streams)
+        counters = [router.past.counters, *(stream.counters for stream in streams)]
+        self._publish_counters(counters)
+        self._publish_comparisons(counters, [router.past, *(stream.quotes for stream in streams)])
         self._publish_gauges(streams, gate, waiting)
 
     def _publish_refused(self, router: FrameRouter, shed: Mapping[str, int], gate: GateLook) -> None:
@@ -95,9 +98,8 @@ class FeedMeters:
         for reason, count in (router.ignored + gate.ignored).items():
             raise_to("obflow_ignored_total", count, reason=reason)
 
-    def _publish_counters(self, streams: Iterable[InstrumentStream]) -> None:
+    def _publish_counters(self, counters: Collection[StreamCounters]) -> None:
         raise_to, venue = self._metrics.raise_to, self._venue
-        counters = [stream.counters for stream in streams]
         raise_to("obflow_gaps_total", sum(each.gaps for each in counters), venue=venue)
         raise_to("obflow_ignored_total", sum(each.duplicates for each in counters), reason="duplicate")
         raise_to("obflow_trades_off_grid_total", sum(each.trades_off_grid for each in counters), venue=venue)
@@ -105,10 +107,12 @@ class FeedMeters:
         raise_to("obflow_beyond_snapshot_total", sum(each.went_beyond for each in counters), venue=venue)
         raise_to("obflow_quote_mismatches_total", sum(each.contradicted for each in counters), venue=venue)
 
-    def _publish_comparisons(self, streams: Iterable[InstrumentStream]) -> None:
-        for outcome, count in _quote_checks(streams).items():
+    def _publish_comparisons(
+        self, counters: Collection[StreamCounters], checks: Collection[QuoteCheck | PastStreams]
+    ) -> None:
+        for outcome, count in _quote_checks(checks).items():
             self._metrics.raise_to("obflow_quote_checks_total", count, venue=self._venue, outcome=outcome)
-        for outcome, count in _level_checks(streams).items():
+        for outcome, count in _level_checks(counters).items():
             self._metrics.raise_to("obflow_levels_compared_total", count, venue=self._venue, outcome=outcome)
 
     def _publish_gauges(self, streams: Iterable[InstrumentStream], gate: GateLook, waiting: int) -> None:
@@ -124,16 +128,14 @@ class FeedMeters:
         gauge("obflow_buffered_records", stage="awaiting_snapshot").set(lacking)
 
 
-def _level_checks(streams: Iterable[InstrumentStream]) -> Mapping[str, int]:
+def _level_checks(counters: Collection[StreamCounters]) -> Mapping[str, int]:
     """Count how the books compared with those fetched beside them, level by level, all instruments together."""
-    counters = [stream.counters for stream in streams]
     wrong = sum(each.levels_wrong for each in counters)
     return {"right": sum(each.levels_compared for each in counters) - wrong, "wrong": wrong}
 
 
-def _quote_checks(streams: Iterable[InstrumentStream]) -> Mapping[str, int]:
+def _quote_checks(checks: Collection[QuoteCheck | PastStreams]) -> Mapping[str, int]:
     """Count how the books compared with the venue's best quotes, all instruments together."""
-    checks = [stream.quotes for stream in streams]
     return {
         "right": sum(check.checked - check.wrong for check in checks),
         "wrong": sum(check.wrong for check in checks),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from obflow.topics import topic_name
 from producers.books.records import ProducerRecord
 from producers.broker.earlier import refuse_other_source
 from producers.broker.guard import LiveGuard
+from producers.broker.leases import FencedSink, Lease
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
 from producers.contract import Exchange, LiveFrameSource
@@ -29,8 +31,11 @@ from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
 from producers.live.listing import find_instruments
 from producers.live.rest import RestClient
+from producers.live.roster import Roster, refresh_for_ever
+from producers.live.sharing import Admission, ShareKeeper
 from producers.live.snapshots import BookRecovery
 from producers.recordings.writer import RecordingWriter
+from producers.selection import LEASE, FixedPart, Selection
 from producers.settings import ProducerSettings
 from schemas.messages import Source
 from schemas.runs import producer_run
@@ -59,7 +64,7 @@ class Provider(NamedTuple):
 
 async def produce(
     exchange: Exchange,
-    symbols: Sequence[str],
+    wanted: Selection | Sequence[str],
     settings: Settings,
     *,
     clock: Clock,
@@ -73,7 +78,7 @@ async def produce(
 
     Args:
         exchange: The venue.
-        symbols: Instruments, as the venue writes them.
+        wanted: Instruments, as the venue writes them, or what else selects some.
         settings: `kafka` and `producer` are used.
         clock: When things are received.
         metrics: Where counts are shown.
@@ -93,51 +98,92 @@ async def produce(
     """
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
-    started_ns = clock.now_ns()
-    requests = ResyncReader(settings, exchange.venue)
-    publisher = Publisher(settings, metrics, clock.now_ns)
-    guard = LiveGuard(settings, exchange.venue, symbols, run=publisher.run, clock=clock, metrics=metrics)
-    source = Source(settings.of(ProducerSettings).source)
-    try:
+    started_ns, venue, chosen = clock.now_ns(), exchange.venue, settings.of(ProducerSettings)
+    selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
+    source, part = Source(chosen.source), FixedPart.of("" if chosen.share == LEASE else chosen.share)
+    async with AsyncExitStack() as held:
+        lease = Lease(settings, venue, selection, metrics=metrics) if chosen.share == LEASE else None
+        if lease is not None:
+            held.callback(lease.close)  # last of all: what is ours goes to others then
+        requests = ResyncReader(settings, venue)
+        held.callback(requests.close)
+        publisher = Publisher(settings, metrics, clock.now_ns, share=lease.group if lease else "")
+        held.callback(publisher.close)
+
+        def is_ours(symbol: str) -> bool:
+            return lease.holds(symbol) if lease else part.holds(f"{venue}:{symbol}")
+
+        def guard_of(symbols: Iterable[str]) -> LiveGuard:
+            guard = LiveGuard(
+                settings,
+                venue,
+                [] if lease else [symbol for symbol in symbols if is_ours(symbol)],
+                run=publisher.run,
+                clock=clock,
+                metrics=metrics,
+                share=lease.group if lease else "",
+            )
+            held.callback(guard.close)
+            return guard
+
+        async def stand_alone(guard: LiveGuard, symbols: Collection[str]) -> None:
+            await guard.stand_alone(stop)
+            await asyncio.to_thread(refuse_other_source, settings, venue, symbols)
+
         async with AsyncExitStack() as around:
             await around.enter_async_context(beating(metrics.health))
             around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
-            await guard.stand_alone(stop)
-            await asyncio.to_thread(refuse_other_source, settings, exchange.venue, symbols)
-            recorded_as = provider.name if provider else exchange.venue
+            guard = guard_of(selection.named)
+            if not selection.is_open:
+                await stand_alone(guard, selection.named)
+            recorded_as = provider.name if provider else venue
             tap = around.enter_context(RecordingWriter(recording, recorded_as)) if recording else None
             rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics))
-            instruments = await find_instruments(rest, exchange, symbols, clock=clock, stop=stop, tap=tap)
-            if not instruments:
+            listed = await find_instruments(rest, exchange, selection, clock=clock, stop=stop, tap=tap)
+            if not listed:
                 return _summary(exchange, publisher, None)
-            run = producer_run(source, exchange.venue, started_ns, publisher.run)
+            if selection.is_open:
+                guard = guard_of(listed)
+                await stand_alone(guard, listed)
             feed = LiveFeed(
                 exchange,
-                instruments,
-                settings.of(ProducerSettings),
+                {} if lease else {symbol: one for symbol, one in listed.items() if is_ours(symbol)},
+                chosen,
                 clock=clock,
                 metrics=metrics,
-                sink=publisher,
+                sink=FencedSink(publisher, lease) if lease else publisher,
                 is_outdated=publisher.has_answered,
-                run=run,
+                run=producer_run(source, venue, started_ns, publisher.run),
                 tap=tap.write if tap else None,
             )
             on_feed(feed)
             feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
             await guard.claim(publisher, source, stop)
+            roster = Roster(
+                feed,
+                rest,
+                exchange,
+                selection,
+                listed,
+                clock=clock,
+                metrics=metrics,
+                is_ours=is_ours,
+                admit=Admission(feed, guard, publisher, source).admit,
+            )
+            keeper = ShareKeeper(lease, feed, roster, guard) if lease else None
 
             def on_tick() -> None:
                 publisher.poll()
                 guard.look()
+                if lease is not None:
+                    lease.beat()
                 feed.on_requests(*requests.poll())
 
-            await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider)
+            refresh = partial(refresh_for_ever, roster, chosen.list_refresh_seconds)
+            background: list[Callable[[], Coroutine[Any, Any, None]]] = [refresh, *([keeper.run] if keeper else [])]
+            await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider, background)
         await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
         return _summary(exchange, publisher, feed)
-    finally:
-        publisher.close()
-        requests.close()
-        guard.close()
 
 
 async def record(
@@ -219,6 +265,7 @@ async def _run(
     on_tick: Callable[[], None],
     tap: RecordingWriter | None,
     provider: Provider | None,
+    background: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
@@ -232,6 +279,7 @@ async def _run(
         tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
         tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
+        tasks.extend(group.create_task(begin()) for begin in background)
         if tap is not None:
             tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()

@@ -91,6 +91,15 @@ class BookRecovery:
         if self._refusals.pop(symbol, 0):
             self._tell(symbol, "snapshot", "")
 
+    def forget(self, symbol: str) -> None:
+        """Give up what is under way for an instrument that is produced no longer, and what is known of it."""
+        if (task := self._tasks.get(symbol)) is not None:
+            task.cancel()
+        for counted in (self._refusals, self._failed):
+            counted.pop(symbol, None)
+        self._backoffs.pop(symbol, None)
+        self._not_before.pop(symbol, None)
+
     def cancel(self) -> None:
         """Give up what is under way."""
         for task in self._tasks.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -100,7 +100,8 @@ class VenueSource:
                 on_oversized=on_oversized,
                 max_bytes=max_bytes,
                 connects=connects,
-                life_s=limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / len(groups)),
+                path=path,
+                life_s=limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / max(1, len(groups))),
                 gate=gate,
                 turns=turns,
                 comes_over=comes_over if is_of_books else lambda _: True,
@@ -116,10 +117,10 @@ class VenueSource:
             connection = connect(path, carried)
             self._carrier.update(dict.fromkeys(carried, connection))
         self._beside: dict[str, Connection] = {}
-        derivatives = exchange.derivatives if with_derivatives else None
-        for path, carried in _groups(derivatives, symbols) if derivatives else ():
-            connection = connect(path, carried, of=derivatives, refused=on_derivatives_refused)
-            self._beside.update(dict.fromkeys(carried, connection))
+        self._derivatives = exchange.derivatives if with_derivatives else None
+        self._on_derivatives_refused = on_derivatives_refused
+        for path, carried in _groups(self._derivatives, symbols) if self._derivatives else ():
+            self._beside.update(dict.fromkeys(carried, self._open(self._derivatives, path, carried)))
 
     @property
     def book_connections(self) -> tuple[Connection, ...]:
@@ -137,6 +138,12 @@ class VenueSource:
         self._spawn = spawn
         self.tasks += [spawn(connection.run()) for connection in self.connections.values()]
 
+    def _open(self, exchange: Exchange | None, path: str, symbols: Sequence[str]) -> Connection:
+        """Make a connection of books, or of what is told beside them, not yet opened."""
+        if exchange is self._exchange:
+            return self._connect(path, symbols)
+        return self._connect(path, symbols, of=exchange, refused=self._on_derivatives_refused)
+
     def subscribe_instead(self, channel: Channel, symbol: str) -> bool:
         """Subscribe to what the venue documents in place of a silent channel; False where it has nothing."""
         found = self._exchange.alternative(channel, [symbol])
@@ -145,7 +152,7 @@ class VenueSource:
         known = self._instead.get(found.path)
         if known is not None:
             if symbol not in known.symbols:
-                known.add(symbol)
+                known.add([symbol])
             return True
         exchange = self._exchange
 
@@ -194,9 +201,42 @@ class VenueSource:
 
     def unsubscribe(self, symbol: str) -> None:
         """Carry an instrument no longer."""
-        self._carrier.pop(symbol).unsubscribe([symbol])
-        if symbol in self._beside:
-            self._beside.pop(symbol).unsubscribe([symbol])
+        for carriers in (self._carrier, self._beside):
+            if symbol in carriers:
+                carriers.pop(symbol).unsubscribe([symbol])
+        for connection in self._instead.values():
+            connection.unsubscribe([symbol])
+
+    def add(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
+        """Carry instruments more, over connections with room, or new ones; gives what each of books carries."""
+        added = []
+        for path, carried in _groups(self._exchange, symbols):
+            for connection, part in self._place(self._exchange, path, carried, self.book_connections):
+                self._carrier.update(dict.fromkeys(part, connection))
+                added.append((connection, part))
+        if self._derivatives is not None:
+            for path, carried in _groups(self._derivatives, symbols):
+                beside = tuple(dict.fromkeys(self._beside.values()))
+                for connection, part in self._place(self._derivatives, path, carried, beside):
+                    self._beside.update(dict.fromkeys(part, connection))
+        return added
+
+    def _place(
+        self, exchange: Exchange, path: str, symbols: Sequence[str], known: Sequence[Connection]
+    ) -> Iterator[tuple[Connection, Sequence[str]]]:
+        """Give instruments of one path to connections that have room, and the rest to a new one."""
+        streams, most = exchange.limits.streams_per_connection, max(len(exchange.streams(one)) for one in symbols)
+        for connection in known:
+            room = max(1, streams // most) - len(connection.symbols)
+            if symbols and connection.path == path and room > 0:
+                part, symbols = symbols[:room], symbols[room:]
+                connection.add(part)
+                yield connection, part
+        if symbols:
+            connection = self._open(exchange, path, symbols)
+            if self._spawn is not None:
+                self.tasks.append(self._spawn(connection.run()))
+            yield connection, symbols
 
 
 def _groups(exchange: Exchange, symbols: Sequence[str]) -> list[tuple[str, Sequence[str]]]:

@@ -22,6 +22,7 @@ from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.live import run
 from producers.live.feed import LiveFeed
+from producers.selection import Selection
 from producers.settings import ProducerSettings
 from producers.simulator.venues import SIMULATED
 from schemas.codec import decode
@@ -43,10 +44,10 @@ def symbols_of(venue_id: str) -> tuple[str, ...]:
     return SIMULATED[venue_id].listed[:2] if venue_id in SIMULATED else SYMBOLS
 
 
-def fresh_topics(broker: str, **producer: Any) -> Settings:
+def fresh_topics(broker: str, *, partitions: int = 2, **producer: Any) -> Settings:
     """Settings whose topics are new and empty."""
     settings = Settings(
-        kafka=KafkaSettings(bootstrap_servers=broker, topic_prefix=f"p{uuid.uuid4().hex[:8]}.", partitions=2),
+        kafka=KafkaSettings(bootstrap_servers=broker, topic_prefix=f"p{uuid.uuid4().hex[:8]}.", partitions=partitions),
         producer=ProducerSettings(**producer),
     )
     topics.apply(settings)
@@ -154,6 +155,7 @@ async def producing(
     *,
     venue_id: str = "binance-futures",
     symbols: Sequence[str] | None = None,
+    wanted: Selection | None = None,
     recording: Path | None = None,
     rate: float = 100.0,
     **producer: Any,
@@ -169,7 +171,7 @@ async def producing(
             task = group.create_task(
                 run.produce(
                     VENUES[venue_id],
-                    symbols,
+                    symbols if wanted is None else wanted,
                     settings,
                     clock=SystemClock(),
                     metrics=running.metrics,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.checks import DELISTED, LISTED_AS, FeedLook, Trouble, feed_findings
-from producers.live import feed, gate
+from producers.list_changes import NOT_LISTED, status_sentence
+from producers.live import gate
+from producers.messages import Instrument
 from schemas.messages import FeedState, FeedStatus, Reason, Source
 
 NOW_MS = 1_700_000_000_000
@@ -101,7 +101,8 @@ def test_of_many_feeds_five_are_named_and_the_others_counted() -> None:
 
 
 def test_the_words_of_the_listing_are_those_that_feeds_say() -> None:
-    source = inspect.getsource(feed.LiveFeed.tell_listing)
+    instrument = Instrument("binance", "BTCUSDT", "1", "1", trading_status="CLOSE", is_delisted=True)
 
-    assert LISTED_AS in source
-    assert DELISTED in source
+    assert status_sentence(instrument).startswith(LISTED_AS)
+    assert DELISTED in status_sentence(instrument)
+    assert DELISTED in NOT_LISTED

@@ -1,0 +1,181 @@
+"""Several producers of one venue with a lease: each instrument has one at a time, whatever happens to the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from obflow.settings import Settings
+from orderbook.validity import Outcome, TrackedBook
+from producers.broker.leases import SESSION_MS
+from schemas.messages import Kind, L2Record
+from schemas.topics import L2, TRADES
+from tests.integration.producing import fresh_topics, read_topic
+from tests.integration.test_producer_commands import running, simulated, stop
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+
+VENUE = "binance-futures"
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT")
+PARTITIONS = 8
+TAKEN_OVER_S = 15.0
+"""Within so long on an idle machine instruments of a producer that was killed are LIVE again through another one."""
+START_S = 40.0
+
+
+class Shared:
+    """Producers that share, and what they wrote."""
+
+    def __init__(self, settings: Settings, where: dict[str, str], stack: ExitStack) -> None:
+        self.settings = settings
+        self._where = where
+        self._stack = stack
+
+    def start(self, *words: str, share: str = "lease") -> subprocess.Popen[str]:
+        """One more, as a process."""
+        named = words or tuple(word for symbol in SYMBOLS for word in ("--symbol", symbol))
+        urls = ("--websocket-url", self._where["websocket_url"], "--rest-url", self._where["rest_url"])
+        environment = {
+            "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
+            "OBFLOW_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
+            "OBFLOW_PRODUCER__SOURCE": "simulator",
+        }
+        return self._stack.enter_context(running("produce", VENUE, *named, *urls, "--share", share, **environment))
+
+    def log(self) -> dict[str, list[L2Record]]:
+        """What was written of each book, in order."""
+        found: dict[str, list[L2Record]] = defaultdict(list)
+        for record in read_topic(self.settings, L2):
+            found[record.symbol].append(record)
+        return found
+
+    def owners(self) -> dict[str, str]:
+        """Whose the newest delta of each book is: a run."""
+        return {
+            symbol: deltas[-1].run
+            for symbol, records in self.log().items()
+            if (deltas := [record for record in records if record.kind is Kind.DELTA])
+        }
+
+    def wait(self, what: str, holds: Callable[[dict[str, str]], bool], seconds: float = START_S) -> dict[str, str]:
+        """Wait until something holds of the owners."""
+        assert eventually(lambda: holds(self.owners()), seconds), f"not within {seconds} s: {what}; {self.owners()}"
+        return self.owners()
+
+    def wait_for_all(self) -> dict[str, str]:
+        return self.wait("all are produced", lambda owners: owners.keys() == set(SYMBOLS))
+
+    def wait_for_share(self, others: set[str]) -> dict[str, str]:
+        """Wait until a run that is none of these has something, and all is produced."""
+        return self.wait(
+            "another one has its share",
+            lambda owners: owners.keys() == set(SYMBOLS) and len(set(owners.values()) - others) == 1,
+        )
+
+    def check(self) -> None:
+        """Nothing is there twice, and of what a reader applies each run's part comes after the other's."""
+        trades = Counter((trade.symbol, trade.trade_id) for trade in read_topic(self.settings, TRADES))
+        assert trades
+        assert set(trades.values()) == {1}, trades.most_common(3)
+        for symbol, records in self.log().items():
+            book, applied, runs = TrackedBook(), Counter[tuple[int, int]](), []
+            for record in records:
+                outcome = book.apply(record)
+                assert outcome is not Outcome.BROKE, (symbol, record.run, record.kind)
+                if outcome in (Outcome.APPLIED, Outcome.MADE_LIVE):
+                    applied[record.epoch, record.sequence] += record.kind is Kind.DELTA
+                    runs += [record.run] if record.run not in runs[-1:] else []
+            assert book.is_live, symbol
+            assert max(applied.values()) == 1
+            assert len(runs) == len(set(runs)) or len(set(runs)) > 1, runs
+
+
+@contextmanager
+def shared(broker: str) -> Iterator[Shared]:
+    words = [word for symbol in SYMBOLS[1:] for word in ("--symbol", symbol)]
+    with simulated(*words) as where, ExitStack() as stack:
+        yield Shared(fresh_topics(broker, partitions=PARTITIONS), where, stack)
+
+
+def test_one_then_two_then_one_produce_each_instrument_once_and_without_a_hole(broker: str) -> None:
+    with shared(broker) as producers:
+        first = producers.start()
+        [alone] = set(producers.wait_for_all().values())
+        second = producers.start()
+        owners = producers.wait_for_share({alone})
+        assert set(owners.values()) > {alone}, "the first one keeps a part"
+        code, _, error = stop(second)
+        assert code == 0, error
+        producers.wait("the first has all again", lambda owners: set(owners.values()) == {alone})
+        assert first.poll() is None
+        producers.check()
+
+
+def test_instruments_of_a_killed_producer_live_again_through_the_other(broker: str) -> None:
+    with shared(broker) as producers:
+        killed = producers.start()
+        [its_run] = set(producers.wait_for_all().values())
+        producers.start()
+        owners = producers.wait_for_share({its_run})
+        [other] = set(owners.values()) - {its_run}
+        orphans = {symbol for symbol, run in owners.items() if run == its_run}
+        assert orphans
+        killed.kill()
+        at = time.monotonic()
+        producers.wait("the other has all", lambda owners: set(owners.values()) == {other}, TAKEN_OVER_S)
+        print(f"{len(orphans)} books live again after {time.monotonic() - at:.1f} s")  # noqa: T201
+        producers.check()
+
+
+def test_what_a_suspended_producer_writes_when_it_wakes_is_applied_by_nobody(broker: str) -> None:
+    with shared(broker) as producers:
+        sleeper = producers.start()
+        [its_run] = set(producers.wait_for_all().values())
+        producers.start()
+        owners = producers.wait_for_share({its_run})
+        [other] = set(owners.values()) - {its_run}
+        os.kill(sleeper.pid, signal.SIGSTOP)
+        try:
+            producers.wait("the other has all", lambda owners: set(owners.values()) == {other}, TAKEN_OVER_S)
+            before = producers.log()
+        finally:
+            os.kill(sleeper.pid, signal.SIGCONT)
+        producers.wait("the sleeper has a share again", lambda owners: its_run in owners.values())
+        after = producers.log()
+        for symbol, records in after.items():
+            woken = [record for record in records[len(before[symbol]) :] if record.run == its_run]
+            epoch = max(record.epoch for record in before[symbol])
+            stale = [record for record in woken if record.epoch <= epoch]
+            book = TrackedBook()
+            applied = {id(record) for record in records if book.apply(record) is not Outcome.IGNORED_OLD_EPOCH}
+            assert not [record for record in stale if id(record) in applied], (symbol, stale)
+        assert sleeper.poll() is None
+        producers.check()
+    assert SESSION_MS == 6_000
+
+
+def test_fixed_parts_cover_every_instrument_once(broker: str) -> None:
+    with shared(broker) as producers:
+        producers.start(share="1/2")
+        producers.start(share="2/2")
+        owners = producers.wait_for_all()
+        assert len(set(owners.values())) == 2
+        producers.check()
+        assert {len({record.run for record in records}) for records in producers.log().values()} == {1}
+
+
+def test_all_of_a_currency_are_shared_too(broker: str) -> None:
+    with shared(broker) as producers:
+        producers.start("--quote", "USDT")
+        [alone] = set(producers.wait_for_all().values())
+        producers.start("--quote", "USDT")
+        producers.wait_for_share({alone})
+        producers.check()
