@@ -31,6 +31,7 @@ from processors.settings import RegimeSettings
 from producers.exchanges import EXCHANGES
 from producers.live.listing import _choose
 from producers.messages import Frame, Via
+from producers.selection import Selection
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.venues import simulated_venue
 from schemas.errors import UsageError
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.integration
 
 RECORDING = ROOT / "tests" / "recordings" / "binance-futures.frames.jsonl.gz"
 VENUE = "--venue=binance-futures"
+FUTURES = EXCHANGES["binance-futures"]
 AT = "2024-01-01T00:00:10Z"
 
 
@@ -148,6 +150,16 @@ def test_the_past_of_a_venue_itself(run: Command, tmp_path: Path) -> None:
     for _ in range(TIMES):  # done: what is told now is that nobody is there
         run.refused("record", "bybit", *words, sentence=sentence)
         run("record", "tardis:bybit", *words, "--to", "2024-01-02", nobody, code=3)
+
+
+@pytest.mark.advice("write --symbols all, or --symbol for one", "give one of them")
+def test_what_is_to_be_produced(run: Command) -> None:
+    nobody = ("--set=kafka.bootstrap_servers=127.0.0.1:9", "--set=kafka.request_timeout_seconds=0.5")
+    run.refused("produce", "okx", "--symbols", "some", sentence="write --symbols all, or --symbol for one")
+    run.refused("produce", "okx", "--symbol", "A", "--quote", "USDT", sentence="give one of them")
+    for _ in range(TIMES):  # done: what is told now is that no broker is there
+        run("produce", "okx", "--symbols", "all", *nobody, code=3)
+        run("produce", "okx", "--quote", "USDT", *nobody, code=3)
 
 
 # ---- settings
@@ -386,15 +398,26 @@ def test_words_of_producers_and_sinks(run: Command) -> None:
 @pytest.mark.advice("leave it out", "did you mean {…}?")
 def test_symbols_that_a_venue_does_not_trade() -> None:
     body = {"symbols": [_listed("BTCUSDT", "0.1"), _listed("ETHUSDT", "0")], "rateLimits": []}
-    [listed] = EXCHANGES["binance-futures"].parse(
-        Frame(0, Via.REST, "", "/fapi/v1/exchangeInfo", json.dumps(body).encode())
-    )
-    refused(lambda: _choose("binance-futures", ["BTCUSDT", "ETHUSDT"], listed), "leave it out", UsageError)  # type: ignore[arg-type]
+    [listed] = FUTURES.parse(Frame(0, Via.REST, "", "/fapi/v1/exchangeInfo", json.dumps(body).encode()))
+    refused(lambda: _choose(FUTURES, Selection(("BTCUSDT", "ETHUSDT")), listed), "leave it out", UsageError)  # type: ignore[arg-type]
     with pytest.raises(UsageError) as raised:
-        _choose("binance-futures", ["BTCUSD"], listed)  # type: ignore[arg-type]
+        _choose(FUTURES, Selection(("BTCUSD",)), listed)  # type: ignore[arg-type]
     [near] = filled_in(str(raised.value), "did you mean {…}?")
     for _ in range(TIMES):
-        assert set(_choose("binance-futures", [near.split(", ")[0]], listed)) == {"BTCUSDT"}  # type: ignore[arg-type]
+        assert set(_choose(FUTURES, Selection((near.split(", ")[0],)), listed)) == {"BTCUSDT"}  # type: ignore[arg-type]
+
+
+@pytest.mark.advice("there is {…}")
+def test_a_currency_that_a_venue_does_not_trade_in() -> None:
+    body = {"symbols": [_listed("BTCUSDT", "0.1")], "rateLimits": []}
+    [listed] = FUTURES.parse(Frame(0, Via.REST, "", "/fapi/v1/exchangeInfo", json.dumps(body).encode()))
+    wanted = Selection(quotes=frozenset({"USDD"}))
+    with pytest.raises(UsageError) as raised:
+        _choose(FUTURES, wanted, listed)  # type: ignore[arg-type]
+    [there] = filled_in(str(raised.value), "there is {…}")
+    for _ in range(TIMES):
+        chosen = Selection(quotes=frozenset(there.split(", ")))
+        assert set(_choose(FUTURES, chosen, listed)) == {"BTCUSDT"}  # type: ignore[arg-type]
 
 
 def _listed(symbol: str, tick: str) -> dict[str, object]:

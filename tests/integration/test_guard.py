@@ -32,9 +32,9 @@ CONNECTING, LIVE, STOPPED = FeedState.CONNECTING, FeedState.LIVE, FeedState.STOP
 class Producer:
     """Another producer, as far as its statuses show it."""
 
-    def __init__(self, settings: Settings, venue: str) -> None:
+    def __init__(self, settings: Settings, venue: str, share: str = "") -> None:
         self.venue = venue
-        self.publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns)
+        self.publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns, share=share)
         self.epoch = 0
 
     def say(
@@ -258,3 +258,47 @@ class TestClaim:
         stop.set()
         with closing(guard_of(settings, venue, first.publisher.run)) as guard:
             await asyncio.wait_for(guard.claim(first.publisher, Source.LIVE, stop), 5)
+
+
+class TestAdmit:
+    """Instruments that come to a producer while it runs: what is listed later, what a lease gives."""
+
+    async def admitted(self, settings: Settings, ours: Producer, share: str = "") -> tuple[list[str], int]:
+        """Which of two instruments come to a producer that has none yet, and the highest epoch heard of one."""
+        metrics, clock = Metrics("producer"), SystemClock()
+        run = ours.publisher.run
+        guard = LiveGuard(settings, ours.venue, [], run=run, clock=clock, metrics=metrics, share=share)
+        with closing(guard):
+            await guard.stand_alone(asyncio.Event())
+            looking = asyncio.create_task(look_for_ever(guard))
+            free = guard.free_of_rivals(["BTCUSDT", "ETHUSDT"])
+            for symbol in free:
+                await asyncio.to_thread(ours.say, CONNECTING, symbol=symbol)
+            async with asyncio.timeout(20):
+                found = await guard.admit(ours.publisher, Source.LIVE, free)
+            looking.cancel()
+            return sorted(found), guard.epoch_of("BTCUSDT")
+
+    async def test_what_nobody_else_produces_is_admitted(self, settings: Settings, first: Producer) -> None:
+        assert (await self.admitted(settings, first))[0] == ["BTCUSDT", "ETHUSDT"]
+
+    async def test_what_somebody_else_produces_is_left_to_him(
+        self, settings: Settings, first: Producer, second: Producer
+    ) -> None:
+        first.say(LIVE)
+        assert (await self.admitted(settings, second))[0] == ["ETHUSDT"]
+
+    async def test_whoever_shares_by_the_same_lease_is_no_rival_and_his_epoch_is_heard(
+        self, settings: Settings, venue: str
+    ) -> None:
+        one, other = Producer(settings, venue, "group"), Producer(settings, venue, "group")
+        with closing(one.publisher), closing(other.publisher):
+            for _ in range(7):
+                one.say(LIVE)
+            assert await self.admitted(settings, other, "group") == (["BTCUSDT", "ETHUSDT"], 7)
+
+    async def test_whoever_shares_by_another_lease_is_a_rival(self, settings: Settings, venue: str) -> None:
+        one, other = Producer(settings, venue, "a group"), Producer(settings, venue, "another")
+        with closing(one.publisher), closing(other.publisher):
+            one.say(LIVE)
+            assert (await self.admitted(settings, other, "another"))[0] == ["ETHUSDT"]
