@@ -16,9 +16,9 @@ import pytest
 
 from obflow.settings import Settings
 from orderbook.validity import Outcome, TrackedBook
-from schemas.messages import Kind, L2Record
-from schemas.topics import L2, TRADES
-from tests.integration.producing import fresh_topics, read_topic
+from schemas.messages import Kind, L2Record, Status
+from schemas.topics import FACTORS, L2, TRADES
+from tests.integration.producing import fresh_topics, read_positions, read_topic
 from tests.integration.test_producer_commands import running, simulated, stop
 from tests.support.waiting import eventually
 
@@ -44,14 +44,39 @@ class Shared:
         """One more, as a process; what it logs in a file."""
         named = words or tuple(word for symbol in SYMBOLS for word in ("--symbol", symbol))
         urls = ("--websocket-url", self._where["websocket_url"], "--rest-url", self._where["rest_url"])
+        return self._run("produce", VENUE, *named, *urls, "--share", share, into=into)
+
+    def start_processor(self) -> subprocess.Popen[str]:
+        """A worker that makes factors of what they write."""
+        return self._run("process")
+
+    def _run(self, *words: str, into: Path | None = None) -> subprocess.Popen[str]:
         environment = {
             "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": self.settings.kafka.bootstrap_servers,
             "OBFLOW_KAFKA__TOPIC_PREFIX": self.settings.kafka.topic_prefix,
+            "OBFLOW_KAFKA__PARTITIONS": str(PARTITIONS),
             "OBFLOW_PRODUCER__SOURCE": "simulator",
+            "OBFLOW_METRICS__PORT": "0",
         }
-        return self._stack.enter_context(
-            running("produce", VENUE, *named, *urls, "--share", share, into=into, **environment)
-        )
+        return self._stack.enter_context(running(*words, into=into, **environment))
+
+    def factor_offsets(self) -> list[tuple[str, int]]:
+        """Of which record of which book there is a factor event that may be believed."""
+        return [
+            (record.symbol, event.source_offset)
+            for record in read_topic(self.settings, FACTORS)
+            for event in record.events
+            if event.status is Status.OK
+        ]
+
+    def fenced_offsets(self) -> set[tuple[str, int]]:
+        """Where records lie that no reader applies, since another producer's epoch was there before."""
+        books: dict[str, TrackedBook] = defaultdict(TrackedBook)
+        return {
+            (record.symbol, offset)
+            for record, _, offset in read_positions(self.settings, L2)
+            if isinstance(record, L2Record) and books[record.symbol].apply(record) is Outcome.IGNORED_OLD_EPOCH
+        }
 
     def log(self) -> dict[str, list[L2Record]]:
         """What was written of each book, in order."""
@@ -146,6 +171,7 @@ def test_instruments_of_a_killed_producer_live_again_through_the_other(broker: s
 
 def test_what_a_suspended_producer_writes_when_it_wakes_is_applied_by_nobody(broker: str, tmp_path: Path) -> None:
     with shared(broker) as producers:
+        producers.start_processor()
         sleeper = producers.start(into=tmp_path / "sleeper.log")
         [its_run] = set(producers.wait_for_all().values())
         producers.start()
@@ -168,6 +194,16 @@ def test_what_a_suspended_producer_writes_when_it_wakes_is_applied_by_nobody(bro
             assert not [record for record in stale if id(record) in applied], (symbol, stale)
         assert sleeper.poll() is None
         producers.check(owners=4, is_fenced=True)
+        ends = {record.symbol: offset for record, _, offset in read_positions(producers.settings, L2)}
+
+        def all_made() -> bool:
+            made = dict(sorted(producers.factor_offsets()))
+            return all(made.get(symbol, -1) >= end for symbol, end in ends.items())
+
+        assert eventually(all_made, START_S), "factors are made of what the new owners write"
+        offsets = producers.factor_offsets()
+        assert len(offsets) == len(set(offsets)), "no factor is there twice"
+        assert not set(offsets) & producers.fenced_offsets()
         assert "lease_overdue" in (tmp_path / "sleeper.log").read_text()
 
 
