@@ -18,7 +18,7 @@ class TardisSettings(Section):
     """Address of tardis-machine, or of whoever passes it on; its WebSockets are one port higher."""
     stream_url: str = ""
     """Address of its WebSockets; empty is one port above tardis.base_url."""
-    datasets_url: str = "https://datasets.tardis.dev/v1"
+    datasets_url: HttpAddress = "https://datasets.tardis.dev/v1"
     """Address of the datasets, or of whoever passes them on."""
     api_key_file: UserPath | None = None
     """File that holds the key they ask for; a machine of one's own holds the key itself."""
