@@ -5,15 +5,11 @@
 
 from __future__ import annotations
 
-import atexit
-import hashlib
-import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from obflow.compiled_cache import digest_of, keep_in
 from obflow.logs import get_logger
 from obflow.settings import Section, Settings
 from obflow.terminal import tell_lines
@@ -27,8 +23,7 @@ N = TypeVar("N", bound=Section)
 AUTO: Final = "auto"
 KERNEL: Final = "kernel"
 REFERENCE: Final = "reference"
-CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
-SOURCES: Final = ("orderbook/kernel", "processors/factors/kernel")
+SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel")
 
 
 class Chosen(NamedTuple):
@@ -90,33 +85,16 @@ def compile_kernel(cache: Path) -> str:
 
 
 def keep_compiled(cache: Path) -> None:
-    """Have numba keep what it compiles in obflow's cache, unless it was told where; to be called before it is imported.
-
-    Each version of the kernel has a folder of its own: numba looks at the file of a function alone, not at those of the
-    functions it calls.
-    """
-    folder = Path(os.environ.get(CACHE_VARIABLE) or cache / "kernel" / sources_digest())
-    if folder.exists() and not os.access(folder, os.W_OK):
-        folder = _copied(folder)
-    os.environ[CACHE_VARIABLE] = str(folder)
-
-
-def _copied(folder: Path) -> Path:
-    """A copy that can be written to, as numba asks for: an image's own files cannot."""
-    copy = Path(tempfile.mkdtemp(prefix="obflow-kernel-"))
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    shutil.copytree(folder, copy, dirs_exist_ok=True)
-    return copy
+    """Have numba keep the kernel in obflow's cache, unless it was told where; to be called before it is imported."""
+    keep_in(cache, sources_digest())
 
 
 def sources_digest() -> str:
     """Digest of all that is compiled, and of what its constants come from."""
-    root, whole = Path(__file__).parents[1], hashlib.sha256()
+    root = Path(__file__).parents[1]
     files = [path for folder in SOURCES for path in sorted((root / folder).glob("*.py"))]
     constants = ("schemas/factors.py", "schemas/bounds.py", "schemas/messages.py", "processors/factors/rolling.py")
-    for path in (*files, *(root / name for name in constants), root / "processors/factors/reference/memory.py"):
-        whole.update(path.read_bytes())
-    return whole.hexdigest()[:16]
+    return digest_of((*files, *(root / name for name in constants), root / "processors/factors/reference/memory.py"))
 
 
 def main() -> int:

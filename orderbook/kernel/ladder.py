@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from orderbook.kernel.compiled import compiled
+from schemas.kernel.compiled import compiled
 
 Ints = NDArray[np.int64]
 Ladder: TypeAlias = Any

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import Ints, Ladder, count_change
+from schemas.kernel.compiled import compiled
 
 Pages = NDArray[Any]
 """Of `LEAF`."""

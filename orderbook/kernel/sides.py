@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import (
     BLOCKS,
     LADDER,
@@ -42,6 +41,7 @@ from orderbook.kernel.pages import (
     set_in_pages,
     worst_in_pages,
 )
+from schemas.kernel.compiled import compiled
 
 LEAST_PAGES: Final = 8
 

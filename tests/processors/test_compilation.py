@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from obflow.compiled_cache import CACHE_VARIABLE
 from obflow.settings import Settings
 from processors import compilation
-from processors.compilation import CACHE_VARIABLE, Chosen, choose_engine, keep_compiled, with_engine
+from processors.compilation import Chosen, choose_engine, keep_compiled, with_engine
 from processors.settings import ProcessorSettings, RegimeSettings
 from schemas.errors import DependencyError, UsageError
 

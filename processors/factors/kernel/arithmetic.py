@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orderbook.kernel.compiled import compiled
+from schemas.kernel.compiled import compiled
 
 MOST: Final = 2**61
 """Integers of the kernel stay below this, so that a sum of two is an int64; beyond it a record is the reference's."""

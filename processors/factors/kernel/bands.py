@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import BITS, Ints, Ladder, sum_ladder
 from orderbook.kernel.pages import ORDER, Pages
 from processors.factors.kernel import places
@@ -17,6 +16,7 @@ from processors.factors.kernel.arrays import (
     State,
 )
 from processors.factors.kernel.tops import tops_known
+from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
 BANDS_BPS: Final = (5, 10, 25)

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from orderbook.kernel.compiled import compiled
-from processors.factors.kernel.avro import BAD, Bytes, read_long
 from processors.factors.kernel.deltas import HEAD, Deltas, Ints
 from schemas.bounds import EARLIEST_NS, INT64_MIN, LATEST_NS, MAX_LEVELS, MAX_TRADES
+from schemas.kernel.avro import BAD, Bytes, read_long
+from schemas.kernel.compiled import compiled
 from schemas.units import NS_PER_MS
 
 SCHEMA_ID: Final = 9

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import Ints
 from processors.factors.kernel.arrays import Floats
-from processors.factors.kernel.avro import Bytes, write_long
 from processors.factors.kernel.process import EXCHANGE_NS, HAS_EXCHANGE, RECEIVED_NS, SEQUENCE, STATUS
+from schemas.kernel.avro import Bytes, write_long
+from schemas.kernel.compiled import compiled
 
 HEAD_BYTES: Final = 64
 """Room for an event's integers: five of ten bytes, three choices, a status."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import exp, sqrt
 from typing import Final
 
-from orderbook.kernel.compiled import compiled
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import ratio, true_divide
 from processors.factors.kernel.arrays import ASK, BID, Floats, State
 from processors.factors.kernel.tops import lots_of, to_base, tops_known
+from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
 LEVEL_WEIGHTS: Final = tuple(0.9**level for level in range(10))

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import Ints
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import true_divide
@@ -29,6 +28,7 @@ from processors.factors.kernel.bands import depth_10bps
 from processors.factors.kernel.tops import to_base
 from processors.factors.reference.memory import FLAT_SD, LEAST_EVENTS
 from processors.factors.rolling import WINDOW_MAX, WINDOW_NS, Z_EVENTS
+from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import Ints
 from processors.factors.kernel.arrays import ASK, BID, TOP, State
 from processors.factors.kernel.tops import price_of, size_of
+from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
 

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import Ints, Ladder, set_in_ladder
 from orderbook.kernel.pages import NO_ROOM, Pages
 from orderbook.kernel.sides import is_on_ladder, keep_centred, set_level
@@ -26,6 +25,7 @@ from processors.factors.kernel.memory import add_delta, add_event, past_factors,
 from processors.factors.kernel.order_flow import changes_near_the_top, flow_between, has_repeats, quote_flow
 from processors.factors.kernel.quotes import quote_factors
 from processors.factors.kernel.tops import take_tops, to_base, tops_known
+from schemas.kernel.compiled import compiled
 from schemas.messages import Status
 
 NAN: Final = float("nan")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from orderbook.kernel.compiled import compiled
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import fits, ratio, true_divide
 from processors.factors.kernel.arrays import ALL, ASK, BID, Floats, State
 from processors.factors.kernel.tops import lots_of, price_of, size_of, tops_known
+from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
 

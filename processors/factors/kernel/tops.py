@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from orderbook.kernel.compiled import compiled
 from orderbook.kernel.ladder import BITS, Ints, Ladder, first_place
 from orderbook.kernel.pages import ORDER, Pages
 from orderbook.kernel.sides import worst_key
 from processors.factors.kernel.arithmetic import fits, true_divide
 from processors.factors.kernel.arrays import ALL, ASK, BID, TOP, UP_TO_LIMIT, UP_TO_WORST, State
+from schemas.kernel.compiled import compiled
 
 EVERY: Final = 1 << 40
 """As many levels as there can be: what is known of a side of which nothing is missing."""

@@ -1,4 +1,4 @@
-"""How functions of the kernel are compiled: no Python object inside, the lock let go, results kept on disk.
+"""How functions are compiled: no Python object inside, the lock let go, results kept on disk.
 
 No fast-math: every sum keeps its order and every rounding its place, so that the bits are those of plain Python. A
 division by zero gives infinity or NaN, as in hardware; where Python would raise, the code asks first.

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from orderbook.kernel.compiled import compiled
+from schemas.kernel.compiled import compiled
 
 Bytes = NDArray[np.uint8]
 
