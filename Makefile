@@ -17,8 +17,9 @@ help: ## this list
 setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
 	@$(BIN)/python -m embedded.jars fetch
 
-compiled: setup ## the compiled engine, into the cache
+compiled: setup ## the compiled engine and the sink's decoder, into the cache
 	$(call step,the compiled engine,$(BIN)/python -m processors.compilation)
+	$(call step,the compiled decoder of the sink,$(BIN)/python -m sinks.compilation)
 
 .venv/installed: requirements/dev.txt .venv/demo-installed
 	$(call step,packages of the development tools from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)

@@ -1,4 +1,4 @@
-"""Where compiled code is kept: a folder of obflow's cache for each version of its sources."""
+"""Where compiled code of every role is kept: a folder of obflow's cache for each version of its sources."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
+SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel")
+"""Folders of what is compiled, by path: nothing here knows what is in them."""
+CONSTANTS: Final = (
+    *("schemas/factors.py", "schemas/bounds.py", "schemas/messages.py", "processors/factors/rolling.py"),
+    "processors/factors/reference/memory.py",
+)
+"""Files that constants of compiled code come from."""
 
 
-def keep_in(cache: Path, digest: str) -> None:
-    """Have numba keep what it compiles in obflow's cache, unless it was told where; to be called before it is imported.
+def keep_compiled(cache: Path) -> None:
+    """Have numba keep what it compiles in obflow's cache, unless it was told where; call it before numba is imported.
 
-    Each version of what is compiled has a folder of its own: numba looks at the file of a function alone, not at those
-    of the functions it calls.
+    Each version of the sources has a folder of its own: numba looks at the file of a function alone, not at those of
+    the functions it calls.
 
     Args:
         cache: Folder of obflow's cache.
-        digest: Of all that is compiled, and of what its constants come from.
     """
-    folder = Path(os.environ.get(CACHE_VARIABLE) or cache / "kernel" / digest)
+    folder = Path(os.environ.get(CACHE_VARIABLE) or cache / "kernel" / sources_digest())
     if folder.exists() and not os.access(folder, os.W_OK):
         folder = _copied(folder)
     os.environ[CACHE_VARIABLE] = str(folder)
 
 
-def digest_of(files: Iterable[Path]) -> str:
-    """Digest of sources, in this order."""
-    whole = hashlib.sha256()
-    for path in files:
+def sources_digest() -> str:
+    """Digest of all that is compiled, and of what its constants come from."""
+    root, whole = Path(__file__).parents[1], hashlib.sha256()
+    files = [path for folder in SOURCES for path in sorted((root / folder).glob("*.py"))]
+    for path in (*files, *(root / name for name in CONSTANTS)):
         whole.update(path.read_bytes())
     return whole.hexdigest()[:16]
 

@@ -20,6 +20,7 @@ CounterName = Literal[
     "obflow_repeated_total",
     "obflow_insert_failures_total",
     "obflow_fenced_inserts_total",
+    "obflow_compiled_total",
     "obflow_gaps_total",
     "obflow_quote_checks_total",
     "obflow_levels_compared_total",
@@ -131,6 +132,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
     ),
     "obflow_insert_failures_total": Metric(
         "Inserts that ended without an answer, or were refused for good.", ("table",), "inserts", SINK
+    ),
+    "obflow_compiled_total": Metric(
+        "Records by who took them: compiled code, or what stands behind it (the reference engine, the codec).",
+        ("by",),
+        "records",
+        (*PROCESSOR, *SINK),
+        "compiled code runs",
     ),
     "obflow_fenced_inserts_total": Metric(
         "Inserts of which nothing was stored, since another sink had taken over the partitions.",

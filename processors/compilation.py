@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from obflow.compiled_cache import digest_of, keep_in
+from obflow.compiled_cache import keep_compiled
 from obflow.logs import get_logger
 from obflow.settings import Section, Settings
 from obflow.terminal import tell_lines
@@ -23,7 +23,6 @@ N = TypeVar("N", bound=Section)
 AUTO: Final = "auto"
 KERNEL: Final = "kernel"
 REFERENCE: Final = "reference"
-SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel")
 
 
 class Chosen(NamedTuple):
@@ -82,19 +81,6 @@ def compile_kernel(cache: Path) -> str:
     except Exception as error:  # whatever a compiler says of a host it does not fit
         said = str(error).strip().splitlines()
         return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"
-
-
-def keep_compiled(cache: Path) -> None:
-    """Have numba keep the kernel in obflow's cache, unless it was told where; to be called before it is imported."""
-    keep_in(cache, sources_digest())
-
-
-def sources_digest() -> str:
-    """Digest of all that is compiled, and of what its constants come from."""
-    root = Path(__file__).parents[1]
-    files = [path for folder in SOURCES for path in sorted((root / folder).glob("*.py"))]
-    constants = ("schemas/factors.py", "schemas/bounds.py", "schemas/messages.py", "processors/factors/rolling.py")
-    return digest_of((*files, *(root / name for name in constants), root / "processors/factors/reference/memory.py"))
 
 
 def main() -> int:

@@ -72,9 +72,14 @@ def schema_text(version: SchemaVersion) -> str:
     return (resources.files("schemas") / "avro" / version.filename).read_text(encoding="utf-8")
 
 
+def schema_of(version: SchemaVersion) -> dict[str, Any]:
+    """The Avro schema as committed, read."""
+    return dict(json.loads(schema_text(version)))
+
+
 def field_names(schema_id: int) -> tuple[str, ...]:
     """Name the fields of a schema in the order they are written."""
-    return tuple(field["name"] for field in json.loads(schema_text(_BY_ID[schema_id]))["fields"])
+    return tuple(field["name"] for field in schema_of(_BY_ID[schema_id])["fields"])
 
 
 def _parsed(version: SchemaVersion) -> Schema:

@@ -6,15 +6,17 @@ here". One insert is one part of one table partition, which the engine commits a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
-from sinks.contract import SINK_COLUMNS, Row, Table
+from sinks.arrays import columns_of_blocks, columns_of_rows, repeated
+from sinks.blocks import BlockRows, Rows
+from sinks.contract import SINK_COLUMNS, Table
 
 MAX_INSERT_ROWS: Final = 1_000_000
 """The engine writes up to 1,048,449 rows as one block, and so as one part; more would not be atomic."""
@@ -48,7 +50,7 @@ class Entry(NamedTuple):
     """
 
     position: Position
-    rows: list[Row]
+    rows: Rows
     payload: bytes
     appended_ns: int
     origin: Origin
@@ -141,12 +143,22 @@ class RowBatch:
         Raises:
             pyarrow.ArrowException, OverflowError: A value does not fit its column.
         """
-        values = zip(*chain.from_iterable(entry.rows for entry in self.entries), strict=True)
-        arrays = [pa.array(value, column.arrow) for value, column in zip(values, self.table.row_columns, strict=True)]
-        return pa.table([*arrays, *self._sink_arrays(stored_ns)], names=[column.name for column in self.table.columns])
+        names = [column.name for column in self.table.row_columns]
+        parts = [pa.table(columns, names=names) for columns in self._columns()]
+        whole = parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks()
+        for name, array in self._sink_arrays(stored_ns).items():
+            whole = whole.append_column(name, array)
+        return whole
 
-    def _sink_arrays(self, stored_ns: int) -> list[pa.Array]:
-        read = [entry.position for entry in self.entries for _ in entry.rows]
-        logs, partitions, offsets = zip(*read, strict=True)
-        values = ([stored_ns] * self.rows, logs, partitions, offsets, [stored_ns] * self.rows)
-        return [pa.array(value, column.arrow) for value, column in zip(values, SINK_COLUMNS, strict=True)]
+    def _columns(self) -> Iterator[list[pa.Array]]:
+        """The columns before the sink's own, of entries in a row whose rows are of one kind."""
+        for is_block, entries in groupby(self.entries, lambda entry: isinstance(entry.rows, BlockRows)):
+            rows: list[Any] = [entry.rows for entry in entries]
+            yield columns_of_blocks(self.table, rows) if is_block else columns_of_rows(self.table, rows)
+
+    def _sink_arrays(self, stored_ns: int) -> dict[str, pa.Array]:
+        places, counts = [entry.position for entry in self.entries], [len(entry.rows) for entry in self.entries]
+        logs, partitions, offsets = zip(*places, strict=True)
+        same = [stored_ns] * len(places)
+        columns = zip(SINK_COLUMNS, (same, logs, partitions, offsets, same), strict=True)
+        return {column.name: repeated(values, counts, column.arrow) for column, values in columns}

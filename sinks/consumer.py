@@ -18,7 +18,8 @@ from obflow.logs import get_logger
 from schemas.errors import ImpossibleRecord
 from schemas.units import NS_PER_SECOND
 from sinks.batching import MAX_BATCH_BYTES, Entry, Limits, RowBatch
-from sinks.contract import Row, Table
+from sinks.blocks import BlockDecoder, Rows
+from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.handling import Checks, Dropped, RecordHandler
 from sinks.identities import Identities
@@ -27,6 +28,8 @@ from sinks.recheck import RecheckResult
 from sinks.writer import Stopped, WrittenBatch
 
 POLL_SECONDS: Final = 0.1
+SHORT_POLL_SECONDS: Final = 0.02
+"""While an insert is on its way, so that the next one begins soon after it."""
 LAG_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 _POISON: Final = ImpossibleRecord.__name__  # the reason of the letters that a writer adds
@@ -110,6 +113,7 @@ class Worker:
         look: Called now and then while no insert is on its way.
         submit: Starts the writing of a batch.
         holds: Whether the partitions that it was opened for are still the ones to feed.
+        decoder: Decodes a poll at once; None where each record is decoded by itself.
     """
 
     def __init__(
@@ -119,8 +123,8 @@ class Worker:
         writer: BatchWriter,
         identities: Identities,
         *,
-        recheck: Callable[[list[Row], float], RecheckResult],
-        find_stored: Callable[[list[Row]], set[int]],
+        recheck: Callable[[Rows, float], RecheckResult],
+        find_stored: Callable[[Rows], set[int]],
         limits: Limits,
         max_buffered_rows: int,
         clock: Clock,
@@ -131,6 +135,7 @@ class Worker:
         look: Callable[[], None] = lambda: None,
         submit: Submit = in_thread,
         holds: Callable[[], bool] = lambda: True,
+        decoder: BlockDecoder | None = None,
     ) -> None:
         self.table = table
         self.counts = counts or Counts()
@@ -145,6 +150,7 @@ class Worker:
             flush=self._flush,
             counts=self.counts,
             dropped=dropped,
+            decoder=decoder,
         )
         self._limits = limits
         self._max_buffered_rows = max_buffered_rows
@@ -183,9 +189,10 @@ class Worker:
 
     def step(self, timeout_seconds: float) -> None:
         """One round: take what there is, see what became of the last insert, begin the next one if it is due."""
-        reads = self._reader.poll(timeout_seconds)
+        is_writing = self._in_flight is not None
+        reads = self._reader.poll(min(timeout_seconds, SHORT_POLL_SECONDS) if is_writing else timeout_seconds)
         if reads:
-            self._handler.begin()
+            self._handler.begin(reads)
         for read in reads:
             self._take(read)
             if self._batch.is_full(self._limits):

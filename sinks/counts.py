@@ -11,6 +11,8 @@ class Counts:
 
     Attributes:
         records: Records read.
+        compiled: Records that compiled code decoded.
+        referred: Records that it left to the codec; both are 0 where nothing is compiled.
         rows: Rows stored.
         repeated: Rows not stored because the table holds them.
         dead_lettered: Records refused, each with a letter; `refused` has them by reason.
@@ -33,6 +35,8 @@ class Counts:
     """
 
     records: int = 0
+    compiled: int = 0
+    referred: int = 0
     rows: int = 0
     repeated: int = 0
     dead_lettered: int = 0

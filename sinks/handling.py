@@ -6,16 +6,18 @@ a database that does not answer, is raised, and nothing is wrong with the record
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from obflow.clickhouse import QueryFailed
 from obflow.logs import get_logger
 from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, MessageError, PipelineError, Unprocessable
+from schemas.logs import Position
 from schemas.messages import DeadLetter, Record
 from sinks.batching import Entry
-from sinks.contract import Row, Table
+from sinks.blocks import BlockDecoder, BlockRows, Rows
+from sinks.contract import Table
 from sinks.counts import Counts
 from sinks.dead_letters import ROLE
 from sinks.identities import Identities, Sorted
@@ -62,6 +64,7 @@ class RecordHandler:
         flush: Writes everything that is buffered and waits for it.
         counts: Where it is counted.
         dropped: Runs of which nothing is stored.
+        decoder: Decodes a poll at once, as far as its records are plain; None where each is decoded by itself.
     """
 
     def __init__(
@@ -70,11 +73,12 @@ class RecordHandler:
         identities: Identities,
         *,
         judge: Checks | None,
-        recheck: Callable[[list[Row]], RecheckResult],
-        find_stored: Callable[[list[Row]], set[int]],
+        recheck: Callable[[Rows], RecheckResult],
+        find_stored: Callable[[Rows], set[int]],
         flush: Callable[[], None],
         counts: Counts,
         dropped: Dropped | None = None,
+        decoder: BlockDecoder | None = None,
     ) -> None:
         self._table = table
         self._identities = identities
@@ -84,14 +88,27 @@ class RecordHandler:
         self._flush = flush
         self._counts = counts
         self._dropped = dropped
+        self._decoder = decoder
+        self._decoded: dict[Position, BlockRows] = {}  # of what was polled, and not handled yet
         self._unforeseen = 0  # in a row
 
-    def begin(self) -> None:
+    def begin(self, reads: Sequence[Read] = ()) -> None:
         """Records were polled and are about to be handled."""
         if self._judge is not None:
             self._judge.begin()
         if self._dropped is not None:
             self._dropped.look()
+        if self._decoder is not None:
+            self._decoded = self._decode(self._decoder, reads)
+
+    def _decode(self, decoder: BlockDecoder, reads: Sequence[Read]) -> dict[Position, BlockRows]:
+        """Decode what is plain of a poll. What was sent again by hand, or says so, is looked at by itself."""
+        plain = [read for read in reads if not (read.sent_again or read.false_origin)]
+        found = zip(plain, decoder.rows([read.payload for read in plain]), strict=True)
+        decoded = {read.position: rows for read, rows in found if rows is not None}
+        self._counts.compiled += len(decoded)
+        self._counts.referred += len(reads) - len(decoded)
+        return decoded
 
     def handle(self, read: Read) -> Entry | DeadLetter | None:
         """Make of a record its new rows, or the letter about it; None where it has no new rows.
@@ -106,14 +123,15 @@ class RecordHandler:
         self._unforeseen = 0
         return Entry(read.position, rows, read.payload, read.appended_ns, read.origin) if rows else None
 
-    def _new_rows(self, read: Read) -> list[Row]:
+    def _new_rows(self, read: Read) -> Rows:
+        decoded = self._decoded.pop(read.position, None)
         try:
-            record = self._table.decode(read.payload)
+            record = self._table.decode(read.payload) if decoded is None else decoded.judged
             if self._judge is not None:
                 self._judge.check(record, read)
             if self._is_dropped(record):
                 return []
-            return self._sorted(read, self._table.rows(record, read.origin.position))
+            return self._sorted(read, decoded or self._table.rows(record, read.origin.position))
         except QueryFailed as error:  # of the look at the stored rows that a record sent again by hand needs
             raise Unprocessable(f"the database refuses to look for its rows: {error.cause}") from error
         except (PipelineError, MemoryError, OSError):
@@ -138,14 +156,14 @@ class RecordHandler:
                 next_step="this is a mistake in the code: the log has the traceback",
             ) from error
 
-    def _sorted(self, read: Read, rows: list[Row]) -> list[Row]:
+    def _sorted(self, read: Read, rows: Rows) -> Rows:
         again = read.sent_again and rows and self._table.identified
         new, repeated = self._sort_again(rows) if again else self._identities.sort(rows)
         if repeated:
             self._look_at(repeated)
         return new
 
-    def _sort_again(self, rows: list[Row]) -> Sorted:
+    def _sort_again(self, rows: Rows) -> Sorted:
         """Sort rows of a record sent again by hand: later ones may be stored, so each is looked for by itself."""
         self._flush()
         stored = self._find_stored(rows)
@@ -156,7 +174,7 @@ class RecordHandler:
         self._identities.note(rows)
         return sorted_rows
 
-    def _look_at(self, repeated: list[Row]) -> None:
+    def _look_at(self, repeated: Rows) -> None:
         self._counts.repeated += len(repeated)
         verdict = self._compared(repeated)
         self._counts.equal += verdict.equal
@@ -174,7 +192,7 @@ class RecordHandler:
                 rows=len(verdict.different),
             )
 
-    def _compared(self, repeated: list[Row]) -> RecheckResult:
+    def _compared(self, repeated: Rows) -> RecheckResult:
         """Compare repeated rows with the stored ones. A comparison is a help: that it fails stops nothing."""
         try:
             return self._recheck(repeated)

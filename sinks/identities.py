@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sinks.blocks import BlockRows, Rows
 from sinks.contract import Row, Stream, Table
 
 
@@ -20,8 +21,8 @@ class Sorted(NamedTuple):
         repeated: Rows whose identity is not higher than the highest one stored.
     """
 
-    new: list[Row]
-    repeated: list[Row]
+    new: Rows
+    repeated: Rows
 
 
 class Identities:
@@ -36,10 +37,12 @@ class Identities:
         self._table = table
         self._highest = dict(stored)
 
-    def sort(self, rows: list[Row]) -> Sorted:
+    def sort(self, rows: Rows) -> Sorted:
         """Sort one record's rows, which are of one stream, and remember the new ones."""
         if not rows or not self._table.identified:
             return Sorted(rows, [])
+        if isinstance(rows, BlockRows):
+            return self._cut(rows)
         stream = self._table.stream(rows[0])
         highest = self._highest.get(stream, -1)
         new: list[Row] = []
@@ -54,7 +57,15 @@ class Identities:
         self._highest[stream] = highest
         return Sorted(new, repeated)
 
-    def note(self, rows: list[Row]) -> None:
+    def _cut(self, rows: BlockRows) -> Sorted:
+        """Sort rows whose identities are known to rise."""
+        stream = rows.stream
+        highest = self._highest.get(stream, -1)
+        known = rows.count_up_to(highest)
+        self._highest[stream] = max(highest, rows.last_offset)
+        return Sorted(rows[known:], rows[:known])
+
+    def note(self, rows: Rows) -> None:
         """Remember rows that were judged one by one, without ever lowering what is known."""
         if rows and self._table.identified:
             stream = self._table.stream(rows[0])

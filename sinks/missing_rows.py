@@ -72,7 +72,8 @@ class RowWatch:
         if written.rows != batch.rows:
             self._is_sure = False
             return
-        self._expected.update(self._run_of(row) for entry in batch.entries for row in entry.rows)
+        for entry in batch.entries:
+            self._expected[self._run_of(entry.rows[0])] += len(entry.rows)  # a record is of one run
 
     def look(self) -> None:
         """Compare, where it is time to. For moments when no insert is on its way.

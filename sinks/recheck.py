@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from sinks.blocks import Rows
 from sinks.contract import Row, Table
 from sinks.resume import stored_rows
 from sinks.store import Store
@@ -44,7 +45,7 @@ class Recheck:
         self._table = table
         self._next_s = 0.0
 
-    def look(self, repeated: list[Row], now_s: float) -> RecheckResult:
+    def look(self, repeated: Rows, now_s: float) -> RecheckResult:
         """Compare repeated rows of one record with the stored ones, unless it was done less than a second ago.
 
         Args:
@@ -58,7 +59,7 @@ class Recheck:
         return compare(self._table, repeated, stored)
 
 
-def compare(table: Table[Any], repeated: list[Row], stored: dict[int, Row]) -> RecheckResult:
+def compare(table: Table[Any], repeated: Rows, stored: dict[int, Row]) -> RecheckResult:
     """Compare rows with those stored under the same identity."""
     equal = unchecked = 0
     different = []

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from schemas.errors import FatalError
 from schemas.messages import InstrumentKey
+from sinks.blocks import Rows
 from sinks.contract import Row, Stream, Table, selection
 from sinks.store import Store
 
@@ -40,7 +41,7 @@ def stored_identities(store: Store, table: Table[Any]) -> dict[Stream, int]:
     }
 
 
-def stored_rows(store: Store, table: Table[Any], rows: list[Row]) -> dict[int, Row]:
+def stored_rows(store: Store, table: Table[Any], rows: Rows) -> dict[int, Row]:
     """The stored rows of these identities, all of one stream, by source offset."""
     stream = table.stream(rows[0])
     of_kind = "".join(f" AND {column} = {{kind:String}}" for column in _kind(table))

@@ -24,7 +24,9 @@ from schemas.logs import short_id
 from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
 from sinks.batching import Limits, RowBatch
+from sinks.blocks import BlockDecoder
 from sinks.claims import claim
+from sinks.compilation import Decode, decoder_of
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
@@ -43,6 +45,7 @@ from sinks.runs import DroppedRuns
 from sinks.settings import SinkSettings
 from sinks.shares import HeldShare, Share
 from sinks.store import Store
+from sinks.tables import factors
 from sinks.telemetry import Telemetry
 from sinks.writer import Writer, WrittenBatch, waits
 
@@ -68,6 +71,7 @@ class Surroundings:
         clock: Tells the time.
         stop: Set when the process is to end.
         presence: The process among the others that feed tables.
+        decode: Decodes factor records many at a time; None where nothing does.
     """
 
     settings: Settings
@@ -76,6 +80,7 @@ class Surroundings:
     clock: Clock
     stop: threading.Event
     presence: Presence
+    decode: Decode | None
 
 
 def serve(
@@ -108,8 +113,9 @@ def serve(
     store = patiently(lambda: Store(settings.clickhouse), stop)
     if store is None:
         return {}
+    decode = decoder_of(tables, settings.cache)  # before the process takes part in anything
     presence = Presence(settings, tables)
-    around = Surroundings(settings, store, telemetry, clock, stop, presence)
+    around = Surroundings(settings, store, telemetry, clock, stop, presence, decode)
     feeds: list[TableFeed] = []
 
     def end_if_hopeless() -> None:
@@ -211,6 +217,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         written=lambda batch, written: _note_written(around.telemetry, watch, batch, written),
         look=watch.look,
         holds=lambda: share.held.number == held.number,
+        decoder=BlockDecoder(around.decode) if around.decode and table is factors.TABLE else None,
     )
     _log.info("table_opened", table=table.name, log=log.name, partitions=sorted(spans), stored=len(stored))
     return worker

@@ -60,12 +60,14 @@ class Telemetry:
         """Bring the page up to what was counted, by table."""
         refused: Counter[str] = Counter()
         repeated: Counter[str] = Counter()
-        letters = dropped = 0
+        letters = dropped = compiled = referred = 0
         for feed in feeds:
             self._show(feed)
             counts = feed.counts
             letters += counts.letters
             dropped += counts.dropped
+            compiled += counts.compiled
+            referred += counts.referred
             refused.update(dict(counts.refused))
             refused[EXPIRED] += counts.expired
             repeated["different"] += counts.different
@@ -73,6 +75,8 @@ class Telemetry:
             repeated["equal"] += counts.equal
         self._metrics.raise_to("obflow_emitted_total", letters, topic=DEAD_LETTERS.name)
         self._metrics.raise_to("obflow_ignored_total", dropped, reason=DROPPED)
+        for by, records in (("compiled", compiled), ("referred", referred)) if compiled + referred else ():
+            self._metrics.raise_to("obflow_compiled_total", records, by=by)
         for reason, records in refused.items():
             self._metrics.raise_to("obflow_rejected_total", records, reason=reason)
             if reason != EXPIRED:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from obflow.compiled_cache import keep_compiled
 from obflow.settings import Settings
-from processors.compilation import keep_compiled
 from tests.integration.backends import describe_choice
 from tests.support.patience import VARIABLE, factor
 

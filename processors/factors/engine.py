@@ -6,7 +6,7 @@ Every engine gives the same bits as `reference/`, which is the definition; tests
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -76,6 +76,10 @@ class Engine(Protocol[S, R]):
 
     def __init__(self, thin_notional: float) -> None:
         """Take T, the notional in quote units below which a book is THIN. Raises ValueError where it is no notional."""
+
+    @property
+    def taken(self) -> Mapping[str, int]:
+        """How many records each way of taking them took, so far; empty where there is one way."""
 
     def decode(self, payloads: Sequence[bytes | None]) -> Sequence[R | MessageError]:
         """Decode values of `l2.v1`, one result each; called by the stage with all of a poll."""

@@ -68,6 +68,7 @@ class BooksStage:
     def __init__(self, options: BookOptions) -> None:
         self._engine: Engine[Any, Any] = engine_named(options.engine)(options.thin_notional)
         self.layout = self._engine.layout
+        self._taken = Counter[str]()
 
     def decode(self, payloads: Sequence[bytes | None]) -> Sequence[L2Row | MessageError]:
         """Decode records; one whose grid or name cannot be used is refused."""
@@ -107,7 +108,13 @@ class BooksStage:
             counts += columns.outcomes
             if columns:
                 records.append(_emit(run, columns))
-        return Emitted(records, list(_counts(batch.records[0].venue, counts)))
+        return Emitted(records, [*_counts(batch.records[0].venue, counts), *self._newly_taken()])
+
+    def _newly_taken(self) -> Iterator[Count]:
+        """How many records compiled code has taken since the last step, and how many it has left to the reference."""
+        before, self._taken = self._taken, Counter(self._engine.taken)
+        for by, number in (self._taken - before).items():
+            yield Count("obflow_compiled_total", "by", by, number)
 
     def due(self, state: BookState, now_s: float) -> Emitted:
         """The request for a snapshot that is due, if one is."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from obflow.compiled_cache import CACHE_VARIABLE
+from obflow.compiled_cache import CACHE_VARIABLE, keep_compiled, sources_digest
 from obflow.settings import Settings
 from processors import compilation
-from processors.compilation import Chosen, choose_engine, keep_compiled, with_engine
+from processors.compilation import Chosen, choose_engine, with_engine
 from processors.settings import ProcessorSettings, RegimeSettings
 from schemas.errors import DependencyError, UsageError
 
@@ -70,7 +70,7 @@ def test_each_version_of_the_kernel_keeps_what_it_compiles_to_itself(
 ) -> None:
     monkeypatch.delenv(CACHE_VARIABLE)
     keep_compiled(tmp_path)
-    assert os.environ[CACHE_VARIABLE] == str(tmp_path / "kernel" / compilation.sources_digest())
+    assert os.environ[CACHE_VARIABLE] == str(tmp_path / "kernel" / sources_digest())
 
 
 def test_a_cache_that_cannot_be_written_is_used_from_a_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,8 +46,10 @@ class FakeReader:
         self.paused = False
         self.closed = False
         self.committed: dict[tuple[str, int], int] = {}
+        self.waited_s: list[float] = []
 
     def poll(self, timeout_seconds: float) -> list[Read]:
+        self.waited_s.append(timeout_seconds)
         if self.paused:
             return []
         return [self.reads.popleft() for _ in range(min(self.poll_records, len(self.reads)))]

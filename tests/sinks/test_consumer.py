@@ -10,7 +10,7 @@ from schemas.errors import StoreUnreachable
 from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
 from sinks.batching import Limits
-from sinks.consumer import Submit, Worker
+from sinks.consumer import SHORT_POLL_SECONDS, Submit, Worker
 from sinks.contract import Row
 from sinks.identities import Identities
 from sinks.reader import Read
@@ -192,6 +192,18 @@ def test_one_insert_is_in_flight_at_a_time() -> None:
         bench.worker.step(0)
 
     assert len(held.waiting) == 1
+
+
+def test_while_an_insert_is_on_its_way_no_poll_waits_long() -> None:
+    held = Held()
+    bench = Bench([events(0, 0, 1, 2, 3)], submit=held.submit)
+    for _ in range(2):
+        bench.worker.step(0.1)
+    held.work()
+    for _ in range(2):
+        bench.worker.step(0.1)
+
+    assert bench.reader.waited_s == [0.1, SHORT_POLL_SECONDS, SHORT_POLL_SECONDS, 0.1]
 
 
 def test_stopping_writes_what_is_buffered() -> None:

@@ -11,11 +11,12 @@ import pytest
 from obflow.clickhouse import QueryFailed
 from schemas.codec import encode
 from schemas.errors import BrokerUnreachable, FatalError, ForeignRecord, StoreUnreachable
-from schemas.logs import Origin
+from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter, Record
 from schemas.partitions import partition_of
 from schemas.places import Extent, NamedPlace, is_inside
 from sinks.batching import Entry
+from sinks.blocks import BlockDecoder, BlockRows, Rows
 from sinks.contract import Row
 from sinks.counts import Counts
 from sinks.handling import MAX_UNFORESEEN, Dropped, RecordHandler
@@ -25,11 +26,13 @@ from sinks.reader import Read, may_be_first
 from sinks.recheck import RecheckResult
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load
+from tests.sinks.decoded import decoder
 from tests.sinks.fakes import read
-from tests.sinks.records import SOURCE_LOG, factors
+from tests.sinks.records import SOURCE_LOG, event, factors
 
 PARTITIONS = 24
 HOME = partition_of("binance-futures:X", PARTITIONS)
+POSITION = Position("factlogf", HOME, 0)
 
 
 class Ends:
@@ -61,11 +64,17 @@ class Ends:
 class Bench:
     """A handler of one table's records."""
 
-    def __init__(self, table: str = "factors", ends: Ends | None = None, dropped: Dropped | None = None) -> None:
+    def __init__(
+        self,
+        table: str = "factors",
+        ends: Ends | None = None,
+        dropped: Dropped | None = None,
+        decoder: BlockDecoder | None = None,
+    ) -> None:
         self.table = TABLES[table]
         self.counts = Counts()
-        self.recheck: Callable[[list[Row]], RecheckResult] = lambda rows: RecheckResult(len(rows), [], 0)
-        self.find_stored: Callable[[list[Row]], set[int]] = lambda rows: set()
+        self.recheck: Callable[[Rows], RecheckResult] = lambda rows: RecheckResult(len(rows), [], 0)
+        self.find_stored: Callable[[Rows], set[int]] = lambda rows: set()
         self.flushed = 0
         self.handler = RecordHandler(
             self.table,
@@ -76,6 +85,7 @@ class Bench:
             flush=self._flush,
             counts=self.counts,
             dropped=dropped,
+            decoder=decoder,
         )
 
     def _flush(self) -> None:
@@ -268,3 +278,77 @@ def test_a_letter_about_a_letter_is_stored_and_goes_round_no_more() -> None:
     assert row[2] == "DecodeError"
     assert (len(row[10]), row[11]) == (65_536, 7_000_000)
     assert ForeignRecord.__name__ not in bench.counts.refused
+
+
+def polled(*payloads: bytes, first: int = 0) -> list[Read]:
+    return [read(first + at, payload, partition=HOME) for at, payload in enumerate(payloads)]
+
+
+def test_a_cut_record_of_a_poll_is_a_letter_of_its_own_and_all_others_are_stored() -> None:
+    bench = Bench(ends=Ends(100), decoder=decoder())
+    reads = polled(encode(at_home(0, 1)), encode(at_home(2, 3))[:-9], encode(at_home(4)), encode(at_home(5, 6)))
+    bench.handler.begin(reads)
+    first, letter, *rest = [bench.handler.handle(one) for one in reads]
+
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.source_partition, letter.source_offset) == ("DecodeError", HOME, 1)
+    assert letter.payload == reads[1].payload
+    stored = [first, *rest]
+    assert all(isinstance(entry.rows, BlockRows) for entry in stored)  # type: ignore[union-attr] # entries
+    assert [[row[-1] for row in entry.rows] for entry in stored] == [[0, 1], [4], [5, 6]]  # type: ignore[union-attr]
+    assert [entry.position.offset for entry in stored] == [0, 2, 3]  # type: ignore[union-attr] # entries
+    assert (bench.counts.compiled, bench.counts.referred) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"symbol": "Y"}, "ForeignRecord"),
+        ({"source_partition": (HOME + 1) % PARTITIONS}, "ForeignRecord"),
+        ({"events": [event(2**40)]}, "ForeignRecord"),
+    ],
+)
+def test_a_record_of_a_poll_that_breaks_a_rule_gets_the_letter_it_gets_by_itself(
+    changes: dict[str, Any], reason: str
+) -> None:
+    payload = encode(at_home(1, 2, **changes))
+    letters = []
+    for way in (None, decoder()):
+        bench = Bench(ends=Ends(100), decoder=way)
+        bench.handler.begin(polled(payload, first=7))
+        letters.append(bench.handler.handle(read(7, payload, partition=HOME)))
+
+    assert letters[0] == letters[1]
+    assert letters[1].reason == reason  # type: ignore[union-attr] # a letter
+
+
+def test_nothing_of_a_dropped_run_is_stored_of_a_poll_decoded_at_once() -> None:
+    bench = Bench(dropped=DroppedNames(), decoder=decoder())
+    for at in range(2):
+        reads = polled(encode(at_home(at, run="replay/binance/1/abc/1-2")), first=at)
+        bench.handler.begin(reads)
+        assert (bench.handler.handle(reads[0]) is None) == (at == 1)
+    assert bench.counts.dropped == 1
+
+
+def test_what_comes_again_in_a_poll_is_compared_row_by_row() -> None:
+    bench = Bench(ends=Ends(100), decoder=decoder())
+    looked_at: list[Row] = []
+    bench.recheck = lambda rows: looked_at.extend(rows) or RecheckResult(len(rows), [], 0)  # type: ignore[func-returns-value]
+    reads = polled(encode(at_home(0, 1)), encode(at_home(1, 2)), encode(at_home(0, 2)))
+    bench.handler.begin(reads)
+    stored = [bench.handler.handle(one) for one in reads]
+
+    assert [row[-1] for row in stored[1].rows] == [2]  # type: ignore[union-attr] # an entry
+    assert stored[2] is None
+    assert looked_at == [*bench.table.rows(at_home(1), POSITION), *bench.table.rows(at_home(0, 2), POSITION)]
+
+
+def test_a_record_sent_again_by_hand_is_looked_at_by_itself() -> None:
+    bench = Bench(ends=Ends(100), decoder=decoder())
+    again = read(5, encode(at_home(1)), partition=HOME, origin=own(1))
+    bench.handler.begin([again])
+    stored = bench.handler.handle(again)
+
+    assert not isinstance(stored.rows, BlockRows)  # type: ignore[union-attr] # an entry
+    assert (bench.counts.compiled, bench.counts.referred, bench.flushed) == (0, 1, 1)

@@ -1,6 +1,7 @@
 """For every way an insert can fail there is one right answer, and letters come before what they are about is passed."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from sinks.writer import (
     Stopped,
     Writer,
 )
+from tests.sinks.decoded import block_entry
 from tests.sinks.fakes import FakeLetters, FakeStore, insert_error
 from tests.sinks.records import entry, factors, origin_of
 
@@ -192,12 +194,13 @@ def test_a_value_that_does_not_fit_its_column_is_poison_too() -> None:
     assert [found.letter_id for found in bench.letters.published] == ["a-and-more:0:1"]
 
 
-def test_of_a_record_with_refused_rows_all_others_are_stored_behind_its_letter() -> None:
+@pytest.mark.parametrize("put", [entry, block_entry])
+def test_of_a_record_with_refused_rows_all_others_are_stored_behind_its_letter(put: Any) -> None:
     bench = Bench()
     bench.store.poisoned_rows = {13, 14, 29}
     one = RowBatch(TABLES["factors"])
     for offset, first in enumerate(range(0, 40, 10)):
-        one.add(entry(Position("a", 0, offset), factors("X", list(range(first, first + 10)))))
+        one.add(put(Position("a", 0, offset), factors("X", list(range(first, first + 10)))))
     written = bench.writer.write(one)
 
     assert bench.store.source_offsets == [n for n in range(40) if n not in {13, 14, 29}]

@@ -5,7 +5,7 @@ Nothing compiled is imported before an engine is made: it takes a second, which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orderbook.validity import Outcome
@@ -42,6 +42,11 @@ class KernelEngine:
     def referred_records(self) -> int:
         """Records that the reference took: snapshots, what breaks a book, and what compiled code cannot do exactly."""
         return self._steps.referred
+
+    @property
+    def taken(self) -> Mapping[str, int]:
+        """Both, by the names they have on the metrics page."""
+        return {"compiled": self.compiled_records, "referred": self.referred_records}
 
     def decode(self, payloads: Sequence[bytes | None]) -> Sequence[Row | MessageError]:
         """Decode values, the deltas among them all at once."""

@@ -6,7 +6,7 @@ checkpoint saved and restored at any cut, gives the same events.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -45,6 +45,11 @@ class ReferenceEngine:
     def __init__(self, thin_notional: float) -> None:
         self._thin_notional = thin_notional
         self.fresh()
+
+    @property
+    def taken(self) -> Mapping[str, int]:
+        """Nothing: there is one way."""
+        return {}
 
     def decode(self, payloads: Sequence[bytes | None]) -> list[L2Record | MessageError]:
         """Decode values one by one."""
