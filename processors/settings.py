@@ -80,9 +80,9 @@ class RegimeSettings(Section):
     model: str = ""
     """Model to ask; has to be named where an endpoint or a key is set."""
     api_key: SecretStr = SecretStr("")
-    """Key of the endpoint; better given by api_key_file, which is read anew before each request."""
+    """Key of the endpoint; better given by api_key_file, which may change under way."""
     api_key_file: UserPath | None = None
-    """File that holds the key."""
+    """File that holds the key; a new one in it is validated, then used, and the one before serves a minute more."""
     deadline_seconds: Seconds = 10.0
     """Longest time from a question to its answer, all tries; a later answer is not published."""
     answer_tokens: Count = 4_000

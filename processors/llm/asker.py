@@ -7,29 +7,27 @@ deadline holds, over every try. A failure is a row, a counter and nothing else: 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from contextlib import suppress
-from dataclasses import replace
-from fractions import Fraction
 from typing import Final, Protocol
 
-from obflow.backoff import growing_wait_s
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.contract import PartitionOwner
 from processors.llm.breaker import Breaker, BreakerState
-from processors.llm.budget import NOTHING, Amount, Budget
-from processors.llm.calls import ANSWERED, Asking, CallLog, since_close_ms
+from processors.llm.calls import Asking, CallLog, OwnCalls
 from processors.llm.completion import LlmAnswer
 from processors.llm.gate import LOOK_AGAIN_S, Gate
+from processors.llm.key_ring import ModelKey
+from processors.llm.keys import Keys
 from processors.llm.limits import LlmLimits, LlmOutputs
 from processors.llm.pace import Pace
-from processors.llm.shapes import RequestShape, Ways
-from processors.llm.spending import ReadCalls, Spending
+from processors.llm.publishing import AnswerPublisher
+from processors.llm.purse import Purse
+from processors.llm.retries import Retries
+from processors.llm.shapes import RequestShape
+from processors.llm.spending import ReadCalls
 from processors.llm.unasked import Unasked
-from processors.regimes.events import Usage, llm_event
-from processors.regimes.faithful import unshown_numbers
 from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
 from processors.regimes.shown import shown
@@ -38,33 +36,17 @@ from schemas.messages import CallOutcome, InstrumentKey
 
 log = get_logger(__name__)
 
-MAX_TRIES: Final = 3
-FIRST_PAUSE_S: Final = 0.5
 LEAST_TRY_S: Final = 0.2
 """With less time than this left, another try is not worth a request."""
-LONGEST_QUIET_S: Final = 60.0
-"""Longest an endpoint is left alone because it asked for it."""
-EXHAUSTED_QUIET_S: Final = 600.0
-"""For how long it is left alone where the account has nothing left."""
-MOST_WAYS: Final = 6
-"""Ways to ask that are tried with one question; the next question goes on with those that are left."""
-TOLD_AFTER: Final = 3
-"""Answers cut in a row after which that is told."""
 MOST_WAITING: Final = 8
 """Windows of one instrument whose close is remembered; those that gave way to newer ones are never asked about."""
-LACKING: Final = (400, 422)
-"""What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it."""
-NOT_PAID: Final = frozenset({CallOutcome.UNAUTHORIZED, CallOutcome.RATE_LIMITED, CallOutcome.REFUSED})
-"""Outcomes of which no model has read the question."""
-PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
-"""Outcomes that another try may better."""
 
 
 class Endpoint(Protocol):
     """What is used of `LlmClient`."""
 
-    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape) -> LlmAnswer:
-        """Send one request."""
+    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape, key: ModelKey | None = None) -> LlmAnswer:
+        """Send one request, with this key or the one that holds."""
         ...
 
     async def close(self) -> None:
@@ -81,6 +63,9 @@ class LlmAsker:
         outputs: Where events and rows leave.
         metrics: What is counted.
         read: What was spent; needed where there is a budget.
+        keys: Of the endpoint.
+        purse: What may be spent, where several askers share it.
+        own: Tells the rows of this worker, where several askers share it.
     """
 
     def __init__(
@@ -90,26 +75,29 @@ class LlmAsker:
         outputs: LlmOutputs,
         metrics: Metrics,
         read: ReadCalls = lambda _: (),
+        *,
+        keys: Keys | None = None,
+        purse: Purse | None = None,
+        own: OwnCalls | None = None,
     ) -> None:
+        own = own or OwnCalls()
         self._client = client
         self._limits = limits
-        self._outputs = outputs
         self._metrics = metrics
-        self._calls = CallLog(limits, outputs, metrics)
-        self._budget = Budget(limits.budget) if limits.budget.are_set else None
-        self._spending = None if self._budget is None else Spending(self._budget, read, self._calls.is_own)
+        self._calls = CallLog(limits, outputs, metrics, own)
+        self._purse = purse or Purse(limits.budget, limits.partitions, read, own)
+        self._keys = keys or Keys("", None, lambda _: None)
+        self._publisher = AnswerPublisher(limits, outputs)
         self._questions = Questions(self.dropped, patience_s=limits.deadline_s)
         self._unasked = Unasked(limits, lambda call: outputs.call(outputs.home(call.instrument), call), metrics)
         self._gate = Gate(Pace(limits.requests_per_minute), Breaker(limits.breaker_failures, limits.breaker_wait_s))
+        self._retries = Retries(self._gate, self._keys, is_bounded=self._purse.is_bounded)
         self._breaker_state = BreakerState.CLOSED
         self._show_breaker()
-        self._ways = Ways()
-        self._truncated_in_a_row = 0
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._changed = asyncio.Event()
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._published: dict[InstrumentKey, tuple[str, int]] = {}
         # When windows that wait for their checkpoint closed, by key and the event that closed them.
         self._closed_s: dict[str, dict[tuple[str, int], float]] = {}
 
@@ -133,8 +121,8 @@ class LlmAsker:
             self.dropped("stopping")
             return
         self._show_breaker()
-        if self._gate.refuses(now_s):
-            self.dropped("breaker")
+        if why := self._why_not(now_s):
+            self.dropped(why)
             return
         self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner, closed_s), now_s)
         self._changed.set()
@@ -145,21 +133,21 @@ class LlmAsker:
 
     def assigned(self, partitions: int) -> None:
         """This worker owns so many partitions from now on, and with them a part of the budget."""
-        if self._spending is not None:
-            self._spending.assigned(Fraction(partitions, self._limits.partitions))
+        self._purse.assigned(partitions)
 
     async def run(self) -> None:
         """Ask, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run())
-            if self._spending is not None:
-                group.create_task(self._spending.run())
+            group.create_task(self._keys.run())
+            group.create_task(self._purse.run())
 
     async def _run(self) -> None:
         while True:
             await self._slots.acquire()
             question = await self._next()
             permit = self._gate.leaves(time.monotonic())
+            self._keys.leaves()
             task = asyncio.create_task(self._work_on(question, permit), name=f"question {question.instrument}")
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -178,8 +166,8 @@ class LlmAsker:
         while True:
             now_s = time.monotonic()
             held_s = self._wait_s(now_s)
-            if self._gate.refuses(now_s):
-                self._questions.clear("breaker")
+            if why := self._why_not(now_s):
+                self._questions.clear(why)
             elif held_s:
                 self._questions.expire(now_s)
             elif (question := self._questions.take_next(now_s)) is not None:
@@ -190,8 +178,13 @@ class LlmAsker:
 
     def _wait_s(self, now_s: float) -> float:
         """How long no question may leave: by the gate, or until it is known what was spent."""
-        is_known = self._spending is None or self._spending.is_known
-        return max(self._gate.wait_s(now_s), 0.0 if is_known else LOOK_AGAIN_S)
+        return max(self._gate.wait_s(now_s), 0.0 if self._purse.is_known else LOOK_AGAIN_S)
+
+    def _why_not(self, now_s: float) -> str:
+        """Why no question may leave, however long it waits; empty where one may."""
+        if self._gate.refuses(now_s):
+            return "breaker"
+        return "key" if self._keys.refuses() else ""
 
     async def _work_on(self, question: Question, permit: int) -> None:
         try:
@@ -213,11 +206,13 @@ class LlmAsker:
         """Try until there is an answer, the tries are used up or the deadline leaves no room for another."""
         found = shown(question.closed)
         prompt = build_prompt(question.instrument, found, self._limits.language)
-        asking = Asking(question, prompt, found, self._ways.best, time.monotonic(), permit)
+        asking = Asking(question, prompt, found, self._retries.best, time.monotonic(), permit)
         while self._may_spend(asking):
             answer = await self._try(asking)
-            self._learn(asking, answer)
-            pause_s = None if answer.outcome is CallOutcome.OK else self._pause_s(asking, answer)
+            self._retries.learn(asking, answer)
+            pause_s = None if answer.outcome is CallOutcome.OK else self._retries.pause_s(asking, answer)
+            if other := await self._retries.other_key(asking, answer, self._left_s(asking)):
+                asking.key, pause_s = other, 0.0
             if pause_s is None or not await self._may_try_again(asking, pause_s):
                 return
             asking.permit = self._gate.leaves(time.monotonic())
@@ -239,48 +234,24 @@ class LlmAsker:
         started_ns, begun_s = time.time_ns(), time.monotonic()
         answer = LlmAnswer(CallOutcome.ABANDONED, "the worker was stopped")
         try:
-            answer = await self._client.ask(asking.prompt, self._left_s(asking), asking.shape)
-            if answer.verdict is not None:
-                unshown = unshown_numbers(answer.verdict.observations, asking.found.numbers())
-                answer = replace(answer, unshown=tuple(unshown))
-            answer = self._publish(asking, answer)
+            answer = await self._client.ask(asking.prompt, self._left_s(asking), asking.shape, asking.key)
+            answer = self._publisher.publish(asking, answer, self._left_s(asking))
         finally:
-            lacks = answer.status in LACKING and not answer.is_exhausted and asking.refusals + 1 < MOST_WAYS
+            lacks = self._retries.lacks(asking, answer)
             self._gate.ended(asking.permit, None if lacks else answer.outcome, time.monotonic())
             self._show_breaker()
-            reserved = self._settle(asking, answer)
+            reserved = self._purse.settle(asking, answer, self._limits)
             self._calls.record(asking, answer, started_ns, (time.monotonic() - begun_s) * 1e3, reserved)
         return answer
 
     def _may_spend(self, asking: Asking) -> bool:
-        """Reserve what the next request can come to; False where the budget does not have it: it must not leave."""
-        if self._budget is None:
-            return True
-        text = asking.prompt.system + asking.prompt.user
-        tokens_in, tokens_out = asking.shape.most_tokens(text, self._limits.answer_tokens)
-        most = Amount(self._limits.prices.most_usd(tokens_in, tokens_out), tokens_in + tokens_out)
-        asking.reserved = self._budget.reserve(most, time.time_ns())
-        if asking.reserved is not None:
+        """Whether the budget has what the next request can come to; else it is the rules' alone."""
+        if self._purse.may_spend(asking, self._limits):
             return True
         self._gate.ended(asking.permit, None, time.monotonic())
         if asking.attempt == 0:
             self.dropped("budget")
         return False
-
-    def _settle(self, asking: Asking, answer: LlmAnswer) -> Amount | None:
-        """Charge what a request came to; gives what it was charged instead where that is not known."""
-        if self._budget is None or asking.reserved is None:
-            return None
-        tokens, unknown = answer.tokens, None
-        if tokens.input is not None and tokens.output is not None:
-            amount = Amount(self._limits.prices.cost(tokens) or NOTHING.usd, tokens.input + tokens.output)
-        elif answer.outcome in NOT_PAID:
-            amount = NOTHING
-        else:
-            amount = unknown = asking.reserved.amount
-        self._budget.settle(asking.reserved, amount)
-        asking.reserved = None
-        return unknown
 
     def _show_breaker(self) -> None:
         state, before = self._gate.state(time.monotonic()), self._breaker_state
@@ -288,79 +259,6 @@ class LlmAsker:
         if state is not before:
             self._breaker_state = state
             log.warning("breaker", state=state.name.lower(), before=before.name.lower(), model=self._limits.model)
-
-    def _publish(self, asking: Asking, answer: LlmAnswer) -> LlmAnswer:
-        if answer.verdict is None:
-            return answer
-        if self._left_s(asking) < 0.0:  # a busy loop sees the answer before it sees that its time is up
-            return replace(answer, outcome=CallOutcome.TIMEOUT, detail="the answer came after the deadline")
-        question, limits = asking.question, self._limits
-        place = (question.closed.source_log, question.closed.source_offset)
-        log_before, offset_before = self._published.get(question.instrument, ("", -1))
-        rises = log_before != place[0] or offset_before < place[1]
-        if not question.owner.owned or not rises:
-            return replace(answer, outcome=CallOutcome.STALE, detail="another worker has the instrument now")
-        cost = limits.prices.cost_usd(answer.tokens)
-        latency_ms = since_close_ms(question)
-        usage = Usage(latency_ms, answer.tokens.input, answer.tokens.output, cost)
-        asked = (limits.model, asking.prompt.version, asking.prompt.hash)
-        event = llm_event(
-            question.instrument,
-            question.closed,
-            limits.rules,
-            answer.verdict,
-            usage,
-            asked,
-            unfaithful=bool(answer.unshown),
-        )
-        self._published[question.instrument] = place
-        self._outputs.event(question.owner.partition, event)
-        return answer
-
-    def _learn(self, asking: Asking, answer: LlmAnswer) -> None:
-        """Remember what the endpoint takes; tell of answers that are cut, question after question."""
-        if answer.outcome not in ANSWERED:
-            return
-        self._ways.worked(asking.shape)
-        is_cut = answer.outcome is CallOutcome.TRUNCATED
-        self._truncated_in_a_row = self._truncated_in_a_row + 1 if is_cut else 0
-        if self._truncated_in_a_row == TOLD_AFTER:
-            log.warning("llm_answers_truncated", in_a_row=TOLD_AFTER, next_step="raise regimes.answer_tokens")
-
-    def _pause_s(self, asking: Asking, answer: LlmAnswer) -> float | None:
-        """How long to wait before the next try; None where there is to be none."""
-        if answer.is_exhausted:
-            self._leave_alone_exhausted()
-            return None
-        if answer.status in LACKING and (less := self._less(asking, answer)) is not None:
-            asking.shape = less
-            return 0.0
-        if answer.retry_after_s is not None:
-            self._gate.leave_alone(min(answer.retry_after_s, LONGEST_QUIET_S), time.monotonic())
-        if answer.outcome not in PASSING or asking.attempt >= MAX_TRIES:
-            return None
-        if answer.outcome is CallOutcome.SERVER_ERROR:
-            asking.shape = self._ways.failed(asking.shape)
-        if answer.retry_after_s is not None:
-            return answer.retry_after_s
-        return growing_wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
-
-    def _less(self, asking: Asking, answer: LlmAnswer) -> RequestShape | None:
-        """The next way to ask after a refusal, so many times a question."""
-        asking.refusals += 1
-        found = self._ways.refused(asking.shape, answer.text)
-        while self._budget is not None and found is not None and not found.limit:
-            found = self._ways.refused(found, answer.text)  # what nothing bounds cannot be reserved
-        return found if asking.refusals < MOST_WAYS else None
-
-    def _leave_alone_exhausted(self) -> None:
-        """Ask nothing for long: an account with nothing left has nothing a moment later."""
-        now_s = time.monotonic()
-        if self._gate.quiet_s(now_s) < EXHAUSTED_QUIET_S / 2:
-            log.warning(
-                "llm_account_exhausted", quiet_s=EXHAUSTED_QUIET_S, next_step="pay, or name another key and start again"
-            )
-        self._gate.leave_alone(EXHAUSTED_QUIET_S, now_s)
 
     def _left_s(self, asking: Asking) -> float:
         return asking.begun_s + self._limits.deadline_s - time.monotonic()

@@ -14,6 +14,7 @@ from obflow.topics import topic_name
 from processors.contract import Emit
 from processors.llm.budget import BudgetLimits
 from processors.llm.keys import Keys, is_plausible
+from processors.llm.models_list import validate_key
 from processors.llm.pricing import Prices
 from processors.regimes.events import rule_set
 from processors.regimes.rules import rule_settings
@@ -100,7 +101,12 @@ def open_asker(
         raise UsageError("regimes.api_key is no key: it holds spaces or signs no header may hold")
     prices = Prices(chosen.input_price, chosen.output_price, chosen.cached_input_price)
     budget = checked_budget(chosen, prices)
-    keys = Keys(key, chosen.api_key_file, lambda: metrics.counter("obflow_rejected_total", reason="KeyUnusable").inc())
+    keys = Keys(
+        key,
+        chosen.api_key_file,
+        lambda reason: metrics.counter("obflow_rejected_total", reason=reason).inc(),
+        partial(validate_key, url),
+    )
     limits = LlmLimits(
         endpoint=url,
         model=chosen.model,
@@ -123,7 +129,7 @@ def open_asker(
         home=lambda instrument: partition_of(str(instrument), partitions),
     )
     client = LlmClient(url, chosen.model, keys.current, chosen.answer_tokens)
-    return LlmAsker(client, limits, outputs, metrics, read)
+    return LlmAsker(client, limits, outputs, metrics, read, keys=keys)
 
 
 def _emit(topic: Topic, record: RegimeEvent | LlmCall) -> Emit:

@@ -11,6 +11,7 @@ from typing import Final
 from obflow.metrics import Metrics
 from processors.llm.budget import Amount, Spent
 from processors.llm.completion import LlmAnswer
+from processors.llm.key_ring import ModelKey
 from processors.llm.limits import LlmLimits, LlmOutputs
 from processors.llm.shapes import RequestShape
 from processors.regimes.events import decided_ns
@@ -41,6 +42,7 @@ class Asking:
         permit: Of the request that leaves next, or is under way.
         attempt: Requests sent.
         reserved: What the budget holds back for that request; null without a budget.
+        key: The key to ask with, where another was refused; null is the one that holds.
     """
 
     question: Question
@@ -52,29 +54,39 @@ class Asking:
     attempt: int = 0
     refusals: int = 0
     reserved: Spent | None = None
+    key: ModelKey | None = None
 
 
-class CallLog:
-    """The requests of one worker.
+class OwnCalls:
+    """Tells the requests of one worker's life, by the first characters of their ids."""
 
-    Args:
-        limits: Whom it asks.
-        outputs: Where rows leave.
-        metrics: What is counted.
-    """
-
-    def __init__(self, limits: LlmLimits, outputs: LlmOutputs, metrics: Metrics) -> None:
-        self._limits = limits
-        self._outputs = outputs
-        self._metrics = metrics
+    def __init__(self) -> None:
         self._worker = uuid.uuid4().hex[:OWN_CHARACTERS]
 
     def is_own(self, call: LlmCall) -> bool:
         """Whether a row is one of these."""
         return call.call_id.startswith(self._worker)
 
-    def _next_id(self) -> str:
+    def next_id(self) -> str:
+        """An id for a request."""
         return self._worker + uuid.uuid4().hex[OWN_CHARACTERS:]
+
+
+class CallLog:
+    """The requests of one arm of a worker.
+
+    Args:
+        limits: Whom it asks.
+        outputs: Where rows leave.
+        metrics: What is counted.
+        own: Gives requests their ids.
+    """
+
+    def __init__(self, limits: LlmLimits, outputs: LlmOutputs, metrics: Metrics, own: OwnCalls) -> None:
+        self._limits = limits
+        self._outputs = outputs
+        self._metrics = metrics
+        self._own = own
 
     def record(
         self, asking: Asking, answer: LlmAnswer, started_ns: int, latency_ms: float, reserved: Amount | None
@@ -95,7 +107,7 @@ class CallLog:
             venue=question.instrument.venue,
             symbol=question.instrument.symbol,
             feed_source=question.closed.feed_source,
-            call_id=self._next_id(),
+            call_id=self._own.next_id(),
             attempt=asking.attempt,
             window_end_ns=question.closed.window.end_ns,
             started_ns=started_ns,

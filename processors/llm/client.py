@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx2
 import openai
 
 from processors.llm.completion import LlmAnswer, read_answer, read_error
+from processors.llm.key_ring import ModelKey
 from processors.llm.shapes import RequestShape
 from processors.regimes.prompt import Prompt
 from schemas.masking import mask_credentials
@@ -22,6 +24,9 @@ from schemas.messages import CallOutcome
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
 """Beyond it an answer is not read on. A verdict has up to some 3,000 bytes, a completion around it some thousand."""
+
+SENT_WITH_EACH: Final = "sent-with-each-request"
+"""In the place of a key of the client's own: each request brings its own."""
 
 
 class AnswerRefused(openai.OpenAIError):
@@ -33,22 +38,19 @@ class AnswerRefused(openai.OpenAIError):
         self.status = status
 
 
-class KeyUnusable(openai.OpenAIError):
-    """There is no key that could be sent."""
-
-
 class LlmClient:
     """An OpenAI-compatible endpoint.
 
     Args:
         base_url: Its address, up to and with its version.
         model: The model to ask.
-        key: Gives the key; called before every request.
+        key: Gives the key that holds; called before every request.
         answer_tokens: Most tokens of an answer, the model's thinking among them.
     """
 
-    def __init__(self, base_url: str, model: str, key: Callable[[], Awaitable[str]], answer_tokens: int) -> None:
+    def __init__(self, base_url: str, model: str, key: Callable[[], Awaitable[ModelKey]], answer_tokens: int) -> None:
         self._model = model
+        self._key = key
         self._answer_tokens = answer_tokens
         self._http = httpx2.AsyncClient(
             event_hooks={"response": [_bound]},
@@ -57,26 +59,29 @@ class LlmClient:
             timeout=None,
         )
         self._openai = openai.AsyncOpenAI(
-            base_url=base_url, api_key=key, max_retries=0, timeout=None, http_client=self._http
+            base_url=base_url, api_key=SENT_WITH_EACH, max_retries=0, timeout=None, http_client=self._http
         )
 
-    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape) -> LlmAnswer:
+    async def ask(self, prompt: Prompt, seconds: float, shape: RequestShape, key: ModelKey | None = None) -> LlmAnswer:
         """Send one request and wait for its end, at most so long.
 
         Args:
             prompt: The question.
             seconds: From now to the last byte of the answer.
             shape: What to ask for beside it.
+            key: What to send it with; null is the key that holds. It keeps it until it ends.
         """
+        used = key or await self._key()
+        return replace(await self._ended(prompt, seconds, shape, used), key_id=used.id)
+
+    async def _ended(self, prompt: Prompt, seconds: float, shape: RequestShape, key: ModelKey) -> LlmAnswer:
         try:
             async with asyncio.timeout(seconds):
-                return await self._answer(prompt, seconds, shape)
+                return await self._answer(prompt, seconds, shape, key)
         except (TimeoutError, openai.APITimeoutError):
             return LlmAnswer(CallOutcome.TIMEOUT, f"no whole answer within {seconds:.3g} s")
         except AnswerRefused as error:
             return LlmAnswer(error.outcome, str(error), error.status)
-        except KeyUnusable as error:
-            return LlmAnswer(CallOutcome.UNAUTHORIZED, str(error))
         except Exception as error:  # whatever the libraries below raise, it is a failed question and no more
             return LlmAnswer(CallOutcome.UNREACHABLE, _cause(error))
 
@@ -84,19 +89,20 @@ class LlmClient:
         """Close the connections."""
         await self._openai.close()
 
-    async def _answer(self, prompt: Prompt, seconds: float, shape: RequestShape) -> LlmAnswer:
+    async def _answer(self, prompt: Prompt, seconds: float, shape: RequestShape, key: ModelKey) -> LlmAnswer:
         try:
-            answer = await self._send(prompt, shape, seconds)
+            answer = await self._send(prompt, shape, seconds, key)
         except openai.APIStatusError as error:
             refused = error.response
             return read_error(error.status_code, refused.text, refused.headers.multi_items(), time.time())
         return read_answer(answer.content, answer.status_code, answer.headers.multi_items(), time.time())
 
-    async def _send(self, prompt: Prompt, shape: RequestShape, seconds: float) -> Any:  # noqa: ANN401 (the client's answer, raw)
+    async def _send(self, prompt: Prompt, shape: RequestShape, seconds: float, key: ModelKey) -> Any:  # noqa: ANN401 (the client's answer, raw)
         return await self._openai.chat.completions.with_raw_response.create(
             model=self._model,
             messages=[{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
             timeout=seconds,
+            extra_headers={"Authorization": f"Bearer {key.text}"},
             **shape.fields(self._answer_tokens),
         )
 

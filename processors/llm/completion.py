@@ -89,6 +89,7 @@ class LlmAnswer:
         retry_after_s: How long the endpoint asks to be left alone, seconds.
         is_exhausted: Whether the account has nothing left: asking again soon is of no use.
         ignored: The header that could not be meant; empty where there is none.
+        key_id: Of the key it was sent with; empty where none was.
     """
 
     outcome: CallOutcome
@@ -102,6 +103,7 @@ class LlmAnswer:
     retry_after_s: float | None = None
     is_exhausted: bool = False
     ignored: str = ""
+    key_id: str = ""
 
 
 class _Said(NamedTuple):

@@ -1,38 +1,20 @@
-"""Whether the language model's endpoint answers, takes the key, and has the model: asked by its list, which is free.
-
-One plain request, so that neither doctor nor whoever imports its checks loads the model's client.
-"""
+"""Whether the language model's endpoint answers, takes the key, and has the model: what `obflow doctor` asks."""
 
 from __future__ import annotations
 
 import http.client
-import json
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
 
 from obflow.findings import Check
 from processors.llm.beside import OPENAI, checked_url, is_asked
+from processors.llm.models_list import DENIED, ListAnswer, ask_models
 from processors.settings import RegimeSettings
 from schemas.errors import UsageError
 from schemas.masking import mask_credentials
 
-SECONDS: Final = 5.0
-MAX_BYTES: Final = 1 << 20
 SHOWN: Final = 5
 NAME: Final = "model endpoint"
 NO_LIST: Final = frozenset({404, 405, 501})
-
-
-class ListAnswer(NamedTuple):
-    """What an endpoint answered to the question for its models.
-
-    Attributes:
-        status: HTTP status.
-        models: Their names; empty where it does not say.
-    """
-
-    status: int
-    models: tuple[str, ...] = ()
 
 
 def endpoint_checks(chosen: RegimeSettings) -> list[Check]:
@@ -58,7 +40,7 @@ def endpoint_finding(url: str, model: str, answer: ListAnswer) -> Check:
         model: The one that is to be asked.
         answer: What it said.
     """
-    if answer.status in (401, 403):
+    if answer.status in DENIED:
         return Check(NAME, False, f"{url} refuses the key (HTTP {answer.status})", "check regimes.api_key_file")
     if answer.status in NO_LIST:
         return Check(NAME, True, f"{url} answers; it lists no models")
@@ -68,33 +50,3 @@ def endpoint_finding(url: str, model: str, answer: ListAnswer) -> Check:
         named = ", ".join(answer.models[:SHOWN]) + (" …" if len(answer.models) > SHOWN else "")
         return Check(NAME, False, f"{url} has no model {model}", f"set regimes.model to one of its own: {named}")
     return Check(NAME, True, f"{url} answers, and has {model}")
-
-
-def ask_models(url: str, key: str) -> ListAnswer:
-    """Ask for the list of models: one request, no redirect, a bounded answer.
-
-    Args:
-        url: The endpoint, up to and with its version.
-        key: Its key; empty where it needs none.
-
-    Raises:
-        OSError: It does not answer.
-        HTTPException: It does not speak HTTP.
-    """
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
-    try:
-        connection.request("GET", f"{parts.path}/models", headers={"Authorization": f"Bearer {key}"} if key else {})
-        answer = connection.getresponse()
-        return ListAnswer(answer.status, _names(answer.read(MAX_BYTES)))
-    finally:
-        connection.close()
-
-
-def _names(body: bytes) -> tuple[str, ...]:
-    try:
-        listed = json.loads(body)["data"]
-        return tuple(str(one["id"]) for one in listed)
-    except (ValueError, KeyError, TypeError):
-        return ()

@@ -69,6 +69,7 @@ class LlmServer:
         list_status: Status of that list.
         content: What the way `says` says.
         sends: Status, headers and JSON body of the way `sends`.
+        listed: Keys with which its models were asked for.
         fails_at: A word in a request at which it fails with 500, as some do at a schema.
     """
 
@@ -93,9 +94,11 @@ class LlmServer:
     content: object = None
     sends: tuple[int, dict[str, str], object] = (200, {}, None)
     fails_at: str = ""
+    listed: list[str] = field(default_factory=list)
 
     async def list_models(self, request: web.Request) -> web.Response:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.listed.append(key)
         if self.keys and key not in self.keys:
             return web.json_response({"error": {"message": "no"}}, status=401)
         return web.json_response({"data": [{"id": name} for name in self.models]}, status=self.list_status)

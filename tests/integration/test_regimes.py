@@ -44,7 +44,6 @@ WAYS: dict[str, CallOutcome] = {
     "prose": CallOutcome.INVALID,
     "wrong_label": CallOutcome.INVALID,
     "html": CallOutcome.GARBAGE,
-    "unauthorized": CallOutcome.UNAUTHORIZED,
     "rate_limited": CallOutcome.RATE_LIMITED,
     "error": CallOutcome.SERVER_ERROR,
     "half": CallOutcome.UNREACHABLE,

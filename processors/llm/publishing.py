@@ -1,0 +1,67 @@
+"""Publishes a valid answer as an event of its window, where it comes in time and the instrument is still ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from processors.llm.calls import Asking, since_close_ms
+from processors.llm.completion import LlmAnswer
+from processors.llm.limits import LlmLimits, LlmOutputs
+from processors.regimes.events import Usage, llm_event
+from processors.regimes.faithful import unshown_numbers
+from schemas.messages import CallOutcome, InstrumentKey
+
+
+class AnswerPublisher:
+    """Of one arm. Its events of an instrument rise, as the rules' do.
+
+    Args:
+        limits: Whom it asks.
+        outputs: Where events leave.
+    """
+
+    def __init__(self, limits: LlmLimits, outputs: LlmOutputs) -> None:
+        self._limits = limits
+        self._outputs = outputs
+        self._published: dict[InstrumentKey, tuple[str, int]] = {}
+
+    def publish(self, asking: Asking, answer: LlmAnswer, left_s: float) -> LlmAnswer:
+        """Publish an answer that holds a verdict; gives what became of it.
+
+        Args:
+            asking: What was asked.
+            answer: What came.
+            left_s: Until the deadline; below 0 it is past.
+        """
+        if answer.verdict is None:
+            return answer
+        unshown = unshown_numbers(answer.verdict.observations, asking.found.numbers())
+        answer = replace(answer, unshown=tuple(unshown))
+        if left_s < 0.0:  # a busy loop sees the answer before it sees that its time is up
+            return replace(answer, outcome=CallOutcome.TIMEOUT, detail="the answer came after the deadline")
+        if not self._rises(asking):
+            return replace(answer, outcome=CallOutcome.STALE, detail="another worker has the instrument now")
+        self._send(asking, answer)
+        return answer
+
+    def _rises(self, asking: Asking) -> bool:
+        closed = asking.question.closed
+        log_before, offset_before = self._published.get(asking.question.instrument, ("", -1))
+        is_newer = log_before != closed.source_log or offset_before < closed.source_offset
+        return asking.question.owner.owned and is_newer
+
+    def _send(self, asking: Asking, answer: LlmAnswer) -> None:
+        question, limits = asking.question, self._limits
+        assert answer.verdict is not None  # noqa: S101 (for the type: `publish` has seen it)
+        cost = limits.prices.cost_usd(answer.tokens)
+        event = llm_event(
+            question.instrument,
+            question.closed,
+            limits.rules,
+            answer.verdict,
+            Usage(since_close_ms(question), answer.tokens.input, answer.tokens.output, cost),
+            (limits.model, asking.prompt.version, asking.prompt.hash),
+            unfaithful=bool(answer.unshown),
+        )
+        self._published[question.instrument] = (question.closed.source_log, question.closed.source_offset)
+        self._outputs.event(question.owner.partition, event)
