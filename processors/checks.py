@@ -52,7 +52,19 @@ def worker_checks(settings: Settings) -> list[Check]:
             found += [*_flow(settings, stage), *_checkpoints(settings, stage)]
         except (BrokerUnreachable, TopicMismatch) as error:
             found.append(unknown(f"{stage.name} workers", error))
-    return [*found, *endpoint_checks(settings.of(RegimeSettings)), *_unasked(settings)]
+    return [*found, *endpoint_checks(settings.of(RegimeSettings)), *_unasked(settings), *_rollout(settings)]
+
+
+def _rollout(settings: Settings) -> list[Check]:
+    """How far the model is rolled out, where it is; nothing is to be mended."""
+    if not (is_asked(settings.of(RegimeSettings)) and settings.of(RegimeSettings).rollout):
+        return []
+    from processors.rollout_commands import current_state, told  # its client is loaded where there is a rollout
+
+    try:
+        return [Check("rollout", True, told(current_state(settings)))]
+    except (BrokerUnreachable, TopicMismatch) as error:
+        return [unknown("rollout", error)]
 
 
 def stage_group(settings: Settings, stage: type[Stage[Any, Any]]) -> str:

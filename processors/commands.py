@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from obflow.cli import load_settings, run_async
+from obflow.cli import JsonFlag, emit_json, load_settings, run_async
+from obflow.terminal import say
 
 AppId = Annotated[str | None, typer.Option("--app-id", help="Consumer group of the workers.")]
 TopicPrefix = Annotated[str | None, typer.Option("--topic-prefix", help="Put before every topic's name.")]
@@ -30,7 +31,19 @@ def process(
     _run(stage, app_id, topic_prefix, metrics_port)
 
 
-def regimes(app_id: AppId = None, topic_prefix: TopicPrefix = None, metrics_port: MetricsPort = None) -> None:
+Action = Annotated[
+    str | None,
+    typer.Argument(help="Of a rollout: status, promote, hold, rollback, rearm, enable, disable.", metavar="[ACTION]"),
+]
+
+
+def regimes(
+    action: Action = None,
+    app_id: AppId = None,
+    topic_prefix: TopicPrefix = None,
+    metrics_port: MetricsPort = None,
+    json: JsonFlag = False,
+) -> None:
     """Judge windows of factors: factors.v1 in, regimes.v1 out. Start as many workers as you like.
 
     Every five seconds of each instrument get one judgement by the rules, at once. Where regimes.base_url or
@@ -38,9 +51,25 @@ def regimes(app_id: AppId = None, topic_prefix: TopicPrefix = None, metrics_port
     judgement; every request is a record of llm-calls.v1. A worker continues from its checkpoints in Kafka and ends on
     SIGTERM within seconds. The same as obflow process --stage regimes.
 
+    With an ACTION no worker is started: it shows how far the model is rolled out (regimes.rollout), or changes that.
+    The worker that controls the rollout does it, and every change is a record of rollout.v1.
+
     Example: obflow regimes --set regimes.base_url=http://127.0.0.1:8000/v1 --set regimes.model=small-model
     """
-    _run("regimes", app_id, topic_prefix, metrics_port)
+    if action is None:
+        _run("regimes", app_id, topic_prefix, metrics_port)
+        return
+    from processors.rollout_commands import STATUS, rollout_action, shown, stage_facts, told
+
+    settings = load_settings({"kafka.topic_prefix": topic_prefix})
+    state = rollout_action(settings, action)
+    facts = stage_facts(settings, state) if action == STATUS else None
+    if json:
+        emit_json(shown(state, facts))
+        return
+    say(told(state))
+    for name, reading in facts.readings.items() if facts is not None else ():
+        say(f"  {name}: {reading.bad} of {reading.questions} questions, evidence {reading.evidence:.3g} of 100")
 
 
 def _run(stage: str, app_id: str | None, topic_prefix: str | None, metrics_port: int | None) -> None:

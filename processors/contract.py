@@ -7,7 +7,7 @@ anything but its arguments: time is a parameter, and what is to be sent or count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -200,8 +200,8 @@ class Companion(Protocol):
     def dropped(self, reason: str) -> None:
         """Count an offer that was wanted and will not come."""
 
-    def assigned(self, partitions: int) -> None:
-        """Take note of how many of the source's partitions this worker owns from now on. Must not block."""
+    def assigned(self, partitions: Collection[int]) -> None:
+        """Take note of which of the source's partitions this worker owns from now on. Must not block."""
 
     async def run(self) -> None:
         """Work, for ever."""

@@ -109,6 +109,33 @@ class RegimeSettings(Section):
     """Most tokens, input and output, in a UTC day; for models without a price, too."""
     budget_tokens_per_minute: Annotated[int, Field(ge=0)] | None = None
     """The same in a UTC minute."""
+    rollout: bool = False
+    """Whether what the model says comes in force step by step, and only while its guards hold; else it never does."""
+    rollout_stages: str = "0 24, 5 24, 10 24, 50 96, 100 0"
+    """Stages of a rollout: percent of the instruments and hours that it takes at least; 0 percent is shadow."""
+    rollout_questions: Count = 200
+    """Questions of the candidate that a stage takes at least."""
+    rollout_by_hand_above: Annotated[int, Field(ge=0, le=100)] = 10
+    """Percent beyond which a stage is entered by hand alone (`obflow regimes promote`)."""
+    rollout_slow_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5_000.0
+    """Latency beyond which an answer is slow; a rollout ends where more than one in twenty are."""
+    rollout_salt: str = ""
+    """Another one has other instruments come first."""
+    green_base_url: str = ""
+    """Endpoint of a second model, the arm green, which is rolled out beside the first, blue; the other settings are
+    those of both. Needs rollout."""
+    green_model: str = ""
+    """Model of that arm."""
+    green_api_key: SecretStr = SecretStr("")
+    """Key of that arm; better given by green_api_key_file, which may change under way."""
+    green_api_key_file: UserPath | None = None
+    """File that holds that key."""
+    green_input_price: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens of that arm, USD."""
+    green_cached_input_price: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens that its endpoint had kept, USD; empty is that of any other."""
+    green_output_price: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens of that arm, USD."""
 
 
 class FeeSettings(Section):

@@ -12,16 +12,30 @@ from obflow.status.table import Row, StatusTable
 from obflow.topics import topic_name
 from processors.checks import stage_group
 from processors.contract import Stage
+from processors.settings import RegimeSettings
 from processors.stages import STAGES
 
 COLUMNS: Final = ("reader", "topic", "members", "read_records", "waiting_records", "waiting_s")
+
+ROLLOUT: Final = ("stage", "percent", "enabled", "live", "candidate", "reason")
 
 
 def worker_section(settings: Settings) -> list[StatusTable]:
     """Every stage's group."""
     with ThreadPoolExecutor(len(STAGES)) as pool:  # most of it is waiting for the broker's answers
         rows = list(pool.map(partial(_row, settings), STAGES.values()))
-    return [StatusTable("workers", 30, COLUMNS, tuple(rows), key=2, totals=("read_records",))]
+    return [StatusTable("workers", 30, COLUMNS, tuple(rows), key=2, totals=("read_records",)), *_rollout(settings)]
+
+
+def _rollout(settings: Settings) -> list[StatusTable]:
+    """How far the language model is rolled out, where it is."""
+    if not settings.of(RegimeSettings).rollout:
+        return []
+    from processors.rollout_commands import current_state  # its client is loaded where there is a rollout
+
+    state = current_state(settings)
+    row = (state.stage.value, state.percent, state.enabled, state.live, state.candidate, state.reason)
+    return [StatusTable("rollout", 35, ROLLOUT, (row,))]
 
 
 def _row(settings: Settings, stage: type[Stage[Any, Any]]) -> Row:

@@ -61,6 +61,10 @@ Finite: TypeAlias = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_i
 """A float that is neither infinite nor NaN: "no value" is null."""
 Share: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
 """A float from 0 to 1."""
+Share100: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
+"""A share in whole percent."""
+Weight: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
+"""Evidence: how many times likelier one explanation makes what was seen than another."""
 Duration: TypeAlias = Annotated[float, Meta(ge=0.0, le=sys.float_info.max)]
 """How long something took."""
 

@@ -40,6 +40,7 @@ from schemas.messages import (
     SignalEvent,
     TradeRecord,
 )
+from schemas.rollouts import RolloutRecord
 from schemas.rules import packing_problem, problem_of
 from schemas.versions import SCHEMAS, SchemaVersion
 
@@ -63,6 +64,7 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "anomalies": AnomalyEvent,
     "quotes": QuoteRecord,
     "arbitrage": ArbitrageEvent,
+    "rollout": RolloutRecord,
 }
 RECORD_NAMES: dict[type[Record], str] = {kind: name for name, kind in RECORD_TYPES.items()}
 

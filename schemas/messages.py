@@ -40,6 +40,7 @@ from schemas.bounds import (
     TradeSizes,
     Venue,
 )
+from schemas.rollouts import RolloutRecord
 
 
 class Source(StrEnum):
@@ -258,7 +259,7 @@ class CallOutcome(StrEnum):
     """What became of one request to the language model."""
 
     OK = "ok"
-    """A valid verdict in time, published."""
+    """A valid verdict in time; published, in a rollout where its arm is the one whose answers are."""
     STALE = "stale"
     """A valid verdict in time that was not published: another worker has the instrument now."""
     TIMEOUT = "timeout"
@@ -695,6 +696,8 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
         response: The answer's text, cut at 2,000 characters.
         decided_ns: When the outcome could first be known, ns UTC, as in `RegimeEvent`; null in records of version 1.
         run: As in `RegimeEvent`.
+        arm: Which was asked, blue or green; empty in records of an older version.
+        key_id: First 8 hexadecimal characters of the SHA-256 of the key it was sent with; empty where none was.
     """
 
     feed_source: Source
@@ -722,6 +725,8 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
     response: Text = ""
     decided_ns: TimeNs | None = None
     run: Label = ""
+    arm: Label = ""
+    key_id: Label = ""
 
 
 class SignalEvent(InstrumentRecord, frozen=True, gc=False):
@@ -979,4 +984,5 @@ Record = (
     | AnomalyEvent
     | QuoteRecord
     | ArbitrageEvent
+    | RolloutRecord
 )

@@ -25,6 +25,7 @@ from schemas.messages import (
     SignalEvent,
 )
 from schemas.partitions import partition_of
+from schemas.rollouts import STATE_KEY, RolloutRecord
 from schemas.units import MS_PER_DAY
 
 
@@ -76,6 +77,9 @@ def check_place(record: Record, place: Place) -> None:
         ImpossibleRecord: Its epoch lies too far ahead of its own time.
     """
     if isinstance(record, DeadLetter):
+        return
+    if isinstance(record, RolloutRecord):
+        check_key(STATE_KEY, place)
         return
     if isinstance(record, QuoteRecord | ArbitrageEvent):
         check_key(record.canonical, place)

@@ -129,6 +129,16 @@ LLM_CALLS = Topic(
     ("sinks",),
     "every request to the language model with its outcome, latency and cost",
 )
+ROLLOUT = Topic(
+    "rollout.v1",
+    "rollout",
+    "regimes",
+    "compact",
+    NO_LIMIT_MS,
+    ("regimes",),
+    ("regimes",),
+    "how far a language model is rolled out, and what is asked for by hand",
+)
 REGIMES_CHANGELOG = Topic(
     "obflow-regimes-windows-changelog",
     "checkpoint",
@@ -232,6 +242,7 @@ TOPICS: tuple[Topic, ...] = (
     BOOKS_CHANGELOG,
     REGIMES,
     LLM_CALLS,
+    ROLLOUT,
     REGIMES_CHANGELOG,
     SIGNALS,
     SIGNALS_CHANGELOG,

@@ -44,6 +44,8 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(20, "llm-calls", 3),
     SchemaVersion(21, "llm-calls", 4),
     SchemaVersion(22, "derivatives", 1),
+    SchemaVersion(23, "llm-calls", 5),
+    SchemaVersion(24, "rollout", 1),
 )
 
 

@@ -18,6 +18,7 @@ from schemas.codec import decode, encode
 from schemas.errors import DeliveryFailed, MessageError, UsageError
 from schemas.logs import ORIGIN_HEADER, parse_origin
 from schemas.messages import DeadLetter
+from schemas.rollouts import REQUEST_KEY, STATE_KEY, RolloutRecord
 from schemas.topics import BY_NAME, DEAD_LETTERS
 from sinks.store import Store
 
@@ -184,6 +185,8 @@ def _key(letter: Letter, payload: bytes) -> str:
             f"the record of letter {letter.letter_id} is as unreadable as before: {error.cause}",
             next_step="upgrade to a version that knows it first",
         ) from error
+    if isinstance(record, RolloutRecord):
+        return STATE_KEY if record.action is None else REQUEST_KEY
     return record.letter_id if isinstance(record, DeadLetter) else str(record.instrument)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -85,6 +86,7 @@ class LlmAsker:
         self._limits = limits
         self._metrics = metrics
         self._calls = CallLog(limits, outputs, metrics, own)
+        self._is_own_purse = purse is None
         self._purse = purse or Purse(limits.budget, limits.partitions, read, own)
         self._keys = keys or Keys("", None, lambda _: None)
         self._publisher = AnswerPublisher(limits, outputs)
@@ -131,8 +133,8 @@ class LlmAsker:
         """Count a question that will never be asked."""
         self._metrics.counter("obflow_llm_questions_dropped_total", reason=reason).inc()
 
-    def assigned(self, partitions: int) -> None:
-        """This worker owns so many partitions from now on, and with them a part of the budget."""
+    def assigned(self, partitions: Collection[int]) -> None:
+        """This worker owns these partitions from now on, and with them a part of the budget."""
         self._purse.assigned(partitions)
 
     async def run(self) -> None:
@@ -140,7 +142,8 @@ class LlmAsker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run())
             group.create_task(self._keys.run())
-            group.create_task(self._purse.run())
+            if self._is_own_purse:
+                group.create_task(self._purse.run())
 
     async def _run(self) -> None:
         while True:
@@ -155,11 +158,15 @@ class LlmAsker:
     async def close(self) -> None:
         """Give up what is under way, each with a row that says so, and take nothing more."""
         self._is_closed = True
-        self._questions.clear("stopping")
+        await self.abandon("stopping")
+        await self._client.close()
+
+    async def abandon(self, reason: str) -> None:
+        """Give up what waits and what is under way, each request with a row that says so; none is published."""
+        self._questions.clear(reason)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.close()
 
     async def _next(self) -> Question:
         """The next question, once one waits and a request may leave."""

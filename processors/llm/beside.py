@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from obflow.metrics import Metrics
@@ -13,20 +14,17 @@ from obflow.settings import Settings
 from obflow.topics import topic_name
 from processors.contract import Emit
 from processors.llm.budget import BudgetLimits
-from processors.llm.keys import Keys, is_plausible
-from processors.llm.models_list import validate_key
 from processors.llm.pricing import Prices
-from processors.regimes.events import rule_set
-from processors.regimes.rules import rule_settings
+from processors.rollout.machine import BLUE, GREEN
 from processors.settings import RegimeSettings
-from schemas.codec import decode_as, encode
+from schemas.codec import decode_as
 from schemas.errors import MessageError, UsageError
-from schemas.messages import LlmCall, RegimeEvent
-from schemas.partitions import partition_of
-from schemas.topics import LLM_CALLS, REGIMES, Topic
+from schemas.messages import LlmCall
+from schemas.topics import LLM_CALLS, REGIMES, ROLLOUT, Topic
 from schemas.units import NS_PER_MS
 
 if TYPE_CHECKING:
+    from processors.llm.arms import ModelArms
     from processors.llm.asker import LlmAsker
 
 OPENAI: Final = "https://api.openai.com/v1"
@@ -38,19 +36,24 @@ Send = Callable[[int, Emit], None]
 class BesideRegimes:
     """Beside the regimes: a model judges closed windows too."""
 
-    writes: tuple[Topic, ...] = (REGIMES, LLM_CALLS)
+    writes: tuple[Topic, ...] = (REGIMES, LLM_CALLS, ROLLOUT)
 
-    def open(self, settings: Settings, metrics: Metrics, send: Send) -> LlmAsker | None:
+    def open(self, settings: Settings, metrics: Metrics, send: Send) -> LlmAsker | ModelArms | None:
         """The asker that the settings describe; None where they name neither an endpoint nor a key.
 
         Raises:
-            UsageError: No model is named, the endpoint is no address, the key cannot stand in a header, or there is a
-                budget in money and no price.
+            UsageError: No model is named, the endpoint is no address, the key cannot stand in a header, there is a
+                budget in money and no price, or a second arm and no rollout.
         """
         chosen = settings.of(RegimeSettings)
         if not is_asked(chosen):
             return None
-        return open_asker(chosen, metrics, send, settings.kafka.partitions, partial(read_calls, settings))
+        read = partial(read_calls, settings)
+        if not chosen.rollout:
+            return open_asker(chosen, metrics, send, settings.kafka.partitions, read)
+        from processors.llm.opening import ArmPorts, open_rollout
+
+        return open_rollout(settings, metrics, ArmPorts(send, settings.kafka.partitions, read))
 
 
 BESIDE: Final = {"regimes": BesideRegimes()}
@@ -87,56 +90,54 @@ def open_asker(
     partitions: int = 1,
     read: Callable[[int], Iterable[LlmCall]] = lambda _: (),
 ) -> LlmAsker:
-    """The asker that the settings describe. Errors as of `BesideRegimes.open`."""
+    """The asker of the one model that the settings describe. Errors as of `BesideRegimes.open`."""
     # Where no model is configured, none of this is imported.
-    from processors.llm.asker import LlmAsker
-    from processors.llm.client import LlmClient
-    from processors.llm.limits import LlmLimits, LlmOutputs
+    from processors.llm.opening import ArmPorts, open_arm
 
-    url = checked_url(chosen.base_url or OPENAI)
-    if not chosen.model:
-        raise UsageError("a language model's endpoint or key is set, but no model", next_step="name regimes.model")
-    key = chosen.api_key.get_secret_value()
-    if key and not is_plausible(key):
-        raise UsageError("regimes.api_key is no key: it holds spaces or signs no header may hold")
+    blue, *_ = arms_of(chosen)
+    return open_arm(blue, chosen, metrics, ArmPorts(send, partitions, read))
+
+
+class ArmChoice(NamedTuple):
+    """One arm, as the settings describe it.
+
+    Attributes:
+        name: blue or green.
+        base_url, model: Whom it asks.
+        key, key_file: With which key, and where that came from.
+        prices: Of the model.
+        prefix: Before the names of its settings.
+    """
+
+    name: str
+    base_url: str
+    model: str
+    key: str
+    key_file: Path | None
+    prices: Prices
+    prefix: str = "regimes."
+
+
+def arms_of(chosen: RegimeSettings) -> tuple[ArmChoice, ...]:
+    """The arms that the settings describe, the first model first.
+
+    Raises:
+        UsageError: A second one is named, and nothing rolls it out.
+    """
     prices = Prices(chosen.input_price, chosen.output_price, chosen.cached_input_price)
-    budget = checked_budget(chosen, prices)
-    keys = Keys(
-        key,
-        chosen.api_key_file,
-        lambda reason: metrics.counter("obflow_rejected_total", reason=reason).inc(),
-        partial(validate_key, url),
-    )
-    limits = LlmLimits(
-        endpoint=url,
-        model=chosen.model,
-        rules=rule_set(rule_settings(chosen)),
-        prices=prices,
-        budget=budget,
-        partitions=partitions,
-        answer_tokens=chosen.answer_tokens,
-        deadline_s=chosen.deadline_seconds,
-        concurrency=chosen.concurrency,
-        requests_per_minute=chosen.requests_per_minute,
-        breaker_failures=chosen.breaker_failures,
-        breaker_wait_s=chosen.breaker_wait_seconds,
-        language=chosen.language,
-    )
-    outputs = LlmOutputs(
-        event=lambda partition, event: send(partition, _emit(REGIMES, event)),
-        call=lambda partition, call: send(partition, _emit(LLM_CALLS, call)),
-        masked=keys.masked,
-        home=lambda instrument: partition_of(str(instrument), partitions),
-    )
-    client = LlmClient(url, chosen.model, keys.current, chosen.answer_tokens)
-    return LlmAsker(client, limits, outputs, metrics, read, keys=keys)
+    key = chosen.api_key.get_secret_value()
+    blue = ArmChoice(BLUE, chosen.base_url or OPENAI, chosen.model, key, chosen.api_key_file, prices)
+    key = chosen.green_api_key.get_secret_value()
+    if not (chosen.green_base_url or key or chosen.green_model):
+        return (blue,)
+    if not chosen.rollout:
+        raise UsageError("a second model is named, and no rollout", next_step="set regimes.rollout to true")
+    prices = Prices(chosen.green_input_price, chosen.green_output_price, chosen.green_cached_input_price)
+    url, path = chosen.green_base_url or OPENAI, chosen.green_api_key_file
+    return blue, ArmChoice(GREEN, url, chosen.green_model, key, path, prices, "regimes.green_")
 
 
-def _emit(topic: Topic, record: RegimeEvent | LlmCall) -> Emit:
-    return Emit(topic, str(record.instrument), encode(record), source_offset=None)
-
-
-def checked_budget(chosen: RegimeSettings, prices: Prices) -> BudgetLimits:
+def checked_budget(chosen: RegimeSettings, arm: ArmChoice) -> BudgetLimits:
     """The budget that the settings describe.
 
     Raises:
@@ -148,10 +149,10 @@ def checked_budget(chosen: RegimeSettings, prices: Prices) -> BudgetLimits:
         chosen.budget_usd_per_minute,
         chosen.budget_tokens_per_minute,
     )
-    if budget.need_prices and not prices.are_known:
+    if budget.need_prices and not arm.prices.are_known:
         raise UsageError(
-            f"a budget in USD is set, but not what the model {chosen.model} costs",
-            next_step="set regimes.input_price and regimes.output_price, 0 where it is free",
+            f"a budget in USD is set, but not what the model {arm.model} costs",
+            next_step=f"set {arm.prefix}input_price and {arm.prefix}output_price, 0 where it is free",
         )
     return budget
 

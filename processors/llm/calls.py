@@ -131,6 +131,8 @@ class CallLog:
             response=self._outputs.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
             decided_ns=decided_ns(question.closed, since_close_ms(question)),
             run=question.closed.run,
+            arm=limits.arm,
+            key_id=answer.key_id,
         )
         self._outputs.call(question.owner.partition, call)
 

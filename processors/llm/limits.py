@@ -8,6 +8,7 @@ from typing import Final
 
 from processors.llm.budget import BudgetLimits
 from processors.llm.pricing import Prices
+from processors.rollout.machine import BLUE
 from schemas.messages import InstrumentKey, LlmCall, RegimeEvent
 
 NO_BUDGET: Final = BudgetLimits()
@@ -30,6 +31,7 @@ class LlmLimits:
         partitions: That they share out between them.
         answer_tokens: Most tokens of an answer.
         language: Of the answers' texts.
+        arm: What it is called in a rollout.
     """
 
     endpoint: str
@@ -45,6 +47,7 @@ class LlmLimits:
     partitions: int = 1
     answer_tokens: int = 4_000
     language: str = "en"
+    arm: str = BLUE
 
 
 @dataclass(frozen=True)

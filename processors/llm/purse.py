@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from fractions import Fraction
 from typing import Final
 
@@ -42,13 +43,13 @@ class Purse:
         """Whether it is known what was spent; until then nothing may leave."""
         return self._spending is None or self._spending.is_known
 
-    def assigned(self, partitions: int) -> None:
-        """This worker owns so many partitions from now on, and with them a part of the budget."""
+    def assigned(self, partitions: Collection[int]) -> None:
+        """This worker owns these partitions from now on, and with them a part of the budget."""
         if self._spending is not None:
-            self._spending.assigned(Fraction(partitions, self._partitions))
+            self._spending.assigned(Fraction(len(partitions), self._partitions))
 
     async def run(self) -> None:
-        """Keep the worker's part true, for ever; at once where there is no budget."""
+        """Keep the worker's part true, for ever; ends at once where there is no budget."""
         if self._spending is not None:
             await self._spending.run()
 

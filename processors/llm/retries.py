@@ -14,11 +14,11 @@ from processors.llm.gate import Gate
 from processors.llm.key_ring import ModelKey
 from processors.llm.keys import Keys
 from processors.llm.shapes import RequestShape, Ways
+from processors.rollout.endings import LACKING, MAX_TRIES, PASSING
 from schemas.messages import CallOutcome
 
 log = get_logger(__name__)
 
-MAX_TRIES: Final = 3
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_QUIET_S: Final = 60.0
 """Longest an endpoint is left alone because it asked for it."""
@@ -28,10 +28,6 @@ MOST_WAYS: Final = 6
 """Ways to ask that are tried with one question; the next question goes on with those that are left."""
 TOLD_AFTER: Final = 3
 """Answers cut in a row after which that is told."""
-LACKING: Final = (400, 422)
-"""What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it."""
-PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
-"""Outcomes that another try may better."""
 
 
 class Retries:

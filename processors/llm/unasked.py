@@ -33,6 +33,10 @@ class AskedOf(Protocol):
     def model(self) -> str:
         """The model."""
 
+    @property
+    def arm(self) -> str:
+        """The arm."""
+
 
 class Unasked:
     """Those of one worker.
@@ -78,4 +82,5 @@ class Unasked:
             detail=WHY,
             decided_ns=closed.received_ns,
             run=closed.run,
+            arm=self._asked.arm,
         )

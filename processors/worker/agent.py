@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence, Set
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -150,7 +150,7 @@ class StageAgent:
         """The group is about to share out its partitions anew."""
         self._give_up()
         self._meters.partitions_withdrawn()
-        self._tell_companion(0)
+        self._tell_companion(())
 
     def on_granted(self, partitions: Set[int]) -> None:
         """The group has given these partitions to this worker; their checkpoints are read first."""
@@ -185,7 +185,7 @@ class StageAgent:
         for held in self._partitions.values():
             held.owned = True
         self._meters.partitions_recovered()
-        self._tell_companion(len(positions))
+        self._tell_companion(frozenset(positions))
         log.info("partitions_assigned", partitions=sorted(positions), kept=sorted(kept))
 
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
@@ -205,7 +205,7 @@ class StageAgent:
             return None
         return held.offsets.committable(self._ports.outbox.oldest_offset(partition))
 
-    def _tell_companion(self, partitions: int) -> None:
+    def _tell_companion(self, partitions: Collection[int]) -> None:
         if self._companion is not None:
             self._companion.assigned(partitions)
 

@@ -42,6 +42,7 @@ UNTOUCHED = {
     "OBFLOW_KAFKA__SASL_PASSWORD",
     "OBFLOW_KAFKA__SSL_KEY_PASSWORD",
     "OBFLOW_REGIMES__API_KEY",
+    "OBFLOW_REGIMES__GREEN_API_KEY",
 }
 """Settings that no container is given: nothing is cached in one, and secrets are files."""
 

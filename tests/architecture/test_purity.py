@@ -50,7 +50,7 @@ def test_a_function_of_that_name_that_is_somebodys_own_is_no_reach() -> None:
 
 def test_the_processors_pure_rooms_are_folders_and_everything_else_is_an_edge() -> None:
     mine = {module for module in PURE if module.startswith("processors")}
-    rooms = {"anomalies", "arbitrage", "derived", "factors", "regimes", "signals", "stages"}
+    rooms = {"anomalies", "arbitrage", "derived", "factors", "regimes", "rollout", "signals", "stages"}
     assert mine == {f"processors.{name}" for name in {"contract", *rooms}}
     folders = {path.name for path in (ROOT / "processors").iterdir() if (path / "__init__.py").exists()}
     assert folders - {module.split(".")[1] for module in mine} == {"llm", "worker"}

@@ -31,6 +31,7 @@ from schemas.topics import (
     REGIMES,
     REGIMES_CHANGELOG,
     RESYNC,
+    ROLLOUT,
     SIGNALS,
     SIGNALS_CHANGELOG,
     TRADES,
@@ -55,6 +56,7 @@ NOT_SPOILED = frozenset(
     {
         *(SIGNALS, SIGNALS_CHANGELOG, ANOMALIES, ANOMALIES_CHANGELOG),
         *(QUOTES, QUOTES_CHANGELOG, ARBITRAGE, ARBITRAGE_CHANGELOG),
+        ROLLOUT,
     }
 )
 """No stage that writes or reads these runs in this pipeline, so nothing lies there to be spoiled. Their fields' bounds

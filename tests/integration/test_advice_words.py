@@ -27,6 +27,7 @@ from obflow.metrics import Metrics
 from obflow.settings import MetricsSettings, Settings
 from processors.llm.beside import open_asker
 from processors.regimes.rules import rule_settings
+from processors.rollout.schedule import read_schedule
 from processors.settings import RegimeSettings
 from producers.exchanges import EXCHANGES
 from producers.live.listing import _choose
@@ -240,10 +241,12 @@ def test_ports_for_metrics() -> None:
 
 
 @pytest.mark.advice(
-    "name regimes.model",
+    "name {…}model",
+    "set regimes.rollout to true",
+    "write it as `0 24, 5 24, 100 0`: percent and hours, from 0 on, rising",
     "write it as http://127.0.0.1:8000/v1",
     "put the key into regimes.api_key_file",
-    "set regimes.input_price and regimes.output_price, 0 where it is free",
+    "set {…}input_price and {…}output_price, 0 where it is free",
     "a label is entered above the one and left below the other: lower the first",
 )
 def test_settings_of_regimes(tmp_path: Path) -> None:
@@ -266,11 +269,19 @@ def test_settings_of_regimes(tmp_path: Path) -> None:
             "set regimes.input_price and regimes.output_price, 0 where it is free",
             {"input_price": 0.0, "output_price": 0.0},
         ),
+        (
+            {"base_url": "http://127.0.0.1:1/v1", "model": "m", "green_model": "n"},
+            "set regimes.rollout to true",
+            {"rollout": True},
+        ),
     ]
     for wrong, sentence, changed in faults:
         advice = refused(lambda wrong=wrong: desk(**wrong), sentence)  # type: ignore[misc]
         right = {**wrong, **(changed or {"base_url": advice.split()[-1]})}
         assert all(desk(**right) for _ in range(TIMES))
+    sentence = "write it as `0 24, 5 24, 100 0`: percent and hours, from 0 on, rising"
+    refused(lambda: read_schedule("5 24"), sentence)
+    assert all(read_schedule(sentence.split("`")[1]) for _ in range(TIMES))
     sentence = "a label is entered above the one and left below the other: lower the first"
     refused(lambda: rule_settings(RegimeSettings(lean_leave=2.0)), sentence)
     assert all(rule_settings(RegimeSettings(lean_leave=0.4)) for _ in range(TIMES))

@@ -256,7 +256,7 @@ def _settled(server: LlmServer) -> None:
 
 def test_a_worker_that_starts_knows_what_the_day_has_cost(broker: str, tmp_path: Path) -> None:
     """What others spent today leaves room for one question; what they spent yesterday is nobody's matter."""
-    row = load(EXAMPLES / "llm-calls/v4/ok.json")
+    row = load(EXAMPLES / "llm-calls/v5/ok.json")
     assert isinstance(row, LlmCall)
     now_ns, events = time.time_ns(), Market(3, step_s=0.4).events(600)
     spent = ((now_ns, 92_000), (now_ns - 24 * 3600 * NS_PER_SECOND, 10**6))

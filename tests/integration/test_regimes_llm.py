@@ -24,11 +24,11 @@ from processors.llm.client import MAX_ANSWER_BYTES
 from processors.llm.completion import LlmAnswer, read_answer
 from processors.llm.key_ring import ModelKey
 from processors.llm.pricing import Prices
-from processors.llm.retries import MAX_TRIES
 from processors.llm.shapes import RequestShape
 from processors.llm.spending import Spending, spent_of
 from processors.regimes.prompt import Prompt
 from processors.regimes.questions import is_due
+from processors.rollout.endings import MAX_TRIES
 from schemas.errors import BrokerUnreachable
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Outlook, Regime, RegimeSource
 from tests.integration.asking import BTC, DEADLINE_S, WINDOWS, office
@@ -39,7 +39,7 @@ from tests.support.patience import patient
 pytestmark = pytest.mark.integration
 
 LIMIT = 8_000
-CALL = load(EXAMPLES / "llm-calls/v4/ok.json")
+CALL = load(EXAMPLES / "llm-calls/v5/ok.json")
 
 
 async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
@@ -439,7 +439,7 @@ async def test_ten_thousand_questions_at_once_spend_no_more_than_their_budget() 
     with llm_server() as server:
         paid = Paid()
         async with office(server, client=paid, concurrency=questions, requests_per_minute=10**6, **limits) as found:
-            found.asker.assigned(1)
+            found.asker.assigned({0})
             for number in range(questions):
                 found.ask(0, InstrumentKey("binance", f"SYM{number}"))
             dropped = partial(found.count, "obflow_llm_questions_dropped_total", reason="budget")
@@ -454,7 +454,7 @@ async def test_ten_thousand_questions_at_once_spend_no_more_than_their_budget() 
 async def test_what_a_refusal_reserved_is_given_back_and_what_nobody_knows_is_charged() -> None:
     with llm_server("not_found") as server:
         async with office(server, budget=BudgetLimits(tokens_per_day=LIMIT), concurrency=1, deadline_s=0.4) as found:
-            found.asker.assigned(1)
+            found.asker.assigned({0})
             for count in range(1, 4):
                 found.ask(count)
                 await found.calls_made(count)
@@ -474,7 +474,7 @@ async def test_with_a_budget_no_answer_without_a_limit_is_ever_asked_for() -> No
     with llm_server("good") as server:
         server.refuses = {"max_completion_tokens", "max_tokens"}
         async with office(server, budget=BudgetLimits(usd_per_day=1.0)) as found:
-            found.asker.assigned(1)
+            found.asker.assigned({0})
             found.ask()
             await found.until(lambda: len(server.asked) > 3 and found.asker._questions._under_way == set())
     assert found.events == []
@@ -523,6 +523,19 @@ async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
             found.ask()
             await found.until(lambda: len(server.asked) == 1)
     assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
+
+
+async def test_a_question_that_is_given_up_has_a_row_and_no_event_and_the_next_is_asked() -> None:
+    with llm_server("good") as server:
+        server.delay_s = 0.5
+        async with office(server, deadline_s=5.0) as found:
+            found.ask(1)
+            await found.until(lambda: len(server.asked) == 1)
+            await found.asker.abandon("rollout")
+            assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
+            assert found.events == []
+            found.ask(2)
+            assert await found.calls_made(2) == [CallOutcome.ABANDONED, CallOutcome.OK]
 
 
 async def test_an_answers_age_counts_from_the_close_of_its_own_window() -> None:

@@ -71,7 +71,7 @@ class WantsAll:
     def dropped(self, reason: str) -> None:
         self.drops[reason] += 1
 
-    def assigned(self, partitions: int) -> None:
+    def assigned(self, partitions: object) -> None:
         pass
 
     async def run(self) -> None:

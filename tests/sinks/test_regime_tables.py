@@ -54,7 +54,7 @@ def test_a_number_that_is_not_finite_makes_a_regime_impossible(name: str, bad: f
 
 
 def test_a_call_row_carries_every_field_and_is_identified_by_where_it_lies() -> None:
-    record = load(EXAMPLES / "llm-calls/v4/timeout.json")
+    record = load(EXAMPLES / "llm-calls/v5/timeout.json")
     assert isinstance(record, LlmCall)
     [row] = CALLS.rows(record, POSITION)
     values = dict(zip([column.name for column in CALLS.row_columns], row, strict=True))

@@ -19,7 +19,7 @@ from processors.stages import STAGES
 from schemas.codec import decode
 from schemas.errors import UsageError
 from schemas.messages import LlmCall
-from schemas.topics import LLM_CALLS, REGIMES
+from schemas.topics import LLM_CALLS, REGIMES, ROLLOUT
 from tests.processors.regimes.generated import RULES, Market, record
 
 
@@ -97,4 +97,4 @@ async def test_an_answer_and_its_row_leave_in_their_instruments_partition_at_onc
     (partition, emit), *_ = sent
     assert (partition, emit.topic, emit.key, emit.source_offset) == (7, LLM_CALLS, "binance-futures:BTCUSDT", None)
     assert isinstance(decode(emit.value), LlmCall)
-    assert set(BESIDE["regimes"].writes) == {REGIMES, LLM_CALLS}
+    assert set(BESIDE["regimes"].writes) == {REGIMES, LLM_CALLS, ROLLOUT}
