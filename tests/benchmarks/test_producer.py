@@ -1,0 +1,146 @@
+"""From the bytes of a depth frame to the encoded record, beside `orjson.loads` of the same frames: ratios within one run.
+
+`make bench` runs it; what was measured is in docs/benchmarks.md. The whole way of a producer counts: reading the frame,
+its place in the sequence, ticks and lots, the book, the checks of it, and Avro. Rounds of all alternate, and the median
+of each counts. A bar that is not met is said, and fails nothing: the machine does other work, too.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import orjson
+import pytest
+
+from producers.books.options import StreamOptions
+from producers.books.router import FrameRouter
+from producers.exchanges import EXCHANGES
+from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, Via
+from producers.recordings.opened import open_recording
+from producers.recordings.reader import scan
+from schemas.codec import encode
+from tests.benchmarks.test_kernel import told, verdict
+
+pytestmark = [pytest.mark.recorded, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+ROUNDS = 7
+LEAST_FRAMES = 3_000
+"""Timed in a round: a short recording is played as often as that takes."""
+RATIO = 2.2
+RECORDED = {
+    "binance-futures": "binance-futures/BTCUSDT-20240808",
+    "binance": "binance/BTCUSDT-20240808",
+    "bybit": "bybit/XRPUSDT-orderbook500-20241201",
+    "okx": "okx/books-20220513",
+    "deribit": "deribit/options-20210722",
+}
+LIKE = {"binance-delivery": "binance-futures", "bybit-spot": "bybit"}
+"""Of these nothing is recorded: their frames look as those of another venue of their family."""
+VENUES = (*RECORDED, *LIKE, "okx without checksums")
+
+
+class Session(NamedTuple):
+    """What a recording holds of depth: the frames up to where each book is LIVE, and the updates after that."""
+
+    venue: str
+    instruments: Mapping[str, Instrument]
+    before: Sequence[Frame]
+    updates: Sequence[Frame]
+
+
+def session(recordings: Path, name: str) -> Session:
+    """Read the depth of a venue's recording, its frames as the venue sends them today."""
+    venue = name.partition(" ")[0]
+    recorded = LIKE.get(venue, venue)
+    source, _ = open_recording(recordings / f"{RECORDED[recorded]}.frames.jsonl.gz", EXCHANGES[recorded])
+    frames = [rewritten(frame, name) for frame in source.frames()]
+    instruments = {
+        symbol.replace("BTCUSDT", "BTCUSD_PERP") if venue == "binance-delivery" else symbol: instrument
+        for symbol, instrument in scan(source, EXCHANGES[recorded]).instruments.items()
+    }
+    named = {symbol: one._replace(venue=venue, symbol=symbol) for symbol, one in instruments.items()}
+    depth = [frame for frame in frames if is_depth(venue, frame)]
+    router = FrameRouter(EXCHANGES[venue], named)
+    live = 0
+    while not all(stream.is_live for stream in router.streams.values()):
+        router.handle(depth[live])
+        live += 1
+    return Session(venue, named, depth[:live], [frame for frame in depth[live:] if frame.via is Via.WS])
+
+
+def rewritten(frame: Frame, name: str) -> Frame:
+    """Give a frame as a venue writes it of which there is no recording."""
+    raw = frame.raw
+    if name == "binance-delivery":
+        raw = raw.replace(b'"s":"BTCUSDT"', b'"s":"BTCUSD_PERP","ps":"BTCUSD"').replace(b"btcusdt@", b"btcusd_perp@")
+    elif name == "okx without checksums":
+        book = orjson.loads(raw) if raw[:1] == b"{" else {}
+        if "action" in book:
+            book["data"][0]["checksum"] = 0
+            raw = orjson.dumps(book)
+    return frame._replace(raw=raw)
+
+
+def is_depth(venue: str, frame: Frame) -> bool:
+    return any(isinstance(message, DepthDelta | DepthSnapshot) for message in EXCHANGES[venue].parse(frame))
+
+
+def played(session: Session, router: Callable[[], FrameRouter]) -> Callable[[], float]:
+    """CPU seconds that the updates take; a book for each time that they are played."""
+    times = -(-LEAST_FRAMES // len(session.updates))
+
+    def run() -> float:
+        spent = 0.0
+        for _ in range(times):
+            one = router()
+            for frame in session.before:
+                one.handle(frame)
+            began = time.process_time()
+            for frame in session.updates:
+                for record in one.handle(frame).records:
+                    encode(record)
+            spent += time.process_time() - began
+        return spent / (times * len(session.updates))
+
+    return run
+
+
+def loaded(session: Session) -> Callable[[], float]:
+    """CPU seconds of the yardstick, a frame."""
+    times = -(-LEAST_FRAMES // len(session.updates))
+
+    def run() -> float:
+        began = time.process_time()
+        for _ in range(times):
+            for frame in session.updates:
+                orjson.loads(frame.raw)
+        return (time.process_time() - began) / (times * len(session.updates))
+
+    return run
+
+
+def alternate(*works: Callable[[], float]) -> list[float]:
+    """The median round of each, without the collector."""
+    rounds = list[list[float]]()
+    for _ in range(ROUNDS):
+        gc.collect()
+        gc.disable()
+        rounds.append([work() for work in works])
+        gc.enable()
+    return [median(of_one) for of_one in zip(*rounds, strict=True)]
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_a_depth_frame_to_its_record_beside_orjson(name: str, recordings: Path) -> None:
+    found = session(recordings, name)
+    options = StreamOptions(epoch_floor=1)
+    checked = played(found, lambda: FrameRouter(EXCHANGES[found.venue], found.instruments, options))
+    unit, slow = alternate(loaded(found), checked)
+    told(f"{name}: orjson.loads {unit * 1e6:.1f} us, {len(found.updates)} frames")
+    told(f"{name}: checked path {slow * 1e6:.1f} us, {slow / unit:.1f} times orjson")
+    assert found.updates
