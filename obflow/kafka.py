@@ -212,7 +212,7 @@ def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
         BrokerUnreachable: No broker answers.
         TopicMismatch: A topic is not there.
     """
-    wanted = list(names)
+    wanted = list(dict.fromkeys(names))
     found = ask(
         settings, lambda client, timeout: client.describe_topics(TopicCollection(wanted), request_timeout=timeout)
     )

@@ -10,6 +10,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 
+Best = tuple[int | None, int | None, int | None, int | None]
+"""Best bid, its lots, best ask, its lots; None where a side is empty."""
+
 
 class BookSide:
     """One side of a book.
@@ -168,6 +171,13 @@ class Book:
         """True where the best bid is above the best ask; equal is locked, not crossed."""
         bid, ask = self.bids.best(), self.asks.best()
         return bid is not None and ask is not None and bid > ask
+
+    @property
+    def best_levels(self) -> Best:
+        """Best bid, its lots, best ask, its lots; None where a side is empty."""
+        bid, ask = self.bids.best(), self.asks.best()
+        bid_lots = None if bid is None else self.bids.lots[bid]
+        return bid, bid_lots, ask, None if ask is None else self.asks.lots[ask]
 
     def top_bids(self, count: int) -> list[tuple[int, int]]:
         """The best bids as (ticks, lots), best first."""

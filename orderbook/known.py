@@ -14,6 +14,8 @@ from orderbook.book import Book, BookSide, levels_of
 from schemas.bounds import INT64_MAX
 from schemas.messages import Coverage, L2Record
 
+_RANGE: Final = Coverage.RANGE  # looked up once: asked after each update
+
 
 class Known(NamedTuple):
     """How far a book is known.
@@ -49,9 +51,12 @@ class Known(NamedTuple):
 
     def holds_best(self, book: Book) -> bool:
         """Whether the best prices are known to be the best: on a side known in part, one level within it is there."""
-        if self.coverage is not Coverage.RANGE:
+        return self.holds(book.best_bid, book.best_ask)
+
+    def holds(self, bid: int | None, ask: int | None) -> bool:
+        """Whether these best prices are known to be the best."""
+        if self.coverage is not _RANGE:
             return True
-        bid, ask = book.best_bid, book.best_ask
         bid_is_known = self.bid is None or (bid is not None and bid >= self.bid)
         return bid_is_known and (self.ask is None or (ask is not None and ask <= self.ask))
 

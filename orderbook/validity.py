@@ -53,6 +53,9 @@ class Outcome(StrEnum):
     """A delta, but there is no book to apply it to."""
 
 
+_APPLIED: Final = Outcome.APPLIED  # looked up once: said after each delta
+
+
 class Age(StrEnum):
     """A record's epoch against the book's."""
 
@@ -123,8 +126,8 @@ class TrackedBook:
         "validity",
     )
 
-    def __init__(self, max_levels: int | None = None) -> None:
-        self.book = Book(max_levels)
+    def __init__(self, max_levels: int | None = None, book: Book | None = None) -> None:
+        self.book = Book(max_levels) if book is None else book
         self.validity = Validity.AWAITING_SNAPSHOT
         self.reason: Reason | None = None
         self.epoch = 0
@@ -183,6 +186,19 @@ class TrackedBook:
         self.sequence = record.sequence
         return self.known.holds_best(self.book)
 
+    def note_applied(self, sequence: int, received_ns: int) -> Outcome:
+        """Take note of a delta of the LIVE book's own epoch whose levels are in the book, and say what that was."""
+        self.sequence = sequence
+        bid, _, ask, _ = self.book.best_levels
+        if not self.known.holds(bid, ask):
+            self._invalidate(Reason.BEYOND_SNAPSHOT, self.epoch)
+            return Outcome.WENT_BEYOND
+        is_crossed = bid is not None and ask is not None and bid > ask
+        if not self._crossed_out(received_ns, is_crossed=is_crossed):
+            return _APPLIED
+        self._invalidate(Reason.CROSSED, self.epoch)
+        return Outcome.CROSSED_OUT
+
     def _connects(self, record: L2Record) -> bool:
         link = record.previous_sequence if record.kind is Kind.DELTA else record.sequence
         return link == self.sequence and self._same_grid(record)
@@ -194,14 +210,7 @@ class TrackedBook:
 
     def _apply_delta(self, record: L2Record) -> Outcome:
         self.book.update(record.bid_ticks, record.bid_lots, record.ask_ticks, record.ask_lots)
-        self.sequence = record.sequence
-        if not self.known.holds_best(self.book):
-            self._invalidate(Reason.BEYOND_SNAPSHOT, record.epoch)
-            return Outcome.WENT_BEYOND
-        if not self._crossed_out(record.received_ns):
-            return Outcome.APPLIED
-        self._invalidate(Reason.CROSSED, record.epoch)
-        return Outcome.CROSSED_OUT
+        return self.note_applied(record.sequence, record.received_ns)
 
     def _take(self, record: L2Record) -> None:
         self.grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
@@ -241,8 +250,8 @@ class TrackedBook:
     def _break_reason(self, record: L2Record) -> Reason:
         return Reason.GAP if self._same_grid(record) or record.epoch != self.epoch else Reason.REGRID
 
-    def _crossed_out(self, received_ns: int) -> bool:
-        if not self.book.is_crossed:
+    def _crossed_out(self, received_ns: int, *, is_crossed: bool) -> bool:
+        if not is_crossed:
             self.crossed_since_ns, self.crossed_records = None, 0
             return False
         if self.crossed_since_ns is None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from orderbook.decimals import Levels
-from producers.messages import Frame, VenueMessage, VenueNotice
+from producers.messages import Frame, LevelForm, RawDelta, VenueMessage, VenueNotice
 from producers.sequencing import SequenceRule
 from producers.shapes import FrameShapes
 from schemas.errors import MessageError
@@ -136,6 +136,19 @@ class Checksum(NamedTuple):
     of: Callable[[Levels, Levels], int]
 
 
+class DeltaReader(NamedTuple):
+    """How the frames are read that a venue sends most: one ordinary update of one book.
+
+    Attributes:
+        form: How its levels are written.
+        read: Reads a WebSocket frame; None for every other frame, and for one of which anything is unusual: `parse`
+            reads it then. What it gives says the same as the one `DepthDelta` that `parse` gives, its levels apart.
+    """
+
+    form: LevelForm
+    read: Callable[[bytes], RawDelta | None]
+
+
 class FrameReader(Protocol):
     """What reads frames of a venue: all that books and recordings need. A venue does, and whoever speaks for one."""
 
@@ -161,6 +174,11 @@ class FrameReader(Protocol):
     @property
     def shares_update_ids(self) -> bool:
         """Whether an update has the same ids on every connection: then one replaces another without a hole."""
+        ...
+
+    @property
+    def deltas(self) -> DeltaReader | None:
+        """How its ordinary updates are read at speed; None where `parse` alone reads them."""
         ...
 
     def parse(self, frame: Frame) -> list[VenueMessage]:

@@ -5,7 +5,7 @@ An adapter's whole output. `producers/books/stream.py` puts these onto the grid 
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -66,6 +66,30 @@ class DepthDelta(msgspec.Struct, frozen=True, gc=False):
     last_sequence: int
     bids: Levels
     asks: Levels
+    previous_sequence: int | None = None
+    exchange_ns: int | None = None
+    checksum: int | None = None
+
+
+class LevelForm(IntEnum):
+    """How a venue writes a level."""
+
+    PAIRS = 0
+    """`["price", "size"]`."""
+    FOURS = 1
+    """`["price", "size", "digits", "digits"]`, of which the last two say nothing of the book."""
+    ACTIONS = 2
+    """`["new", price, size]` of JSON numbers; also `change`, and `delete`, whose size is 0."""
+
+
+class RawDelta(msgspec.Struct, frozen=True, gc=False):
+    """A `DepthDelta` whose levels are the JSON that the venue wrote, of one `LevelForm`; not looked at yet."""
+
+    symbol: str
+    first_sequence: int
+    last_sequence: int
+    bids: bytes
+    asks: bytes
     previous_sequence: int | None = None
     exchange_ns: int | None = None
     checksum: int | None = None

@@ -13,7 +13,9 @@ only if the venue's clock agrees that it is old. Else the venue restarted its id
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
+
+import msgspec
 
 from producers.messages import DepthDelta
 
@@ -34,11 +36,39 @@ class Continuity(StrEnum):
     GAP = "gap"
 
 
-class LastUpdate(NamedTuple):
+NEXT: Final = Continuity.NEXT
+"""Looked up once: the answer to most updates."""
+
+
+class LastUpdate(msgspec.Struct, frozen=True, gc=False):
     """The last update of a book: its id, and the venue's time where it gave one."""
 
     sequence: int
     exchange_ns: int | None
+
+
+class SequencedUpdate(Protocol):
+    """The numbers of an update, as of `producers.messages.DepthDelta`."""
+
+    @property
+    def first_sequence(self) -> int:
+        """Id of the first change in it."""
+        ...
+
+    @property
+    def last_sequence(self) -> int:
+        """Id of the last change in it."""
+        ...
+
+    @property
+    def previous_sequence(self) -> int | None:
+        """Id it says it follows; null where the venue does not say."""
+        ...
+
+    @property
+    def exchange_ns(self) -> int | None:
+        """The venue's time, ns UTC."""
+        ...
 
 
 class SequenceRule(Protocol):
@@ -48,12 +78,12 @@ class SequenceRule(Protocol):
         """Place an update against a snapshot, before any update was applied to it."""
         ...
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         """Place an update against the last one that was applied."""
         ...
 
 
-def is_repeat(delta: DepthDelta, last: LastUpdate) -> bool:
+def is_repeat(delta: SequencedUpdate, last: LastUpdate) -> bool:
     """Tell whether the book has all of the update: ids at or below its own, sent no later than its last one."""
     if delta.last_sequence > last.sequence:
         return False

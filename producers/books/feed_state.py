@@ -111,6 +111,8 @@ class FeedTracker:
     def note_depth(self, now_ns: int) -> bool:
         """Note a depth update; True where that changed anything."""
         was_silent, self.silent, self.depth_ns = self.silent, False, now_ns
+        if self.link is Link.UP:  # as mostly; what is received leaves it so
+            return was_silent
         return self.note(LinkEvent.RECEIVED) or was_silent
 
     def note_time(self, now_ns: int, stale_ns: int) -> None:

@@ -7,22 +7,23 @@ levels are placed here, or refused before anything changes. What this finds to b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from orderbook.book import Book
 from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
 from orderbook.known import Known, covering, widened
 from orderbook.validity import Outcome, TrackedBook, Validity
 from producers.books.beside import Joined
+from producers.books.engine import DeltaEngine
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
 from producers.books.quotes import CONTRADICTIONS, QuoteCheck, best_levels
-from producers.books.records import MAX_LEVELS, NO_LEVELS, ProducerRecord, RecordWriter
+from producers.books.records import MAX_LEVELS, NO_LEVELS, EncodedDelta, ProducerRecord, RecordWriter
 from producers.books.trades import PendingTrades
 from producers.contract import Checksum
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, RawDelta
 from schemas.errors import FrameTooLarge, MessageError
-from schemas.messages import Kind, L2Record, Reason
+from schemas.messages import Kind, Reason
 from schemas.units import NS_PER_MS
 
 
@@ -33,6 +34,16 @@ class Wrong(NamedTuple):
     detail: str
 
 
+class Judged(NamedTuple):
+    """What an update that was applied shows to be wrong with the book, if anything."""
+
+    wrong: Wrong | None
+
+
+_FINE: Final = Judged(None)
+_APPLIED: Final = Outcome.APPLIED  # looked up once: said after each update
+
+
 class KeptBook:
     """The book of one instrument at its producer.
 
@@ -41,6 +52,7 @@ class KeptBook:
         options: How streams behave.
         counters: What happened is counted there.
         checksum: How the venue's checksums are made; None where it sends none.
+        engine: Takes ordinary updates; None where each is taken record by record.
 
     Attributes:
         tracked: The book and its validity, as every reader sees it.
@@ -54,9 +66,14 @@ class KeptBook:
     """
 
     def __init__(
-        self, instrument: Instrument, options: StreamOptions, counters: StreamCounters, checksum: Checksum | None
+        self,
+        instrument: Instrument,
+        options: StreamOptions,
+        counters: StreamCounters,
+        checksum: Checksum | None,
+        engine: DeltaEngine | None = None,
     ) -> None:
-        self.tracked = TrackedBook()
+        self.tracked = TrackedBook(book=None if engine is None else engine.book())
         self.quotes = QuoteCheck()
         self.flow = QuoteFolder(options.stale_ns)
         self.trades = PendingTrades(counters)
@@ -68,6 +85,7 @@ class KeptBook:
         self._counters = counters
         self._checksum = checksum
         self._snapshot_ns = 0  # received_ns of the last published snapshot
+        self._updater = None if engine is None else engine.updater(self.tracked, self.records)
 
     @property
     def is_live(self) -> bool:
@@ -179,9 +197,50 @@ class KeptBook:
         )
         outcome = self.tracked.apply(record)
         self.out.append(record)
+        return self._judge_applied(record.sequence, record.received_ns, outcome, delta.checksum)
+
+    def apply_raw(self, delta: RawDelta, now: int) -> Judged | None:
+        """Publish an update that follows a LIVE book as bytes; None where it is refused, and nothing has changed.
+
+        Args:
+            delta: The update.
+            now: When it was received; no earlier than anything before it.
+        """
+        updater, tracked, records = self._updater, self.tracked, self.records
+        if updater is None or records.epoch != tracked.epoch:
+            return None
+        received_ns, flow = max(records.received_ns, now), self.flow
+        told = NOT_KNOWN if flow.is_idle else flow.told(records.grid, now)
+        payload = updater.apply(delta, tracked.sequence, received_ns, self.trades, told)
+        if payload is None:
+            return None
+        if not flow.is_idle:
+            flow.skip()
+        if self.trades.ticks:
+            self.trades.drain()
+        records.exchange_ns, records.received_ns, self.now_ns = delta.exchange_ns, received_ns, now
+        whose = records.instrument
+        self.out.append(EncodedDelta(whose.venue, whose.symbol, received_ns, delta.exchange_ns, payload))
+        outcome = _APPLIED
+        if updater.is_suspect or tracked.crossed_since_ns is not None:
+            outcome = tracked.note_applied(delta.last_sequence, received_ns)
+        else:  # which would say the same
+            tracked.sequence = delta.last_sequence
+        wrong = self._judge_applied(delta.last_sequence, received_ns, outcome, delta.checksum)
+        return _FINE if wrong is None else Judged(wrong)
+
+    def _judge_applied(self, sequence: int, received_ns: int, outcome: Outcome, checksum: int | None) -> Wrong | None:
+        """Count an update that was applied and published, and say what it shows to be wrong."""
         self._counters.deltas_applied += 1
-        self._counters.crossed += outcome is Outcome.CROSSED_OUT or self.tracked.crossed_since_ns is not None
-        return self._wrong_after(record, outcome, delta.checksum)
+        if outcome is not _APPLIED:
+            self._counters.crossed += outcome is Outcome.CROSSED_OUT
+            return self._wrong_after(sequence, received_ns, outcome)
+        if self.tracked.crossed_since_ns is not None:
+            self._counters.crossed += 1
+        if checksum is not None and (wrong := self.check(checksum)):
+            return wrong
+        self._look_at_quotes(sequence, received_ns, is_believed=True)
+        return self._contradiction()
 
     def follow(self, delta: DepthDelta, placed: Placed, now: int) -> bool:
         """Apply an update to a book whose best prices are not known, unpublished; True where they are again."""
@@ -189,7 +248,7 @@ class KeptBook:
         record = self.records.l2(Kind.DELTA, delta.last_sequence, now, bids=placed.bids, asks=placed.asks)
         is_back = self.tracked.follow(record)
         self._counters.deltas_applied += 1
-        self._look_at_quotes(record, is_believed=False)
+        self._look_at_quotes(record.sequence, record.received_ns, is_believed=False)
         return is_back and not self.tracked.book.is_crossed
 
     def take_quote(self, quote: BestQuote, now: int) -> Wrong | None:
@@ -219,24 +278,21 @@ class KeptBook:
         self._counters.checksums_bad += 1
         return Wrong(Reason.CHECKSUM, f"the venue's checksum is {claimed}")
 
-    def _wrong_after(self, record: L2Record, outcome: Outcome, checksum: int | None) -> Wrong | None:
+    def _wrong_after(self, sequence: int, received_ns: int, outcome: Outcome) -> Wrong:
+        """Say why the book is not LIVE any more."""
         if outcome is Outcome.CROSSED_OUT:
             return Wrong(Reason.CROSSED, "the best bid stayed above the best ask")
-        if outcome is Outcome.WENT_BEYOND:
-            self._counters.went_beyond += 1
-            self._look_at_quotes(record, is_believed=False)
-            return Wrong(Reason.BEYOND_SNAPSHOT, "its best price lies beyond what its snapshot knew")
-        if wrong := self.check(checksum):
-            return wrong
-        self._look_at_quotes(record, is_believed=True)
-        return self._contradiction()
+        self._counters.went_beyond += 1
+        self._look_at_quotes(sequence, received_ns, is_believed=False)
+        return Wrong(Reason.BEYOND_SNAPSHOT, "its best price lies beyond what its snapshot knew")
 
-    def _look_at_quotes(self, record: L2Record, *, is_believed: bool) -> None:
-        top = best_levels(self.tracked.book)
-        self.quotes.on_book(record.sequence, top, self.grid, record.received_ns, is_believed=is_believed)
+    def _look_at_quotes(self, sequence: int, received_ns: int, *, is_believed: bool) -> None:
+        if self.quotes.has_quotes:
+            top = best_levels(self.tracked.book)
+            self.quotes.on_book(sequence, top, self.grid, received_ns, is_believed=is_believed)
 
     def _contradiction(self) -> Wrong | None:
-        if not self.is_live or not self.quotes.is_contradicted:
+        if self.quotes.contradicted < CONTRADICTIONS or not self.is_live:
             return None
         self._counters.contradicted += 1
         detail = f"the venue's best quotes contradict the book {CONTRADICTIONS} times in a row"

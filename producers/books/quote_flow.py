@@ -98,8 +98,19 @@ class QuoteFolder:
 
     def take(self, grid: TextGrid, now_ns: int) -> QuoteFlow:
         """Fold what came since the last delta, on the grid of its book; the next one begins here."""
+        flow = self.told(grid, now_ns)
+        self.skip()
+        return flow
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was ever taken: then nothing is known, and nothing has to be let go of."""
+        return self._last is None and not self._pending and not self._late and not self._has_hole
+
+    def told(self, grid: TextGrid, now_ns: int) -> QuoteFlow:
+        """Fold the same, and change nothing."""
         before, late, has_hole = self._last, self._late, self._has_hole or self._is_joining
-        updates = self._take_pending()
+        updates = self._pending = _in_venue_order(self._pending)
         events = len(updates) + late
         if before is None or has_hole or now_ns - self._last_ns > self._silent_ns:
             return QuoteFlow(None, events)
@@ -118,7 +129,7 @@ class QuoteFolder:
 
     def _take_pending(self) -> list[BestQuote]:
         """Take the pending updates, in the venue's order, as folded."""
-        updates = _in_venue_order(self._pending)
+        updates = _in_venue_order(self._pending) if len(self._pending) > 1 else self._pending
         self._pending, self._late, self._has_hole = [], 0, False
         if updates:
             self._last = updates[-1]

@@ -94,6 +94,11 @@ class QuoteCheck:
         self._judge_known()
 
     @property
+    def has_quotes(self) -> bool:
+        """Whether there is anything to compare a book with."""
+        return bool(self._quotes or self._unnumbered)
+
+    @property
     def is_contradicted(self) -> bool:
         """Whether the venue's own quotes show that the book is wrong."""
         return self.contradicted >= CONTRADICTIONS
@@ -177,9 +182,7 @@ def _id_of(entry: tuple[int, BestQuote]) -> int:
 
 def best_levels(book: Book) -> BestLevels:
     """The best levels of a book."""
-    bids, asks = book.bids, book.asks
-    bid, ask = bids.prices[-1] if bids.prices else None, asks.prices[0] if asks.prices else None
-    return BestLevels(bid, None if bid is None else bids.lots[bid], ask, None if ask is None else asks.lots[ask])
+    return BestLevels(*book.best_levels)
 
 
 def on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from orderbook.decimals import Placed, SideLevels, TextGrid, plain, plain_signed
@@ -11,6 +12,7 @@ from orderbook.known import WHOLE, Known
 from producers.books.quote_flow import NOT_KNOWN, QuoteFlow
 from producers.messages import DerivativeTick, Instrument, TradeTick
 from schemas.bounds import MAX_LEVELS as MAX_LEVELS
+from schemas.codec import decode_as, encode
 from schemas.dead_letters import letter_about_frame
 from schemas.errors import MessageError
 from schemas.messages import (
@@ -171,16 +173,43 @@ class RecordWriter:
         )
 
 
+class EncodedDelta(msgspec.Struct, frozen=True, gc=False):
+    """An `L2Record` of kind `delta` that is bytes already.
+
+    Attributes:
+        venue, symbol: The instrument.
+        received_ns, exchange_ns: As in it.
+        payload: What `schemas.codec.encode` gives of it.
+    """
+
+    venue: str
+    symbol: str
+    received_ns: int
+    exchange_ns: int | None
+    payload: bytes
+
+    def record(self) -> L2Record:
+        """Read it."""
+        return decode_as(L2Record, self.payload)
+
+
+def payload_of(record: ProducerRecord) -> bytes:
+    """Give the bytes of a record. Errors as of `encode`."""
+    return record.payload if isinstance(record, EncodedDelta) else encode(record)
+
+
 def _amount(text: str | None) -> str | None:
     return None if text is None else plain(text)
 
 
-ProducerRecord = L2Record | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
+ProducerRecord = L2Record | EncodedDelta | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
 """Everything a producer publishes."""
 
 
 def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
     """Add a constant to all times of a record: no other value depends on it."""
+    if isinstance(record, EncodedDelta):
+        return shifted(record.record(), shift_ns)
     if isinstance(record, FeedStatus | DeadLetter):
         return replace(record, received_ns=record.received_ns + shift_ns)
     exchange_ns = None if record.exchange_ns is None else record.exchange_ns + shift_ns
@@ -192,6 +221,8 @@ def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
 
 def renamed(record: ProducerRecord, symbol: str) -> ProducerRecord:
     """Give a record to another instrument: how one recording becomes many. A dead letter stays its own letter."""
+    if isinstance(record, EncodedDelta):
+        return renamed(record.record(), symbol)
     if isinstance(record, DeadLetter):
         return replace(record, symbol=symbol, letter_id=f"{record.letter_id}:{symbol}")
     return replace(record, symbol=symbol)

@@ -13,10 +13,13 @@ and only if, it was an update of that book. Nothing that a venue sends makes thi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
 
 from producers.books.arrivals import ArrivalNumbers
+from producers.books.engine import DeltaEngine
 from producers.books.options import PastStreams, StreamCounters, StreamOptions
 from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
@@ -31,6 +34,8 @@ from producers.messages import (
     Ignored,
     Instrument,
     Interrupted,
+    LevelForm,
+    RawDelta,
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
@@ -45,11 +50,14 @@ MAX_CAUSE = 1_000
 """Characters of an error's sentence in the state of a feed: it may quote the frame."""
 
 
-class Handled(NamedTuple):
+class Handled(msgspec.Struct, frozen=True):
     """What became of a frame."""
 
     records: list[ProducerRecord]
     notices: list[VenueNotice]
+
+
+_WS: Final = Via.WS  # looked up once: asked of each frame
 
 
 class FrameRouter:
@@ -61,6 +69,8 @@ class FrameRouter:
         options: How the streams behave.
         max_frame_bytes: A larger frame is refused before it is parsed.
         quoted: Instruments of which best quotes are all there is: these are their books.
+        engine: Makes what takes ordinary updates, for how the venue writes levels; None: each is read and taken
+            record by record. Its records are then `EncodedDelta`, of the same bytes.
 
     Attributes:
         exchange: The venue.
@@ -79,10 +89,13 @@ class FrameRouter:
         *,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         quoted: frozenset[str] = frozenset(),
+        engine: Callable[[LevelForm], DeltaEngine] | None = None,
     ) -> None:
         self.exchange = exchange
         self._quoted = quoted
         self._options = options
+        self._deltas = None if engine is None or exchange.deltas is None else exchange.deltas
+        self._engine = None if engine is None or self._deltas is None else engine(self._deltas.form)
         self.streams = {symbol: self._stream_of(instrument) for symbol, instrument in instruments.items()}
         self.frames = 0
         self.rejected: Counter[str] = Counter()
@@ -130,6 +143,10 @@ class FrameRouter:
 
     def handle(self, frame: Frame) -> Handled:
         """Handle whatever came: a frame, an answer over REST, a connection that stands or is lost."""
+        if self._deltas is not None and frame.via is _WS:
+            records = self._take_raw_delta(frame, self._deltas.read)
+            if records is not None:
+                return Handled(records, [])
         handled = Handled([], [])
         if frame.via is Via.CONNECT:
             self._open(frame, handled)
@@ -138,6 +155,18 @@ class FrameRouter:
         else:
             self._handle_messages(frame, handled)
         return handled
+
+    def _take_raw_delta(self, frame: Frame, read: Callable[[bytes], RawDelta | None]) -> list[Published] | None:
+        """Take a frame that is one ordinary update; None where it is not, and then nothing has changed."""
+        delta = read(frame.raw) if len(frame.raw) <= self._max_frame_bytes else None
+        if delta is None or self._source_of.get(delta.symbol) != frame.connection:
+            return None
+        stream = self.streams.get(delta.symbol)
+        records = None if stream is None else stream.on_raw_delta(delta, frame.received_ns)
+        if records is not None:
+            self.frames += 1
+            self._frames_of[frame.connection] += 1
+        return records
 
     def comes_over(self, connection: str) -> bool:
         """Tell whether all that its carrier carries has come over this connection."""
@@ -275,7 +304,7 @@ class FrameRouter:
         handled.records.extend(records)
 
     def _stream_of(self, instrument: Instrument) -> InstrumentStream:
-        return InstrumentStream(instrument, self.exchange.sequence, self._options, self.exchange.checksum)
+        return InstrumentStream(instrument, self.exchange.sequence, self._options, self.exchange.checksum, self._engine)
 
     def _stream(self, symbol: str) -> InstrumentStream:
         try:

@@ -30,6 +30,8 @@ What holds, whatever comes in:
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from orderbook.book import Book
@@ -38,11 +40,13 @@ from orderbook.known import compare_books
 from orderbook.validity import TrackedBook, Validity
 from producers.books.beside import BookBeside
 from producers.books.bridge import Bridge, Held, NoBridge, Waiting
+from producers.books.engine import DeltaEngine
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.handover import Overlap
 from producers.books.kept import KeptBook, Wrong
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import QuoteCheck
+from producers.books.records import EncodedDelta
 from producers.contract import Channel, Checksum
 from producers.messages import (
     BestQuote,
@@ -50,10 +54,11 @@ from producers.messages import (
     DepthSnapshot,
     DerivativeTick,
     Instrument,
+    RawDelta,
     SnapshotOrigin,
     TradeTick,
 )
-from producers.sequencing import Continuity, LastUpdate, SequenceRule
+from producers.sequencing import NEXT, Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
 from schemas.errors import MessageError
 from schemas.messages import (
@@ -71,8 +76,10 @@ from schemas.units import NS_PER_MS
 MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
 
-Published = L2Record | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
+Published = L2Record | EncodedDelta | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
 """What a stream gives to publish, in order."""
+
+_LIVE: Final = Validity.LIVE  # looked up once: asked of each update
 
 
 class InstrumentStream:
@@ -83,6 +90,7 @@ class InstrumentStream:
         rule: How the venue's updates connect.
         options: How to behave.
         checksum: How the venue's checksums are made; None where it sends none.
+        engine: Takes ordinary updates; None where each is taken record by record.
 
     Attributes:
         instrument: The instrument.
@@ -97,12 +105,13 @@ class InstrumentStream:
         rule: SequenceRule,
         options: StreamOptions | None = None,
         checksum: Checksum | None = None,
+        engine: DeltaEngine | None = None,
     ) -> None:
         self.instrument = instrument
         self.counters = StreamCounters()
         self.reason: Reason | None = None
         self._options = options or StreamOptions()
-        self.kept = KeptBook(instrument, self._options, self.counters, checksum)
+        self.kept = KeptBook(instrument, self._options, self.counters, checksum, engine)
         self._rule = rule
         self._feed = FeedTracker()
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
@@ -187,6 +196,30 @@ class InstrumentStream:
             self._bridge.wait(delta, now)
             if not self._join() and was_beyond and self._follow_unpublished(delta, placed, now):
                 self._bridge.note_in_book()
+        if changed:
+            self._append_status_if_changed()
+        return self._drain()
+
+    def on_raw_delta(self, delta: RawDelta, received_ns: int) -> list[Published] | None:
+        """Take the next update of a LIVE book as `on_delta` would; None where that has to, and then nothing changed.
+
+        Everything but the plain case is left to it: another connection beside this one, a book under way beside the
+        LIVE one, an update that does not follow, levels that are not plain or not on the grid.
+        """
+        kept = self.kept
+        tracked = kept.tracked
+        if tracked.validity is not _LIVE or self._overlap is not None or self._beside.is_asked:
+            return None
+        if self._rule.follow(delta, LastUpdate(tracked.sequence, kept.records.exchange_ns)) is not NEXT:
+            return None
+        now = max(kept.now_ns, received_ns)
+        judged = kept.apply_raw(delta, now)
+        if judged is None:
+            return None
+        changed = self._feed.note_depth(now)
+        self._bridge.receiving = True
+        if judged.wrong is not None or kept.is_routine_due:
+            self._note_applied(judged.wrong)
         if changed:
             self._append_status_if_changed()
         return self._drain()
@@ -552,13 +585,16 @@ class InstrumentStream:
             price, size = placed.grid.price.step, placed.grid.size.step
             self._append_status_if_changed(f"now in ticks of {price} and lots of {size}")
         wrong = self.kept.apply(delta, placed, received_ns, waited=waited)
-        if wrong is not None:
-            self._publish_invalid(wrong, self.kept.received_ns)
-            return
-        if self._beside.is_asked:
+        if wrong is None and self._beside.is_asked:
             self._beside.keep(delta, received_ns)
             self._compare_held(self.kept.received_ns)
-        if self.is_live and self.kept.is_routine_due:
+        self._note_applied(wrong)
+
+    def _note_applied(self, wrong: Wrong | None) -> None:
+        """Say what the update that was just published shows to be wrong; else look whether a snapshot is due."""
+        if wrong is not None:
+            self._publish_invalid(wrong, self.kept.received_ns)
+        elif self.is_live and self.kept.is_routine_due:
             self._publish_from_memory(self.kept.received_ns)
 
     def _publish_from_memory(self, now: int) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from msgspec.structs import replace
 
-from producers.books.records import ProducerRecord
+from producers.books.records import EncodedDelta, ProducerRecord
 from schemas.messages import DeadLetter, FeedStatus, Kind, L2Record
 
 MAX_HELD_LETTERS = 1_000
@@ -55,7 +55,7 @@ class _Overload:
         if isinstance(record, L2Record) and record.kind is Kind.INVALID:
             self.invalid = record
             return False
-        self.book_was_shed = self.book_was_shed or isinstance(record, L2Record)
+        self.book_was_shed = self.book_was_shed or isinstance(record, L2Record | EncodedDelta)
         return True
 
 

@@ -20,9 +20,8 @@ from obflow.kafka_statistics import ClientStatistics
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import NEW_LOGS, topic_name
-from producers.books.records import ProducerRecord
+from producers.books.records import EncodedDelta, ProducerRecord, payload_of
 from producers.broker.statuses import RUN_HEADER, SHARE_HEADER
-from schemas.codec import encode
 from schemas.errors import DeliveryFailed
 from schemas.messages import DeadLetter, DerivativeRecord, FeedStatus, Kind, L2Record, ResyncRequest, TradeRecord
 from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_STATUS, L2, TRADES, Topic
@@ -30,6 +29,7 @@ from schemas.units import NS_PER_SECOND
 
 TOPIC_OF: dict[type, Topic] = {
     L2Record: L2,
+    EncodedDelta: L2,
     TradeRecord: TRADES,
     DerivativeRecord: DERIVATIVES,
     FeedStatus: FEED_STATUS,
@@ -118,7 +118,7 @@ class Publisher:
         report: Report | None = None
         if self._each_report:
             report = partial(self._on_mark if _is_mark(record) else self._on_record, record)
-        taken = self.offer_bytes(kind, key_of(record), encode(record), report)
+        taken = self.offer_bytes(kind, key_of(record), payload_of(record), report)
         if taken and self._each_report and _is_mark(record):
             self._marks_on_the_way[record.symbol] += 1
         return taken
@@ -197,7 +197,7 @@ class Publisher:
 
     def _on_record(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
         self._on_report(error, message)
-        if error is None and isinstance(record, L2Record):
+        if error is None and isinstance(record, L2Record | EncodedDelta):
             self._latency.observe(max(0, self._now_ns() - record.received_ns) / NS_PER_SECOND)
 
     def _on_mark(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:

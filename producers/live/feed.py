@@ -254,11 +254,12 @@ class LiveFeed:
         meters = self._meters
         meters.came(frame)
         self._fields.came(frame)
-        records, notices = self.router.handle(frame)
+        handled = self.router.handle(frame)
+        records = handled.records
         if meters.is_sampling and records:
             meters.sample_latency(frame, records[-1])
         self.outlet.emit(records)
-        return notices
+        return handled.notices
 
     def on_oversized(self, connection: str) -> None:
         """Refuse a frame that was too large to be received: its payload is not known, that it was is."""

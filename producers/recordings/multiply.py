@@ -6,9 +6,9 @@ record is encoded once, and each copy is another beginning before the same rest.
 
 from __future__ import annotations
 
-from producers.books.records import ProducerRecord, renamed
+from producers.books.records import ProducerRecord, payload_of, renamed
 from producers.broker.publisher import key_of
-from schemas.codec import FRAME, encode
+from schemas.codec import FRAME
 from schemas.messages import DeadLetter
 
 
@@ -36,8 +36,8 @@ class Copier:
         if isinstance(record, DeadLetter):
             names = copy_names(record.symbol, self._copies) if record.symbol else (record.symbol,)
             letters = [record] if self._copies is None else [renamed(record, name) for name in names]
-            return [(key_of(letter), encode(letter)) for letter in letters]
-        payload = encode(record)
+            return [(key_of(letter), payload_of(letter)) for letter in letters]
+        payload = payload_of(record)
         if self._copies is None:
             return [(key_of(record), payload)]
         own, copies = self._beginning(record.venue, record.symbol)

@@ -106,6 +106,7 @@ class DatasetReader:
     sequence = ArrivalRule()
     checksum = None
     shares_update_ids = False
+    deltas = None
 
     def __init__(self, venue: FrameReader, dataset: Dataset) -> None:
         self.venue = venue.venue

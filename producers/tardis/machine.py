@@ -138,6 +138,7 @@ class MachineReader:
     sequence = ArrivalRule()
     checksum = None
     shares_update_ids = False
+    deltas = None
 
     def __init__(self, venue: FrameReader, exchange: str, books: str = "book_change") -> None:
         self.venue = venue.venue

@@ -93,6 +93,7 @@ class ShapesReader:
     sequence = ArrivalRule()
     checksum = None
     shares_update_ids = False
+    deltas = None
 
     def __init__(self, venue: FrameReader, symbol: str = "", *, is_chain: bool = False) -> None:
         self.venue = venue.venue

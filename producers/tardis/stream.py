@@ -70,6 +70,7 @@ class MachineStream:
     shapes = SHAPES
     keepalive = Keepalive()  # WebSocket pings
     shares_update_ids = False
+    deltas = None
 
     def __init__(self, venue: Exchange, exchange: str, url: str, data_types: Sequence[str] = DATA_TYPES) -> None:
         self.venue = venue.venue

@@ -41,7 +41,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
+from producers.sequencing import Alignment, Continuity, LastUpdate, SequencedUpdate, is_repeat
 from producers.shapes import FrameShapes
 from schemas.errors import DecodeError, UnknownMessage
 from schemas.messages import ContractKind
@@ -111,7 +111,7 @@ class ChainRule:
     def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
         return Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         if delta.previous_sequence == last.sequence:
             return Continuity.NEXT
         return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP
@@ -127,6 +127,7 @@ class Bazaar:
 
     venue = "bazaar"
     shares_update_ids = False
+    deltas = None
     sequence = ChainRule()
     shapes = FrameShapes("books", ".", 0, "done", "at", {})
     checksum = Checksum(SUMMED_LEVELS, summed)

@@ -1,4 +1,4 @@
-"""From the bytes of a depth frame to the encoded record, beside `orjson.loads` of the same frames: ratios within one run.
+"""From the bytes of a depth frame to the encoded record, beside `orjson.loads` of the same frames, in one run.
 
 `make bench` runs it; what was measured is in docs/benchmarks.md. The whole way of a producer counts: reading the frame,
 its place in the sequence, ticks and lots, the book, the checks of it, and Avro. Rounds of all alternate, and the median
@@ -17,13 +17,14 @@ from typing import NamedTuple
 import orjson
 import pytest
 
+from producers.books.kernel.engine import CompiledDeltas
 from producers.books.options import StreamOptions
+from producers.books.records import payload_of
 from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
 from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, Via
 from producers.recordings.opened import open_recording
 from producers.recordings.reader import scan
-from schemas.codec import encode
 from tests.benchmarks.test_kernel import told, verdict
 
 pytestmark = [pytest.mark.recorded, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -103,7 +104,7 @@ def played(session: Session, router: Callable[[], FrameRouter]) -> Callable[[], 
             began = time.process_time()
             for frame in session.updates:
                 for record in one.handle(frame).records:
-                    encode(record)
+                    payload_of(record)
             spent += time.process_time() - began
         return spent / (times * len(session.updates))
 
@@ -140,7 +141,11 @@ def test_a_depth_frame_to_its_record_beside_orjson(name: str, recordings: Path) 
     found = session(recordings, name)
     options = StreamOptions(epoch_floor=1)
     checked = played(found, lambda: FrameRouter(EXCHANGES[found.venue], found.instruments, options))
-    unit, slow = alternate(loaded(found), checked)
+    fast = played(found, lambda: FrameRouter(EXCHANGES[found.venue], found.instruments, options, engine=CompiledDeltas))
+    fast()
+    unit, quick, slow = alternate(loaded(found), fast, checked)
     told(f"{name}: orjson.loads {unit * 1e6:.1f} us, {len(found.updates)} frames")
     told(f"{name}: checked path {slow * 1e6:.1f} us, {slow / unit:.1f} times orjson")
+    told(f"{name}: fast path {quick * 1e6:.1f} us, {quick / unit:.2f} times orjson")
+    told(f"{name}: bar {RATIO:.1f}: {verdict(is_met=quick <= RATIO * unit)}; {slow / quick:.1f} times the checked path")
     assert found.updates

@@ -96,7 +96,7 @@ MARK_PRICE: Final = "markPriceUpdate"
 SHUTDOWN: Final = "serverShutdown"
 
 
-class _Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct):
     """Any WebSocket frame: an event in either envelope, a bare event, or an answer to a request."""
 
     stream: str = ""
@@ -119,7 +119,9 @@ class _Wrapped(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _Depth(msgspec.Struct):
+class DepthEvent(msgspec.Struct):
+    """An update of a book."""
+
     e: str
     s: str
     E: Time
@@ -138,7 +140,7 @@ class _LongLevel(msgspec.Struct, array_like=True):
     size: str
 
 
-class _LongDepth(_Depth):
+class _LongDepth(DepthEvent):
     b: list[_LongLevel]  # type: ignore[assignment]
     a: list[_LongLevel]  # type: ignore[assignment]
 
@@ -267,11 +269,11 @@ class Dialect(NamedTuple):
     market_trades_only: bool
 
 
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_ENVELOPE = msgspec.json.Decoder(Envelope)
 _WRAPPED = msgspec.json.Decoder(_Wrapped)
 _EVENT = msgspec.json.Decoder(_Event)
 _EVENTS = msgspec.json.Decoder(list[_Event])
-_DEPTH = msgspec.json.Decoder(_Depth)
+_DEPTH = msgspec.json.Decoder(DepthEvent)
 _LONG_DEPTH = msgspec.json.Decoder(_LongDepth)
 _TRADE = msgspec.json.Decoder(_Trade)
 _AGGREGATE = msgspec.json.Decoder(_Aggregate)
@@ -388,7 +390,7 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
     raise UnknownMessage(f"no message is known by the name {(stream or kind)[:80]!r}", symbol=symbol)
 
 
-def _parse_answer(head: _Envelope) -> VenueMessage:
+def _parse_answer(head: Envelope) -> VenueMessage:
     if head.error or head.code is not None:
         detail = bytes(head.error).decode(errors="replace") if head.error else f"{head.code} {head.msg}"
         return Notice(NoticeKind.REFUSED, detail[:500])
@@ -415,13 +417,13 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
     )
 
 
-def _long_depth(event: bytes) -> _Depth | None:
+def _long_depth(event: bytes) -> DepthEvent | None:
     """Read an update whose levels have more than two elements; None where that is not what ails it."""
     try:
         long = _LONG_DEPTH.decode(event)
     except _UNREADABLE:
         return None
-    return _Depth(long.e, long.s, long.E, long.U, long.u, _pairs(long.b), _pairs(long.a), long.pu, long.T)
+    return DepthEvent(long.e, long.s, long.E, long.U, long.u, _pairs(long.b), _pairs(long.a), long.pu, long.T)
 
 
 def _pairs(levels: Sequence[_LongLevel]) -> list[tuple[str, str]]:
@@ -559,7 +561,7 @@ def _nanoseconds(time: int, channel: Channel, symbol: str) -> int:
 
 
 D = TypeVar("D")
-E = TypeVar("E", _Depth, _Trade, _Quote, _Mark)
+E = TypeVar("E", DepthEvent, _Trade, _Quote, _Mark)
 
 
 def _decoded_event(decoder: msgspec.json.Decoder[E], text: bytes, channel: Channel, symbol: str) -> E:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
+from producers.sequencing import NEXT, Alignment, Continuity, LastUpdate, SequencedUpdate, is_repeat
 
 
 class BinanceFuturesRule:
@@ -32,11 +32,11 @@ class BinanceFuturesRule:
             return Alignment.BRIDGES
         return Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         """Step 6, and what is neither next nor missing."""
         connects = delta.previous_sequence == last.sequence
         if connects and delta.last_sequence != last.sequence:  # step 6
-            return Continuity.NEXT
+            return NEXT
         return Continuity.DUPLICATE if connects or is_repeat(delta, last) else Continuity.GAP
 
 
@@ -64,8 +64,8 @@ class BinanceSpotRule:
             return Alignment.BRIDGES
         return Alignment.TOO_LATE  # step 4
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         """Step 7: ids that all lie at or below the book's are a repeat, or the venue began them anew."""
         if delta.first_sequence <= last.sequence + 1 <= delta.last_sequence:
-            return Continuity.NEXT
+            return NEXT
         return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP

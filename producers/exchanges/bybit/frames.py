@@ -72,7 +72,7 @@ DELISTED: Final = frozenset({"Closed"})
 """What it says of one that will not trade again."""
 
 
-class _BybitHead(msgspec.Struct):
+class BybitHead(msgspec.Struct):
     """Enough of a frame to say what it is; `op` and what follows it are an answer's."""
 
     topic: str = ""
@@ -89,17 +89,21 @@ class _BybitLevel(msgspec.Struct, array_like=True):
     size: str
 
 
-class _BybitBook(msgspec.Struct):
+class BybitBook(msgspec.Struct):
+    """The book in a message of depth."""
+
     s: str
     b: list[_BybitLevel]
     a: list[_BybitLevel]
     u: Id
 
 
-class _BybitDepth(msgspec.Struct):
+class BybitDepth(msgspec.Struct):
+    """A message of depth."""
+
     type: Literal["snapshot", "delta"]
     ts: Time
-    data: _BybitBook
+    data: BybitBook
     cts: Time | None = None
 
 
@@ -189,8 +193,8 @@ class BybitDialect(NamedTuple):
     canonical: Callable[[BybitInstrument], str]
 
 
-_HEAD = msgspec.json.Decoder(_BybitHead)
-_DEPTH = msgspec.json.Decoder(_BybitDepth)
+_HEAD = msgspec.json.Decoder(BybitHead)
+_DEPTH = msgspec.json.Decoder(BybitDepth)
 _TRADES = msgspec.json.Decoder(_BybitTrades)
 _TICKERS = msgspec.json.Decoder(_BybitTickers)
 _REST = msgspec.json.Decoder(_BybitRest)
@@ -248,7 +252,7 @@ def _pairs(levels: Sequence[_BybitLevel]) -> list[tuple[str, str]]:
     return [(level.price, level.size) for level in levels]
 
 
-def _quote(message: _BybitDepth) -> BestQuote | Ignored:
+def _quote(message: BybitDepth) -> BestQuote | Ignored:
     """Read the book of one level. Until 2023 it came as deltas too, of which one alone may not show both sides."""
     sides = [[level for level in _pairs(side) if level[1].strip("0.")] for side in (message.data.b, message.data.a)]
     if message.type == "delta" and [len(side) for side in sides] != [1, 1]:
@@ -296,7 +300,7 @@ def _whole(text: str, symbol: str) -> int | None:
     return int(text)
 
 
-def _parse_answer(head: _BybitHead) -> VenueMessage:
+def _parse_answer(head: BybitHead) -> VenueMessage:
     if head.op in ("ping", "pong") or head.ret_msg == "pong":
         return Ignored("pong")
     if head.success is False:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
+from producers.sequencing import NEXT, Alignment, Continuity, LastUpdate, SequencedUpdate, is_repeat
 
 
 class BybitRule:
@@ -23,8 +23,8 @@ class BybitRule:
         del delta, snapshot_sequence
         return Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         """One above the last; snapshots (steps 2 and 3) do not come here."""
         if delta.previous_sequence == last.sequence:
-            return Continuity.NEXT
+            return NEXT
         return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP

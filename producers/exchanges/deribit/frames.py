@@ -80,22 +80,26 @@ class _DeribitLevel(msgspec.Struct, array_like=True):
     amount: float
 
 
-class _DeribitHeadParams(msgspec.Struct, frozen=True):
+class DeribitHeadParams(msgspec.Struct, frozen=True):
+    """Enough of a notification to say of what channel it is."""
+
     channel: str = ""
     type: str = ""
 
 
-class _DeribitHead(msgspec.Struct):
+class DeribitHead(msgspec.Struct):
     """Enough of a frame to say what it is: a notification by its method, or an answer."""
 
     method: str = ""
-    params: _DeribitHeadParams = _DeribitHeadParams()
+    params: DeribitHeadParams = DeribitHeadParams()
     id: int | str | None = None
     result: msgspec.Raw = msgspec.Raw(b"")
     error: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _DeribitBook(msgspec.Struct):
+class DeribitBook(msgspec.Struct):
+    """The book in a notification."""
+
     instrument_name: str
     timestamp: Time
     change_id: Id
@@ -138,7 +142,7 @@ class _DeribitTrade(msgspec.Struct):
 
 
 class _DeribitBookParams(msgspec.Struct):
-    data: _DeribitBook
+    data: DeribitBook
 
 
 class _DeribitQuoteParams(msgspec.Struct):
@@ -190,7 +194,7 @@ class _DeribitNamed(msgspec.Struct):
     instrument_name: str = ""
 
 
-_HEAD = msgspec.json.Decoder(_DeribitHead)
+_HEAD = msgspec.json.Decoder(DeribitHead)
 _BOOK = msgspec.json.Decoder(_DeribitBookMessage)
 _QUOTE = msgspec.json.Decoder(_DeribitQuoteMessage)
 _TICKER = msgspec.json.Decoder(_DeribitTickerMessage)
@@ -234,7 +238,7 @@ def _unused(name: str) -> Ignored:
     raise UnknownMessage(f"no channel is known by the name {name[:80]!r}")
 
 
-def _answered(head: _DeribitHead) -> list[VenueMessage]:
+def _answered(head: DeribitHead) -> list[VenueMessage]:
     """Acknowledge the channels that the venue names, each by itself: one that it leaves out was not accepted."""
     method = METHODS.get(head.id, "") if isinstance(head.id, int) else ""
     if method == "public/set_heartbeat":

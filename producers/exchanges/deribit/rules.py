@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
+from producers.sequencing import NEXT, Alignment, Continuity, LastUpdate, SequencedUpdate, is_repeat
 
 
 class DeribitRule:
@@ -21,8 +21,8 @@ class DeribitRule:
         del delta, snapshot_sequence
         return Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         """Step 2."""
         if delta.previous_sequence == last.sequence:
-            return Continuity.NEXT
+            return NEXT
         return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP

@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.deribit import frames
+from producers.exchanges.deribit.deltas import DELTAS
 from producers.exchanges.deribit.rules import DeribitRule
 from producers.exchanges.deribit.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
@@ -63,6 +64,7 @@ class DeribitExchange:
     keepalive = Keepalive(
         begin=(Say(frames.request(SET_HEARTBEAT, {"interval": HEARTBEAT_SECONDS}), (SET_HEARTBEAT,)),)
     )
+    deltas = DELTAS
     shares_update_ids = False  # what is put together every 100 ms differs between connections
 
     def __init__(self, channels: Callable[[str], tuple[str, ...]] | None = None) -> None:

@@ -67,7 +67,7 @@ class _OkxArg(msgspec.Struct):
     instId: str = ""  # noqa: N815 (the venue's name)
 
 
-class _OkxHead(msgspec.Struct):
+class OkxHead(msgspec.Struct):
     """Enough of a frame to say what it is."""
 
     arg: _OkxArg | None = None
@@ -76,7 +76,9 @@ class _OkxHead(msgspec.Struct):
     msg: str = ""
 
 
-class _OkxBook(msgspec.Struct):
+class OkxBook(msgspec.Struct):
+    """The book in a message of depth."""
+
     asks: list[_OkxLevel]
     bids: list[_OkxLevel]
     ts: str
@@ -85,8 +87,10 @@ class _OkxBook(msgspec.Struct):
     checksum: int | None = None
 
 
-class _OkxBooks(msgspec.Struct):
-    data: list[_OkxBook]
+class OkxBooks(msgspec.Struct):
+    """A message of depth."""
+
+    data: list[OkxBook]
     action: Literal["snapshot", "update", ""] = ""
 
 
@@ -138,9 +142,9 @@ class _OkxEntry(msgspec.Struct):
     ctType: Literal["", "linear", "inverse"] = ""  # noqa: N815 (the venue's name)
 
 
-_HEAD = msgspec.json.Decoder(_OkxHead)
-_BOOKS = msgspec.json.Decoder(_OkxBooks)
-_BOOK = msgspec.json.Decoder(_OkxBook)
+_HEAD = msgspec.json.Decoder(OkxHead)
+_BOOKS = msgspec.json.Decoder(OkxBooks)
+_BOOK = msgspec.json.Decoder(OkxBook)
 _TRADES = msgspec.json.Decoder(_OkxTrades)
 _DERIVATIVES = msgspec.json.Decoder(_OkxDerivatives)
 _REST = msgspec.json.Decoder(_OkxRest)
@@ -162,7 +166,7 @@ def parse(frame: Frame) -> list[VenueMessage]:
     return [_parse_event(head)] if head.event or head.arg is None else _parse_data(frame.raw, head.arg)
 
 
-def _parse_event(head: _OkxHead) -> VenueMessage:
+def _parse_event(head: OkxHead) -> VenueMessage:
     if head.event in ("subscribe", "unsubscribe") and head.arg is not None:
         return Ack(f"{head.event}:{head.arg.channel}:{head.arg.instId}")
     if head.event == "error":
@@ -193,7 +197,7 @@ def _parse_data(raw: bytes, arg: _OkxArg) -> list[VenueMessage]:
     return found or [Ignored("nothing")]
 
 
-def _depth(action: str, book: _OkxBook, symbol: str) -> DepthDelta | DepthSnapshot:
+def _depth(action: str, book: OkxBook, symbol: str) -> DepthDelta | DepthSnapshot:
     time = _nanoseconds(book.ts, Channel.DEPTH, symbol)
     bids, asks = _pairs(book.bids), _pairs(book.asks)
     checksum = book.checksum or None  # 0: not alive
@@ -206,7 +210,7 @@ def _depth(action: str, book: _OkxBook, symbol: str) -> DepthDelta | DepthSnapsh
     return DepthDelta(symbol, sequence, sequence, bids, asks, book.prevSeqId, time, checksum)
 
 
-def _quote(book: _OkxBook, symbol: str) -> BestQuote:
+def _quote(book: OkxBook, symbol: str) -> BestQuote:
     (bid, bid_size), (ask, ask_size) = (next(iter(_pairs(side[:1])), ("0", "0")) for side in (book.bids, book.asks))
     return BestQuote(symbol, bid, bid_size, ask, ask_size, is_sampled=True, number=book.seqId)
 

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from orderbook.decimals import Levels
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Continuity, LastUpdate, is_repeat
+from producers.sequencing import NEXT, Alignment, Continuity, LastUpdate, SequencedUpdate, is_repeat
 
 SUMMED_LEVELS: Final = 25
 
@@ -35,11 +35,11 @@ class OkxRule:
             return Alignment.STALE
         return Alignment.BRIDGES if previous < snapshot_sequence < last else Alignment.TOO_LATE
 
-    def follow(self, delta: DepthDelta, last: LastUpdate) -> Continuity:
+    def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
         """Step 1, which covers 2 and 3. Without numbers each is the next: the checksum tells whether it was."""
         previous = delta.previous_sequence
         if previous is None or previous == last.sequence:
-            return Continuity.NEXT
+            return NEXT
         if delta.last_sequence == last.sequence and previous < last.sequence:
             return Continuity.DUPLICATE
         return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP

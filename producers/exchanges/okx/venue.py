@@ -31,6 +31,7 @@ import msgspec
 
 from producers.contract import Alternative, Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.okx import frames
+from producers.exchanges.okx.deltas import DELTAS
 from producers.exchanges.okx.rules import SUMMED_LEVELS, OkxRule, summed
 from producers.exchanges.okx.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
@@ -67,6 +68,7 @@ class OkxExchange:
     )
     keepalive = Keepalive(message=b"ping", every_s=20)  # a connection without data for 30 s is ended
     shares_update_ids = False
+    deltas = DELTAS
 
     def __init__(self, channels: Callable[[str], tuple[str, ...]] = lambda _: STREAMS) -> None:
         self._channels = channels
