@@ -17,8 +17,9 @@ help: ## this list
 setup: .venv/installed ## .venv from the lock, obflow itself, the broker's jars
 	@$(BIN)/python -m embedded.jars fetch
 
-compiled: setup ## the compiled engine and the sink's decoder, into the cache
+compiled: setup ## what is compiled of the engine, the producers and the sink, into the cache
 	$(call step,the compiled engine,$(BIN)/python -m processors.compilation)
+	$(call step,the compiled updates of producers,$(BIN)/python -m producers.compilation)
 	$(call step,the compiled decoder of the sink,$(BIN)/python -m sinks.compilation)
 
 .venv/installed: requirements/dev.txt .venv/demo-installed

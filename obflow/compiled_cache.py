@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
-SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel")
+SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel", "producers/books/kernel")
 """Folders of what is compiled, by path: nothing here knows what is in them."""
 CONSTANTS: Final = (
     *("schemas/factors.py", "schemas/bounds.py", "schemas/messages.py", "processors/factors/rolling.py"),

@@ -56,6 +56,9 @@ class ProducerSettings(Section):
     """Of the instruments asked for, which are this process's: all (empty), 1/2 or 2/2 and so on, or by a lease."""
     derivatives: bool = True
     """Whether funding, mark prices and open interest are subscribed too, where the venue has them."""
+    engine: Literal["reference", "kernel", "auto"] = "reference"
+    """What takes ordinary updates of books: reference (record by record), kernel (compiled, the same bytes), or auto,
+    the kernel where it works."""
     rest_url: HttpAddress = ""
     """REST address of the exchange; empty is the venue's own."""
     websocket_url: WebSocketAddress = ""

@@ -21,6 +21,7 @@ from producers.books.records import ROLE
 from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
+from producers.compilation import MakeEngine
 from producers.contract import Channel, Exchange
 from producers.list_changes import status_sentence
 from producers.live.connections import NO_HEADERS
@@ -58,6 +59,7 @@ class LiveFeed:
         is_outdated: Whether a resync request is answered by what its reader has yet to read.
         run: Name of this run, written into every record.
         tap: Is given what is received, as a recording is.
+        engine: Makes what takes ordinary updates; None where they are taken record by record.
 
     Attributes:
         router: The streams.
@@ -76,6 +78,7 @@ class LiveFeed:
         is_outdated: Callable[[ResyncRequest], bool],
         run: str = "",
         tap: Callable[[Frame], None] | None = None,
+        engine: MakeEngine | None = None,
     ) -> None:
         options = StreamOptions(
             source=Source(settings.source),
@@ -85,7 +88,9 @@ class LiveFeed:
             run=run,
             known_bps=settings.known_bps,
         )
-        self.router = FrameRouter(exchange, instruments, options, max_frame_bytes=settings.max_frame_bytes)
+        self.router = FrameRouter(
+            exchange, instruments, options, max_frame_bytes=settings.max_frame_bytes, engine=engine
+        )
         self.outlet = Outlet(sink, self._invalidate, resume_below=settings.queue_messages // 2)
         self._exchange = exchange
         self._settings = settings

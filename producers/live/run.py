@@ -24,6 +24,7 @@ from producers.broker.guard import LiveGuard
 from producers.broker.leases import FencedSink, Lease
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.broker.resyncs import ResyncReader
+from producers.compilation import find_engine
 from producers.contract import Exchange, LiveFrameSource
 from producers.live.connections import NO_HEADERS
 from producers.live.feed import LiveFeed
@@ -92,12 +93,14 @@ async def produce(
 
     Raises:
         BrokerUnreachable, TopicMismatch: At the start.
+        DependencyError: The compiled engine is wanted, and does not work here.
         UsageError: The venue does not trade a symbol, another process produces one of them already, or topics or
             tables hold one of them from another source.
         DeliveryFailed: The broker did not take a record in time.
     """
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
+    engine = await asyncio.to_thread(find_engine, settings.of(ProducerSettings).engine, settings.cache)
     started_ns, venue, chosen = clock.now_ns(), exchange.venue, settings.of(ProducerSettings)
     selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
     source, part = Source(chosen.source), FixedPart.of("" if chosen.share == LEASE else chosen.share)
@@ -155,6 +158,7 @@ async def produce(
                 is_outdated=publisher.has_answered,
                 run=producer_run(source, venue, started_ns, publisher.run),
                 tap=tap.write if tap else None,
+                engine=engine,
             )
             on_feed(feed)
             feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed

@@ -16,6 +16,7 @@ from obflow.settings import Settings
 from producers.broker.earlier import refuse_replayed
 from producers.broker.guard import refuse_where_live
 from producers.broker.publisher import Publisher
+from producers.compilation import find_engine
 from producers.contract import Exchange
 from producers.recordings.reader import digest_of
 from producers.recordings.replay import Replay, ReplayPlan
@@ -52,9 +53,11 @@ def play(
     Raises:
         UsageError: It was, or the instruments are produced live, or a file cannot be played.
         BrokerUnreachable: No broker answers.
+        DependencyError: The compiled engine is wanted, and does not work here.
     """
+    engine = find_engine(settings.of(ProducerSettings).engine, settings.cache)
     with progress("looking through the recordings"):
-        recordings = Replay(files, exchange, plan, clock)
+        recordings = Replay(files, exchange, plan, clock, engine)
     refuse_where_live(settings, exchange.venue, recordings.targets(), clock)
     if not again:
         refuse_replayed(settings, recordings.digests())

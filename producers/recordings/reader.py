@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from orderbook.decimals import FinestGrid
+from producers.books.engine import DeltaEngine
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter, top_of
@@ -26,6 +27,7 @@ from producers.messages import (
     Frame,
     Instrument,
     InstrumentList,
+    LevelForm,
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
@@ -167,6 +169,7 @@ class RecordingReplay:
         found: What a scan of this file found; without it the file is scanned now.
         max_frame_bytes: A larger frame is refused.
         until_damage: Whether a damaged file ends before its damage.
+        engine: As of `FrameRouter`; deltas are then `EncodedDelta`.
 
     Attributes:
         found: What the scan found.
@@ -185,11 +188,14 @@ class RecordingReplay:
         found: Scan | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         until_damage: bool = False,
+        engine: Callable[[LevelForm], DeltaEngine] | None = None,
     ) -> None:
         self._source, reader = open_recording(path, venue, until_damage=until_damage)
         self.found = found or scan(self._source, reader)
         found_there, quoted = self.found.instruments, self.found.quoted
-        self.router = FrameRouter(reader, found_there, options, max_frame_bytes=max_frame_bytes, quoted=quoted)
+        self.router = FrameRouter(
+            reader, found_there, options, max_frame_bytes=max_frame_bytes, quoted=quoted, engine=engine
+        )
 
     def __iter__(self) -> Iterator[ReplayStep]:
         for frame in self._source.frames():

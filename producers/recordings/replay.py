@@ -19,6 +19,7 @@ from obflow.progress import Watch
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
+from producers.compilation import MakeEngine
 from producers.contract import Exchange
 from producers.recordings.multiply import Copier, copy_names
 from producers.recordings.opened import open_recording
@@ -74,13 +75,22 @@ class Replay:
         exchange: The venue they were recorded from.
         plan: How.
         clock: What is now.
+        engine: Makes what takes ordinary updates, where no record has to be looked at or changed.
 
     Raises:
         UsageError: A file is not there, or holds no instrument of the venue.
         FatalError: A file is damaged.
     """
 
-    def __init__(self, paths: Sequence[Path], exchange: Exchange, plan: ReplayPlan, clock: Clock) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        exchange: Exchange,
+        plan: ReplayPlan,
+        clock: Clock,
+        engine: MakeEngine | None = None,
+    ) -> None:
+        self._engine = engine
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
@@ -157,10 +167,16 @@ class Replay:
             epoch_floor=self._epoch,
             run=replay_run(self._exchange.venue, file.digest, first_ns, last_ns, started_ns),
         )
-        replay = RecordingReplay(
-            file.path, self._exchange, options, found=file.found, until_damage=self._plan.until_damage
-        )
         shift_ns = self._shift(first_ns)
+        as_they_are = shift_ns == 0 and self._plan.limit_diffs is None
+        replay = RecordingReplay(
+            file.path,
+            self._exchange,
+            options,
+            found=file.found,
+            until_damage=self._plan.until_damage,
+            engine=self._engine if as_they_are else None,
+        )
         limit = _DiffLimit(self._plan.limit_diffs, len(file.found.instruments))
         last_ns = first_ns
         for step in islice(replay, self._plan.limit_frames):

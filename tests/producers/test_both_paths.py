@@ -1,0 +1,172 @@
+"""The compiled path gives what the readable one does: the same bytes, letters, counts and books, whatever comes in."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.books.kernel.trial import trial
+from producers.exchanges import EXCHANGES
+from producers.exchanges.bybit.deltas import RawBybitDepth
+from producers.exchanges.bybit.frames import BybitHead
+from producers.exchanges.okx.deltas import RawOkxBooks
+from producers.exchanges.okx.frames import OkxBooks
+from producers.messages import Frame, Instrument, Via
+from producers.recordings.opened import open_recording
+from producers.recordings.reader import scan
+from tests.producers.both_paths import BothPaths
+
+FIXTURES = Path(__file__).parent / "fixtures"
+EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
+NUMBERS = re.compile(rb"[0-9.]+")
+ODD = (
+    *(
+        b"0",
+        b"1e5",
+        b"-1",
+        b"+1",
+        b"01",
+        b"1.",
+        b".5",
+        b"1 ",
+        b"0.000",
+        b"1_0",
+        b"NaN",
+        b"",
+        b'"',
+        b"null",
+        b"[]",
+        b"1.5",
+    ),
+    *(b"9" * 18, b"9" * 19, b"9" * 25, b"0" * 17 + b"1", b"0" * 41, b"0." + b"0" * 17 + b"1", b"1." + b"0" * 37),
+    *(
+        b"1." + b"0" * 39,
+        b"0.123456789012345678901",
+        b"9007199254740993",
+        b"0.1234567890123456",
+        b"\\u0031",
+        b"\xd9\xa1",
+    ),
+)
+"""Numbers that one of two readers could take and the other not."""
+
+
+def of_venue(venue: str) -> tuple[list[Frame], dict[str, Instrument]]:
+    path = FIXTURES / venue / "frames.jsonl"
+    source, reader = open_recording(path, EXCHANGES[venue])
+    return list(source.frames()), scan(source, reader).instruments
+
+
+FRAMES = {venue: of_venue(venue) for venue in EXCHANGES}
+
+
+def compared(venue: str, frames: Sequence[Frame]) -> BothPaths:
+    both = BothPaths(EXCHANGES[venue], FRAMES[venue][1])
+    both.feed(frames)
+    both.compare()
+    return both
+
+
+def with_number(raw: bytes, choose: random.Random) -> bytes:
+    """Put something odd in a number's place."""
+    found = list(NUMBERS.finditer(raw))
+    if not found:
+        return raw
+    at = choose.choice(found)
+    return raw[: at.start()] + choose.choice(ODD) + raw[at.end() :]
+
+
+def with_bytes(raw: bytes, choose: random.Random) -> bytes:
+    """Cut, double or change a few bytes."""
+    start = choose.randrange(len(raw) + 1)
+    end = min(len(raw), start + choose.randrange(4))
+    new = choose.choice((b"", raw[start:end] * 2, bytes([choose.randrange(256)]), b" ", b",", b"]", b'"'))
+    return raw[:start] + new + raw[end:]
+
+
+@EACH
+def test_all_frames_of_the_fixtures_give_the_same(venue: str) -> None:
+    both = compared(venue, FRAMES[venue][0])
+    assert both.quick > 50
+
+
+@EACH
+@given(data=st.data())
+@settings(max_examples=25)
+def test_frames_that_are_damaged_doubled_dropped_or_late_give_the_same(venue: str, data: st.DataObject) -> None:
+    choose = random.Random(data.draw(st.integers(0, 2**32)))
+    often, frames = data.draw(st.sampled_from((0.01, 0.1, 0.5))), list[Frame]()
+    for frame in FRAMES[venue][0]:
+        if choose.random() > often or frame.via not in (Via.WS, Via.REST):
+            frames.append(frame)
+            continue
+        what = choose.randrange(6)
+        if what < 2:
+            frames.append(frame._replace(raw=(with_number, with_bytes)[what](frame.raw, choose)))
+        elif what == 2:
+            frames += [frame, frame]
+        elif what == 3:
+            frames.insert(max(0, len(frames) - 2), frame)
+        elif what == 4:
+            frames.append(frame._replace(received_ns=frame.received_ns - 10**9))
+    compared(venue, frames)
+
+
+@EACH
+@given(data=st.data())
+@settings(max_examples=25)
+def test_an_odd_number_in_any_place_of_an_update_gives_the_same(venue: str, data: st.DataObject) -> None:
+    frames, instruments = FRAMES[venue]
+    reader = EXCHANGES[venue].deltas
+    assert reader is not None
+    ordinary = [at for at, frame in enumerate(frames) if frame.via is Via.WS and reader.read(frame.raw)]
+    choose = random.Random(data.draw(st.integers(0, 2**32)))
+    at = data.draw(st.sampled_from(ordinary[:20]))
+    both = BothPaths(EXCHANGES[venue], instruments)
+    both.feed([*frames[:at], frames[at]._replace(raw=with_number(frames[at].raw, choose)), *frames[at : at + 5]])
+    both.compare()
+
+
+@EACH
+def test_every_cut_of_an_update_gives_the_same(venue: str) -> None:
+    frames, instruments = FRAMES[venue]
+    reader = EXCHANGES[venue].deltas
+    assert reader is not None
+    [first, *_] = [at for at, frame in enumerate(frames) if frame.via is Via.WS and reader.read(frame.raw)]
+    whole = frames[first].raw
+    both = BothPaths(EXCHANGES[venue], instruments)
+    both.feed([*frames[:first], *(frames[first]._replace(raw=whole[:end]) for end in range(len(whole)))])
+    both.feed(frames[first:])
+    both.compare()
+
+
+@pytest.mark.recorded
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["binance-futures/BTC", "binance/BTC", "bybit/XRP", "bybit/orderbook1", "okx", "deribit"]
+)
+def test_every_frame_of_a_recording_gives_the_same(name: str, recordings: Path) -> None:
+    venue, _, begins = name.partition("/")
+    [path] = (recordings / venue).glob(f"{begins}*.frames.jsonl.gz")
+    source, reader = open_recording(path, EXCHANGES[venue])
+    both = BothPaths(reader, scan(source, reader).instruments)
+    both.feed(source.frames())
+    both.compare()
+    applied = sum(stream.counters.deltas_applied for stream in both.checked.streams.values())
+    assert both.quick >= applied * 0.85
+
+
+@pytest.mark.parametrize(("whole", "part"), [(RawBybitDepth, BybitHead), (RawOkxBooks, OkxBooks)])
+def test_a_frame_read_at_once_is_read_as_in_two_steps(whole: type, part: type) -> None:
+    names = set(part.__struct_fields__) - {"data"}  # type: ignore[attr-defined]
+    assert {name: whole.__annotations__[name] for name in names} == {name: part.__annotations__[name] for name in names}
+
+
+def test_the_engine_is_tried_before_it_is_used() -> None:
+    assert trial() == ""
