@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from schemas.errors import DecodeError, MessageError, UsageError
 from schemas.places import Extent, NamedPlace, Place
@@ -110,6 +111,11 @@ class NamedPlaces(Protocol[T, P]):
         """Hold what a record names against the log. Raises MessageError: the record becomes a dead letter."""
 
 
+Renewals = Mapping[int, Callable[[bytes], bytes]]
+"""By number of a layout: how a state of it is written anew. Raises DecodeError: it is cut or impossible."""
+NONE_OLDER: Final[Renewals] = MappingProxyType({})
+
+
 class Stage(Protocol[S, R]):
     """One stage. Its methods are called by `worker/partition.py`, on the event loop; none may block.
 
@@ -120,6 +126,7 @@ class Stage(Protocol[S, R]):
         reads, writes: Its topics.
         changelog: Its checkpoints, `<app_id>-<table>-changelog`.
         layout: Number of what `dump` writes, 1 to 255; a checkpoint of another is refused.
+        older: The layouts before it that are still read, and what makes bytes of `layout` of them.
         outlives_log: Whether a state still holds where the source topic was made anew.
         names: The places its records name, if they are to be held against a log.
         shares: Sections of the settings that several stages read; its constructor takes them after its own.
@@ -133,6 +140,7 @@ class Stage(Protocol[S, R]):
     writes: tuple[Topic, ...]
     changelog: Topic
     layout: int
+    older: Renewals
     outlives_log: bool
     names: NamedPlaces[S, R] | None
     shares: tuple[str, ...]

@@ -29,6 +29,8 @@ class ProcessorSettings(Section):
     """Engine that computes the factors: reference, kernel (compiled), or auto, the kernel where it works."""
     thin_notional: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
     """A book with less than this near its best prices has status THIN."""
+    ofi_weights: str = ""
+    """Rows `venue symbol from_date mean_size w1 … w10` of `integrated_ofi_1s`, separated by semicolons."""
     max_batch_records: Count = 2_000
     """Records of one partition handed over at once."""
 

@@ -72,7 +72,7 @@ def factors(
     """
     from obflow.progress import progress
     from processors.compilation import with_engine
-    from processors.factors import engine_named
+    from processors.factors import engine_of
     from processors.settings import ProcessorSettings
     from producers.recordings.reader import digest_of
     from research.replay import FactorReplay, require_symbol, summarise
@@ -81,7 +81,7 @@ def factors(
 
     loaded = load_settings({"processor.engine": engine})
     chosen = with_engine(loaded.of(ProcessorSettings), loaded.cache)
-    computing = engine_named(chosen.engine)(chosen.thin_notional)
+    computing = engine_of(chosen)
     replay = replay_of(file, venue, until_damage=until_damage)
     if out is not None:
         require_another_file(out, file)

@@ -15,7 +15,7 @@ from obflow import clickhouse, kafka
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
 from processors.compilation import with_engine
-from processors.factors import engine_named
+from processors.factors import engine_of
 from processors.factors.engine import Engine, L2Row
 from processors.settings import ProcessorSettings
 from schemas.digest import EventDigest
@@ -80,7 +80,7 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Cont
             client.close()
     cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
     chosen = with_engine(settings.of(ProcessorSettings), settings.cache)
-    engine = engine_named(chosen.engine)(chosen.thin_notional)
+    engine = engine_of(chosen)
     # Read after the rows, so that it holds the record behind every one of them.
     partitions = len(kafka.end_offsets(settings, [topic]))
     computed = computed_digests(read_log(settings, topic), stored, engine, partitions)

@@ -88,7 +88,7 @@ def _of_recording(file: Path, venue: str | None) -> Rows:
     from obflow.progress import progress
     from obflow.settings import Section
     from processors.compilation import with_engine
-    from processors.factors import engine_named
+    from processors.factors import engine_of
     from processors.settings import ProcessorSettings
     from processors.stages import stage_named, stage_of
     from research.regime_replay import replay_regimes
@@ -99,5 +99,5 @@ def _of_recording(file: Path, venue: str | None) -> Rows:
     stage = stage_of(stage_named("regimes"), lambda name: loaded.section(name, Section))
     replay = replay_of(file, venue, until_damage=False)
     with progress(f"judging {file.name}", replay.found.lines) as bar:
-        events = FactorReplay(replay, engine_named(chosen.engine)(chosen.thin_notional), None, bar.over)
+        events = FactorReplay(replay, engine_of(chosen), None, bar.over)
         return (*replay_regimes(events, stage), ())

@@ -46,6 +46,7 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(22, "derivatives", 1),
     SchemaVersion(23, "llm-calls", 5),
     SchemaVersion(24, "rollout", 1),
+    SchemaVersion(25, "factors", 3),
 )
 
 

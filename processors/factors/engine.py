@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from orderbook.validity import Outcome, Validity
+from processors.contract import Renewals
+from processors.factors.weights import NO_TABLE, OfiTable
 from schemas.codec import encode
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_SET
@@ -69,13 +71,18 @@ class Engine(Protocol[S, R]):
     Attributes:
         name: In `ENGINES` and in the settings.
         layout: Number of what `dump` writes, an engine's own: what another wrote is refused before `load` sees it.
+        older: Its layouts of versions before, written anew before `load` sees them.
     """
 
     name: str
     layout: int
+    older: Renewals
 
-    def __init__(self, thin_notional: float) -> None:
-        """Take T, the notional in quote units below which a book is THIN. Raises ValueError where it is no notional."""
+    def __init__(self, thin_notional: float, ofi_table: OfiTable = NO_TABLE) -> None:
+        """Take T, the notional in quote units below which a book is THIN, and the weights of integrated order flow.
+
+        Raises ValueError where T is no notional.
+        """
 
     @property
     def taken(self) -> Mapping[str, int]:

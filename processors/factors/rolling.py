@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from processors.factors.trades import TradeMemory
 from schemas.units import NS_PER_SECOND
 
 WINDOW_NS: Final = NS_PER_SECOND
@@ -21,6 +22,8 @@ CHANGE_EVENTS: Final = 10
 WINDOW_MAX: Final = 10_000
 """Most deltas a window remembers. Beyond it the window is incomplete, and its factors null, until the loss is past."""
 
+LEVELS_MAX: Final = 1_024
+"""Most deltas whose flows by level are remembered; a second of more has no such flow."""
 
 T = TypeVar("T")
 
@@ -39,20 +42,27 @@ class Rolling:
         times, flows, added, removed: The applied deltas of the window: received_ns, order flow at the best level
             (proportional to base units, None where it has none), lots added and removed near the top (None where the
             top is not known).
+        levels: Flows at levels 1, 2 … of the newest `LEVELS_MAX` of them, as far as both books had those levels.
         quotes: Order flow at the best quotes that came with each, base units; None where it carried none.
         obi_l1, obi_l5, depth: Of the previous events with status OK or THIN, oldest first; depth is the 10 bps
             notional of both sides. None where it is not known.
+        trades: What is remembered of trades.
     """
 
-    __slots__ = ("added", "depth", "flows", "obi_l1", "obi_l5", "quotes", "removed", "times", "whole_since_ns")
+    __slots__ = (
+        *("added", "depth", "flows", "levels", "obi_l1", "obi_l5"),
+        *("quotes", "removed", "times", "trades", "whole_since_ns"),
+    )
 
     def __init__(self) -> None:
         self.whole_since_ns = 0
         self.times: deque[int] = deque()
         self.flows: deque[float | None] = deque()
+        self.levels: deque[tuple[float, ...]] = deque(maxlen=LEVELS_MAX)
         self.added: deque[int | None] = deque()
         self.removed: deque[int | None] = deque()
         self.quotes: deque[float | None] = deque()
+        self.trades = TradeMemory()
         self.obi_l1: deque[float] = deque(maxlen=Z_EVENTS)
         self.obi_l5: deque[float | None] = deque(maxlen=CHANGE_EVENTS)
         self.depth: deque[float | None] = deque(maxlen=Z_EVENTS)
@@ -62,19 +72,27 @@ class Rolling:
         self.whole_since_ns = received_ns
         for ring in self._rings:
             ring.clear()
+        self.trades.begin(received_ns, 0, 0)
 
     @property
     def _rings(self) -> tuple[deque[Any], ...]:
-        window = (self.times, self.flows, self.added, self.removed, self.quotes)
+        window = (self.times, self.flows, self.levels, self.added, self.removed, self.quotes)
         return (*window, self.obi_l1, self.obi_l5, self.depth)
 
     def add_delta(
-        self, received_ns: int, flow: float | None, added: int | None, removed: int | None, quotes: float | None
+        self,
+        received_ns: int,
+        flow: float | None,
+        added: int | None,
+        removed: int | None,
+        quotes: float | None,
+        levels: tuple[float, ...] = (),
     ) -> None:
         """One applied delta enters the window; what is a second older leaves it."""
         self.times.append(received_ns)
         self.flows.append(flow)
         self.quotes.append(quotes)
+        self.levels.append(levels)
         self.added.append(added)
         self.removed.append(removed)
         while self.times[0] <= received_ns - WINDOW_NS:
@@ -87,6 +105,11 @@ class Rolling:
         self.obi_l1.append(obi_l1)
         self.obi_l5.append(obi_l5)
         self.depth.append(depth)
+
+    @property
+    def newest_ns(self) -> int:
+        """Time of the newest applied delta, or when the book became LIVE."""
+        return self.times[-1] if self.times else self.whole_since_ns
 
     def is_whole(self, received_ns: int) -> bool:
         """True where the window that ends now holds all it should."""
@@ -101,9 +124,17 @@ class Rolling:
                 seen = True
         return total if seen else None
 
+    def flows_at(self, level: int) -> Sequence[float] | None:
+        """The flows at a level in the window, oldest first; None where one of its deltas has none, or too many came."""
+        if len(self.levels) < len(self.times) or min(map(len, self.levels), default=0) < level:
+            return None
+        return [flows[level - 1] for flows in self.levels]
+
     def _drop_oldest(self) -> int:
         self.flows.popleft()
         self.quotes.popleft()
         self.added.popleft()
         self.removed.popleft()
+        if len(self.levels) == len(self.times):
+            self.levels.popleft()
         return self.times.popleft()

@@ -11,7 +11,7 @@ import msgspec
 from processors.anomalies.events import anomaly_event
 from processors.anomalies.state import AnomalyState, forget, take_event
 from processors.anomalies.thresholds import anomaly_thresholds, version_of
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.factor_records import read_factors
 from processors.derived.followed import FactorPlaces, counted, new_events, read_state
 from schemas.codec import encode
@@ -33,6 +33,7 @@ class AnomaliesStage:
     writes: tuple[Topic, ...] = (ANOMALIES,)
     changelog = ANOMALIES_CHANGELOG
     layout = 1
+    older = NONE_OLDER
     outlives_log = True
     """What a state holds are offsets of the books' log: `factors.v1` may be made anew and filled again from there."""
     names: NamedPlaces[AnomalyState, FactorRecord] | None = FactorPlaces()

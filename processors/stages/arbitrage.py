@@ -11,7 +11,7 @@ import msgspec
 from processors.arbitrage.events import arbitrage_event, arbitrage_rules, arbitrage_set
 from processors.arbitrage.legs import leg_of
 from processors.arbitrage.pairs import PairState, take_leg
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.fees import FeeOptions, FeeTable
 from processors.derived.followed import read_state
 from schemas.codec import decode_as, encode
@@ -31,6 +31,7 @@ class ArbitrageStage:
     writes: tuple[Topic, ...] = (ARBITRAGE,)
     changelog = ARBITRAGE_CHANGELOG
     layout = 1
+    older = NONE_OLDER
     outlives_log = False
     names: NamedPlaces[PairState, QuoteRecord] | None = None
     shares: tuple[str, ...] = ("fees",)

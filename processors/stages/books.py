@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, Protocol
+from typing import Final
 
 from orderbook.validity import Outcome, Validity
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
-from processors.factors import engine_named
-from processors.factors.engine import Engine, EngineState, EventColumns, L2Row
+from processors.factors import EngineOptions, engine_of
+from processors.factors.engine import EngineState, EventColumns, L2Row
 from processors.factors.resync import ResyncAsker
 from schemas.codec import encode
 from schemas.errors import MessageError
@@ -24,18 +24,6 @@ PACKED_EVENTS: Final = 160
 CONNECTS: Final = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
 """What a record does to a state that lacks nothing before it. Any other outcome may be owed to what is lacking."""
 IGNORED: Final = (Outcome.ROUTINE, Outcome.IGNORED_OLD_EPOCH, Outcome.IGNORED_NOT_LIVE)
-
-
-class BookOptions(Protocol):
-    """What is read of the section `processor`."""
-
-    @property
-    def engine(self) -> str:
-        """Name of the engine."""
-
-    @property
-    def thin_notional(self) -> float:
-        """T of status THIN, quote units."""
 
 
 @dataclass(slots=True)
@@ -65,9 +53,9 @@ class BooksStage:
     decode_records = 2_000
     step_records = PACKED_EVENTS
 
-    def __init__(self, options: BookOptions) -> None:
-        self._engine: Engine[Any, Any] = engine_named(options.engine)(options.thin_notional)
-        self.layout = self._engine.layout
+    def __init__(self, options: EngineOptions) -> None:
+        self._engine = engine_of(options)
+        self.layout, self.older = self._engine.layout, self._engine.older
         self._taken = Counter[str]()
 
     def decode(self, payloads: Sequence[bytes | None]) -> Sequence[L2Row | MessageError]:

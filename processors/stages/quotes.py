@@ -9,7 +9,7 @@ from typing import Protocol
 
 from orderbook.validity import Outcome
 from processors.arbitrage.tops import QuoteState, quote_of, take_record
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.canonical import canonical_symbol, named_symbols
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
@@ -46,6 +46,7 @@ class QuotesStage:
     writes: tuple[Topic, ...] = (QUOTES,)
     changelog = QUOTES_CHANGELOG
     layout = 1
+    older = NONE_OLDER
     outlives_log = False
     names: NamedPlaces[QuoteState, L2Record] | None = None
     shares: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.questions import is_due
 from processors.regimes.rules import rule_settings
@@ -76,6 +76,7 @@ class RegimesStage:
     changelog = REGIMES_CHANGELOG
     layout = 2
     """1 was of rule set r1, whose scores mean something else: such a memory is not read."""
+    older = NONE_OLDER
     outlives_log = True
     """What a state holds are offsets of the books' log: `factors.v1` may be made anew and filled again from there."""
     names: NamedPlaces[RegimeState, FactorRecord] | None = BookPlaces()

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.factor_records import read_factors
 from processors.derived.fees import FeeOptions, FeeTable
 from processors.derived.followed import FactorPlaces, counted, new_events, read_state
@@ -34,6 +34,7 @@ class SignalsStage:
     writes: tuple[Topic, ...] = (SIGNALS,)
     changelog = SIGNALS_CHANGELOG
     layout = 1
+    older = NONE_OLDER
     outlives_log = True
     """What a state holds are offsets of the books' log: `factors.v1` may be made anew and filled again from there."""
     names: NamedPlaces[SignalState, FactorRecord] | None = FactorPlaces()

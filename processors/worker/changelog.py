@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Set
 from typing import Final, NamedTuple
 
+from processors.contract import NONE_OLDER, Renewals
 from schemas.errors import DecodeError, ForeignRecord
 from schemas.partitions import partition_of
 
@@ -148,8 +149,8 @@ def seal(layout: int, next_offset: int, state: bytes) -> bytes:
     return SEAL.pack(layout, next_offset) + state
 
 
-def unseal(layout: int, next_offset: int, data: bytes) -> bytes:
-    """Take a state out of its seal.
+def unseal(layout: int, next_offset: int, data: bytes, older: Renewals = NONE_OLDER) -> bytes:
+    """Take a state out of its seal; one of an older layout that is still read is written anew.
 
     Raises:
         DecodeError: It is of another layout (one reader's bytes are never taken for another's), or has come to another
@@ -158,11 +159,12 @@ def unseal(layout: int, next_offset: int, data: bytes) -> bytes:
     if len(data) < SEAL.size:
         raise DecodeError(f"a checkpoint with a state of {len(data)} bytes")
     found_layout, found_offset = SEAL.unpack_from(data)
-    if found_layout != layout:
+    if found_layout != layout and found_layout not in older:
         raise DecodeError(f"a checkpoint of layout {found_layout}, this code reads {layout}")
     if found_offset != next_offset:
         raise DecodeError(f"a checkpoint of {next_offset} with a state of {found_offset}")
-    return data[SEAL.size :]
+    state = data[SEAL.size :]
+    return state if found_layout == layout else older[found_layout](state)
 
 
 def first_due_s(key: str, now_s: float, every_s: float) -> float:

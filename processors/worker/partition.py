@@ -205,7 +205,7 @@ class HeldPartition(Generic[S, R]):
         return self._stage.fresh(key), -1, is_lost
 
     def _loaded(self, key: str, checkpoint: Checkpoint) -> S:
-        data = unseal(self._stage.layout, checkpoint.next_offset, checkpoint.state)
+        data = unseal(self._stage.layout, checkpoint.next_offset, checkpoint.state, self._stage.older)
         state = self._stage.load(key, data)
         if self._places is not None:
             self._places.check_state(state, self.partition)

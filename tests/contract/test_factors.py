@@ -7,7 +7,7 @@ import pytest
 from processors.factors.reference import COMPUTE, OF_ANY_BOOK, OF_OPEN_BOOK
 from schemas.factors import FACTOR_NAMES, FACTORS, Factor
 from tests.processors.feed import process
-from tests.processors.generated import stream
+from tests.processors.generated import slow_stream, stream
 
 
 def test_every_listed_factor_is_computed_and_none_else() -> None:
@@ -27,8 +27,9 @@ def test_a_factors_function_has_its_name_and_says_what_it_is(name: str) -> None:
 def columns() -> dict[str, list[float]]:
     """Every value of every factor over generated streams."""
     found: dict[str, list[float]] = {name: [] for name in FACTOR_NAMES}
-    for seed in range(40):
-        for values in process(stream(seed)).values:
+    streams = [stream(seed) for seed in range(40)] + [slow_stream(seed) for seed in range(20)]
+    for records in streams:
+        for values in process(records).values:
             for name, value in zip(FACTOR_NAMES, values, strict=True):
                 if value is not None:
                     found[name].append(value)

@@ -29,10 +29,10 @@ from obflow import kafka, topics
 from obflow.settings import Settings
 from schemas.codec import encode
 from schemas.digest import EventDigest
-from schemas.factors import FACTOR_NAMES
+from schemas.factors import EVENT_HEAD, FACTOR_NAMES
 from schemas.messages import FactorEvent, InstrumentKey, L2Record, Status
 from schemas.topics import FACTORS, L2, Topic
-from schemas.versions import newest
+from schemas.versions import SCHEMAS
 from tests.support.patience import patient
 from tests.support.waiting import eventually
 
@@ -224,14 +224,20 @@ def end_of(settings: Settings, topic: Topic) -> int:
 
 
 def decode(record: str, payload: bytes) -> dict[str, Any]:
-    """A framed record as Avro's own reader sees it."""
-    schema = json.loads((resources.files("schemas") / "avro" / newest(record).filename).read_text("utf-8"))
+    """A framed record as Avro's own reader sees it, by the schema it was written with."""
+    schema_id = int.from_bytes(payload[1:FRAME_BYTES], "big")
+    [version] = [each for each in SCHEMAS if (each.record, each.schema_id) == (record, schema_id)]
+    schema = json.loads((resources.files("schemas") / "avro" / version.filename).read_text("utf-8"))
     fields: Any = fastavro.schemaless_reader(io.BytesIO(payload[FRAME_BYTES:]), fastavro.parse_schema(schema), None)
     return dict(fields)
 
 
 class FactorLog:
     """A reader of `factors.v1` from its start, that keeps the first event of each identity.
+
+    Args:
+        settings: Where.
+        names: Factors to be looked at; the others are left out.
 
     Attributes:
         events: The first event of each identity, by instrument, in the order the log holds them.
@@ -241,8 +247,8 @@ class FactorLog:
         partitions: The partitions that hold an event.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, names: Sequence[str] = FACTOR_NAMES) -> None:
+        self._settings, self._names = settings, names
         self._name = topics.topic_name(settings, FACTORS)
         self._positions = dict(kafka.start_offsets(settings, [self._name]))
         self._consumer = reader(settings, self._positions)
@@ -263,7 +269,9 @@ class FactorLog:
         return self
 
     def digests(self) -> dict[InstrumentKey, str]:
-        return {instrument: digest(map(_as_event, events.values())) for instrument, events in self.events.items()}
+        return {
+            key: digest(_as_event(event, self._names) for event in found.values()) for key, found in self.events.items()
+        }
 
     def _take(self, record: dict[str, Any], message: Message) -> None:
         instrument = InstrumentKey(record["venue"], record["symbol"])
@@ -276,6 +284,7 @@ class FactorLog:
         for event in record["events"]:
             self.emitted += 1
             offset = event["source_offset"]
+            event = {name: event[name] for name in (*EVENT_HEAD, *self._names)}
             if offset in known:
                 self.differing += repr(known[offset]) != repr(event)
                 continue
@@ -283,13 +292,13 @@ class FactorLog:
             known[offset] = event
 
 
-def _as_event(event: dict[str, Any]) -> FactorEvent:
+def _as_event(event: dict[str, Any], names: Sequence[str]) -> FactorEvent:
     return FactorEvent(
         source_offset=event["source_offset"],
         sequence=event["sequence"],
         received_ns=event["received_ns"],
         status=Status(event["status"]),
-        values=tuple(event[name] for name in FACTOR_NAMES),
+        values=tuple(event[name] for name in names),
         exchange_ns=event["exchange_ns"],
     )
 

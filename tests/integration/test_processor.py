@@ -7,10 +7,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from obflow import kafka, topics
 from obflow.settings import Settings
 from schemas.codec import FRAME, encode
+from schemas.factors import FACTOR_NAMES
 from schemas.messages import InstrumentKey, L2Record, Reason
 from schemas.topics import DEAD_LETTERS, L2, RESYNC
 from tests.integration.processing import (
@@ -37,12 +39,14 @@ pytestmark = pytest.mark.integration
 class Expected:
     """What the core makes of the same records in memory, in one go."""
 
-    def __init__(self, streams: Sequence[Sequence[L2Record]]) -> None:
+    def __init__(self, streams: Sequence[Sequence[L2Record]], names: Sequence[str] = FACTOR_NAMES) -> None:
+        places = [FACTOR_NAMES.index(name) for name in names]
         self.digests: dict[InstrumentKey, str] = {}
         self.events = 0
         for records in streams:
             columns = ENGINE.step(ENGINE.fresh(), range(len(records)), records)
-            self.digests[records[0].instrument] = digest(iter(columns.events()))
+            events = (replace(event, values=tuple(event.values[at] for at in places)) for event in columns.events())
+            self.digests[records[0].instrument] = digest(events)
             self.events += len(columns)
 
 

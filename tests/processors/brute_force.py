@@ -5,11 +5,13 @@ a float appears only where a value leaves. Nothing is kept incrementally but the
 happened since the book became live.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
 
 SECOND = 1_000_000_000
 Value = float | Fraction | None
@@ -40,6 +42,10 @@ class Past:
     depth: Fraction | None = None
     ofi_l1: Fraction | None = None
     quotes: Fraction | None = None
+    by_level: "list[Fraction | None]" = field(default_factory=lambda: [None] * 10)
+    trades: "list[tuple[int, int]]" = field(default_factory=list)
+    mid_before: Fraction | None = None
+    mid: Fraction | None = None
     added: int | None = 0
     removed: int | None = 0
 
@@ -75,6 +81,8 @@ class Sorted:
 @dataclass
 class BruteForce:
     thin_notional: Fraction = Fraction(10_000)
+    mean_size: Fraction = Fraction(1)
+    weights: list[Fraction] = field(default_factory=list)
     live: bool = False
     epoch: int = 0
     sequence: int = 0
@@ -102,6 +110,7 @@ class BruteForce:
         bid_known: int | None = None,
         ask_known: int | None = None,
         quote_flow: int | None = None,
+        trades: Levels = (),
         wanted: bool = True,
     ) -> Expected | None:
         """One record in; the event it makes out, or None. Not `wanted`: only what later events depend on."""
@@ -133,7 +142,7 @@ class BruteForce:
         self.sequence = sequence
         if self._is_beyond():
             return self._dead(epoch)
-        expected = self._event(received_ns, before, quote_flow, wanted=wanted)
+        expected = self._event(received_ns, before, quote_flow, trades, wanted=wanted)
         if self._crossed_for_too_long():
             self._dead(epoch)
         return expected
@@ -183,6 +192,7 @@ class BruteForce:
         received_ns: int,
         before: tuple[dict[int, int], dict[int, int]] | None,
         quote_flow: int | None = None,
+        trades: Levels = (),
         *,
         wanted: bool,
     ) -> Expected:
@@ -190,6 +200,9 @@ class BruteForce:
         status = self._status(after)
         past = Past(received_ns, before is not None, status)
         old = None if before is None else self.last
+        past.trades = [(tick, lots) for tick, lots in trades if lots]
+        past.mid = after.mid if after.is_open else None
+        past.mid_before = old.mid if old is not None and old.is_open else None
         if before is not None and old is not None:
             if old.knows(20) and after.knows(20):
                 self._count_changes(past, before, old, after)
@@ -205,6 +218,7 @@ class BruteForce:
             depths = self._within(after.bids, after, 10), self._within(after.asks, after, 10)
             past.depth = None if depths[0] is None or depths[1] is None else depths[0] + depths[1]
             past.ofi_l1 = ofi(old, after, 1)
+            past.by_level = [level_flow(old, after, level) for level in range(1, 11)]
         values = self._values(past, old, after) if wanted else {}
         self.history.append(past)
         self.last = after
@@ -289,6 +303,8 @@ class BruteForce:
             for name, side in (("bid_volume_l10", book.bids), ("ask_volume_l10", book.asks)):
                 if not side.whole and len(side.ticks) < 10:
                     values[name] = None
+            for name, side in (("hhi_bid_l20", book.bids), ("hhi_ask_l20", book.asks)):
+                values[name] = concentration(side)
             values |= self._known(book)
         return values
 
@@ -353,6 +369,10 @@ class BruteForce:
         values["obi_10bps"] = None
         if bid is not None and ask is not None and bid + ask:
             values["obi_10bps"] = (bid - ask) / (bid + ask)
+        for name, side in (("depth_slope_bid_25bps", book.bids), ("depth_slope_ask_25bps", book.asks)):
+            points = [(Fraction(bps), self._within(side, book, bps)) for bps in (5, 10, 15, 20, 25)]
+            if len(side.ticks) >= 3:
+                values[name] = least_squares([(x, y) for x, y in points if y is not None], of=5)
         values["confidence"] = min(Fraction(1), self._top_notional(book) / (10 * self.thin_notional))
         return values
 
@@ -370,7 +390,35 @@ class BruteForce:
             values["obi_l1_z"] = float(past.obi_l1 - statistics.mean(ones)) / deviation(ones)
         if len(depths) == 20 and past.depth and sum(depths):
             values["liquidity_shift"] = logarithm(past.depth / statistics.mean(depths))
-        return values | self._last_second(past)
+        return values | self._last_second(past) | self._trades(past, book)
+
+    def _trades(self, past: Past, book: Sorted) -> dict[str, Value]:
+        everything, now, values = [*self.history, past], past.received_ns, dict[str, Value]()
+        lot, tick = Fraction(self.grid[1]) * Fraction(self.grid[2]), Fraction(self.grid[0])
+        is_inverse = self.grid[3] == "inverse"
+        for seconds in (1, 5, 30):
+            if now - everything[0].received_ns < seconds * SECOND:
+                break
+            window = [event for event in everything if now - seconds * SECOND < event.received_ns]
+            sizes = [lots for event in window for _, lots in event.trades]
+            bought, sold = sum(n for n in sizes if n > 0), -sum(n for n in sizes if n < 0)
+            base = lot / book.mid if is_inverse else lot
+            values |= {f"trade_buy_{seconds}s": bought * base, f"trade_sell_{seconds}s": sold * base}
+            values[f"trade_count_{seconds}s"] = Fraction(len(sizes))
+            if sizes:
+                values[f"trade_flow_{seconds}s"] = Fraction(bought - sold, bought + sold)
+            if seconds == 1 and sizes and all(event.mid_before is not None for event in window if event.trades):
+                paid = Fraction(0)
+                for event in window:
+                    mid = event.mid_before or Fraction(1)
+                    paid += sum(lots * 20_000 * (price * tick - mid) / mid for price, lots in event.trades)
+                values["effective_spread_bps_1s"] = paid / (bought + sold)
+        values |= volatilities(everything, now)
+        worth = Fraction(lot if is_inverse else lot * tick)
+        values["kyle_lambda_60s"] = impact(everything, now, worth, is_inverse=is_inverse)
+        largest = self.thin_notional * 10 / worth
+        values["vpin_exact"] = toxicity(everything, max(1, -(-largest.numerator // largest.denominator)), is_inverse)
+        return values
 
     def _last_second(self, past: Past) -> dict[str, Value]:
         everything = [*self.history, past]
@@ -382,6 +430,15 @@ class BruteForce:
         quotes = [event.quotes for event in window if event.quotes is not None]
         if quotes and len(quotes) == len(window):
             values["ofi_quotes_1s"] = sum(quotes, Fraction(0))
+        if len(window) <= 1_024:
+            for level in range(1, 11):
+                deep = [flow for event in window if (flow := event.by_level[level - 1]) is not None]
+                if deep and len(deep) == len(window):
+                    values[f"mlofi_{level}_1s"] = sum(deep, Fraction(0))
+            deep = [flow for event in window for flow in event.by_level if flow is not None]
+            if self.weights and window and len(deep) == 10 * len(window):
+                weighed = sum(flow * self.weights[at % 10] for at, flow in enumerate(deep))
+                values["integrated_ofi_1s"] = weighed / (self.mean_size * sum(map(abs, self.weights)))
         if any(event.added is None for event in window):
             return values | ({"ofi_l1_1s": sum(flows, Fraction(0))} if flows else {})
         added, removed = sum(event.added or 0 for event in window), sum(event.removed or 0 for event in window)
@@ -420,6 +477,101 @@ def ofi(old: Sorted | None, new: Sorted, levels: int) -> Fraction | None:
         was, now = old.asks.prices[level], new.asks.prices[level]
         flow += old.asks.sizes[level] * (now >= was) - new.asks.sizes[level] * (now <= was)
     return flow
+
+
+def level_flow(old: Sorted | None, new: Sorted, level: int) -> Fraction | None:
+    """Flow at one level: that of the best so many levels, less that of those above it."""
+    whole, above = ofi(old, new, level), ofi(old, new, level - 1)
+    return None if whole is None or above is None else whole - above
+
+
+def concentration(side: Side) -> Fraction | None:
+    """Σ share² of the notionals of the top 20, where there are 3 levels, and 20 are known."""
+    count = len(side.ticks[:20])
+    if count < 3 or (not side.whole and count < 20):
+        return None
+    notionals = [price * size for price, size in zip(side.prices, side.sizes, strict=True)]
+    return sum((notional / sum(notionals)) ** 2 for notional in notionals) if sum(notionals) else None
+
+
+def least_squares(points: "list[tuple[Fraction, Fraction]]", of: int) -> Fraction | None:
+    """Slope with a constant; None where points are missing, or all stand at one x."""
+    if len(points) < of:
+        return None
+    mean_x = sum((x for x, _ in points), Fraction(0)) / len(points)
+    mean_y = sum((y for _, y in points), Fraction(0)) / len(points)
+    spread = sum(((x - mean_x) ** 2 for x, _ in points), Fraction(0))
+    return sum(((x - mean_x) * (y - mean_y) for x, y in points), Fraction(0)) / spread if spread else None
+
+
+def bar_of(time_ns: int, step_ns: int) -> int:
+    """Number of the step that a moment ends or lies in: (end - step, end]."""
+    return -(-time_ns // step_ns)
+
+
+def mids_at_ends(events: "list[Past]", now: int, step_ns: int, count: int) -> "list[Fraction | None] | None":
+    """Mids at the ends of the newest whole bars, and of that before; fewer where the book is not live for so long."""
+    ends = [number * step_ns for number in range(bar_of(now, step_ns) - 1 - count, bar_of(now, step_ns))]
+    return [
+        [event for event in events if event.received_ns <= end][-1].mid for end in ends if end >= events[0].received_ns
+    ]
+
+
+def returns_of(events: "list[Past]", now: int, step_ns: int, count: int) -> "list[float | None]":
+    mids = mids_at_ends(events, now, step_ns, count)
+    return [
+        None if one is None or other is None else 10_000 * math.log1p(float((other - one) / one))
+        for one, other in zip(mids or [], (mids or [])[1:], strict=False)
+    ]
+
+
+def volatilities(events: "list[Past]", now: int) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for name, step_ns, count in (("rv_5s", SECOND // 4, 20), ("rv_60s", SECOND, 60)):
+        returns = returns_of(events, now, step_ns, count)
+        known = [change for change in returns if change is not None]
+        if len(known) == len(returns) == count:
+            values[name] = (sum(change * change for change in known) * SECOND / (count * step_ns)) ** 0.5
+            if name == "rv_60s":
+                products = sum(abs(one * other) for one, other in pairwise(known))
+                values["bipower_60s"] = (math.pi / 2 * products / 59) ** 0.5
+    return values
+
+
+def impact(events: "list[Past]", now: int, worth: Fraction, *, is_inverse: bool) -> Fraction | None:
+    """Slope of returns on signed notional by whole seconds, per million."""
+    returns = returns_of(events, now, SECOND, 60)
+    if len(returns) < 30 or None in returns:
+        return None
+    last = bar_of(now, SECOND) - 1
+    flows = dict.fromkeys(range(last - len(returns) + 1, last + 1), Fraction(0))
+    for event in events:
+        bar = bar_of(event.received_ns, SECOND)
+        if bar in flows:
+            flows[bar] += sum(lots * (1 if is_inverse else price) for price, lots in event.trades) * worth
+    points = [
+        (flow, Fraction(change)) for flow, change in zip(flows.values(), returns, strict=True) if change is not None
+    ]
+    slope = least_squares(points, of=30)
+    return None if slope is None else slope * 1_000_000
+
+
+def toxicity(events: "list[Past]", size: int, is_inverse: bool) -> Fraction | None:
+    """VPIN: the line of all traded units is cut into buckets, the newest 50 full ones count."""
+    if size > 2**54:
+        return None
+    units = [lots * (1 if is_inverse else price) for event in events for price, lots in event.trades]
+    full = sum(map(abs, units)) // size
+    if full < 50:
+        return None
+    gaps, at = dict.fromkeys(range(full - 50, full), 0), 0
+    for trade in units:
+        first, last = at // size, (at + abs(trade)) // size
+        for bucket in range(max(first, full - 50), min(last, full - 1) + 1):
+            inside = min(at + abs(trade), (bucket + 1) * size) - max(at, bucket * size)
+            gaps[bucket] += inside if trade > 0 else -inside
+        at += abs(trade)
+    return Fraction(sum(map(abs, gaps.values())), 50 * size)
 
 
 def deviation(values: Sequence[Fraction]) -> float:

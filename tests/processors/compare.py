@@ -13,7 +13,7 @@ from processors.factors.reference.state import InstrumentState
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import L2Record
 from tests.processors.brute_force import BruteForce, Expected
-from tests.processors.feed import ENGINE
+from tests.processors.feed import ENGINE, MEAN_SIZE, OFI_TABLE, WEIGHTS
 from tests.processors.recorded import path_of, read_records
 
 TOLERANCE = 1e-12
@@ -41,6 +41,7 @@ def expect(brute: BruteForce, record: L2Record, *, wanted: bool = True) -> Expec
         bid_known=record.bid_known_ticks,
         ask_known=record.ask_known_ticks,
         quote_flow=record.quote_flow_lots,
+        trades=list(zip(record.trade_ticks, record.trade_lots, strict=True)),
         wanted=wanted,
     )
 
@@ -65,8 +66,10 @@ def compare(
     Raises:
         AssertionError: an event too many or too few, another status, or a difference beyond the tolerance.
     """
-    state = state or InstrumentState(thin_notional=thin_notional)
-    brute, worst = BruteForce(Fraction(thin_notional)), dict.fromkeys(FACTOR_NAMES, 0.0)
+    state = state or InstrumentState(thin_notional=thin_notional, ofi_table=OFI_TABLE)
+    weights = list(map(Fraction, WEIGHTS)) if records[0].venue == "nowhere" else []
+    brute = BruteForce(Fraction(thin_notional), Fraction(MEAN_SIZE), weights)
+    worst = dict.fromkeys(FACTOR_NAMES, 0.0)
     for row, record in enumerate(records):
         ours = run(state, [record], row)
         theirs = expect(brute, record, wanted=is_wanted(row))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, decode_each
 from schemas.errors import DecodeError, MessageError
 from schemas.places import Place, check_key
 from schemas.topics import Topic
@@ -37,6 +37,7 @@ class CounterStage:
     name, role, label = "counter", "processor", "count"
     reads, changelog = TRADED, CHANGELOG
     writes: tuple[Topic, ...] = (COUNTS,)
+    older = NONE_OLDER
     layout, outlives_log, names, decode_records, step_records = 1, False, None, 1_000, 50
     shares: tuple[str, ...] = ()
 

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Final
 
 from orderbook.validity import Outcome, Validity
-from processors.contract import decode_each
+from processors.contract import NONE_OLDER, decode_each
 from processors.factors.engine import FactorColumns
+from processors.factors.weights import NO_TABLE, OfiTable
 from schemas.codec import decode_as
 from schemas.errors import DecodeError, MessageError
 from schemas.factors import FACTOR_INDEX, FACTOR_NAMES
@@ -37,8 +38,9 @@ class CountingEngine:
 
     name = "counting"
     layout = 77
+    older = NONE_OLDER
 
-    def __init__(self, thin_notional: float) -> None:
+    def __init__(self, thin_notional: float, ofi_table: OfiTable = NO_TABLE) -> None:
         pass
 
     def decode(self, payloads: Sequence[bytes | None]) -> list[L2Record | MessageError]:

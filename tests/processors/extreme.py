@@ -29,6 +29,7 @@ def extreme(seed: int, count: int = 150) -> list[L2Record]:
         coverage=random.choice((None, Coverage.WHOLE, Coverage.RANGE, Coverage.TOP_N)),
         quotes=random.choice((0.0, 0.97, 1.0)),
     )
+    producer.tape, producer.trading = Random(~seed), (0.5, 0.0)[seed % 2]
     drift = random.choice((0, 1, producer.reach // 3 + 1))
     records = []
     for _ in range(count):

@@ -40,6 +40,8 @@ class Producer:
     bid_known: int | None = None
     ask_known: int | None = None
     quotes: float = 0.0
+    tape: Random | None = None
+    trading: float = 0.0
 
     def records(self, count: int) -> list[L2Record]:
         return [self.next() for _ in range(count)]
@@ -174,6 +176,20 @@ class Producer:
         previous, self.sequence = self.sequence, self.sequence + self.random.randrange(1, 5)
         return self._record(Kind.DELTA, bids, asks, previous_sequence=previous)
 
+    def _trades(self) -> list[tuple[int, int]]:
+        """A few trades near the centre, of either side; one in fifty has no size."""
+        if self.tape is None or self.tape.random() >= self.trading:
+            return []
+        reach, most = min(self.centre - 1, 40), min(40 * self.largest, 2**63 - 1)
+        largest = self.tape.choice((3, self.largest, most))
+        return [
+            (
+                self.centre + self.tape.randint(-reach, reach),
+                self.tape.choice((1, -1, -1)) * self.tape.randint(self.tape.random() >= 0.02, largest),
+            )
+            for _ in range(self.tape.choice((1, 1, 2, 9)))
+        ]
+
     def _snapshot(self, sequence: int | None = None) -> L2Record:
         levels = list(self.bids.items()), list(self.asks.items())
         return self._record(Kind.SNAPSHOT, *levels, sequence=self.sequence if sequence is None else sequence)
@@ -191,6 +207,7 @@ class Producer:
     ) -> L2Record:
         coverage = self.coverage if kind is Kind.SNAPSHOT else None
         is_range = coverage is Coverage.RANGE
+        trades = self._trades() if kind is Kind.DELTA else []
         counted = kind is Kind.DELTA and self.random.random() < self.quotes
         return L2Record(
             venue="nowhere",
@@ -212,6 +229,8 @@ class Producer:
             ask_known_ticks=self.ask_known if is_range else None,
             quote_flow_lots=self.random.randint(-self.largest, self.largest) if counted else None,
             quote_events=3 if counted else 0,
+            trade_ticks=[tick for tick, _ in trades],
+            trade_lots=[lots for _, lots in trades],
             bid_ticks=[tick for tick, _ in bids],
             bid_lots=[lots for _, lots in bids],
             ask_ticks=[tick for tick, _ in asks],
@@ -219,8 +238,16 @@ class Producer:
         )
 
 
-def stream(seed: int, count: int = 120) -> list[L2Record]:
-    """One instrument's records: calm, lively or wild, on a grid, with a pace, all drawn from the seed."""
+def slow_stream(seed: int) -> list[L2Record]:
+    """A stream of minutes."""
+    return stream(seed, 150, slow=True)
+
+
+def stream(seed: int, count: int = 120, *, slow: bool = False) -> list[L2Record]:
+    """One instrument's records: calm, lively or wild, on a grid, with a pace, all drawn from the seed.
+
+    Slow ones take minutes, and hardly break.
+    """
     random = Random(seed)
     grid = random.choice(GRIDS)
     # Lots over price is no exact float: sums of large inverse sizes lose what the tolerance asks for.
@@ -236,4 +263,7 @@ def stream(seed: int, count: int = 120) -> list[L2Record]:
         coverage=random.choice((None, Coverage.WHOLE, Coverage.RANGE, Coverage.RANGE, Coverage.TOP_N)),
         quotes=random.choice((0.0, 0.97, 1.0)),
     )
+    producer.tape, producer.trading = Random(~seed), (0.9, 0.5, 0.0)[seed % 3]
+    if slow:
+        producer.step_ns, producer.wild, producer.trading = 1_200_000_000, 0.01 * (seed % 2), 0.6
     return producer.records(count)

@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from orderbook.grid import Grid
 from orderbook.kernel.ladder import Ints
 from orderbook.kernel.sides import Side
+from processors.factors.buckets import BUCKETS
 from processors.factors.kernel.arithmetic import MOST
-from processors.factors.rolling import CHANGE_EVENTS, WINDOW_MAX, Z_EVENTS
+from processors.factors.reference.order_flow import DEEP
+from processors.factors.rolling import CHANGE_EVENTS, LEVELS_MAX, WINDOW_MAX, Z_EVENTS
+from processors.factors.tape import TAPE_MAX, WINDOWS_S
+from processors.factors.trades import SECOND_BARS
 from schemas.factors import FACTOR_NAMES
 
 Floats = NDArray[np.float64]
@@ -24,6 +28,8 @@ State: TypeAlias = Any
 
 TOP: Final = 20
 """Levels of each side that factors look at one by one."""
+WINDOWS: Final = len(WINDOWS_S)
+"""Of trades."""
 UNKNOWN: Final = -1
 WINDOW_ROOM: Final = 1 << WINDOW_MAX.bit_length()
 """Most deltas a window may have room for: a power of two above the most it remembers."""
@@ -75,6 +81,35 @@ STATE: Final = np.dtype(
         ("removed_sum", np.int64),
         ("without_changes", np.int64),
         ("without_quotes", np.int64),
+        ("next_levels", np.int64),
+        ("new_bought", np.int64),
+        ("new_sold", np.int64),
+        ("new_trades", np.int64),
+        ("new_units", np.int64),
+        ("new_paid", np.float64),
+        ("ofi_until_ns", np.int64),
+        ("ofi_scale", np.float64),
+        ("ofi_weights", np.float64, DEEP),
+        ("tape_next", np.int64),
+        ("tape_counts", np.int64, WINDOWS),
+        ("tape_since", np.int64, WINDOWS),
+        ("bought", np.int64, WINDOWS),
+        ("sold", np.int64, WINDOWS),
+        ("trades", np.int64, WINDOWS),
+        ("bar_mid", np.int64),
+        ("bar_open", np.int64, 2),
+        ("bar_last", np.int64, 2),
+        ("bar_traded", np.int64, 2),
+        ("bar_counts", np.int64, 2),
+        ("bar_factors", np.float64, 4),
+        ("bar_returns", np.float64, (2, SECOND_BARS)),
+        ("bar_flows", np.int64, (2, SECOND_BARS)),
+        ("bucket_size", np.int64),
+        ("bucket_filled", np.int64, 2),
+        ("bucket_count", np.int64),
+        ("bucket_next", np.int64),
+        ("bucket_sum", np.int64),
+        ("bucket_gaps", np.int64, BUCKETS),
         ("past_counts", np.int64, 3),
         ("levels_known", np.int64, 2),
         ("limits", np.int64, 2),
@@ -85,6 +120,11 @@ STATE: Final = np.dtype(
         ("gaps", np.float64, (2, TOP)),
         ("past", np.float64, (3, max(PAST_EVENTS))),
         ("values", np.float64, len(FACTOR_NAMES)),
+        ("level_sums", np.float64, DEEP),
+        ("level_counts", np.int64, LEVELS_MAX),
+        ("level_flows", np.float64, (LEVELS_MAX, DEEP)),
+        ("tape", np.int64, (TAPE_MAX, 4)),
+        ("tape_paid", np.float64, TAPE_MAX),
     ]
 )
 """Everything of an instrument that has a fixed size.
@@ -92,7 +132,12 @@ STATE: Final = np.dtype(
 `reach` is what is known of each side, `levels_known` how many levels that is and `limits` the key it ends with;
 `oldest` and `deltas` are where the window's ring begins and how long it is; `without_changes` and `without_quotes` are
 how many of its deltas lack them; tops are by [which, side, level]; `gaps` are the newest tops' distances from mid over
-mid; `past` is oldest first, and `values` are the factors of the event that is being made.
+mid; `past` is oldest first;
+`level_flows` are the flows by level of the newest deltas, as many as `level_counts` says, as a ring whose next place is
+`next_levels`. `new_` is what the trades of the record come to that is being taken; `tape` and `tape_paid` are those of
+the newest records that had any, as `Traded` has them, a ring, of which each window has the newest `tape_counts`; bars
+are of seconds and of quarters, oldest first; buckets are a ring. `ofi_weights` are in force until `ofi_until_ns`, none
+where `ofi_scale` is 0. And `values` are the factors of the event that is being made.
 """
 
 

@@ -1,4 +1,4 @@
-"""Notional within 5, 10 and 25 bps of mid, by the reference's integer tests: exact totals, page by page."""
+"""Notional within 5, 10, 20 and 25 bps of mid, by the reference's integer tests: exact totals, page by page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from processors.factors.kernel.arrays import (
     State,
 )
 from processors.factors.kernel.tops import tops_known
+from processors.factors.reference.depth import LEAST_LEVELS
 from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
-BANDS_BPS: Final = (5, 10, 25)
+BANDS_BPS: Final = (5, 10, 20, 25)
+UNNAMED: Final = -1
+"""Of a band without a column of its own."""
 DEPTHS: Final = (
-    (places.BID_DEPTH_5BPS, places.BID_DEPTH_10BPS, places.BID_DEPTH_25BPS),
-    (places.ASK_DEPTH_5BPS, places.ASK_DEPTH_10BPS, places.ASK_DEPTH_25BPS),
+    (places.BID_DEPTH_5BPS, places.BID_DEPTH_10BPS, UNNAMED, places.BID_DEPTH_25BPS),
+    (places.ASK_DEPTH_5BPS, places.ASK_DEPTH_10BPS, UNNAMED, places.ASK_DEPTH_25BPS),
 )
+SLOPES: Final = (places.DEPTH_SLOPE_BID_25BPS, places.DEPTH_SLOPE_ASK_25BPS)
 NOT_KNOWN: Final = -1
 BEYOND: Final = -2
 """Total of a band that is beyond exact arithmetic."""
@@ -91,10 +95,10 @@ def _depths(
     values: Floats,
 ) -> int:
     """Write one side's depths; give the exact total within 10 bps, NOT_KNOWN or BEYOND."""
-    place = at = lots = notional = 0
+    place = at = lots = notional = within_5 = within_20 = 0
     within_10, is_limited = NOT_KNOWN, state.reach[number] != ALL
     start = ladder.first_block << BITS
-    for band in range(3):
+    for band in range(4):
         edge = _edge(sum_ticks, BANDS_BPS[band], number)
         if is_limited and edge > state.limits[number]:
             break
@@ -121,9 +125,17 @@ def _depths(
         if not fits(2 * max(best, abs(edge)), lots):
             return BEYOND
         total = lots if state.is_inverse else notional
-        values[DEPTHS[number][band]] = notional_of(state, total)
-        if band == 1:
+        if DEPTHS[number][band] != UNNAMED:
+            values[DEPTHS[number][band]] = notional_of(state, total)
+        if band == 0:
+            within_5 = total
+        elif band == 1:
             within_10 = total
+        elif band == 2:
+            within_20 = total
+        elif state.levels_known[number] >= LEAST_LEVELS:
+            rise = 2 * (total - within_5) + within_20 - within_10
+            values[SLOPES[number]] = notional_of(state, rise) / 50.0
     return within_10
 
 

@@ -137,7 +137,8 @@ def rows_of(records: Sequence[L2Record]) -> list[Row]:
 
 
 def _is_plain(record: L2Record) -> bool:
-    pairs = ((record.bid_ticks, record.bid_lots), (record.ask_ticks, record.ask_lots))
+    sides = ((record.bid_ticks, record.bid_lots), (record.ask_ticks, record.ask_lots))
+    pairs = (*sides, (record.trade_ticks, record.trade_lots))
     is_paired = all(len(ticks) == len(lots) for ticks, lots in pairs)
     return record.kind is Kind.DELTA and record.previous_sequence is not None and is_paired
 

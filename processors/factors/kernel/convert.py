@@ -34,9 +34,10 @@ from processors.factors.kernel.arrays import (
     make_arrays,
 )
 from processors.factors.kernel.process import LATEST_NS
+from processors.factors.kernel.remembered import is_plain, trades_of, write_trades
 from processors.factors.kernel.tops import take_tops
 from processors.factors.reference.state import InstrumentState
-from processors.factors.rolling import WINDOW_MAX, Rolling
+from processors.factors.rolling import LEVELS_MAX, WINDOW_MAX, Rolling
 from schemas.messages import Coverage
 
 NO_LIMIT: Final = 2**62
@@ -77,6 +78,8 @@ def rolling_of(arrays: Arrays) -> Rolling:
     rolling.removed.extend(_or_none(arrays.window[REMOVED, at]))
     rolling.flows.extend(_known_floats(arrays.window_flows[FLOWS, at]))
     rolling.quotes.extend(_known_floats(arrays.window_flows[QUOTES, at]))
+    rolling.levels.extend(_levels_of(arrays))
+    rolling.trades = trades_of(arrays)
     for what, ring in enumerate(past_of(rolling)):
         ring.extend(_known_floats(state["past"][what, : state["past_counts"][what]]))
     return rolling
@@ -92,6 +95,20 @@ def ring_places(arrays: Arrays) -> Ints:
     state = arrays.state
     places: Ints = (state["oldest"] + np.arange(state["deltas"])) & (arrays.window.shape[1] - 1)
     return places
+
+
+def level_places(arrays: Arrays) -> Ints:
+    """Places of the flows by level that belong to the window, oldest first."""
+    state = arrays.state
+    count = min(int(state["deltas"]), LEVELS_MAX)
+    places: Ints = (state["next_levels"] - count + np.arange(count)) & (LEVELS_MAX - 1)
+    return places
+
+
+def _levels_of(arrays: Arrays) -> Iterable[tuple[float, ...]]:
+    at, state = level_places(arrays), arrays.state
+    flows, counts = state["level_flows"][at].tolist(), state["level_counts"][at].tolist()
+    return [tuple(row[:count]) for row, count in zip(flows, counts, strict=True)]
 
 
 def _is_plain_book(tracked: TrackedBook) -> bool:
@@ -112,7 +129,13 @@ def _is_plain_past(rolling: Rolling) -> bool:
     paired = [(one is None) == (other is None) for one, other in zip(rolling.added, rolling.removed, strict=True)]
     times = [*rolling.times, rolling.whole_since_ns]
     is_positive = all(lots is None or lots >= 0 for lots in changes)
-    return is_counted and is_positive and all(paired) and all(abs(time) < LATEST_NS for time in times)
+    return (
+        is_plain(rolling.trades)
+        and is_counted
+        and is_positive
+        and all(paired)
+        and all(abs(time) < LATEST_NS for time in times)
+    )
 
 
 def _limit(known: Known, number: int) -> int:
@@ -157,10 +180,15 @@ def _write_rolling(arrays: Arrays, rolling: Rolling) -> None:
     arrays.window[REMOVED, :count] = [UNKNOWN if lots is None else lots for lots in rolling.removed]
     arrays.window_flows[FLOWS, :count] = _floats(rolling.flows)
     arrays.window_flows[QUOTES, :count] = _floats(rolling.quotes)
+    states["next_levels"] = len(rolling.levels) & (LEVELS_MAX - 1)
+    for at, levels in enumerate(rolling.levels):
+        states["level_counts"][0, at] = len(levels)
+        states["level_flows"][0, at, : len(levels)] = levels
     states["added_sum"] = sum(lots for lots in rolling.added if lots is not None)
     states["removed_sum"] = sum(lots for lots in rolling.removed if lots is not None)
     states["without_changes"] = rolling.added.count(None)
     states["without_quotes"] = rolling.quotes.count(None)
+    write_trades(arrays, rolling.trades)
     for what, ring in enumerate(past_of(rolling)):
         states["past_counts"][0, what] = len(ring)
         states["past"][0, what, : len(ring)] = _floats(ring)

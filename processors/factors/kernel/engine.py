@@ -6,10 +6,12 @@ Nothing compiled is imported before an engine is made: it takes a second, which 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orderbook.validity import Outcome
+from processors.contract import Renewals
 from processors.factors.reference.engine import ReferenceEngine
+from processors.factors.weights import NO_TABLE, OfiTable
 from schemas.errors import MessageError
 from schemas.messages import L2Record
 
@@ -19,18 +21,28 @@ if TYPE_CHECKING:
     from processors.factors.kernel.state import KernelState
 
 
+def _renewed(data: bytes) -> bytes:
+    from processors.factors.kernel.checkpoint import renewed
+
+    return renewed(data)
+
+
+OLDER: Final[Renewals] = {3: _renewed}
+
+
 class KernelEngine:
     """The reference's bits, at the speed of integers in arrays."""
 
     name = "kernel"
-    layout = 3
+    layout = 5
+    older = OLDER
 
-    def __init__(self, thin_notional: float) -> None:
+    def __init__(self, thin_notional: float, ofi_table: OfiTable = NO_TABLE) -> None:
         from processors.factors.kernel.payloads import Payloads
         from processors.factors.kernel.steps import KernelSteps
 
-        self._reference = ReferenceEngine(thin_notional)
-        self._steps = KernelSteps(self._reference, thin_notional)
+        self._reference = ReferenceEngine(thin_notional, ofi_table)
+        self._steps = KernelSteps(self._reference, thin_notional, ofi_table)
         self._payloads = Payloads()
 
     @property
@@ -83,5 +95,7 @@ class KernelEngine:
         from processors.factors.kernel.checkpoint import load
 
         state = load(data)
-        state.reference.thin_notional = self._reference.fresh().thin_notional
+        fresh = self._reference.fresh()
+        state.reference.set_threshold(fresh.thin_notional)
+        state.reference.ofi_table = fresh.ofi_table
         return state

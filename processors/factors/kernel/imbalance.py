@@ -7,7 +7,7 @@ from typing import Final
 
 from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import ratio, true_divide
-from processors.factors.kernel.arrays import ASK, BID, Floats, State
+from processors.factors.kernel.arrays import ASK, BID, TOP, Floats, State
 from processors.factors.kernel.tops import lots_of, to_base, tops_known
 from schemas.kernel.compiled import compiled
 
@@ -39,6 +39,7 @@ def imbalance_factors(state: State, which: int, values: Floats) -> None:
     if known >= 10:
         values[places.OBI_L10] = _obi(state, which, 10)
         _weighted_factors(state, which, values)
+    _concentrations(state, which, values)
     if known >= 20:
         values[places.OBI_L20] = _obi(state, which, 20)
         values[places.OBI_DECAY_BPS] = _obi_decay(state, which)
@@ -121,6 +122,34 @@ def _obi_decay(state: State, which: int) -> float:
     for level in range(state.top_counts[which, ASK]):
         asks += exp(-10_000.0 * (state.gaps[ASK, level] - best) / DECAY_BPS) * state.sizes[which, ASK, level]
     return balance(bids, asks)
+
+
+@compiled
+def _concentrations(state: State, which: int, values: Floats) -> None:
+    """Σ share² of each side's notionals."""
+    if tops_known(state, which, BID) >= TOP:
+        values[places.HHI_BID_L20] = _concentration(state, which, BID)
+    if tops_known(state, which, ASK) >= TOP:
+        values[places.HHI_ASK_L20] = _concentration(state, which, ASK)
+
+
+@compiled
+def _concentration(state: State, which: int, number: int) -> float:
+    count, whole, squares = state.top_counts[which, number], 0.0, 0.0
+    for level in range(count):
+        whole += _notional(state, which, number, level)
+    if count < LEAST_LEVELS or whole == 0.0:
+        return NAN
+    for level in range(count):
+        share = _notional(state, which, number, level) / whole
+        squares += share * share
+    return squares
+
+
+@compiled
+def _notional(state: State, which: int, number: int, level: int) -> float:
+    lots = float(state.lots[which, number, level])
+    return lots if state.is_inverse else float(state.ticks[which, number, level]) * lots
 
 
 @compiled

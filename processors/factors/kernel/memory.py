@@ -25,8 +25,10 @@ from processors.factors.kernel.arrays import (
     State,
 )
 from processors.factors.kernel.bands import depth_10bps
+from processors.factors.kernel.order_flow import sum_level_flows
 from processors.factors.kernel.tops import to_base
 from processors.factors.reference.memory import FLAT_SD, LEAST_EVENTS
+from processors.factors.reference.order_flow import DEEP
 from processors.factors.rolling import WINDOW_MAX, WINDOW_NS, Z_EVENTS
 from schemas.kernel.compiled import compiled
 
@@ -88,9 +90,22 @@ def window_factors(state: State, flows: Floats, received_ns: int, values: Floats
         values[places.OFI_L1_1S] = to_base(state, flow)
     if state.deltas and not state.without_quotes:
         values[places.OFI_QUOTES_1S] = quotes
+    levels = sum_level_flows(state)
+    for level in range(levels):
+        values[places.MLOFI_1S[level]] = to_base(state, state.level_sums[level])
+    if levels == DEEP and state.ofi_scale > 0.0:
+        values[places.INTEGRATED_OFI_1S] = _integrated(state, values)
     changed = state.added_sum + state.removed_sum
     if changed and not state.without_changes:
         values[places.REMOVAL_RATIO_1S] = true_divide(state.removed_sum, changed)
+
+
+@compiled
+def _integrated(state: State, values: Floats) -> float:
+    total = 0.0
+    for level in range(DEEP):
+        total += state.ofi_weights[level] * values[places.MLOFI_1S[level]]
+    return total / state.ofi_scale  # type: ignore[no-any-return] # a float64
 
 
 @compiled

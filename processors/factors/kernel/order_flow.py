@@ -7,6 +7,8 @@ from typing import Final
 from orderbook.kernel.ladder import Ints
 from processors.factors.kernel.arrays import ASK, BID, TOP, State
 from processors.factors.kernel.tops import price_of, size_of
+from processors.factors.reference.order_flow import DEEP
+from processors.factors.rolling import LEVELS_MAX
 from schemas.kernel.compiled import compiled
 
 NAN: Final = float("nan")
@@ -31,6 +33,36 @@ def _gain(state: State, before: int, now: int, number: int, level: int, sign: in
     gained = state.sizes[now, number, level] if better >= 0 else 0.0
     lost = state.sizes[before, number, level] if better <= 0 else 0.0
     return gained - lost
+
+
+@compiled
+def add_level_flows(state: State, before: int, now: int) -> None:
+    """Remember a delta's flow at each level that both books have."""
+    count, at = DEEP, state.next_levels
+    for which in (before, now):
+        count = min(count, state.top_counts[which, BID], state.top_counts[which, ASK])
+    for level in range(count):
+        gained = _gain(state, before, now, BID, level, 1)
+        state.level_flows[at, level] = gained - _gain(state, before, now, ASK, level, -1)
+    state.level_counts[at] = count
+    state.next_levels = (at + 1) & (LEVELS_MAX - 1)
+
+
+@compiled
+def sum_level_flows(state: State) -> int:
+    """Sum the flows of the window's deltas, oldest first: at how many levels all of them have one."""
+    if not 0 < state.deltas <= LEVELS_MAX:
+        return 0
+    start, known = state.next_levels - state.deltas, DEEP
+    for i in range(state.deltas):
+        known = min(known, state.level_counts[(start + i) & (LEVELS_MAX - 1)])
+    for level in range(known):
+        state.level_sums[level] = 0.0
+    for i in range(state.deltas):
+        at = (start + i) & (LEVELS_MAX - 1)
+        for level in range(known):
+            state.level_sums[level] += state.level_flows[at, level]
+    return known
 
 
 @compiled

@@ -20,11 +20,19 @@ from processors.factors.kernel import places
 from processors.factors.kernel.arithmetic import MOST, fits
 from processors.factors.kernel.arrays import ASK, BID, EXACT_KEY, TOP, UNKNOWN, WINDOW_ROOM, Floats, State
 from processors.factors.kernel.bands import band_factors, confidence, top_notional
+from processors.factors.kernel.bars import add_to_bars, bar_factors
 from processors.factors.kernel.imbalance import imbalance_factors
 from processors.factors.kernel.memory import add_delta, add_event, past_factors, window_factors
-from processors.factors.kernel.order_flow import changes_near_the_top, flow_between, has_repeats, quote_flow
+from processors.factors.kernel.order_flow import (
+    add_level_flows,
+    changes_near_the_top,
+    flow_between,
+    has_repeats,
+    quote_flow,
+)
 from processors.factors.kernel.quotes import quote_factors
 from processors.factors.kernel.tops import take_tops, to_base, tops_known
+from processors.factors.kernel.trades import read_trades, take_trades, trade_factors
 from schemas.kernel.compiled import compiled
 from schemas.messages import Status
 
@@ -34,6 +42,8 @@ NAN: Final = float("nan")
 DONE: Final = 0
 NOT_ORDINARY: Final = 1
 FULL: Final = 2
+OTHER_WEIGHTS: Final = 3
+"""Those of the table change with the record after the run."""
 
 # What is said of an event beside its factors, by column.
 SEQUENCE: Final = 0
@@ -55,7 +65,7 @@ class StretchEnd(NamedTuple):
 
     Attributes:
         events: Records that were processed, each with one event.
-        why: DONE, NOT_ORDINARY or FULL.
+        why: DONE, NOT_ORDINARY, FULL or OTHER_WEIGHTS.
         bids, asks: Levels of the record after them that were applied all the same.
     """
 
@@ -98,6 +108,8 @@ def process(
         delta = heads[rows[event]]
         if not _is_ordinary(state, delta, numbers, old):
             return event, NOT_ORDINARY, 0, 0
+        if delta.received_ns >= state.ofi_until_ns:
+            return event, OTHER_WEIGHTS, 0, 0
         if state.deltas == window.shape[1] < WINDOW_ROOM:
             return event, FULL, 0, 0
         why, bid_count, ask_count = _apply(
@@ -218,6 +230,8 @@ def _measure(
         if not fits(delta.flow_lots, state.unit_num):
             return False
         values[places.OFI_QUOTES] = quote_flow(state, now, delta.flow_lots)
+    if not read_trades(state, _mid2(state, before), delta, numbers):
+        return False
     added, removed = _changes(state, before, now, delta, numbers, old)
     if max(state.added_sum + added, state.removed_sum + removed) > MOST:
         return False
@@ -225,9 +239,14 @@ def _measure(
     values[places.OFI_L1] = to_base(state, flow)
     values[places.OFI_L5] = to_base(state, flow_between(state, before, now, 5))
     add_delta(state, window, flows, delta.received_ns, flow, values[places.OFI_QUOTES] + 0.0, added, removed)
+    add_level_flows(state, before, now)
+    take_trades(state, delta.received_ns, delta, numbers)
+    add_to_bars(state, delta.received_ns, _mid2(state, now))
     imbalance_factors(state, now, values)
     values[places.CONFIDENCE] = confidence(state, now, notional, thin_notional)
     window_factors(state, flows, delta.received_ns, values)
+    trade_factors(state, now, delta.received_ns, values)
+    bar_factors(state, values)
     past_factors(state, values)
     _leave_finite(values)
     add_event(state, values)
@@ -240,6 +259,14 @@ def _is_open(state: State, which: int) -> bool:
     if min(state.top_counts[which, BID], state.top_counts[which, ASK]) == 0:
         return False
     return state.ticks[which, BID, 0] < state.ticks[which, ASK, 0]  # type: ignore[no-any-return] # a boolean
+
+
+@compiled
+def _mid2(state: State, which: int) -> int:
+    """Twice the mid in ticks; 0 where the book is not open."""
+    if not _is_open(state, which):
+        return 0
+    return state.ticks[which, BID, 0] + state.ticks[which, ASK, 0]  # type: ignore[no-any-return] # an int64
 
 
 @compiled

@@ -14,9 +14,10 @@ from processors.factors.kernel.columns import DeltaIdentity, DeltaRow, Row
 from processors.factors.kernel.deltas import Deltas
 from processors.factors.kernel.events import KernelColumns
 from processors.factors.kernel.places import COMPUTED
-from processors.factors.kernel.process import DONE, NOT_ORDINARY, StretchEnd, process
+from processors.factors.kernel.process import DONE, NOT_ORDINARY, OTHER_WEIGHTS, StretchEnd, process
 from processors.factors.kernel.state import KernelState
 from processors.factors.reference.engine import ReferenceEngine
+from processors.factors.weights import OfiTable
 from schemas.factors import FACTOR_NAMES
 
 IS_COMPLETE: Final = len(COMPUTED) == len(FACTOR_NAMES)
@@ -29,13 +30,14 @@ class KernelSteps:
     Args:
         reference: Takes what is not ordinary.
         thin_notional: T, quote units.
+        ofi_table: Weights of integrated order flow.
 
     Attributes:
         compiled, referred: Records taken by either, so far.
     """
 
-    def __init__(self, reference: ReferenceEngine, thin_notional: float) -> None:
-        self._reference = reference
+    def __init__(self, reference: ReferenceEngine, thin_notional: float, ofi_table: OfiTable) -> None:
+        self._reference, self._ofi_table = reference, ofi_table
         self._thin_notional = thin_notional
         self.compiled = self.referred = 0
         self._old = np.empty(0, dtype=np.int64)
@@ -82,12 +84,22 @@ class KernelSteps:
         self.compiled += ended.events
         if ended.why == DONE:
             return ended.events
+        if ended.why == OTHER_WEIGHTS:
+            self._weigh(arrays, rows[ended.events])
+            return ended.events
         state.settle(_applied(deltas, int(places[ended.events]), old, ended))
         if ended.why == NOT_ORDINARY:
             self._refer(state, offsets[ended.events], rows[ended.events], events)
             state.leave_to_reference()
             return ended.events + 1
         return ended.events
+
+    def _weigh(self, arrays: Arrays, row: DeltaRow) -> None:
+        """Take the weights that are in force at a record."""
+        at_ns = int(row.deltas.heads["received_ns"][row.index])
+        weights = self._ofi_table.in_force(row.instrument, at_ns)
+        arrays.states["ofi_until_ns"], arrays.states["ofi_scale"] = weights.until_ns, weights.scale
+        arrays.state["ofi_weights"][: len(weights.weights)] = weights.weights
 
     def _refer(self, state: KernelState, offset: int, row: Row, events: KernelColumns) -> None:
         record = row.record() if isinstance(row, DeltaRow) else row

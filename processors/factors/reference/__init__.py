@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Final
 
-from processors.factors.reference import depth, imbalance, memory, order_flow, price, quotes
+from processors.factors.reference import depth, imbalance, memory, order_flow, price, quotes, trades
 from processors.factors.reference.view import BookView
 from schemas.factors import FACTOR_NAMES
 
@@ -50,6 +50,17 @@ OF_OPEN_BOOK: Final[dict[str, Compute]] = {
     "ofi_l1": order_flow.ofi_l1,
     "ofi_l5": order_flow.ofi_l5,
     "ofi_l1_1s": order_flow.ofi_l1_1s,
+    "mlofi_1_1s": order_flow.mlofi_1_1s,
+    "mlofi_2_1s": order_flow.mlofi_2_1s,
+    "mlofi_3_1s": order_flow.mlofi_3_1s,
+    "mlofi_4_1s": order_flow.mlofi_4_1s,
+    "mlofi_5_1s": order_flow.mlofi_5_1s,
+    "mlofi_6_1s": order_flow.mlofi_6_1s,
+    "mlofi_7_1s": order_flow.mlofi_7_1s,
+    "mlofi_8_1s": order_flow.mlofi_8_1s,
+    "mlofi_9_1s": order_flow.mlofi_9_1s,
+    "mlofi_10_1s": order_flow.mlofi_10_1s,
+    "integrated_ofi_1s": order_flow.integrated_ofi_1s,
     "ofi_quotes": order_flow.ofi_quotes,
     "ofi_quotes_1s": order_flow.ofi_quotes_1s,
     "bid_depth_5bps": depth.bid_depth_5bps,
@@ -59,6 +70,28 @@ OF_OPEN_BOOK: Final[dict[str, Compute]] = {
     "ask_depth_10bps": depth.ask_depth_10bps,
     "ask_depth_25bps": depth.ask_depth_25bps,
     "obi_10bps": depth.obi_10bps,
+    "trade_buy_1s": trades.trade_buy_1s,
+    "trade_sell_1s": trades.trade_sell_1s,
+    "trade_count_1s": trades.trade_count_1s,
+    "trade_flow_1s": trades.trade_flow_1s,
+    "trade_buy_5s": trades.trade_buy_5s,
+    "trade_sell_5s": trades.trade_sell_5s,
+    "trade_count_5s": trades.trade_count_5s,
+    "trade_flow_5s": trades.trade_flow_5s,
+    "trade_buy_30s": trades.trade_buy_30s,
+    "trade_sell_30s": trades.trade_sell_30s,
+    "trade_count_30s": trades.trade_count_30s,
+    "trade_flow_30s": trades.trade_flow_30s,
+    "effective_spread_bps_1s": trades.effective_spread_bps_1s,
+    "rv_5s": trades.rv_5s,
+    "rv_60s": trades.rv_60s,
+    "bipower_60s": trades.bipower_60s,
+    "kyle_lambda_60s": trades.kyle_lambda_60s,
+    "vpin_exact": trades.vpin_exact,
+    "depth_slope_bid_25bps": depth.depth_slope_bid_25bps,
+    "depth_slope_ask_25bps": depth.depth_slope_ask_25bps,
+    "hhi_bid_l20": depth.hhi_bid_l20,
+    "hhi_ask_l20": depth.hhi_ask_l20,
     "obi_l1_z": memory.obi_l1_z,
     "removal_ratio_1s": memory.removal_ratio_1s,
     "liquidity_shift": memory.liquidity_shift,

@@ -1,4 +1,4 @@
-"""Notional within x bps of mid, x in 5, 10, 25, ends included, by integer tests: no epsilon.
+"""Notional within x bps of mid, x in 5, 10, 20, 25, ends included, by integer tests: no epsilon.
 
 Bid k is inside where 20000·b_k ≥ (b_1 + a_1)(10000 - x) in ticks, ask k where 20000·a_k ≤ (b_1 + a_1)(10000 + x).
 Totals are exact integers (Σ ticks·lots; on inverse contracts Σ lots), so the order of summation does not matter; each
@@ -14,14 +14,14 @@ from typing import Final
 
 from orderbook.book import Book, BookSide
 
-BANDS_BPS: Final = (5, 10, 25)
+BANDS_BPS: Final = (5, 10, 20, 25)
 
 
 class Bands:
     """The bands of one book.
 
     Attributes:
-        bids, asks: Exact integer totals within 5, 10 and 25 bps; None where the band leaves what is known of the side.
+        bids, asks: Exact integer totals within 5, 10, 20 and 25 bps; None where the band leaves what is known.
     """
 
     __slots__ = ("asks", "bids")

@@ -13,13 +13,15 @@ from typing import Final
 from orderbook.book import Book, BookSide
 from orderbook.grid import Grid
 from orderbook.validity import Outcome
-from processors.contract import decode_each
+from processors.contract import Renewals, decode_each
 from processors.factors.engine import Break, FactorColumns, Values
 from processors.factors.reference import compute, finite
 from processors.factors.reference.depth import depth_10bps
-from processors.factors.reference.order_flow import flow_l1, quotes_base
-from processors.factors.reference.state import InstrumentState
+from processors.factors.reference.order_flow import flow_l1, flows_by_level, quotes_base
+from processors.factors.reference.state import LAYOUT, WITHOUT_TRADES, InstrumentState, renewed
+from processors.factors.reference.trades import traded
 from processors.factors.reference.view import DEPTH, BookView, TopLevels, Tops
+from processors.factors.weights import NO_TABLE, OfiTable
 from schemas.codec import decode_as
 from schemas.errors import MessageError
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
@@ -36,14 +38,18 @@ REMEMBERED: Final = frozenset({Status.THIN, Status.OK})
 """Statuses of the events that count as previous events."""
 
 
+OLDER: Final[Renewals] = {WITHOUT_TRADES: renewed}
+
+
 class ReferenceEngine:
     """The engine in readable Python: the definition, and the oracle of every other one."""
 
     name = "reference"
-    layout = 2
+    layout = LAYOUT
+    older = OLDER
 
-    def __init__(self, thin_notional: float) -> None:
-        self._thin_notional = thin_notional
+    def __init__(self, thin_notional: float, ofi_table: OfiTable = NO_TABLE) -> None:
+        self._thin_notional, self._ofi_table = thin_notional, ofi_table
         self.fresh()
 
     @property
@@ -61,7 +67,7 @@ class ReferenceEngine:
 
     def fresh(self) -> InstrumentState:
         """A book that waits for its first snapshot."""
-        return InstrumentState(self._thin_notional)
+        return InstrumentState(self._thin_notional, ofi_table=self._ofi_table)
 
     def step(self, state: InstrumentState, offsets: Sequence[int], rows: Sequence[L2Record]) -> FactorColumns:
         """Apply each record to the state and compute the factors of each that makes an event.
@@ -86,7 +92,8 @@ class ReferenceEngine:
     def load(self, data: bytes) -> InstrumentState:
         """Read a state; the threshold is this engine's, not the one it was saved with."""
         state = InstrumentState.from_bytes(data)
-        state.thin_notional = self._thin_notional
+        state.set_threshold(self._thin_notional)
+        state.ofi_table = self._ofi_table
         return state
 
 
@@ -117,6 +124,7 @@ def _made_live(state: InstrumentState, record: L2Record) -> tuple[Status, Values
     state.broken = None
     grid = Grid.of(record.tick_size, record.lot_size, record.contract_value, record.contract_kind)
     state.tops = Tops(state.tracked, grid)
+    state.begin_trades(record.received_ns)
     return _event(state, _view(state, record, None, state.tops))
 
 
@@ -127,7 +135,9 @@ def _applied(
     flow = finite(flow_l1(view)) if after.is_open else None
     quotes = finite(quotes_base(record.quote_flow_lots, after))
     added, removed = changes or (None, None)
-    state.rolling.add_delta(record.received_ns, flow, added, removed, quotes)
+    levels = flows_by_level(view) if after.is_open else ()
+    state.rolling.trades.add(*traded(record, before, after))
+    state.rolling.add_delta(record.received_ns, flow, added, removed, quotes, levels)
     state.tops = after
     return _event(state, view)
 
@@ -186,4 +196,5 @@ def _changes(
 
 
 def _view(state: InstrumentState, record: L2Record, before: Tops | None, after: Tops) -> BookView:
-    return BookView(state.tracked.book, after, before, state.rolling, record, state.thin_notional)
+    weights = state.ofi_table.in_force(record.instrument, record.received_ns)
+    return BookView(state.tracked.book, after, before, state.rolling, record, state.thin_notional, weights)

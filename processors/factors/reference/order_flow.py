@@ -10,12 +10,16 @@ are the flow between the books of two records; `ofi_quotes` is the flow of every
 
 from __future__ import annotations
 
+from itertools import takewhile
+from math import isfinite
 from typing import Final
 
-from processors.factors.reference.view import BookView, TopLevels, Tops, total
+from processors.factors.reference.view import BookView, TopLevels, Tops, total, weighted
 from processors.factors.rolling import known
 
 LEVELS: Final = 5
+DEEP: Final = 10
+"""Levels of multi-level order flow (Xu, Gould, Howison 2018)."""
 
 
 def ofi_l1(view: BookView) -> float | None:
@@ -34,6 +38,71 @@ def ofi_l1_1s(view: BookView) -> float | None:
     Events without one are skipped; null where none has one, and until the book has been LIVE for a second.
     """
     return _to_base(view, view.rolling.flow()) if view.rolling.is_whole(view.received_ns) else None
+
+
+def mlofi_1_1s(view: BookView) -> float | None:
+    """Sum of e at level 1 over the last second, base units.
+
+    Null where a record of it lacks the level before or after, where there are more records than are remembered, and
+    until the book has been LIVE for a second. So are all the following.
+    """
+    return _level(view, 1)
+
+
+def mlofi_2_1s(view: BookView) -> float | None:
+    """Sum of e at level 2 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 2)
+
+
+def mlofi_3_1s(view: BookView) -> float | None:
+    """Sum of e at level 3 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 3)
+
+
+def mlofi_4_1s(view: BookView) -> float | None:
+    """Sum of e at level 4 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 4)
+
+
+def mlofi_5_1s(view: BookView) -> float | None:
+    """Sum of e at level 5 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 5)
+
+
+def mlofi_6_1s(view: BookView) -> float | None:
+    """Sum of e at level 6 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 6)
+
+
+def mlofi_7_1s(view: BookView) -> float | None:
+    """Sum of e at level 7 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 7)
+
+
+def mlofi_8_1s(view: BookView) -> float | None:
+    """Sum of e at level 8 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 8)
+
+
+def mlofi_9_1s(view: BookView) -> float | None:
+    """Sum of e at level 9 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 9)
+
+
+def mlofi_10_1s(view: BookView) -> float | None:
+    """Sum of e at level 10 over the last second, base units; null as `mlofi_1_1s`."""
+    return _level(view, 10)
+
+
+def integrated_ofi_1s(view: BookView) -> float | None:
+    """Σ w_m·(flow at level m over the last second) / (mean size of a level · Σ|w|) (Cont, Cucuringu, Zhang 2023).
+
+    w and the mean size are those of the dated table in the settings; null without, and where a level's flow is.
+    """
+    flows = [_level(view, level) for level in range(1, len(view.weights.weights) + 1)]
+    if not flows or None in flows:
+        return None
+    return weighted(view.weights.weights, flows) / view.weights.scale  # type: ignore[arg-type] # none of them is None
 
 
 def ofi_quotes(view: BookView) -> float | None:
@@ -68,14 +137,33 @@ def flow_l1(view: BookView) -> float | None:
     return _flow(view, 1)
 
 
+def flows_by_level(view: BookView) -> tuple[float, ...]:
+    """Flow at levels 1 to 10, as far as both books have them, proportional to base units."""
+    if view.before is None:
+        return ()
+    levels = range(min(_depth(view.before), _depth(view.tops), DEEP))
+    return tuple(takewhile(isfinite, (_flow_at(view.before, view.tops, level) for level in levels)))
+
+
+def _level(view: BookView, level: int) -> float | None:
+    if not view.rolling.is_whole(view.received_ns):
+        return None
+    flows = view.rolling.flows_at(level)
+    return _to_base(view, total(flows)) if flows else None
+
+
 def _flow(view: BookView, levels: int) -> float | None:
     before, after = view.before, view.tops
     if before is None or min(_depth(before), _depth(after)) < levels:
         return None  # missing, or not known
     flow = 0.0
     for level in range(levels):
-        flow += _bid_flow(before.bids, after.bids, level) - _ask_flow(before.asks, after.asks, level)
+        flow += _flow_at(before, after, level)
     return flow
+
+
+def _flow_at(before: Tops, after: Tops, level: int) -> float:
+    return _bid_flow(before.bids, after.bids, level) - _ask_flow(before.asks, after.asks, level)
 
 
 def _to_base(view: BookView, flow: float | None) -> float | None:

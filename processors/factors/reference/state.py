@@ -8,6 +8,7 @@ from them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import accumulate, pairwise
 from math import isfinite
 from operator import add
@@ -17,14 +18,23 @@ from orderbook.book import BookSide
 from orderbook.grid import Grid
 from orderbook.known import Known
 from orderbook.validity import TrackedBook, Validity
+from processors.factors.buckets import bucket_units
 from processors.factors.engine import Break
 from processors.factors.packing import Packer, Unpacker
+from processors.factors.reference.order_flow import DEEP
 from processors.factors.reference.view import Tops
-from processors.factors.rolling import Rolling
+from processors.factors.rolling import LEVELS_MAX, Rolling
+from processors.factors.trades import load_trades, save_trades
+from processors.factors.weights import NO_TABLE, OfiTable
 from schemas.errors import DecodeError, InvalidNumber
 from schemas.messages import ContractKind, Coverage, Reason
 
 T = TypeVar("T")
+
+LAYOUT: Final = 4
+"""Number of what `to_bytes` writes."""
+WITHOUT_TRADES: Final = 2
+"""The layout before it, without flows by level and without trades."""
 
 
 class InstrumentState:
@@ -33,19 +43,20 @@ class InstrumentState:
     Attributes:
         tracked: The book and what is known of it.
         rolling: What the rolling factors remember.
+        ofi_table: Weights of integrated order flow; not part of the checkpoint.
         thin_notional: T of status THIN and of confidence, quote units.
         broken: The break at this reader that nothing has healed yet, or None.
         tops: The tops after the last record where the book is LIVE, else None. Derived, not part of the checkpoint.
     """
 
-    __slots__ = ("broken", "rolling", "thin_notional", "tops", "tracked")
+    __slots__ = ("broken", "ofi_table", "rolling", "thin_notional", "tops", "tracked")
 
-    def __init__(self, thin_notional: float, max_levels: int | None = None) -> None:
+    def __init__(self, thin_notional: float, max_levels: int | None = None, ofi_table: OfiTable = NO_TABLE) -> None:
         if not isfinite(thin_notional) or thin_notional <= 0:
             raise ValueError(f"thin_notional is a notional above 0, not {thin_notional}")
         self.tracked = TrackedBook(max_levels)
         self.rolling = Rolling()
-        self.thin_notional = thin_notional
+        self.thin_notional, self.ofi_table = thin_notional, ofi_table
         self.broken: Break | None = None
         self.tops: Tops | None = None
 
@@ -59,6 +70,21 @@ class InstrumentState:
         """The newest epoch obeyed."""
         return self.tracked.epoch
 
+    def begin_trades(self, received_ns: int) -> None:
+        """Begin to remember trades, of a LIVE book, from now on."""
+        if self.tops is not None:
+            size = bucket_units(self.tops.grid, self.thin_notional)
+            mid = self.tops.sum_ticks if self.tops.is_open else 0
+            self.rolling.trades.begin(received_ns, mid, size)
+
+    def set_threshold(self, thin_notional: float) -> None:
+        """Set T. Buckets of another size are begun anew."""
+        self.thin_notional = thin_notional
+        buckets = self.rolling.trades.buckets
+        size = bucket_units(self.tops.grid, thin_notional) if self.tops is not None else 0
+        if buckets.size != size:
+            buckets.begin(size)
+
     def to_bytes(self) -> bytes:
         """The state as a checkpoint."""
         out = Packer()
@@ -66,11 +92,12 @@ class InstrumentState:
         _save_break(out, self.broken)
         save_tracked(out, self.tracked)
         _save_rolling(out, self.rolling)
+        save_trades(out, self.rolling.trades)
         return out.bytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> InstrumentState:
-        """The state a checkpoint holds.
+    def from_bytes(cls, data: bytes, layout: int = LAYOUT) -> InstrumentState:
+        """The state a checkpoint holds. What an older layout lacks is not known until its windows are whole again.
 
         Raises:
             DecodeError: cut or impossible.
@@ -80,13 +107,22 @@ class InstrumentState:
             state = cls(thin_notional=fields.double())
             state.broken = _load_break(fields)
             state.tracked = load_tracked(fields)
-            state.rolling = _load_rolling(fields)
+            state.rolling = _load_rolling(fields, layout)
+            if layout != WITHOUT_TRADES:
+                state.rolling.trades = load_trades(fields)
         except (ValueError, InvalidNumber) as error:
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
         fields.end()
         if state.tracked.is_live:
             state.tops = _tops(state.tracked)
+            if layout == WITHOUT_TRADES:
+                state.begin_trades(state.rolling.newest_ns)
         return state
+
+
+def renewed(data: bytes) -> bytes:
+    """Write anew a checkpoint of the layout before. Raises DecodeError: it is cut or impossible."""
+    return InstrumentState.from_bytes(data, WITHOUT_TRADES).to_bytes()
 
 
 def _tops(tracked: TrackedBook) -> Tops:
@@ -213,6 +249,10 @@ def _save_rolling(out: Packer, rolling: Rolling) -> None:
         out.optional_double(flow)
     for quotes in rolling.quotes:
         out.optional_double(quotes)
+    for levels in rolling.levels:
+        out.integer(len(levels))
+        for flow in levels:
+            out.double(flow)
     for lots in (*rolling.added, *rolling.removed):
         out.optional_integer(lots)  # sums of int64 sizes may pass int64
     for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
@@ -221,7 +261,7 @@ def _save_rolling(out: Packer, rolling: Rolling) -> None:
             out.optional_double(value)
 
 
-def _load_rolling(fields: Unpacker) -> Rolling:
+def _load_rolling(fields: Unpacker, layout: int) -> Rolling:
     rolling = Rolling()
     rolling.whole_since_ns = fields.integer()
     count = fields.integer()
@@ -230,11 +270,22 @@ def _load_rolling(fields: Unpacker) -> Rolling:
     rolling.times.extend(accumulate(steps, add))
     rolling.flows.extend(_repeat(fields.optional_double, count))
     rolling.quotes.extend(_repeat(fields.optional_double, count))
+    if layout == WITHOUT_TRADES:
+        rolling.levels.extend([()] * count)
+    else:
+        rolling.levels.extend(_repeat(partial(_load_levels, fields), min(count, LEVELS_MAX)))
     rolling.added.extend(_repeat(fields.optional_integer, count))
     rolling.removed.extend(_repeat(fields.optional_integer, count))
     for ring in (rolling.obi_l1, rolling.obi_l5, rolling.depth):
         ring.extend(_repeat(fields.optional_double, fields.integer()))  # type: ignore[arg-type] # obi_l1 has all
     return rolling
+
+
+def _load_levels(fields: Unpacker) -> tuple[float, ...]:
+    count = fields.integer()
+    if not 0 <= count <= DEEP:
+        raise DecodeError(f"a checkpoint holds flows at {count} levels")
+    return tuple(_repeat(fields.double, count))
 
 
 def _repeat(read: Callable[[], T], count: int) -> Iterator[T]:

@@ -17,6 +17,7 @@ from orderbook.grid import Grid
 from orderbook.validity import TrackedBook
 from processors.factors.reference.bands import Bands
 from processors.factors.rolling import Rolling
+from processors.factors.weights import NO_WEIGHTS, OfiWeights
 from schemas.messages import L2Record, Status
 
 DEPTH: Final = 20
@@ -107,6 +108,7 @@ class BookView:
         received_ns: The record's time.
         thin_notional: T, quote units.
         rolling: The rolling state, this record's delta included, its event not.
+        weights: Of integrated order flow, where there are any.
     On an open book also (elsewhere they are not set, and no factor that reads them is called):
         bands: Notionals within 5, 10 and 25 bps of mid, each None where the band leaves what is known.
         bid_totals, ask_totals: Lots over the top 1, 2, 3 … levels.
@@ -130,6 +132,7 @@ class BookView:
         "rolling",
         "thin_notional",
         "tops",
+        "weights",
     )
 
     def __init__(
@@ -140,12 +143,13 @@ class BookView:
         rolling: Rolling,
         record: L2Record,
         thin_notional: float,
+        weights: OfiWeights = NO_WEIGHTS,
     ) -> None:
         self.grid, self.tops, self.before = tops.grid, tops, before
         self.bid_levels = book.bids.count_down_to(tops.bid_limit)
         self.ask_levels = book.asks.count_up_to(tops.ask_limit)
         self.received_ns, self.thin_notional, self.rolling = record.received_ns, thin_notional, rolling
-        self.flow = record.quote_flow_lots
+        self.flow, self.weights = record.quote_flow_lots, weights
         if tops.is_open:
             self._measure(book)
 

@@ -13,9 +13,10 @@ from schemas.messages import Status
 from tests.processors import brute_force
 from tests.processors.compare import compare
 from tests.processors.feed import fresh, process
-from tests.processors.generated import stream
+from tests.processors.generated import slow_stream, stream
 
 SEEDS = range(80)
+SLOW_SEEDS = range(20)
 THIN_NOTIONALS = (10_000.0, 5.0, 1e7)
 
 
@@ -24,13 +25,19 @@ def test_a_generated_stream_has_the_events_of_the_brute_force(seed: int) -> None
     compare(stream(seed), THIN_NOTIONALS[seed % 3])
 
 
+@pytest.mark.parametrize("seed", SLOW_SEEDS)
+def test_a_stream_of_minutes_has_the_events_of_the_brute_force(seed: int) -> None:
+    compare(slow_stream(seed), THIN_NOTIONALS[seed % 3], is_wanted=lambda row: row % 3 == 0)
+
+
 def test_the_generated_streams_leave_nothing_out() -> None:
     """Every status, every outcome and a value of every factor occurs, or the comparison proves less than it says."""
     statuses: Counter[Status] = Counter()
     outcomes: Counter[Outcome] = Counter()
     valued: Counter[str] = Counter()
-    for seed in SEEDS:
-        result = process(stream(seed), fresh(THIN_NOTIONALS[seed % 3]))
+    streams = [(seed, stream(seed)) for seed in SEEDS] + [(seed, slow_stream(seed)) for seed in SLOW_SEEDS]
+    for seed, records in streams:
+        result = process(records, fresh(THIN_NOTIONALS[seed % 3]))
         statuses.update(result.status)
         outcomes += result.outcomes
         for values in result.values:

@@ -22,16 +22,18 @@ from processors.factors.kernel.engine import KernelEngine
 from processors.factors.kernel.steps import IS_COMPLETE
 from processors.factors.kernel.trial import trial
 from processors.factors.reference.engine import ReferenceEngine
+from processors.factors.weights import OfiTable
 from schemas.codec import decode_as, encode
 from schemas.digest import digest
 from schemas.errors import DecodeError, MessageError
+from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, Kind, L2Record
 from tests.processors.extreme import extreme
-from tests.processors.feed import THIN_NOTIONAL, UNIT_GRID, Feed
-from tests.processors.generated import stream
+from tests.processors.feed import OFI_TABLE, THIN_NOTIONAL, UNIT_GRID, Feed
+from tests.processors.generated import slow_stream, stream
 
 SEEDS = range(1_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 40)
-KERNEL, REFERENCE = KernelEngine(THIN_NOTIONAL), ReferenceEngine(THIN_NOTIONAL)
+KERNEL, REFERENCE = KernelEngine(THIN_NOTIONAL, OFI_TABLE), ReferenceEngine(THIN_NOTIONAL, OFI_TABLE)
 
 
 def events_of(engine: Any, records: list[L2Record], cuts: list[int], *, restore: bool = False) -> list[FactorEvent]:
@@ -57,7 +59,7 @@ def test_the_trial_on_this_host_finds_the_references_bits() -> None:
     assert trial() == ""
 
 
-@pytest.mark.parametrize("maker", [stream, extreme])
+@pytest.mark.parametrize("maker", [stream, extreme, slow_stream])
 def test_books_of_every_kind_give_the_references_bits(maker: Any) -> None:
     for seed in SEEDS:
         records, random = maker(seed), Random(seed)
@@ -115,6 +117,37 @@ def test_a_dense_book_that_drifts_beyond_its_ladder_is_compiled_to_the_last_delt
     found = events_of(KERNEL, records, [200])
     assert digest(found) == digest(events_of(REFERENCE, records, []))
     assert compiled_records(records) == len(records) - 1
+
+
+def test_more_trades_and_deltas_than_are_remembered_give_the_references_bits() -> None:
+    """Of each window: whole, with losses, and whole again."""
+    feed, random = Feed(("0.1", "0.01", "1", UNIT_GRID[3])), Random(8)
+    records = [feed.snapshot([(990 - n, 900) for n in range(25)], [(1_010 + n, 900) for n in range(25)])]
+    crowd = [6_000 + number // 2 for number in range(9_000)]
+    for at in [*range(300, 6_000, 300), *crowd, *range(10_600, 50_000, 400)]:
+        trades = [(random.randrange(980, 1_020), random.choice((-1, 1)) * random.randrange(1, 900))]
+        bids, asks = ([(start + random.randrange(12), random.randrange(1, 900))] for start in (979, 1_010))
+        records.append(feed.delta(bids, asks, at, trades=trades))
+    found, expected = events_of(KERNEL, records, [4_000, 9_100]), events_of(REFERENCE, records, [])
+    assert digest(found) == digest(expected)
+    assert compiled_records(records) == len(records) - 1
+    for name in ("trade_buy_5s", "trade_buy_30s", "mlofi_1_1s", "integrated_ofi_1s"):
+        values = [event.values[FACTOR_INDEX[name]] for event in expected[6_000:]]
+        assert None in values
+        assert values[-1] is not None
+
+
+def test_weights_change_with_the_day_in_the_middle_of_a_batch() -> None:
+    table = OfiTable(f"v S 1970-01-01 2 {'1 ' * 10}; v S 1970-01-02 4 {'1 ' * 10}")
+    feed, midnight = Feed(), 86_400_000
+    records = [feed.snapshot([(99 - n, 9) for n in range(12)], [(101 + n, 9) for n in range(12)], at=midnight - 2_000)]
+    records += [feed.delta([(99, 9 + n)], at=midnight - 2_000 + 100 * n) for n in range(1, 40)]
+    kernel, reference = KernelEngine(THIN_NOTIONAL, table), ReferenceEngine(THIN_NOTIONAL, table)
+    found = events_of(kernel, records, [])
+    values = [event.values[FACTOR_INDEX["integrated_ofi_1s"]] for event in found]
+    assert digest(found) == digest(events_of(reference, records, []))
+    assert values[19:21] == [10 / 20, 10 / 40]
+    assert kernel.compiled_records == 39
 
 
 class TestSides:

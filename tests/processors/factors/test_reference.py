@@ -174,7 +174,7 @@ def cut_up(records: list[L2Record], cuts: list[int], *, restore: bool) -> tuple[
     for start, end in pairwise(edges):
         events += process(records[start:end], state, start).events()
         if restore:
-            state = InstrumentState.from_bytes(state.to_bytes())
+            state = ENGINE.load(ENGINE.dump(state))
     return events, state.to_bytes()
 
 

@@ -110,6 +110,7 @@ def test_sizes_near_int64_survive_a_checkpoint() -> None:
     state.rolling.times.append(1)
     state.rolling.flows.append(None)
     state.rolling.quotes.append(None)
+    state.rolling.levels.append(())
     state.rolling.added.append(3 * (2**63 - 1))
     state.rolling.removed.append(2**64)
     restored = InstrumentState.from_bytes(state.to_bytes())

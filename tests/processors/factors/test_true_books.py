@@ -19,7 +19,7 @@ from orderbook.known import Coverage
 from producers.books.options import StreamOptions
 from producers.books.stream import InstrumentStream
 from producers.exchanges.binance.rules import BinanceFuturesRule
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, TradeTick
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import ContractKind, Kind, L2Record, Reason, Status
 from tests.processors.feed import ENGINE
@@ -28,6 +28,9 @@ SEEDS = 10_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 60
 MS = 1_000_000
 START_NS = 1_700_000_000_000 * MS
 UPDATES = 90
+OF_MINUTES = {"rv_60s", "bipower_60s", "kyle_lambda_60s", "trade_buy_30s", "trade_sell_30s", "trade_count_30s"}
+OF_MINUTES |= {"trade_flow_30s", "vpin_exact"}
+"""What few of these books live long enough for."""
 OF_THE_RANGE = {"bid_levels", "ask_levels", "bid_known_bps", "ask_known_bps"}
 """What says how much is known, and differs by its meaning."""
 Levels = list[tuple[str, str]]
@@ -44,7 +47,7 @@ class Venue:
     """A venue with one instrument: prices in ticks of 0.1, sizes in lots of 1; its true book by sequence."""
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)
+        self.random, self.traded = Random(seed), Random(~seed)
         self.levels = self.random.choice((20, 50, 200, 1_000))
         self.drift = self.random.uniform(-0.03, 0.03)
         centre = self.random.choice((1_000, 6_000, 60_000))
@@ -87,6 +90,12 @@ class Venue:
         bid, ask = max(self.bids), min(self.asks)
         prices = price(bid), str(self.bids[bid]), price(ask), str(self.asks[ask])
         return BestQuote("A", *prices, self.sequence)
+
+    def trade(self) -> TradeTick:
+        """Somebody takes a size of its own from a best price; the book tells of it no sooner than of anything."""
+        is_buy = self.traded.random() < 0.5
+        tick = min(self.asks) if is_buy else max(self.bids)
+        return TradeTick("A", str(self.sequence), price(tick), str(self.traded.randrange(1, 500)), is_buy)
 
     def whole(self, sequence: int) -> dict[str, object]:
         bids, asks = self.history[sequence]
@@ -132,6 +141,7 @@ def published(venue: Venue) -> Iterator[L2Record]:
         now = START_NS + number * pace * MS
         records = stream.on_delta(venue.update(), now)
         records += stream.on_quote(venue.quote(), now + MS)
+        records += stream.on_trade(venue.trade(), now + MS)
         if answer is not None and answer.due_ns <= now:
             records += stream.on_snapshot(answer.book, now + 2 * MS)
             answer = None
@@ -168,7 +178,8 @@ def test_every_value_of_a_book_known_in_part_is_that_of_the_whole_one() -> None:
                 values[name] += value is not None
                 assert value is None or value == expected, f"seed {seed}, record {offset}: {name}"
 
-    assert min(values[name] for name in FACTOR_NAMES if name not in OF_THE_RANGE) > 10 * SEEDS
+    assert min(values[name] for name in FACTOR_NAMES if name not in OF_THE_RANGE | OF_MINUTES) > 10 * SEEDS
+    assert min(values[name] for name in OF_MINUTES) > SEEDS // 2
     assert nulls["ask_depth_25bps"] > 10 * SEEDS, "the comparison shows nothing where everything is known"
     assert statuses[Status.OK] + statuses[Status.THIN] > 40 * SEEDS
     assert reasons[Reason.BEYOND_SNAPSHOT] >= SEEDS // 4
