@@ -14,13 +14,8 @@ CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
 SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel", "producers/books/kernel")
 """Folders of what is compiled, by path: nothing here knows what is in them."""
 CONSTANTS: Final = (
-    *(
-        "schemas/factors.py",
-        "schemas/bounds.py",
-        "schemas/messages.py",
-        "schemas/units.py",
-        "processors/factors/rolling.py",
-    ),
+    *(f"schemas/{name}.py" for name in ("factors", "bounds", "messages", "units")),
+    *(f"processors/factors/{name}.py" for name in ("rolling", "weights", "bars", "buckets", "tape", "trades")),
     *(f"processors/factors/reference/{name}.py" for name in ("depth", "memory", "order_flow", "trades")),
 )
 """Files that constants of compiled code come from."""
