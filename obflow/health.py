@@ -33,6 +33,7 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "regimes": (BROKER, PARTITIONS),
     "signals": (BROKER, PARTITIONS),
     "anomalies": (BROKER, PARTITIONS),
+    "levels": (BROKER, PARTITIONS),
     "quotes": (BROKER, PARTITIONS),
     "arbitrage": (BROKER, PARTITIONS),
     "sink": (BROKER, STORE),

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "books": "obflow process",
     "signals": "obflow process --stage signals",
     "anomalies": "obflow process --stage anomalies",
+    "levels": "obflow process --stage levels",
     "quotes": "obflow process --stage quotes",
     "arbitrage": "obflow process --stage arbitrage",
 }

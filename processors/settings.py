@@ -229,6 +229,50 @@ class AnomalySettings(Section):
     """How long a book has to be one-sided or locked."""
 
 
+class LevelSettings(Section):
+    """Level workers: wide spreads, and large orders that come and go."""
+
+    POSITION: ClassVar = 33
+    UNITS: ClassVar = {"ticks": "ticks", "share": "ratio", "multiple": "ratio", "flow": "ratio", "score": "ratio"}
+
+    app_id: str = Field(default="obflow-levels", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives records."""
+    half_life_seconds: Seconds = 300.0
+    """Half-life of the spread's baseline."""
+    warmup_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """Time observed before a spread is called wide."""
+    spread_ticks: Annotated[int, Field(ge=1)] = 5
+    """Least spread that is called wide."""
+    spread_multiple: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
+    """How many times its mean it has to be, too."""
+    spread_held_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    """How long both have to hold."""
+    near_bps: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Greatest distance from mid of an order that is watched, and of what its size is compared with."""
+    order_share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.2
+    """Least growth of a level that is watched, as a share of its side near mid."""
+    order_live_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    """How long a book has to be whole before orders are watched."""
+    order_left_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of what was added that may be left where an order is gone."""
+    order_watched_seconds: Seconds = 30.0
+    """Longest time that an order is watched."""
+    order_least_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    """Time that an order has to stand, to be more than a flicker."""
+    order_full_share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.4
+    """Share of its side from which an order counts whole."""
+    order_cancelled_share: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    """Share of what went that has to have gone untraded."""
+    order_full_move_bps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Move of the mid, in the order's favour, from which it counts whole."""
+    order_full_flow: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
+    """Aggressive size the order's way, over what was added, from which it counts whole."""
+    order_score: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Score from which a pattern is published."""
+
+
 class QuoteSettings(Section):
     """Quote workers: tops of books, by canonical symbol."""
 

@@ -11,6 +11,7 @@ from obflow.settings import Settings
 from processors.settings import (
     AnomalySettings,
     ArbitrageSettings,
+    LevelSettings,
     ProcessorSettings,
     QuoteSettings,
     RegimeSettings,
@@ -102,6 +103,7 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
         settings.of(RegimeSettings).app_id: FACTORS,
         settings.of(SignalSettings).app_id: FACTORS,
         settings.of(AnomalySettings).app_id: FACTORS,
+        settings.of(LevelSettings).app_id: L2,
         settings.of(QuoteSettings).app_id: L2,
         settings.of(ArbitrageSettings).app_id: QUOTES,
     }

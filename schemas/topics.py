@@ -43,7 +43,7 @@ L2 = Topic(
     "delete",
     2 * MS_PER_DAY,
     ("producers",),
-    ("processors", "quotes"),
+    ("processors", "levels", "quotes"),
     "books, update by update",
 )
 TRADES = Topic(
@@ -95,7 +95,7 @@ DEAD_LETTERS = Topic(
     "letter_id",
     "delete",
     14 * MS_PER_DAY,
-    ("producers", "processors", "regimes", "signals", "anomalies", "quotes", "arbitrage", "sinks"),
+    ("producers", "processors", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sinks"),
     ("sinks",),
     "messages that could not be used, with cause and origin",
 )
@@ -176,7 +176,7 @@ ANOMALIES = Topic(
     "venue:symbol",
     "delete",
     7 * MS_PER_DAY,
-    ("anomalies",),
+    ("anomalies", "levels"),
     ("sinks",),
     "episodes in which a book is not as it was",
 )
@@ -189,6 +189,16 @@ ANOMALIES_CHANGELOG = Topic(
     ("anomalies",),
     ("anomalies",),
     "the anomaly workers' checkpoints: baselines and open episodes of each instrument",
+)
+LEVELS_CHANGELOG = Topic(
+    "obflow-levels-books-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("levels",),
+    ("levels",),
+    "the level workers' checkpoints: book, spread and watched orders of each instrument",
 )
 QUOTES = Topic(
     "quotes.v1",
@@ -248,6 +258,7 @@ TOPICS: tuple[Topic, ...] = (
     SIGNALS_CHANGELOG,
     ANOMALIES,
     ANOMALIES_CHANGELOG,
+    LEVELS_CHANGELOG,
     QUOTES,
     QUOTES_CHANGELOG,
     ARBITRAGE,

@@ -32,6 +32,32 @@ class AnomalyThresholds(msgspec.Struct, frozen=True):
         return self.half_life_seconds * NS_PER_SECOND
 
 
+class LevelThresholds(msgspec.Struct, frozen=True):
+    """Thresholds of what books show. Defaults and meanings stand in the settings, section `levels`, by these names."""
+
+    half_life_seconds: float
+    warmup_seconds: float
+    spread_ticks: int
+    spread_multiple: float
+    spread_held_seconds: float
+    near_bps: int
+    order_share: float
+    order_live_seconds: float
+    order_left_share: float
+    order_watched_seconds: float
+    order_least_seconds: float
+    order_full_share: float
+    order_cancelled_share: float
+    order_full_move_bps: float
+    order_full_flow: float
+    order_score: float
+
+
+def level_thresholds(options: object) -> LevelThresholds:
+    """Take the thresholds from the settings' section."""
+    return msgspec.convert(options, LevelThresholds, from_attributes=True)
+
+
 def anomaly_thresholds(options: object) -> AnomalyThresholds:
     """Take the thresholds from the settings' section."""
     return msgspec.convert(options, AnomalyThresholds, from_attributes=True)

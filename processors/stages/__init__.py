@@ -12,6 +12,7 @@ from processors.contract import Stage, line_named
 from processors.stages.anomalies import AnomaliesStage
 from processors.stages.arbitrage import ArbitrageStage
 from processors.stages.books import BooksStage
+from processors.stages.levels import LevelsStage
 from processors.stages.quotes import QuotesStage
 from processors.stages.regimes import RegimesStage
 from processors.stages.signals import SignalsStage
@@ -21,6 +22,7 @@ STAGES: Final[dict[str, type[Stage[Any, Any]]]] = {
     "regimes": RegimesStage,
     "signals": SignalsStage,
     "anomalies": AnomaliesStage,
+    "levels": LevelsStage,
     "quotes": QuotesStage,
     "arbitrage": ArbitrageStage,
 }

@@ -24,6 +24,7 @@ FOLDERS = {
     "regimes": "processors",
     "signals": "processors",
     "anomalies": "processors",
+    "levels": "processors",
     "quotes": "processors",
     "arbitrage": "processors",
     "sink": "sinks",

@@ -23,8 +23,11 @@ pytestmark = [pytest.mark.timeout(900)]
 INSTRUMENTS = 12
 MANAGED = {"OBFLOW_KAFKA__TOPIC_PREFIX": "managed.", "OBFLOW_CLICKHOUSE__DATABASE": "managed"}
 ROWS_OF_THE_OTHER = "SELECT count() FROM managed.factors"
-SCRAPED = ("producer", "processor", "regimes", "signals", "anomalies", "quotes", "arbitrage", "sink", "prometheus")
-ROLES = ("producer", "processor", "regimes", "signals", "anomalies", "quotes", "arbitrage", "sink", "simulator")
+SCRAPED = (
+    *("producer", "processor", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sink"),
+    "prometheus",
+)
+ROLES = (*SCRAPED[:-1], "simulator")
 MAX_IMAGE_BYTES = 1_000_000_000
 MAX_START_S = 10.0
 DATABASE_AWAY_S = 30.0

@@ -275,6 +275,7 @@ class TestReference:
             "fees",
             "signals",
             "anomalies",
+            "levels",
             "quotes",
             "arbitrage",
             "sink",

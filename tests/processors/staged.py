@@ -36,6 +36,8 @@ BRIEF: Final[dict[str, dict[str, object]]] = {
     | {"need_trend": False, "trend_seconds": 1.0, "trend_before_seconds": 2.0},
     "anomalies": {"warmup_seconds": 1.0, "half_life_seconds": 2.0, "shift_z": 0.2, "shift_share": 0.99}
     | {"shift_held_seconds": 0.0, "rearm_z": 0.1, "status_held_seconds": 0.0},
+    "levels": {"warmup_seconds": 0.0, "half_life_seconds": 5.0, "spread_ticks": 1, "spread_multiple": 1.0}
+    | {"spread_held_seconds": 0.0},
     "quotes": {"symbols": "nowhere S0 A USDT; nowhere S1 B USDT; nowhere S2 C USDT"},
     "arbitrage": {"min_notional": 1.0},
     "fees": {"table": "binance linear regular 2023-01-01 1 2; binance-futures linear regular 2023-01-01 1 2"},
