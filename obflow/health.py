@@ -34,6 +34,7 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "signals": (BROKER, PARTITIONS),
     "anomalies": (BROKER, PARTITIONS),
     "levels": (BROKER, PARTITIONS),
+    "staleness": (BROKER, PARTITIONS),
     "quotes": (BROKER, PARTITIONS),
     "arbitrage": (BROKER, PARTITIONS),
     "sink": (BROKER, STORE),

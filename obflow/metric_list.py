@@ -75,7 +75,9 @@ HistogramName = Literal[
     "obflow_exchange_latency_seconds",
 ]
 MetricName: TypeAlias = CounterName | GaugeName | HistogramName
-Role = Literal["producer", "processor", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sink"]
+Role = Literal[
+    "producer", "processor", "regimes", "signals", "anomalies", "levels", "staleness", "quotes", "arbitrage", "sink"
+]
 
 # From a millisecond, which one process needs, to the minute that a catch-up may take.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -88,11 +90,12 @@ WORKERS: Final[tuple[Role, ...]] = (
     "signals",
     "anomalies",
     "levels",
+    "staleness",
     "quotes",
     "arbitrage",
 )
 REGIMES: Final[tuple[Role, ...]] = ("regimes",)
-DERIVED: Final[tuple[Role, ...]] = ("signals", "anomalies", "levels", "quotes", "arbitrage")
+DERIVED: Final[tuple[Role, ...]] = ("signals", "anomalies", "levels", "staleness", "quotes", "arbitrage")
 SINK: Final[tuple[Role, ...]] = ("sink",)
 LIBRDKAFKA: Final[tuple[Role, ...]] = ("producer", "sink")
 """Roles whose clients are librdkafka's; the workers' are aiokafka's, which has no such figures."""

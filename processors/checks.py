@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "signals": "obflow process --stage signals",
     "anomalies": "obflow process --stage anomalies",
     "levels": "obflow process --stage levels",
+    "staleness": "obflow process --stage staleness",
     "quotes": "obflow process --stage quotes",
     "arbitrage": "obflow process --stage arbitrage",
 }

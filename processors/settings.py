@@ -273,6 +273,17 @@ class LevelSettings(Section):
     """Score from which a pattern is published."""
 
 
+class StalenessSettings(Section):
+    """Staleness workers: feeds that are stale, as anomalies. After how long one is, the producer's settings say."""
+
+    POSITION: ClassVar = 33
+
+    app_id: str = Field(default="obflow-staleness", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the consumer group, and the start of its changelog's name; else a worker is set up as a processor is."""
+    checkpoint_seconds: Seconds = 5.0
+    """Time between two checkpoints of an instrument that receives statuses."""
+
+
 class QuoteSettings(Section):
     """Quote workers: tops of books, by canonical symbol."""
 

@@ -25,7 +25,7 @@ from processors.settings import RegimeSettings
 from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
 from research.counted import COUNTED, CountedRows
-from research.derived_steps import DERIVED
+from research.derived_steps import DERIVED, DerivedStep
 from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import overlaps, unseen
@@ -243,10 +243,12 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
 
 def _compare_steps(tables: Tables, found: Audit, called: Called, name: str) -> AuditLine:
     """One line for a derived stream: what is on its log, of the source log there is."""
-    source = called.logs[DERIVED[name].source].short_id
-    written = {step for step in called.steps[name] if step.log == source}
-    refused = tables.refused_steps(name, called.logs[DERIVED[name].topic])
-    return _tally(found, name, written, tables.steps(name, source), refused, duplicates=tables.doubled(name))
+    table = DERIVED[name]
+    sources = {called.logs[topic].short_id for topic in (table.source, *table.beside)}
+    written = {step for step in called.steps[name] if step.log in sources}
+    stored = set[DerivedStep]().union(*(tables.steps(name, log) for log in sources))
+    refused = tables.refused_steps(name, called.logs[table.topic])
+    return _tally(found, name, written, stored, refused, duplicates=tables.doubled(name))
 
 
 def _tally(

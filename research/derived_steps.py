@@ -13,7 +13,7 @@ from obflow.whole_log import Logged
 from research.expected import record_of
 from schemas.errors import MessageError
 from schemas.messages import AnomalyEvent, ArbitrageEvent, InstrumentKey, QuoteRecord, SignalEvent
-from schemas.topics import ANOMALIES, ARBITRAGE, L2, QUOTES, SIGNALS, Topic
+from schemas.topics import ANOMALIES, ARBITRAGE, FEED_STATUS, L2, QUOTES, SIGNALS, Topic
 
 
 class DerivedTable(NamedTuple):
@@ -24,17 +24,19 @@ class DerivedTable(NamedTuple):
         record: Type of its records.
         kind: Field and column that is part of a step's identity, beside the record that made it.
         source: Log in which that record lies.
+        beside: Further logs in which it can lie.
     """
 
     topic: Topic
     record: Any
     kind: str
     source: Topic = L2
+    beside: tuple[Topic, ...] = ()
 
 
 DERIVED: Final = {
     "signals": DerivedTable(SIGNALS, SignalEvent, "kind"),
-    "anomalies": DerivedTable(ANOMALIES, AnomalyEvent, "stream"),
+    "anomalies": DerivedTable(ANOMALIES, AnomalyEvent, "stream", L2, (FEED_STATUS,)),
     "quotes": DerivedTable(QUOTES, QuoteRecord, "canonical"),
     "arbitrage": DerivedTable(ARBITRAGE, ArbitrageEvent, "stream", QUOTES),
 }

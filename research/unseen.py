@@ -16,6 +16,7 @@ from processors.settings import (
     QuoteSettings,
     RegimeSettings,
     SignalSettings,
+    StalenessSettings,
 )
 from research.called import Called
 from research.counted import COUNTED
@@ -62,7 +63,9 @@ def _other_logs(tables: Tables, called: Called, known_logs: Collection[str]) -> 
     for table, column in LOG_COLUMN.items():
         source = DERIVED[table].source if table in DERIVED else L2 if table in ("factors", "regimes") else FED_BY[table]
         own = called.logs[source].short_id
-        for log, count in tables.other_logs(table, column, own).items():
+        beside = {called.logs[topic].short_id for topic in (DERIVED[table].beside if table in DERIVED else ())}
+        others = tables.other_logs(table, column, own)
+        for log, count in ((log, count) for log, count in others.items() if log not in beside):
             rows += count
             if log in known_logs:
                 accepted += count
@@ -104,6 +107,7 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
         settings.of(SignalSettings).app_id: FACTORS,
         settings.of(AnomalySettings).app_id: FACTORS,
         settings.of(LevelSettings).app_id: L2,
+        settings.of(StalenessSettings).app_id: FEED_STATUS,
         settings.of(QuoteSettings).app_id: L2,
         settings.of(ArbitrageSettings).app_id: QUOTES,
     }

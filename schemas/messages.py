@@ -209,6 +209,8 @@ class AnomalyKind(StrEnum):
     """Best bid and best ask are equal."""
     WIDE_SPREAD = "wide_spread"
     """The spread is several times what it was."""
+    STALE = "stale"
+    """Depth fell silent: what the venue has now is not known."""
     SPOOFING_LIKE = "spoofing_like"
     """A large order came and went untraded while others traded its way: a pattern, never an accusation."""
 
@@ -800,7 +802,8 @@ class AnomalyEvent(InstrumentRecord, frozen=True, gc=False):
         received_ns: When the event that made the step was received, ns UTC.
         decided_ns: When the step could first be known, ns UTC: then.
         anomaly_set: Version of the anomalies and digest of their thresholds.
-        source_log, source_partition, source_offset: The record of `l2.v1` behind the step.
+        source_log, source_partition, source_offset: The record of `l2.v1` behind the step; of `stale` that of
+            `feed-status.v1`, as all other offsets.
         first_offset: The record at which the condition began to hold, or the level grew.
         step: Number of the step among those of its kind and event, from 0.
         side: The side that is empty, or on which the level lies.

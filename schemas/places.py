@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from schemas.errors import ForeignRecord, ImpossibleRecord
 from schemas.messages import (
     AnomalyEvent,
+    AnomalyKind,
     ArbitrageEvent,
     DeadLetter,
     FactorRecord,
@@ -116,6 +117,8 @@ def named_place(record: Record) -> NamedPlace | None:
     """The place in the books' log that a record names, if it names one."""
     if isinstance(record, FactorRecord):
         return NamedPlace(record.source_log, record.source_partition, record.events[-1].source_offset)
+    if isinstance(record, AnomalyEvent) and record.kind is AnomalyKind.STALE:
+        return None  # it names one in the log of statuses
     if isinstance(record, RegimeEvent | SignalEvent | AnomalyEvent | QuoteRecord):
         return NamedPlace(record.source_log, record.source_partition, record.source_offset)
     if isinstance(record, ResyncRequest):

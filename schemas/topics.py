@@ -66,7 +66,7 @@ FEED_STATUS = Topic(
     "delete",
     7 * MS_PER_DAY,
     ("producers",),
-    ("sinks", "producers"),
+    ("sinks", "producers", "staleness"),
     "changes and heartbeats of each feed",
 )
 FACTORS = Topic(
@@ -95,7 +95,18 @@ DEAD_LETTERS = Topic(
     "letter_id",
     "delete",
     14 * MS_PER_DAY,
-    ("producers", "processors", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sinks"),
+    (
+        "producers",
+        "processors",
+        "regimes",
+        "signals",
+        "anomalies",
+        "levels",
+        "staleness",
+        "quotes",
+        "arbitrage",
+        "sinks",
+    ),
     ("sinks",),
     "messages that could not be used, with cause and origin",
 )
@@ -176,7 +187,7 @@ ANOMALIES = Topic(
     "venue:symbol",
     "delete",
     7 * MS_PER_DAY,
-    ("anomalies", "levels"),
+    ("anomalies", "levels", "staleness"),
     ("sinks",),
     "episodes in which a book is not as it was",
 )
@@ -199,6 +210,16 @@ LEVELS_CHANGELOG = Topic(
     ("levels",),
     ("levels",),
     "the level workers' checkpoints: book, spread and watched orders of each instrument",
+)
+STALENESS_CHANGELOG = Topic(
+    "obflow-staleness-feeds-changelog",
+    "checkpoint",
+    "venue:symbol",
+    "compact",
+    NO_LIMIT_MS,
+    ("staleness",),
+    ("staleness",),
+    "the staleness workers' checkpoints: which feeds of each instrument are stale",
 )
 QUOTES = Topic(
     "quotes.v1",
@@ -259,6 +280,7 @@ TOPICS: tuple[Topic, ...] = (
     ANOMALIES,
     ANOMALIES_CHANGELOG,
     LEVELS_CHANGELOG,
+    STALENESS_CHANGELOG,
     QUOTES,
     QUOTES_CHANGELOG,
     ARBITRAGE,

@@ -28,7 +28,18 @@ UNITS: Final = {
     "seconds since 1970": "dateTimeFromNow",
 }
 QUANTILES: Final = (0.5, 0.99)
-ROLES: Final = ("producer", "processor", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sink")
+ROLES: Final = (
+    "producer",
+    "processor",
+    "regimes",
+    "signals",
+    "anomalies",
+    "levels",
+    "staleness",
+    "quotes",
+    "arbitrage",
+    "sink",
+)
 COLUMNS, WIDTH, HEIGHT = 3, 8, 7
 KINDS: Final = ("status", "side", "state", "reason", "role", "label", "outcome")
 """Columns with a handful of values, by which the rows of a table are counted."""

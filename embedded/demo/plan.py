@@ -15,7 +15,7 @@ SCRIPTED: Final = "scripted-no-model"
 """Name of the scripted endpoint's model, in every row."""
 SHUTDOWN_S: Final = 60.0
 """From the first signal until all is drained and summed up, or cut off."""
-DERIVED: Final = ("signals", "anomalies", "levels", "quotes", "arbitrage")
+DERIVED: Final = ("signals", "anomalies", "levels", "staleness", "quotes", "arbitrage")
 """Stages behind the first ones, in the order of the flow."""
 GAP_EVERY_S: Final = 180.0
 """The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""

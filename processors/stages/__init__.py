@@ -16,6 +16,7 @@ from processors.stages.levels import LevelsStage
 from processors.stages.quotes import QuotesStage
 from processors.stages.regimes import RegimesStage
 from processors.stages.signals import SignalsStage
+from processors.stages.staleness import StalenessStage
 
 STAGES: Final[dict[str, type[Stage[Any, Any]]]] = {
     "books": BooksStage,
@@ -23,6 +24,7 @@ STAGES: Final[dict[str, type[Stage[Any, Any]]]] = {
     "signals": SignalsStage,
     "anomalies": AnomaliesStage,
     "levels": LevelsStage,
+    "staleness": StalenessStage,
     "quotes": QuotesStage,
     "arbitrage": ArbitrageStage,
 }

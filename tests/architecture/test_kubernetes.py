@@ -29,7 +29,18 @@ VERSIONS = ("1.30", kubernetes_validate.latest_version())
 OF_OTHERS = {"ScaledObject"}
 """Kinds that are not Kubernetes' own, so that it has no schema of them."""
 PAGES = {"startupProbe": "/live", "livenessProbe": "/live", "readinessProbe": "/ready"}
-ROLES = ("producer", "processor", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sink")
+ROLES = (
+    "producer",
+    "processor",
+    "regimes",
+    "signals",
+    "anomalies",
+    "levels",
+    "staleness",
+    "quotes",
+    "arbitrage",
+    "sink",
+)
 SETTINGS = {entry.env: entry for entry in reference()}
 
 Manifest = dict[str, Any]

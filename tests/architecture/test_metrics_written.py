@@ -25,6 +25,7 @@ FOLDERS = {
     "signals": "processors",
     "anomalies": "processors",
     "levels": "processors",
+    "staleness": "processors",
     "quotes": "processors",
     "arbitrage": "processors",
     "sink": "sinks",

@@ -24,7 +24,7 @@ INSTRUMENTS = 12
 MANAGED = {"OBFLOW_KAFKA__TOPIC_PREFIX": "managed.", "OBFLOW_CLICKHOUSE__DATABASE": "managed"}
 ROWS_OF_THE_OTHER = "SELECT count() FROM managed.factors"
 SCRAPED = (
-    *("producer", "processor", "regimes", "signals", "anomalies", "levels", "quotes", "arbitrage", "sink"),
+    *("producer", "processor", "regimes", "signals", "anomalies", "levels", "staleness", "quotes", "arbitrage", "sink"),
     "prometheus",
 )
 ROLES = (*SCRAPED[:-1], "simulator")

@@ -276,6 +276,7 @@ class TestReference:
             "signals",
             "anomalies",
             "levels",
+            "staleness",
             "quotes",
             "arbitrage",
             "sink",

@@ -19,8 +19,8 @@ from processors.worker.places import NamedLog
 from processors.worker.promises import BrokenPromise
 from schemas.codec import decode, encode
 from schemas.logs import LogId
-from schemas.messages import ContractKind, QuoteRecord, Source, Status
-from schemas.topics import L2, QUOTES, Topic
+from schemas.messages import ContractKind, FeedState, FeedStatus, QuoteRecord, Source, Status
+from schemas.topics import FEED_STATUS, L2, QUOTES, Topic
 from tests.processors.counter import TRADED, CounterStage
 from tests.processors.generated import GRIDS, Producer
 
@@ -220,7 +220,25 @@ def ladders(random: Random, levels: int = 5, jump: int = 15) -> tuple[list[int],
     return [mid - away for away in bids], sizes[0], [mid + away for away in asks], sizes[1]
 
 
-BY_HAND: Final = {TRADED: traded_log, QUOTES: quoted_log, L2: partial(book_log, instruments=3, step_ns=1_000_000_000)}
+def status_log(seed: int, records: int) -> list[KafkaRecord]:
+    """Statuses of three instruments, some of them heartbeats, from one source or another."""
+    random, found, at_ns = Random(seed), [], 1_700_000_000_000_000_000
+    for offset in range(records):
+        at_ns += random.choice((0, 500_000_000, 10_000_000_000))
+        source = random.choices([Source.LIVE, Source.REPLAY], [0.9, 0.1])[0]
+        state = random.choice((FeedState.LIVE, FeedState.LIVE, FeedState.STALE, *FeedState))
+        symbol = f"S{offset if offset < 3 else random.randrange(3)}"
+        status = FeedStatus("binance", symbol, source, state, 1, at_ns, heartbeat=random.random() < 0.3)
+        found.append(KafkaRecord(offset, str(status.instrument).encode(), encode(status)))
+    return found
+
+
+BY_HAND: Final = {
+    TRADED: traded_log,
+    QUOTES: quoted_log,
+    FEED_STATUS: status_log,
+    L2: partial(book_log, instruments=3, step_ns=1_000_000_000),
+}
 """What no stage writes. A stage that reads another such topic needs a line here."""
 PIECE: Final = 20
 """Records read at once to make the next stage's log: small, so that its records are many."""
