@@ -17,6 +17,8 @@ SHUTDOWN_S: Final = 60.0
 """From the first signal until all is drained and summed up, or cut off."""
 DERIVED: Final = ("signals", "anomalies", "levels", "staleness", "quotes", "arbitrage")
 """Stages behind the first ones, in the order of the flow."""
+LINES: Final = {"levels": "anomalies", "staleness": "anomalies"}
+"""Line on the screen of stages that write into the topic of another."""
 GAP_EVERY_S: Final = 180.0
 """The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""
 
@@ -108,7 +110,7 @@ class DemoPlan:
     @property
     def derived(self) -> tuple[Role, ...]:
         """The roles behind those, started once there is something for them, in the order of the flow."""
-        return tuple(Role(stage, ("process", "--stage", stage), stage) for stage in DERIVED)
+        return tuple(Role(stage, ("process", "--stage", stage), LINES.get(stage, stage)) for stage in DERIVED)
 
     @property
     def roles(self) -> tuple[Role, ...]:

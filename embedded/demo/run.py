@@ -274,7 +274,7 @@ class Demo:
     def _drain(self, until_s: float) -> None:
         while time.monotonic() < until_s:
             self.tick()
-            if drain.is_drained(self.settings, [role.line for role in self._derived]):
+            if drain.is_drained(self.settings, [role.name for role in self._derived]):
                 return
             time.sleep(TICK_S)
         self._report(f"not drained within {DRAIN_S:g} s; the audit says what is missing")

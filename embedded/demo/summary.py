@@ -19,7 +19,8 @@ REGIMES = (
     "FROM regime_in_force ORDER BY venue, symbol"
 )
 DERIVED = """
-SELECT (SELECT countIf(action = 'open') FROM signals), (SELECT countIf(action = 'open') FROM anomalies),
+SELECT (SELECT countIf(action = 'open') FROM signals),
+       (SELECT countIf(action = 'open' OR kind = 'spoofing_like') FROM anomalies),
        (SELECT countIf(action = 'open') FROM arbitrage), (SELECT max(net_bps) FROM arbitrage)
 """
 GAPS = "SELECT count() FROM feed_status WHERE state = 'invalid' AND reason = 'gap'"
@@ -118,4 +119,4 @@ def sentences(client: Client, summary: Summary, *, planted: bool) -> list[str]:
 def _derived(signals: int, anomalies: int, episodes: int, best_bps: float | None) -> str:
     """What was made of the factors."""
     best = f", the best {best_bps:.1f} bps after fees" if best_bps is not None else ""
-    return f"signals opened: {signals:,}; anomalies begun: {anomalies:,}; arbitrage episodes: {episodes:,}{best}"
+    return f"signals opened: {signals:,}; anomalies: {anomalies:,}; arbitrage episodes: {episodes:,}{best}"

@@ -56,6 +56,11 @@ def test_the_picture_fits_a_terminal_of_80_columns() -> None:
     assert shown[11].split() == ["binance-futures:ETHUSDT", "OK", "61,799.45", "-0.185", "0.016", "0.2", "s"]
 
 
+def test_every_role_of_the_demo_has_a_line_with_figures() -> None:
+    plan = DemoPlan(DemoSource.SIMULATOR, {"binance": ("X",)}, None, workers=1, seconds=1.0)
+    assert {role.line for role in plan.derived} <= set(figures(SeenPipeline(), 0, Figures()))
+
+
 def test_every_figure_of_the_picture_has_its_unit() -> None:
     seen = SeenPipeline(
         {},
