@@ -17,7 +17,7 @@ from processors.anomalies.levels import LevelState, take_record
 from processors.anomalies.near import open_top
 from processors.anomalies.spread import SpreadStep
 from processors.anomalies.thresholds import level_thresholds, version_of
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
 from schemas.messages import AnomalyEvent, L2Record
@@ -37,6 +37,7 @@ class LevelsStage:
     writes: tuple[Topic, ...] = (ANOMALIES,)
     changelog = LEVELS_CHANGELOG
     layout = 1
+    older = NONE_OLDER
     outlives_log = False
     names: NamedPlaces[LevelState, L2Record] | None = None
     shares: tuple[str, ...] = ()

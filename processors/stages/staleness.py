@@ -13,7 +13,7 @@ import msgspec
 
 from processors.anomalies.staleness import StaleState, take_status
 from processors.anomalies.thresholds import ANOMALIES_VERSION
-from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.followed import read_state
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
@@ -32,6 +32,7 @@ class StalenessStage:
     writes: tuple[Topic, ...] = (ANOMALIES,)
     changelog = STALENESS_CHANGELOG
     layout = 1
+    older = NONE_OLDER
     outlives_log = False
     names: NamedPlaces[StaleState, FeedStatus] | None = None
     shares: tuple[str, ...] = ()
