@@ -6,9 +6,10 @@ What it counts is in its checkpoints, so an event that was lost, repeated or com
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from orderbook.validity import Outcome, Validity
@@ -39,6 +40,7 @@ class CountingEngine:
     name = "counting"
     layout = 77
     older = NONE_OLDER
+    taken: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, thin_notional: float, ofi_table: OfiTable = NO_TABLE) -> None:
         pass
