@@ -301,6 +301,17 @@ def replay(outside: Outside) -> Iterator[bytes]:
         yield outside.run(*words, *more)
 
 
+def backfill(outside: Outside) -> Iterator[bytes]:
+    folder = ["--into", str(outside.folder / f"{OF_A_FILE}.days"), "--from", "2024-08-08"]
+    there = [*folder, f"--set=tardis.datasets_url=http://{outside.exchange}"]
+    yield outside.run("backfill", f"tardis:{HOSTILE}", "--symbol", "BTCUSDT", *there)
+    yield outside.run("backfill", f"tardis:{VENUE}", "--symbol", HOSTILE, *there)
+    yield outside.run("backfill", f"tardis:{VENUE}", "--symbol", "BTCUSDT", "--type", HOSTILE, *there)
+    yield outside.run("backfill", f"tardis:{VENUE}", "--symbol", "BTCUSDT", "--to", HOSTILE, *there)
+    outside.folder.joinpath(f"{OF_A_FILE}.days").touch()
+    yield outside.run("backfill", f"tardis:{VENUE}", "--symbol", "BTCUSDT", *there)
+
+
 def simulate(outside: Outside) -> Iterator[bytes]:
     out = str(outside.folder / f"{OF_A_FILE}.{{}}.frames.jsonl.gz")
     for words in ([], ["--json"], ["--symbol", HOSTILE]):
@@ -430,6 +441,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "produce": produce,
     "record": record,
     "replay": replay,
+    "backfill": backfill,
     "simulate": simulate,
     "process": process,
     "regimes": regimes,
