@@ -197,6 +197,7 @@ COUNTERS: Mapping[CounterName, Metric] = {
         ("venue", "field", "change"),
         "frames",
         PRODUCER,
+        once="a field that changes",
     ),
     "obflow_rival_statuses_total": Metric(
         "Statuses of another process that produces the same instruments live.", ("venue",), "records", PRODUCER

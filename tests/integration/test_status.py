@@ -79,7 +79,7 @@ def test_every_part_is_shown_with_what_it_holds(settings: Settings, capsys: pyte
     topics = {row["topic"].removeprefix(settings.kafka.topic_prefix): row for row in found["topics"]}
     assert (topics["trades.v1"]["held_records"], topics["trades.v1"]["written_records_per_s"]) == (NUMBERS, 0.0)
     assert {row["topic"] for row in found["workers"]} == {
-        settings.kafka.topic_prefix + name for name in ("l2.v1", "factors.v1", "quotes.v1")
+        settings.kafka.topic_prefix + name for name in ("l2.v1", "factors.v1", "quotes.v1", "feed-status.v1")
     }
     assert {row["members"] for row in found["workers"]} == {0}
     assert [(row["instrument"], row["source"]) for row in found["books"]] == [("binance-futures:BTCUSDT", "replay")]

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from schemas.kernel import factor_columns, factor_events
 from schemas.kernel.factor_columns import FactorEvents
+from schemas.versions import newest
 from sinks import compilation
 from sinks.compilation import Compiled, compile_decoder, decoder_of
 from sinks.tables import TABLES
@@ -58,7 +59,7 @@ def test_a_cache_that_cannot_be_used_is_told_likewise(monkeypatch: pytest.Monkey
 
 def test_a_schema_of_another_shape_is_left_to_the_codec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(factor_columns, "EVENT", factor_columns.EVENT[:-1])
-    assert compile_decoder(tmp_path).why == "it knows another shape of records than factors.v2.avsc"
+    assert compile_decoder(tmp_path).why == f"it knows another shape of records than {newest('factors').filename}"
 
 
 def test_a_sink_of_other_tables_compiles_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
