@@ -219,8 +219,18 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
         holds=lambda: share.held.number == held.number,
         decoder=BlockDecoder(around.decode) if around.decode and table is factors.TABLE else None,
     )
+    _commit_stored(settings, reader, log, stored)
     _log.info("table_opened", table=table.name, log=log.name, partitions=sorted(spans), stored=len(stored))
     return worker
+
+
+def _commit_stored(settings: Settings, reader: TopicReader, log: Log, stored: Mapping[tuple[str, int], int]) -> None:
+    """Commit what the table holds where the group knows less: who was killed between the two cannot any more."""
+    known = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    ends = {place: offset + 1 for place, offset in stored.items() if place[0] == log.name and place[1] in log.ends}
+    behind = {place: end for place, end in ends.items() if (known.get((log.topic, place[1])) or 0) < end}
+    if behind:
+        reader.commit(behind)
 
 
 def _await_share(around: Surroundings, share: Share, table: Table[Any]) -> HeldShare:

@@ -138,6 +138,24 @@ def test_progress_is_committed_for_those_who_watch_the_group(settings: Settings,
     assert {key: committed.get(key, 0) for key in ends} == ends
 
 
+def test_what_a_killed_sink_stored_and_did_not_commit_the_next_commits(settings: Settings, store: Store) -> None:
+    feed = Feed(settings, FACTORS)
+    feed.send(factors("A", [0]))
+    feed.flush()
+    run_until(settings, read_all(1), "factors")
+    stranger = settings.sink.model_copy(update={"group": f"{settings.sink.group}-that-was-told-nothing"})
+    settings = settings.model_copy(update={"sink": stranger})
+    name = topics.topic_name(settings, FACTORS)
+
+    def is_told() -> bool:
+        committed = kafka.committed_offsets(settings, settings.sink.group, [name])
+        ends = {place: end for place, end in kafka.end_offsets(settings, [name]).items() if end}
+        return bool(ends) and {place: committed.get(place) for place in ends} == ends
+
+    assert not is_told()
+    run_until(settings, lambda counts: is_told(), "factors")
+
+
 def test_a_sink_started_again_reads_on_from_the_table(settings: Settings, store: Store) -> None:
     feed = Feed(settings, FACTORS)
     for n in range(20):
