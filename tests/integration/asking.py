@@ -21,6 +21,7 @@ from processors.regimes.state import Closed, RegimeState, close_windows
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, RegimeEvent
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, LlmServer
 from tests.processors.regimes.generated import RULES, Market, record
+from tests.support.patience import patient
 
 BTC = InstrumentKey("binance-futures", "BTCUSDT")
 DEADLINE_S = 1.0
@@ -55,7 +56,7 @@ class Office:
         self.asker.enqueue(str(instrument), WINDOWS[window], self.owner)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patient(seconds)):
             while not condition():  # noqa: ASYNC110 (what is waited for is counted on both sides)
                 await asyncio.sleep(0.01)
 

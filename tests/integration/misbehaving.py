@@ -20,6 +20,7 @@ from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
 from producers.live.feed import LiveFeed
 from producers.settings import ProducerSettings
+from tests.support.patience import patient
 
 TICK_SECONDS = 0.05
 CHANNELS = ("depth@100ms", "trade", "bookTicker")
@@ -226,6 +227,6 @@ async def listening(
 
 async def until(what: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(patient(seconds)):
         while not what():  # noqa: ASYNC110 (what a server noted comes without an event)
             await asyncio.sleep(0.02)

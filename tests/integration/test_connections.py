@@ -32,6 +32,7 @@ from producers.recordings.writer import RecordingWriter
 from producers.settings import ProducerSettings
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
 from tests.integration.simulators import simulator
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -247,7 +248,8 @@ async def test_a_heartbeat_is_answered_before_what_waits_to_be_said() -> None:
         def parse(self, frame: Frame) -> list[VenueMessage]:
             return [Reply(b"alive")] if frame.raw == b'{"alive":1}' else super().parse(frame)
 
-    exchange = Beating(**vars(EXCHANGE) | {"limits": EXCHANGE.limits._replace(client_messages=Rate(5, 1))})
+    slowly = Rate(1, patient(0.4))  # no burst that is over before the venue's heartbeat can have come
+    exchange = Beating(**vars(EXCHANGE) | {"limits": EXCHANGE.limits._replace(client_messages=slowly)})
 
     async def behave(peer: Peer) -> None:
         await peer.socket.send('{"alive":1}')
