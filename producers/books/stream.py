@@ -432,8 +432,10 @@ class InstrumentStream:
         now = self._clock(received_ns)
         self.lift_epoch(now // NS_PER_MS)
         self._stop_following()
-        self._feed.note(LinkEvent.STOPPED)
+        if not self.is_live:  # then nobody has to hear in between that there is no book
+            self._feed.note(LinkEvent.STOPPED)
         self._publish_invalid(Wrong(Reason.DELISTED, detail), now)
+        self._feed.note(LinkEvent.STOPPED)
         self.quotes.finish()
         self._append_status_if_changed(detail)
         return self._drain()
