@@ -36,6 +36,12 @@ def keep_compiled(cache: Path) -> None:
     os.environ[CACHE_VARIABLE] = str(folder)
 
 
+def said_of(error: Exception) -> str:
+    """Say in one line why nothing compiles here: whatever a compiler, or a folder, says of a host it does not fit."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"
+
+
 def sources_digest() -> str:
     """Digest of all that is compiled, and of what its constants come from."""
     root, whole = Path(__file__).parents[1], hashlib.sha256()

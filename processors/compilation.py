@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from obflow.compiled_cache import keep_compiled
+from obflow.compiled_cache import keep_compiled, said_of
 from obflow.logs import get_logger
 from obflow.settings import Section, Settings
 from obflow.terminal import tell_lines
@@ -79,8 +79,7 @@ def compile_kernel(cache: Path) -> str:
 
         return trial()
     except Exception as error:  # whatever a compiler says of a host it does not fit
-        said = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"
+        return said_of(error)
 
 
 def main() -> int:

@@ -69,8 +69,9 @@ class Backfill(NamedTuple):
         for day in fetched.missing:
             log.warning("day_missing", dataset=day.dataset, symbol=day.symbol, day=f"{day.day}")
         told = {"fetched": len(fetched.came), "kept": len(fetched.kept), "missing": len(fetched.missing)}
-        if fetch_only:
-            return told
+        is_cut = sum(told.values()) < len(self.days)
+        if fetch_only or is_cut:
+            return {**told, "played": 0, "messages": 0}
         played, messages = self._play(self._in_order(fetched), settings, speed)
         return {**told, "played": played, "messages": messages}
 

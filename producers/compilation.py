@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from obflow.compiled_cache import keep_compiled
+from obflow.compiled_cache import keep_compiled, said_of
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.terminal import tell_lines
@@ -62,8 +62,7 @@ def compile_updates(cache: Path) -> str:
 
         return trial()
     except Exception as error:  # whatever a compiler says of a host it does not fit
-        said = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {said[0] if said else 'no reason given'}"
+        return said_of(error)
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from obflow.compiled_cache import keep_compiled
+from obflow.compiled_cache import keep_compiled, said_of
 from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.terminal import tell_lines
@@ -68,8 +68,7 @@ def compile_decoder(cache: Path) -> Compiled:
         decode = partial(decode_factor_events, schema_id=version.schema_id, width=len(FACTOR_NAMES))
         problem = trial(decode)
     except Exception as error:  # whatever a compiler, or a folder, says of a host it does not fit
-        said = str(error).strip().splitlines()
-        return Compiled(None, f"{type(error).__name__}: {said[0] if said else 'no reason given'}")
+        return Compiled(None, said_of(error))
     return Compiled(None, problem) if problem else Compiled(decode)
 
 

@@ -116,7 +116,7 @@ class Keys:
 
     async def run(self) -> None:
         """Look at the file and probe a key that was refused, for ever."""
-        with suppress(RuntimeError, ValueError, NotImplementedError):  # elsewhere than in the main thread
+        with suppress(RuntimeError, ValueError, NotImplementedError):  # not the main thread, or no Unix
             # Who rotates a file tells so by SIGHUP, as is the custom; it would end the worker, and a look is never far.
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
         while True:

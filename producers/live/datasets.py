@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
@@ -67,6 +68,8 @@ class Fetched(NamedTuple):
         came: Files that came.
         kept: Files that were there.
         missing: Days that the server does not have.
+
+    Fewer than there were days: it was stopped.
     """
 
     came: list[Path]
@@ -179,6 +182,7 @@ class _Download:
         self._tardis = tardis
         self._clock = clock
         self._stop = stop
+        self._is_damaged = False
         self._part = path.with_name(path.name + ".part")
         self._mark = path.with_name(path.name + ".part.mark")
 
@@ -264,9 +268,13 @@ class _Download:
             with gzip.open(self._part) as file:
                 while file.read(READ_BYTES):
                     pass
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             self._drop()
-            raise _LaterError(f"the archive is damaged: {error}") from None
+            why = f"the archive is damaged: {error}"
+            if self._is_damaged:  # as it lies there, not on its way
+                raise ExchangeUnreachable(f"{self._url} was not had ({why})", next_step=_NEXT) from None
+            self._is_damaged = True
+            raise _LaterError(why) from None
         self._part.replace(self._path)
         self._mark.unlink(missing_ok=True)
 

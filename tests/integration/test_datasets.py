@@ -14,6 +14,7 @@ import pytest
 
 from obflow.cli import main
 from obflow.clock import SystemClock
+from obflow.settings import Settings
 from producers.backfill import Backfill
 from producers.live.datasets import TRIES, Day, Fetched, days_of, fetch_days
 from producers.recordings.playing import PLAYED, PlayedFiles
@@ -157,10 +158,17 @@ async def test_a_server_that_is_down_is_asked_so_often_and_a_damaged_archive_is_
         for _ in range(TIMES):
             assert (await fetch(server, tmp_path, [day])).missing == []
 
-        damaged = DAYS[1]
-        server.files[damaged.path] = server.files[damaged.path][:-40] + bytes(40)
-        with pytest.raises(ExchangeUnreachable, match="the archive is damaged"):
-            await fetch(server, tmp_path, [damaged])
+        damaged, whole = DAYS[1], server.files[DAYS[1].path]
+        middle = len(whole) // 2
+        for broken in (
+            whole[:-40] + bytes(40),
+            whole[:middle] + bytes(400) + whole[middle + 400 :],
+            whole[:-9],
+            b"text",
+        ):
+            server.files[damaged.path] = broken
+            with pytest.raises(ExchangeUnreachable, match="the archive is damaged"):
+                await fetch(server, tmp_path, [damaged])
     assert list(unpacked(tmp_path)) == [day.name]
     assert parts(tmp_path) == []
 
@@ -235,6 +243,22 @@ def test_what_was_played_into_a_log_is_not_played_into_it_again(tmp_path: Path) 
     assert PlayedFiles(tmp_path, "log1").left(files) == []
     files[0].write_text("another day's")
     assert PlayedFiles(tmp_path, "log1").left(files) == files[:1]
+
+
+def test_a_fetch_that_was_stopped_is_followed_by_no_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stopped(*_: object, **__: object) -> Fetched:
+        return Fetched([], [tmp_path / DAYS[0].name], [])
+
+    monkeypatch.setattr("producers.backfill.fetch_days", stopped)
+    backfill = Backfill.of(f"tardis:{EXCHANGE}", [SYMBOL], None, "2024-08-08", "2024-08-08", tmp_path)
+    nowhere = Settings.load({"kafka.bootstrap_servers": "127.0.0.1:1"})
+    assert backfill.run(nowhere, speed=None, fetch_only=False) == {
+        "fetched": 0,
+        "kept": 1,
+        "missing": 0,
+        "played": 0,
+        "messages": 0,
+    }
 
 
 def in_a_thread(work: Callable[[DatasetsServer], None]) -> None:
