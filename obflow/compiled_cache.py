@@ -14,7 +14,8 @@ CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
 SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel", "producers/books/kernel")
 """Folders of what is compiled, by path: nothing here knows what is in them."""
 CONSTANTS: Final = (
-    *(f"schemas/{name}.py" for name in ("factors", "bounds", "messages", "units")),
+    *(f"schemas/{name}.py" for name in ("factors", "bounds", "units")),
+    *(f"schemas/messages/{name}.py" for name in ("instruments", "market", "factors")),
     *(f"processors/factors/{name}.py" for name in ("rolling", "weights", "bars", "buckets", "tape", "trades")),
     *(f"processors/factors/reference/{name}.py" for name in ("depth", "memory", "order_flow", "trades")),
 )

@@ -132,3 +132,12 @@ def test_every_target_of_the_makefile_is_explained() -> None:
     text = (ROOT / "Makefile").read_text("utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert set(phony.split()) == set(re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE))
+
+
+def test_the_root_holds_what_is_named_here_and_nothing_that_was_left_behind() -> None:
+    known = {"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
+    known |= {"docker-compose.yml", "pyproject.toml"}
+
+    files = {path.name for path in committed() if path.parent == ROOT and not path.name.startswith(".")}
+
+    assert files == known
