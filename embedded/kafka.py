@@ -27,7 +27,7 @@ from typing import Self, TextIO
 from embedded import start_cache
 from embedded.jars import Report, class_path, ensure_jars
 from embedded.kafka_security import LISTENERS, BrokerSecurity
-from embedded.process import Asked, Child, ChildFailed, describe_exit, go_on_unless, nobody
+from embedded.process import Asked, Child, ChildFailed, allowed_here, describe_exit, go_on_unless, nobody
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, DependencyError, FatalError, UsageError
 
@@ -159,7 +159,7 @@ class EmbeddedKafka:
         """Start the broker and wait until it serves.
 
         Args:
-            timeout_s: The longest wait, downloads apart.
+            timeout_s: The longest wait for each of its steps on a machine that is not busy, downloads apart.
             extra: Options of the broker's JVM beside ours.
             unless: Asked while it waits.
 
@@ -180,22 +180,22 @@ class EmbeddedKafka:
         log4j = f"-Dlog4j2.configurationFile={self._write_log4j()}"
         java = [str(launcher), *JVM_OPTIONS, *quicker, log4j, "-cp", class_path(jars)]
         try:
-            return self._start(java, extra, time.monotonic() + timeout_s, unless)
+            return self._start(java, extra, timeout_s, unless)
         except BaseException:
             self._release_data()
             raise
 
-    def _start(self, java: list[str], extra: Sequence[str], deadline: float, unless: Asked) -> str:
+    def _start(self, java: list[str], extra: Sequence[str], timeout_s: float, unless: Asked) -> str:
         for attempt in range(1, START_ATTEMPTS + 1):
             port, properties = self._configure()
-            self._format(java, properties, deadline)
+            self._format(java, properties, timeout_s)
             go_on_unless(unless)
             child = Child(
                 "the embedded Kafka broker", [java[0], *extra, *java[1:], "kafka.Kafka", str(properties)], log=self.log
             )
             child.start()
             try:
-                child.wait_until(lambda: STARTED in child.log_text(), deadline - time.monotonic(), unless)  # noqa: B023 - called at once
+                child.wait_until(lambda: STARTED in child.log_text(), timeout_s, unless)  # noqa: B023 - called at once
             except ChildFailed as failure:
                 child.kill()
                 # Between choosing a free port and Java's bind another process may take it: then choose again.
@@ -264,7 +264,7 @@ class EmbeddedKafka:
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), "utf-8")
         return port, path
 
-    def _format(self, java: list[str], properties: Path, deadline: float) -> None:
+    def _format(self, java: list[str], properties: Path, timeout_s: float) -> None:
         """Give a fresh data folder its cluster id. The marker is written last: a format cut short is repeated."""
         marker = self.data / "cluster.id"
         if marker.exists():
@@ -274,7 +274,7 @@ class EmbeddedKafka:
         command += ["--ignore-formatted", *(self._security.format_words() if self._security is not None else [])]
         try:
             result = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline - time.monotonic()
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allowed_here(timeout_s)
             )
         except subprocess.TimeoutExpired as error:
             raise BrokerUnreachable("Kafka's storage tool did not finish in time", next_step="try again") from error

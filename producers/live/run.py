@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,7 @@ from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from producers.books.records import ProducerRecord
-from producers.broker.earlier import refuse_other_source
-from producers.broker.guard import LiveGuard
-from producers.broker.leases import FencedSink, Lease
 from producers.broker.publisher import TOPIC_OF, Publisher
-from producers.broker.resyncs import ResyncReader
 from producers.compilation import find_engine
 from producers.contract import Exchange, LiveFrameSource
 from producers.live.connections import NO_HEADERS
@@ -31,15 +27,12 @@ from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
 from producers.live.listing import find_instruments
+from producers.live.production import Production
 from producers.live.rest import RestClient
-from producers.live.roster import Roster, refresh_for_ever
-from producers.live.sharing import Admission, ShareKeeper
 from producers.live.snapshots import BookRecovery
 from producers.recordings.writer import RecordingWriter
-from producers.selection import LEASE, FixedPart, Selection
+from producers.selection import Selection
 from producers.settings import ProducerSettings
-from schemas.messages import Source
-from schemas.runs import producer_run
 from schemas.topics import L2, TRADES
 
 TICK_SECONDS = 0.02
@@ -100,94 +93,30 @@ async def produce(
     """
     kafka.require_broker(settings)
     kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
-    engine = await asyncio.to_thread(find_engine, settings.of(ProducerSettings).engine, settings.cache)
-    started_ns, venue, chosen = clock.now_ns(), exchange.venue, settings.of(ProducerSettings)
     selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
-    source, part = Source(chosen.source), FixedPart.of("" if chosen.share == LEASE else chosen.share)
+    engine = await asyncio.to_thread(find_engine, settings.of(ProducerSettings).engine, settings.cache)
     async with AsyncExitStack() as held:
-        lease = Lease(settings, venue, selection, metrics=metrics) if chosen.share == LEASE else None
-        if lease is not None:
-            held.callback(lease.close)  # last of all: what is ours goes to others then
-        requests = ResyncReader(settings, venue)
-        held.callback(requests.close)
-        publisher = Publisher(settings, metrics, clock.now_ns, share=lease.group if lease else "")
-        held.callback(publisher.close)
-
-        def is_ours(symbol: str) -> bool:
-            return lease.holds(symbol) if lease else part.holds(f"{venue}:{symbol}")
-
-        def guard_of(symbols: Iterable[str]) -> LiveGuard:
-            guard = LiveGuard(
-                settings,
-                venue,
-                [] if lease else [symbol for symbol in symbols if is_ours(symbol)],
-                run=publisher.run,
-                clock=clock,
-                metrics=metrics,
-                share=lease.group if lease else "",
-            )
-            held.callback(guard.close)
-            return guard
-
-        async def stand_alone(guard: LiveGuard, symbols: Collection[str]) -> None:
-            await guard.stand_alone(stop)
-            await asyncio.to_thread(refuse_other_source, settings, venue, symbols)
-
+        producer = Production(exchange, selection, settings, clock, metrics, stop, held)
+        feed = None
         async with AsyncExitStack() as around:
             await around.enter_async_context(beating(metrics.health))
             around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
-            guard = guard_of(selection.named)
-            if not selection.is_open:
-                await stand_alone(guard, selection.named)
-            recorded_as = provider.name if provider else venue
+            guard = None if selection.is_open else await producer.stand_alone(selection.named)
+            recorded_as = provider.name if provider else exchange.venue
             tap = around.enter_context(RecordingWriter(recording, recorded_as)) if recording else None
             rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics))
             listed = await find_instruments(rest, exchange, selection, clock=clock, stop=stop, tap=tap)
-            if not listed:
-                return _summary(exchange, publisher, None)
-            if selection.is_open:
-                guard = guard_of(listed)
-                await stand_alone(guard, listed)
-            feed = LiveFeed(
-                exchange,
-                {} if lease else {symbol: one for symbol, one in listed.items() if is_ours(symbol)},
-                chosen,
-                clock=clock,
-                metrics=metrics,
-                sink=FencedSink(publisher, lease) if lease else publisher,
-                is_outdated=publisher.has_answered,
-                run=producer_run(source, venue, started_ns, publisher.run),
-                tap=tap.write if tap else None,
-                engine=engine,
-            )
-            on_feed(feed)
-            feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
-            await guard.claim(publisher, source, stop)
-            roster = Roster(
-                feed,
-                rest,
-                exchange,
-                selection,
-                listed,
-                clock=clock,
-                metrics=metrics,
-                is_ours=is_ours,
-                admit=Admission(feed, guard, publisher, source).admit,
-            )
-            keeper = ShareKeeper(lease, feed, roster, guard) if lease else None
-
-            def on_tick() -> None:
-                publisher.poll()
-                guard.look()
-                if lease is not None:
-                    lease.beat()
-                feed.on_requests(*requests.poll())
-
-            refresh = partial(refresh_for_ever, roster, chosen.list_refresh_seconds)
-            background: list[Callable[[], Coroutine[Any, Any, None]]] = [refresh, *([keeper.run] if keeper else [])]
-            await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider, background)
-        await asyncio.to_thread(publisher.flush, FLUSH_SECONDS)
-        return _summary(exchange, publisher, feed)
+            if listed:
+                guard = guard or await producer.stand_alone(listed)
+                feed = producer.feed(listed, tap, engine)
+                on_feed(feed)
+                feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
+                await guard.claim(producer.publisher, producer.source, stop)
+                background = producer.background(feed, rest, listed, guard)
+                on_tick = partial(producer.on_tick, feed, guard)
+                await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider, background)
+        await asyncio.to_thread(producer.publisher.flush, FLUSH_SECONDS)
+        return _summary(exchange, producer.publisher, feed)
 
 
 async def record(

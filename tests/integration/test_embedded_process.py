@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, describe_exit
+from embedded.process import LOG_LIMIT_BYTES, Child, ChildFailed, allowed_here, describe_exit
 from tests.integration.processes import alive, group
 from tests.support.patience import patient
 from tests.support.waiting import eventually
@@ -68,10 +68,19 @@ def test_a_child_that_ends_early_is_named_with_its_last_words(tmp_path: Path) ->
 def test_a_child_that_is_never_ready_is_given_up_in_time(tmp_path: Path) -> None:
     child = started(python(tmp_path, SLEEP))
     try:
-        with pytest.raises(ChildFailed, match=r"was not ready within 0\.1 s"):
+        with pytest.raises(ChildFailed, match=r"was not ready within [\d.]+ s"):
             child.wait_until(lambda: False, 0.1)
     finally:
         child.kill()
+
+
+def test_a_child_is_waited_for_as_often_as_programs_want_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+    monkeypatch.setattr("os.getloadavg", lambda: (27.0, 0.0, 0.0))
+    assert allowed_here(60) == 810
+    monkeypatch.setattr("os.getloadavg", lambda: (0.3, 0.0, 0.0))
+    assert allowed_here(60) == 60
 
 
 def test_a_program_that_does_not_exist_is_a_failed_child_too(tmp_path: Path) -> None:
