@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from obflow import kafka
 from obflow.settings import Settings
+from schemas.topics import L2
 from tests.compose.engine import docker, images, inspect
 
 ROOT = Path(__file__).parents[2]
@@ -165,17 +166,32 @@ class Deployment:
             targets = json.load(answer)["data"]["activeTargets"]
         return {target["labels"]["job"]: target["health"] for target in targets}
 
-    def owners(self) -> dict[str, set[int]]:
-        """Partitions of the book log by the address of the processor that owns them: the described consumer group."""
-        group = self.settings.processor.app_id
+    def owners(self, group: str = "", topic: str = L2.name) -> dict[str, set[int]]:
+        """Partitions of a topic by the address of the member that owns them: the described consumer group.
+
+        Args:
+            group: Which; that of the processors where none is named.
+            topic: Which.
+        """
+        group = group or self.settings.processor.app_id
         answer = kafka.ask(
             self.settings, lambda client, left: client.describe_consumer_groups([group], request_timeout=left)
         )
         owned = {}
         for member in answer[group].members:
             parts = member.assignment.topic_partitions if member.assignment else []
-            owned[member.host.lstrip("/")] = {part.partition for part in parts}
+            owned[member.host.lstrip("/")] = {part.partition for part in parts if part.topic == topic}
         return owned
+
+    def container_at(self, service: str, address: str) -> str:
+        """The container of a service that has an address."""
+        (found,) = [one for one in self.containers(service) if address in addresses(one)]
+        return found
+
+    def groups(self) -> list[str]:
+        """Names of the consumer groups that the broker knows."""
+        listed = kafka.admin(self.settings).list_consumer_groups(request_timeout=COMMAND_S).result()
+        return [one.group_id for one in listed.valid]
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
         """Where the logs end, by topic and partition."""
@@ -185,6 +201,12 @@ class Deployment:
         """Records of the topics that a consumer group has not committed."""
         done = kafka.committed_offsets(self.settings, group, topics)
         return sum(end - done.get(part, 0) for part, end in self.ends(*topics).items())
+
+
+def addresses(container: str) -> set[str]:
+    """Addresses of a container in its networks."""
+    networks = (inspect("container", container) or {})["NetworkSettings"]["Networks"]
+    return {network["IPAddress"] for network in networks.values()}
 
 
 def wait_until(what: str, ready: Callable[[], bool], timeout_s: float) -> None:

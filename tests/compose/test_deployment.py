@@ -1,9 +1,9 @@
 """The deployment for real, chapter by chapter: each test goes on where the one before it ended (`make test-compose`).
 
-Up from nothing, rows, a reader who can only read, a writer's password made on the spot, three processors, one of them
-killed, the regime worker killed, the broker restarted, the database away for half a minute; then the producer stops,
-everything drains, and an audit inside the network compares what is stored with the log. All the while the simulator
-keeps the producer busy.
+Up from nothing, rows, a reader who can only read, a writer's password made on the spot, three processors, three sinks
+and two producers, one of each killed, the regime worker killed, the broker restarted, the database away for half a
+minute; then the producer stops, everything drains, and an audit inside the network compares what is stored with the
+log. All the while the simulator keeps the producer busy.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SCRAPED = (
     "prometheus",
 )
 ROLES = (*SCRAPED[:-1], "simulator")
+SCALED = ("--scale", "processor=3", "--scale", "sink=3", "--scale", "producer=2")
 MAX_IMAGE_BYTES = 1_000_000_000
 MAX_START_S = 10.0
 DATABASE_AWAY_S = 30.0
@@ -65,15 +66,45 @@ def everything_flows(deployment: Deployment, since_s: float, timeout_s: float) -
     )
 
 
-def owned_by(deployment: Deployment, processors: int) -> bool:
-    """Whether so many processors own every partition, each of them some and none of them twice."""
-    shares = deployment.owners().values()
+def owned_by(shares: dict[str, set[int]], members: int) -> bool:
+    """Whether so many members own every partition, each of them some and none of them twice."""
     return (
-        len(shares) == processors
-        and all(shares)
-        and sum(map(len, shares)) == PARTITIONS
-        and set().union(*shares) == set(range(PARTITIONS))
+        len(shares) == members
+        and all(shares.values())
+        and sum(map(len, shares.values())) == PARTITIONS
+        and set().union(*shares.values()) == set(range(PARTITIONS))
     )
+
+
+def three_processors(deployment: Deployment) -> bool:
+    """Whether three of them own every partition of the books' log."""
+    return owned_by(deployment.owners(), 3)
+
+
+def sinks(deployment: Deployment) -> dict[str, set[int]]:
+    """Partitions of the factors' log by the address of the sink that stores them."""
+    return deployment.owners(deployment.settings.sink.group, FACTORS.name)
+
+
+def producers(deployment: Deployment) -> dict[str, set[int]]:
+    """Buckets of instruments by the address of the producer whose lease holds them."""
+    (group,) = [one for one in deployment.groups() if one.startswith("obflow-producers-binance-futures-")]
+    return deployment.owners(group)
+
+
+def scale(deployment: Deployment, services: tuple[str, ...] = SCALED) -> None:
+    """Bring up what is down, with so many of each as the words say."""
+    deployment.compose("up", "-d", "--wait", "--no-recreate", *services, timeout_s=240)
+
+
+def kill_the_busiest(deployment: Deployment, service: str, shares: dict[str, set[int]], topic: str) -> float:
+    """Kill who owns most of the partitions at work; when, s."""
+    busy = {part for (_, part), end in deployment.ends(topic).items() if end > 0}
+    address = max(shares, key=lambda one: len(shares[one] & busy))
+    say(f"kill the {service} at {address}, which owns {len(shares[address] & busy)} partitions at work")
+    killed_s = time.time()
+    docker("kill", deployment.container_at(service, address))
+    return killed_s
 
 
 def test_it_comes_up_from_nothing_and_rows_flow(deployment: Deployment) -> None:
@@ -195,8 +226,8 @@ def test_managed_servers_are_used_and_none_is_started(deployment: Deployment, tm
 
 def test_three_processors_own_every_partition_between_them(deployment: Deployment) -> None:
     with step("up --scale processor=3 until the three own all partitions"):
-        deployment.compose("up", "-d", "--wait", "--no-recreate", "--scale", "processor=3", timeout_s=180)
-        wait_until("three owners of all partitions", lambda: owned_by(deployment, 3), 60)
+        scale(deployment, SCALED[:2])
+        wait_until("three owners of all partitions", lambda: three_processors(deployment), 60)
     for address, parts in sorted(deployment.owners().items()):
         say(f"processor at {address} owns {len(parts)} partitions: {sorted(parts)}")
     with step("then factors of every instrument"):
@@ -204,20 +235,42 @@ def test_three_processors_own_every_partition_between_them(deployment: Deploymen
 
 
 def test_the_others_take_over_from_a_killed_processor(deployment: Deployment) -> None:
-    busy = {part for (_, part), end in deployment.ends(L2.name).items() if end > 0}
-    owners = deployment.owners()
-    address = max(owners, key=lambda one: len(owners[one] & busy))
-    (victim,) = [one for one in deployment.containers("processor") if address in _addresses(one)]
-    say(f"kill the processor at {address}, which owns {len(owners[address] & busy)} partitions at work")
     with step("docker kill until the other two own all partitions"):
-        killed_s = time.time()
-        docker("kill", victim)
-        wait_until("two owners of all partitions", lambda: owned_by(deployment, 2), 60)
+        killed_s = kill_the_busiest(deployment, "processor", deployment.owners(), L2.name)
+        wait_until("two owners of all partitions", lambda: owned_by(deployment.owners(), 2), 60)
     with step("then factors of every instrument"):
         everything_flows(deployment, killed_s + 1, 60)
     with step("up again: three own all partitions"):
-        deployment.compose("up", "-d", "--wait", "--no-recreate", "--scale", "processor=3", timeout_s=180)
-        wait_until("three owners of all partitions", lambda: owned_by(deployment, 3), 60)
+        scale(deployment, SCALED[:2])
+        wait_until("three owners of all partitions", lambda: three_processors(deployment), 60)
+
+
+def test_three_sinks_store_between_them_and_take_over_from_a_killed_one(deployment: Deployment) -> None:
+    with step("up --scale sink=3 until the three own all partitions"):
+        scale(deployment, SCALED[:4])
+        wait_until("three owners of all partitions", lambda: owned_by(sinks(deployment), 3), 90)
+    with step("docker kill until the other two own all partitions"):
+        killed_s = kill_the_busiest(deployment, "sink", sinks(deployment), FACTORS.name)
+        wait_until("two owners of all partitions", lambda: owned_by(sinks(deployment), 2), 90)
+    with step("then factors of every instrument"):
+        everything_flows(deployment, killed_s + 1, 90)
+    with step("up again: three own all partitions"):
+        scale(deployment, SCALED[:4])
+        wait_until("three owners of all partitions", lambda: owned_by(sinks(deployment), 3), 90)
+
+
+def test_a_second_producer_takes_over_from_a_killed_one(deployment: Deployment) -> None:
+    with step("up --scale producer=2 until the two share all instruments"):
+        scale(deployment)
+        wait_until("two producers with a share each", lambda: owned_by(producers(deployment), 2), 90)
+    with step("then factors of every instrument"):
+        everything_flows(deployment, time.time(), 90)
+    with step("docker kill until the other has all instruments"):
+        killed_s = kill_the_busiest(deployment, "producer", producers(deployment), L2.name)
+        wait_until("one producer with everything", lambda: owned_by(producers(deployment), 1), 60)
+    with step("then factors of every instrument"):
+        everything_flows(deployment, killed_s + 1, 60)
+    scale(deployment)
 
 
 def test_regimes_go_on_after_a_kill_of_their_worker(deployment: Deployment) -> None:
@@ -226,7 +279,7 @@ def test_regimes_go_on_after_a_kill_of_their_worker(deployment: Deployment) -> N
     with step("docker kill of the regime worker, up again"):
         docker("kill", victim)
         killed_s = time.time()
-        deployment.compose("up", "-d", "--wait", "--no-recreate", "--scale", "processor=3", timeout_s=180)
+        scale(deployment)
     with step("then a closed window of every instrument"):
         sql = judged.format(int(killed_s * 1000))
         wait_until("regimes of every instrument", lambda: int(deployment.query(sql)) == INSTRUMENTS, 60)
@@ -290,11 +343,6 @@ def test_down_leaves_nothing(deployment: Deployment) -> None:
     left = [f"{kind} {name}" for kind, names in held.items() for name in names if inspect(kind, name)]
     assert left == []
     assert not any(deployment.everything().values())
-
-
-def _addresses(container: str) -> set[str]:
-    networks = (inspect("container", container) or {})["NetworkSettings"]["Networks"]
-    return {network["IPAddress"] for network in networks.values()}
 
 
 def _restarts(deployment: Deployment) -> str:
