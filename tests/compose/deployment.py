@@ -20,6 +20,7 @@ from obflow import kafka
 from obflow.settings import Settings
 from schemas.topics import L2
 from tests.compose.engine import docker, images, inspect
+from tests.support.patience import patient
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 24
@@ -69,7 +70,7 @@ class Deployment:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=patient(timeout_s),
         )
 
     def remove(self) -> None:
@@ -211,7 +212,7 @@ def addresses(container: str) -> set[str]:
 
 def wait_until(what: str, ready: Callable[[], bool], timeout_s: float) -> None:
     """Ask again until something holds; an answer that does not come counts as no."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + patient(timeout_s)
     last: Exception | None = None
     while True:
         try:

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from typing import Any
 
+from tests.support.patience import patient
+
 ANSWER_SECONDS = 20.0
 STANDIN_LABEL = "standin.of"
 """An image that stands in for an official one says in this label what is truly inside; others have no such label."""
@@ -19,7 +21,7 @@ class NoEngine(Exception):
 
 def docker(*words: str, timeout_s: float = 120.0) -> str:
     """Run a docker command that has to succeed; its standard output."""
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=timeout_s)
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=patient(timeout_s))
     assert done.returncode == 0, f"docker {' '.join(words)}: exit {done.returncode}\n{done.stderr[-2000:]}"
     return done.stdout.strip()
 
@@ -37,7 +39,7 @@ def describe_engine() -> str:
         (("compose", "version", "--short"), "docker compose does not work", "install the compose plugin"),
     ):
         try:
-            done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=ANSWER_SECONDS)
+            done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=patient(ANSWER_SECONDS))
         except subprocess.TimeoutExpired:
             raise NoEngine(f"{what} within {ANSWER_SECONDS:g} s: {remedy}") from None
         if done.returncode:
@@ -49,7 +51,9 @@ def describe_engine() -> str:
 
 def inspect(kind: str, name: str) -> dict[str, Any] | None:
     """What the engine knows of a container, image, volume or network; None where it knows none of that name."""
-    done = subprocess.run(["docker", kind, "inspect", name], capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    done = subprocess.run(
+        ["docker", kind, "inspect", name], capture_output=True, text=True, timeout=patient(ANSWER_SECONDS)
+    )
     return dict(json.loads(done.stdout)[0]) if done.returncode == 0 else None
 
 
