@@ -21,6 +21,7 @@ CounterName = Literal[
     "obflow_insert_failures_total",
     "obflow_fenced_inserts_total",
     "obflow_compiled_total",
+    "obflow_withheld_total",
     "obflow_gaps_total",
     "obflow_quote_checks_total",
     "obflow_levels_compared_total",
@@ -143,6 +144,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
         "records",
         (*PROCESSOR, *SINK),
         "compiled code runs",
+    ),
+    "obflow_withheld_total": Metric(
+        "Factor events that were computed and not sent, since the worker was late (processor.conflate_above_ms).",
+        ("venue",),
+        "events",
+        PROCESSOR,
+        "a worker withheld one",
     ),
     "obflow_fenced_inserts_total": Metric(
         "Inserts of which nothing was stored, since another sink had taken over the partitions.",

@@ -32,6 +32,7 @@ class Batch(NamedTuple, Generic[R]):
         partition: Of the source topic.
         offsets, records: In pairs, at least one.
         now_s: Monotonic time, seconds.
+        age_ms: How long ago Kafka took them, at least: none of them is newer.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Batch(NamedTuple, Generic[R]):
     offsets: Sequence[int]
     records: Sequence[R]
     now_s: float
+    age_ms: float = 0.0
 
 
 class Emit(NamedTuple):
@@ -51,6 +53,7 @@ class Emit(NamedTuple):
         source_offset: Not to be committed before the broker has this record; None holds nothing back.
         received_ns: When the newest of what it says was received, ns UTC, for latency.
         by_key: To the partition of its key. Else to the source's own, which is that of every `venue:symbol`.
+        headers: Of the record.
     """
 
     topic: Topic
@@ -59,6 +62,7 @@ class Emit(NamedTuple):
     source_offset: int | None
     received_ns: int = 0
     by_key: bool = False
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Count(NamedTuple):

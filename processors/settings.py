@@ -33,6 +33,8 @@ class ProcessorSettings(Section):
     """Rows `venue symbol from_date mean_size w1 … w10` of `integrated_ofi_1s`, separated by semicolons."""
     max_batch_records: Count = 2_000
     """Records of one partition handed over at once."""
+    conflate_above_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Age of records beyond which a worker sends only the newest events of each instrument; 0 sends all, always."""
 
 
 class RegimeSettings(Section):

@@ -3,8 +3,9 @@
 Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
 `invalid`s, and records that broke a LIVE book; a judgement of every window that the factor log closes; and a row of
 every trade, change of a feed, letter and request to the language model. Lost is what is expected and neither stored nor
-dead-lettered by a sink; duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the
-stored numbers are right is another question: `research.contents`.
+dead-lettered by a sink, nor withheld under overload by a worker that says so; duplicates are rows beyond one an
+identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is another question:
+`research.contents`.
 
 What cannot be seen is not called well: rows of a log that is gone, records that expired before they were stored, a
 producer that has fallen silent without a farewell. Each has a line of its own, and is counted apart from lost.
@@ -44,7 +45,8 @@ class Audit:
     """What an audit found.
 
     Attributes:
-        instruments: By `venue:symbol`: expected, stored (of the expected), dead_lettered, lost, duplicates, unexpected.
+        instruments: By `venue:symbol`: expected, stored (of the expected), dead_lettered, lost, duplicates, unexpected;
+            pending and withheld, where there are such.
         reemitted: Factor events on the log beyond one an identity: sent again after a crash.
         trades, derivatives: What was counted of these.
         undecodable: Records of the book log that are none.
@@ -184,15 +186,17 @@ def _compare(tables: Tables, found: Audit, called: Called) -> dict[str, dict[str
         expected = expectation.events.get(instrument, set())
         stored = tables.places(instrument, l2.short_id)
         missing = expected - stored
-        excused = {place for place in missing if Identity(instrument, l2.short_id, *place) in refused}
-        found.missing[instrument] = missing - excused
+        withheld = missing & called.conflated.excused(instrument, l2.short_id, expected) if missing else set()
+        excused = {place for place in missing - withheld if Identity(instrument, l2.short_id, *place) in refused}
+        found.missing[instrument] = missing - withheld - excused
         instruments[str(instrument)] = {
             "expected": len(expected),
             "stored": len(expected & stored),
             "dead_lettered": len(excused),
-            "lost": len(missing - excused),
+            "lost": len(found.missing[instrument]),
             "duplicates": doubled[instrument],
             "unexpected": len(stored - expected),
+            **({"withheld": len(withheld)} if withheld else {}),
         }
     return instruments
 

@@ -12,6 +12,7 @@ from obflow import kafka
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import Logged, LogReading
+from research.conflated import Conflated
 from research.counted import COUNTED, count_records
 from research.derived_steps import DERIVED, DerivedStep, written_steps
 from research.expected import (
@@ -31,7 +32,7 @@ from research.windows import ClosedWindows
 from schemas.codec import decode
 from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
-from schemas.messages import RegimeSource
+from schemas.messages import FactorRecord, RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, Topic
 from schemas.units import NS_PER_MS
 
@@ -60,6 +61,7 @@ class Called:
         letters: Id and role of every letter.
         events: Places of the book log's records that must have a factor event.
         emission: Factor events on their log.
+        conflated: Those that its records say were withheld.
         windows: Windows that the factor log closes, each with the place of the record that closes it.
         counted: Records by partition, without those sent again by hand, by the table that counts them.
         verdicts: Judgements on their log, by who judged.
@@ -74,6 +76,7 @@ class Called:
     letters: set[tuple[str, str]]
     events: Expectation
     emission: Emission
+    conflated: Conflated
     windows: dict[Identity, Place]
     counted: dict[str, Counter[int]]
     verdicts: dict[RegimeSource, set[Identity]]
@@ -110,7 +113,12 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
     out: defaultdict[Topic, set[Place]] = defaultdict(set)
     statuses = expected_changes(noted(FEED_STATUS), logs[FEED_STATUS], partitions(FEED_STATUS))
     letters = written_letters(reading(DEAD_LETTERS), logs[DEAD_LETTERS])
-    windows = ClosedWindows(_refused(letters, logs[FACTORS]))
+    windows, conflated = ClosedWindows(_refused(letters, logs[FACTORS])), Conflated()
+
+    def also(logged: Logged, record: FactorRecord) -> None:
+        windows.take(logged, record)
+        conflated.take(logged, record)
+
     called = Called(
         logs=logs,
         readings=readings,
@@ -118,7 +126,8 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         statuses=statuses,
         letters=letters,
         events=expected_events(noted(L2), partitions(L2)),
-        emission=emitted_events(reading(FACTORS), windows.take, partitions(FACTORS)),
+        emission=emitted_events(reading(FACTORS), also, partitions(FACTORS)),
+        conflated=conflated,
         windows=windows.closed,
         counted={table: count_records(noted(topic), logs[topic]) for table, topic in COUNTED.items()},
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),

@@ -41,6 +41,14 @@ class EngineOptions(Protocol):
         """Rows of weights of integrated order flow."""
 
 
+class StageOptions(EngineOptions, Protocol):
+    """What the stage of books reads of it besides."""
+
+    @property
+    def conflate_above_ms(self) -> float:
+        """Age of records beyond which events are withheld; 0: never."""
+
+
 def engine_of(options: EngineOptions) -> Engine[Any, Any]:
     """Make the engine that is set.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from orderbook.validity import Outcome, Validity
 from processors.contract import Renewals
@@ -149,8 +149,15 @@ class EventColumns(Protocol):
     def received_ns(self) -> Sequence[int]:
         """Of the record behind each event."""
 
+    @property
+    def status(self) -> Sequence[Status]:
+        """State of the book after each."""
+
     def __len__(self) -> int:
         """How many events."""
+
+    def leave(self, places: Sequence[int]) -> None:
+        """Drop all events but those at these places, which rise. What the batch did stays."""
 
     def events(self) -> list[FactorEvent]:
         """The events as records hold them."""
@@ -191,6 +198,14 @@ class FactorColumns:
 
     def __len__(self) -> int:
         return len(self.source_offset)
+
+    def leave(self, places: Sequence[int]) -> None:
+        """Drop all events but those at these places, which rise. What the batch did stays."""
+        columns: tuple[list[Any], ...] = (
+            *(self.source_offset, self.sequence, self.exchange_ns, self.received_ns, self.status, self.values),
+        )
+        for column in columns:
+            column[:] = [column[place] for place in places]
 
     def events(self) -> list[FactorEvent]:
         """The events as records hold them."""

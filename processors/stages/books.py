@@ -10,7 +10,8 @@ from typing import Final
 
 from orderbook.validity import Outcome, Validity
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
-from processors.factors import EngineOptions, engine_of
+from processors.factors import StageOptions, engine_of
+from processors.factors.conflation import newest_of_each_status
 from processors.factors.engine import EngineState, EventColumns, L2Row
 from processors.factors.resync import ResyncAsker
 from schemas.codec import encode
@@ -18,6 +19,7 @@ from schemas.errors import MessageError
 from schemas.messages import InstrumentKey
 from schemas.places import Place, check_place
 from schemas.topics import BOOKS_CHANGELOG, FACTORS, L2, RESYNC, Topic
+from schemas.withheld import Withheld
 
 PACKED_EVENTS: Final = 160
 """Most events in one record: fewer than it may hold, so that a dead letter about it keeps it whole (64 KiB)."""
@@ -53,8 +55,9 @@ class BooksStage:
     decode_records = 2_000
     step_records = PACKED_EVENTS
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: StageOptions) -> None:
         self._engine = engine_of(options)
+        self._conflate_above_ms = options.conflate_above_ms
         self.layout, self.older = self._engine.layout, self._engine.older
         self._taken = Counter[str]()
 
@@ -88,15 +91,25 @@ class BooksStage:
 
     def step(self, state: BookState, batch: Batch[L2Row]) -> Emitted:
         """Take records to the book: one factor record for each stretch of one feed source and run."""
-        records, counts = [], Counter[Outcome]()
+        records, counts, withheld = [], Counter[Outcome](), 0
         state.heard_s = batch.now_s
         for run in _by_run(batch):
             columns = self._engine.step(state.book, run.offsets, run.records)
             _follow(state, columns, run)
             counts += columns.outcomes
             if columns:
-                records.append(_emit(run, columns))
-        return Emitted(records, [*_counts(batch.records[0].venue, counts), *self._newly_taken()])
+                before = self._withhold(columns, batch.age_ms)
+                records.append(_emit(run, columns, before))
+                withheld += before.events
+        venue = batch.records[0].venue
+        return Emitted(records, [*_counts(venue, counts, withheld), *self._newly_taken()])
+
+    def _withhold(self, columns: EventColumns, age_ms: float) -> Withheld:
+        """Leave out what overload leaves out; say what that was."""
+        first, count = columns.source_offset[0], len(columns)
+        if 0 < self._conflate_above_ms < age_ms:
+            columns.leave(newest_of_each_status(columns.status))
+        return Withheld(first, count - len(columns))
 
     def _newly_taken(self) -> Iterator[Count]:
         """How many records compiled code has taken since the last step, and how many it has left to the reference."""
@@ -144,12 +157,15 @@ def _follow(state: BookState, columns: EventColumns, run: Batch[L2Row]) -> None:
         state.asker.heard_own_epoch()
 
 
-def _emit(run: Batch[L2Row], columns: EventColumns) -> Emit:
+def _emit(run: Batch[L2Row], columns: EventColumns, before: Withheld) -> Emit:
     value = columns.encoded(run.records[0], run.log, run.partition)
-    return Emit(FACTORS, run.key, value, columns.source_offset[0], columns.received_ns[-1])
+    headers = (before.header,) if before.events else ()
+    return Emit(FACTORS, run.key, value, before.first_offset, columns.received_ns[-1], headers=headers)
 
 
-def _counts(venue: str, outcomes: Counter[Outcome]) -> Iterator[Count]:
+def _counts(venue: str, outcomes: Counter[Outcome], withheld: int) -> Iterator[Count]:
+    if withheld:
+        yield Count("obflow_withheld_total", "venue", venue, withheld)
     for outcome in IGNORED:
         if outcomes[outcome]:
             yield Count("obflow_ignored_total", "reason", outcome.value, outcomes[outcome])

@@ -29,6 +29,7 @@ from schemas.errors import DecodeError, DependencyError, FatalError
 from schemas.logs import LogId
 from schemas.messages import DeadLetter
 from schemas.topics import DEAD_LETTERS
+from schemas.units import NS_PER_MS
 
 log = get_logger(__name__)
 
@@ -279,7 +280,7 @@ class StageAgent:
             # From here to the last send nothing awaits: what changed a state is on its way out before anything else can
             # happen, a rebalance included.
             try:
-                processed = held.process(run, time.monotonic())
+                processed = held.process(run, time.monotonic(), _age_ms(part[-1]))
             except AskBroker as ask:
                 await self._refresh(ask)
                 continue
@@ -349,6 +350,11 @@ class StageAgent:
         held_back = letter.source_offset if holds_back else None
         emit = Emit(DEAD_LETTERS, letter.letter_id, encode(letter), held_back, by_key=True)
         self._ports.send(letter.source_partition, emit)
+
+
+def _age_ms(record: SourceRecord) -> float:
+    """How long ago Kafka took a record; 0 where its clock is ahead of ours."""
+    return max(0.0, time.time_ns() / NS_PER_MS - record.timestamp)
 
 
 async def yield_to_loop() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -35,6 +35,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
             acknowledged; no offset where it holds nothing back.
         received_ns: Time at the socket of the newest event in it, ns UTC.
         is_result: Whether it is what the worker is there to make, for the fault point and for latency.
+        headers: Of the record.
     """
 
     topic: str
@@ -45,6 +46,7 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     source_offset: int | None
     received_ns: int = 0
     is_result: bool = False
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class SendEmit(Protocol):
@@ -57,7 +59,9 @@ class SendEmit(Protocol):
 class KafkaProducer(Protocol):
     """What is used of `AIOKafkaProducer`."""
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int | None) -> asyncio.Future[Any]:
+    async def send(
+        self, topic: str, value: bytes, key: bytes, partition: int | None, *, headers: Sequence[tuple[str, bytes]]
+    ) -> asyncio.Future[Any]:
         """Put a record into a batch; the future is done when the broker has acknowledged it."""
         ...
 
@@ -148,7 +152,9 @@ class Outbox:
         try:
             if send.is_result and self._faults.fires("fail_send"):
                 raise RuntimeError("a fault point refused it")
-            sent = await self._producer().send(send.topic, send.value, key=send.key, partition=send.partition)
+            sent = await self._producer().send(
+                send.topic, send.value, key=send.key, partition=send.partition, headers=list(send.headers)
+            )
         except Exception as error:
             self._failed(send, error)
         else:
@@ -210,6 +216,7 @@ def sender(outbox: Outbox, name_of: Callable[[Topic], str]) -> SendEmit:
                 source_offset=emit.source_offset,
                 received_ns=emit.received_ns,
                 is_result=is_result,
+                headers=emit.headers,
             )
         )
 

@@ -103,8 +103,8 @@ class HeldPartition(Generic[S, R]):
         """Make the dead letter of a record that is refused."""
         return dead_letter_of(self._log, self.partition, source, error, self._stage.role)
 
-    def process(self, run: Run[R], now_s: float) -> Processed:
-        """Take a run to its key's state, records apart that the state already holds.
+    def process(self, run: Run[R], now_s: float, age_ms: float = 0.0) -> Processed:
+        """Take a run, none of it newer than `age_ms`, to its key's state, records apart that the state already holds.
 
         Raises:
             ReadAgain: The loaded state is lost or too old for the run, or handling a record of it failed.
@@ -121,7 +121,8 @@ class HeldPartition(Generic[S, R]):
         refused = self._places.refusal(keyed.state, records[0]) if self._places else None
         if refused is not None:
             return Processed(NOTHING, skipped, refused if offsets[0] >= self.offsets.position else None)
-        emitted = self._step(keyed.state, Batch(run.key, self._log.short_id, self.partition, offsets, records, now_s))
+        batch = Batch(run.key, self._log.short_id, self.partition, offsets, records, now_s, age_ms)
+        emitted = self._step(keyed.state, batch)
         keyed.next_offset = offsets[-1] + 1
         self.offsets.processed(run.key, offsets[0])
         if emitted.offer is not None and offsets[-1] >= self._beginning.committed:

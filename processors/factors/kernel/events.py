@@ -64,6 +64,12 @@ class KernelColumns:
         """State of the book after each."""
         return [STATUSES[code] for code in self.about[: len(self), STATUS]]
 
+    def leave(self, places: Sequence[int]) -> None:
+        """Drop all events but those at these places, which rise. What the batch did stays."""
+        kept = list(places)
+        self.source_offset = [self.source_offset[place] for place in kept]
+        self.matrix, self.about = self.matrix[kept], self.about[kept]
+
     def room(self) -> tuple[Floats, Ints]:
         """Give the rows of the events to come, to be written."""
         start = len(self.source_offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,9 @@ class SlowProducer:
         self.sent: list[tuple[str, bytes, bytes, int | None]] = []
         self.futures: list[asyncio.Future[Any]] = []
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int | None) -> asyncio.Future[Any]:
+    async def send(
+        self, topic: str, value: bytes, key: bytes, partition: int | None, *, headers: Sequence[tuple[str, bytes]]
+    ) -> asyncio.Future[Any]:
         self.sent.append((topic, value, key, partition))
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]

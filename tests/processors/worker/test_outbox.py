@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ class FakeProducer:
         self.sent: list[tuple[str, bytes]] = []
         self.futures: list[asyncio.Future[Any]] = []
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int | None) -> asyncio.Future[Any]:
+    async def send(
+        self, topic: str, value: bytes, key: bytes, partition: int | None, *, headers: Sequence[tuple[str, bytes]]
+    ) -> asyncio.Future[Any]:
         self.sent.append((topic, value))
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
