@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from processors.factors import ENGINES
+from processors.worker.changelog import seal, unseal
 from schemas.errors import DecodeError
 from schemas.factors import FACTOR_INDEX, FACTOR_NAMES
 from schemas.messages import ContractKind, L2Record
@@ -84,3 +86,11 @@ def test_an_older_checkpoint_that_is_cut_is_an_error(name: str) -> None:
 def test_older_bytes_are_not_taken_for_new_ones(name: str) -> None:
     with pytest.raises(DecodeError):
         ENGINES[name](THIN_NOTIONAL).load(older(name))
+
+
+@pytest.mark.parametrize(("written", "read"), list(permutations(LAYOUTS, 2)))
+def test_older_bytes_of_one_engine_are_refused_by_the_other(written: str, read: str) -> None:
+    """Told by the number of the layout, before anything of them is read."""
+    sealed, reader = seal(LAYOUTS[written], READ, older(written)), ENGINES[read](THIN_NOTIONAL)
+    with pytest.raises(DecodeError, match="layout"):
+        unseal(reader.layout, READ, sealed, reader.older)
