@@ -69,7 +69,8 @@ demo: .venv/demo-installed ## the whole pipeline on this machine, until Ctrl-C (
 	@$(BIN)/obflow demo $(ARGS)
 
 faults: setup ## kill workers and sinks at full size: nothing lost, nothing doubled
-	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py $(ARGS)
+	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py tests/integration/test_kill_series.py \
+		tests/integration/test_sink_series.py $(ARGS)
 
 fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books, feeds and hostile statements
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
