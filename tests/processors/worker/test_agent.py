@@ -49,7 +49,11 @@ class Bench:
     """An agent with everything it is bound to."""
 
     def __init__(
-        self, saved: dict[str, bytes] | None = None, stage: str = "books", named_log: NamedLog | None = None
+        self,
+        saved: dict[str, bytes] | None = None,
+        stage: str = "books",
+        named_log: NamedLog | None = None,
+        **options: object,
     ) -> None:
         self.outbox = RecordingOutbox()
         self.seeks: list[tuple[int, int]] = []
@@ -72,7 +76,7 @@ class Bench:
             is_whole=lambda partition: self.is_whole,
         )
         self.agent = StageAgent(
-            stage_of(stage),
+            stage_of(stage, **options),
             ports,
             WorkerMeters(self.metrics, L2, "factor"),
             max_batch_records=2_000,
@@ -119,6 +123,20 @@ async def test_a_batch_becomes_factors_of_its_partition_and_the_position_moves_o
     assert {send.key.decode() for send in bench.outbox.enqueued} == {str(record.instrument) for record in factors}
     assert sum(len(record.events) for record in factors) > 40
     assert bench.metrics.value("obflow_received_total", source="l2.v1") == 60
+
+
+@pytest.mark.parametrize(("age_ms", "is_late"), [(-5, False), (1_000, False), (1_001, True)])
+async def test_a_record_is_as_old_as_kafka_says_and_events_of_late_ones_are_withheld(
+    age_ms: int, is_late: bool, records: list[KafkaRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.time, "time_ns", lambda: (records[-1].timestamp + age_ms) * 1_000_000)
+    bench = Bench(conflate_above_ms=1_000.0)
+    bench.agent.on_assigned({PARTITION: 0})
+    await bench.take(batch_of(records))
+    factors = [send for send in bench.outbox.enqueued if isinstance(decode(send.value), FactorRecord)]
+
+    assert {bool(send.headers) for send in factors} == {is_late}
+    assert bool(bench.metrics.value("obflow_withheld_total", venue="nowhere")) is is_late
 
 
 async def test_nothing_is_committable_before_it_is_saved(bench: Bench, records: list[KafkaRecord]) -> None:
