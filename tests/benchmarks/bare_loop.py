@@ -16,6 +16,7 @@ from typing import Any
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from processors.factors.kernel.engine import KernelEngine
+from processors.factors.kernel.trial import trial
 from tests.processors.feed import THIN_NOTIONAL
 
 POLL_RECORDS = 2_000
@@ -68,6 +69,8 @@ class BareLoop:
 
 def main(bootstrap: str, l2: str, out: str, log: str) -> None:
     """Loop until SIGTERM, over partitions that are given by hand: nothing to join, nothing to wait for."""
+    failed = trial()  # compiled code is loaded before the first record, as a worker does
+    assert not failed, failed
     loop, ended = BareLoop(bootstrap, out, log), list[int]()
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     partitions = loop.consumer.list_topics(l2, 20.0).topics[l2].partitions

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from schemas.topics import FACTORS, L2
 from tests.benchmarks.test_kernel import told, verdict
 from tests.benchmarks.test_worker import INSTRUMENTS, READY_SECONDS, log_of
 from tests.integration.processing import pipeline, renamed, workers
+from tests.integration.roles import free_port
 from tests.processors.compare import VENUES
 from tests.processors.recorded import path_of, read_records
 from tests.support.patience import patient
@@ -48,10 +50,34 @@ Key = tuple[str, int]
 
 
 class Latency(NamedTuple):
-    """Milliseconds."""
+    """Milliseconds, but for the last.
+
+    Attributes:
+        p50, p99: From handing over a record to holding its factors.
+        made_p50: Of it, to where the factor record got its time: its process handed it to its client.
+        carried_p50: Of it, from there on.
+        packed: Events of a factor record.
+    """
 
     p50: float
     p99: float
+    made_p50: float
+    carried_p50: float
+    packed: float
+
+
+class Arrival(NamedTuple):
+    """When a factor record was made, by its client's clock, and when it came, ns UTC."""
+
+    made_ns: int
+    came_ns: int
+
+
+class Batches(NamedTuple):
+    """What a worker counted: batches, and the seconds in them."""
+
+    number: float
+    seconds: float
 
 
 class Stream:
@@ -73,7 +99,7 @@ class Arrivals:
         name = topics.topic_name(settings, FACTORS)
         places = kafka.end_offsets(settings, [name])
         self.consumer.assign([TopicPartition(name, partition, 0) for _, partition in places])
-        self.came: list[tuple[int, bytes]] = []
+        self.came: list[tuple[Arrival, bytes]] = []
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self._read)
         self.thread.start()
@@ -82,19 +108,20 @@ class Arrivals:
         while not self.is_over.is_set():
             message = self.consumer.poll(0.2)
             if message is not None and message.error() is None:
-                self.came.append((time.time_ns(), message.value()))
+                arrival = Arrival(message.timestamp()[1] * 1_000_000, time.time_ns())
+                self.came.append((arrival, message.value()))
         self.consumer.close()
 
-    def ended(self) -> dict[Key, int]:
-        """When the factors of each record were there, ns: asked once nothing comes any more."""
-        while time.time_ns() - self.came[-1][0] < QUIET_S * 1e9:
+    def ended(self) -> dict[Key, Arrival]:
+        """When the factors of each record were there: asked once nothing comes any more."""
+        while time.time_ns() - self.came[-1][0].came_ns < QUIET_S * 1e9:
             time.sleep(0.1)
         self.is_over.set()
         self.thread.join()
         found = {}
-        for came_ns, payload in self.came:
+        for arrival, payload in self.came:
             record = decode_as(FactorRecord, payload)
-            found.update({(record.symbol, event.sequence): came_ns for event in record.events})
+            found.update({(record.symbol, event.sequence): arrival for event in record.events})
         return found
 
 
@@ -127,18 +154,35 @@ def measured(settings: Settings, stream: Stream, rate: int, is_alive: Callable[[
     keys = stream.keys[INSTRUMENTS:]
     missing = sum(key not in came for key in keys)
     assert missing == 0, f"{missing} of {len(keys)} records have no factors"
-    took_ms = [(came[key] - at) / 1e6 for key, at in zip(keys, sent_ns, strict=True)][counted:]
-    return Latency(*np.percentile(took_ms, [50, 99]))
+    return latency_of(sent_ns[counted:], [came[key] for key in keys[counted:]])
 
 
-def of_a_worker(broker: str, folder: Path, stream: Stream, rate: int) -> Latency:
-    settings = pipeline(broker, engine="kernel", checkpoint_seconds=5.0, session_timeout_seconds=10.0)
-    with workers(settings, folder) as start:
+def latency_of(sent_ns: Sequence[int], came: Sequence[Arrival]) -> Latency:
+    sent, made, there = np.array(sent_ns), *np.array(came).T
+    p50, p99 = np.percentile(there - sent, [50, 99]) / 1e6
+    made_p50, carried_p50 = np.median(made - sent) / 1e6, np.median(there - made) / 1e6
+    return Latency(p50, p99, made_p50, carried_p50, len(came) / len(set(came)))
+
+
+def of_a_worker(broker: str, folder: Path, stream: Stream, rate: int) -> tuple[Latency, Batches]:
+    settings, port = (
+        pipeline(broker, engine="kernel", checkpoint_seconds=5.0, session_timeout_seconds=10.0),
+        free_port(),
+    )
+    with workers(settings, folder, flags=("--metrics-port", str(port))) as start:
         worker = start()
         worker.wait_ready(READY_SECONDS)
         found = measured(settings, stream, rate, lambda: worker.process.poll() is None)
+        batches = batches_of(port)
         assert worker.stop() == 0, worker.tail()
-    return found
+    return found, batches
+
+
+def batches_of(port: int) -> Batches:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    values = {line.split("{")[0]: float(line.split()[-1]) for line in lines if line.startswith("obflow_batch_seconds_")}
+    return Batches(values["obflow_batch_seconds_count"], values["obflow_batch_seconds_sum"])
 
 
 @contextmanager
@@ -163,13 +207,21 @@ def test_from_record_to_factors_beside_a_loop_without_faust(
     rate: int, broker: str, recordings: Path, tmp_path: Path
 ) -> None:
     stream = Stream(read_records(path_of(recordings, VENUES[0]), VENUES[0]), INSTRUMENTS + int(SECONDS * rate))
-    pairs = [
-        (of_a_worker(broker, tmp_path / str(number), stream, rate), of_the_loop(broker, stream, rate))
-        for number in range(PAIRS)
-    ]
+    pairs, batches = [], list[Batches]()
+    for number in range(PAIRS):
+        latency, counted = of_a_worker(broker, tmp_path / str(number), stream, rate)
+        pairs.append((latency, of_the_loop(broker, stream, rate)))
+        batches.append(counted)
     for name, values in zip(("worker", "bare loop"), zip(*pairs, strict=True), strict=True):
-        p50, p99 = (statistics.median(column) for column in zip(*values, strict=True))
-        told(f"{rate} records a second, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        found = Latency(*(statistics.median(column) for column in zip(*values, strict=True)))
+        told(f"{rate} records a second, {name}: p50 {found.p50:.1f} ms, p99 {found.p99:.1f} ms")
+        told(
+            f"{rate} records a second, {name}: {found.made_p50:.1f} ms until the factor record is made, then "
+            f"{found.carried_p50:.1f} ms until it is there; {found.packed:.1f} events a factor record"
+        )
+    each_ms = statistics.median(one.seconds / one.number for one in batches) * 1e3
+    records = statistics.median(len(stream.sent) / one.number for one in batches)
+    told(f"{rate} records a second, worker: {records:.1f} records a batch, which takes {each_ms:.2f} ms")
     for name, index, bar in (("p50", 0, MOST_P50), ("p99", 1, MOST_P99)):
         ratio = statistics.median(worker[index] / loop[index] for worker, loop in pairs)
         is_met = verdict(is_met=ratio <= bar)
