@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from obflow.settings import Settings
     from producers.contract import Exchange
     from producers.live.run import Provider
-    from producers.live.tardis_replay import Stretch
+    from producers.live.tardis_replay import Stretch, Wanted
     from producers.selection import Selection
     from producers.simulator.exchange import SimulatedExchange
     from producers.simulator.faults import Fault
@@ -100,6 +100,10 @@ def record(
     seconds: Annotated[str | None, typer.Option("--for", help="How long, as 60s, 5m or 2h.", metavar="TIME")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Of tardis:…, history from here.", metavar="TIME")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Where that history ends.", metavar="TIME")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Of that history, the venue's own messages.")] = False,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Of these, Tardis's channels in place of the usual ones; repeatable.")
+    ] = None,
     websocket_url: Url = None,
     rest_url: Url = None,
     json: JsonFlag = False,
@@ -115,12 +119,12 @@ def record(
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
     exchange, provider, symbols = *_live(venue, settings), _named(symbol)
     duration_s = seconds_of("--for", seconds)
-    stretch = _stretch(start, end, provider)
+    wanted = _of_the_past(venue, symbols, _stretch(start, end, provider), channel, raw=raw)
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
         await _require_access(provider, settings)
-        if stretch is not None:
-            return await fetch_replay(venue, symbols, stretch, settings, path=out, stop=stop)
+        if wanted is not None:
+            return await fetch_replay(wanted, settings, path=out, stop=stop)
         return await run.record(
             exchange,
             symbols,
@@ -390,6 +394,24 @@ def _stretch(start: str | None, end: str | None, provider: Provider | None) -> S
             next_step="give --from and --to with a venue tardis:EXCHANGE",
         )
     return stretch_of(start, end)
+
+
+def _of_the_past(
+    venue: str, symbols: list[str], stretch: Stretch | None, channels: list[str] | None, *, raw: bool
+) -> Wanted | None:
+    """Say what is asked of the machine; None where it is the present."""
+    from producers.live.tardis_replay import Wanted
+
+    if channels and not raw:
+        raise UsageError("--channel names channels of a venue's own messages", next_step="give --raw with it")
+    if stretch is None and raw:
+        raise UsageError(
+            "--raw is of the past: live, a venue's own messages come from the venue",
+            next_step="give --from and --to with it, or name the venue itself",
+        )
+    if stretch is None:
+        return None
+    return Wanted.raw(venue, symbols, stretch, channels or ()) if raw else Wanted.normalised(venue, symbols, stretch)
 
 
 async def _require_access(provider: Provider | None, settings: Settings) -> None:

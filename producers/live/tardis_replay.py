@@ -1,9 +1,9 @@
-"""History from tardis-machine: `replay-normalized` into a recording, whole or not at all."""
+"""History from tardis-machine into a recording, whole or not at all: its messages, or the venue's own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,13 @@ from producers.messages import Frame
 from producers.recordings.tardis_machine import frame_of
 from producers.recordings.writer import RecordingWriter
 from producers.settings import TardisSettings
+from producers.tardis.raw import RawLines, filters_of
 from producers.tardis.stream import DATA_TYPES, DERIVATIVES
-from producers.tardis.venues import SPOT, exchange_in
+from producers.tardis.venues import SPOT, VENUES, exchange_in
 from schemas.errors import DecodeError, ExchangeUnreachable, UsageError
 
 PATH = "/replay-normalized"
+RAW_PATH = "/replay"
 CONNECT_SECONDS = 10.0
 SILENT_SECONDS = 120.0
 """Longest wait for the next bytes: the machine fetches a minute of data before it gives any of it."""
@@ -51,15 +53,55 @@ def stretch_of(start: str, end: str) -> Stretch:
     return Stretch(*(f"{moment:%Y-%m-%dT%H:%M:%S}.000Z" for moment in (first, last)))
 
 
-async def fetch_replay(
-    name: str, symbols: Sequence[str], stretch: Stretch, settings: Settings, *, path: Path, stop: asyncio.Event
-) -> dict[str, object]:
+class Wanted(NamedTuple):
+    """What is asked of the machine, and how its answer reads.
+
+    Attributes:
+        venue: Written into the recording: who reads its frames.
+        path: Of the request.
+        options: Its parameter.
+        frames_of: Makes frames of a line.
+    """
+
+    venue: str
+    path: str
+    options: dict[str, object]
+    frames_of: Callable[[bytes], list[Frame]]
+
+    @classmethod
+    def normalised(cls, name: str, symbols: Sequence[str], stretch: Stretch) -> Wanted:
+        """Ask for the machine's messages of `tardis:` and an exchange."""
+        exchange = exchange_in(name)
+        options = {
+            "exchange": exchange,
+            "symbols": list(symbols),
+            "from": stretch.start,
+            "to": stretch.end,
+            "dataTypes": DATA_TYPES if exchange in SPOT else (*DATA_TYPES, *DERIVATIVES),
+            "withDisconnectMessages": True,
+        }
+        return cls(name, PATH, options, lambda line: [frame_of(line, CONNECTION)])
+
+    @classmethod
+    def raw(cls, name: str, symbols: Sequence[str], stretch: Stretch, channels: Sequence[str] = ()) -> Wanted:
+        """Ask for the venue's own messages, of these channels or the usual ones; they are read as any of the venue."""
+        exchange = exchange_in(name)
+        options = {
+            "exchange": exchange,
+            "filters": filters_of(exchange, symbols, stretch.start, channels),
+            "from": stretch.start,
+            "to": stretch.end,
+            "withDisconnects": True,
+        }
+        venue = VENUES[exchange]
+        return cls(venue, RAW_PATH, options, RawLines(venue, CONNECTION).frames_of)
+
+
+async def fetch_replay(wanted: Wanted, settings: Settings, *, path: Path, stop: asyncio.Event) -> dict[str, object]:
     """Write a stretch of the past into a recording. Where anything fails, or it is stopped, none is left.
 
     Args:
-        name: `tardis:` and the exchange, written into the recording.
-        symbols: Instruments.
-        stretch: From when to when.
+        wanted: What.
         settings: `tardis` is used.
         path: A new file.
         stop: Ends it.
@@ -72,45 +114,34 @@ async def fetch_replay(
         ExchangeUnreachable: It refuses the key, does not answer, or ends in the middle.
     """
     tardis = settings.of(TardisSettings)
-    with RecordingWriter(path, name) as writer:
+    with RecordingWriter(path, wanted.venue) as writer:
         try:
-            async for frame in _frames(tardis, _asked(exchange_in(name), symbols, stretch)):
+            async for frame in _frames(tardis, wanted):
                 if stop.is_set():
                     writer.abandon()
-                    return {"venue": name, "lines": 0, "file": None}
+                    return {"venue": wanted.venue, "lines": 0, "file": None}
                 writer.write(frame)
         except BaseException:
             writer.abandon()
             raise
         lines = writer.lines
-    return {"venue": name, "lines": lines, "file": str(path) if lines else None}
+    return {"venue": wanted.venue, "lines": lines, "file": str(path) if lines else None}
 
 
-def _asked(exchange: str, symbols: Sequence[str], stretch: Stretch) -> dict[str, str]:
-    options = {
-        "exchange": exchange,
-        "symbols": list(symbols),
-        "from": stretch.start,
-        "to": stretch.end,
-        "dataTypes": DATA_TYPES if exchange in SPOT else (*DATA_TYPES, *DERIVATIVES),
-        "withDisconnectMessages": True,
-    }
-    return {"options": msgspec.json.encode(options).decode()}
-
-
-async def _frames(tardis: TardisSettings, asked: dict[str, str]) -> AsyncIterator[Frame]:
-    url = tardis.base_url.rstrip("/")
+async def _frames(tardis: TardisSettings, wanted: Wanted) -> AsyncIterator[Frame]:
+    url, asked = tardis.base_url.rstrip("/"), {"options": msgspec.json.encode(wanted.options).decode()}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=not is_loopback(url)) as session,
-            session.get(url + PATH, params=asked, headers=key_headers(tardis), allow_redirects=False) as answer,
+            session.get(url + wanted.path, params=asked, headers=key_headers(tardis), allow_redirects=False) as answer,
         ):
             if answer.status != 200:
                 said = (await answer.content.read(MAX_REFUSAL_BYTES)).decode(errors="replace")
                 raise _refused(answer.status, said, tardis)
             async for line in _lines(answer.content):
-                yield frame_of(line, CONNECTION)
+                for frame in wanted.frames_of(line):
+                    yield frame
     except DecodeError as error:
         raise ExchangeUnreachable(f"{url} gave no whole history ({error.cause})", next_step=_CHECK) from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -9,9 +9,17 @@ from producers.contract import FrameReader, FrameSource
 from producers.recordings.lines import lines_of
 from producers.recordings.recording import Recording, venue_on
 from producers.recordings.tardis_csv import HEADER, TardisCsv, exchange_of, read_dataset
-from producers.recordings.tardis_machine import MachineFile, books_in, is_shape, machine_head, shape_frame_of
+from producers.recordings.tardis_machine import (
+    MachineFile,
+    RawFile,
+    books_in,
+    is_shape,
+    machine_head,
+    shape_frame_of,
+)
 from producers.tardis.datasets import DatasetReader
 from producers.tardis.machine import MachineReader
+from producers.tardis.raw import is_raw
 from producers.tardis.shapes import ShapesReader
 from producers.tardis.venues import VENUES, exchange_in
 from schemas.errors import FatalError, UsageError
@@ -52,6 +60,8 @@ def open_recording(path: Path, venue: FrameReader, *, until_damage: bool = False
     first = _first_line(path)
     if (head := machine_head(first)) is not None:
         return Opened(MachineFile(path, name, until_damage), MachineReader(venue, head.exchange, books_in(path)))
+    if is_raw(first):
+        return Opened(RawFile(path, venue.venue, name, until_damage), venue)
     if is_shape(first):
         return Opened(MachineFile(path, name, until_damage, shape_frame_of), ShapesReader(venue))
     named = venue_on(first)
@@ -103,9 +113,9 @@ def _tardis_exchange(path: Path) -> str:
 
 
 def _first_line(path: Path) -> bytes:
-    """Read the first line; of a file damaged so early nothing: whoever reads it further says so."""
+    """Read the first line that is not empty; of a file damaged so early nothing: whoever reads it further says so."""
     try:
-        return next(lines_of(path), b"")
+        return next(filter(bytes.strip, lines_of(path)), b"")
     except UsageError:
         raise
     except FatalError:

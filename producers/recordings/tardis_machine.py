@@ -1,4 +1,4 @@
-"""Normalised messages of tardis-machine in a file, one JSON object a line, as its `replay-normalized` answers.
+"""Messages of tardis-machine in a file, one JSON object a line, as its `replay-normalized` and its `replay` answer.
 
 Such a file is a recording: `curl … > day.jsonl` is enough. A message was received at its localTimestamp.
 """
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from producers.messages import Frame, Via
 from producers.recordings.lines import before_damage, lines_of
 from producers.tardis.machine import BOOKS, MachineHead, failure_in, head_of, received_ns
+from producers.tardis.raw import RawLines
 from producers.tardis.shapes import shape_received_ns
 from schemas.errors import DecodeError, FatalError
 
@@ -45,10 +46,42 @@ class MachineFile(NamedTuple):
         try:
             return self.to_frame(line, self.name)
         except DecodeError as error:
-            raise FatalError(
-                f"line {number} of {self.path} is no message of tardis-machine ({error.cause})",
-                next_step="fetch it again, or read what is before with --until-damage",
-            ) from None
+            raise _no_message(self.path, number, error) from None
+
+
+class RawFile(NamedTuple):
+    """A file of a venue's own messages, as the machine's `replay` answers, as a source of frames.
+
+    Attributes:
+        path: The file, packed or plain.
+        venue: The venue that they are of: the file does not say.
+        name: Stands for its connection, and so in the ids of its dead letters.
+        until_damage: Whether a damaged file ends before its damage, in place of an error.
+    """
+
+    path: Path
+    venue: str
+    name: str = ""
+    until_damage: bool = False
+
+    def frames(self) -> Iterator[Frame]:
+        """Read its messages, in order. Errors as of `MachineFile.frames`."""
+        return before_damage(self._frames()) if self.until_damage else self._frames()
+
+    def _frames(self) -> Iterator[Frame]:
+        lines = RawLines(self.venue, self.name)
+        for number, line in enumerate(lines_of(self.path), 1):
+            try:
+                yield from lines.frames_of(line)
+            except DecodeError as error:
+                raise _no_message(self.path, number, error) from None
+
+
+def _no_message(path: Path, number: int, error: DecodeError) -> FatalError:
+    return FatalError(
+        f"line {number} of {path} is no message of tardis-machine ({error.cause})",
+        next_step="fetch it again, or read what is before with --until-damage",
+    )
 
 
 def frame_of(line: bytes, name: str) -> Frame:

@@ -1,4 +1,6 @@
-"""A tardis-machine on loopback, from the simulator's data: its WebSocket, its replay over HTTP, the venue's own list.
+"""A tardis-machine on loopback, from the simulator's data: its WebSocket, its replays over HTTP, the venue's own list.
+
+Beside it the datasets of the same stretch, as rows.
 
 It can be told to lose its feed, to refuse a key, to cut a replay short and to fail in the middle of one.
 """
@@ -6,9 +8,11 @@ It can be told to lose its feed, to refuse a key, to cut a replay short and to f
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -19,9 +23,10 @@ from producers.simulator.events import DepthUpdate, MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.market import Fill
 from producers.simulator.venues import simulated_venue
-from tests.producers.tardis_data import Market, as_message, iso, said_of
+from tests.producers.tardis_data import L2_HEADER, Market, as_message, as_rows, iso, said_of
 
 TICK_SECONDS = 0.02
+STRETCH_SECONDS = 2.5
 KEY = "a-key"
 
 
@@ -38,7 +43,8 @@ class MachineServer:
         url: Its address over HTTP, once started.
         streams: Instruments of each WebSocket of books there ever was.
         tickers: The same of those that asked for tickers of derivatives alone.
-        replay: What it answers of the past.
+        plays_replay: Whether its WebSocket gives the same stretch, in place of what happens now.
+        asked: Parameters of each replay of raw messages.
         failing: How the next replay fails: `cut`, `broken`, or the machine's own words; empty where it does not.
     """
 
@@ -50,11 +56,18 @@ class MachineServer:
         self.url = ""
         self.streams: list[tuple[str, ...]] = []
         self.tickers: list[tuple[str, ...]] = []
-        self.replay = Market(exchange, venue, tuple(symbols), 5)
+        self._venue = venue
+        self.plays_replay = False
+        self.asked: list[dict[str, Any]] = []
         self.failing = ""
         self._wants_key = wants_key
         self._open: dict[web.WebSocketResponse, tuple[str, ...]] = {}
         self._telling: dict[web.WebSocketResponse, tuple[str, ...]] = {}
+
+    @cached_property
+    def replay(self) -> Market:
+        """The stretch of the past."""
+        return Market(self.exchange, self._venue, tuple(self.market.specs), STRETCH_SECONDS)
 
     async def lose_feed(self) -> None:
         """Lose the connection to the venue, tell it, and begin anew with whole books."""
@@ -88,6 +101,10 @@ class MachineServer:
         await socket.prepare(request)
         if is_of_tickers:
             self._telling[socket] = symbols
+        elif self.plays_replay:
+            for said in self.replay.said:
+                if said.symbol in symbols:
+                    await socket.send_json(as_message(self.exchange, said))
         else:
             await self._send_books(socket, symbols)
             self._open[socket] = symbols
@@ -107,7 +124,23 @@ class MachineServer:
         if any(symbol not in self.market.specs for symbol in options["symbols"]):
             return web.json_response({"message": "no such symbol"}, status=400)
         lines = [json.dumps(as_message(self.exchange, said)) for said in self.replay.said]
-        text = "\n".join(lines) + "\n"
+        return await self._tell_past(request, "\n".join(lines) + "\n")
+
+    async def raw_history(self, request: web.Request) -> web.StreamResponse:
+        """Serve `/replay`."""
+        if not self._may(request):
+            return web.json_response({"message": "unauthorized"}, status=401)
+        self.asked.append(json.loads(request.query["options"]))
+        return await self._tell_past(request, b"".join(self.replay.raw).decode())
+
+    async def dataset(self, request: web.Request) -> web.Response:
+        """Serve a day of a dataset of books."""
+        symbol = request.path.rpartition("/")[2].removesuffix(".csv.gz")
+        books = [said for said in self.replay.said if said.symbol == symbol and said.trade is None]
+        rows = [row for said in books for row in as_rows(self.exchange, said)]
+        return web.Response(body=gzip.compress("\n".join([L2_HEADER, *rows, ""]).encode(), mtime=0))
+
+    async def _tell_past(self, request: web.Request, text: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/x-json-stream"})
         if self.failing == "cut":
             response.content_length = len(text)
@@ -165,6 +198,8 @@ async def machine(
     app = web.Application()
     app.router.add_get("/ws-stream-normalized", server.stream)
     app.router.add_get("/replay-normalized", server.history)
+    app.router.add_get("/replay", server.raw_history)
+    app.router.add_get("/days/{path:.*}", server.dataset)
     app.router.add_get("/health-check", server.health)
     app.router.add_get("/{rest:.*}", server.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)

@@ -153,6 +153,18 @@ def test_the_past_of_a_venue_itself(run: Command, tmp_path: Path) -> None:
         run("record", "tardis:bybit", *words, "--to", "2024-01-02", nobody, code=3)
 
 
+@pytest.mark.advice("give --raw with it", "give --from and --to with it, or name the venue itself")
+def test_a_venues_own_messages_of_the_past(run: Command, tmp_path: Path) -> None:
+    words = ("--symbol", "BTCUSDT", "--out", str(tmp_path / "a.frames.jsonl.gz"))
+    past = ("--from", "2024-01-01", "--to", "2024-01-02")
+    nobody = "--set=tardis.base_url=http://127.0.0.1:9"
+    run.refused("record", "tardis:bybit", *words, *past, "--channel", "tickers", sentence="give --raw with it")
+    sentence = "give --from and --to with it, or name the venue itself"
+    run.refused("record", "tardis:bybit", *words, "--raw", sentence=sentence)
+    for _ in range(TIMES):  # done: what is told now is that nobody is there
+        run("record", "tardis:bybit", *words, *past, "--channel", "tickers", "--raw", nobody, code=3)
+
+
 @pytest.mark.advice("write --symbols all, or --symbol for one", "give one of them")
 def test_what_is_to_be_produced(run: Command) -> None:
     nobody = ("--set=kafka.bootstrap_servers=127.0.0.1:9", "--set=kafka.request_timeout_seconds=0.5")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from producers.live.tardis import key_headers, require_access, stream_url
-from producers.live.tardis_replay import Stretch, fetch_replay, stretch_of
+from producers.live.tardis_replay import Stretch, Wanted, fetch_replay, stretch_of
 from producers.settings import TardisSettings
 from tests.integration.advising import TIMES, refused
 from tests.integration.machine_server import KEY, machine
@@ -37,7 +37,9 @@ async def test_a_key_that_opens_nothing(tmp_path: Path) -> None:
 async def test_symbols_that_are_not_traded(tmp_path: Path) -> None:
     async def fetch(symbol: str, stretch: Stretch, number: int) -> dict[str, object]:
         path = tmp_path / f"{symbol}{number}.frames.jsonl.gz"
-        return await fetch_replay(NAME, [symbol], stretch, settings_for(server), path=path, stop=asyncio.Event())
+        return await fetch_replay(
+            Wanted.normalised(NAME, [symbol], stretch), settings_for(server), path=path, stop=asyncio.Event()
+        )
 
     async with machine("bybit", "bybit", SYMBOLS) as server:
         for number in range(TIMES):

@@ -1,4 +1,4 @@
-"""A simulated market as Tardis would sell it: the same stretch as normalised messages and as rows of datasets.
+"""A simulated market as Tardis would sell it: the same stretch as the venue's own messages, normalised, and as rows.
 
 Made from the simulator's events alone; no code of the adapters is used.
 """
@@ -6,20 +6,23 @@ Made from the simulator's events alone; no code of the adapters is used.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from producers.simulator.contract import encode_event
 from producers.simulator.events import DepthUpdate, MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.market import Fill
+from producers.simulator.recording import RecordedFrame
 from producers.simulator.true_book import WholeBook
 from producers.simulator.venues import simulated_venue
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 10_000_000
 DELAY_US = 2_345
+DELAY_NS = DELAY_US * 1000
 L2_HEADER = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
 TRADES_HEADER = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
 
@@ -46,12 +49,17 @@ class Market:
         venue: Its name in the simulator.
         symbols: Instruments.
         seconds: How long.
+
+    Attributes:
+        said: What Tardis made of it.
+        raw: The same as the venue said it, as lines of the machine's `replay`.
     """
 
     def __init__(self, exchange: str, venue: str, symbols: tuple[str, ...], seconds: float, seed: int = 5) -> None:
         self.exchange = exchange
         speaker = simulated_venue(venue)
         self._simulated = SimulatedExchange(speaker, symbols, seed=seed, start_ns=START_NS, changes_per_second=300)
+        self.raw: list[bytes] = []
         self.said = list(self._run(symbols, seconds))
 
     def whole(self, symbol: str) -> Said:
@@ -65,12 +73,30 @@ class Market:
 
     def _run(self, symbols: tuple[str, ...], seconds: float) -> Iterator[Said]:
         for symbol in symbols:
-            yield self.whole(symbol)
+            yield self._begin(symbol)
         end_ns = START_NS + int(seconds * 1e9)
         while self._simulated.now_ns < end_ns:
             for item in self._simulated.advance(self._simulated.now_ns + STEP_NS):
-                if isinstance(item, MarketEvent) and isinstance(item.what, DepthUpdate | Fill):
+                if not isinstance(item, MarketEvent):
+                    continue
+                self._note(item)
+                if isinstance(item.what, DepthUpdate | Fill):
                     yield said_of(item)
+
+    def _begin(self, symbol: str) -> Said:
+        """The whole book at the start: in the stream, or as Tardis fetched it."""
+        venue, book = self._simulated.venue, self._simulated.snapshot(symbol)
+        target = venue.book_target(symbol)
+        if not target:
+            self._note(book)
+            return said_of(book)
+        answer = self._simulated.get(target)
+        assert answer.book is not None
+        self.raw.append(raw_line(book.sent_ns + DELAY_NS, as_generated(symbol, answer.body)))
+        return said_of(book._replace(what=answer.book))
+
+    def _note(self, event: MarketEvent) -> None:
+        self.raw.append(raw_line(event.sent_ns + DELAY_NS, encode_event(self._simulated.venue, event)))
 
 
 def said_of(event: MarketEvent) -> Said:
@@ -107,6 +133,28 @@ def as_rows(exchange: str, said: Said) -> list[str]:
     flag = "true" if said.is_whole else "false"
     sides = (("bid", said.bids), ("ask", said.asks))
     return [",".join([*head, flag, side, *level]) for side, levels in sides for level in levels]
+
+
+def raw_line(received_ns: int, raw: str) -> bytes:
+    """Write a venue's message as the machine's `replay` does."""
+    return f'{{"localTimestamp":"{iso(received_ns // 1000)}","message":{raw}}}\n'.encode()
+
+
+def as_generated(symbol: str, answer: str) -> str:
+    """Write the answer to a request for a book as Tardis keeps it among the messages of Binance."""
+    return f'{{"stream":"{symbol.lower()}@depthSnapshot","generated":true,"data":{answer}}}'
+
+
+def as_raw(frames: Iterable[RecordedFrame]) -> Iterator[bytes]:
+    """Write a recorded session as the machine's `replay` does: without lists, and without saying when it was lost."""
+    for frame in frames:
+        if frame.via == "disconnect":
+            yield b"\n"
+        elif frame.via == "ws":
+            yield raw_line(frame.received_ns, frame.raw)
+        elif "symbol=" in frame.request and "/depth" in frame.request:
+            symbol = frame.request.partition("symbol=")[2].partition("&")[0]
+            yield raw_line(frame.received_ns, as_generated(symbol, frame.raw))
 
 
 def write_messages(path: Path, messages: list[dict[str, Any]]) -> Path:
