@@ -65,6 +65,7 @@ GaugeName = Literal[
     "obflow_kafka_round_trip_seconds",
     "obflow_kafka_queued_bytes",
     "obflow_leased_partitions",
+    "obflow_relay_quota_messages",
     "obflow_table_failing",
     "obflow_missing_rows",
     "obflow_ready",
@@ -344,6 +345,13 @@ GAUGES: Mapping[GaugeName, Metric] = {
         "partitions",
         PRODUCER,
         once="a lease (producer.share)",
+    ),
+    "obflow_relay_quota_messages": Metric(
+        "Messages that the key of a relay of Tardis's data is still good for, as the relay says.",
+        ("venue",),
+        "messages",
+        PRODUCER,
+        once="a relay that tells its quota (relay.base_url)",
     ),
     "obflow_table_failing": Metric(
         "1 where a table cannot be fed now, while the others go on.", ("table",), "0 or 1", SINK

@@ -19,6 +19,7 @@ from schemas.units import NS_PER_SECOND
 if TYPE_CHECKING:
     import asyncio
 
+    from obflow.metrics import Metrics
     from obflow.settings import Settings
     from producers.contract import Exchange
     from producers.live.run import Provider
@@ -34,7 +35,9 @@ _SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
 
 Venue = Annotated[
     str,
-    typer.Argument(help="Exchange id, such as binance-futures; tardis:okex-swap comes by tardis-machine."),
+    typer.Argument(
+        help="Exchange id, such as binance-futures; tardis:okex-swap by tardis-machine, relay:… by a relay."
+    ),
 ]
 Url = Annotated[str | None, typer.Option(help="Address in the venue's place, such as a simulator's.")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="Instrument, as the venue writes it; repeatable.")]
@@ -68,12 +71,11 @@ def produce(
     settings = load_settings(
         {"producer.websocket_url": websocket_url, "producer.rest_url": rest_url, "producer.share": share}
     )
-    exchange, provider = _live(venue, settings)
     selection = _selection(symbol, symbols, quote)
     metrics = Metrics("producer")
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
-        await _require_access(provider, settings)
+        exchange, provider = await _live(venue, settings, metrics)
         return await run.produce(
             exchange,
             selection,
@@ -117,12 +119,12 @@ def record(
     from producers.live.tardis_replay import fetch_replay
 
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
-    exchange, provider, symbols = *_live(venue, settings), _named(symbol)
+    symbols = _named(symbol)
     duration_s = seconds_of("--for", seconds)
-    wanted = _of_the_past(venue, symbols, _stretch(start, end, provider), channel, raw=raw)
+    wanted = _of_the_past(venue, symbols, _stretch(start, end, venue), channel, raw=raw)
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
-        await _require_access(provider, settings)
+        exchange, provider = await _live(venue, settings)
         if wanted is not None:
             return await fetch_replay(wanted, settings, path=out, stop=stop)
         return await run.record(
@@ -369,26 +371,34 @@ def _record_simulation(market: _Market, path: Path, seconds: float, *, json: boo
         say(f"{summary['lines']} lines in {path}")
 
 
-def _live(venue: str, settings: Settings) -> tuple[Exchange, Provider | None]:
-    """Give a venue, and who brings its data where it is not itself."""
+async def _live(venue: str, settings: Settings, metrics: Metrics | None = None) -> tuple[Exchange, Provider | None]:
+    """Give a venue, and who brings its data where it is not itself: one that lets us in."""
+    from obflow.clock import SystemClock
+    from producers.live.relay import RelayAccess
     from producers.live.run import Provider
-    from producers.live.tardis import key_headers, machine_stream
+    from producers.live.tardis import key_headers, machine_stream, require_access
     from producers.settings import TardisSettings
-    from producers.tardis.venues import exchange_in
+    from producers.tardis.venues import exchange_in, relayed_in
 
+    if exchange := relayed_in(venue):
+        return await RelayAccess(exchange, settings, SystemClock(), metrics).open()
     exchange = exchange_in(venue)
     if not exchange:
         return _exchange(venue), None
-    return machine_stream(exchange, settings), Provider(venue, key_headers(settings.of(TardisSettings)))
+    tardis = settings.of(TardisSettings)
+    stream, provider = machine_stream(exchange, settings), Provider(venue, key_headers(tardis))
+    await require_access(tardis)
+    return stream, provider
 
 
-def _stretch(start: str | None, end: str | None, provider: Provider | None) -> Stretch | None:
+def _stretch(start: str | None, end: str | None, venue: str) -> Stretch | None:
     """Read what of the past is wanted; None where it is the present."""
     from producers.live.tardis_replay import stretch_of
+    from producers.tardis.venues import exchange_in
 
     if start is None and end is None:
         return None
-    if start is None or end is None or provider is None:
+    if start is None or end is None or not exchange_in(venue):
         raise UsageError(
             "the past has a beginning and an end, and is had from Tardis",
             next_step="give --from and --to with a venue tardis:EXCHANGE",
@@ -412,14 +422,6 @@ def _of_the_past(
     if stretch is None:
         return None
     return Wanted.raw(venue, symbols, stretch, channels or ()) if raw else Wanted.normalised(venue, symbols, stretch)
-
-
-async def _require_access(provider: Provider | None, settings: Settings) -> None:
-    from producers.live.tardis import require_access
-    from producers.settings import TardisSettings
-
-    if provider is not None:
-        await require_access(settings.of(TardisSettings))
 
 
 def _exchange(venue: str) -> Exchange:

@@ -24,6 +24,22 @@ class TardisSettings(Section):
     """File that holds the key they ask for; a machine of one's own holds the key itself."""
 
 
+class RelaySettings(Section):
+    """A relay of Tardis's data."""
+
+    POSITION: ClassVar = 12
+
+    base_url: HttpAddress = ""
+    """Address of the relay; empty: none is used."""
+    api_key_file: UserPath | None = None
+    """File that holds the key that it asks for."""
+    depth: Count = 20
+    """Levels a side that are asked for."""
+    update_ids: Literal["counted", "chained"] = "counted"
+    """What update_id is worth: chained (it rises by one, and a gap in it is a gap of the book), or counted (it says
+    nothing, and updates are counted as they arrive)."""
+
+
 class ProducerSettings(Section):
     """Feeds and what they publish."""
 

@@ -30,6 +30,7 @@ from producers.live.listing import find_instruments
 from producers.live.production import Production
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
+from producers.live.source import VenueSource
 from producers.recordings.writer import RecordingWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings
@@ -50,10 +51,12 @@ class Provider(NamedTuple):
     Attributes:
         name: Written into recordings in the venue's place, so that their frames are read as the provider's.
         headers: Sent with each handshake: the key.
+        attend: Runs beside the connections, for what it gives to be renewed; None where nothing is.
     """
 
     name: str
     headers: Mapping[str, str] = NO_HEADERS
+    attend: Callable[[VenueSource], Coroutine[Any, Any, None]] | None = None
 
 
 async def produce(
@@ -213,6 +216,8 @@ async def _run(
         tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
         tasks.extend(group.create_task(begin()) for begin in background)
+        if provider is not None and provider.attend is not None:
+            tasks.append(group.create_task(provider.attend(source)))
         if tap is not None:
             tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
         await stop.wait()

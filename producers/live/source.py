@@ -80,6 +80,7 @@ class VenueSource:
         gate, turns = gate or HostGate(limits), asyncio.Semaphore(HANDED_OVER)
         connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
         self._exchange = exchange
+        self._url, self._headers = url.rstrip("/"), headers
 
         def connect(
             path: str,
@@ -94,7 +95,7 @@ class VenueSource:
             connection = Connection(
                 f"{run}-{number + 1}" + ("" if is_of_books else BESIDE_BOOKS),
                 of or exchange,
-                url.rstrip("/") + path,
+                self._url + path,
                 carried,
                 enqueue=self.enqueue,
                 on_oversized=on_oversized,
@@ -107,7 +108,7 @@ class VenueSource:
                 comes_over=comes_over if is_of_books else lambda _: True,
                 subscribe=subscribe,
                 on_refused=on_refused if is_of_books else refused,
-                headers=headers,
+                headers=self._headers,
             )
             self.connections[connection.name] = connection
             return connection
@@ -132,6 +133,12 @@ class VenueSource:
         """How many of its connections have no socket now, as a sentence; empty where all have one."""
         lost = sum(not connection.is_connected for connection in self.connections.values())
         return f"{lost} of {len(self.connections)} connections to {self._exchange.venue} are lost" if lost else ""
+
+    def readdress(self, url: str, headers: Mapping[str, str]) -> None:
+        """Open connections there and so from now on; those that stand go on until they are replaced."""
+        self._url, self._headers = url.rstrip("/"), headers
+        for connection in self.connections.values():
+            connection.url, connection.headers = self._url + connection.path, headers
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Open all connections, and those that are needed later, each in a task of its own."""

@@ -70,8 +70,8 @@ def key_headers(tardis: TardisSettings) -> Mapping[str, str]:
     """
     if tardis.api_key_file is None:
         return NO_HEADERS
-    key = _read(tardis.api_key_file)
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    key = key_in(tardis.api_key_file)
+    if not key:
         raise SettingsError(
             f"tardis.api_key_file holds no key ({tardis.api_key_file})",
             next_step="write the key into it, and nothing else",
@@ -108,8 +108,10 @@ def refuse_where_barred(status: int, tardis: TardisSettings, url: str = "") -> N
 _WRITE = "write http://HOST:PORT"
 
 
-def _read(path: Path) -> str:
+def key_in(path: Path) -> str:
+    """Read the key that a file holds; empty where it holds none, or cannot be read."""
     try:
-        return path.read_text("utf-8").strip()
+        key = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+    return key if key.isascii() and key.isprintable() and " " not in key else ""

@@ -14,14 +14,14 @@ import msgspec
 from obflow.settings import Settings
 from producers.contract import MAX_FRAME_BYTES
 from producers.live.rest import is_loopback
-from producers.live.tardis import key_headers, refuse_where_barred
+from producers.live.tardis import key_headers, refuse_where_barred, venue_at_tardis
 from producers.messages import Frame
 from producers.recordings.tardis_machine import frame_of
 from producers.recordings.writer import RecordingWriter
 from producers.settings import TardisSettings
 from producers.tardis.raw import RawLines, filters_of
 from producers.tardis.stream import DATA_TYPES, DERIVATIVES
-from producers.tardis.venues import SPOT, VENUES, exchange_in
+from producers.tardis.venues import SPOT, exchange_in
 from schemas.errors import DecodeError, ExchangeUnreachable, UsageError
 
 PATH = "/replay-normalized"
@@ -84,8 +84,13 @@ class Wanted(NamedTuple):
 
     @classmethod
     def raw(cls, name: str, symbols: Sequence[str], stretch: Stretch, channels: Sequence[str] = ()) -> Wanted:
-        """Ask for the venue's own messages, of these channels or the usual ones; they are read as any of the venue."""
+        """Ask for the venue's own messages, of these channels or the usual ones; they are read as any of the venue.
+
+        Raises:
+            UsageError: The exchange is none of our venues.
+        """
         exchange = exchange_in(name)
+        venue = venue_at_tardis(exchange).venue
         options = {
             "exchange": exchange,
             "filters": filters_of(exchange, symbols, stretch.start, channels),
@@ -93,7 +98,6 @@ class Wanted(NamedTuple):
             "to": stretch.end,
             "withDisconnects": True,
         }
-        venue = VENUES[exchange]
         return cls(venue, RAW_PATH, options, RawLines(venue, CONNECTION).frames_of)
 
 

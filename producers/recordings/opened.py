@@ -20,8 +20,9 @@ from producers.recordings.tardis_machine import (
 from producers.tardis.datasets import DatasetReader
 from producers.tardis.machine import MachineReader
 from producers.tardis.raw import is_raw
+from producers.tardis.relay import RelayReader
 from producers.tardis.shapes import ShapesReader
-from producers.tardis.venues import VENUES, exchange_in
+from producers.tardis.venues import VENUES, exchange_in, relayed_in
 from schemas.errors import FatalError, UsageError
 
 
@@ -65,9 +66,14 @@ def open_recording(path: Path, venue: FrameReader, *, until_damage: bool = False
     if is_shape(first):
         return Opened(MachineFile(path, name, until_damage, shape_frame_of), ShapesReader(venue))
     named = venue_on(first)
-    exchange = exchange_in(named)
-    reader = MachineReader(venue, exchange) if exchange else venue
-    return Opened(Recording(path, name, named or venue.venue, until_damage), reader)
+    return Opened(Recording(path, name, named or venue.venue, until_damage), _reader_of(named, venue))
+
+
+def _reader_of(named: str, venue: FrameReader) -> FrameReader:
+    """Give what reads the frames of a recording, by whoever it says that they came from."""
+    if exchange := exchange_in(named):
+        return MachineReader(venue, exchange)
+    return RelayReader(venue) if relayed_in(named) else venue
 
 
 def is_csv(path: Path) -> bool:
@@ -109,7 +115,8 @@ def _tardis_exchange(path: Path) -> str:
         return exchange_of(path)
     first = _first_line(path)
     head = machine_head(first)
-    return head.exchange if head is not None else exchange_in(venue_on(first))
+    named = venue_on(first)
+    return head.exchange if head is not None else exchange_in(named) or relayed_in(named)
 
 
 def _first_line(path: Path) -> bytes:

@@ -150,7 +150,7 @@ def shape_received_ns(raw: bytes) -> int | None:
     if shape.type not in BOOKS | {"trade", "funding"}:
         return None
     local = shape.local_timestamp or (shape.data and shape.data.local_timestamp)
-    return _moment_ns(local) if local else time_ns(shape.data or shape, shape)
+    return moment_ns(local) if local else time_ns(shape.data or shape, shape)
 
 
 def time_ns(*bodies: _ShapeBody) -> int | None:
@@ -160,18 +160,23 @@ def time_ns(*bodies: _ShapeBody) -> int | None:
         DecodeError: It is neither.
     """
     time = next((body.timestamp for body in bodies if body.timestamp is not None), None)
-    return None if time is None else _moment_ns(time)
+    return None if time is None else moment_ns(time)
 
 
-def _moment_ns(time: int | str) -> int:
+def moment_ns(time: int | str) -> int:
+    """Read a moment, of ISO 8601 or of so many digits as `UNITS` knows.
+
+    Raises:
+        DecodeError: It is neither.
+    """
     digits = str(time)
     if not (digits.isascii() and digits.isdigit()):
         return iso_ns(digits)
     if len(digits) not in UNITS:
         raise DecodeError(f"a time of {len(digits)} digits")
-    if (moment_ns := int(digits) * UNITS[len(digits)]) > INT64_MAX:
-        raise DecodeError(f"a time of {moment_ns} ns, beyond int64")
-    return moment_ns
+    if (time_ns := int(digits) * UNITS[len(digits)]) > INT64_MAX:
+        raise DecodeError(f"a time of {time_ns} ns, beyond int64")
+    return time_ns
 
 
 def _decoded(raw: bytes) -> _Shape:

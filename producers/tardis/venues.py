@@ -9,6 +9,8 @@ from schemas.messages import Coverage
 
 PREFIX: Final = "tardis:"
 """Stands before an exchange of Tardis where a venue is named: its data come from Tardis."""
+RELAY_PREFIX: Final = "relay:"
+"""The same where they come from a relay of Tardis's data."""
 VENUES: Final[dict[str, str]] = {
     "binance": "binance",
     "binance-futures": "binance-futures",
@@ -38,6 +40,11 @@ COVERAGE: Final[dict[str, Coverage]] = {
 def exchange_in(name: str) -> str:
     """Tell which exchange of Tardis a name of the form `tardis:okex-swap` is; empty where it is none of that form."""
     return name.removeprefix(PREFIX) if name.startswith(PREFIX) else ""
+
+
+def relayed_in(name: str) -> str:
+    """Tell which exchange of Tardis a name of the form `relay:okex-swap` is; empty where it is none of that form."""
+    return name.removeprefix(RELAY_PREFIX) if name.startswith(RELAY_PREFIX) else ""
 
 
 def plain_decimal(text: str) -> str:

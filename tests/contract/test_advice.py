@@ -30,6 +30,7 @@ SAYS_WHY = "it explains, and asks for nothing"
 PASSED_ON = "another error's own advice, or a log's last lines, passed on as they are"
 REASONS: dict[str, str] = {
     "another process may have it open, or choose another folder": OUTSIDE,
+    "ask whoever runs it": OUTSIDE,
     "check the folder": OUTSIDE,
     "check the network, the proxy and the Maven mirror of this machine, then run the same command again; "
     "what is already downloaded is kept": OUTSIDE,

@@ -270,6 +270,7 @@ class TestReference:
         roles = [
             "producer",
             "tardis",
+            "relay",
             "processor",
             "regimes",
             "fees",
