@@ -374,6 +374,8 @@ def _record_simulation(market: _Market, path: Path, seconds: float, *, json: boo
 async def _live(venue: str, settings: Settings, metrics: Metrics | None = None) -> tuple[Exchange, Provider | None]:
     """Give a venue, and who brings its data where it is not itself: one that lets us in."""
     from obflow.clock import SystemClock
+    from producers.exchanges.deribit.venue import DERIBIT
+    from producers.live.deribit import open_deribit
     from producers.live.relay import RelayAccess
     from producers.live.run import Provider
     from producers.live.tardis import key_headers, machine_stream, require_access
@@ -383,6 +385,8 @@ async def _live(venue: str, settings: Settings, metrics: Metrics | None = None) 
     if exchange := relayed_in(venue):
         return await RelayAccess(exchange, settings, SystemClock(), metrics).open()
     exchange = exchange_in(venue)
+    if not exchange and venue == DERIBIT.venue:
+        return await open_deribit(settings)
     if not exchange:
         return _exchange(venue), None
     tardis = settings.of(TardisSettings)

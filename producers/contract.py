@@ -83,6 +83,31 @@ class Keepalive(NamedTuple):
     every_s: float = 0.0
 
 
+class Granted(NamedTuple):
+    """A login that a venue accepted.
+
+    Attributes:
+        seconds: How long it holds.
+        renewal: What is said to renew it.
+    """
+
+    seconds: float
+    renewal: bytes
+
+
+class Login(Protocol):
+    """How a connection makes itself known. What it says and hears is secret: nothing of it becomes a frame."""
+
+    @property
+    def begin(self) -> bytes:
+        """What is said first on each connection."""
+        ...
+
+    def read(self, raw: bytes) -> Granted | str | None:
+        """Read a message: what was granted, or why it is refused; None where it is anything else."""
+        ...
+
+
 class Rate(NamedTuple):
     """So many times in so many seconds."""
 

@@ -40,6 +40,19 @@ class RelaySettings(Section):
     nothing, and updates are counted as they arrive)."""
 
 
+class DeribitSettings(Section):
+    """Credentials of Deribit, for books and trades change by change in place of every 100 ms."""
+
+    POSITION: ClassVar = 13
+
+    client_id: str = ""
+    """Id of the client; empty: what needs no credentials is subscribed."""
+    client_secret_file: UserPath | None = None
+    """File that holds its secret."""
+    fallback: bool = False
+    """Whether books of every 100 ms are produced where the credentials are refused; else it ends with a sentence."""
+
+
 class ProducerSettings(Section):
     """Feeds and what they publish."""
 

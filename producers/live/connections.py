@@ -20,8 +20,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocketException
 
 from obflow.backoff import Backoff
-from producers.contract import Exchange, Say
+from producers.contract import Exchange, Login, Say
 from producers.live.gate import HostGate, Refusal, is_refusal
+from producers.live.login import SocketLogin
 from producers.live.rest import is_loopback
 from producers.live.talk import SubscriptionRefused, Talk
 from producers.messages import Notice, NoticeKind, VenueNotice, Via
@@ -67,6 +68,7 @@ class VenueSocket:
         self.talk = Talk(carrier.exchange, name, lambda: carrier.symbols)
         self.stands = asyncio.Event()
         self._carrier = carrier
+        self._login = SocketLogin(carrier.login, carrier.exchange.venue)
         self._left = asyncio.Event()
 
     async def run(self, passed_ns: int) -> None:
@@ -85,6 +87,7 @@ class VenueSocket:
             proxy=None if is_loopback(carrier.url) else True,
         ) as socket:
             carrier.gate.welcome(passed_ns)
+            await self._login.begin(socket, self._pass_on)
             await carrier.enqueue(Via.CONNECT, self.name, b"")
             self.talk.say(carrier.exchange.keepalive.begin)
             for part in in_messages(carrier.exchange, carrier.symbols):
@@ -92,7 +95,8 @@ class VenueSocket:
             self.stands.set()
             try:
                 talk = self.talk
-                await _first_of(self._read(socket), talk.speak(socket), talk.keep_alive(), talk.watch(), self._leave())
+                talking = (talk.speak(socket), talk.keep_alive(), talk.watch())
+                await _first_of(self._read(socket), *talking, self._login.keep(socket), self._leave())
             except LOST as error:
                 if isinstance(error, ConnectionClosedError) and error.sent is not None and error.sent.code == TOO_BIG:
                     carrier.on_oversized(self.name)
@@ -111,7 +115,12 @@ class VenueSocket:
 
     async def _read(self, socket: ClientConnection) -> None:
         while True:
-            await self._carrier.enqueue(Via.WS, self.name, await socket.recv(decode=False))
+            raw = await socket.recv(decode=False)
+            if not self._login.took(raw):
+                await self._pass_on(raw)
+
+    async def _pass_on(self, raw: bytes) -> None:
+        await self._carrier.enqueue(Via.WS, self.name, raw)
 
     async def _leave(self) -> None:
         await self._left.wait()
@@ -139,6 +148,7 @@ class Connection:
         subscribe: What subscribes to instruments, where that is not all that the venue has of them.
         on_refused: Is told of an instrument that the venue will not send, and why: the connection goes on without it.
         headers: Sent with each handshake.
+        login: How each socket makes itself known; None where it need not.
         path: What of its address is the venue's to say; who shares it may share the connection.
     """
 
@@ -160,9 +170,11 @@ class Connection:
         subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
         on_refused: Callable[[str, str], None] = lambda *_: None,
         headers: Mapping[str, str] = NO_HEADERS,
+        login: Login | None = None,
         path: str = "",
     ) -> None:
         self.name = name
+        self.login = login
         self.path = path
         self.headers = headers
         self._on_refused = on_refused

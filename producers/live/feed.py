@@ -22,7 +22,7 @@ from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.compilation import MakeEngine
-from producers.contract import Channel, Exchange
+from producers.contract import Channel, Exchange, Login
 from producers.list_changes import status_sentence
 from producers.live.connections import NO_HEADERS
 from producers.live.field_watch import FieldWatch
@@ -117,13 +117,20 @@ class LiveFeed:
         """Time between two looks for silent channels: a small part of the time after which one is."""
         return min(1.0, self._settings.stale_seconds / 10)
 
-    def connect(self, url: str, gate: HostGate | None = None, headers: Mapping[str, str] = NO_HEADERS) -> VenueSource:
+    def connect(
+        self,
+        url: str,
+        gate: HostGate | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        login: Login | None = None,
+    ) -> VenueSource:
         """Make the connections that carry all instruments, not yet opened.
 
         Args:
             url: The venue's WebSocket address, without a path.
             gate: Who may ask the venue anything; by default its own.
             headers: Sent with each handshake.
+            login: How each connection makes itself known; None where it need not.
         """
         self.gate = gate or HostGate(self._exchange.limits)
         source = self._source = VenueSource(
@@ -137,6 +144,7 @@ class LiveFeed:
             comes_over=self._has_come_over,
             on_refused=self._on_refused,
             headers=headers,
+            login=login,
             with_derivatives=self._settings.derivatives,
             on_derivatives_refused=self._on_derivatives_refused,
         )

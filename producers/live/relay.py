@@ -83,7 +83,7 @@ class RelayAccess:
             depth=self._depth,
             is_chain=self._is_chain,
         )
-        return stream, Provider(f"{RELAY_PREFIX}{self._exchange}", self._headers, self.attend)
+        return stream, Provider(f"{RELAY_PREFIX}{self._exchange}", self._headers, attend=self.attend)
 
     async def attend(self, source: VenueSource) -> None:
         """Renew the credentials in time, and look at the quota, until cancelled.

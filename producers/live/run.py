@@ -21,7 +21,7 @@ from obflow.topics import topic_name
 from producers.books.records import ProducerRecord
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.compilation import find_engine
-from producers.contract import Exchange, LiveFrameSource
+from producers.contract import Exchange, LiveFrameSource, Login
 from producers.live.connections import NO_HEADERS
 from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
@@ -51,11 +51,13 @@ class Provider(NamedTuple):
     Attributes:
         name: Written into recordings in the venue's place, so that their frames are read as the provider's.
         headers: Sent with each handshake: the key.
+        login: How each connection makes itself known; None where it need not.
         attend: Runs beside the connections, for what it gives to be renewed; None where nothing is.
     """
 
     name: str
     headers: Mapping[str, str] = NO_HEADERS
+    login: Login | None = None
     attend: Callable[[VenueSource], Coroutine[Any, Any, None]] | None = None
 
 
@@ -206,7 +208,8 @@ async def _run(
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
     feed.tell_listing()
-    source = feed.connect(url, rest.gate, provider.headers if provider else NO_HEADERS)
+    provider = provider or Provider(exchange.venue)
+    source = feed.connect(url, rest.gate, provider.headers, provider.login)
     async with asyncio.TaskGroup() as group:
         feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.note_trouble))
         source.start(group.create_task)
@@ -216,7 +219,7 @@ async def _run(
         tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
         tasks.extend(group.create_task(begin()) for begin in background)
-        if provider is not None and provider.attend is not None:
+        if provider.attend is not None:
             tasks.append(group.create_task(provider.attend(source)))
         if tap is not None:
             tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))

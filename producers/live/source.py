@@ -11,7 +11,7 @@ from aiolimiter import AsyncLimiter
 
 from obflow.clock import Clock
 from producers.books.router import carrier_of
-from producers.contract import Channel, Exchange, Say
+from producers.contract import Channel, Exchange, Login, Say
 from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate
 from producers.messages import BESIDE_BOOKS, Frame, VenueNotice, Via
@@ -45,6 +45,7 @@ class VenueSource:
         comes_over: Whether everything that a connection carries comes over a successor, by its name.
         on_refused: Is told of an instrument whose subscription the venue refuses, and why.
         headers: Sent with each handshake.
+        login: How each connection makes itself known; None where it need not.
         with_derivatives: Whether what the venue tells of derivatives is subscribed too, over connections of its own.
         on_derivatives_refused: As `on_refused`, of that.
 
@@ -65,6 +66,7 @@ class VenueSource:
         comes_over: Callable[[str], bool] = lambda _: True,
         on_refused: Callable[[str, str], None] = lambda *_: None,
         headers: Mapping[str, str] = NO_HEADERS,
+        login: Login | None = None,
         with_derivatives: bool = False,
         on_derivatives_refused: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
@@ -109,6 +111,7 @@ class VenueSource:
                 subscribe=subscribe,
                 on_refused=on_refused if is_of_books else refused,
                 headers=self._headers,
+                login=login,
             )
             self.connections[connection.name] = connection
             return connection

@@ -79,10 +79,14 @@ class Form(NamedTuple):
     Attributes:
         unit_ns: Nanoseconds in a unit of time.
         envelope: Whether frames come in an envelope that names their stream.
+        speed: How often depth and trades come, where a client chose and it stands in their names.
+        is_known: Whether the client has logged in.
     """
 
     unit_ns: int = NS_PER_MS
     envelope: bool = True
+    speed: str = ""
+    is_known: bool = False
 
 
 class Opening(NamedTuple):
@@ -108,6 +112,8 @@ class Reaction(NamedTuple):
         subscribe: What it listens to from now on, or anew: depth then begins with a whole book again.
         answers_heartbeat: Whether it says that the client is there.
         heartbeat_every_s: How often the client wants to be asked from now on; None leaves it as it is.
+        form: How its frames are written from now on; None leaves it as it is.
+        lasts_s: The connection is ended after so long unless it is told anew; None leaves it as it is.
     """
 
     texts: tuple[str, ...] = ()
@@ -115,6 +121,8 @@ class Reaction(NamedTuple):
     subscribe: tuple[Subscription, ...] = ()
     answers_heartbeat: bool = False
     heartbeat_every_s: float | None = None
+    form: Form | None = None
+    lasts_s: float | None = None
 
 
 class RestAnswer(NamedTuple):
@@ -211,13 +219,14 @@ class SimulatedVenue(Protocol):
         """What a handshake asks for; of the subscriptions, those of symbols that are traded count."""
         ...
 
-    def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
+    def receive(self, text: str, held: frozenset[Subscription], books: Books, form: Form) -> Reaction:
         """What a client's message leads to.
 
         Args:
             text: The message.
             held: What the client listens to.
             books: What is traded.
+            form: How its frames are written.
         """
         ...
 

@@ -43,6 +43,7 @@ class VenueSession:
         self._given: dict[str, int] = {}
         self._opened_ns = self._heard_ns = now_ns
         self._asked_ns: int | None = None
+        self._ends_ns: int | None = None
         self._announced = False
         self._heartbeat_every_s, self._beat_ns = self._rules.heartbeat_every_s, now_ns
 
@@ -53,11 +54,14 @@ class VenueSession:
     def receive(self, text: str, now_ns: int) -> Sequence[str | MarketEvent]:
         """Take a message of the client; what is sent for it."""
         self._heard_ns = now_ns
-        reaction = self._exchange.venue.receive(text, self.subscriptions, self._exchange)
+        reaction = self._exchange.venue.receive(text, self.subscriptions, self._exchange, self.form)
         if reaction.answers_heartbeat:
             self._asked_ns = None
         if reaction.heartbeat_every_s is not None:
             self._heartbeat_every_s, self._beat_ns = reaction.heartbeat_every_s, now_ns
+        self.form = reaction.form or self.form
+        if reaction.lasts_s is not None:
+            self._ends_ns = now_ns + int(reaction.lasts_s * NS_PER_SECOND)
         self.subscriptions -= frozenset(reaction.unsubscribe)
         return [*reaction.texts, *self._subscribe(reaction.subscribe)]
 
@@ -73,6 +77,7 @@ class VenueSession:
         if (
             _over(age_ns, rules.lifetime_s)
             or _over(now_ns - self._heard_ns, rules.silence_s)
+            or (self._ends_ns is not None and now_ns >= self._ends_ns)
             or (self._asked_ns is not None and _over(now_ns - self._asked_ns, rules.heartbeat_answer_s))
         ):
             return Duty.END

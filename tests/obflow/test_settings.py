@@ -271,6 +271,7 @@ class TestReference:
             "producer",
             "tardis",
             "relay",
+            "deribit",
             "processor",
             "regimes",
             "fees",

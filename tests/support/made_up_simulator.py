@@ -119,8 +119,8 @@ class MadeUpVenue:
         del path, query
         return Opening()
 
-    def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
-        del held  # listening again begins with the whole book again
+    def receive(self, text: str, held: frozenset[Subscription], books: Books, form: Form) -> Reaction:
+        del held, form  # listening again begins with the whole book again
         if text == "ping":
             return Reaction(("pong",))
         try:

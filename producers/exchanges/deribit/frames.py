@@ -39,7 +39,15 @@ from schemas.messages import ContractKind
 from schemas.units import NS_PER_MS
 
 VENUE: Final = "deribit"
-METHODS: Final = {1: "public/subscribe", 2: "public/unsubscribe", 3: "public/set_heartbeat", 4: "public/test"}
+METHODS: Final = {
+    1: "public/subscribe",
+    2: "public/unsubscribe",
+    3: "public/set_heartbeat",
+    4: "public/test",
+    5: "public/auth",
+    6: "private/subscribe",
+    7: "private/unsubscribe",
+}
 """By the id that our requests have: an answer says no more of what it answers."""
 IDS: Final = {method: number for number, method in METHODS.items()}
 UNUSED: Final = frozenset(

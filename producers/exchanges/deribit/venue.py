@@ -13,10 +13,10 @@
 Funding is paid all the time: `current_funding` is the present rate for 8 hours, and there is no next one. Open interest
 is in the unit of the amounts.
 
-`raw` in place of `100ms` needs credentials since 2022; it is read in recordings. Amounts are US dollars on inverse
-perpetuals and futures, coins on linear ones and options, so that a contract is worth 1 everywhere. Trades that were
-negotiated as a block, and legs of combinations, met nothing in the book. Which channels a subscription accepted is in
-its answer, and each is compared with what was asked.
+`raw` in place of `100ms` needs credentials since 2022 (`login`), and is had by `private/subscribe`: `RAW_DERIBIT`.
+Amounts are US dollars on inverse perpetuals and futures, coins on linear ones and options, so that a contract is worth
+1 everywhere. Trades that were negotiated as a block, and legs of combinations, met nothing in the book. Which channels
+a subscription accepted is in its answer, and each is compared with what was asked.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from producers.exchanges.deribit.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
 from schemas.messages import ContractKind
 
-SUBSCRIBE: Final = "public/subscribe"
-UNSUBSCRIBE: Final = "public/unsubscribe"
+SUBSCRIBE: Final = "subscribe"
+UNSUBSCRIBE: Final = "unsubscribe"
 SET_HEARTBEAT: Final = "public/set_heartbeat"
 HEARTBEAT_SECONDS: Final = 30
+RAW: Final = "raw"
 MAX_LISTED: Final = 10
 """Instruments asked for one by one; for more than that the whole list is asked, which may be had once in 10 s."""
 
@@ -46,6 +47,7 @@ class DeribitExchange:
 
     Args:
         channels: Channels of an instrument, by its name.
+        speed: How often depth and trades come: `100ms`, or `raw`, each change, on connections that are logged in.
     """
 
     venue: str = frames.VENUE
@@ -67,8 +69,11 @@ class DeribitExchange:
     deltas = DELTAS
     shares_update_ids = False  # what is put together every 100 ms differs between connections
 
-    def __init__(self, channels: Callable[[str], tuple[str, ...]] | None = None) -> None:
-        self._channels = channels or (lambda symbol: (_depth(symbol), f"trades.{symbol}.100ms", f"quote.{symbol}"))
+    def __init__(self, channels: Callable[[str], tuple[str, ...]] | None = None, speed: str = "100ms") -> None:
+        self._speed = speed
+        self._channels = channels or (
+            lambda symbol: (self._depth(symbol), f"trades.{symbol}.{speed}", f"quote.{symbol}")
+        )
 
     @property
     def derivatives(self) -> DeribitExchange | None:
@@ -99,7 +104,7 @@ class DeribitExchange:
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""
-        return [_say(SUBSCRIBE, [channel for symbol in symbols for channel in self.streams(symbol)])]
+        return [self._say(SUBSCRIBE, [channel for symbol in symbols for channel in self.streams(symbol)])]
 
     def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
         """Name none: the other intervals need credentials or come less often."""
@@ -108,12 +113,12 @@ class DeribitExchange:
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""
-        return [_say(UNSUBSCRIBE, [channel for symbol in symbols for channel in self.streams(symbol)])]
+        return [self._say(UNSUBSCRIBE, [channel for symbol in symbols for channel in self.streams(symbol)])]
 
     def recover(self, symbol: str, failed: int = 0) -> list[Say]:
         """Subscribe to its depth anew: the whole book comes first (step 1 of the rule)."""
         del failed
-        return [_say(method, [_depth(symbol)]) for method in (UNSUBSCRIBE, SUBSCRIBE)]
+        return [self._say(method, [self._depth(symbol)]) for method in (UNSUBSCRIBE, SUBSCRIBE)]
 
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for few by name, or for all that have not expired."""
@@ -122,13 +127,14 @@ class DeribitExchange:
         path = "/api/v2/public/get_instrument?instrument_name="
         return [Fetch(path + quote(symbol, safe="")) for symbol in dict.fromkeys(symbols)]
 
+    def _depth(self, symbol: str) -> str:
+        return f"book.{symbol}.{self._speed}"
+
+    def _say(self, what: str, channels: Sequence[str]) -> Say:
+        method = f"{'private' if self._speed == RAW else 'public'}/{what}"
+        return Say(frames.request(method, {"channels": list(channels)}), tuple(f"{method}:{name}" for name in channels))
+
 
 DERIBIT = DeribitExchange()
-
-
-def _depth(symbol: str) -> str:
-    return f"book.{symbol}.100ms"
-
-
-def _say(method: str, channels: Sequence[str]) -> Say:
-    return Say(frames.request(method, {"channels": list(channels)}), tuple(f"{method}:{name}" for name in channels))
+RAW_DERIBIT = DeribitExchange(speed=RAW)
+"""The same with every change of a book and every trade by itself; its connections log in first."""

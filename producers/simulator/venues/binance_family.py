@@ -219,8 +219,9 @@ class BinanceVenue:
             return frozenset(StreamKind)
         return frozenset({StreamKind.MARK} if path in self.market_paths else BOOK_STREAMS)
 
-    def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
+    def receive(self, text: str, held: frozenset[Subscription], books: Books, form: Form) -> Reaction:
         """SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS."""
+        del form  # the path decided it
         try:
             request = _REQUEST.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:

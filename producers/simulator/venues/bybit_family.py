@@ -180,8 +180,9 @@ class BybitVenue:
         del path, query
         return Opening()
 
-    def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
+    def receive(self, text: str, held: frozenset[Subscription], books: Books, form: Form) -> Reaction:
         """Subscribe, unsubscribe and ping; subscribed again without leaving it before is refused."""
+        del form  # the path decided it
         try:
             request = _REQUEST.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 JSON-RPC. Books come in the stream with every level; `change_id` is not consecutive, `prev_change_id` names the one
 before. Prices and amounts are JSON numbers. A client that asked for heartbeats and leaves a `test_request` without an
-answer is cut off.
+answer is cut off. `raw` channels want a login, as `CLIENT_ID` with `CLIENT_SECRET`, which lasts for a while.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from schemas.units import NS_PER_MS
 Fields = dict[str, Any]
 
 CHANNELS = {
-    StreamKind.DEPTH: "book.{}.100ms",
-    StreamKind.TRADE: "trades.{}.100ms",
+    StreamKind.DEPTH: "book.{}.{}",
+    StreamKind.TRADE: "trades.{}.{}",
     StreamKind.QUOTE: "quote.{}",
     StreamKind.MARK: "ticker.{}.100ms",
 }
-_CHANNEL = re.compile(r"(book|trades|quote|ticker)\.([^.]+)(\.100ms)?")
+_CHANNEL = re.compile(r"(book|trades|quote|ticker)\.([^.]+)(\.100ms|\.raw)?")
 _STREAMS = {
     "book": StreamKind.DEPTH,
     "trades": StreamKind.TRADE,
@@ -67,8 +67,17 @@ _MARKETS = {
 }
 
 
+CLIENT_ID = "a-client"
+CLIENT_SECRET = "a-clients-secret"  # noqa: S105 (of a simulated client)
+SPEED, RAW = "100ms", "raw"
+
+
 class _DeribitRequestParams(msgspec.Struct):
     channels: list[str] = []
+    grant_type: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    refresh_token: str = ""
     interval: Annotated[float, msgspec.Meta(ge=10, le=3600)] | None = None
 
 
@@ -78,6 +87,7 @@ class _DeribitRequest(msgspec.Struct):
     params: _DeribitRequestParams = msgspec.field(default_factory=_DeribitRequestParams)
 
 
+_REFRESH = "a-refresh-token"
 _REQUEST = msgspec.json.Decoder(_DeribitRequest)
 RULES = VenueRules(
     websocket_paths=("/ws/api/v2",),
@@ -92,9 +102,14 @@ RULES = VenueRules(
 
 @dataclass(frozen=True)
 class DeribitVenue:
-    """The venue; see `SimulatedVenue`."""
+    """The venue; see `SimulatedVenue`.
+
+    Attributes:
+        login_s: How long a login lasts.
+    """
 
     name: str = "deribit"
+    login_s: float = 900.0
     rules: VenueRules = RULES
     listed: tuple[str, ...] = tuple(_MARKETS)
     websocket_target: str = "/ws/api/v2"
@@ -115,7 +130,6 @@ class DeribitVenue:
 
     def encode(self, event: MarketEvent, form: Form) -> str:
         """The text of an event."""
-        del form  # all connections read the same
         data: object
         if isinstance(event.what, Fill | OddTrade):
             data = [_trade(event, event.what)]
@@ -125,7 +139,7 @@ class DeribitVenue:
             data = _ticker(event, event.what)
         else:
             data = _book(event, event.what)
-        params = {"channel": _channel(event.subscription), "data": data}
+        params = {"channel": _channel(event.subscription, form.speed or SPEED), "data": data}
         return _json({"jsonrpc": "2.0", "method": "subscription", "params": params})
 
     def heartbeat(self, now_ns: int) -> str:
@@ -161,24 +175,43 @@ class DeribitVenue:
         del path, query
         return Opening()
 
-    def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
-        """Subscribe, unsubscribe, set_heartbeat and test; what is not known is left out of the answer."""
+    def receive(self, text: str, held: frozenset[Subscription], books: Books, form: Form) -> Reaction:
+        """Log in, subscribe, unsubscribe, set_heartbeat and test; what is not known is left out of the answer."""
         try:
             request = _REQUEST.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
             return Reaction((_error(None, -32600, f"request entity is no valid JSON-RPC: {error}"),))
+        if request.method == "public/auth":
+            return self._log_in(request, form)
+        scope, _, method = request.method.partition("/")
+        is_raw = any(name.endswith(f".{RAW}") for name in request.params.channels)
+        if (scope == "private" or is_raw) and not form.is_known:
+            refusal = (13009, "unauthorized") if scope == "private" else (13778, "raw_subscriptions_not_available")
+            return Reaction((_error(request.id, *refusal),))
         wanted = {name: one for name in request.params.channels if (one := _subscription(name)) is not None}
         known = {name: one for name, one in wanted.items() if one.symbol in books.specs}
         done, found = Reaction((_result(request.id, list(known)),)), tuple(known.values())
-        if request.method == "public/subscribe":
-            return done._replace(subscribe=tuple(one for one in found if one not in held))
-        if request.method == "public/unsubscribe":
+        if method == "subscribe":
+            new = tuple(one for one in found if one not in held)
+            return done._replace(subscribe=new, form=form._replace(speed=RAW) if is_raw else None)
+        if method == "unsubscribe":
             return done._replace(unsubscribe=found)
         if request.method == "public/set_heartbeat" and request.params.interval is not None:
             return Reaction((_result(request.id, "ok"),), heartbeat_every_s=request.params.interval)
         if request.method == "public/test":
             return Reaction((_result(request.id, {"version": "1.2.26"}),), answers_heartbeat=True)
         return Reaction((_error(request.id, -32601, "Method not found"),))
+
+    def _log_in(self, request: _DeribitRequest, form: Form) -> Reaction:
+        """Grant a session to the one client there is, or renew it."""
+        told = request.params
+        is_named = (told.client_id, told.client_secret) == (CLIENT_ID, CLIENT_SECRET)
+        if (told.grant_type == "client_credentials" and is_named) or told.refresh_token == _REFRESH:
+            tokens = {"access_token": "an-access-token", "refresh_token": _REFRESH, "token_type": "bearer"}
+            granted = {**tokens, "expires_in": self.login_s, "scope": "connection"}
+            known = form._replace(is_known=True)
+            return Reaction((_result(request.id, granted),), form=known, lasts_s=self.login_s)
+        return Reaction((_error(request.id, 13004, "invalid_credentials"),))
 
     # -- what a client that keeps to its rules says
 
@@ -267,8 +300,8 @@ def _subscribe(wanted: Sequence[Subscription]) -> str:
     return _json({"jsonrpc": "2.0", "id": 1, "method": "public/subscribe", "params": {"channels": names}})
 
 
-def _channel(subscription: Subscription) -> str:
-    return CHANNELS[subscription.stream].format(subscription.symbol)
+def _channel(subscription: Subscription, speed: str = SPEED) -> str:
+    return CHANNELS[subscription.stream].format(subscription.symbol, speed)
 
 
 def _subscription(channel: str) -> Subscription | None:

@@ -160,9 +160,9 @@ class OkxVenue:
         del path, query
         return Opening()
 
-    def receive(self, text: str, held: frozenset[Subscription], books: Books) -> Reaction:
+    def receive(self, text: str, held: frozenset[Subscription], books: Books, form: Form) -> Reaction:
         """Subscribe, unsubscribe, and the text `ping`; each channel is acknowledged by itself."""
-        del held
+        del held, form
         if text == "ping":
             return Reaction(("pong",))
         try:

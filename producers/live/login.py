@@ -1,0 +1,92 @@
+"""Logs a socket in, and keeps it so. What is said and heard for it is secret: none of it becomes a frame."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection
+
+from producers.contract import Granted, Login
+from schemas.errors import ExchangeUnreachable
+
+ANSWER_SECONDS: Final = 10.0
+RENEWED_AFTER: Final = 0.5
+"""Share of the time granted after which it is renewed."""
+
+
+class LoginRefused(ExchangeUnreachable):
+    """The venue refuses the credentials."""
+
+
+class SocketLogin:
+    """The login of one socket.
+
+    Args:
+        login: What is said; None where nothing is.
+        venue: Whose it is, for what is told.
+    """
+
+    def __init__(self, login: Login | None, venue: str) -> None:
+        self._login = login
+        self._venue = venue
+        self._granted: Granted | None = None
+        self._answered = asyncio.Event()
+        self._refused = ""
+
+    async def begin(self, socket: ClientConnection, others: Callable[[bytes], Awaitable[None]]) -> None:
+        """Log in, before anything else is said; `others` takes what else comes meanwhile.
+
+        Raises:
+            LoginRefused: The venue refuses it.
+            ExchangeUnreachable: It does not answer.
+        """
+        if self._login is None:
+            return
+        await socket.send(self._login.begin, text=True)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while not self._answered.is_set():
+                    raw = await socket.recv(decode=False)
+                    if not self.took(raw):
+                        await others(raw)
+        except TimeoutError:
+            raise self._unanswered() from None
+        self._require()
+
+    def took(self, raw: bytes) -> bool:
+        """Tell whether a message was the answer to a login, and take it."""
+        found = None if self._login is None else self._login.read(raw)
+        if found is None:
+            return False
+        if isinstance(found, str):
+            self._refused = found
+        else:
+            self._granted = found
+        self._answered.set()
+        return True
+
+    async def keep(self, socket: ClientConnection) -> None:
+        """Renew it each time before it ends, until cancelled; errors as of `begin`."""
+        while self._granted is not None:
+            await asyncio.sleep(self._granted.seconds * RENEWED_AFTER)
+            self._answered.clear()
+            await socket.send(self._granted.renewal, text=True)
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._answered.wait()
+            except TimeoutError:
+                raise self._unanswered() from None
+            self._require()
+        await asyncio.Event().wait()
+
+    def _require(self) -> None:
+        if self._refused:
+            raise LoginRefused(
+                f"{self._venue} refuses the credentials ({self._refused})",
+                next_step="check deribit.client_id and deribit.client_secret_file",
+            )
+
+    def _unanswered(self) -> ExchangeUnreachable:
+        return ExchangeUnreachable(f"{self._venue} does not answer a login", next_step="check the network")
