@@ -280,6 +280,10 @@ class Exchange(FrameReader, Protocol):
         """
         ...
 
+    def poll(self, symbol: str) -> Fetch | None:
+        """Name what is to be asked of a derivative from time to time, since no channel tells it; None: nothing."""
+        ...
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Name everything to GET for the instrument list.
 

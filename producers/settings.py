@@ -85,6 +85,8 @@ class ProducerSettings(Section):
     """Of the instruments asked for, which are this process's: all (empty), 1/2 or 2/2 and so on, or by a lease."""
     derivatives: bool = True
     """Whether funding, mark prices and open interest are subscribed too, where the venue has them."""
+    open_interest_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    """Time between two requests for an instrument's open interest, where no channel tells it (Binance). 0: never."""
     engine: Literal["reference", "kernel", "auto"] = "reference"
     """What takes ordinary updates of books: reference (record by record), kernel (compiled, the same bytes), or auto,
     the kernel where it works."""

@@ -252,7 +252,9 @@ class FrameRouter:
                 return
             handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
         elif isinstance(message, DerivativeTick):
-            handled.records.extend(self._stream(message.symbol).on_derivative(message, frame.received_ns))
+            handled.records.extend(
+                self._stream(message.symbol).on_derivative(message, frame.received_ns, is_asked=frame.via is Via.REST)
+            )
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
             if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(

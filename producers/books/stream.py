@@ -114,6 +114,7 @@ class InstrumentStream:
         self.kept = KeptBook(instrument, self._options, self.counters, checksum, engine)
         self._rule = rule
         self._feed = FeedTracker()
+        self._asked_ns = 0  # when an answer last told of a derivative
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
         self._beside = BookBeside(rule, self._options.known_bps)
         self._is_beyond = False  # INVALID since a best price is not known, and followed all the same
@@ -297,15 +298,23 @@ class InstrumentStream:
             self._append_status_if_changed()
         return self._drain()
 
-    def on_derivative(self, tick: DerivativeTick, received_ns: int) -> list[Published]:
+    def on_derivative(self, tick: DerivativeTick, received_ns: int, *, is_asked: bool = False) -> list[Published]:
         """Take what the venue told of a derivative: published as it is. Neither the book nor its feed depends on it.
+
+        Args:
+            tick: What it told.
+            received_ns: When.
+            is_asked: Whether it answered a request: that says nothing of a channel that is silent.
 
         Raises:
             InvalidNumber: One of its numbers may not be used.
         """
-        now = max(received_ns, self._feed.derivative_ns)
+        now = max(received_ns, self._feed.derivative_ns, self._asked_ns)
         record = self.kept.records.derivative(tick, now)
-        self._feed.derivative_ns = now
+        if is_asked:
+            self._asked_ns = now
+        else:
+            self._feed.derivative_ns = now
         self.counters.derivatives += 1
         return [record]
 

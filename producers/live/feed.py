@@ -250,6 +250,11 @@ class LiveFeed:
         log.warning("derivatives_refused", symbol=symbol, why=why)
         self.note_trouble(symbol, "derivatives", f"the venue refuses to send funding and mark prices ({why})")
 
+    @property
+    def lacks_books(self) -> bool:
+        """Whether a book is being asked for: whatever else is asked of the venue waits for it."""
+        return any(stream.needs_snapshot for stream in self.router.streams.values())
+
     def has_room(self, symbol: str) -> bool:
         """Tell whether a book of this instrument could be published now; else it is asked for again later."""
         return not self.outlet.is_overloaded(symbol)

@@ -27,6 +27,7 @@ from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
 from producers.live.listing import find_instruments
+from producers.live.polling import Poller
 from producers.live.production import Production
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
@@ -219,6 +220,8 @@ async def _run(
         tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
         tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
         tasks.extend(group.create_task(begin()) for begin in background)
+        if (every_s := settings.of(ProducerSettings).open_interest_seconds) > 0:
+            tasks.append(group.create_task(Poller(exchange, rest, source, feed, every_s).run()))
         if provider.attend is not None:
             tasks.append(group.create_task(provider.attend(source)))
         if tap is not None:

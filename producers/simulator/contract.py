@@ -160,6 +160,10 @@ class Books(Protocol):
         """When a book last changed, ns UTC."""
         ...
 
+    def open_lots(self, symbol: str) -> int:
+        """The open interest of a derivative, in lots."""
+        ...
+
     def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> WholeBook:
         """The book as it is, or was at an update id."""
         ...

@@ -76,7 +76,7 @@ class Derivative:
         self.spec = spec
         self._random = Random(f"{seed}:{spec.venue}:{spec.symbol}:derivative").random  # noqa: S311 (a simulation)
         self._rate = int(USUAL_RATE * (0.5 + self._random()))
-        self._open_lots = spec.typical_lots * (2_000 + int(3_000 * self._random()))
+        self.open_lots = spec.typical_lots * (2_000 + int(3_000 * self._random()))
         self._basis = 0
         self._told = 0
 
@@ -92,14 +92,14 @@ class Derivative:
         self._rate += int((USUAL_RATE - self._rate) * 0.01 + 400 * (self._random() - 0.5))
         self._rate = max(-LARGEST_RATE, min(LARGEST_RATE, self._rate))
         self._basis += int((mid // 20_000) * (self._random() - 0.5)) - self._basis // 10
-        self._open_lots = max(1, self._open_lots + int(self._open_lots * 0.001 * (self._random() - 0.5)))
+        self.open_lots = max(1, self.open_lots + int(self.open_lots * 0.001 * (self._random() - 0.5)))
         mark = max(1, mid + int((mid // 50_000) * (self._random() - 0.5)))
         has_funding = self.spec.has_funding
         next_ns = (now_ns // FUNDING_EVERY_NS + 1) * FUNDING_EVERY_NS if has_funding else None
         rate = self._rate if has_funding else None
         self._told += 1
         is_whole = self._told % WHOLE_EVERY == 0
-        return DerivativeState(mark, max(1, mid + self._basis), rate, next_ns, self._open_lots, is_whole)
+        return DerivativeState(mark, max(1, mid + self._basis), rate, next_ns, self.open_lots, is_whole)
 
 
 def decimal_text(units: int, decimals: int) -> str:

@@ -180,6 +180,10 @@ class SimulatedExchange:
         """The answer to a GET of a path and query."""
         return self.venue.answer(*split_target(target), self)
 
+    def open_lots(self, symbol: str) -> int:
+        """The open interest of a derivative as it was last told, in lots."""
+        return self._derivatives[symbol].open_lots
+
     def matched_ns(self, symbol: str) -> int:
         """When a book last changed, ns UTC."""
         return self._depths[symbol].matched_ns or self.now_ns

@@ -3,7 +3,7 @@
 | line | what becomes of it |
 |---|---|
 | `{"localTimestamp": …, "message": …}` | the venue's frame, byte for byte |
-| the same, `generated`, of Binance's stream `…@depthSnapshot` | the answer over REST that Tardis had it from |
+| the same, `generated`, of Binance's `@depthSnapshot`, `@openInterest` | the answer over REST that it was |
 | an empty line | the connection is lost; it stands again with the next message |
 
 The machine writes an empty line at once, and messages by the 32: up to 31 of those before it may follow it. A book is
@@ -24,8 +24,8 @@ from schemas.errors import DecodeError
 
 CHANNELS: Final[dict[str, tuple[str, ...]]] = {
     "binance": ("depth", "depthSnapshot", "trade", "bookTicker"),
-    "binance-futures": ("depth", "depthSnapshot", "trade", "bookTicker", "markPrice"),
-    "binance-delivery": ("depth", "depthSnapshot", "trade", "bookTicker", "markPrice"),
+    "binance-futures": ("depth", "depthSnapshot", "trade", "bookTicker", "markPrice", "openInterest"),
+    "binance-delivery": ("depth", "depthSnapshot", "trade", "bookTicker", "markPrice", "openInterest"),
     "bybit": ("orderbook.50", "publicTrade", "orderbook.1", "tickers"),
     "bybit-spot": ("orderbook.50", "publicTrade", "orderbook.1"),
     "okex": ("books-l2-tbt", "trades", "bbo-tbt"),
@@ -38,13 +38,14 @@ OKX_BOOKS_SINCE: Final = "2026-05-21"
 """Since this day Tardis records OKX's `books` in place of `books-l2-tbt`."""
 LOWER_CASE: Final = "binance"
 """Exchanges whose ids begin so have their symbols in lower case there."""
-BOOK_PATHS: Final[dict[str, str]] = {
-    "binance": "/api/v3/depth",
-    "binance-futures": "/fapi/v1/depth",
-    "binance-delivery": "/dapi/v1/depth",
+REST_PATHS: Final[dict[str, str]] = {
+    "binance": "/api/v3",
+    "binance-futures": "/fapi/v1",
+    "binance-delivery": "/dapi/v1",
 }
-"""By venue, the request whose answer a generated book is."""
-_FETCHED: Final = "depthSnapshot"
+"""By venue, where the requests begin whose answers generated messages are."""
+FETCHED: Final = {"depthSnapshot": "/depth", "openInterest": "/openInterest"}
+"""By the kind of a generated message, what was asked for."""
 
 
 class _RawLine(msgspec.Struct, gc=False):
@@ -120,11 +121,11 @@ class RawLines:
         return [Frame(self._last_ns, Via.DISCONNECT, self._connection)] if was_open else []
 
     def _frame(self, received_ns: int, raw: bytes) -> Frame:
-        if (path := BOOK_PATHS.get(self._venue)) and b'"generated"' in raw:
+        if (path := REST_PATHS.get(self._venue)) and b'"generated"' in raw:
             found = _generated(raw)
             symbol, _, kind = found.stream.partition("@")
-            if found.generated and kind == _FETCHED:
-                request = f"{path}?symbol={symbol.upper()}"
+            if found.generated and kind in FETCHED:
+                request = f"{path}{FETCHED[kind]}?symbol={symbol.upper()}"
                 return Frame(received_ns, Via.REST, self._connection, request, bytes(found.data))
         return Frame(received_ns, Via.WS, self._connection, raw=raw)
 

@@ -234,6 +234,10 @@ class RelayStream(RelayReader):
         del symbol, failed
         return []
 
+    def poll(self, symbol: str) -> None:
+        """Name nothing: a relay has no more than it streams."""
+        del symbol
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask the venue itself."""
         return self._listed.listings(symbols)

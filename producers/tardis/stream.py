@@ -139,6 +139,10 @@ class MachineStream:
         del symbol, failed
         return []
 
+    def poll(self, symbol: str) -> None:
+        """Name nothing: the machine tells it."""
+        del symbol
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask the venue itself."""
         return self._venue.listings(symbols)

@@ -181,6 +181,10 @@ class Bazaar:
     def recover(self, symbol: str, failed: int = 0) -> list[Say]:
         return [*self.unsubscribe([symbol]), *self.subscribe([symbol])]
 
+    def poll(self, symbol: str) -> None:
+        """Name nothing: it trades no derivatives."""
+        del symbol
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         return [Fetch("/markets?part=1"), Fetch("/markets?part=2")]
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from obflow.settings import ClickHouseSettings
+from obflow.clock import SystemClock
+from obflow.settings import ClickHouseSettings, Settings
+from producers.exchanges import EXCHANGES
+from producers.live import run
+from producers.live.feed import LiveFeed
+from producers.recordings.reader import RecordingReplay
+from producers.settings import ProducerSettings
 from schemas.messages import DerivativeRecord
 from schemas.topics import DERIVATIVES
 from sinks.counts import Counts
 from sinks.settings import SinkSettings
 from tests.integration.made_tables import make_tables
 from tests.integration.producing import producing, read_topic
+from tests.integration.simulators import simulator
 from tests.integration.sinking import opened, run_until
 
 pytestmark = pytest.mark.integration
@@ -49,6 +57,37 @@ async def test_what_a_venue_tells_of_derivatives_is_stored_once(broker: str, cli
         own = [row[2:] for row in wanted if row[0] == symbol]
         assert values == tuple(next(row[at] for row in own[::-1] if row[at] is not None) for at in range(5))
     assert {row[2] is None for row in wanted} == {True, False}, "a change tells no funding, and is no whole ticker"
+
+
+async def test_open_interest_that_no_channel_tells_is_asked_for(tmp_path: Path) -> None:
+    path, stop = tmp_path / "a.frames.jsonl.gz", asyncio.Event()
+    feeds: list[LiveFeed] = []
+    async with simulator("binance-futures") as venue:
+        producer = ProducerSettings(
+            rest_url=venue.server.rest_url, websocket_url=venue.server.websocket_url, open_interest_seconds=0.2
+        )
+        task = asyncio.create_task(
+            run.record(
+                EXCHANGES["binance-futures"],
+                ["BTCUSDT", "ETHUSDT"],
+                Settings(producer=producer),
+                clock=SystemClock(),
+                stop=stop,
+                path=path,
+                on_feed=feeds.append,
+            )
+        )
+        async with asyncio.timeout(20):
+            while not feeds or not all(told.counters.derivatives > 3 for told in feeds[0].router.streams.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        stop.set()
+        await task
+    records = RecordingReplay(path, EXCHANGES["binance-futures"]).records()
+    told = [record for record in records if isinstance(record, DerivativeRecord)]
+    asked = [record for record in told if record.open_interest is not None]
+    assert {record.symbol for record in asked} == {"BTCUSDT", "ETHUSDT"}
+    assert {record.mark_price for record in asked} == {None}, "a record says what one message said"
+    assert {record.mark_price is None for record in told} == {True, False}
 
 
 def has_read_all(counts: Mapping[str, Counts]) -> bool:

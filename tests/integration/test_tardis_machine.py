@@ -24,7 +24,7 @@ from producers.recordings.opened import open_recording, venue_of
 from producers.recordings.reader import RecordingReplay, scan
 from producers.settings import ProducerSettings, TardisSettings
 from producers.tardis.machine import received_ns
-from producers.tardis.raw import BOOK_PATHS
+from producers.tardis.raw import REST_PATHS
 from research.verify import top_levels
 from schemas.errors import ExchangeUnreachable, PipelineError, SettingsError, UsageError
 from schemas.messages import Kind, L2Record, SequenceSource
@@ -245,7 +245,7 @@ class TestOneStretchInFourWays:
         assert len(common) > 20 * len(symbols)
         assert all(way[moment] == ways[0][moment] for way in ways for moment in common)
         # What Binance is asked for is believed with the first update behind it: in that way a moment later.
-        lacking = len(symbols) if venue in BOOK_PATHS else 0
+        lacking = len(symbols) if venue in REST_PATHS else 0
         assert len(common) == max(map(len, ways)) - lacking
 
     async def live(self, server: MachineServer, path: Path) -> Path:

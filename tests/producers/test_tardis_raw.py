@@ -105,7 +105,7 @@ class TestLines:
         ("venue", "stream", "via"),
         [
             ("binance-futures", "btcusdt@depthSnapshot", Via.REST),
-            ("binance-futures", "btcusdt@openInterest", Via.WS),
+            ("binance-futures", "btcusdt@topLongShortAccountRatio", Via.WS),
             ("bybit", "btcusdt@depthSnapshot", Via.WS),
         ],
     )

@@ -8,6 +8,7 @@
 | `<symbol>@bookTicker` | `bookTicker` with ps, u | best quote | `BestQuote`, checks the book |
 | `<symbol>@markPrice@1s` | `markPriceUpdate` | derivative | `DerivativeTick`: p, i; r and T of perpetuals |
 | REST `/dapi/v1/depth` | `lastUpdateId`, symbol, pair, E, T | snapshot | `DepthSnapshot` |
+| REST `/dapi/v1/openInterest` | `openInterest`, `time` | derivative | `DerivativeTick`, where it is asked for |
 | REST `/dapi/v1/exchangeInfo` | `symbols` with contractSize, contractStatus | instrument list | `InstrumentList` |
 
 Sizes are numbers of contracts. A contract is worth `contractSize` US dollars (100 of BTC, 10 of any other), so that a

@@ -118,6 +118,10 @@ class BinanceExchange:
         del failed
         return Fetch(f"{self.rest_path}/depth?symbol={symbol}&limit={SNAPSHOT_LEVELS}", self.depth_weight)
 
+    def poll(self, symbol: str) -> Fetch | None:
+        """Ask for the open interest of what has any."""
+        return Fetch(f"{self.rest_path}/openInterest?symbol={symbol}") if self.derivatives_path else None
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for the instruments with their filters."""
         named = self.lists_by_name and 0 < len(symbols) <= MAX_LISTED

@@ -43,6 +43,8 @@ MICROSECONDS_FROM: Final = 10**14
 """From here a time is in microseconds: as milliseconds it would lie in the year 5138."""
 DEPTH_SPEED: Final = "100ms"
 
+OPEN_INTEREST: Final = "/openInterest?"
+"""In the request whose answer it is."""
 UNUSED_CHANNELS: Final = frozenset(
     {
         "1dTicker",
@@ -205,6 +207,9 @@ class _Rest(msgspec.Struct):
     lastUpdateId: Id | None = None  # noqa: N815 (the venue's name)
     symbols: msgspec.Raw = msgspec.Raw(b"")
     rateLimits: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815 (the venue's name)
+    openInterest: str | None = None  # noqa: N815 (the venue's name)
+    symbol: str = ""
+    time: Time | None = None
     code: int | None = None
     msg: str = ""
 
@@ -468,7 +473,11 @@ def _mark(event: bytes, symbol: str) -> DerivativeTick:
 
 
 def _parse_rest(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
-    head = _decoded(_REST, frame, Channel.SNAPSHOT, _requested_symbol(request) or "")
+    channel = Channel.DERIVATIVE if OPEN_INTEREST in request else Channel.SNAPSHOT
+    head = _decoded(_REST, frame, channel, _requested_symbol(request) or "")
+    if head.openInterest is not None:
+        time = None if head.time is None else _nanoseconds(head.time, Channel.DERIVATIVE, head.symbol)
+        return DerivativeTick(head.symbol, time, open_interest=head.openInterest)
     if head.lastUpdateId is not None:
         snapshot = _whole(frame, _requested_symbol(request) or "")
         symbol = _requested_symbol(request) or snapshot.symbol

@@ -9,13 +9,12 @@
 | `<symbol>@bookTicker` | `bookTicker` with u | best quote | `BestQuote`, checks the book |
 | `<symbol>@markPrice@1s` | `markPriceUpdate`, under `/market` | derivative | `DerivativeTick`: p, i; r and T if T > 0 |
 | REST `/fapi/v1/depth` | `lastUpdateId`, E, T | snapshot | `DepthSnapshot` |
+| REST `/fapi/v1/openInterest` | `openInterest`, `time` | derivative | `DerivativeTick`, where it is asked for |
 | REST `/fapi/v1/exchangeInfo` | `symbols` | instrument list | `InstrumentList` |
 | any | `serverShutdown` | notice | a disconnect will follow |
 | every other documented channel | – | – | passed over and counted: `frames.UNUSED_CHANNELS` |
 
 Once documented, and read: trades without X, best quotes without `e`; and spot's old levels and envelopes.
-
-Open interest is to be had over REST alone, and left out.
 
 T is the matching time and is used where given; E is the send time. Public streams live under `/public` since
 2026-04-23. The venue sends a WebSocket ping every 3 minutes and wants its pong within 10.

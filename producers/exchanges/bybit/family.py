@@ -113,6 +113,10 @@ class BybitExchange:
         del failed
         return [frames.say(op, [_depth(symbol)]) for op in ("unsubscribe", "subscribe")]
 
+    def poll(self, symbol: str) -> None:
+        """Name nothing: a channel tells all."""
+        del symbol
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for every category; a list can be had whole, or of one instrument."""
         del symbols

@@ -120,6 +120,10 @@ class DeribitExchange:
         del failed
         return [self._say(method, [self._depth(symbol)]) for method in (UNSUBSCRIBE, SUBSCRIBE)]
 
+    def poll(self, symbol: str) -> None:
+        """Name nothing: a channel tells all."""
+        del symbol
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for few by name, or for all that have not expired."""
         if not 0 < len(symbols) <= MAX_LISTED:

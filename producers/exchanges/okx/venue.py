@@ -120,6 +120,10 @@ class OkxExchange:
             return Fetch(f"/api/v5/market/books?instId={symbol}&sz={LEVELS}&source=0")
         return [_say(op, [symbol], lambda _: STREAMS[:1]) for op in ("unsubscribe", "subscribe")]
 
+    def poll(self, symbol: str) -> None:
+        """Name nothing: a channel tells all."""
+        del symbol
+
     def listings(self, symbols: Sequence[str] = ()) -> list[Fetch]:
         """Ask for the types that these are of."""
         types = dict.fromkeys(map(_type_of, symbols)) or ("SPOT", "SWAP", "FUTURES")

@@ -162,13 +162,15 @@ class BinanceVenue:
         return _error(-1003, "Way too many requests." if status == 418 else "Too much request weight used.")
 
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:
-        """`depth`, `exchangeInfo` and `ping`."""
+        """`depth`, `exchangeInfo`, `ping`, and `openInterest` of derivatives."""
         what = path.removeprefix(self.rest)
         if what == "/depth":
             limit = query.get("limit", str(self.default_depth_limit))
             return self._depth(query.get("symbol", ""), int(limit) if _DIGITS.fullmatch(limit) else 0, books)
         if what == "/exchangeInfo":
             return self._listing(query.get("symbols", ""), books)
+        if what == "/openInterest" and self.rules.derivative_streams:
+            return self._open_interest(query.get("symbol", ""), books)
         return RestAnswer(200, 1, "{}", "ping") if what == "/ping" else _refused(404, 1, -5000, "Path is not known.")
 
     def _depth(self, symbol: str, limit: int, books: Books) -> RestAnswer:
@@ -181,6 +183,12 @@ class BinanceVenue:
         head = self.book(spec, view, books.matched_ns(symbol), books.now_ns)
         body = {**head, "bids": spec.level_texts(view.bids), "asks": spec.level_texts(view.asks)}
         return RestAnswer(200, weight, _json(body), f"depth:{symbol}", view)
+
+    def _open_interest(self, symbol: str, books: Books) -> RestAnswer:
+        if symbol not in books.specs:
+            return _refused(400, 1, -1121, "Invalid symbol.")
+        told = {"symbol": symbol, "openInterest": books.specs[symbol].size_text(books.open_lots(symbol))}
+        return RestAnswer(200, 1, _json({**told, "time": books.now_ns // NS_PER_MS}), f"openInterest:{symbol}")
 
     def _listing(self, symbols: str, books: Books) -> RestAnswer:
         """The instrument list; in part where the venue can, and then refused if it does not trade one of them."""
