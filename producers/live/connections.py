@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocke
 from obflow.backoff import Backoff
 from producers.contract import Exchange, Login, Say
 from producers.live.gate import HostGate, Refusal, is_refusal
-from producers.live.login import SocketLogin
+from producers.live.login import UNLOGGED, SocketLogin
 from producers.live.rest import is_loopback
 from producers.live.talk import SubscriptionRefused, Talk
 from producers.messages import Notice, NoticeKind, VenueNotice, Via
@@ -84,6 +84,7 @@ class VenueSocket:
             max_size=carrier.max_bytes,
             max_queue=QUEUED_FRAMES,
             additional_headers=carrier.headers,
+            logger=UNLOGGED if carrier.headers or carrier.login else None,
             proxy=None if is_loopback(carrier.url) else True,
         ) as socket:
             carrier.gate.welcome(passed_ns)

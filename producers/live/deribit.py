@@ -11,7 +11,7 @@ from producers.contract import Exchange
 from producers.exchanges.deribit.login import DeribitLogin
 from producers.exchanges.deribit.venue import DERIBIT, RAW_DERIBIT
 from producers.live.connections import OPEN_SECONDS
-from producers.live.login import LoginRefused, SocketLogin
+from producers.live.login import UNLOGGED, LoginRefused, SocketLogin
 from producers.live.rest import is_loopback
 from producers.live.run import Provider
 from producers.live.tardis import key_in
@@ -64,7 +64,7 @@ async def open_deribit(settings: Settings) -> tuple[Exchange, Provider | None]:
 
 async def _try(login: DeribitLogin, url: str) -> None:
     async with connect(
-        url, open_timeout=OPEN_SECONDS, close_timeout=1.0, proxy=None if is_loopback(url) else True
+        url, open_timeout=OPEN_SECONDS, close_timeout=1.0, logger=UNLOGGED, proxy=None if is_loopback(url) else True
     ) as socket:
         await SocketLogin(login, DERIBIT.venue).begin(socket, _nothing)
 

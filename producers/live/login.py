@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +12,9 @@ from websockets.asyncio.client import ClientConnection
 from producers.contract import Granted, Login
 from schemas.errors import ExchangeUnreachable
 
+UNLOGGED: Final = logging.getLogger("obflow.unlogged")
+"""For sockets on which something secret is said: the library writes headers and messages into its log for debugging."""
+UNLOGGED.setLevel(logging.INFO)
 ANSWER_SECONDS: Final = 10.0
 RENEWED_AFTER: Final = 0.5
 """Share of the time granted after which it is renewed."""

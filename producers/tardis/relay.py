@@ -5,7 +5,7 @@
 | `snapshot`, `delta`, `trade` and the other shapes of `producers.tardis.shapes` | as there; a whole book replaces |
 | `{"type":"ping"}` | `Reply`: the same with `pong` |
 | `pong`, `subscribed`, `unsubscribed`, `info` | counted |
-| `error` | `Notice`: refused |
+| `error` | `Notice`: refused; the instrument alone where it names one |
 | REST | the venue's own instrument list: a relay has none |
 
 A whole book comes with a subscription alone, so that a book that broke here is had by connecting anew; each connection
@@ -53,6 +53,7 @@ SHAPES: Final = FrameShapes(
 class _RelayHead(msgspec.Struct, gc=False):
     type: str = ""
     message: str = ""
+    symbol: str = ""
 
 
 _HEAD = msgspec.json.Decoder(_RelayHead)
@@ -173,7 +174,7 @@ class RelayReader:
         if head.type == "ping":
             return [Reply(b'{"type":"pong"}')]
         if head.type == "error":
-            return [Notice(NoticeKind.REFUSED, head.message[:MAX_TEXT] or "it does not say why")]
+            return [Notice(NoticeKind.REFUSED, head.message[:MAX_TEXT] or "it does not say why", head.symbol)]
         return [Ignored(head.type)] if head.type in PASSED_OVER else self._shapes.parse(frame)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,10 @@ async def recorded(settings: Settings, path: Path, seconds: float = 0.0, books: 
     return exchange, feeds[0]
 
 
-async def test_raw_books_outlive_the_login_and_hold_no_secret(tmp_path: Path, secret_file: Path) -> None:
+async def test_raw_books_outlive_the_login_and_hold_no_secret(
+    tmp_path: Path, secret_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     path = tmp_path / "raw.frames.jsonl.gz"
     login_s = 3.0
     async with simulator(DeribitVenue(login_s=login_s), symbols=SYMBOLS) as venue:
@@ -91,7 +95,7 @@ async def test_raw_books_outlive_the_login_and_hold_no_secret(tmp_path: Path, se
     assert "book.BTC-PERPETUAL.raw" in text
     assert "trades.ETH-PERPETUAL.raw" in text
     assert not [one for one in logs if one["event"] == "connection_lost"]
-    assert not any(secret in shown for secret in SECRETS for shown in (text, str(logs)))
+    assert not any(secret in shown for secret in SECRETS for shown in (text, str(logs), caplog.text))
     for stream in feed.router.streams.values():
         assert (stream.is_live, stream.counters.gaps, stream.counters.snapshots) == (True, 0, 1)
         assert stream.counters.deltas_applied > 20

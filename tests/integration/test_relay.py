@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,7 +93,10 @@ def live(feed: LiveFeed) -> int:
     return sum(stream.is_live for stream in feed.router.streams.values())
 
 
-async def test_credentials_are_renewed_and_connections_replaced_without_a_hole(tmp_path: Path, key_file: Path) -> None:
+async def test_credentials_are_renewed_and_connections_replaced_without_a_hole(
+    tmp_path: Path, key_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     path = tmp_path / "live.frames.jsonl.gz"
     async with (
         relay("bybit", "bybit", SYMBOLS, valid_s=6.0) as server,
@@ -101,6 +105,7 @@ async def test_credentials_are_renewed_and_connections_replaced_without_a_hole(t
         await recorded.until(lambda feed: live(feed) == 2)
         await recorded.until(lambda _: len(set(server.opened)) >= 3)
         await recorded.until(lambda feed: live(feed) == 2)
+    assert not any(secret in caplog.text for secret in (KEY, *server.opened))
     assert server.refused == 0, "no connection was opened with a key that had ended"
     subscribed = {"type": "subscribe", "channels": ["orderbook", "trades"], "depth": 50, "snapshot": True}
     assert {**server.asked[0], "symbols": []} == {**subscribed, "symbols": []}

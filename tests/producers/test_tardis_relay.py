@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from producers.exchanges import EXCHANGES
-from producers.messages import DepthDelta, DepthSnapshot, Frame, Ignored, Notice, Reply, TradeTick, VenueMessage, Via
+from producers.messages import (
+    DepthDelta,
+    DepthSnapshot,
+    Frame,
+    Ignored,
+    Notice,
+    NoticeKind,
+    Reply,
+    TradeTick,
+    VenueMessage,
+    Via,
+)
 from producers.tardis.relay import LIFETIME_SECONDS, Credentials, Quota, RelayReader, RelayStream, read_quota
 from schemas.errors import DecodeError, UnknownMessage
 
@@ -37,6 +48,12 @@ def parse(*, is_chain: bool = False, **said: Any) -> VenueMessage:
 )
 def test_each_message_is_read(said: dict[str, Any], kind: type) -> None:
     assert isinstance(parse(**said), kind)
+
+
+def test_an_error_about_an_instrument_names_it() -> None:
+    assert parse(type="error", message="no such symbol", symbol="A") == Notice(
+        NoticeKind.REFUSED, "no such symbol", "A"
+    )
 
 
 def test_ids_are_a_chain_where_that_is_said() -> None:
