@@ -256,7 +256,7 @@ async def test_a_heartbeat_is_answered_before_what_waits_to_be_said() -> None:
         await peer.acknowledge_all()
 
     async with connected(behave, [f"C{number}USDT" for number in range(160)], exchange) as (_, peers):
-        await until(lambda: peers and len(peers[0].said) == 6)
+        await until(lambda: peers and len(peers[0].said) == 6, 5.0 + 6 * slowly.seconds)
 
     assert "alive" in peers[0].said[:2]
 
