@@ -58,6 +58,7 @@ class VenueRules(NamedTuple):
         odd_trade_every: One trade in so many is followed by a message that is none; 0 where none is.
         book_in_stream: Whether depth begins with the whole book when it is subscribed to.
         depth_levels: Levels a side that depth shows; 0 is all.
+        summed_levels: Levels a side that its checksums cover; 0 where it makes none.
         derivative_streams: Streams on which it tells of derivatives, the first with all that has none of its own.
     """
 
@@ -70,6 +71,7 @@ class VenueRules(NamedTuple):
     odd_trade_every: int = 0
     book_in_stream: bool = False
     depth_levels: int = 0
+    summed_levels: int = 0
     derivative_streams: tuple[StreamKind, ...] = ()
 
 

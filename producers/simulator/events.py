@@ -43,6 +43,7 @@ class Damage(StrEnum):
     NONE = "none"
     CUT = "cut"
     NUMBER = "number"
+    CHECKSUM = "checksum"
 
 
 class DepthUpdate(NamedTuple):
@@ -81,6 +82,7 @@ class MarketEvent(NamedTuple):
         sent_ns: When it left the venue, ns UTC.
         what: What it says.
         damage: What was broken on the way.
+        summed: The best levels after it, where the venue makes a checksum of them.
     """
 
     spec: MarketSpec
@@ -89,6 +91,7 @@ class MarketEvent(NamedTuple):
     sent_ns: int
     what: DepthUpdate | WholeBook | TopOfBook | Fill | OddTrade | DerivativeState
     damage: Damage = Damage.NONE
+    summed: WholeBook | None = None
 
     @property
     def subscription(self) -> Subscription:

@@ -23,7 +23,7 @@ from producers.simulator.events import (
     TopOfBook,
 )
 from producers.simulator.faults import DepthFaults, Fault, Schedule
-from producers.simulator.market import Market, MarketStep
+from producers.simulator.market import OPENING_LEVELS, Market, MarketStep
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import Change, WholeBook
 from schemas.errors import UsageError
@@ -83,6 +83,7 @@ class SimulatedExchange:
         changes_per_second: Mean order events a second and instrument, outside bursts.
         faults_every_s: Mean seconds between faults of a kind, an instrument (disconnects: the venue).
         dislocations_every_s: Mean seconds between two times that a market strays from its price; 0 is never.
+        opening_levels: Levels a side that each market starts with.
 
     Raises:
         UsageError: A symbol is not in the venue's form, or there is none.
@@ -98,6 +99,7 @@ class SimulatedExchange:
         changes_per_second: float = 200.0,
         faults_every_s: Mapping[Fault, float] | None = None,
         dislocations_every_s: float = 0.0,
+        opening_levels: int = OPENING_LEVELS,
     ) -> None:
         if not symbols:
             raise UsageError("a venue without instruments has nothing to simulate", next_step="give --symbol BTCUSDT")
@@ -106,6 +108,7 @@ class SimulatedExchange:
         self.specs: dict[str, MarketSpec] = {}
         self.now_ns = start_ns
         self._seed, self._rate, self._every_s = seed, changes_per_second, every_s
+        self._opening_levels = opening_levels
         self._markets: dict[str, Market] = {}
         self._derivatives: dict[str, Derivative] = {}
         self._told: dict[str, DerivativeState] = {}
@@ -133,7 +136,7 @@ class SimulatedExchange:
             UsageError: The symbol is not in the venue's form.
         """
         spec, seed, levels = self.venue.market(symbol), self._seed, self.venue.rules.depth_levels
-        market = Market(spec, seed, self.now_ns, self._rate)
+        market = Market(spec, seed, self.now_ns, self._rate, self._opening_levels)
         heappush(self._heap, (market.next_ns, len(self._markets), symbol))
         self.specs[symbol], self._markets[symbol] = spec, market
         self._depths[symbol] = _PendingDepth(market.book.sequence)
@@ -156,7 +159,7 @@ class SimulatedExchange:
         if symbol in self._derivatives:
             self._derivatives[symbol].spec = market.spec
         if symbol in self._shown:
-            self._shown[symbol] = market.book.view(self.venue.rules.depth_levels)
+            self._shown[symbol] = self._shown[symbol].refined(times)
 
     def advance(self, to_ns: int) -> list[MarketEvent | Disconnect]:
         """Let time pass, and give what left the venue until then."""
@@ -191,7 +194,8 @@ class SimulatedExchange:
     def snapshot(self, symbol: str) -> MarketEvent:
         """A whole book in the stream: as the last depth update left it, so that the next one follows it."""
         view = self.true_book(symbol, self._depths[symbol].sent_id, self.venue.rules.depth_levels or None)
-        return MarketEvent(self.specs[symbol], StreamKind.DEPTH, self.matched_ns(symbol), self.now_ns, view)
+        times = self.matched_ns(symbol), self.now_ns
+        return MarketEvent(self.specs[symbol], StreamKind.DEPTH, *times, view, summed=self._summed(symbol))
 
     def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> WholeBook:
         """The book as it is, or was at an update id.
@@ -202,6 +206,11 @@ class SimulatedExchange:
         """
         book = self._markets[symbol].book
         return book.view(limit) if sequence is None else book.view_at(sequence, limit)
+
+    def _summed(self, symbol: str) -> WholeBook | None:
+        """What a checksum of the last depth update covers, where the venue makes them."""
+        levels = self.venue.rules.summed_levels
+        return self.true_book(symbol, self._depths[symbol].sent_id, levels) if levels else None
 
     def _events(self, symbol: str, step: MarketStep) -> Iterator[MarketEvent]:
         spec = self.specs[symbol]
@@ -228,7 +237,8 @@ class SimulatedExchange:
             update = depth.take()
             if update is not None:
                 what = self._narrow(symbol, update) if self._shown else update
-                event = MarketEvent(self.specs[symbol], StreamKind.DEPTH, depth.matched_ns, sent_ns, what)
+                times, summed = (depth.matched_ns, sent_ns), self._summed(symbol)
+                event = MarketEvent(self.specs[symbol], StreamKind.DEPTH, *times, what, summed=summed)
                 yield from self.faults[symbol].pass_on(event)
                 self._markets[symbol].end_update()
             if self.venue.rules.book_in_stream and self.faults[symbol].take(Fault.SNAPSHOT):
@@ -275,8 +285,8 @@ class SimulatedExchange:
 
 def _changed(before: list[tuple[int, int]], now: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The levels that differ, by rising price; 0 lots where one is gone."""
-    old, new = dict(before), dict(now)
-    return [(tick, new.get(tick, 0)) for tick in sorted({*old, *new}) if old.get(tick) != new.get(tick)]
+    new = dict(now)
+    return [(tick, new.get(tick, 0)) for tick in sorted({tick for tick, _ in {*before} ^ {*now}})]
 
 
 def split_target(target: str) -> tuple[str, dict[str, str]]:

@@ -21,12 +21,14 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"
     DISORDER = "disorder"
     CORRUPT = "corrupt"
+    CHECKSUM = "checksum"
+    """A checksum that the book does not have, where the venue makes them."""
     DISCONNECT = "disconnect"
     SNAPSHOT = "snapshot"
     """A whole book that nobody asked for, where books come in the stream."""
 
 
-DEPTH_FAULTS = (Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT, Fault.SNAPSHOT)
+DEPTH_FAULTS = (Fault.GAP, Fault.DUPLICATE, Fault.DISORDER, Fault.CORRUPT, Fault.CHECKSUM, Fault.SNAPSHOT)
 """Those that befall one depth update; a disconnect befalls everybody."""
 
 
@@ -95,6 +97,8 @@ class DepthFaults:
             return ()
         if self.take(Fault.CORRUPT):
             return (update._replace(damage=self._damage),)
+        if update.summed is not None and self.take(Fault.CHECKSUM):
+            return (update._replace(damage=Damage.CHECKSUM),)
         if self.take(Fault.DISORDER):
             self._held = update
             return ()

@@ -57,13 +57,21 @@ class Market:
         seed: The same seed gives the same market.
         start_ns: Time of the opening, ns UTC.
         changes_per_second: Mean order events a second outside bursts.
+        opening_levels: Levels a side that it starts with.
 
     Attributes:
         book: The true book.
         next_ns: Time of the next step.
     """
 
-    def __init__(self, spec: MarketSpec, seed: int, start_ns: int, changes_per_second: float) -> None:
+    def __init__(
+        self,
+        spec: MarketSpec,
+        seed: int,
+        start_ns: int,
+        changes_per_second: float,
+        opening_levels: int = OPENING_LEVELS,
+    ) -> None:
         self.spec = spec
         self._random = Random(f"{seed}:{spec.venue}:{spec.symbol}").random  # noqa: S311 (a simulation, not a secret)
         self._rate = changes_per_second
@@ -77,7 +85,7 @@ class Market:
         self._changes: list[Change] = []
         self.book = TrueBook(int(self._random() * 9e12))
         self._update_id = self.book.sequence
-        self._open()
+        self._open(opening_levels)
         self.next_ns = start_ns
         self._schedule()
 
@@ -115,8 +123,8 @@ class Market:
         self._max_distance *= times
         self.book.refine(times)
 
-    def _open(self) -> None:
-        levels = min(OPENING_LEVELS, self._anchor // 5)
+    def _open(self, most: int) -> None:
+        levels = min(most, self._anchor // 5)
         for is_bid, direction in ((True, -1), (False, 1)):
             tick = self._anchor + (0 if is_bid else 1)
             for rank in range(levels):

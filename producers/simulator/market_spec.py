@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -104,6 +105,7 @@ def _places(text: str) -> int:
     return len(text.partition(".")[2])
 
 
+@lru_cache(maxsize=4_096)  # asked for each number that is written
 def _units(step: str, decimals: int) -> int:
     whole, _, fraction = step.partition(".")
     return int(whole + fraction[:decimals].ljust(decimals, "0"))

@@ -1,12 +1,13 @@
 """OKX as the simulator plays it: spot, swaps and futures on one address; grids, prices and sizes as in late 2025.
 
 Books come in the stream, 400 levels a side; what leaves them is deleted with size 0. `seqId` is not consecutive,
-`prevSeqId` names the one before. The checksum is 0, as it is since 2026-06-23.
+`prevSeqId` names the one before. The checksum is 0, as it is since 2026-06-23; `SUMMED` is the venue as it was before.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from producers.simulator.contract import (
 from producers.simulator.derivatives import DerivativeState
 from producers.simulator.events import (
     BOOK_STREAMS,
+    Damage,
     DepthUpdate,
     MarketEvent,
     StreamKind,
@@ -42,6 +44,7 @@ from schemas.units import NS_PER_MS
 Fields = dict[str, Any]
 
 LEVELS = 400
+SUMMED_LEVELS = 25
 CHANNELS = {
     "books": StreamKind.DEPTH,
     "trades": StreamKind.TRADE,
@@ -245,8 +248,23 @@ def _book(event: MarketEvent) -> tuple[Fields, str]:
         bids, asks = event.level_texts()
         whole = isinstance(what, WholeBook)
         last, previous = (what.sequence, -1) if isinstance(what, WholeBook) else (what.last_id, what.previous_id)
-        ids, action = {"checksum": 0, "seqId": last, "prevSeqId": previous}, "snapshot" if whole else "update"
+        ids = {"checksum": _checksum(event), "seqId": last, "prevSeqId": previous}
+        action = "snapshot" if whole else "update"
     return {"asks": _levels(asks), "bids": _levels(bids), "ts": str(event.matched_ns // NS_PER_MS), **ids}, action
+
+
+def _checksum(event: MarketEvent) -> int:
+    """CRC-32 of the best levels as the venue writes them, bids and asks in turns; 0 where it makes none."""
+    if event.summed is None:
+        return 0
+    bids, asks = event.spec.level_texts(event.summed.bids), event.spec.level_texts(event.summed.asks)
+    sides = [(_trimmed(price), _trimmed(size)) for turn in zip(bids, asks, strict=True) for price, size in turn]
+    total = zlib.crc32(":".join(f"{price}:{size}" for price, size in sides).encode())
+    return (total ^ (event.damage is Damage.CHECKSUM)) - (2**32 if total >= 2**31 else 0)
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _levels(levels: Sequence[tuple[str, str]]) -> list[list[str]]:
@@ -296,3 +314,4 @@ def _json(value: object) -> str:
 
 
 VENUE = OkxVenue()
+SUMMED = OkxVenue(rules=RULES._replace(summed_levels=SUMMED_LEVELS))
