@@ -92,6 +92,7 @@ class HostGate:
         self._clock = clock or SystemClock()
         self._sleep = sleep
         self._state = state or OwnState()
+        self._began_ns = self._clock.now_ns() - self._clock.monotonic_ns()
         self._counted = (0, 0)  # the minute, and the weight that the venue last counted in it
         self._under_way = 0
         self._limit(limits.weight_per_minute)
@@ -157,8 +158,8 @@ class HostGate:
 
     def refuse(self, passed_ns: int, refusal: Refusal) -> float:
         """Close for as long as the venue says, or doubling where it says nothing; gives how long that is, seconds."""
-        now_ns = self._clock.now_ns()
-        told_s = self._told_s(refusal, now_ns)
+        now_ns = self._now_ns()
+        told_s = self._told_s(refusal, self._clock.now_ns())
         first_s = REGION_WAIT_S if refusal.is_of_region else FIRST_WAIT_S
         with self._state.held() as state:
             is_next = passed_ns > state.closed_ns or not state.refusals  # of many refused together one counts
@@ -193,15 +194,21 @@ class HostGate:
         self._limiter = AsyncLimiter(weight_per_minute * USABLE_WEIGHT, 60.0)
 
     def _left_s(self, state: GateState) -> float:
-        left_s = (state.until_ns - self._clock.now_ns()) / NS_PER_SECOND
+        left_s = (state.until_ns - self._now_ns()) / NS_PER_SECOND
         return left_s if 0.0 < left_s <= LONGEST_BAN_S else 0.0
 
     def _require_open(self, state: GateState) -> None:
         if wait_s := self._left_s(state):
             raise Backpressure(f"{state.why}; it refuses requests for now", retry_after_s=round(wait_s, 3))
 
+    def _now_ns(self) -> int:
+        """What is now, for what lasts: a clock that is set moves no wait of ours; what is shared goes by the wall."""
+        if isinstance(self._state, SharedState):
+            return self._clock.now_ns()
+        return self._began_ns + self._clock.monotonic_ns()
+
     def _pass(self, state: GateState) -> int:
-        now_ns = self._clock.now_ns()
+        now_ns = self._now_ns()
         if state.refusals:  # one asks alone: the others wait for what it hears
             state.until_ns = now_ns + int(TRIAL_S * NS_PER_SECOND)
         return now_ns
