@@ -33,15 +33,15 @@ class ClockLook(NamedTuple):
         return min(0.0, self.theirs_s - self.asked_s)
 
 
-def ahead_by_date_s(date_s: float, asked_s: float, heard_s: float) -> float:
-    """How far a clock is ahead of ours, as nearly as a time to the second tells: to half a second and half the wait.
+def bounds_by_date_s(date_s: float, asked_s: float, heard_s: float) -> tuple[float, float]:
+    """Between what a clock is ahead of ours, as a time to the second tells: a second and the wait apart.
 
     Args:
         date_s: What it said, cut to the second.
         asked_s: Our own time before, seconds UTC.
         heard_s: Our own time after.
     """
-    return date_s + 0.5 - (asked_s + heard_s) / 2
+    return date_s - heard_s, date_s + 1.0 - asked_s
 
 
 def clock_finding(name: str, look: ClockLook) -> Check:

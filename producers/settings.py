@@ -79,6 +79,8 @@ class ProducerSettings(Section):
     known_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
     """Range about mid that is kept known where a venue's books over REST end somewhere: one is fetched, and compared,
     before the range is left, and every ten minutes. 0: none is."""
+    quality_seconds: Annotated[float, Field(ge=1, le=3_600)] = 60.0
+    """Time that a record of `feed-quality.v1` tells of: latencies, losses and reconnects of one feed."""
     list_refresh_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     """Time between two readings of the venue's instrument list: what is new, delisted, on another grid. 0: never."""
     share: Annotated[str, Field(pattern=r"^(|lease|[1-9][0-9]{0,3}/[1-9][0-9]{0,3})$")] = ""

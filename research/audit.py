@@ -48,7 +48,7 @@ class Audit:
         instruments: By `venue:symbol`: expected, stored (of the expected), dead_lettered, lost, duplicates, unexpected;
             pending and withheld, where there are such.
         reemitted: Factor events on the log beyond one an identity: sent again after a crash.
-        trades, derivatives: What was counted of these.
+        trades, derivatives, feed_quality: What was counted of these.
         undecodable: Records of the book log that are none.
         contents: By `venue:symbol`, whether the stored numbers are those the log gives; None where nobody asked.
         tables: The same counts of every other table.
@@ -61,6 +61,7 @@ class Audit:
     reemitted: int = 0
     trades: CountedRows = field(default_factory=CountedRows)
     derivatives: CountedRows = field(default_factory=CountedRows)
+    feed_quality: CountedRows = field(default_factory=CountedRows)
     undecodable: int = 0
     contents: dict[str, ContentVerdict] | None = None
     tables: list[AuditLine] = field(default_factory=list)
@@ -81,7 +82,7 @@ class Audit:
     @property
     def counted(self) -> dict[str, CountedRows]:
         """What was counted, by table."""
-        return {"trades": self.trades, "derivatives": self.derivatives}
+        return {"trades": self.trades, "derivatives": self.derivatives, "feed_quality": self.feed_quality}
 
     @property
     def lost(self) -> int:

@@ -14,9 +14,9 @@ from obflow.doctor import AuditLine
 from obflow.whole_log import Logged
 from research.expected import identity_of
 from schemas.logs import LogId
-from schemas.topics import DERIVATIVES, TRADES
+from schemas.topics import DERIVATIVES, FEED_QUALITY, TRADES
 
-COUNTED: Final = {"trades": TRADES, "derivatives": DERIVATIVES}
+COUNTED: Final = {"trades": TRADES, "derivatives": DERIVATIVES, "feed_quality": FEED_QUALITY}
 """The tables, and the topic that feeds each."""
 
 

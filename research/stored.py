@@ -27,6 +27,7 @@ IDENTITY: Final = "venue, symbol, source_log, source_partition, source_offset"
 UNIQUE: Final = {
     "trades": (IDENTITY, f"{TRADE}, if(source = 'replay', run, '')"),
     "derivatives": (IDENTITY,),
+    "feed_quality": (IDENTITY,),
     "feed_status": (IDENTITY,),
     "regimes": (f"{IDENTITY}, source",),
     "llm_calls": (IDENTITY, "call_id"),
@@ -37,6 +38,7 @@ LOG_COLUMN: Final = {
     "factors": "source_log",
     "trades": "source_log",
     "derivatives": "source_log",
+    "feed_quality": "source_log",
     "feed_status": "source_log",
     "regimes": "source_log",
     "llm_calls": "source_log",

@@ -34,6 +34,8 @@ MAX_LEVELS: Final = 400_000
 with all its trades, stays below what the broker takes (8 MiB)."""
 MAX_TRADES: Final = 10_000
 """Most trades of a delta."""
+MAX_LATENCIES: Final = 8_192
+"""Most latencies of a sketch: rounded to seven significant bits, 64 bits hold fewer."""
 MAX_LETTER_TEXT: Final = 1_000
 """Where a dead letter's texts are cut."""
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
@@ -96,3 +98,7 @@ TradePrices: TypeAlias = Annotated[list[Count], Meta(max_length=MAX_TRADES)]
 """Prices of trades."""
 TradeSizes: TypeAlias = Annotated[list[Int64], Meta(max_length=MAX_TRADES)]
 """Signed sizes of trades."""
+Latencies: TypeAlias = Annotated[list[Int64], Meta(max_length=MAX_LATENCIES)]
+"""Latencies of a sketch, µs; below 0 where the other clock is ahead by more."""
+LatencyCounts: TypeAlias = Annotated[list[Count], Meta(max_length=MAX_LATENCIES)]
+"""How often each of them was."""

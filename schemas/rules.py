@@ -13,6 +13,7 @@ from schemas.messages import (
     Coverage,
     DerivativeRecord,
     FactorRecord,
+    FeedQuality,
     Kind,
     L2Record,
     QuoteRecord,
@@ -70,6 +71,22 @@ def _trade_problem(record: TradeRecord) -> str:
     return "" if record.size_lots else "a trade of size 0 has no side"
 
 
+def _quality_problem(record: FeedQuality) -> str:
+    if record.received_ns < record.began_ns:
+        return "it ends before it begins"
+    if (record.ids_seen is None) != (record.ids_lost is None):
+        return "of numbers seen and lost one is told without the other"
+    if (record.clock_low_ns is None) != (record.clock_high_ns is None):
+        return "of two bounds of a clock one is told without the other"
+    pairs = (
+        (record.depth_latency_us, record.depth_latency_counts),
+        (record.trade_latency_us, record.trade_latency_counts),
+    )
+    if any(len(latencies) != len(counts) or len(set(latencies)) != len(latencies) for latencies, counts in pairs):
+        return "a sketch has not one count for each of its latencies"
+    return ""
+
+
 def _derivative_problem(record: DerivativeRecord) -> str:
     told = (
         record.funding_rate,
@@ -114,6 +131,7 @@ _RULES: Final[dict[type, Callable[[Any], str]]] = {
     L2Record: _l2_problem,
     TradeRecord: _trade_problem,
     DerivativeRecord: _derivative_problem,
+    FeedQuality: _quality_problem,
     FactorRecord: _factors_problem,
     RegimeEvent: _regime_problem,
     QuoteRecord: _quote_problem,

@@ -69,6 +69,16 @@ FEED_STATUS = Topic(
     ("sinks", "producers", "staleness"),
     "changes and heartbeats of each feed",
 )
+FEED_QUALITY = Topic(
+    "feed-quality.v1",
+    "feed-quality",
+    "venue:symbol",
+    "delete",
+    7 * MS_PER_DAY,
+    ("producers",),
+    ("sinks",),
+    "latencies, losses and reconnects of each feed, minute by minute",
+)
 FACTORS = Topic(
     "factors.v1",
     "factors",
@@ -267,6 +277,7 @@ TOPICS: tuple[Topic, ...] = (
     TRADES,
     DERIVATIVES,
     FEED_STATUS,
+    FEED_QUALITY,
     FACTORS,
     RESYNC,
     DEAD_LETTERS,

@@ -73,6 +73,11 @@ def integer(name: str) -> Column:
     return Column(name, "Int64", pa.int64())
 
 
+def integers(name: str) -> Column:
+    """Signed integers."""
+    return Column(name, "Array(Int64)", pa.list_(pa.int64()))
+
+
 def flag(name: str) -> Column:
     """True or false."""
     return Column(name, "Bool", pa.bool_())

@@ -8,7 +8,7 @@ from operator import attrgetter
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Generic, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from sinks.contract import Column, R, Row, flag, integer, long_text, nullable, number, text, time
+from sinks.contract import Column, R, Row, flag, integer, integers, long_text, nullable, number, text, time
 
 AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
@@ -34,6 +34,8 @@ def derived(
 ) -> Derived[R]:
     """Derive a table's columns from its record. A time loses its `_ns`: the database writes it out.
 
+    What is no time though it is told in ns, as a difference of two, is renamed to its own name.
+
     Args:
         record: Type of the records.
         renamed: Columns that are called otherwise than their fields.
@@ -55,9 +57,11 @@ def _column(field: str, hint: Any, name: str, is_long: bool) -> Column:  # noqa:
     if get_origin(hint) in (Union, UnionType):
         (inner,) = (one for one in get_args(hint) if one is not type(None))
         return nullable(_column(field, inner, name, is_long))
+    if get_origin(hint) is list:
+        return integers(name)
     if get_origin(hint) is Annotated:
         return _column(field, get_args(hint)[0], name, is_long)
-    if hint is int and field.endswith("_ns"):
+    if hint is int and field.endswith("_ns") and not name.endswith("_ns"):
         return time(name)
     if is_long:
         return long_text(name)

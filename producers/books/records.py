@@ -18,6 +18,7 @@ from schemas.errors import MessageError
 from schemas.messages import (
     DeadLetter,
     DerivativeRecord,
+    FeedQuality,
     FeedState,
     FeedStatus,
     InstrumentKey,
@@ -202,7 +203,7 @@ def _amount(text: str | None) -> str | None:
     return None if text is None else plain(text)
 
 
-ProducerRecord = L2Record | EncodedDelta | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
+ProducerRecord = L2Record | EncodedDelta | TradeRecord | DerivativeRecord | FeedStatus | FeedQuality | DeadLetter
 """Everything a producer publishes."""
 
 
@@ -212,6 +213,8 @@ def shifted(record: ProducerRecord, shift_ns: int) -> ProducerRecord:
         return shifted(record.record(), shift_ns)
     if isinstance(record, FeedStatus | DeadLetter):
         return replace(record, received_ns=record.received_ns + shift_ns)
+    if isinstance(record, FeedQuality):
+        return replace(record, began_ns=record.began_ns + shift_ns, received_ns=record.received_ns + shift_ns)
     exchange_ns = None if record.exchange_ns is None else record.exchange_ns + shift_ns
     moved = replace(record, received_ns=record.received_ns + shift_ns, exchange_ns=exchange_ns)
     if isinstance(moved, DerivativeRecord) and moved.next_funding_ns is not None:

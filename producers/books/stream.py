@@ -38,6 +38,7 @@ from orderbook.book import Book
 from orderbook.decimals import Placed
 from orderbook.known import compare_books
 from orderbook.validity import TrackedBook, Validity
+from producers.books.advance import Advance
 from producers.books.beside import BookBeside
 from producers.books.bridge import Bridge, Held, NoBridge, Waiting
 from producers.books.engine import DeltaEngine
@@ -46,7 +47,7 @@ from producers.books.handover import Overlap
 from producers.books.kept import KeptBook, Wrong
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import QuoteCheck
-from producers.books.records import EncodedDelta
+from producers.books.records import ProducerRecord
 from producers.contract import Channel, Checksum
 from producers.messages import (
     BestQuote,
@@ -62,21 +63,17 @@ from producers.sequencing import NEXT, Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
 from schemas.errors import MessageError
 from schemas.messages import (
-    DeadLetter,
-    DerivativeRecord,
     FeedState,
     FeedStatus,
-    L2Record,
     Reason,
     ResyncRequest,
-    TradeRecord,
 )
 from schemas.units import NS_PER_MS
 
 MAX_PENDING_TRADES = MAX_TRADES
 """Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
 
-Published = L2Record | EncodedDelta | TradeRecord | DerivativeRecord | FeedStatus | DeadLetter
+Published = ProducerRecord
 """What a stream gives to publish, in order."""
 
 _LIVE: Final = Validity.LIVE  # looked up once: asked of each update
@@ -115,6 +112,7 @@ class InstrumentStream:
         self._rule = rule
         self._feed = FeedTracker()
         self._asked_ns = 0  # when an answer last told of a derivative
+        self._advance = Advance()
         self._bridge = Bridge(rule, self._options.delta_buffer, self.counters)
         self._beside = BookBeside(rule, self._options.known_bps)
         self._is_beyond = False  # INVALID since a best price is not known, and followed all the same
@@ -161,6 +159,12 @@ class InstrumentStream:
         """The current epoch; 0 before the first snapshot."""
         return self.kept.records.epoch
 
+    def advance(self) -> Advance:
+        """How far the venue's numbers went, and how much of that came."""
+        if self.is_live:  # nothing is noted of ordinary updates: the book's own number says it
+            self._advance.follow(self.tracked.sequence)
+        return self._advance
+
     @property
     def state(self) -> FeedState:
         """What the feed is now."""
@@ -193,6 +197,7 @@ class InstrumentStream:
         else:
             changed = True
             self.kept.flow.skip()
+            self._advance.note(delta)
             was_beyond = self._is_beyond
             self._bridge.wait(delta, now)
             if not self._join() and was_beyond and self._follow_unpublished(delta, placed, now):
@@ -205,11 +210,13 @@ class InstrumentStream:
         """Take the next update of a LIVE book as `on_delta` would; None where that has to, and then nothing changed.
 
         Everything but the plain case is left to it: another connection beside this one, a book under way beside the
-        LIVE one, an update that does not follow, levels that are not plain or not on the grid.
+        LIVE one, numbers that fall, an update that does not follow, levels that are not plain or not on the grid.
         """
         kept = self.kept
         tracked = kept.tracked
         if tracked.validity is not _LIVE or self._overlap is not None or self._beside.is_asked:
+            return None
+        if delta.last_sequence < tracked.sequence:
             return None
         if self._rule.follow(delta, LastUpdate(tracked.sequence, kept.records.exchange_ns)) is not NEXT:
             return None
@@ -468,6 +475,8 @@ class InstrumentStream:
         last = LastUpdate(self.tracked.sequence, self.kept.records.exchange_ns)
         outcome = self._rule.follow(delta, last)
         if outcome is Continuity.NEXT:
+            if delta.last_sequence < last.sequence and not waited:
+                self._advance.restart(delta.last_sequence)
             self._apply(delta, placed, now, waited=waited)
             if self._overlap is not None and self._overlap.ahead:
                 self._follow_ahead(self._overlap)
@@ -481,10 +490,12 @@ class InstrumentStream:
         """Invalidate the book: something is missing before these, which wait for the next one."""
         self.counters.gaps += 1
         first = late[0].delta
-        if first.last_sequence <= self.tracked.sequence:
-            self.kept.forget_quotes()  # the venue's ids have begun anew
+        begins_anew = first.last_sequence <= self.tracked.sequence
+        if begins_anew:
+            self.kept.forget_quotes()
         detail = f"update {first.first_sequence} to {first.last_sequence} does not follow {self.tracked.sequence}"
         self._invalidate(Reason.GAP, now, detail)
+        self._advance.note_all([waiting.delta for waiting in late], begins_anew=begins_anew)
         for delta, received_ns, _ in reversed(late):
             self._bridge.wait_first(delta, received_ns)  # older than whatever still waits
 
@@ -568,6 +579,7 @@ class InstrumentStream:
 
     def _replace(self, snapshot: DepthSnapshot, placed: Placed, now: int) -> None:
         """Take a book that came in the stream in place of whatever there was."""
+        self.advance().jump(snapshot.sequence, is_known=self._overlap is not None)
         if self.is_live:
             self.kept.forget_quotes()  # its ids may have begun anew
         if placed.grid is not self.kept.records.grid:
@@ -694,6 +706,7 @@ class InstrumentStream:
 
     def _publish_invalid(self, wrong: Wrong, now: int) -> None:
         """Publish that the book may not be believed. One whose best price is not known is followed all the same."""
+        self.advance()  # while the book's number still says it
         self.kept.publish_invalid(wrong.reason, now)
         self._beside.end()
         self._is_beyond = wrong.reason is Reason.BEYOND_SNAPSHOT

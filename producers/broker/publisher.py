@@ -23,8 +23,17 @@ from obflow.topics import NEW_LOGS, topic_name
 from producers.books.records import EncodedDelta, ProducerRecord, payload_of
 from producers.broker.statuses import RUN_HEADER, SHARE_HEADER
 from schemas.errors import DeliveryFailed
-from schemas.messages import DeadLetter, DerivativeRecord, FeedStatus, Kind, L2Record, ResyncRequest, TradeRecord
-from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_STATUS, L2, TRADES, Topic
+from schemas.messages import (
+    DeadLetter,
+    DerivativeRecord,
+    FeedQuality,
+    FeedStatus,
+    Kind,
+    L2Record,
+    ResyncRequest,
+    TradeRecord,
+)
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_QUALITY, FEED_STATUS, L2, TRADES, Topic
 from schemas.units import NS_PER_SECOND
 
 TOPIC_OF: dict[type, Topic] = {
@@ -33,6 +42,7 @@ TOPIC_OF: dict[type, Topic] = {
     TradeRecord: TRADES,
     DerivativeRecord: DERIVATIVES,
     FeedStatus: FEED_STATUS,
+    FeedQuality: FEED_QUALITY,
     DeadLetter: DEAD_LETTERS,
 }
 WAIT_SECONDS = 0.05

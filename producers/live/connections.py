@@ -23,6 +23,7 @@ from obflow.backoff import Backoff
 from producers.contract import Exchange, Login, Say
 from producers.live.gate import HostGate, Refusal, is_refusal
 from producers.live.login import UNLOGGED, SocketLogin
+from producers.live.quality import Reopenings
 from producers.live.rest import is_loopback
 from producers.live.talk import SubscriptionRefused, Talk
 from producers.messages import Notice, NoticeKind, VenueNotice, Via
@@ -94,6 +95,7 @@ class VenueSocket:
             for part in in_messages(carrier.exchange, carrier.symbols):
                 self.talk.say(carrier.subscribe(part))
             self.stands.set()
+            carrier.note_stands()
             try:
                 talk = self.talk
                 talking = (talk.speak(socket), talk.keep_alive(), talk.watch())
@@ -132,6 +134,9 @@ class VenueSocket:
 
 class Connection:
     """Carries instruments, over one socket at a time, or two while one takes over from the other.
+
+    Attributes:
+        reopenings: What came of tries to have it back after it was lost.
 
     Args:
         name: Its name in recordings and dead letters; unique to this run of the process. A successor's has a number.
@@ -198,6 +203,8 @@ class Connection:
         self._numbers = count(2)
         self._announced = asyncio.Event()
         self._asked_s = 0.0
+        self._is_lost = False
+        self.reopenings = Reopenings()
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -208,6 +215,7 @@ class Connection:
             try:
                 await self._live(await self._open(self.name))
             except LOST as error:
+                self._note_lost()
                 if loop.time() - began > STEADY_SECONDS:
                     self._backoff.reset()
                 wait_s = self._backoff.next_s(self._asked_s)
@@ -215,6 +223,18 @@ class Connection:
                 await asyncio.sleep(wait_s)
             finally:
                 await self._drop_all()
+
+    def note_stands(self) -> None:
+        """Note that a socket of it stands: the first one, one that replaces a lost one, or a successor."""
+        if self._is_lost:
+            self.reopenings = self.reopenings._replace(stood=self.reopenings.stood + 1)
+        self._is_lost = False
+
+    def _note_lost(self) -> None:
+        """Note that it has no socket: what it had is lost, or it was to have one again and has none."""
+        if self._is_lost:
+            self.reopenings = self.reopenings._replace(failed=self.reopenings.failed + 1)
+        self._is_lost = True
 
     def say(self, says: Sequence[Say]) -> None:
         """Send messages as soon as the venue's limit allows; without a connection nothing, since it begins anew."""

@@ -28,6 +28,7 @@ from producers.live.connections import NO_HEADERS
 from producers.live.field_watch import FieldWatch
 from producers.live.gate import TRIAL_S, HostGate
 from producers.live.meters import FeedMeters, GateLook
+from producers.live.quality import QualityWindows, Reopenings, VenueClock
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.messages import Frame, Instrument, VenueNotice
@@ -60,6 +61,7 @@ class LiveFeed:
         run: Name of this run, written into every record.
         tap: Is given what is received, as a recording is.
         engine: Makes what takes ordinary updates; None where they are taken record by record.
+        venue_clock: What is known of the venue's clock.
 
     Attributes:
         router: The streams.
@@ -79,6 +81,7 @@ class LiveFeed:
         run: str = "",
         tap: Callable[[Frame], None] | None = None,
         engine: MakeEngine | None = None,
+        venue_clock: VenueClock | None = None,
     ) -> None:
         options = StreamOptions(
             source=Source(settings.source),
@@ -105,6 +108,13 @@ class LiveFeed:
         self._silences: dict[str, tuple[Channel, ...]] = {}
         self.gate: HostGate | None = None
         self._meters = FeedMeters(metrics, exchange.venue)
+        self._quality = QualityWindows(
+            settings.quality_seconds,
+            options.source,
+            run,
+            reopenings=self._reopenings,
+            clock=venue_clock or VenueClock(),
+        )
         self._fields = FieldWatch(exchange, metrics)
 
     @property
@@ -149,6 +159,8 @@ class LiveFeed:
             on_derivatives_refused=self._on_derivatives_refused,
         )
         self._expect_derivatives()
+        for stream in self.router.streams.values():
+            self._quality.begin(stream, self._clock.now_ns())
         for connection in source.book_connections:
             self.router.assign(connection.name, connection.symbols)
         return source
@@ -161,12 +173,14 @@ class LiveFeed:
 
     def end(self, symbol: str, why: str = "", *, delisted: bool = False) -> None:
         """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
-        self.outlet.emit(self.router.end(symbol, self._clock.now_ns(), why, delisted=delisted))
+        quality = self._quality.end(self.router.streams[symbol], self._clock.now_ns())
+        self.outlet.emit([*self.router.end(symbol, self._clock.now_ns(), why, delisted=delisted), *quality])
         self._leave(symbol)
 
     def drop(self, symbol: str) -> None:
         """Produce an instrument no longer, without a word: another producer has it."""
         self.router.drop(symbol)
+        self._quality.forget(symbol)
         self._leave(symbol)
 
     def _leave(self, symbol: str) -> None:
@@ -180,6 +194,7 @@ class LiveFeed:
         """Say of an instrument that it is produced from here on, above an epoch that somebody else came to."""
         stream = self.router.add(instrument)
         stream.lift_epoch(epoch)
+        self._quality.begin(stream, self._clock.now_ns())
         derivatives = self._exchange.derivatives if self._settings.derivatives else None
         if derivatives is not None and derivatives.streams(instrument.symbol):
             stream.expect_derivatives()
@@ -276,6 +291,7 @@ class LiveFeed:
         records = handled.records
         if meters.is_sampling and records:
             meters.sample_latency(frame, records[-1])
+        self._quality.came(frame, records)
         self.outlet.emit(records)
         return handled.notices
 
@@ -328,7 +344,16 @@ class LiveFeed:
     def look(self) -> None:
         """Notice which channels have fallen silent, and which are heard again; each is told once. The gate too."""
         self._tell_gate()
+        self._tell_quality()
         self._look(lambda stream, now: stream.on_look(now))
+
+    def _tell_quality(self) -> None:
+        """Tell what feeds were like, once a window; one that waits for room tells of a longer one afterwards."""
+        streams = [stream for symbol, stream in self.router.streams.items() if self.has_room(symbol)]
+        self.outlet.emit(self._quality.due(streams, self._clock.now_ns()))
+
+    def _reopenings(self, symbol: str) -> Reopenings:
+        return Reopenings() if self._source is None else self._source.reopenings(symbol)
 
     def _look(self, how: Callable[[InstrumentStream, int], Iterable[Published]]) -> None:
         now = self._clock.now_ns()
@@ -367,7 +392,7 @@ class LiveFeed:
         now = self._clock.now_ns()
         self.outlet.release()
         for stream in self.router.streams.values():
-            self.outlet.emit(stream.on_stop(now))
+            self.outlet.emit([*stream.on_stop(now), *self._quality.end(stream, now)])
         self.publish_metrics()
 
     def publish_metrics(self) -> None:

@@ -18,6 +18,7 @@ from producers.broker.resyncs import ResyncReader
 from producers.compilation import MakeEngine
 from producers.contract import Exchange
 from producers.live.feed import LiveFeed
+from producers.live.quality import VenueClock
 from producers.live.rest import RestClient
 from producers.live.roster import Roster, refresh_for_ever
 from producers.live.shares import share_of
@@ -45,6 +46,7 @@ class Production:
     Attributes:
         publisher: The way to the broker.
         source: What records and statuses carry.
+        venue_clock: What the venue's answers say of its clock.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Production:
         self._chosen = settings.of(ProducerSettings)
         self._started_ns = clock.now_ns()
         self.source = Source(self._chosen.source)
+        self.venue_clock = VenueClock()
         self._share = share_of(settings, exchange.venue, selection, metrics)
         held.callback(self._share.close)  # last of all: what is ours goes to others then
         self._requests = ResyncReader(settings, exchange.venue)
@@ -100,6 +103,7 @@ class Production:
             run=producer_run(self.source, self._exchange.venue, self._started_ns, self.publisher.run),
             tap=tap.write if tap else None,
             engine=engine,
+            venue_clock=self.venue_clock,
         )
 
     def background(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from obflow.clock import Clock, SystemClock
-from obflow.clock_offsets import ahead_by_date_s
+from obflow.clock_offsets import bounds_by_date_s
 from obflow.response_headers import read_date
 from producers.contract import Exchange, Fetch
 from producers.live.gate import HostGate, Refusal, is_refusal
@@ -45,7 +45,7 @@ class RestClient:
         max_bytes: A larger answer is cut one byte past it: whoever takes it refuses it by its size.
         gate: Who may ask, shared with the handshakes; by default its own.
         clock: What is now.
-        on_clock: Told how far the venue's clock is ahead of ours, by each answer, seconds.
+        on_clock: Told between what the venue's clock is ahead of ours, by each answer, seconds.
 
     Attributes:
         gate: The same.
@@ -59,7 +59,7 @@ class RestClient:
         gate: HostGate | None = None,
         *,
         clock: Clock | None = None,
-        on_clock: Callable[[float], None] = lambda _: None,
+        on_clock: Callable[[float, float], None] = lambda *_: None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._on_clock = on_clock
@@ -121,7 +121,7 @@ class RestClient:
         date_s = read_date(date)
         if date_s is not None:
             heard_s = self._clock.now_ns() / NS_PER_SECOND
-            self._on_clock(ahead_by_date_s(date_s, asked_ns / NS_PER_SECOND, heard_s))
+            self._on_clock(*bounds_by_date_s(date_s, asked_ns / NS_PER_SECOND, heard_s))
 
     def _told_to_wait(
         self, passed_ns: int, status: int, headers: Iterable[tuple[str, str]], body: bytes

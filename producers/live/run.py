@@ -18,6 +18,7 @@ from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from obflow.topics import topic_name
+from producers.books.quality import ClockBounds
 from producers.books.records import ProducerRecord
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.compilation import find_engine
@@ -29,6 +30,7 @@ from producers.live.gate_state import SharedState
 from producers.live.listing import find_instruments
 from producers.live.polling import Poller
 from producers.live.production import Production
+from producers.live.quality import VenueClock
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
@@ -36,6 +38,7 @@ from producers.recordings.writer import RecordingWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings
 from schemas.topics import L2, TRADES
+from schemas.units import NS_PER_SECOND
 
 TICK_SECONDS = 0.02
 FLUSH_SECONDS = 5.0
@@ -110,7 +113,7 @@ async def produce(
             guard = None if selection.is_open else await producer.stand_alone(selection.named)
             recorded_as = provider.name if provider else exchange.venue
             tap = around.enter_context(RecordingWriter(recording, recorded_as)) if recording else None
-            rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics))
+            rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics, producer.venue_clock))
             listed = await find_instruments(rest, exchange, selection, clock=clock, stop=stop, tap=tap)
             if listed:
                 guard = guard or await producer.stand_alone(listed)
@@ -160,7 +163,7 @@ async def record(
     chosen = settings.of(ProducerSettings)
     metrics = Metrics("recorder")
     with RecordingWriter(path, provider.name if provider else exchange.venue) as tap:
-        async with _rest(exchange, settings, clock, metrics) as rest:
+        async with _rest(exchange, settings, clock, metrics, VenueClock()) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
             )
@@ -251,7 +254,9 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
         call()
 
 
-def _rest(exchange: Exchange, settings: Settings, clock: Clock, metrics: Metrics) -> RestClient:
+def _rest(
+    exchange: Exchange, settings: Settings, clock: Clock, metrics: Metrics, venue_clock: VenueClock
+) -> RestClient:
     """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
     producer = settings.of(ProducerSettings)
     folder = producer.shared_gate_folder
@@ -259,10 +264,11 @@ def _rest(exchange: Exchange, settings: Settings, clock: Clock, metrics: Metrics
     gate = HostGate(exchange.limits, clock=clock, state=state)
     url = producer.rest_url or exchange.endpoints.rest
 
-    def show_clock(ahead_s: float) -> None:
-        metrics.gauge("obflow_clock_offset_seconds", venue=exchange.venue).set(ahead_s)
+    def note_clock(low_s: float, high_s: float) -> None:
+        metrics.gauge("obflow_clock_offset_seconds", venue=exchange.venue).set((low_s + high_s) / 2)
+        venue_clock.note(ClockBounds(int(low_s * NS_PER_SECOND), int(high_s * NS_PER_SECOND)))
 
-    return RestClient(exchange, url, producer.max_frame_bytes, gate, clock=clock, on_clock=show_clock)
+    return RestClient(exchange, url, producer.max_frame_bytes, gate, clock=clock, on_clock=note_clock)
 
 
 def _summary(exchange: Exchange, publisher: Publisher, feed: LiveFeed | None) -> dict[str, Any]:

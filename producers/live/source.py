@@ -14,6 +14,7 @@ from producers.books.router import carrier_of
 from producers.contract import Channel, Exchange, Login, Say
 from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate
+from producers.live.quality import Reopenings
 from producers.messages import BESIDE_BOOKS, Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS
 
@@ -200,6 +201,11 @@ class VenueSource:
         else:
             self._told = notices
             log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
+
+    def reopenings(self, symbol: str) -> Reopenings:
+        """What came of tries to have the connection back that carries an instrument's book, from the start on."""
+        carrier = self._carrier.get(symbol)
+        return Reopenings() if carrier is None else carrier.reopenings
 
     def say(self, symbol: str, says: Sequence[Say]) -> None:
         """Say something on the connection that carries an instrument."""

@@ -18,6 +18,7 @@ from schemas.messages.feeds import FeedState, FeedStatus, ResyncRequest
 from schemas.messages.instruments import ContractKind, InstrumentKey, InstrumentRecord, Source
 from schemas.messages.letters import DeadLetter
 from schemas.messages.market import Coverage, DerivativeRecord, Kind, L2Record, Reason, SequenceSource, TradeRecord
+from schemas.messages.quality import FeedQuality
 from schemas.messages.regimes import Outlook, Regime, RegimeEvent, RegimeSource
 from schemas.messages.signals import SignalAction, SignalEvent, SignalKind, SignalReason, SignalSide
 from schemas.rollouts import RolloutRecord
@@ -38,6 +39,7 @@ __all__ = [
     "DerivativeRecord",
     "FactorEvent",
     "FactorRecord",
+    "FeedQuality",
     "FeedState",
     "FeedStatus",
     "InstrumentKey",
@@ -71,6 +73,7 @@ Record = (
     | TradeRecord
     | DerivativeRecord
     | FeedStatus
+    | FeedQuality
     | ResyncRequest
     | DeadLetter
     | FactorRecord

@@ -1,5 +1,5 @@
 -- How good each feed was, a row a run of an instrument: how long its book was LIVE, what broke it, how fast it was whole
--- again, and how long trades took from the exchange.
+-- again, how long trades took from the exchange, what share of messages was lost, how often lost connections came back.
 --: first_at received time of the first status
 --: last_at received time of the newest status, trade or factor event
 --: live_ratio share of that time with a LIVE book [ratio]
@@ -15,6 +15,10 @@
 --: latency_p50_ms the same, median [ms]
 --: latency_p95_ms the same, 95th percentile [ms]
 --: latency_p99_ms the same, 99th percentile [ms]
+--: loss_rate share of what the venue numbered that did not come, while the producer ran; null where it is not told [ratio]
+--: reopened times that its connection, lost before, stood again; null where it is not told
+--: reopen_rate share of the tries of that which did; null without one [ratio]
+--: clock_ahead_ms how far the venue's clock was ahead of ours, as its newest answer says, give or take half a second; null without one [ms]
 CREATE OR REPLACE VIEW feeds AS
 WITH
     changes AS
@@ -91,6 +95,19 @@ WITH
         FROM trades
         WHERE isNotNull(exchange_at)
         GROUP BY venue, symbol, source, run
+    ),
+    quality AS
+    (
+        SELECT
+            venue, symbol, source, run,
+            sum(ids_seen) AS seen,
+            sum(ids_lost) AS lost,
+            sum(toNullable(reopened)) AS stood,
+            sum(toNullable(reopen_failed)) AS failed,
+            argMax(clock_low_ns, (isNotNull(clock_low_ns), received_at)) AS low_ns,
+            argMax(clock_high_ns, (isNotNull(clock_high_ns), received_at)) AS high_ns
+        FROM feed_quality
+        GROUP BY venue, symbol, source, run
     )
 SELECT
     venue,
@@ -111,8 +128,13 @@ SELECT
     if(trades > 0, latency_avg_ms, NULL) AS latency_avg_ms,
     if(trades > 0, quantiles_us[1] / 1000, NULL) AS latency_p50_ms,
     if(trades > 0, quantiles_us[2] / 1000, NULL) AS latency_p95_ms,
-    if(trades > 0, quantiles_us[3] / 1000, NULL) AS latency_p99_ms
+    if(trades > 0, quantiles_us[3] / 1000, NULL) AS latency_p99_ms,
+    if(seen + lost > 0, lost / (seen + lost), NULL) AS loss_rate,
+    stood AS reopened,
+    if(stood + failed > 0, stood / (stood + failed), NULL) AS reopen_rate,
+    (low_ns + high_ns) / 2e6 AS clock_ahead_ms
 FROM told
 LEFT JOIN recovered USING (venue, symbol, source, run)
 LEFT JOIN events USING (venue, symbol, source, run)
-LEFT JOIN way USING (venue, symbol, source, run);
+LEFT JOIN way USING (venue, symbol, source, run)
+LEFT JOIN quality USING (venue, symbol, source, run);

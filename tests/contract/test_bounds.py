@@ -19,7 +19,7 @@ from schemas.codec import RECORD_TYPES, decode, decode_as, encode
 from schemas.errors import ImpossibleRecord, MessageError
 from schemas.factors import FACTORS
 from schemas.logs import Position
-from schemas.messages import Coverage, FactorEvent, Kind, L2Record, QuoteRecord, Record
+from schemas.messages import Coverage, FactorEvent, FeedQuality, Kind, L2Record, QuoteRecord, Record
 from schemas.rules import problem_of
 from sinks import migrate
 from sinks.batching import Entry, RowBatch
@@ -101,6 +101,22 @@ def _known(record: L2Record, kind: Kind, count: int) -> dict[str, Any]:
     return {"bid_known_ticks": lowest, "ask_known_ticks": None, "quote_flow_lots": None, "quote_events": 0}
 
 
+def _added_up(record: FeedQuality) -> FeedQuality:
+    """A minute of a feed whose sketches have a count for each latency, and that tells both of two or neither."""
+    sketches: dict[str, list[int]] = {}
+    for what in ("depth", "trade"):
+        latencies, counts = getattr(record, f"{what}_latency_us"), getattr(record, f"{what}_latency_counts")
+        told = dict(zip(latencies, counts, strict=False))
+        sketches |= {f"{what}_latency_us": list(told.keys()), f"{what}_latency_counts": list(told.values())}
+    return msgspec.structs.replace(
+        record,
+        began_ns=min(record.began_ns, record.received_ns),
+        ids_lost=None if record.ids_seen is None else record.ids_lost or 0,
+        clock_high_ns=None if record.clock_low_ns is None else record.clock_high_ns or 0,
+        **sketches,
+    )
+
+
 def _ruled(record: Any) -> Any:
     """The same record with what one field must be for another's sake."""
     if isinstance(record, L2Record):
@@ -116,6 +132,8 @@ def _ruled(record: Any) -> Any:
             **none,
             **_known(record, kind, count),
         )
+    if isinstance(record, FeedQuality):
+        return _added_up(record)
     if isinstance(record, QuoteRecord):
         bids, asks = (sorted({tick for tick in side if tick}) for side in (record.bid_ticks, record.ask_ticks))
         lots = {"bid_lots": [1] * len(bids), "ask_lots": [2**63 - 1] * len(asks)}

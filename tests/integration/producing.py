@@ -27,7 +27,7 @@ from producers.settings import ProducerSettings
 from producers.simulator.venues import SIMULATED
 from schemas.codec import decode
 from schemas.messages import Coverage, Record
-from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_STATUS, L2, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FEED_QUALITY, FEED_STATUS, L2, TRADES, Topic
 from tests.bazaar.server import BazaarServer
 from tests.bazaar.venue import BAZAAR
 from tests.integration.simulators import Simulator, simulator
@@ -185,7 +185,7 @@ async def producing(
             finally:
                 running.stop.set()
         running.summary = task.result()
-        written = (L2, TRADES, DERIVATIVES, FEED_STATUS, DEAD_LETTERS)
+        written = (L2, TRADES, DERIVATIVES, FEED_STATUS, FEED_QUALITY, DEAD_LETTERS)
         logs = await asyncio.gather(*(asyncio.to_thread(read_topic, settings, topic) for topic in written))
         for topic, held in zip(written, logs, strict=True):
             assert len(held) == running.summary["acknowledged"].get(topic.name, 0), "what was acknowledged is there"

@@ -39,7 +39,18 @@ from schemas.messages import (
     Source,
     TradeRecord,
 )
-from schemas.topics import DEAD_LETTERS, DERIVATIVES, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, TRADES, Topic
+from schemas.topics import (
+    DEAD_LETTERS,
+    DERIVATIVES,
+    FACTORS,
+    FEED_QUALITY,
+    FEED_STATUS,
+    L2,
+    LLM_CALLS,
+    REGIMES,
+    TRADES,
+    Topic,
+)
 from sinks.counts import Counts
 from sinks.runs import drop_run
 from sinks.store import Store
@@ -127,6 +138,7 @@ def publish_all(settings: Settings) -> None:
         send(settings, FEED_STATUS, *statuses(symbol))
     send(settings, TRADES, b"bad")
     send(settings, DERIVATIVES, *(load(path) for path in sorted((EXAMPLES / "derivatives/v1").iterdir())))
+    send(settings, FEED_QUALITY, *(load(path) for path in sorted((EXAMPLES / "feed-quality/v1").iterdir())))
     records = list(processed(settings, source_log(settings)))
     send(settings, FACTORS, *records)
     send(settings, REGIMES, *judged(records))
@@ -181,6 +193,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
     assert (found.expected, found.stored, found.lost, found.duplicates) == (2 * EVENTS, 2 * EVENTS, 0, 0)
     assert lines == {
         "derivatives": {"expected": 3, "stored": 3, **none},
+        "feed_quality": {"expected": 2, "stored": 2, **none},
         "trades": {"expected": 11, "stored": 10, "dead_lettered": 1, "lost": 0, "duplicates": 0},
         "feed_status": {"expected": 6, "stored": 6, **none},
         "llm_calls": {"expected": 2, "stored": 2, **none},
@@ -259,6 +272,16 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "derivatives",
         "ALTER TABLE derivatives DELETE WHERE venue = 'bybit' SETTINGS mutations_sync = 1",
         "derivatives: 1 lost",
+    ),
+    "a minute of a feed stored twice": (
+        "feed_quality",
+        "INSERT INTO feed_quality SELECT * FROM feed_quality WHERE venue = 'okx'",
+        "feed_quality: 1 duplicates",
+    ),
+    "a minute of a feed that is gone": (
+        "feed_quality",
+        "ALTER TABLE feed_quality DELETE WHERE venue = 'okx' SETTINGS mutations_sync = 1",
+        "feed_quality: 1 lost",
     ),
     "a letter that is gone": (
         "dead_letters",
@@ -507,9 +530,10 @@ def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: S
 
     assert audit_problems(found) == []
     assert (found.expected, found.stored) == (EVENTS, EVENTS)
-    assert {line.name: line.counts["expected"] for line in found.lines[:3]} == {
+    assert {line.name: line.counts["expected"] for line in found.lines[:4]} == {
         "trades": 5,
         "derivatives": 0,
+        "feed_quality": 0,
         "feed_status": 3,
     }
 

@@ -24,7 +24,7 @@ from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
 from schemas.logs import Position
 from schemas.messages import Record
-from schemas.topics import DEAD_LETTERS, DERIVATIVES, FACTORS, L2, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DERIVATIVES, FACTORS, FEED_QUALITY, L2, TRADES, Topic
 from sinks.batching import Entry, RowBatch
 from sinks.tables import TABLES
 from tests.integration.printing import print_here, print_until
@@ -139,6 +139,7 @@ def fill_tables(settings: Settings) -> None:
         "trades": hostile("trades/v1/buy.json"),
         "feed_status": hostile("feed-status/v1/live.json"),
         "derivatives": hostile("derivatives/v1/mark.json"),
+        "feed_quality": hostile("feed-quality/v1/healthy.json"),
         "regimes": hostile("regimes/v3/llm.json", **dict.fromkeys(SAID, HOSTILE)),
         "llm_calls": hostile("llm-calls/v1/ok.json", model=HOSTILE, detail=HOSTILE, response=HOSTILE),
     }
@@ -155,6 +156,7 @@ def fill_topics(settings: Settings) -> None:
         (L2, "l2/v1/snapshot.json"),
         (TRADES, "trades/v1/buy.json"),
         (DERIVATIVES, "derivatives/v1/mark.json"),
+        (FEED_QUALITY, "feed-quality/v1/healthy.json"),
         (FACTORS, "factors/v1/ok.json"),
     ):
         send(settings, topic, hostile_bytes(example), UNREADABLE)
@@ -374,6 +376,7 @@ def dead_letters_redrive(outside: Outside) -> Iterator[bytes]:
 
 def feeds(outside: Outside) -> Iterator[bytes]:
     yield outside.run("feeds")
+    yield outside.run("feeds", "--hours")
     yield outside.run("feeds", "--all", "--json")
 
 

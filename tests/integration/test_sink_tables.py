@@ -20,6 +20,7 @@ from schemas.messages import (
     DeadLetter,
     FactorEvent,
     FactorRecord,
+    FeedQuality,
     FeedState,
     FeedStatus,
     Reason,
@@ -33,7 +34,7 @@ from schemas.messages import (
 from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.checks import table_checks
-from sinks.feed_commands import stored_feeds
+from sinks.feed_commands import stored_feeds, stored_hours
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.schemas.examples import EXAMPLES, load
@@ -263,6 +264,37 @@ def test_feeds_say_how_long_a_book_was_live_and_how_fast_it_was_whole_again(migr
     assert (found["recovery_p50_s"], found["recovery_max_s"]) == (2.0, 2.0)
     assert (found["trades"], found["latency_avg_ms"]) == (2, 10.0)
     assert (found["updates"], found["gaps_per_million"]) == (0, None)
+
+
+def minute_of_feed(number: int, run: str, **told: Any) -> FeedQuality:
+    began_ns = T0_NS + number * MINUTE_NS
+    return FeedQuality("okx", "HOUR", Source.LIVE, began_ns, began_ns + MINUTE_NS, run=run, **told)
+
+
+def test_hours_of_a_feed_add_up_over_minutes_and_producers(migrated: Store) -> None:
+    """98 updates of 4 ms by one producer, two of 40 by the next; 30 of 1,000 lost; one of four tries failed."""
+    first = minute_of_feed(
+        0, "1", updates=98, ids_seen=960, ids_lost=0, reopened=1, clock_low_ns=-400_000_000, clock_high_ns=700_000_000,
+        depth_latency_us=[4_000, 4_032], depth_latency_counts=[90, 8], depth_latency_sum_us=98 * 4_000,
+    )  # fmt: skip
+    second = minute_of_feed(
+        1, "2", updates=2, gaps=1, ids_seen=10, ids_lost=30, reopened=2, reopen_failed=1, clock_low_ns=-100_000_000,
+        clock_high_ns=900_000_000, depth_latency_us=[40_192], depth_latency_counts=[2], depth_latency_sum_us=80_000,
+    )  # fmt: skip
+    store_all(migrated, "feed_quality", [first, second], first=5000)
+    store_all(migrated, "feed_status", [FeedStatus("okx", "HOUR", Source.LIVE, FeedState.LIVE, 1, T0_NS, run="2")])
+
+    (hour,) = stored_hours(migrated)
+    assert (hour["told_s"], hour["updates"], hour["gaps"], hour["loss_rate"]) == (120.0, 100, 1, 0.03)
+    assert (hour["reopened"], hour["reopen_rate"]) == (3, 0.75)
+    assert (hour["clock_ahead_ms"], hour["clock_within_ms"]) == (300.0, 400.0)
+    latencies = [hour[f"depth_{which}_ms"] for which in ("avg", "p50", "p95", "p99")]
+    assert latencies == [pytest.approx(4.72), 4.0, 4.032, 40.192]
+    assert (hour["trades_measured"], hour["trade_avg_ms"], hour["trade_p99_ms"]) == (0, None, None)
+    (feed,) = (row for row in stored_feeds(migrated, everything=False) if row["symbol"] == "HOUR")
+    assert (feed["loss_rate"], feed["reopened"], feed["clock_ahead_ms"]) == (0.75, 2, 400.0)
+    (replayed,) = (row for row in stored_feeds(migrated, everything=False) if row["symbol"] == "FEED")
+    assert (replayed["loss_rate"], replayed["reopened"], replayed["clock_ahead_ms"]) == (None, None, None)
 
 
 def test_factors_by_the_minute_leave_out_what_cannot_be_trusted(migrated: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from obflow.clock_offsets import ClockLook, ahead_by_date_s, clock_finding
+from obflow.clock_offsets import ClockLook, bounds_by_date_s, clock_finding
 from obflow.findings import Check
 from obflow.flow import GroupLook, LogFollower, flow_findings, is_late
 
@@ -135,8 +135,10 @@ def test_a_clock_is_off_where_no_answer_under_way_explains_it(theirs_s: float, s
 
 @pytest.mark.parametrize("ahead_s", [-7.0, 0.0, 0.4, 3600.0])
 @pytest.mark.parametrize("wait_s", [0.0, 0.3])
-def test_a_date_cut_to_the_second_tells_an_offset_to_half_a_second(ahead_s: float, wait_s: float) -> None:
+def test_a_date_cut_to_the_second_tells_an_offset_to_a_second_and_the_wait(ahead_s: float, wait_s: float) -> None:
     for tenth in range(10):
         asked_s = 1_700_000_000 + tenth / 10
         said_s = float(int(asked_s + wait_s / 2 + ahead_s))
-        assert abs(ahead_by_date_s(said_s, asked_s, asked_s + wait_s) - ahead_s) <= 0.5 + 1e-6
+        low_s, high_s = bounds_by_date_s(said_s, asked_s, asked_s + wait_s)
+        assert low_s - 1e-6 <= ahead_s <= high_s + 1e-6
+        assert high_s - low_s == pytest.approx(1.0 + wait_s)

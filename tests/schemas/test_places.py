@@ -21,6 +21,7 @@ KEYED = (
     "trades/v1/buy",
     "derivatives/v1/mark",
     "feed-status/v1/live",
+    "feed-quality/v1/healthy",
     "factors/v1/ok",
     "regimes/v1/rule",
     "resync/v1/gap",

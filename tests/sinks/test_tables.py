@@ -34,6 +34,7 @@ def test_a_row_has_a_value_for_every_column() -> None:
         "trades": "trades/v1/buy.json",
         "derivatives": "derivatives/v1/mark.json",
         "feed_status": "feed-status/v1/invalid.json",
+        "feed_quality": "feed-quality/v1/healthy.json",
         "dead_letters": "dead-letters/v1/frame.json",
     }.items():
         table = TABLES[name]
