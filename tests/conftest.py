@@ -11,6 +11,7 @@ from hypothesis import settings
 from obflow.compiled_cache import keep_compiled
 from obflow.settings import Settings
 from tests.integration.backends import describe_choice
+from tests.support.feed_seeds import describe_seeds
 from tests.support.patience import VARIABLE, factor
 
 # A shared machine makes any per-example deadline a flake; the examples themselves are bounded.
@@ -29,6 +30,7 @@ def pytest_report_header() -> list[str]:
         f"recordings: OBFLOW_RECORDINGS={RECORDINGS} ({found})",
         f"cases: OBFLOW_CASES={CASES} ({cases})",
         f"backend: {describe_choice()}",
+        f"feed seeds: {describe_seeds()}",
         f"deadlines: times {factor():.1f} (measured now; {VARIABLE} gives another)",
     ]
 
