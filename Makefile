@@ -68,9 +68,9 @@ test-compose: setup ## the deployment for real, on a Docker engine: scaled, kill
 demo: .venv/demo-installed ## the whole pipeline on this machine, until Ctrl-C (ARGS="--for 60s" stops by itself)
 	@$(BIN)/obflow demo $(ARGS)
 
-faults: setup ## kill workers and sinks at full size: nothing lost, nothing doubled
+faults: setup ## kill workers and sinks at full size, cut 200 connections: nothing lost, nothing doubled, books come back
 	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py tests/integration/test_kill_series.py \
-		tests/integration/test_sink_series.py $(ARGS)
+		tests/integration/test_sink_series.py tests/integration/test_many_disconnects.py $(ARGS)
 
 fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books, feeds and hostile statements
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \

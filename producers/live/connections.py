@@ -42,6 +42,8 @@ OVERLAP_SECONDS = 1.0
 HANDOVER_SECONDS = 30.0
 """A successor over which not everything came by then is kept all the same; the rest is resynced."""
 LEAVE_SECONDS = 15.0
+LONGEST_WAIT_S = 2.0
+"""Between two tries: books are to be back within 3 s of a server, however long it was away."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 LOST = (OSError, TimeoutError, WebSocketException, ExchangeUnreachable)
 
@@ -197,7 +199,7 @@ class Connection:
         self._comes_over = comes_over
         self.subscribe = subscribe or exchange.subscribe
         self.gives_up = exchange.unsubscribe if subscribe is None else lambda _: []
-        self._backoff = Backoff()
+        self._backoff = Backoff(most_s=LONGEST_WAIT_S)
         self._links: dict[str, VenueSocket] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._numbers = count(2)
