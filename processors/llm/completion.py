@@ -6,7 +6,6 @@ Wherever one stands it is read the same way. Nothing here asks, waits or tells t
 
 from __future__ import annotations
 
-import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,33 +13,17 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from obflow.response_headers import LONGEST_WAIT_S, read_reset, read_wait
+from processors.llm.bodies import read_body
 from processors.llm.pricing import NOT_REPORTED, TokenUse
+from processors.llm.refusals import read_refusal
 from processors.regimes.unwrap import Wrapping, begins_to_think, first_object
 from processors.regimes.verdict import InvalidVerdict, LlmVerdict, parse_verdict
 from schemas.messages import CallOutcome
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-EXHAUSTED: Final = re.compile(
-    r"insufficient[ _](?:quota|balance|credit|fund)|exceeded[ _](?:your[ _])?(?:current[ _])?quota|quota[ _]exceeded"
-    r"|credit balance is too low|out of credits?|arrear|payment required"
-    r"|billing[ _](?:hard[ _])?(?:limit|not[ _]active)|欠费|余额不足",
-    re.IGNORECASE,
-)
-"""What endpoints say where the account has nothing left; where they name a wait beside it, it is a limit in time."""
-ALWAYS_EXHAUSTED: Final = ("insufficient_quota",)
-"""Codes that mean so whatever else is said."""
-LIMITED: Final = r"rate.?limit|too many|overload|capacity|throttl|busy|exhausted|quota|concurren|limit.?reached"
-WORDS: Final = (
-    (CallOutcome.RATE_LIMITED, re.compile(LIMITED, re.IGNORECASE)),
-    (CallOutcome.UNAUTHORIZED, re.compile(r"unauthor|authenticat|api.?key|permission|forbidden", re.IGNORECASE)),
-    (CallOutcome.REFUSED, re.compile(r"invalid.?request|bad.?request|not.?found|unsupported", re.IGNORECASE)),
-)
-"""What the words of an error without a number mean; anything else is the server's fault."""
 SPOKEN: Final = ("detail", "message", "errors", "msg", "error_msg", "error_message", "base_resp")
 """Fields of a body without a choice that say why there is none."""
-MAX_ERROR_CHARACTERS: Final = 4_000
 CUT: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Reasons to finish that mean that the limit of tokens was reached."""
 THINKING: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
@@ -61,16 +44,6 @@ class TokenCounts(msgspec.Struct):
     completion_tokens: float | None = None
     prompt_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
     completion_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class Completion(msgspec.Struct):
-    """What is read of a chat completion; everything else in it is passed over.
-
-    Its parts are read each on its own: what an answer took is owed, whatever the answer is worth.
-    """
-
-    choices: msgspec.Raw = msgspec.Raw(b"[]")
-    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True)
@@ -126,17 +99,16 @@ def read_answer(
         headers: Names and texts; read where the body holds an error.
         now_s: Seconds since the epoch.
     """
-    body = body.removeprefix(BOM_UTF8)
-    found = LlmAnswer(CallOutcome.GARBAGE, status=status, text=body.decode("utf-8", "replace"))
+    found = LlmAnswer(CallOutcome.GARBAGE, status=status, text=body.removeprefix(BOM_UTF8).decode("utf-8", "replace"))
     try:
-        decoded = msgspec.json.decode(body)
-        completion = msgspec.json.decode(body, type=Completion) if isinstance(decoded, Mapping) else Completion()
-        found = replace(found, tokens=read_usage(completion.usage))
+        decoded = read_body(body)
+        fields = decoded if isinstance(decoded, Mapping) else {}
+        found = replace(found, tokens=read_usage(msgspec.Raw(msgspec.json.encode(fields.get("usage")))))
         error = _error_in(decoded)
         if error is not None:
             judged = _judged(error.code, error.text, headers, now_s)
             return replace(judged, text=found.text, tokens=found.tokens)
-        said = _message(msgspec.json.decode(completion.choices))
+        said = _message(fields.get("choices") or [])
     except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, RecursionError) as error_:
         return replace(found, detail=f"no chat completion ({error_})")
     return _verdict(replace(found, outcome=CallOutcome.OK, text=said.text or said.thinking), said)
@@ -149,32 +121,15 @@ def read_error(status: int, text: str, headers: Iterable[tuple[str, str]] = (), 
 
 def _judged(code: int | None, text: str, headers: Iterable[tuple[str, str]], now_s: float) -> LlmAnswer:
     """What an error means, by its number where it has one, else by its words; and how long to wait."""
-    told = list(headers)
-    text = text[:MAX_ERROR_CHARACTERS]
-    wait_s = read_wait(told, text, now_s, LONGEST_WAIT_S) or None  # none at all cannot be meant by who refuses
-    asked = any(name.lower() == "retry-after" and value for name, value in told)
-    ignored = "retry_after" if asked and wait_s is None else ""
-    outcome = _by_words(text) if code is None else _by_status(code)
-    if outcome is CallOutcome.RATE_LIMITED and wait_s is None:
-        wait_s = read_reset(told, now_s)
-    is_exhausted = code == 402 or any(word in text for word in ALWAYS_EXHAUSTED)
-    is_exhausted |= wait_s is None and EXHAUSTED.search(text) is not None
-    detail = f"status {code}" if code is not None else "an error in the answer"
-    if is_exhausted:
-        return LlmAnswer(CallOutcome.RATE_LIMITED, f"{detail}: nothing is left of the account", code, is_exhausted=True)
-    return LlmAnswer(outcome, detail, code, retry_after_s=wait_s, ignored=ignored)
-
-
-def _by_status(status: int) -> CallOutcome:
-    if status in (401, 403):
-        return CallOutcome.UNAUTHORIZED
-    if status == 429:
-        return CallOutcome.RATE_LIMITED
-    return CallOutcome.SERVER_ERROR if status >= 500 else CallOutcome.REFUSED
-
-
-def _by_words(text: str) -> CallOutcome:
-    return next((outcome for outcome, words in WORDS if words.search(text)), CallOutcome.SERVER_ERROR)
+    found = read_refusal(code, text, headers, now_s)
+    return LlmAnswer(
+        found.outcome,
+        found.detail,
+        code,
+        retry_after_s=found.wait_s,
+        is_exhausted=found.is_exhausted,
+        ignored=found.ignored,
+    )
 
 
 class _Error(NamedTuple):
@@ -186,8 +141,6 @@ class _Error(NamedTuple):
 
 def _error_in(body: Any) -> _Error | None:  # noqa: ANN401 (any JSON)
     """The error that a body holds, in the places where endpoints put one; None where it holds none."""
-    if isinstance(body, list) and len(body) == 1:  # as the items of a stream that were never sent
-        body = body[0]
     if not isinstance(body, Mapping):
         return None
     choices = body.get("choices")
@@ -195,7 +148,7 @@ def _error_in(body: Any) -> _Error | None:  # noqa: ANN401 (any JSON)
     says_error = body.get("object") == "error" or body.get("type") == "error"
     ended_so = {"finish_reason": "error"} if inner.get("finish_reason") == "error" else None
     places = (body.get("error"), inner.get("error"), body if says_error else None, ended_so)
-    error = next((place for place in places if place), None)
+    error = next((place for place in places if _says_something(place)), None)
     if error is None and not choices:
         error = next((body[name] for name in SPOKEN if body.get(name)), None)
     if error is None:
@@ -204,6 +157,11 @@ def _error_in(body: Any) -> _Error | None:  # noqa: ANN401 (any JSON)
     inside = fields.get("error")
     code = _status_of(fields, inside if isinstance(inside, Mapping) else {}, body)
     return _Error(code, msgspec.json.encode(error).decode("utf-8", "replace"))
+
+
+def _says_something(error: Any) -> bool:  # noqa: ANN401 (any JSON)
+    """Whether an error is one: some endpoints send the fields of one that is not there, all of them empty."""
+    return any(error.values()) if isinstance(error, Mapping) else bool(error)
 
 
 def _status_of(*places: Mapping[str, Any]) -> int | None:
@@ -223,10 +181,14 @@ def _status_of(*places: Mapping[str, Any]) -> int | None:
 def _message(choices: Any) -> _Said:  # noqa: ANN401 (any JSON)
     """What the first choice says. Raises LookupError or TypeError where it says nothing that is read."""
     choice = choices[0]
-    message = choice["message"]
+    if not isinstance(choice, Mapping):
+        raise TypeError("a choice is no object")
+    message = choice.get("message", choice.get("delta"))
+    if message is None and isinstance(choice.get("text"), str):  # of an older form of completions
+        message = {"content": choice["text"]}
     if not isinstance(message, Mapping):
         raise TypeError("a choice's message is no object")
-    content = message.get("content")
+    content = message.get("content") or message.get("parsed")
     text, wrapping = _text(content), Wrapping.PARTS if isinstance(content, list) else Wrapping.NONE
     if not text and (called := _called(message)):
         text, wrapping = called, Wrapping.CALL

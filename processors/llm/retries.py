@@ -53,7 +53,7 @@ class Retries:
 
     def lacks(self, asking: Asking, answer: LlmAnswer) -> bool:
         """Whether a request was refused for something that the next one leaves out."""
-        return answer.status in LACKING and not answer.is_exhausted and asking.refusals + 1 < MOST_WAYS
+        return _is_lacking(answer) and asking.refusals + 1 < MOST_WAYS
 
     def learn(self, asking: Asking, answer: LlmAnswer) -> None:
         """Remember what the endpoint takes; tell of answers that are cut, question after question."""
@@ -80,7 +80,7 @@ class Retries:
         if answer.is_exhausted:
             self._leave_alone_exhausted()
             return None
-        if answer.status in LACKING and (less := self._less(asking, answer)) is not None:
+        if _is_lacking(answer) and (less := self._less(asking, answer)) is not None:
             asking.shape = less
             return 0.0
         if answer.retry_after_s is not None:
@@ -109,3 +109,8 @@ class Retries:
                 "llm_account_exhausted", quiet_s=EXHAUSTED_QUIET_S, next_step="pay, or name another key and start again"
             )
         self._gate.leave_alone(EXHAUSTED_QUIET_S, now_s)
+
+
+def _is_lacking(answer: LlmAnswer) -> bool:
+    """Whether a request was refused for what it asked for, not for its key or an account with nothing left."""
+    return answer.status in LACKING and answer.outcome is CallOutcome.REFUSED

@@ -11,13 +11,20 @@ import re
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+NAMES: Final = (
+    r"(?:think|thinking|thoughts?|reason|reasoning|rationale|reflect|reflection|scratchpad|scratch|analysis|monologue"
+    r"|inner_monologue|internal|chain_of_thought|cot|plan|planning|draft)"
+)
+"""What models and prompts call the part that comes before an answer."""
 THOUGHT: Final = re.compile(
-    r"</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>",
+    rf"<\|?\s?/\s?(?:\w{{1,20}}:)?{NAMES}\s?\|?>|\[/{NAMES}\]|◁/think▷|<\|end_of_thought\|>"
+    r"|<\|channel\|>final<\|message\|>",
     re.IGNORECASE,
 )
 """The end of what some models write before they answer; templates that begin it themselves leave its beginning out."""
 THINKS: Final = re.compile(
-    r"<(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|channel\|>analysis",
+    rf"<\|?\s?(?:\w{{1,20}}:)?{NAMES}(?:\s[^<>]{{0,80}})?\|?>|\[{NAMES}\]|◁think▷|<\|begin_of_thought\|>"
+    r"|<\|channel\|>analysis",
     re.IGNORECASE,
 )
 """Its beginning."""

@@ -1,0 +1,112 @@
+"""What an endpoint means that refuses, by a status or by its words alone: what it is, and how long it wants to be left.
+
+Pure: nothing here asks, waits or tells the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from obflow.response_headers import LONGEST_WAIT_S, read_reset, read_wait
+from schemas.messages import CallOutcome
+
+EXHAUSTED: Final = re.compile(
+    r"insufficient[ _](?:\w{1,20}[ _])?(?:quota|balance|credit|fund)|exceeded[ _](?:your[ _])?(?:current[ _])?quota"
+    r"|quota[ _]exceeded|(?:quota|balance|credits?) (?:is |are )?(?:insufficient|not enough|too low|exhausted|used up)"
+    r"|not enough (?:quota|balance|credit)|out of credits?|arrear|overdue|payment required"
+    r"|billing[ _](?:hard[ _])?(?:limit|not[ _]active)|(?:spend(?:ing)?|credit) limit"
+    r"|欠费|余额不足|额度(?:不足|已?用尽|已?用完|已?耗尽)",
+    re.IGNORECASE,
+)
+"""What endpoints say where the account has nothing left; where they name a wait beside it, it is a limit in time."""
+ALWAYS_EXHAUSTED: Final = ("insufficient_quota", "insufficient_user_quota")
+"""Codes that mean so whatever else is said."""
+LIMITED: Final = (
+    r"rate.?limit|too many|overload|capacity|throttl|busy|exhausted|quota|concurren|limit.?reached"
+    r"|并发|频率|限流|限速|繁忙|过载"
+)
+BAD_KEY: Final = re.compile(
+    r"(?:invalid|incorrect|wrong|expired|missing|bad)[ _-]{1,3}(?:api[ _-]?)?key"
+    r"|api[ _-]?key(?: provided)?(?: is|:)? (?:not valid|invalid|incorrect|expired|missing|required)",
+    re.IGNORECASE,
+)
+"""What some say with status 400 where others say 401."""
+TOO_MANY_TOKENS: Final = re.compile(
+    r"max\w{0,12}[ _]tokens\b.{0,80}(?:too (?:large|high|big)|at most|less than|exceed|maximum|<=)",
+    re.IGNORECASE | re.DOTALL,
+)
+WORDS: Final = (
+    (CallOutcome.RATE_LIMITED, re.compile(LIMITED, re.IGNORECASE)),
+    (
+        CallOutcome.UNAUTHORIZED,
+        re.compile(r"unauthor|authenticat|api.?key|permission|forbidden|令牌|密钥|鉴权", re.IGNORECASE),
+    ),
+    (CallOutcome.REFUSED, re.compile(r"invalid.?request|bad.?request|not.?found|unsupported", re.IGNORECASE)),
+)
+"""What the words of an error without a number mean; anything else is the server's fault."""
+MAX_ERROR_CHARACTERS: Final = 4_000
+BAD_REQUEST: Final = 400
+
+
+class ErrorMeaning(NamedTuple):
+    """What an error means.
+
+    Attributes:
+        outcome: In one word.
+        detail: The cause.
+        wait_s: How long the endpoint asks to be left alone, seconds; null where it does not say.
+        is_exhausted: Whether the account has nothing left.
+        ignored: The header that could not be meant; empty where there is none.
+    """
+
+    outcome: CallOutcome
+    detail: str
+    wait_s: float | None = None
+    is_exhausted: bool = False
+    ignored: str = ""
+
+
+def read_refusal(code: int | None, text: str, headers: Iterable[tuple[str, str]], now_s: float) -> ErrorMeaning:
+    """Read an error.
+
+    Args:
+        code: Its status, or the number that stands in it; null where it has none.
+        text: All that it says.
+        headers: Names and texts.
+        now_s: Seconds since the epoch.
+    """
+    told = list(headers)
+    text = text[:MAX_ERROR_CHARACTERS]
+    wait_s = read_wait(told, text, now_s, LONGEST_WAIT_S) or None  # none at all cannot be meant by who refuses
+    detail = f"status {code}" if code is not None else "an error in the answer"
+    if is_exhausted(code, text, wait_s):
+        return ErrorMeaning(CallOutcome.RATE_LIMITED, f"{detail}: nothing is left of the account", is_exhausted=True)
+    asked = any(name.lower() == "retry-after" and value for name, value in told)
+    ignored = "retry_after" if asked and wait_s is None else ""
+    outcome = _by_words(text) if code is None else _by_status(code, text)
+    if outcome is CallOutcome.RATE_LIMITED and wait_s is None:
+        wait_s = read_reset(told, now_s)
+    if outcome is CallOutcome.REFUSED and TOO_MANY_TOKENS.search(text):
+        detail += ": it takes no limit of tokens so high (regimes.answer_tokens)"
+    return ErrorMeaning(outcome, detail, wait_s, ignored=ignored)
+
+
+def is_exhausted(code: int | None, text: str, wait_s: float | None) -> bool:
+    """Whether an error says that the account has nothing left, and not only for a while."""
+    if code == 402 or any(word in text for word in ALWAYS_EXHAUSTED):
+        return True
+    return wait_s is None and EXHAUSTED.search(text) is not None
+
+
+def _by_status(status: int, text: str) -> CallOutcome:
+    if status in (401, 403) or (status == BAD_REQUEST and BAD_KEY.search(text)):
+        return CallOutcome.UNAUTHORIZED
+    if status == 429:
+        return CallOutcome.RATE_LIMITED
+    return CallOutcome.SERVER_ERROR if status >= 500 else CallOutcome.REFUSED
+
+
+def _by_words(text: str) -> CallOutcome:
+    return next((outcome for outcome, words in WORDS if words.search(text)), CallOutcome.SERVER_ERROR)
