@@ -48,6 +48,7 @@ CounterName = Literal[
     "obflow_llm_usage_missing_total",
     "obflow_llm_unfaithful_total",
     "obflow_llm_wrapped_total",
+    "obflow_llm_cached_answers_total",
 ]
 GaugeName = Literal[
     "obflow_lag_records",
@@ -275,6 +276,13 @@ COUNTERS: Mapping[CounterName, Metric] = {
         "answers",
         REGIMES,
         "one came",
+    ),
+    "obflow_llm_cached_answers_total": Metric(
+        "Questions answered by what the same question was answered with a moment ago, by what became of it.",
+        ("outcome",),
+        "answers",
+        REGIMES,
+        "one was",
     ),
 }
 GAUGES: Mapping[GaugeName, Metric] = {

@@ -87,8 +87,8 @@ class RegimeSettings(Section):
     """Key of the endpoint; better given by api_key_file, which may change under way."""
     api_key_file: UserPath | None = None
     """File that holds the key; a new one in it is validated, then used, and the one before serves a minute more."""
-    deadline_seconds: Seconds = 10.0
-    """Longest time from a question to its answer, all tries; a later answer is not published."""
+    deadline_seconds: Seconds = 15.0
+    """Longest time from the close of a window to its answer, waiting and all tries; a later one is a row alone."""
     answer_tokens: Count = 4_000
     """Most tokens of an answer, the model's thinking among them; one that needs more is cut, paid and not used."""
     concurrency: Count = 4
@@ -99,14 +99,17 @@ class RegimeSettings(Section):
     """Failures in a row, or half of the last four times as many requests, after which the rules alone judge."""
     breaker_wait_seconds: Seconds = 30.0
     """Time until one question tries whether the endpoint is back; doubled to ten minutes while it is not."""
+    prices: str = ""
+    """Own rows `model from_date input cached_input output`, separated by semicolons (docs/models.md); else the prices
+    below hold, else what is known of the provider at the address."""
     input_price: Annotated[float, Field(ge=0)] | None = None
-    """Price of a million input tokens, USD; without both prices no cost is computed."""
+    """Price of a million input tokens, USD; with that of output it holds where no row of regimes.prices does."""
     cached_input_price: Annotated[float, Field(ge=0)] | None = None
     """Price of a million input tokens that the endpoint had kept, USD; empty is that of any other."""
     output_price: Annotated[float, Field(ge=0)] | None = None
     """Price of a million output tokens, USD."""
     budget_usd_per_day: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Most that all workers together spend in a UTC day, USD; beyond it the rules alone judge. Needs both prices."""
+    """Most that all workers together spend in a UTC day, USD; beyond it the rules alone judge. Needs a price."""
     budget_usd_per_minute: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """The same in a UTC minute."""
     budget_tokens_per_day: Annotated[int, Field(ge=0)] | None = None

@@ -27,7 +27,7 @@ from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
 from research.counted import COUNTED, CountedRows
 from research.derived_steps import DERIVED, DerivedStep
-from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
+from research.expected import EVENTFUL, Identity, Place, by_model, emitted_events, expected_events
 from research.stored import Tables
 from research.unseen import overlaps, unseen
 from research.waiting import WaitingRecords, read_waiting, with_pending
@@ -241,9 +241,9 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
         duplicates=tables.doubled("regimes"),
         pending=len(pending),
     )
-    of_model = {one for one in called.verdicts[RegimeSource.LLM] if one.log == l2}
-    answers = tables.verdicts(l2, RegimeSource.LLM)
-    return [rules, _tally(found, "regimes of the model", of_model, answers, refused[RegimeSource.LLM])]
+    of_model = {one for one in by_model(called.verdicts) if one.log == l2}
+    answers = tables.verdicts(l2, RegimeSource.LLM) | tables.verdicts(l2, RegimeSource.CACHE)
+    return [rules, _tally(found, "regimes of the model", of_model, answers, by_model(refused))]
 
 
 def _compare_steps(tables: Tables, found: Audit, called: Called, name: str) -> AuditLine:

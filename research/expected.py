@@ -6,7 +6,7 @@ Every function takes a log's records from its start, each partition in order, an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
@@ -220,6 +220,11 @@ def written_verdicts(log: Iterable[Logged], partitions: int = 0) -> dict[RegimeS
             continue  # a sink dead-letters it
         found[verdict.source].add(verdict_identity(verdict))
     return found
+
+
+def by_model(verdicts: Mapping[RegimeSource, set[Identity]]) -> set[Identity]:
+    """Judgements of the language model, asked for or given again."""
+    return verdicts[RegimeSource.LLM] | verdicts[RegimeSource.CACHE]
 
 
 def verdict_identity(verdict: RegimeEvent) -> Identity:

@@ -20,6 +20,7 @@ from research.derived_steps import DERIVED, written_steps
 from research.expected import (
     Emission,
     Place,
+    by_model,
     emitted_events,
     expected_changes,
     places,
@@ -86,7 +87,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
             "llm_calls": places(late[LLM_CALLS], names[LLM_CALLS]),
             "dead_letters": written_letters(late[DEAD_LETTERS], names[DEAD_LETTERS]),
             "regimes": verdicts[RegimeSource.RULE],
-            "regimes of the model": verdicts[RegimeSource.LLM],
+            "regimes of the model": by_model(verdicts),
             **{name: written_steps(late[table.topic], table) for name, table in DERIVED.items()},
         },
     )

@@ -107,6 +107,8 @@ class ModelArms:
         """This worker owns these partitions from now on."""
         self._purse.assigned(partitions)
         self._controller.assigned(CONTROLLING_PARTITION in partitions)
+        for asker in self._askers.values():
+            asker.forget()
 
     async def run(self) -> None:
         """Ask, obey and, where this worker is the one to, decide; for ever."""

@@ -1,7 +1,8 @@
 """Asks the language model: questions go out, answers become events, and no stage ever waits for either.
 
-How many questions are under way and how many requests leave in a minute is bounded; from a question to its answer one
-deadline holds, over every try. A failure is a row, a counter and nothing else: the rules' event was sent long before.
+How many questions are under way and how many requests leave in a minute is bounded; from the close of a window to its
+answer one deadline holds, over checkpoint, queue and every try. A failure is a row, a counter and nothing else: the
+rules' event was sent long before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from processors.contract import PartitionOwner
 from processors.llm.breaker import Breaker, BreakerState
+from processors.llm.cache import AnswerCache, AskedBefore
 from processors.llm.calls import Asking, CallLog, OwnCalls
 from processors.llm.completion import LlmAnswer
 from processors.llm.gate import LOOK_AGAIN_S, Gate
@@ -33,7 +35,8 @@ from processors.regimes.prompt import Prompt, build_prompt
 from processors.regimes.questions import Question, Questions
 from processors.regimes.shown import shown
 from processors.regimes.state import Closed
-from schemas.messages import CallOutcome, InstrumentKey
+from schemas.errors import MessageError
+from schemas.messages import CallOutcome, InstrumentKey, RegimeSource
 
 log = get_logger(__name__)
 
@@ -90,7 +93,9 @@ class LlmAsker:
         self._purse = purse or Purse(limits.budget, limits.partitions, read, own)
         self._keys = keys or Keys("", None, lambda _: None)
         self._publisher = AnswerPublisher(limits, outputs)
-        self._questions = Questions(self.dropped, patience_s=limits.deadline_s)
+        self._cache = AnswerCache()
+        patience_s = max(limits.deadline_s - LEAST_TRY_S, limits.deadline_s / 2)
+        self._questions = Questions(self.dropped, patience_s)
         self._unasked = Unasked(limits, lambda call: outputs.call(outputs.home(call.instrument), call), metrics)
         self._gate = Gate(Pace(limits.requests_per_minute), Breaker(limits.breaker_failures, limits.breaker_wait_s))
         self._retries = Retries(self._gate, self._keys, is_bounded=self._purse.is_bounded)
@@ -123,11 +128,14 @@ class LlmAsker:
             self.dropped("stopping")
             return
         self._show_breaker()
-        if why := self._why_not(now_s):
+        question = Question(InstrumentKey.parse(key), closed, owner, closed_s)
+        if not self._questions.is_under_way(question.instrument) and self._answered_before(question):
+            self._questions.withdraw(question.instrument, "superseded")
+        elif why := self._why_not(now_s):
             self.dropped(why)
-            return
-        self._questions.enqueue(Question(InstrumentKey.parse(key), closed, owner, closed_s), now_s)
-        self._changed.set()
+        else:
+            self._questions.enqueue(question)
+            self._changed.set()
 
     def dropped(self, reason: str) -> None:
         """Count a question that will never be asked."""
@@ -136,6 +144,11 @@ class LlmAsker:
     def assigned(self, partitions: Collection[int]) -> None:
         """This worker owns these partitions from now on, and with them a part of the budget."""
         self._purse.assigned(partitions)
+        self.forget()
+
+    def forget(self) -> None:
+        """Give no answer again: a window that another worker may have asked about is asked about, as it did."""
+        self._cache.clear()
 
     async def run(self) -> None:
         """Ask, for ever."""
@@ -149,6 +162,9 @@ class LlmAsker:
         while True:
             await self._slots.acquire()
             question = await self._next()
+            if self._answered_before(question):
+                self._ended_question(question)
+                continue
             permit = self._gate.leaves(time.monotonic())
             self._keys.leaves()
             task = asyncio.create_task(self._work_on(question, permit), name=f"question {question.instrument}")
@@ -198,9 +214,12 @@ class LlmAsker:
             await self._ask(question, permit)
         finally:
             self._gate.ended(permit, None, time.monotonic())  # where no request was sent
-            self._questions.done(question.instrument)
-            self._slots.release()
-            self._changed.set()
+            self._ended_question(question)
+
+    def _ended_question(self, question: Question) -> None:
+        self._questions.done(question.instrument)
+        self._slots.release()
+        self._changed.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -211,9 +230,7 @@ class LlmAsker:
 
     async def _ask(self, question: Question, permit: int) -> None:
         """Try until there is an answer, the tries are used up or the deadline leaves no room for another."""
-        found = shown(question.closed)
-        prompt = build_prompt(question.instrument, found, self._limits.language)
-        asking = Asking(question, prompt, found, self._retries.best, time.monotonic(), permit)
+        asking = self._asking(question, permit)
         while self._may_spend(asking):
             answer = await self._try(asking)
             self._retries.learn(asking, answer)
@@ -224,6 +241,29 @@ class LlmAsker:
                 return
             asking.permit = self._gate.leaves(time.monotonic())
             self._metrics.counter("obflow_retries_total", stage="llm").inc()
+
+    def _asking(self, question: Question, permit: int = 0) -> Asking:
+        found = shown(question.closed)
+        prompt = build_prompt(question.instrument, found, self._limits.language)
+        return Asking(question, prompt, found, self._retries.best, permit)
+
+    def _answered_before(self, question: Question) -> bool:
+        """Publish what was answered a moment ago to a question that is the same to the letter, where it was."""
+        if not len(self._cache):
+            return False
+        try:
+            asking = self._asking(question)
+        except (MessageError, ValueError):
+            return False  # what cannot be asked fails where it is
+        answer = self._cache.get(self._asked(asking), time.monotonic())
+        if answer is None:
+            return False
+        answer = self._publisher.publish(asking, answer, self._left_s(asking), RegimeSource.CACHE)
+        self._metrics.counter("obflow_llm_cached_answers_total", outcome=answer.outcome.value).inc()
+        return True
+
+    def _asked(self, asking: Asking) -> AskedBefore:
+        return AskedBefore(self._limits.model, asking.prompt.hash, asking.prompt.user)
 
     async def _may_try_again(self, asking: Asking, pause_s: float) -> bool:
         """Pause, at least until a request may leave; False where none may, or the deadline leaves no room for a try."""
@@ -238,21 +278,23 @@ class LlmAsker:
     async def _try(self, asking: Asking) -> LlmAnswer:
         """Send one request, publish its answer where that may be, and write its row."""
         asking.attempt += 1
-        started_ns, begun_s = time.time_ns(), time.monotonic()
+        asking.left_s = time.monotonic()
         answer = LlmAnswer(CallOutcome.ABANDONED, "the worker was stopped")
         try:
             answer = await self._client.ask(asking.prompt, self._left_s(asking), asking.shape, asking.key)
+            self._cache.put(self._asked(asking), answer, time.monotonic())
             answer = self._publisher.publish(asking, answer, self._left_s(asking))
         finally:
             lacks = self._retries.lacks(asking, answer)
             self._gate.ended(asking.permit, None if lacks else answer.outcome, time.monotonic())
             self._show_breaker()
             reserved = self._purse.settle(asking, answer, self._limits)
-            self._calls.record(asking, answer, started_ns, (time.monotonic() - begun_s) * 1e3, reserved)
+            self._calls.record(asking, answer, reserved, self._gate.state(time.monotonic()))
         return answer
 
     def _may_spend(self, asking: Asking) -> bool:
         """Whether the budget has what the next request can come to; else it is the rules' alone."""
+        asking.started_ns = time.time_ns()
         if self._purse.may_spend(asking, self._limits):
             return True
         self._gate.ended(asking.permit, None, time.monotonic())
@@ -268,4 +310,4 @@ class LlmAsker:
             log.warning("breaker", state=state.name.lower(), before=before.name.lower(), model=self._limits.model)
 
     def _left_s(self, asking: Asking) -> float:
-        return asking.begun_s + self._limits.deadline_s - time.monotonic()
+        return asking.question.closed_s + self._limits.deadline_s - time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -14,7 +15,8 @@ from obflow.settings import Settings
 from obflow.topics import topic_name
 from processors.contract import Emit
 from processors.llm.budget import BudgetLimits
-from processors.llm.pricing import Prices
+from processors.llm.price_table import PriceRow, PriceTable, read_prices
+from processors.llm.pricing import PriceList, Prices
 from processors.rollout.machine import BLUE, GREEN
 from processors.settings import RegimeSettings
 from schemas.codec import decode_as
@@ -105,7 +107,7 @@ class ArmChoice(NamedTuple):
         name: blue or green.
         base_url, model: Whom it asks.
         key, key_file: With which key, and where that came from.
-        prices: Of the model.
+        prices: Of the model, over time.
         prefix: Before the names of its settings.
     """
 
@@ -114,7 +116,7 @@ class ArmChoice(NamedTuple):
     model: str
     key: str
     key_file: Path | None
-    prices: Prices
+    prices: PriceList
     prefix: str = "regimes."
 
 
@@ -122,19 +124,42 @@ def arms_of(chosen: RegimeSettings) -> tuple[ArmChoice, ...]:
     """The arms that the settings describe, the first model first.
 
     Raises:
-        UsageError: A second one is named, and nothing rolls it out.
+        UsageError: A second one is named, and nothing rolls it out; or a row of prices is none.
     """
-    prices = Prices(chosen.input_price, chosen.output_price, chosen.cached_input_price)
+    own = Prices(chosen.input_price, chosen.output_price, chosen.cached_input_price)
+    url = chosen.base_url or OPENAI
+    prices = prices_of(chosen.prices, own, url, chosen.model)
     key = chosen.api_key.get_secret_value()
-    blue = ArmChoice(BLUE, chosen.base_url or OPENAI, chosen.model, key, chosen.api_key_file, prices)
+    blue = ArmChoice(BLUE, url, chosen.model, key, chosen.api_key_file, prices)
     key = chosen.green_api_key.get_secret_value()
     if not (chosen.green_base_url or key or chosen.green_model):
         return (blue,)
     if not chosen.rollout:
         raise UsageError("a second model is named, and no rollout", next_step="set regimes.rollout to true")
-    prices = Prices(chosen.green_input_price, chosen.green_output_price, chosen.green_cached_input_price)
+    own = Prices(chosen.green_input_price, chosen.green_output_price, chosen.green_cached_input_price)
     url, path = chosen.green_base_url or OPENAI, chosen.green_api_key_file
+    prices = prices_of(chosen.prices, own, url, chosen.green_model)
     return blue, ArmChoice(GREEN, url, chosen.green_model, key, path, prices, "regimes.green_")
+
+
+def prices_of(table: str, own: Prices, url: str, model: str) -> PriceTable:
+    """Prices of a model over time: one's own rows, before the first of them one's own price, else what is known of it.
+
+    Args:
+        table: Rows of one's own.
+        own: One's own price without a date.
+        url: The endpoint.
+        model: The model.
+
+    Raises:
+        UsageError: A row is none.
+    """
+    rows = read_prices(table, model)
+    if own.input_usd is not None or own.output_usd is not None:
+        return PriceTable([PriceRow(model, 0, own), *rows])
+    from processors.llm.bundled_prices import bundled_prices
+
+    return PriceTable(rows, bundled_prices(url, model))
 
 
 def checked_budget(chosen: RegimeSettings, arm: ArmChoice) -> BudgetLimits:
@@ -149,7 +174,7 @@ def checked_budget(chosen: RegimeSettings, arm: ArmChoice) -> BudgetLimits:
         chosen.budget_usd_per_minute,
         chosen.budget_tokens_per_minute,
     )
-    if budget.need_prices and not arm.prices.are_known:
+    if budget.need_prices and not arm.prices.at(time.time_ns()).are_known:
         raise UsageError(
             f"a budget in USD is set, but not what the model {arm.model} costs",
             next_step=f"set {arm.prefix}input_price and {arm.prefix}output_price, 0 where it is free",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from obflow.metrics import Metrics
+from processors.llm.breaker import BreakerState
 from processors.llm.budget import Amount, Spent
 from processors.llm.completion import LlmAnswer
 from processors.llm.key_ring import ModelKey
@@ -38,9 +39,10 @@ class Asking:
         found: The numbers that are shown.
         shape: What is asked for beside it.
         refusals: Requests that were refused for what they asked beside it.
-        begun_s: When it was taken, monotonic.
         permit: Of the request that leaves next, or is under way.
         attempt: Requests sent.
+        left_s: When the last one left, monotonic.
+        started_ns: When the request leaves or left, ns UTC: by the prices in force then it is reserved and paid.
         reserved: What the budget holds back for that request; null without a budget.
         key: The key to ask with, where another was refused; null is the one that holds.
     """
@@ -49,9 +51,10 @@ class Asking:
     prompt: Prompt
     found: ShownNumbers
     shape: RequestShape
-    begun_s: float
     permit: int
     attempt: int = 0
+    left_s: float = 0.0
+    started_ns: int = 0
     refusals: int = 0
     reserved: Spent | None = None
     key: ModelKey | None = None
@@ -88,21 +91,21 @@ class CallLog:
         self._metrics = metrics
         self._own = own
 
-    def record(
-        self, asking: Asking, answer: LlmAnswer, started_ns: int, latency_ms: float, reserved: Amount | None
-    ) -> None:
+    def record(self, asking: Asking, answer: LlmAnswer, reserved: Amount | None, breaker: BreakerState) -> None:
         """Count a request and write its row.
 
         Args:
             asking: What was asked.
             answer: What became of it.
-            started_ns: When it left, ns UTC.
-            latency_ms: Until that was known.
             reserved: What the budget was charged, where usage is not known.
+            breaker: Its state now.
         """
         question, limits, prompt = asking.question, self._limits, asking.prompt
-        cost = limits.prices.cost_usd(answer.tokens)
+        prices = limits.prices.at(asking.started_ns)
+        cost = prices.cost_usd(answer.tokens)
         self._count(answer, cost)
+        since_ms = since_close_ms(question)
+        queued_ms = (asking.left_s - question.closed_s) * 1e3
         call = LlmCall(
             venue=question.instrument.venue,
             symbol=question.instrument.symbol,
@@ -110,14 +113,14 @@ class CallLog:
             call_id=self._own.next_id(),
             attempt=asking.attempt,
             window_end_ns=question.closed.window.end_ns,
-            started_ns=started_ns,
+            started_ns=asking.started_ns,
             outcome=answer.outcome,
             endpoint=limits.endpoint,
             model=limits.model,
             prompt_version=prompt.version,
             prompt_hash=prompt.hash,
             request_hash=hashlib.sha256(prompt.user.encode()).hexdigest()[:16],
-            latency_ms=latency_ms,
+            latency_ms=since_ms - queued_ms,
             status=answer.status,
             input_tokens=answer.tokens.input,
             output_tokens=answer.tokens.output,
@@ -129,10 +132,14 @@ class CallLog:
             unfaithful=None if answer.verdict is None else bool(answer.unshown),
             detail=self._outputs.masked(_detail(answer))[:MAX_DETAIL_CHARACTERS],
             response=self._outputs.masked(answer.text)[:MAX_RESPONSE_CHARACTERS],
-            decided_ns=decided_ns(question.closed, since_close_ms(question)),
+            decided_ns=decided_ns(question.closed, since_ms),
             run=question.closed.run,
             arm=limits.arm,
             key_id=answer.key_id,
+            queued_ms=queued_ms,
+            price_date=prices.since or None if prices.are_known else None,
+            shape=asking.shape.name,
+            breaker=breaker.name.lower(),
         )
         self._outputs.call(question.owner.partition, call)
 

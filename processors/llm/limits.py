@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from processors.llm.budget import BudgetLimits
-from processors.llm.pricing import Prices
+from processors.llm.pricing import PriceList
 from processors.rollout.machine import BLUE
 from schemas.messages import InstrumentKey, LlmCall, RegimeEvent
 
@@ -22,8 +22,8 @@ class LlmLimits:
         endpoint: The address, as it stands in rows.
         model: The model.
         rules: Version of the rules, as it stands in events.
-        prices: Of the model.
-        deadline_s: From a question to its answer, seconds.
+        prices: Of the model, over time.
+        deadline_s: From the close of a window to the answer about it, all waiting and every try, seconds.
         concurrency: Most questions under way.
         requests_per_minute: Most requests that leave in a minute.
         breaker_failures, breaker_wait_s: When the endpoint is left alone, and how long at first (`Breaker`).
@@ -37,7 +37,7 @@ class LlmLimits:
     endpoint: str
     model: str
     rules: str
-    prices: Prices
+    prices: PriceList
     deadline_s: float
     concurrency: int
     requests_per_minute: int

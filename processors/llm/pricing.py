@@ -1,9 +1,9 @@
-"""What an answer cost: reported tokens by configured prices, in decimals, so that sums are those of an invoice."""
+"""What an answer cost: reported tokens by the prices in force, in decimals, so that sums are those of an invoice."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 TOKENS_PRICED = 1_000_000
 
@@ -32,16 +32,23 @@ NOT_REPORTED: Final = TokenUse()
 
 
 class Prices(NamedTuple):
-    """Prices of a model; null is not configured.
+    """Prices of a model; null is not known.
 
     Attributes:
         input_usd, output_usd: Of a million tokens.
         cached_input_usd: Of a million input tokens that the endpoint had kept; null is the price of any other.
+        since: Day from which on they hold, as 2026-01-01; empty where that is not said.
     """
 
     input_usd: float | None
     output_usd: float | None
     cached_input_usd: float | None = None
+    since: str = ""
+
+    def at(self, at_ns: int) -> Prices:
+        """The prices in force at a moment, ns UTC: these, whenever it is."""
+        del at_ns
+        return self
 
     @property
     def are_known(self) -> bool:
@@ -75,3 +82,16 @@ class Prices(NamedTuple):
         dearest = max(self.input_usd or 0.0, self.cached_input_usd or 0.0)
         prices = Decimal(str(dearest)), Decimal(str(self.output_usd or 0.0))
         return (prices[0] * input_tokens + prices[1] * output_tokens) / TOKENS_PRICED
+
+
+NO_PRICES: Final = Prices(None, None)
+
+
+class PriceList(Protocol):
+    """Prices of a model over time."""
+
+    def at(self, at_ns: int) -> Prices:
+        """The prices in force at a moment, ns UTC; without a number where none are."""
+
+    def most_usd(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """What so many tokens cost at most, USD, whichever prices are in force; 0 without prices."""

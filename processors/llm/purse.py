@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from fractions import Fraction
 from typing import Final
@@ -59,8 +58,8 @@ class Purse:
             return True
         text = asking.prompt.system + asking.prompt.user
         tokens_in, tokens_out = asking.shape.most_tokens(text, limits.answer_tokens)
-        most = Amount(limits.prices.most_usd(tokens_in, tokens_out), tokens_in + tokens_out)
-        asking.reserved = self._budget.reserve(most, time.time_ns())
+        most_usd = limits.prices.at(asking.started_ns).most_usd(tokens_in, tokens_out)
+        asking.reserved = self._budget.reserve(Amount(most_usd, tokens_in + tokens_out), asking.started_ns)
         return asking.reserved is not None
 
     def settle(self, asking: Asking, answer: LlmAnswer, limits: LlmLimits) -> Amount | None:
@@ -69,7 +68,8 @@ class Purse:
             return None
         tokens, unknown = answer.tokens, None
         if tokens.input is not None and tokens.output is not None:
-            amount = Amount(limits.prices.cost(tokens) or NOTHING.usd, tokens.input + tokens.output)
+            usd = limits.prices.at(asking.started_ns).cost(tokens)
+            amount = Amount(usd or NOTHING.usd, tokens.input + tokens.output)
         elif answer.outcome in NOT_PAID:
             amount = NOTHING
         else:

@@ -43,6 +43,11 @@ class RequestShape(NamedTuple):
     temperature: bool = True
     limit: str = LIMITS[0]
 
+    @property
+    def name(self) -> str:
+        """All of it as words, as it stands in rows."""
+        return " ".join(filter(None, (self.format, "temperature" if self.temperature else "", self.limit)))
+
     def fields(self, answer_tokens: int) -> dict[str, Any]:
         """What is sent beside the messages.
 

@@ -69,6 +69,7 @@ def llm_event(
     asked: tuple[str, str, str],
     *,
     unfaithful: bool,
+    source: RegimeSource = RegimeSource.LLM,
 ) -> RegimeEvent:
     """The model's event of the same window.
 
@@ -80,10 +81,11 @@ def llm_event(
         usage: What it took.
         asked: Model, version of the prompt, hash of the prompt.
         unfaithful: Whether it names a number that it was not shown.
+        source: Whether it was asked for, or given to the same question a moment ago.
     """
     model, version, digest = asked
     return RegimeEvent(
-        source=RegimeSource.LLM,
+        source=source,
         label=verdict.label,
         confidence=verdict.confidence,
         p_up=verdict.p_up,

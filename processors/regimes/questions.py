@@ -52,13 +52,13 @@ class Questions:
 
     Args:
         dropped: Told why a question will never be asked.
-        patience_s: How long one may wait, seconds; what it asks about is past.
+        patience_s: From the close of its window, how long one may wait, seconds: what it asks about is past.
     """
 
     def __init__(self, dropped: Callable[[str], None], patience_s: float) -> None:
         self._dropped = dropped
         self._patience_s = patience_s
-        self._waiting: dict[InstrumentKey, tuple[Question, float]] = {}
+        self._waiting: dict[InstrumentKey, Question] = {}
         self._under_way: set[InstrumentKey] = set()
         self._wanted_ns: dict[InstrumentKey, int] = {}
 
@@ -76,7 +76,7 @@ class Questions:
         self._wanted_ns[instrument] = window.end_ns
         return True
 
-    def enqueue(self, question: Question, now_s: float) -> None:
+    def enqueue(self, question: Question) -> None:
         """Let a question wait in place of the instrument's older one.
 
         It takes over that one's place in the queue: else, where there is more to ask than may be asked, instruments
@@ -84,12 +84,12 @@ class Questions:
         """
         if question.instrument in self._waiting:
             self._dropped("superseded")
-        self._waiting[question.instrument] = (question, now_s)
+        self._waiting[question.instrument] = question
 
     def take_next(self, now_s: float) -> Question | None:
         """The question of the instrument that has waited longest, of those that could be asked now."""
         self.expire(now_s)
-        for instrument, (question, _) in self._waiting.items():
+        for instrument, question in self._waiting.items():
             if instrument not in self._under_way:
                 del self._waiting[instrument]
                 self._under_way.add(instrument)
@@ -98,11 +98,20 @@ class Questions:
 
     def expire(self, now_s: float) -> None:
         """Drop what has waited too long, or is no longer this worker's to ask."""
-        for instrument, (question, put_s) in list(self._waiting.items()):
-            reason = "expired" if now_s - put_s > self._patience_s else "moved"
+        for instrument, question in list(self._waiting.items()):
+            reason = "expired" if now_s - question.closed_s > self._patience_s else "moved"
             if reason == "expired" or not question.owner.owned:
                 del self._waiting[instrument]
                 self._dropped(reason)
+
+    def is_under_way(self, instrument: InstrumentKey) -> bool:
+        """Whether a question of the instrument was taken and has not come to its end."""
+        return instrument in self._under_way
+
+    def withdraw(self, instrument: InstrumentKey, reason: str) -> None:
+        """Drop the question of the instrument that waits, if one does."""
+        if self._waiting.pop(instrument, None) is not None:
+            self._dropped(reason)
 
     def done(self, instrument: InstrumentKey) -> None:
         """A question taken came to its end."""

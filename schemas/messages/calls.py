@@ -68,6 +68,12 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
         run: As in `RegimeEvent`.
         arm: Which was asked, blue or green; empty in records of an older version.
         key_id: First 8 hexadecimal characters of the SHA-256 of the key it was sent with; empty where none was.
+        queued_ms: From the close of the window until the request left: checkpoint, queue, pace, tries before. With
+            `latency_ms` it is the time until `decided_ns`. Null where none left, and in records of an older version.
+        price_date: Day from which on the prices hold that the cost was computed by, as 2026-01-01; null without.
+        shape: What was asked for beside the messages: form of the answer (schema, object, none), temperature, name of
+            its limit; empty in records of an older version.
+        breaker: Its state when the request had ended: closed, half_open or open; empty in records of an older version.
     """
 
     feed_source: Source
@@ -97,3 +103,7 @@ class LlmCall(InstrumentRecord, frozen=True, gc=False):
     run: Label = ""
     arm: Label = ""
     key_id: Label = ""
+    queued_ms: Duration | None = None
+    price_date: Label | None = None
+    shape: Label = ""
+    breaker: Label = ""

@@ -33,6 +33,8 @@ class RegimeSource(StrEnum):
 
     RULE = "rule"
     LLM = "llm"
+    CACHE = "cache"
+    """What the language model had answered to the same question a moment ago."""
 
 
 class RegimeEvent(InstrumentRecord, frozen=True, gc=False):

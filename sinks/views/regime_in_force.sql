@@ -29,7 +29,7 @@ WITH
     (
         SELECT *
         FROM regimes_once
-        WHERE source = 'llm'
+        WHERE source IN ('llm', 'cache')
         ORDER BY stored_at DESC, k_off DESC
         LIMIT 1 BY venue, symbol, feed_source
     ),

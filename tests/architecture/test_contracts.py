@@ -38,6 +38,7 @@ PLANTED = [
     ("The Kafka client", "processors/worker/preflight.py", "import confluent_kafka"),
     ("The ClickHouse client", "sinks/contract.py", "import clickhouse_connect"),
     ("The language model", "processors/llm/asker.py", "import openai"),
+    ("What providers charge", "processors/llm/asker.py", "import genai_prices"),
     ("The embedded default", "sinks/contract.py", "import chdb"),
 ]
 

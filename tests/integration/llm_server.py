@@ -57,6 +57,7 @@ class LlmServer:
         way_of: How requests about a symbol are answered, where that is not by turns.
         asked: Every request.
         cost_usd: By its own prices, of the answers it sent whole, exact.
+        tokens: Of those answers, in and out.
         sent_bytes: Of the last answer, as far as it was taken.
         keys: Keys it takes; empty takes any.
         without_usage: Whether answers say nothing of tokens.
@@ -78,6 +79,7 @@ class LlmServer:
     way_of: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     cost_usd: Fraction = Fraction(0)
+    tokens: tuple[int, int] = (0, 0)
     sent_bytes: int = 0
     keys: set[str] = field(default_factory=set)
     without_usage: bool = False
@@ -134,6 +136,7 @@ class LlmServer:
         """A chat completion, its tokens entered into the books."""
         tokens = {"prompt_tokens": 600 + len(self.asked), "completion_tokens": 40}
         if not self.without_usage:
+            self.tokens = (self.tokens[0] + tokens["prompt_tokens"], self.tokens[1] + tokens["completion_tokens"])
             fresh = Fraction(INPUT_PRICE) * (tokens["prompt_tokens"] - CACHED_TOKENS)
             cached, written = Fraction(self.cached_price) * CACHED_TOKENS, Fraction(OUTPUT_PRICE) * 40
             self.cost_usd += (fresh + cached + written) / 10**6

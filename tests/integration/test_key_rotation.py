@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from processors.llm.breaker import BreakerState
 from processors.llm.key_ring import KeyRing, ModelKey
 from schemas.messages import CallOutcome, InstrumentKey
 from tests.integration.asking import Office, office
@@ -118,6 +119,7 @@ async def test_with_a_revoked_key_the_rules_alone_judge_until_its_file_is_mended
                 await asyncio.sleep(0.02)
             took = (time.monotonic() - begun_s) / probe_s
             assert found.count("obflow_llm_questions_dropped_total", reason="key") > 50
+            assert found.count("obflow_llm_breaker", model="small-model") == BreakerState.CLOSED, "a key is no model"
             assert len(server.asked) - 1 + len(server.listed) <= 2 * took
             assert found.events == []
             path.write_text(NEW)

@@ -23,6 +23,7 @@ from processors.llm.calls import MAX_DETAIL_CHARACTERS, MAX_RESPONSE_CHARACTERS
 from processors.llm.client import MAX_ANSWER_BYTES
 from processors.llm.completion import LlmAnswer, read_answer
 from processors.llm.key_ring import ModelKey
+from processors.llm.price_table import PriceTable, read_prices
 from processors.llm.pricing import Prices
 from processors.llm.shapes import RequestShape
 from processors.llm.spending import Spending, spent_of
@@ -62,6 +63,7 @@ async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
         window.verdict.scores.direction,
     )
     assert (call.status, call.attempt, call.window_end_ns) == (200, 1, window.window.end_ns)
+    assert (call.shape, call.breaker) == ("schema temperature max_completion_tokens", "closed")
     assert (event.input_tokens, event.output_tokens) == (601, 40) == (call.input_tokens, call.output_tokens)
     assert call.cost_usd == event.cost_usd == float(server.cost_usd) > 0
     assert json.loads(call.response) == VERDICT
@@ -176,16 +178,16 @@ async def test_retry_after_is_honoured_within_the_deadline() -> None:
 
 async def test_a_retry_after_beyond_the_deadline_is_not_waited_for_and_nobody_else_asks() -> None:
     with llm_server("rate_limited", "good") as server:
-        server.retry_after = "0.7"
-        async with office(server, deadline_s=0.5) as found:
+        server.retry_after = "0.9"
+        async with office(server, deadline_s=0.8) as found:
             found.ask()
             assert await found.calls_made(1) == [CallOutcome.RATE_LIMITED]
             found.ask(1, InstrumentKey("binance", "ETHUSDT"))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
             assert len(server.asked) == 1
             found.ask(2, InstrumentKey("binance", "ETHUSDT"))
             assert await found.calls_made(2) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
-    assert found.calls[1].started_ns - found.calls[0].started_ns >= 0.7e9
+    assert found.calls[1].started_ns - found.calls[0].started_ns >= 0.9e9
     assert found.calls[1].window_end_ns == WINDOWS[2].window.end_ns
 
 
@@ -243,12 +245,63 @@ async def test_kept_input_is_paid_at_its_own_price_as_the_server_counts_it() -> 
     assert sum(Fraction(str(call.cost_usd)) for call in found.calls) == server.cost_usd > 0
 
 
+async def test_a_request_is_paid_by_the_prices_in_force_when_it_left() -> None:
+    """Section 6 of the intelligence page: the row in force at `started_ns`, and its date in the row."""
+    dated = {"2024-01-01": "9 9 9", "2025-01-01": f"{INPUT_PRICE} - {OUTPUT_PRICE}", "2200-01-01": "9 9 9"}
+    rows = ";".join(f"small-model {date} {prices}" for date, prices in dated.items())
+    with llm_server("good", "no_choices") as server:
+        async with office(server, prices=PriceTable(read_prices(rows, "small-model"))) as found:
+            found.ask(1)
+            await found.calls_made(1)
+            found.ask(2)
+            await found.calls_made(2)
+    assert [call.price_date for call in found.calls] == ["2025-01-01"] * 2
+    assert sum(Fraction(str(call.cost_usd)) for call in found.calls) == server.cost_usd > 0
+
+
 async def test_no_cost_is_made_up_where_no_prices_are_set() -> None:
     with llm_server("good") as server:
         async with office(server, prices=Prices(None, None)) as found:
             found.ask()
             await found.calls_made(1)
-    assert (found.calls[0].input_tokens, found.calls[0].cost_usd) == (601, None)
+    assert (found.calls[0].input_tokens, found.calls[0].cost_usd, found.calls[0].price_date) == (601, None, None)
+
+
+async def test_the_same_question_within_a_minute_is_answered_without_a_request() -> None:
+    """Section 6 of the intelligence page: a hit publishes with source cache, cost 0, and is of its own window."""
+    again = WINDOWS[20]._replace(source_offset=WINDOWS[20].source_offset + 1_000)
+    with llm_server("good") as server:
+        async with office(server, concurrency=1) as found:
+            for closed in (WINDOWS[20], again, again):
+                found.asker.enqueue(str(BTC), closed, found.owner)
+                await found.until(lambda: not found.asker._questions._under_way and bool(found.events))
+            found.asker.enqueue(str(BTC), WINDOWS[21], found.owner)
+            await found.calls_made(2)
+            found.asker.assigned({0})
+            found.asker.enqueue(str(BTC), again._replace(source_offset=again.source_offset + 1), found.owner)
+            await found.calls_made(3)
+    first, cached, *others = found.events
+    assert [first.source, cached.source] == [RegimeSource.LLM, RegimeSource.CACHE]
+    assert (cached.cost_usd, cached.input_tokens, cached.output_tokens) == (0.0, 0, 0)
+    assert (cached.summary, cached.p_up, cached.model) == (first.summary, first.p_up, first.model)
+    assert (cached.source_offset, first.source_offset) == (again.source_offset, WINDOWS[20].source_offset)
+    assert {event.source for event in others} <= {RegimeSource.LLM}
+    assert len(server.asked) == 3 == len(found.calls), "a hit is no request, and no row of one"
+    assert found.count("obflow_llm_cached_answers_total", outcome="ok") == 1
+    assert found.count("obflow_llm_cached_answers_total", outcome="stale") == 1, "of each window one answer"
+
+
+async def test_an_answer_given_before_needs_no_endpoint_that_lives() -> None:
+    with llm_server("good", "error") as server:
+        async with office(server, breaker_failures=1) as found:
+            found.ask(20)
+            await found.calls_made(1)
+            found.ask(21)
+            await found.until(lambda: found.count("obflow_llm_breaker", model="small-model") == BreakerState.OPEN)
+            found.asker.enqueue(str(BTC), WINDOWS[20]._replace(source_offset=10**9), found.owner)
+            assert [event.source for event in found.events] == [RegimeSource.LLM, RegimeSource.CACHE]
+            assert found.calls[-1].breaker == "open"
+            assert found.calls[0].breaker == "closed"
 
 
 async def test_one_question_of_an_instrument_is_under_way_and_the_newest_waits() -> None:
@@ -277,14 +330,14 @@ async def test_what_is_under_way_is_bounded_over_all_instruments() -> None:
 
 async def test_what_leaves_in_a_minute_is_bounded_and_what_waits_too_long_is_dropped() -> None:
     with llm_server("good") as server:
-        async with office(server, requests_per_minute=40, deadline_s=2.0) as found:
-            for number in range(60):
+        async with office(server, requests_per_minute=10, deadline_s=2.0) as found:
+            for number in range(15):
                 found.ask(0, InstrumentKey("binance", f"SYM{number}"))
-            await found.until(lambda: len(found.calls) == 40)
+            await found.until(lambda: len(found.calls) == 10)
             await asyncio.sleep(2.0)
             found.ask(1)
-            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="expired") == 20)
-    assert len(server.asked) == 40
+            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="expired") == 5)
+    assert len(server.asked) == 10
 
 
 BARE = json.dumps(VERDICT)
@@ -392,6 +445,36 @@ async def test_errors_are_read_wherever_they_stand(cases: Path, told: list[str])
     assert told == ["llm_account_exhausted"]
 
 
+async def test_what_a_window_has_waited_is_taken_from_the_time_for_its_answer() -> None:
+    """Section 6 of the intelligence page: one deadline over all tries, from the close of the window."""
+    due = next(index for index, closed in enumerate(WINDOWS) if is_due(closed) and closed.window.whole)
+    with llm_server("good") as server:
+        server.delay_s = 0.8
+        async with office(server, deadline_s=1.0) as found:
+            assert found.asker.wants(str(BTC), WINDOWS[due])
+            await asyncio.sleep(0.5)
+            found.ask(due)
+            assert await found.calls_made(1) == [CallOutcome.TIMEOUT]
+    [call] = found.calls
+    assert found.events == []
+    assert call.queued_ms is not None
+    assert call.decided_ns is not None
+    assert call.queued_ms >= 500.0
+    assert call.queued_ms + call.latency_ms == pytest.approx((call.decided_ns - WINDOWS[due].received_ns) / 1e6)
+    assert found.asker._questions._under_way == set()
+
+
+async def test_a_window_that_has_waited_too_long_is_not_asked_about_at_all() -> None:
+    due = next(index for index, closed in enumerate(WINDOWS) if is_due(closed) and closed.window.whole)
+    with llm_server("good") as server:
+        async with office(server, deadline_s=0.5) as found:
+            assert found.asker.wants(str(BTC), WINDOWS[due])
+            await asyncio.sleep(0.4)
+            found.ask(due)
+            await found.until(lambda: found.count("obflow_llm_questions_dropped_total", reason="expired") == 1)
+    assert (server.asked, found.calls) == ([], [])
+
+
 class Late:
     """An endpoint whose answer comes while nobody looks, and whose time is up by then."""
 
@@ -434,6 +517,7 @@ class Paid:
 
 
 async def test_ten_thousand_questions_at_once_spend_no_more_than_their_budget() -> None:
+    """Section 6 of the intelligence page: against a budget of 1 USD, spent <= 1."""
     questions = 10_000 if os.environ.get("TEST_SCALE") == "full" else 2_000
     limits = {"prices": Prices(1.0, 4.0), "budget": BudgetLimits(usd_per_day=questions / 10_000), "deadline_s": 100.0}
     with llm_server() as server:
@@ -586,6 +670,7 @@ async def test_an_endpoint_that_is_not_there_is_one_that_cannot_be_reached() -> 
 
 @pytest.mark.parametrize("way", ["error", "hang"])
 async def test_a_dead_endpoint_sees_five_requests_and_its_questions_are_the_rules_alone(way: str) -> None:
+    """Section 6 of the intelligence page: at most five requests reach a dead server, then one a probe."""
     with llm_server(way) as server:
         async with office(server, deadline_s=0.6, concurrency=20) as found:
             for number in range(40):
@@ -595,6 +680,7 @@ async def test_a_dead_endpoint_sees_five_requests_and_its_questions_are_the_rule
             found.ask(1)
             assert found.count("obflow_llm_questions_dropped_total", reason="breaker") >= before + 1
     assert len(server.asked) == 5 == len(found.calls)
+    assert [call.breaker for call in found.calls] == ["closed"] * 4 + ["open"]
     assert found.events == []
 
 

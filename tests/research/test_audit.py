@@ -9,7 +9,7 @@ from obflow.whole_log import Logged
 from orderbook.validity import Outcome
 from research.audit import EVENTFUL, Audit, emitted_events, expected_events
 from research.counted import CountedRows
-from research.expected import expected_changes, identity_of, places, written_letters, written_verdicts
+from research.expected import by_model, expected_changes, identity_of, places, written_letters, written_verdicts
 from research.stored import LOG_COLUMN, UNIQUE
 from research.unseen import FED_BY
 from schemas.codec import encode
@@ -160,7 +160,9 @@ def test_judgements_are_told_apart_by_who_judged() -> None:
     assert {source: len(identities) for source, identities in found.items()} == {
         RegimeSource.RULE: 2,
         RegimeSource.LLM: 1,
+        RegimeSource.CACHE: 0,
     }
+    assert len(by_model(found)) == 1
 
 
 def test_every_table_is_audited() -> None:

@@ -180,6 +180,9 @@ class Asker:
     def enqueue(self, key: str, closed: Closed, owner: object) -> None:
         self.asked.append(key)
 
+    def forget(self) -> None:
+        pass
+
     async def abandon(self, reason: str) -> None:
         self.abandoned += 1
 
@@ -289,6 +292,6 @@ def test_with_a_rollout_each_arm_has_its_own_model_and_prices() -> None:
     blue, green = arms_of(RegimeSettings(**chosen, green_model="n", green_input_price=1.0, green_output_price=2.0))
 
     assert (only.name, blue.model, green.model) == ("blue", "m", "n")
-    assert (blue.prices.are_known, green.prices.are_known) == (False, True)
+    assert (blue.prices.at(0).are_known, green.prices.at(0).are_known) == (False, True)
     opened = BESIDE["regimes"].open(Settings(regimes=RegimeSettings(**chosen)), Metrics("regimes"), lambda *_: None)
     assert type(opened) is ModelArms

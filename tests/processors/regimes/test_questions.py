@@ -37,7 +37,7 @@ class CountedQuestions(Questions):
         super().__init__(lambda reason: self.drops.update([reason]), patience_s)
 
     def add(self, window: int, instrument: InstrumentKey = A, now_s: float = 0.0, owner: Place = HERE) -> None:
-        self.enqueue(Question(instrument, WINDOWS[window], owner, now_s), now_s)
+        self.enqueue(Question(instrument, WINDOWS[window], owner, now_s))
 
     def taken(self, now_s: float = 0.0) -> tuple[str, int] | None:
         question = self.take_next(now_s)
@@ -94,6 +94,15 @@ def test_what_waited_too_long_or_moved_away_is_dropped_and_counted() -> None:
     questions.add(0, B, now_s=5.0, owner=Place(owned=False))
     assert questions.taken(now_s=10.1) is None
     assert questions.drops == {"expired": 1, "moved": 1}
+
+
+def test_a_question_is_as_old_as_its_window_however_late_it_came() -> None:
+    """Section 6 of the intelligence page: the deadline counts from the close of the window."""
+    questions = CountedQuestions(patience_s=10.0)
+    questions.add(0, A, now_s=-9.0)
+    questions.add(0, B, now_s=-11.0)
+    assert questions.taken(now_s=0.0) == ("A", 0)
+    assert questions.drops == {"expired": 1}
 
 
 def ending(second: int, *, minute: int = 0, is_new: bool = False, label: Regime = Regime.BALANCED) -> Closed:

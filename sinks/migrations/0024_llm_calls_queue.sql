@@ -1,0 +1,5 @@
+ALTER TABLE llm_calls ADD COLUMN IF NOT EXISTS queued_ms Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'from the close of the window until the request left: checkpoint, queue, pace and tries before; null in records of an older version [ms]' AFTER key_id;
+ALTER TABLE llm_calls ADD COLUMN IF NOT EXISTS price_date LowCardinality(Nullable(String)) COMMENT 'day from which on the prices hold that cost_usd was computed by; null without a price or a date of it' AFTER queued_ms;
+ALTER TABLE llm_calls ADD COLUMN IF NOT EXISTS shape LowCardinality(String) COMMENT 'what was asked for beside the messages: form of the answer, temperature, name of its limit; empty in records of an older version' AFTER price_date;
+ALTER TABLE llm_calls ADD COLUMN IF NOT EXISTS breaker LowCardinality(String) COMMENT 'state of the breaker when the request had ended: closed, half_open or open; empty in records of an older version' AFTER shape;
+ALTER TABLE regimes COMMENT COLUMN IF EXISTS source 'who judged: rule, llm, or cache, which is an answer of the model that was given to the same question a moment ago; part of the identity';
