@@ -1,4 +1,4 @@
-"""What `obflow doctor` asks about workers: members, lag, checkpoints, and whom the model is not asked about."""
+"""What `obflow doctor` asks about workers: members, lag, checkpoints, what the model takes and is not asked about."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from obflow.topics import topic_name
 from obflow.whole_log import read_tail
 from processors.contract import Stage
 from processors.llm.beside import is_asked
+from processors.llm.capabilities import capability_findings
 from processors.llm.reach import endpoint_checks
 from processors.settings import RegimeSettings
 from processors.stages import STAGES
@@ -54,7 +55,7 @@ def worker_checks(settings: Settings) -> list[Check]:
             found += [*_flow(settings, stage), *_checkpoints(settings, stage)]
         except (BrokerUnreachable, TopicMismatch) as error:
             found.append(unknown(f"{stage.name} workers", error))
-    return [*found, *endpoint_checks(settings.of(RegimeSettings)), *_unasked(settings), *_rollout(settings)]
+    return [*found, *endpoint_checks(settings.of(RegimeSettings)), *_called(settings), *_rollout(settings)]
 
 
 def _rollout(settings: Settings) -> list[Check]:
@@ -115,15 +116,17 @@ def checkpoint_finding(
     return Check(name, False, f"{sentence}: they are read again from the log's start", "restart the worker")
 
 
-def _unasked(settings: Settings) -> list[Check]:
-    """Instruments of which a worker has told that the model is not asked about them; nothing is to be mended."""
+def _called(settings: Settings) -> list[Check]:
+    """What the last calls say: instruments that are not asked about, and what each model was found to take."""
     if not is_asked(settings.of(RegimeSettings)):
         return []
     try:
-        calls = [_call(logged.value) for logged in read_tail(settings, topic_name(settings, LLM_CALLS), LAST_CALLS)]
+        logged = read_tail(settings, topic_name(settings, LLM_CALLS), LAST_CALLS)
+        calls = [call for one in logged if (call := _call(one.value)) is not None]
     except (BrokerUnreachable, TopicMismatch) as error:
         return [unknown("model", error)]
-    return [unasked_finding(call for call in calls if call is not None)]
+    calls.sort(key=lambda call: call.started_ns)
+    return [unasked_finding(calls), *capability_findings(calls)]
 
 
 def unasked_finding(calls: Iterable[LlmCall]) -> Check:
