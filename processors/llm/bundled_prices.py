@@ -16,6 +16,8 @@ from processors.llm.pricing import Prices
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
 
+PROVIDERS: Final = "https://"
+"""How the address of whoever charges begins; a server of one's own seldom does, and then nothing is looked up."""
 LEAST_TIER_TOKENS: Final = 16_000
 """Prices that differ from so much input on never concern a question, which has some thousand tokens at most."""
 
@@ -27,6 +29,8 @@ def bundled_prices(url: str, model: str) -> list[PriceRow]:
         url: The endpoint.
         model: As it is asked for.
     """
+    if not url.startswith(PROVIDERS):
+        return []
     # A megabyte of data: loaded where a model has to be looked up, and nowhere else.
     from genai_prices.data_snapshot import get_snapshot
     from genai_prices.types import ModelPrice, StartDateConstraint

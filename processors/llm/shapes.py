@@ -24,10 +24,10 @@ FRAME_TOKENS: Final = 100
 """What an endpoint puts around messages, at most."""
 TOLD: Final = {
     "temperature": ("temperature",),
-    "limit": ("max_completion_tokens", "max_tokens", "max tokens"),
+    "limit": ("max tokens",),
     "format": ("response_format", "json_schema", "json_object", "schema", "format", "strict", "permitted"),
 }
-"""Words of a refusal that name what is lacking; looked for in this order."""
+"""Words of a refusal that name what is lacking, the limit beside these by its own name; looked for in this order."""
 
 
 class RequestShape(NamedTuple):
@@ -102,7 +102,8 @@ def varied(shape: RequestShape, refusal: str, tried: frozenset[RequestShape] = f
         None where nothing is left to leave out.
     """
     said, less = refusal.lower(), _less(shape)
-    named = (less[what] for what, words in TOLD.items() if what in less and any(word in said for word in words))
+    words = {**TOLD, "limit": (*TOLD["limit"], shape.limit)}
+    named = (less[what] for what in words if what in less and any(word in said for word in words[what]))
     return next((way for way in (*named, *BY_LOSS) if way not in tried), None)
 
 

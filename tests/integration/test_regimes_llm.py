@@ -20,6 +20,7 @@ from processors.llm import retries
 from processors.llm.breaker import BreakerState
 from processors.llm.budget import Amount, Budget, BudgetLimits
 from processors.llm.calls import MAX_DETAIL_CHARACTERS, MAX_RESPONSE_CHARACTERS
+from processors.llm.capabilities import capability_findings
 from processors.llm.client import MAX_ANSWER_BYTES
 from processors.llm.completion import LlmAnswer, read_answer
 from processors.llm.key_ring import ModelKey
@@ -415,6 +416,27 @@ async def test_an_endpoint_that_fails_at_a_schema_is_asked_without_and_that_is_r
                 assert (await found.calls_made(calls))[-1] is CallOutcome.OK
     assert server.asked[-1].body["response_format"] == {"type": "json_object"}
     assert "temperature" in server.asked[-1].body
+
+
+@pytest.mark.case("answer-wrapped")
+@pytest.mark.case("schema-keywords")
+async def test_what_the_poorest_server_of_ones_own_takes_is_found_out_once_and_told() -> None:
+    """No schema, no temperature, the limit by its older name alone, a fence around the answer, no usage."""
+    with llm_server("says") as server:
+        server.refuses = {"response_format", "temperature", "max_completion_tokens"}
+        server.without_usage, server.content = True, f"```json\n{BARE}\n```"
+        async with office(server, deadline_s=10.0) as found:
+            found.ask(0)
+            await found.until(lambda: bool(found.events), 10.0)
+            first = len(found.calls)
+            found.ask(1)
+            await found.until(lambda: len(found.events) == 2)
+    assert first <= retries.MOST_WAYS
+    assert len(found.calls) == first + 1, "what was found out is remembered"
+    assert [check.detail for check in capability_findings(found.calls)] == [
+        "small-model (blue) takes no form of the answer, no temperature, its limit as max_tokens; "
+        "it tells nothing of its tokens"
+    ]
 
 
 @pytest.mark.cases

@@ -21,6 +21,11 @@ def test_what_a_refusal_names_is_left_out_and_nothing_else(said: str, next_one: 
     assert varied(FULL, said) == next_one
 
 
+def test_a_limit_that_is_named_but_was_not_sent_is_not_what_is_lacking() -> None:
+    older = FULL._replace(limit="max_tokens", temperature=False)
+    assert varied(older, "no max_completion_tokens, no response_format") == older._replace(format="object")
+
+
 def test_a_refusal_without_a_name_leaves_out_one_thing_after_the_other() -> None:
     ways, shape, asked = Ways(), FULL, [FULL]
     while (less := ways.refused(shape, "bad request")) is not None:
