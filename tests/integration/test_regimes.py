@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from obflow import kafka, topics
 from obflow.settings import ClickHouseSettings, Settings
+from processors import checks
 from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import WINDOW_NS
 from schemas.codec import decode, encode
@@ -342,6 +343,11 @@ def test_a_name_that_is_no_name_never_reached_a_prompt_and_still_has_its_rule_ev
     assert {call.outcome for call in run.found.calls[HOSTILE]} == {CallOutcome.NOT_ASKED}
     assert all(HOSTILE not in asked.body["messages"][1]["content"] for asked in run.server.asked)
     assert run.found.rule[HOSTILE]
+
+
+def test_doctor_says_what_the_model_was_found_to_take(run: Run) -> None:
+    details = [check.detail for check in checks._called(run.settings)]
+    assert any(detail.startswith("small-model (blue) takes a JSON") for detail in details), details
 
 
 def test_a_record_that_is_none_is_dead_lettered_and_the_partition_goes_on(run: Run) -> None:
