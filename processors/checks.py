@@ -14,6 +14,7 @@ from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import read_tail
 from processors.contract import Stage
+from processors.llm.abilities import answers_finding
 from processors.llm.beside import is_asked
 from processors.llm.capabilities import capability_findings
 from processors.llm.reach import endpoint_checks
@@ -117,7 +118,7 @@ def checkpoint_finding(
 
 
 def _called(settings: Settings) -> list[Check]:
-    """What the last calls say: instruments that are not asked about, and what each model was found to take."""
+    """What the last calls say: instruments not asked about, what each arm brings, and what it takes."""
     if not is_asked(settings.of(RegimeSettings)):
         return []
     try:
@@ -126,7 +127,8 @@ def _called(settings: Settings) -> list[Check]:
     except (BrokerUnreachable, TopicMismatch) as error:
         return [unknown("model", error)]
     calls.sort(key=lambda call: call.started_ns)
-    return [unasked_finding(calls), *capability_findings(calls)]
+    arms = sorted({call.arm for call in calls})
+    return [unasked_finding(calls), *(answers_finding(arm, calls) for arm in arms), *capability_findings(calls)]
 
 
 def unasked_finding(calls: Iterable[LlmCall]) -> Check:

@@ -15,6 +15,7 @@ from obflow.settings import Settings
 from obflow.topics import topic_name
 from processors.contract import Emit
 from processors.llm.budget import BudgetLimits
+from processors.llm.key_ring import is_plausible
 from processors.llm.price_table import PriceRow, PriceTable, read_prices
 from processors.llm.pricing import PriceList, Prices
 from processors.rollout.machine import BLUE, GREEN
@@ -162,6 +163,20 @@ def prices_of(table: str, own: Prices, url: str, model: str) -> PriceTable:
     return PriceTable(rows, bundled_prices(url, model))
 
 
+def checked_arm(arm: ArmChoice) -> str:
+    """The address of an arm that can be asked.
+
+    Raises:
+        UsageError: No model is named, the endpoint is no address, or the key cannot stand in a header.
+    """
+    url = checked_url(arm.base_url, f"{arm.prefix}base_url")
+    if not arm.model:
+        raise UsageError("a language model's endpoint or key is set, but no model", next_step=f"name {arm.prefix}model")
+    if arm.key and not is_plausible(arm.key):
+        raise UsageError(f"{arm.prefix}api_key is no key: it holds spaces or signs no header may hold")
+    return url
+
+
 def checked_budget(chosen: RegimeSettings, arm: ArmChoice) -> BudgetLimits:
     """The budget that the settings describe.
 
@@ -182,7 +197,7 @@ def checked_budget(chosen: RegimeSettings, arm: ArmChoice) -> BudgetLimits:
     return budget
 
 
-def checked_url(url: str) -> str:
+def checked_url(url: str, setting: str) -> str:
     """The endpoint's address without a slash at its end.
 
     Raises:
@@ -194,10 +209,10 @@ def checked_url(url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise UsageError(f"regimes.base_url is no address: {url}", next_step="write it as http://127.0.0.1:8000/v1")
+        raise UsageError(f"{setting} is no address: {url}", next_step="write it as http://127.0.0.1:8000/v1")
     if parts.username or parts.password or parts.query:
         raise UsageError(
-            "regimes.base_url holds credentials or a query, and it stands in every row of llm_calls",
+            f"{setting} holds credentials or a query, and it stands in every row of llm_calls",
             next_step="put the key into regimes.api_key_file",
         )
     return url.rstrip("/")

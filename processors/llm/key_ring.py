@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,13 @@ OVERLAP_S: Final = 60.0
 """For how long after a rotation the key before may still be used."""
 PROBE_S: Final = 60.0
 """Time between two probes of a key that was refused."""
+PLAUSIBLE: Final = re.compile(r"[\x21-\x7e]{1,4096}")
+"""What can stand in a header: printable, without spaces."""
+
+
+def is_plausible(key: str) -> bool:
+    """Whether a key could stand in a header."""
+    return PLAUSIBLE.fullmatch(key) is not None
 
 
 @dataclass(frozen=True)

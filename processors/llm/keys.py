@@ -7,7 +7,6 @@ models while requests go on with the one that holds.
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -16,13 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from obflow.logs import get_logger
-from processors.llm.key_ring import KeyRing, ModelKey
+from processors.llm.key_ring import KeyRing, ModelKey, is_plausible
 from processors.llm.models_list import KeyValidity
 
 log = get_logger(__name__)
 
-PLAUSIBLE: Final = re.compile(r"[\x21-\x7e]{1,4096}")
-"""What can stand in a header: printable, without spaces."""
 NO_KEY: Final = "none"
 """Sent where no key is set: endpoints on one's own machine need none."""
 MASK: Final = "**********"
@@ -158,11 +155,6 @@ class Keys:
         finally:
             if self._validating is asyncio.current_task():
                 self._validating = None
-
-
-def is_plausible(key: str) -> bool:
-    """Whether a key could stand in a header."""
-    return PLAUSIBLE.fullmatch(key) is not None
 
 
 def _read(path: Path) -> str | None:

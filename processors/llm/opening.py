@@ -14,11 +14,11 @@ from obflow.topics import topic_name
 from processors.contract import Emit
 from processors.llm.arms import FollowedRollout, ModelArms
 from processors.llm.asker import LlmAsker
-from processors.llm.beside import ArmChoice, Send, arms_of, checked_budget, checked_url
+from processors.llm.beside import ArmChoice, Send, arms_of, checked_arm, checked_budget
 from processors.llm.calls import OwnCalls
 from processors.llm.client import LlmClient
 from processors.llm.controller import RolloutController, RolloutRules, StageWatch, day_budget
-from processors.llm.keys import Keys, is_plausible
+from processors.llm.keys import Keys
 from processors.llm.limits import LlmLimits, LlmOutputs
 from processors.llm.models_list import validate_key
 from processors.llm.purse import Purse
@@ -31,7 +31,6 @@ from processors.rollout.machine import first_state, telling_arm
 from processors.rollout.schedule import Schedule, read_schedule
 from processors.settings import RegimeSettings
 from schemas.codec import encode
-from schemas.errors import UsageError
 from schemas.messages import LlmCall, RegimeEvent
 from schemas.partitions import partition_of
 from schemas.rollouts import STATE_KEY, RolloutRecord
@@ -69,11 +68,7 @@ def open_arm(arm: ArmChoice, chosen: RegimeSettings, metrics: Metrics, ports: Ar
         UsageError: No model is named, the endpoint is no address, the key cannot stand in a header, or there is a
             budget in money and no price.
     """
-    url = checked_url(arm.base_url)
-    if not arm.model:
-        raise UsageError("a language model's endpoint or key is set, but no model", next_step=f"name {arm.prefix}model")
-    if arm.key and not is_plausible(arm.key):
-        raise UsageError(f"{arm.prefix}api_key is no key: it holds spaces or signs no header may hold")
+    url = checked_arm(arm)
     limits = _limits(arm, url, chosen, ports.partitions)
     keys = Keys(
         arm.key,

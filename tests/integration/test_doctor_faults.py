@@ -22,6 +22,7 @@ from obflow.broker_checks import broker_checks
 from obflow.doctor import Check, examine, runtime_checks, store_checks
 from obflow.findings import failed
 from obflow.settings import ClickHouseSettings, Settings
+from processors.llm.beside import arms_of
 from processors.llm.reach import ListAnswer, endpoint_checks, endpoint_finding
 from processors.settings import RegimeSettings
 from schemas.errors import PipelineError
@@ -266,6 +267,11 @@ FAULTS: dict[str, tuple[Callable[[Planted], object], str, str]] = {
         "model endpoint",
         "write it as http",
     ),
+    "the second model's endpoint does not answer": (
+        lambda it: _endpoint(it, rollout=True, green_model="n", green_base_url=f"http://127.0.0.1:{free_port()}/v1"),
+        "model endpoint green",
+        "check regimes.green_base_url",
+    ),
     "the endpoint refuses the key": (
         lambda it: _endpoint_answers(it, ListAnswer(401)),
         "model endpoint",
@@ -307,7 +313,9 @@ CHECKS: dict[str, Callable[[Settings], list[Check]]] = {
     "store": lambda settings: checked("store", store_checks, settings),
     "tables": lambda settings: checked("tables", table_checks, settings),
     **dict.fromkeys(("cache folder", "open files", "packages"), runtime_checks),
-    "model endpoint": lambda settings: endpoint_checks(settings.of(RegimeSettings)),
+    **dict.fromkeys(
+        ("model endpoint", "model endpoint green"), lambda settings: endpoint_checks(settings.of(RegimeSettings))
+    ),
 }
 """The part of doctor that looks after it: all of it takes seconds, and is run as a whole below."""
 
@@ -358,43 +366,69 @@ def test_doctor_changes_nothing_that_it_looks_at(planted: Planted, whole: Settin
 
 
 def test_an_endpoint_that_lists_nothing_is_taken_at_its_word() -> None:
-    assert endpoint_finding("http://here/v1", "m", ListAnswer(404)).ok
-    assert endpoint_finding("http://here/v1", "m", ListAnswer(200)).ok
-    assert endpoint_finding("http://here/v1", "m", ListAnswer(200, ("m",))).ok
-    assert not endpoint_finding("http://here/v1", "m", ListAnswer(502)).ok
+    [arm] = arms_of(RegimeSettings(base_url="http://here/v1", model="m"))
+    assert endpoint_finding("http://here/v1", arm, ListAnswer(404)).ok
+    assert endpoint_finding("http://here/v1", arm, ListAnswer(200)).ok
+    assert endpoint_finding("http://here/v1", arm, ListAnswer(200, ("m",))).ok
+    assert not endpoint_finding("http://here/v1", arm, ListAnswer(502)).ok
 
 
 @pytest.mark.advice(
-    "check regimes.base_url, or leave it empty for rules alone",
-    "check regimes.base_url",
-    "check regimes.api_key_file",
-    "set regimes.model to one of its own: {…}",
+    "check {…}base_url, or take that model out of the settings",
+    "check {…}base_url",
+    "check {…}api_key_file",
+    "set {…}model to one of its own: {…}",
 )
-def test_what_is_said_of_an_endpoint_mends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["", "green_"], ids=["blue", "green"])
+def test_what_is_said_of_an_endpoint_mends_it(tmp_path: Path, prefix: str) -> None:
+    """Of either arm: while one of them is looked at, the other is well."""
     key = tmp_path / "key"
     key.write_text("right")
     with llm_server("good") as server:
         server.keys = {"right"}
-        well = RegimeSettings(base_url=server.url, model="m", api_key=SecretStr("right"), api_key_file=key)
+        arm = {"base_url": server.url, "model": "m", "api_key": SecretStr("right"), "api_key_file": key}
+        both = {**arm, **{f"green_{name}": value for name, value in arm.items()}, "rollout": True}
+        well = RegimeSettings(**both)  # type: ignore[arg-type] # settings by their names
 
         def finds(sentence: str, **changes: object) -> str:
-            [found] = endpoint_checks(well.model_copy(update=changes))
-            assert not found.ok
-            return advice_in(found.remedy, sentence)
+            changed = {prefix + name: value for name, value in changes.items()}
+            [found] = [one for one in endpoint_checks(well.model_copy(update=changed)) if not one.ok]
+            assert found.name == ("model endpoint green" if prefix else "model endpoint")
+            return advice_in(found.remedy, sentence.replace("{…}", f"regimes.{prefix}", 1))
 
         finds(
-            "check regimes.base_url, or leave it empty for rules alone", base_url=f"http://127.0.0.1:{free_port()}/v1"
+            "check {…}base_url, or take that model out of the settings", base_url=f"http://127.0.0.1:{free_port()}/v1"
         )
         assert endpoint_checks(RegimeSettings()) == []
-        finds("check regimes.api_key_file", api_key=SecretStr("wrong"))
-        named = finds("set regimes.model to one of its own: {…}", model="o").rpartition(": ")[2].split(", ")
-        server.list_status = 500
-        finds("check regimes.base_url")
-        server.list_status = 200
+        assert [one.name for one in endpoint_checks(well)] == ["model endpoint", "model endpoint green"]
+        finds("check {…}api_key_file", api_key=SecretStr("wrong"))
+        named = finds("set {…}model to one of its own: {…}", model="o").rpartition(": ")[2].split(", ")
         for model in named:
             for _ in range(TIMES):
-                [found] = endpoint_checks(well.model_copy(update={"model": model}))
-                assert found.ok
+                assert all(one.ok for one in endpoint_checks(well.model_copy(update={f"{prefix}model": model})))
+
+
+def test_doctor_tells_of_each_arm_its_key_by_its_mark_alone_and_its_prices() -> None:
+    with llm_server("good") as server:
+        server.keys = {"right"}
+        arm = {"base_url": server.url, "model": "m", "api_key": SecretStr("right")}
+        both = {**arm, **{f"green_{name}": value for name, value in arm.items()}, "rollout": True}
+        priced = {"green_input_price": 0.25, "green_cached_input_price": 0.05, "green_output_price": 2.0}
+        blue, green = endpoint_checks(RegimeSettings(**both, **priced))  # type: ignore[arg-type] # settings by their names
+
+    assert blue.detail.endswith("has m; key 27042f4e; no prices, so that nothing is known of what it costs")
+    assert green.detail.endswith("key 27042f4e; 0.25 USD a million tokens in (0.05 of what it had kept), 2 out")
+    assert "right" not in blue.detail + green.detail
+
+
+def test_an_endpoint_that_fails_is_told_by_its_status() -> None:
+    with llm_server("good") as server:
+        server.list_status = 500
+        [found] = endpoint_checks(RegimeSettings(base_url=server.url, model="m"))
+        assert (found.ok, found.remedy) == (False, "check regimes.base_url")
+        server.list_status = 200
+        [found] = endpoint_checks(RegimeSettings(base_url=server.url, model="m"))
+        assert found.ok
 
 
 def test_the_list_for_operators_has_exactly_these_faults() -> None:
