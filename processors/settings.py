@@ -123,7 +123,8 @@ class RegimeSettings(Section):
     rollout_questions: Count = 200
     """Questions of the candidate that a stage takes at least."""
     rollout_by_hand_above: Annotated[int, Field(ge=0, le=100)] = 10
-    """Percent beyond which a stage is entered by hand alone (`obflow regimes promote`)."""
+    """Percent beyond which a stage is entered by hand alone (`obflow regimes promote`), unless the candidate was judged
+    against the rules and not found worse."""
     rollout_slow_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5_000.0
     """Latency beyond which an answer is slow; a rollout ends where more than one in twenty are."""
     rollout_salt: str = ""

@@ -50,6 +50,14 @@ class RolloutGuard(StrEnum):
     COST = "cost"
 
 
+class RolloutWorth(StrEnum):
+    """What a model is worth beside the rules, by the evidence of its minutes."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NOT_SHOWN = "not_shown"
+
+
 class RolloutRecord(msgspec.Struct, frozen=True, gc=False):
     """A state of the rollout, or a request to change it (`rollout.v1`). A state is the row of the change that made it.
 
@@ -65,6 +73,8 @@ class RolloutRecord(msgspec.Struct, frozen=True, gc=False):
         decided_ns: When this was decided.
         questions: Of the candidate in the stage before this change.
         failure, slow, unfaithful: Evidence of each guard then.
+        worth: Of the candidate then, where somebody judged it against the rules; null where nobody did.
+        e_better, e_worse, marks: The evidence for either, and of how many minutes.
         guard: The one that was crossed, if that is what changed it.
         reason: Why, as a sentence.
         by: Who: the controller, or whoever asked by hand.
@@ -88,6 +98,10 @@ class RolloutRecord(msgspec.Struct, frozen=True, gc=False):
     failure: Weight | None = None
     slow: Weight | None = None
     unfaithful: Weight | None = None
+    worth: RolloutWorth | None = None
+    e_better: Weight | None = None
+    e_worse: Weight | None = None
+    marks: Few | None = None
     guard: RolloutGuard | None = None
     request_id: Label = ""
     action: RolloutAction | None = None

@@ -21,6 +21,7 @@ from processors.rollout.log import RolloutLog
 from processors.rollout.machine import advance, answer
 from processors.rollout.schedule import Schedule
 from processors.rollout.watch import CallWatch, DayBudget, Facts
+from processors.rollout.worth import WorthVerdict
 from schemas.codec import decode_as
 from schemas.messages import LlmCall
 from schemas.rollouts import RolloutRecord
@@ -106,6 +107,7 @@ class RolloutController:
         first: The state where the log holds none.
         watch: Begins to watch the stage of a state.
         send: Sends a state.
+        judged: What the candidate of a state is worth beside the rules; null where nobody judges.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class RolloutController:
         first: RolloutRecord,
         watch: Callable[[RolloutRecord], StageWatch],
         send: Callable[[RolloutRecord], None],
+        judged: Callable[[RolloutRecord], WorthVerdict | None] = lambda _: None,
     ) -> None:
+        self._judged = judged
         self._rules = rules
         self._rollout = rollout
         self._is_current = is_current
@@ -151,7 +155,7 @@ class RolloutController:
         watch = self._watch_of(state)
         if not watch.is_current:
             return
-        made = self._next(state, watch.facts())
+        made = self._next(state, watch.facts()._replace(verdict=self._judged(state)))
         if made is not None:
             self._decided_step, self._decided_s = made.step, now_s
             log.info("rollout_decided", step=made.step, stage=made.stage, percent=made.percent, why=made.reason)

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from processors.rollout.schedule import Schedule, StageRule
 from processors.rollout.split import canary_of
 from processors.rollout.watch import Facts
-from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
+from processors.rollout.worth import WorthVerdict, is_not_worse, is_worse
+from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage, RolloutWorth
 from schemas.units import NS_PER_HOUR
 
 CONTROLLER: Final = "controller"
@@ -25,6 +26,12 @@ TOLD: Final = {
     RolloutGuard.SLOW: "too many slow answers",
     RolloutGuard.UNFAITHFUL: "too many answers with numbers that were not shown",
     RolloutGuard.COST: "the day's budget is spent",
+}
+
+TOLD_WORTH: Final = {
+    RolloutWorth.BETTER: "better than the rules",
+    RolloutWorth.WORSE: "worse than the rules",
+    RolloutWorth.NOT_SHOWN: "not shown to be better or worse than the rules",
 }
 
 
@@ -130,16 +137,27 @@ def _crossed(state: RolloutRecord, facts: Facts) -> RolloutGuard | None:
 
 
 def _may_leave(state: RolloutRecord, facts: Facts, schedule: Schedule, now_ns: int) -> bool:
-    rule, after = schedule.rule_of(state), schedule.after(state)
+    rule = schedule.rule_of(state)
     if rule is None or state.is_held or facts.questions < schedule.least_questions:
         return False
-    is_by_hand = after is not None and after.percent > schedule.by_hand_above
-    return not is_by_hand and now_ns - state.since_ns >= rule.least_ns
+    return _is_worth_it(state, facts, schedule) and now_ns - state.since_ns >= rule.least_ns
+
+
+def _is_worth_it(state: RolloutRecord, facts: Facts, schedule: Schedule) -> bool:
+    """Whether nothing that is known of the candidate's worth forbids the next stage.
+
+    Up to a share nobody need judge. Beyond it somebody must have, and not found it worse; a promotion is the last step.
+    """
+    after = schedule.after(state)
+    if after is not None:
+        return after.percent <= schedule.by_hand_above or is_not_worse(facts.verdict)
+    return state.percent <= schedule.by_hand_above or not is_worse(facts.verdict)
 
 
 def _why(state: RolloutRecord, facts: Facts, now_ns: int) -> str:
     hours = (now_ns - state.since_ns) / NS_PER_HOUR
-    return f"{hours:.3g} h and {facts.questions} questions without a guard crossed"
+    judged = f", {TOLD_WORTH[facts.verdict.worth]}" if facts.verdict is not None else ""
+    return f"{hours:.3g} h and {facts.questions} questions without a guard crossed{judged}"
 
 
 def _begun(state: RolloutRecord, arms: tuple[str, ...], now_ns: int, why: str) -> RolloutRecord:
@@ -182,9 +200,16 @@ def _told(state: RolloutRecord, facts: Facts) -> RolloutRecord:
         state,
         **{"failure": None, "slow": None, "unfaithful": None} | seen,
         questions=facts.questions if state.stage in GUARDED else 0,
+        **_worth(facts.verdict if state.stage in GUARDED else None),
         guard=None,
         by=CONTROLLER,
     )
+
+
+def _worth(verdict: WorthVerdict | None) -> dict[str, object]:
+    if verdict is None:
+        return dict.fromkeys(("worth", "e_better", "e_worse", "marks"))
+    return verdict._asdict()
 
 
 def _changed(state: RolloutRecord, now_ns: int, why: str, **changes: object) -> RolloutRecord:

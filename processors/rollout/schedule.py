@@ -32,7 +32,8 @@ class Schedule(NamedTuple):
     Attributes:
         stages: In their order, shadow first, each with a greater share than the one before.
         least_questions: Of the candidate, that a stage takes at least.
-        by_hand_above: Share beyond which a stage is entered by hand alone.
+        by_hand_above: Share beyond which a stage is entered by hand, or where the candidate was judged not to be worse
+            than the rules.
         salt: Of the split.
     """
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from processors.rollout.endings import Endings
 from processors.rollout.guards import GuardReading, Guards
+from processors.rollout.worth import WorthVerdict
 from schemas.messages import CallOutcome, LlmCall
 from schemas.rollouts import RolloutGuard, RolloutRecord
 from schemas.units import NS_PER_DAY, NS_PER_HOUR
@@ -31,12 +32,14 @@ class Facts(NamedTuple):
         readings: Of its guards.
         is_spent: Whether the day's budget has no room for another question.
         instruments: Those that are active, `venue:symbol`.
+        verdict: What the candidate is worth beside the rules; null where nobody judges.
     """
 
     questions: int = 0
     readings: Mapping[RolloutGuard, GuardReading] = {}
     is_spent: bool = False
     instruments: tuple[str, ...] = ()
+    verdict: WorthVerdict | None = None
 
 
 class CallWatch:

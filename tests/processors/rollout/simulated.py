@@ -11,7 +11,8 @@ import msgspec
 from processors.rollout.log import RolloutLog
 from processors.rollout.machine import advance, answer, asked_arms, first_state
 from processors.rollout.schedule import Schedule, read_schedule
-from processors.rollout.watch import CallWatch, DayBudget
+from processors.rollout.watch import CallWatch, DayBudget, Facts
+from processors.rollout.worth import WorthVerdict
 from schemas.messages import CallOutcome, LlmCall
 from schemas.rollouts import RolloutAction, RolloutRecord, RolloutStage
 from schemas.units import NS_PER_SECOND
@@ -46,6 +47,7 @@ class Rollout:
         health: Of each arm.
         calls: Every row.
         log: Every record of the rollout.
+        verdict: What somebody says the candidate is worth; null where nobody judges.
     """
 
     seed: int = 0
@@ -56,6 +58,7 @@ class Rollout:
     calls: list[LlmCall] = field(default_factory=list)
     log: list[RolloutRecord] = field(default_factory=lambda: [first_state(ARMS)])
     now_ns: int = BEGIN_NS
+    verdict: WorthVerdict | None = None
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -66,6 +69,9 @@ class Rollout:
         found = RolloutLog(self.log).state
         assert found is not None
         return found
+
+    def facts(self) -> Facts:
+        return self.watch.facts(self.now_ns)._replace(verdict=self.verdict)
 
     def rebuilt(self) -> CallWatch:
         """What a worker makes of the log of calls that has just become the controller."""
@@ -78,7 +84,7 @@ class Rollout:
         request = msgspec.structs.replace(
             first_state(ARMS), by="operator", action=action, request_id=f"{self.random.getrandbits(32):08x}"
         )
-        made = answer(self.state, request, self.watch.facts(self.now_ns), self.schedule, ARMS, self.now_ns)
+        made = answer(self.state, request, self.facts(), self.schedule, ARMS, self.now_ns)
         self._decided(made)
         return made
 
@@ -89,7 +95,7 @@ class Rollout:
             name = f"SYM{self.random.randrange(self.instruments)}"
             for arm in sorted(asked_arms(self.state, f"binance-futures:{name}")):
                 self._call(arm, name)
-            made = advance(self.state, self.watch.facts(self.now_ns), self.schedule, self.now_ns)
+            made = advance(self.state, self.facts(), self.schedule, self.now_ns)
             if made is not None:
                 self._decided(made)
                 yield made

@@ -14,8 +14,9 @@ from processors.rollout.log import RolloutLog
 from processors.rollout.machine import asked_arms, first_state, is_in_force, telling_arm
 from processors.rollout.schedule import read_schedule
 from processors.rollout.watch import DayBudget
+from processors.rollout.worth import LEAST_MARKS, WorthVerdict
 from schemas.errors import UsageError
-from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
+from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage, RolloutWorth
 from tests.processors.rollout.simulated import ARMS, SCHEDULE, Health, Rollout
 
 SEEDS = 1_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 60
@@ -57,6 +58,49 @@ def test_beyond_ten_percent_a_stage_is_entered_by_hand_alone() -> None:
     rollout.until(RolloutStage.CANARY, 10)
     assert [made.percent for made in rollout.go_on(3_000)] == []
     assert rollout.ask_by_hand(RolloutAction.PROMOTE).percent == 50
+
+
+def verdict(worth: RolloutWorth, marks: int = LEAST_MARKS) -> WorthVerdict:
+    return WorthVerdict(
+        worth, 25.0 if worth is RolloutWorth.BETTER else 0.5, 25.0 if worth is RolloutWorth.WORSE else 0.5, marks
+    )
+
+
+@pytest.mark.parametrize("worth", [RolloutWorth.BETTER, RolloutWorth.NOT_SHOWN])
+def test_beyond_ten_percent_a_candidate_goes_on_that_was_judged_not_to_be_worse(worth: RolloutWorth) -> None:
+    rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10))
+    at_ten = rollout.until(RolloutStage.CANARY, 10)
+    rollout.verdict = verdict(worth)
+    at_fifty = rollout.until(RolloutStage.CANARY, 50)
+
+    assert (at_ten.worth, at_ten.marks) == (None, None), "nobody had judged it"
+    assert (at_fifty.worth, at_fifty.e_better, at_fifty.e_worse, at_fifty.marks) == rollout.verdict
+    assert "than the rules" in at_fifty.reason
+    assert rollout.until(RolloutStage.PROMOTED).live == "green"
+
+
+@pytest.mark.parametrize("judged", [verdict(RolloutWorth.WORSE, 400), verdict(RolloutWorth.NOT_SHOWN, LEAST_MARKS - 1)])
+def test_beyond_ten_percent_nobody_goes_who_is_worse_or_hardly_judged(judged: WorthVerdict) -> None:
+    rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10), verdict=judged)
+    rollout.until(RolloutStage.CANARY, 10)
+    assert [made.percent for made in rollout.go_on(3_000)] == []
+    by_hand = rollout.ask_by_hand(RolloutAction.PROMOTE)
+    assert (by_hand.percent, by_hand.worth) == (50, judged.worth), "and the row says what was known"
+
+
+def test_a_candidate_that_shows_itself_worse_at_full_share_is_not_promoted() -> None:
+    rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10), verdict=verdict(RolloutWorth.NOT_SHOWN))
+    rollout.until(RolloutStage.CANARY, 100)
+    rollout.verdict = verdict(RolloutWorth.WORSE)
+    assert [made.stage for made in rollout.go_on(3_000)] == []
+    rollout.verdict = verdict(RolloutWorth.NOT_SHOWN)
+    assert rollout.until(RolloutStage.PROMOTED).worth is RolloutWorth.NOT_SHOWN
+
+
+def test_a_verdict_holds_no_stage_up_below_the_share_that_needs_one() -> None:
+    rollout = begun(verdict=verdict(RolloutWorth.WORSE))
+
+    assert rollout.until(RolloutStage.PROMOTED).worth is RolloutWorth.WORSE
 
 
 @pytest.mark.parametrize(
