@@ -180,6 +180,7 @@ def _options(topic: Topic) -> dict[str, str]:
     if topic.cleanup == "compact":
         options["segment.bytes"] = str(COMPACTED_SEGMENT_BYTES)
         options["min.cleanable.dirty.ratio"] = str(COMPACTED_DIRTY_RATIO)
+        options["min.compaction.lag.ms"] = str(topic.whole_ms)
     return options
 
 

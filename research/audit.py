@@ -2,10 +2,10 @@
 
 Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
 `invalid`s, and records that broke a LIVE book; a judgement of every window that the factor log closes; and a row of
-every trade, change of a feed, letter and request to the language model. Lost is what is expected and neither stored nor
-dead-lettered by a sink, nor withheld under overload by a worker that says so; duplicates are rows beyond one an
-identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is another question:
-`research.contents`.
+every trade, change of a feed, letter, request to the language model and change of its rollout. Lost is what is expected
+and neither stored nor dead-lettered by a sink, nor withheld under overload by a worker that says so; duplicates are
+rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is another
+question: `research.contents`.
 
 What cannot be seen is not called well: rows of a log that is gone, records that expired before they were stored, a
 producer that has fallen silent without a farewell. Each has a line of its own, and is counted apart from lost.
@@ -28,12 +28,13 @@ from research.contents import ContentVerdict, compare_contents
 from research.counted import COUNTED, CountedRows
 from research.derived_steps import DERIVED, DerivedStep
 from research.expected import EVENTFUL, Identity, Place, by_model, emitted_events, expected_events
+from research.rollout_steps import compacted_unread, with_compacted
 from research.stored import Tables
 from research.unseen import overlaps, unseen
 from research.waiting import WaitingRecords, read_waiting, with_pending
 from schemas.logs import LogId
 from schemas.messages import InstrumentKey, RegimeSource
-from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES
+from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT
 
 __all__ = ["EVENTFUL", "Audit", "audit", "emitted_events", "expected_events"]
 
@@ -155,6 +156,7 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
         _compare_places(tables, found, "feed_status", called.statuses.changes, statuses),
         _compare_places(tables, found, "llm_calls", called.calls, calls),
         _tally(found, "dead_letters", called.letters, tables.letters(), frozenset()),
+        _compare_rollout(tables, found, called),
         *_compare_regimes(settings, tables, found, called),
         *(_compare_steps(tables, found, called, name) for name in DERIVED),
     ]
@@ -217,6 +219,12 @@ def _compare_counted(tables: Tables, table: str, counted: CountedRows, called: C
 def _compare_places(tables: Tables, found: Audit, table: str, expected: Set[Any], log: LogId) -> AuditLine:
     stored, refused = tables.row_places(table, log), tables.refused_places(log)
     return _tally(found, table, expected, stored, refused, duplicates=tables.doubled(table))
+
+
+def _compare_rollout(tables: Tables, found: Audit, called: Called) -> AuditLine:
+    log, places = called.logs[ROLLOUT], {change.place for change in called.rollout}
+    line = _compare_places(tables, found, "rollout", places, log)
+    return with_compacted(line, compacted_unread(called.rollout, tables.rollout_steps(log)))
 
 
 def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: Called) -> list[AuditLine]:

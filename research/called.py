@@ -28,12 +28,13 @@ from research.expected import (
     written_letters,
     written_verdicts,
 )
+from research.rollout_steps import NumberedChange, changes_on
 from research.windows import ClosedWindows
 from schemas.codec import decode
 from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
 from schemas.messages import FactorRecord, RegimeSource
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, Topic
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT, Topic
 from schemas.units import NS_PER_MS
 
 READ: Final = (
@@ -43,6 +44,7 @@ READ: Final = (
     FACTORS,
     REGIMES,
     LLM_CALLS,
+    ROLLOUT,
     *COUNTED.values(),
     *(table.topic for table in DERIVED.values()),
 )
@@ -66,6 +68,7 @@ class Called:
         counted: Records by partition, without those sent again by hand, by the table that counts them.
         verdicts: Judgements on their log, by who judged.
         calls: Places of the requests to the language model.
+        rollout: Changes of the rollout on their log.
         steps: Steps of derived streams on their logs, by the name of their table.
     """
 
@@ -81,6 +84,7 @@ class Called:
     counted: dict[str, Counter[int]]
     verdicts: dict[RegimeSource, set[Identity]]
     calls: set[Place]
+    rollout: set[NumberedChange]
     steps: dict[str, set[DerivedStep]]
 
 
@@ -132,6 +136,7 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         counted={table: count_records(noted(topic), logs[topic]) for table, topic in COUNTED.items()},
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
+        rollout=changes_on(reading(ROLLOUT), partitions(ROLLOUT)),
         steps={
             name: written_steps(reading(table.topic), table, partitions(table.topic)) for name, table in DERIVED.items()
         },

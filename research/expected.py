@@ -31,9 +31,19 @@ from schemas.messages import (
 )
 from schemas.places import Place as LogPlace
 from schemas.places import check_place
+from schemas.rollouts import RolloutRecord
 
 R = TypeVar(
-    "R", L2Record, FactorRecord, FeedStatus, RegimeEvent, SignalEvent, AnomalyEvent, QuoteRecord, ArbitrageEvent
+    "R",
+    L2Record,
+    FactorRecord,
+    FeedStatus,
+    RegimeEvent,
+    SignalEvent,
+    AnomalyEvent,
+    QuoteRecord,
+    ArbitrageEvent,
+    RolloutRecord,
 )
 
 Place: TypeAlias = tuple[int, int]

@@ -31,6 +31,7 @@ UNIQUE: Final = {
     "feed_status": (IDENTITY,),
     "regimes": (f"{IDENTITY}, source",),
     "llm_calls": (IDENTITY, "call_id"),
+    "rollout": ("source_log, source_partition, source_offset",),
     **{name: (f"{IDENTITY}, {table.kind}",) for name, table in DERIVED.items()},
 }
 """By which expressions no two rows of a table may be equal."""
@@ -42,6 +43,7 @@ LOG_COLUMN: Final = {
     "feed_status": "source_log",
     "regimes": "source_log",
     "llm_calls": "source_log",
+    "rollout": "source_log",
     **dict.fromkeys(DERIVED, "source_log"),
     "dead_letters": "k_log",
 }
@@ -103,6 +105,11 @@ class Tables:
             {"table": table, "log": log.short_id},
         )
         return {(int(part), int(offset)) for part, offset in rows}
+
+    def rollout_steps(self, log: LogId) -> set[int]:
+        """Numbers of the stored changes of the rollout on one log."""
+        rows = self._ask("SELECT DISTINCT step FROM rollout WHERE source_log = {log:String}", {"log": log.short_id})
+        return {int(step) for (step,) in rows}
 
     def verdicts(self, log: str, source: RegimeSource) -> set[Identity]:
         """Identities of the stored judgements on one book log."""

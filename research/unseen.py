@@ -25,7 +25,7 @@ from research.retention import Stretches, length, told, unread
 from research.stored import LOG_COLUMN, Tables
 from schemas.logs import LogId
 from schemas.messages import FeedState
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, QUOTES, REGIMES
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, QUOTES, REGIMES, ROLLOUT
 from sinks.settings import SinkSettings
 
 SILENT_S: Final = 30.0
@@ -37,6 +37,7 @@ FED_BY: Final = {
     "dead_letters": DEAD_LETTERS,
     "regimes": REGIMES,
     "llm_calls": LLM_CALLS,
+    "rollout": ROLLOUT,
     **{name: table.topic for name, table in DERIVED.items()},
 }
 """Every table, and the topic that feeds it."""
@@ -117,6 +118,8 @@ def _retention(settings: Settings, tables: Tables, called: Called) -> AuditLine:
         counts["expired_unread"] += length(missed)
         problems += _named(missed, f"records of {topic.name} expired before {app_id} read them")
     for topic, reading in called.readings.items():
+        if topic.cleanup == "compact":
+            continue  # what was taken out of it is in its table's line
         counts["absent"] += length(reading.absent)
         problems += _named(reading.absent, f"offsets of {topic.name} hold no record")
     return AuditLine("retention", counts, tuple(problems))

@@ -27,11 +27,12 @@ from research.expected import (
     written_letters,
     written_verdicts,
 )
+from research.rollout_steps import changes_on
 from research.stored import Tables
 from research.unseen import FED_BY, read_positions
 from schemas.logs import LogId
 from schemas.messages import InstrumentKey, RegimeSource
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT
 
 Offsets: TypeAlias = Mapping[int, int]
 
@@ -84,6 +85,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
         counted={table: count_records(late[topic], names[topic]).total() for table, topic in COUNTED.items()},
         rows={
             "feed_status": expected_changes(late[FEED_STATUS], names[FEED_STATUS]).changes,
+            "rollout": {change.place for change in changes_on(late[ROLLOUT])},
             "llm_calls": places(late[LLM_CALLS], names[LLM_CALLS]),
             "dead_letters": written_letters(late[DEAD_LETTERS], names[DEAD_LETTERS]),
             "regimes": verdicts[RegimeSource.RULE],

@@ -24,6 +24,7 @@ class Topic(NamedTuple):
         retention_ms: Kafka's retention, by the broker's append time; -1 keeps for ever.
         written_by, read_by: Roles.
         meaning: One line.
+        whole_ms: Of a compacted topic: for so long after it was written no record is taken out of it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Topic(NamedTuple):
     written_by: tuple[str, ...]
     read_by: tuple[str, ...]
     meaning: str
+    whole_ms: int = 0
 
 
 L2 = Topic(
@@ -157,8 +159,9 @@ ROLLOUT = Topic(
     "compact",
     NO_LIMIT_MS,
     ("regimes",),
-    ("regimes",),
+    ("regimes", "sinks"),
     "how far a language model is rolled out, and what is asked for by hand",
+    whole_ms=7 * MS_PER_DAY,
 )
 REGIMES_CHANGELOG = Topic(
     "obflow-regimes-windows-changelog",

@@ -7,7 +7,7 @@ resume columns (`k_log`, `k_part`, `k_off`, `k_batch`) answer "where was I?" and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -43,7 +43,7 @@ class Stream(NamedTuple):
     """Rows whose identities rise together: an instrument's, from one partition of one log, of one kind.
 
     Attributes:
-        instrument, log, partition: Whose, and where from.
+        instrument, log, partition: Whose, and where from; of a table that is of no instrument, both names are empty.
         kind: Value of the table's `stream_column`; empty where it has none.
     """
 
@@ -51,6 +51,10 @@ class Stream(NamedTuple):
     log: str
     partition: int
     kind: str = ""
+
+
+NOBODY: Final = InstrumentKey("", "")
+"""Stands for the instrument where rows are of none."""
 
 
 def text(name: str) -> Column:
@@ -86,6 +90,11 @@ def flag(name: str) -> Column:
 def number(name: str) -> Column:
     """A float that always has a value."""
     return Column(name, "Float64", pa.float64())
+
+
+def texts(name: str) -> Column:
+    """Several texts, in an order."""
+    return Column(name, "Array(String)", pa.list_(pa.string()))
 
 
 def partition(name: str) -> Column:
@@ -137,6 +146,7 @@ class Table(Generic[R]):
             the engine replaces rows of the same key, and the table is read with FINAL.
         stream_column: A column by whose values an instrument's rows form streams of their own; empty where all of
             them are one.
+        owner_columns: Columns that name the instrument; none where rows are of no instrument.
     """
 
     name: str
@@ -146,13 +156,19 @@ class Table(Generic[R]):
     rows: Callable[[R, Position], list[Row]]
     identified: bool = True
     stream_column: str = ""
+    owner_columns: tuple[str, ...] = ("venue", "symbol")
     _key: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.row_columns]
-        key = ("venue", "symbol", *(column.name for column in IDENTITY_COLUMNS))
-        key = (*key, self.stream_column) if self.stream_column else key
+        key = (*self.stream_columns, "source_offset")
         object.__setattr__(self, "_key", tuple(names.index(name) for name in key) if self.identified else ())
+
+    @property
+    def stream_columns(self) -> tuple[str, ...]:
+        """Columns that say which stream a row is of."""
+        kind = (self.stream_column,) if self.stream_column else ()
+        return (*self.owner_columns, "source_log", "source_partition", *kind)
 
     @property
     def row_columns(self) -> tuple[Column, ...]:
@@ -186,9 +202,13 @@ class Table(Generic[R]):
 
     def stream(self, row: Row) -> Stream:
         """The stream in which the row's identity rises. For identified tables alone."""
-        venue, symbol, log, part, _, *kind = self._key
-        return Stream(InstrumentKey(row[venue], row[symbol]), row[log], row[part], *(row[index] for index in kind))
+        return self.stream_of([row[index] for index in self._key[:-1]])
+
+    def stream_of(self, values: Sequence[Any]) -> Stream:
+        """The stream with these values of `stream_columns`."""
+        owner, rest = values[: len(self.owner_columns)], values[len(self.owner_columns) :]
+        return Stream(InstrumentKey(*owner) if owner else NOBODY, *rest)
 
     def source_offset(self, row: Row) -> int:
         """The rising part of the row's identity. For identified tables alone."""
-        return int(row[self._key[4]])
+        return int(row[self._key[-1]])

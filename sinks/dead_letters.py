@@ -167,6 +167,11 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
         raise UsageError(
             f"letter {letter.letter_id} holds {len(payload)} of {letter.payload_bytes} bytes, and half a record is none"
         )
+    if topic.cleanup == "compact":  # sent again, it would be the newest of its key, and hold
+        raise UsageError(
+            f"a record of {topic.name} cannot be sent again: the newest of its key holds",
+            next_step="it still lies in the log, and a table is filled from there",
+        )
     if "sinks" not in topic.read_by:
         raise UsageError(
             f"a record of {topic.name} cannot be sent again: its readers need it in order",

@@ -8,7 +8,7 @@ from operator import attrgetter
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Generic, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from sinks.contract import Column, R, Row, flag, integer, integers, long_text, nullable, number, text, time
+from sinks.contract import Column, R, Row, flag, integer, integers, long_text, nullable, number, text, texts, time
 
 AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
@@ -58,7 +58,7 @@ def _column(field: str, hint: Any, name: str, is_long: bool) -> Column:  # noqa:
         (inner,) = (one for one in get_args(hint) if one is not type(None))
         return nullable(_column(field, inner, name, is_long))
     if get_origin(hint) is list:
-        return integers(name)
+        return _LISTS[get_args(hint)[0]](name)
     if get_origin(hint) is Annotated:
         return _column(field, get_args(hint)[0], name, is_long)
     if hint is int and field.endswith("_ns") and not name.endswith("_ns"):
@@ -69,3 +69,4 @@ def _column(field: str, hint: Any, name: str, is_long: bool) -> Column:  # noqa:
 
 
 _KINDS: dict[type, Callable[[str], Column]] = {str: text, int: integer, bool: flag, float: number}
+_LISTS: dict[type, Callable[[str], Column]] = {str: texts, int: integers}

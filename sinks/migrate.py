@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from obflow.settings import ClickHouseSettings, Settings
 from obflow.settings.topic_options import options_of
 from schemas.errors import SchemaMismatch
+from schemas.topics import NO_LIMIT_MS
 from schemas.units import MS_PER_DAY
 from sinks.contract import Table
 from sinks.describe import comment_view
@@ -196,8 +197,10 @@ def age_limit_days(table: Table[Any], ttl_days: int) -> int:
     """Age limit of a table; 0 is none.
 
     The table is the sink's memory of what it has read, so that no row may go while its record can still be read:
-    the limit is never below the topic's retention and a day.
+    the limit is never below the topic's retention and a day, and there is none where the topic keeps for ever.
     """
+    if table.topic.retention_ms == NO_LIMIT_MS:
+        return 0
     retention_days = -(-table.topic.retention_ms // MS_PER_DAY)
     return max(ttl_days, retention_days + 1) if ttl_days else 0
 

@@ -9,7 +9,6 @@ import time
 from typing import Any, Final
 
 from schemas.errors import FatalError
-from schemas.messages import InstrumentKey
 from sinks.blocks import Rows
 from sinks.contract import Row, Stream, Table, selection
 from sinks.store import Store
@@ -30,61 +29,43 @@ def stored_identities(store: Store, table: Table[Any]) -> dict[Stream, int]:
     """Highest source offset stored, by stream; nothing for a table without identities."""
     if not table.identified:
         return {}
-    keys = ", ".join(("venue", "symbol", "source_log", "source_partition", *_kind(table)))
+    keys = ", ".join(table.stream_columns)
     rows = store.query(
         f"SELECT max(source_offset), {keys} FROM {{table:Identifier}} GROUP BY {keys}",  # noqa: S608 (our own names)
         {"table": table.name},
     )
-    return {
-        Stream(InstrumentKey(venue, symbol), log, part, *kind): offset
-        for offset, venue, symbol, log, part, *kind in rows
-    }
+    return {table.stream_of(stream): offset for offset, *stream in rows}
 
 
 def stored_rows(store: Store, table: Table[Any], rows: Rows) -> dict[int, Row]:
     """The stored rows of these identities, all of one stream, by source offset."""
-    stream = table.stream(rows[0])
-    of_kind = "".join(f" AND {column} = {{kind:String}}" for column in _kind(table))
+    where, parameters = _of_stream(table, table.stream(rows[0]))
     found = store.query(
         f"SELECT {selection(table)} FROM {{table:Identifier}} "  # noqa: S608 (our own column names)
-        "WHERE venue = {venue:String} AND symbol = {symbol:String} AND source_log = {log:String} "
-        f"AND source_partition = {{part:UInt16}} AND source_offset IN {{offsets:Array(UInt64)}}{of_kind}",
-        {
-            "table": table.name,
-            "venue": stream.instrument.venue,
-            "symbol": stream.instrument.symbol,
-            "log": stream.log,
-            "part": stream.partition,
-            "kind": stream.kind,
-            "offsets": [table.source_offset(row) for row in rows],
-        },
+        f"WHERE {where} AND source_offset IN {{offsets:Array(UInt64)}}",
+        {**parameters, "offsets": [table.source_offset(row) for row in rows]},
     )
     return {table.source_offset(row): row for row in map(tuple, found)}
 
 
 def stored_offsets(store: Store, table: Table[Any], stream: Stream, first: int, last: int) -> set[int]:
     """The source offsets, from `first` to `last`, that the table holds of a stream."""
-    of_kind = "".join(f" AND {column} = {{kind:String}}" for column in _kind(table))
+    where, parameters = _of_stream(table, stream)
     rows = store.query(
-        "SELECT source_offset FROM {table:Identifier} WHERE venue = {venue:String} AND symbol = {symbol:String} "  # noqa: S608 (our own column names)
-        "AND source_log = {log:String} AND source_partition = {part:UInt16} "
-        f"AND source_offset BETWEEN {{first:UInt64}} AND {{last:UInt64}}{of_kind}",
-        {
-            "table": table.name,
-            "venue": stream.instrument.venue,
-            "symbol": stream.instrument.symbol,
-            "log": stream.log,
-            "part": stream.partition,
-            "kind": stream.kind,
-            "first": first,
-            "last": last,
-        },
+        "SELECT source_offset FROM {table:Identifier} "  # noqa: S608 (our own column names)
+        f"WHERE {where} AND source_offset BETWEEN {{first:UInt64}} AND {{last:UInt64}}",
+        {**parameters, "first": first, "last": last},
     )
     return {int(offset) for (offset,) in rows}
 
 
-def _kind(table: Table[Any]) -> tuple[str, ...]:
-    return (table.stream_column,) if table.stream_column else ()
+def _of_stream(table: Table[Any], stream: Stream) -> tuple[str, dict[str, object]]:
+    """The condition that rows of a stream meet, and its parameters."""
+    conditions = [f"{column} = {{{column}:String}}" for column in table.owner_columns]
+    conditions += ["source_log = {log:String}", "source_partition = {part:UInt16}"]
+    conditions += [f"{table.stream_column} = {{kind:String}}"] if table.stream_column else []
+    of = {"table": table.name, **stream.instrument._asdict(), "log": stream.log, "part": stream.partition}
+    return " AND ".join(conditions), {**of, "kind": stream.kind}
 
 
 def settle(store: Store, table: Table[Any], timeout_seconds: float = SETTLE_SECONDS) -> None:

@@ -41,9 +41,9 @@ ROLES: Final = (
     "sink",
 )
 COLUMNS, WIDTH, HEIGHT = 3, 8, 7
-KINDS: Final = ("status", "side", "state", "reason", "role", "label", "outcome")
+KINDS: Final = ("status", "side", "state", "reason", "role", "label", "outcome", "stage")
 """Columns with a handful of values, by which the rows of a table are counted."""
-TIMES: Final = ("received_at", "window_end", "started_at")
+TIMES: Final = ("received_at", "window_end", "started_at", "decided_at")
 CHARTED: Final = ("mid", "spread_bps", "obi_l5", "ofi_l1_1s", "bid_depth_10bps", "ask_depth_10bps")
 """Factors of one instrument that are drawn."""
 

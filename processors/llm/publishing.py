@@ -7,7 +7,7 @@ from dataclasses import replace
 from processors.llm.calls import Asking, since_close_ms
 from processors.llm.completion import LlmAnswer
 from processors.llm.limits import LlmLimits, LlmOutputs
-from processors.regimes.events import Usage, llm_event
+from processors.regimes.events import AskedModel, Usage, llm_event
 from processors.regimes.faithful import unshown_numbers
 from schemas.messages import CallOutcome, InstrumentKey, RegimeSource
 
@@ -62,7 +62,7 @@ class AnswerPublisher:
             limits.rules,
             answer.verdict,
             self._usage(asking, answer, source),
-            (limits.model, asking.prompt.version, asking.prompt.hash),
+            AskedModel(limits.model, asking.prompt.version, asking.prompt.hash, limits.arm),
             unfaithful=bool(answer.unshown),
             source=source,
         )

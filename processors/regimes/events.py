@@ -35,6 +35,21 @@ class Usage(NamedTuple):
     cost_usd: float | None
 
 
+class AskedModel(NamedTuple):
+    """Who was asked, and what.
+
+    Attributes:
+        model: By its name.
+        prompt_version, prompt_hash: Of the instructions.
+        arm: What it is called in a rollout.
+    """
+
+    model: str
+    prompt_version: str
+    prompt_hash: str
+    arm: str = ""
+
+
 def rule_set(settings: RuleSettings) -> str:
     """Version of the rules and digest of their thresholds, as it stands in events."""
     thresholds = hashlib.sha256(msgspec.json.encode(settings, order="deterministic")).hexdigest()
@@ -66,7 +81,7 @@ def llm_event(
     rules: str,
     verdict: LlmVerdict,
     usage: Usage,
-    asked: tuple[str, str, str],
+    asked: AskedModel,
     *,
     unfaithful: bool,
     source: RegimeSource = RegimeSource.LLM,
@@ -79,11 +94,10 @@ def llm_event(
         rules: Version of the rules that judged the window.
         verdict: The validated answer.
         usage: What it took.
-        asked: Model, version of the prompt, hash of the prompt.
+        asked: Who was asked, and what.
         unfaithful: Whether it names a number that it was not shown.
         source: Whether it was asked for, or given to the same question a moment ago.
     """
-    model, version, digest = asked
     return RegimeEvent(
         source=source,
         label=verdict.label,
@@ -95,9 +109,7 @@ def llm_event(
         risk=verdict.risk,
         summary=verdict.summary,
         unfaithful=unfaithful,
-        model=model,
-        prompt_version=version,
-        prompt_hash=digest,
+        **asked._asdict(),
         decided_ns=decided_ns(closed, usage.latency_ms),
         **usage._asdict(),
         **_common(instrument, closed, rules),

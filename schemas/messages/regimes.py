@@ -79,6 +79,7 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
         realised_variance: Sum of squared one-second log returns of the mid.
         source_log, source_partition, source_offset: The record of `l2.v1` whose factor event closed the window.
         model, prompt_version, prompt_hash: What was asked, of whom; empty for rules.
+        arm: Of the rollout, that answered: blue or green; empty of the rules, and in records of version 3 and before.
         latency_ms: From the close of the window to the publication of the answer, by a monotonic clock: waiting for the
             checkpoint, the queue and the pace, and all tries included; null for rules.
         input_tokens, output_tokens, cost_usd: Of the answer; null for rules and where the endpoint reports no usage,
@@ -128,6 +129,7 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     model: Text = ""
     prompt_version: Label = ""
     prompt_hash: Label = ""
+    arm: Label = ""
     latency_ms: Duration | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None

@@ -16,6 +16,7 @@ from sinks.tables import (
     llm_calls,
     quotes,
     regimes,
+    rollout,
     signals,
     trades,
 )
@@ -29,6 +30,7 @@ TABLES: Final[dict[str, Table[Any]]] = {
     "dead_letters": dead_letters.TABLE,
     "regimes": regimes.TABLE,
     "llm_calls": llm_calls.TABLE,
+    "rollout": rollout.TABLE,
     "signals": signals.TABLE,
     "anomalies": anomalies.TABLE,
     "quotes": quotes.TABLE,

@@ -72,6 +72,7 @@ REASONS: dict[str, str] = {
     "simulate them on two ports": "no two of the venues that are simulated today share an address",
     "the statement was: {…}": SAYS_WHY,
     "their books have been resynchronised since": SAYS_WHY,
+    "it still lies in the log, and a table is filled from there": SAYS_WHY,
     "this is a mistake in the code: the log has the traceback": SAYS_WHY,
     "this is a mistake in the code: report it with the folder's name": SAYS_WHY,
     "try again": OUTSIDE,

@@ -197,7 +197,7 @@ def test_positions_and_identities_are_answered_by_projections(store: Store, tabl
     insert(store, batch_of(table, examples(table)))
     for projection, keys, value in (
         ("resume", "k_log, k_part", "k_off"),
-        ("identities", "venue, symbol, source_log, source_partition", "source_offset"),
+        ("identities", ", ".join((*table.owner_columns, "source_log", "source_partition")), "source_offset"),
     ):
         found = store.query(
             f"SELECT {keys}, max({value}) FROM {table.name} GROUP BY {keys} "  # noqa: S608 (our own names)

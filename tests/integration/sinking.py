@@ -24,6 +24,7 @@ from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.codec import encode
 from schemas.messages import Record
+from schemas.rollouts import STATE_KEY, RolloutRecord
 from schemas.topics import Topic
 from sinks.counts import Counts
 from sinks.service import serve
@@ -75,6 +76,7 @@ class Feed:
 
     def send(self, record: Record) -> None:
         key = getattr(record, "canonical", "") or getattr(record, "instrument", "")
+        key = STATE_KEY if isinstance(record, RolloutRecord) else key
         self.send_bytes(encode(record), key=str(key))
 
     def send_bytes(self, payload: bytes, key: str = "") -> None:

@@ -39,6 +39,7 @@ from schemas.messages import (
     Source,
     TradeRecord,
 )
+from schemas.rollouts import RolloutRecord
 from schemas.topics import (
     DEAD_LETTERS,
     DERIVATIVES,
@@ -48,6 +49,7 @@ from schemas.topics import (
     L2,
     LLM_CALLS,
     REGIMES,
+    ROLLOUT,
     TRADES,
     Topic,
 )
@@ -145,7 +147,17 @@ def publish_all(settings: Settings) -> None:
     for table in DERIVED.values():
         send(settings, table.topic, *steps_on(records, table, source_log(settings, table.source)))
     calls = [load(EXAMPLES / f"llm-calls/v1/{name}.json") for name in ("ok", "timeout")]
+    send(settings, ROLLOUT, *changes_of_a_rollout())
     send(settings, LLM_CALLS, *(msgspec.structs.replace(one, call_id=str(n)) for n, one in enumerate(calls)))
+
+
+def changes_of_a_rollout() -> list[RolloutRecord]:
+    """Three changes, and before the last what was asked for by hand."""
+    state, request = (load(EXAMPLES / f"rollout/v2/{name}.json") for name in ("canary", "request"))
+    assert isinstance(state, RolloutRecord)
+    assert isinstance(request, RolloutRecord)
+    first, second, third = (msgspec.structs.replace(state, step=step) for step in (1, 2, 3))
+    return [first, second, request, third]
 
 
 def source_log(settings: Settings, topic: Topic = L2) -> str:
@@ -198,6 +210,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
         "feed_status": {"expected": 6, "stored": 6, **none},
         "llm_calls": {"expected": 2, "stored": 2, **none},
         "dead_letters": {"expected": 1, "stored": 1, **none},
+        "rollout": {"expected": 3, "stored": 3, **none, "compacted": 0},
         "regimes": {"expected": 2 * WINDOWS, "stored": 2 * WINDOWS, **none},
         "regimes of the model": {"expected": 2, "stored": 2, **none},
         **{name: {"expected": 4, "stored": 4, **none} for name in DERIVED},
@@ -287,6 +300,21 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "dead_letters",
         "ALTER TABLE dead_letters DELETE WHERE role = 'sink' SETTINGS mutations_sync = 1",
         "dead_letters: 1 lost",
+    ),
+    "a change of the rollout that is gone": (
+        "rollout",
+        "ALTER TABLE rollout DELETE WHERE step = 2 SETTINGS mutations_sync = 1",
+        "rollout: 1 lost",
+    ),
+    "a change of the rollout stored twice": (
+        "rollout",
+        "INSERT INTO rollout SELECT * FROM rollout WHERE step = 3",
+        "rollout: 1 duplicates",
+    ),
+    "a change of the rollout that lies in neither": (
+        "rollout",
+        "INSERT INTO rollout SELECT * REPLACE (5 AS step, source_offset + 90 AS source_offset) FROM rollout LIMIT 1",
+        "rollout: 1 changes were taken out of the log before they were stored",
     ),
     **{
         f"a step that is gone from {name}": (
