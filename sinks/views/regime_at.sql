@@ -1,7 +1,7 @@
 -- What was known of the regime at a moment t: the row of each judge with decided_at <= t < until.
 -- A judgement is known from its decision on, not from its window's end: a model answers seconds later. Join on
 -- decided_at (ASOF) or ask `WHERE decided_at <= t AND t < until`. Judgements that do not say when they were decided, of
--- records of version 1, are left out.
+-- records of version 1, are left out. Which of the judges was in force at t says `regime_in_force_at`.
 --: until when its judge said something else; far in the future where it did not yet
 CREATE OR REPLACE VIEW regime_at AS
 WITH
@@ -14,6 +14,7 @@ SELECT
     symbol,
     feed_source,
     source,
+    arm,
     label,
     score,
     confidence,

@@ -1,10 +1,18 @@
--- The regime that holds for every instrument now, by the rules, with the model's label beside it; of its live source
--- where it has one, else one a source.
--- The rules are in force until a rollout says otherwise: an answer is not preferred because it exists. The model is asked
--- once a minute and where the rules' label changed, so its newest judgement stands beside the rules' as long as their
--- label has not changed since, no book broke since, and for at most a minute of received time. Else `llm_label` is null.
+-- The regime that holds for every instrument now, with the model's newest label beside it; of its live source where it has
+-- one, else one a source. `regime_in_force_at` says the same of any moment.
+-- The rules are in force until the rollout says otherwise: an answer is not preferred because it exists. Where the rollout
+-- is promoted, or in a canary whose list names the instrument, and not disabled, the candidate's answer is in force, else
+-- the live arm's, as long as it stands: as long as the rules' label has not changed since its window, no book broke since,
+-- and for at most a minute of received time. The model is asked once a minute and where the rules' label changed. Where its
+-- newest judgement, of whichever arm, does not stand, `llm_label` is null.
 -- Where received time began anew (a recording replayed as it was), a judgement from beyond the rules' newest window is of
 -- the run before. A sentence stands with each row: the rules' from a template.
+--: source who is in force: rule or llm
+--: arm the arm whose answer is in force, blue or green; empty of rules
+--: label the regime in force
+--: rule_label what the rules say
+--: score of the rules, where they are in force; else null
+--: window_end end of the window that the label is about
 --: llm_stands whether the judgement of the model stands beside the rules
 --: llm_label label of the model; null where none stands
 --: llm_confidence P(the mid goes the likelier way over its coming minute, if it changes); of prompt v1, what it called so
@@ -33,6 +41,21 @@ WITH
         ORDER BY stored_at DESC, k_off DESC
         LIMIT 1 BY venue, symbol, feed_source
     ),
+    answers AS -- the newest of each arm
+    (
+        SELECT *
+        FROM regimes_once
+        WHERE source = 'llm' AND notEmpty(arm)
+        ORDER BY stored_at DESC, k_off DESC
+        LIMIT 1 BY venue, symbol, feed_source, arm
+    ),
+    now_rolled_out AS
+    (
+        SELECT stage, live, candidate, instruments
+        FROM rollout_at
+        WHERE enabled AND stage IN ('canary', 'promoted')
+            AND (decided_at, step) = (SELECT max((decided_at, step)) FROM rollout_at)
+    ),
     earlier AS
     (
         SELECT past.venue AS venue, past.symbol AS symbol, past.feed_source AS feed_source, max(past.source_offset) AS last_end_offset
@@ -42,18 +65,44 @@ WITH
             AND past.feed_source = rule.feed_source AND past.source_log = rule.source_log
         WHERE past.source = 'rule' AND (past.label != rule.label OR NOT past.whole OR past.usable_events = 0)
         GROUP BY past.venue, past.symbol, past.feed_source
+    ),
+    model AS -- the answer that is in force: the candidate's before the live arm's
+    (
+        SELECT
+            answers.venue AS venue, answers.symbol AS symbol, answers.feed_source AS feed_source, answers.arm AS arm,
+            answers.label AS label, answers.summary AS summary, answers.risk AS risk,
+            answers.window_end AS window_end, answers.decided_at AS decided_at
+        FROM answers
+        INNER JOIN rule
+            ON rule.venue = answers.venue AND rule.symbol = answers.symbol AND rule.feed_source = answers.feed_source
+            AND rule.source_log = answers.source_log
+        LEFT JOIN earlier
+            ON earlier.venue = rule.venue AND earlier.symbol = rule.symbol AND earlier.feed_source = rule.feed_source
+        CROSS JOIN now_rolled_out
+        WHERE answers.arm IN (now_rolled_out.candidate, now_rolled_out.live)
+            AND (
+                now_rolled_out.stage = 'promoted'
+                OR has(now_rolled_out.instruments, concat(answers.venue, ':', answers.symbol))
+            )
+            AND answers.source_offset > earlier.last_end_offset
+            AND answers.window_end <= rule.window_end
+            AND answers.window_end > rule.window_end - toIntervalMinute(1)
+        ORDER BY answers.arm = now_rolled_out.candidate DESC
+        LIMIT 1 BY answers.venue, answers.symbol, answers.feed_source
     )
 SELECT
     rule.venue AS venue,
     rule.symbol AS symbol,
     rule.feed_source AS feed_source,
-    'rule' AS source,
-    rule.label AS label,
-    rule.score AS score,
-    rule.summary AS summary,
-    rule.risk AS risk,
-    rule.window_end AS window_end,
-    rule.decided_at AS decided_at,
+    if(notEmpty(model.arm), 'llm', 'rule') AS source,
+    model.arm AS arm,
+    if(notEmpty(model.arm), model.label, rule.label) AS label,
+    rule.label AS rule_label,
+    if(notEmpty(model.arm), NULL, rule.score) AS score,
+    if(notEmpty(model.arm), model.summary, rule.summary) AS summary,
+    if(notEmpty(model.arm), model.risk, rule.risk) AS risk,
+    if(notEmpty(model.arm), model.window_end, rule.window_end) AS window_end,
+    if(notEmpty(model.arm), model.decided_at, rule.decided_at) AS decided_at,
     rule.run AS run,
     llm.source_log = rule.source_log
         AND llm.source_offset > earlier.last_end_offset
@@ -72,4 +121,6 @@ FROM rule
 LEFT JOIN llm
     ON llm.venue = rule.venue AND llm.symbol = rule.symbol AND llm.feed_source = rule.feed_source
 LEFT JOIN earlier
-    ON earlier.venue = rule.venue AND earlier.symbol = rule.symbol AND earlier.feed_source = rule.feed_source;
+    ON earlier.venue = rule.venue AND earlier.symbol = rule.symbol AND earlier.feed_source = rule.feed_source
+LEFT JOIN model
+    ON model.venue = rule.venue AND model.symbol = rule.symbol AND model.feed_source = rule.feed_source;

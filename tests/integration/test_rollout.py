@@ -6,16 +6,17 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from obflow import kafka, topics
-from obflow.settings import Settings
+from obflow.settings import ClickHouseSettings, Settings
 from processors.rollout.log import RolloutLog
 from processors.rollout_commands import current_state, rollout_action, told
+from research.audit import audit
 from schemas.codec import decode, encode
 from schemas.errors import DependencyError, UsageError
 from schemas.messages import CallOutcome, LlmCall, RegimeEvent, RegimeSource
@@ -23,7 +24,9 @@ from schemas.partitions import partition_of
 from schemas.rollouts import STATE_KEY, RolloutRecord, RolloutStage
 from schemas.topics import LLM_CALLS, REGIMES, ROLLOUT
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, llm_server
+from tests.integration.made_tables import make_tables
 from tests.integration.processing import OBFLOW, Worker, pipeline, read_all, until, workers
+from tests.integration.sinking import opened, run_until
 from tests.integration.test_regimes import Publisher
 from tests.processors.regimes.generated import Market
 from tests.schemas.examples import EXAMPLES, load
@@ -94,9 +97,12 @@ def obeyed(worker: Worker, step: int) -> bool:
     return any(line["step"] >= step for line in worker.logged("rollout_obeyed"))
 
 
-def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(broker: str, tmp_path: Path) -> None:
+def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(
+    broker: str, clickhouse: ClickHouseSettings, tmp_path: Path
+) -> None:
     with llm_server("good") as blue, llm_server("good") as green:
         settings = rolled_out(broker, blue.url, green.url, rollout_questions=QUESTIONS)
+        settings = settings.model_copy(update={"clickhouse": clickhouse})
         feed = Feed(settings)
         with workers(settings, tmp_path, "regimes") as start:
             alive = [start() for _ in range(3)]
@@ -138,7 +144,7 @@ def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(b
     by_models = [one for one in events if isinstance(one, RegimeEvent) and one.source is RegimeSource.LLM]
     windows = Counter((one.instrument, one.source_offset) for one in by_models)
     assert max(windows.values()) == 1, "of each window there is one event by a model"
-    assert {one.model for one in by_models} == {"blue-model", "green-model"}
+    assert {(one.arm, one.model) for one in by_models} == {("blue", "blue-model"), ("green", "green-model")}
     told_states = states(settings)
     assert [state.step for state in told_states] == list(range(1, len(told_states) + 1))
     entered = [(one.stage.value, one.percent) for one in told_states if one.reason != "more instruments are active"]
@@ -146,7 +152,33 @@ def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(b
     assert {one.questions >= QUESTIONS for one in told_states if one.by == "controller" and one.stage != "canary"} == {
         True
     }
+    check_tables(settings, len(told_states), len(by_models))
     assert all(call.key_id for call in calls_of(settings, "green") if call.outcome is CallOutcome.OK)
+
+
+def check_tables(settings: Settings, changes: int, answers: int) -> None:
+    """Every change, request and judgement is stored once, by the audit, and the views follow the changes."""
+    names = ("rollout", "llm_calls", "regimes")
+    make_tables(settings.clickhouse)
+    run_until(settings, lambda counts: all(is_read(counts[name].lags) for name in names), *names, seconds=60)
+    lines = {line.name: line.counts for line in audit(settings).tables}
+    for name in ("rollout", "llm_calls"):
+        assert (lines[name]["lost"], lines[name]["duplicates"]) == (0, 0), name
+    assert (lines["rollout"]["stored"], lines["rollout"]["compacted"]) == (changes, 0)
+    assert lines["llm_calls"]["stored"] == len(calls_of(settings, "blue")) + len(calls_of(settings, "green"))
+    assert lines["regimes"]["duplicates"] == 0
+    with opened(settings.clickhouse) as store:
+        assert store.query("SELECT count(), uniqExact(symbol) FROM regimes WHERE source = 'llm' AND arm != ''") == [
+            (answers, len(SYMBOLS))
+        ]
+        stages = store.query("SELECT step, stage, enabled FROM rollout_at ORDER BY decided_at, step")
+        assert [step for step, *_ in stages] == list(range(1, changes + 1))
+        assert stages[-1][1:] == ("promoted", False)
+        assert store.query("SELECT DISTINCT source FROM regime_in_force") == [("rule",)], "it was disabled at last"
+
+
+def is_read(lags: Mapping[int, int]) -> bool:
+    return bool(lags) and not any(lags.values())
 
 
 def test_a_failing_candidate_is_rolled_back_once_and_armed_again_by_hand(broker: str, tmp_path: Path) -> None:
