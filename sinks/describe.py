@@ -92,7 +92,7 @@ def comments_for(view: Script) -> dict[str, str]:
     ordered = [shape for name, shape in tables.items() if name not in reads] + [tables[name] for name in reads]
     found: dict[str, str] = {}
     for shape in ordered:
-        found |= {name: comment for name, comment in _comments(shape).items() if comment}
+        found |= {name: comment for name, comment in comments_of(shape).items() if comment}
     return found | dict(OWN.findall(view.text))
 
 
@@ -104,7 +104,8 @@ def _tables_read(view: Script, tables: Mapping[str, TableShape]) -> list[str]:
     return [*dict.fromkeys([*behind, *(name for name in tables if name in words)])]
 
 
-def _comments(shape: TableShape) -> dict[str, str]:
+def comments_of(shape: TableShape) -> dict[str, str]:
+    """What the migrations say of each column of a table; empty where they say nothing."""
     found = {}
     for element in shape.elements:
         comment = COMMENT.search(element.definition) if element.kind == COLUMN else None

@@ -1,7 +1,7 @@
 """The newest shape of every table, read out of the migrations' own SQL: what `apply` compares a database with.
 
 It reads the few statements that migrations are made of: CREATE TABLE, and ALTER TABLE with ADD, MODIFY and DROP of
-columns, indexes and projections. Any other statement belongs to its table and changes no shape.
+columns, indexes and projections, and COMMENT COLUMN. Any other statement belongs to its table and changes no shape.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _SORTED_BY: Final = re.compile(r"\bORDER BY\s*(\(|\w+)", re.I)
 _CHANGE: Final = re.compile(
     r"(ADD|MODIFY|DROP) (COLUMN|INDEX|PROJECTION)(?: IF (?:NOT )?EXISTS)? (\w+)(.*?)(?: (?:AFTER \w+|FIRST))?", re.I
 )
+
+_COMMENTED: Final = re.compile(r"COMMENT COLUMN(?: IF EXISTS)? (\w+) ('.*')", re.I)
+_COMMENT_OF: Final = re.compile(r"COMMENT '(?:[^']|'')*'", re.I)
 
 
 class Element(NamedTuple):
@@ -118,6 +121,7 @@ def _altered(shape: TableShape, rest: str) -> TableShape:
     for part in _parts(rest):
         change = _CHANGE.fullmatch(part)
         if change is None:
+            elements = [_commented(element, _COMMENTED.fullmatch(part)) for element in elements]
             continue
         element = Element(change[2].upper(), change[3], change[4].strip())
         names = [(one.kind, one.name) for one in elements]
@@ -128,6 +132,13 @@ def _altered(shape: TableShape, rest: str) -> TableShape:
         elif change[1].upper() == "DROP":
             del elements[names.index((element.kind, element.name))]
     return shape._replace(elements=tuple(elements))
+
+
+def _commented(element: Element, words: re.Match[str] | None) -> Element:
+    """The column with its new comment, where it is the one that gets one."""
+    if words is None or (element.kind, element.name) != (COLUMN, words[1]):
+        return element
+    return element._replace(definition=_COMMENT_OF.sub(lambda _: f"COMMENT {words[2]}", element.definition))
 
 
 def _element(text: str) -> Element:
