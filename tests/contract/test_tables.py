@@ -19,7 +19,7 @@ from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.contract import IDENTITY_COLUMNS, SINK_COLUMNS, Row, Table, selection
 from sinks.identities import Identities
-from sinks.resume import stored_identities, stored_positions
+from sinks.resume import stored_identities, stored_offsets, stored_positions, stored_rows
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.backends import choose
@@ -160,6 +160,19 @@ def test_reading_the_log_again_adds_nothing(store: Store, table: Table[Any]) -> 
 
     assert [identities.sort(entry.rows).new for entry in again.entries] == [[]]
     assert stored_positions(store, table) == {("readread", 3): 0}
+
+
+@identified
+def test_stored_rows_are_found_by_their_stream_and_no_others(store: Store, table: Table[Any]) -> None:
+    """By what a sink looks for a record that was sent again, and a restore for rows that are gone."""
+    batch = batch_of(table, examples(table)[:1])
+    insert(store, batch)
+    rows = batch.entries[0].rows
+    stream, offsets = table.stream(rows[0]), {table.source_offset(row) for row in rows}
+
+    assert stored_rows(store, table, rows).keys() == offsets
+    assert stored_offsets(store, table, stream, min(offsets), max(offsets)) == offsets
+    assert stored_offsets(store, table, stream._replace(log="another1"), min(offsets), max(offsets)) == set()
 
 
 def test_a_letter_written_twice_is_read_once_even_months_apart(store: Store) -> None:
