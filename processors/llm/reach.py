@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 from typing import Final
 
 from obflow.findings import Check
@@ -71,7 +72,7 @@ def endpoint_finding(url: str, arm: ArmChoice, answer: ListAnswer) -> Check:
 
 def _means(arm: ArmChoice) -> str:
     """With which key it is asked, and for how much."""
-    return f"; {f'key {ModelKey(arm.key).id}' if arm.key else 'no key'}; {_priced(arm.prices)}"
+    return f"; {f'key {ModelKey(arm.key).id}' if arm.key else 'no key'}; {_priced(arm.prices.at(time.time_ns()))}"
 
 
 def _priced(prices: Prices) -> str:

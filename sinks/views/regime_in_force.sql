@@ -45,7 +45,7 @@ WITH
     (
         SELECT *
         FROM regimes_once
-        WHERE source = 'llm' AND notEmpty(arm)
+        WHERE source != 'rule' AND notEmpty(arm)
         ORDER BY stored_at DESC, k_off DESC
         LIMIT 1 BY venue, symbol, feed_source, arm
     ),

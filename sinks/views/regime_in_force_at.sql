@@ -56,7 +56,7 @@ WITH
     ),
     llm AS
     (
-        SELECT * FROM said WHERE source = 'llm' AND notEmpty(arm)
+        SELECT * FROM said WHERE source != 'rule' AND notEmpty(arm)
     ),
     moments AS -- at which something can change
     (
