@@ -1,5 +1,5 @@
 -- What requests to language models cost, a day and model. A request is paid whatever came of it, and a recording that was
--- replayed twice was paid twice: every row counts.
+-- replayed twice was paid twice: every request counts. An instrument that is never asked about has a row and no request.
 --: day of the request's departure, UTC
 --: requests how many left
 --: answers those with a valid answer, in time
@@ -22,4 +22,5 @@ SELECT
     avg(llm_calls.cost_usd) AS usd_per_request,
     sum(llm_calls.cost_usd) / nullIf(answers, 0) AS usd_per_answer
 FROM llm_calls
+WHERE outcome != 'not_asked'
 GROUP BY day, model;

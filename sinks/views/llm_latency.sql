@@ -1,5 +1,5 @@
 -- How long requests to language models took until their outcome was known, a day and model. One that was given up counts
--- with the time until then.
+-- with the time until then; what was never asked does not.
 --: day of the request's departure, UTC
 --: requests how many left
 --: failed those without a valid answer, in time
@@ -16,4 +16,5 @@ SELECT
     quantileExactInclusive(0.95)(latency_ms) AS p95_ms,
     quantileExactInclusive(0.99)(latency_ms) AS p99_ms
 FROM llm_calls
+WHERE outcome != 'not_asked'
 GROUP BY day, model;
