@@ -59,17 +59,29 @@ def regimes(
     if action is None:
         _run("regimes", app_id, topic_prefix, metrics_port)
         return
-    from processors.rollout_commands import STATUS, rollout_action, shown, stage_facts, told
+    from processors.rollout_commands import (
+        NO_VERDICTS,
+        STATUS,
+        newest_verdicts,
+        rollout_action,
+        shown,
+        stage_facts,
+        told,
+        told_verdict,
+    )
 
     settings = load_settings({"kafka.topic_prefix": topic_prefix})
     state = rollout_action(settings, action)
     facts = stage_facts(settings, state) if action == STATUS else None
+    verdicts = newest_verdicts(settings) if action == STATUS else NO_VERDICTS
     if json:
-        emit_json(shown(state, facts))
+        emit_json(shown(state, facts, verdicts))
         return
     say(told(state))
     for name, reading in facts.readings.items() if facts is not None else ():
         say(f"  {name}: {reading.bad} of {reading.questions} questions, evidence {reading.evidence:.3g} of 100")
+    for verdict in verdicts.values():
+        say(f"  {told_verdict(verdict)}")
 
 
 def _run(stage: str, app_id: str | None, topic_prefix: str | None, metrics_port: int | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -19,19 +21,22 @@ from processors.llm.reading import decoded
 from processors.rollout.log import RolloutLog
 from processors.rollout.machine import first_state
 from processors.rollout.watch import CallWatch, Facts
+from processors.rollout.worth import newest_by_model
 from processors.settings import RegimeSettings
 from schemas.codec import decode_as, encode
 from schemas.errors import DeliveryFailed, DependencyError, UsageError
+from schemas.evaluations import RegimeEval
 from schemas.partitions import partition_of
 from schemas.rollouts import REQUEST_KEY, STATE_KEY, RolloutAction, RolloutRecord, RolloutStage
-from schemas.topics import ROLLOUT
-from schemas.units import NS_PER_DAY
+from schemas.topics import REGIME_EVAL, ROLLOUT
+from schemas.units import NS_PER_DAY, NS_PER_SECOND
 
 STATUS: Final = "status"
 ACTIONS: Final = (STATUS, *RolloutAction)
 ANSWER_S: Final = 15.0
 LOOK_S: Final = 0.3
 BY_HAND: Final = "operator"
+NO_VERDICTS: Final[Mapping[str, RegimeEval]] = {}
 
 
 def rollout_action(settings: Settings, action: str) -> RolloutRecord:
@@ -65,6 +70,18 @@ def stage_facts(settings: Settings, state: RolloutRecord) -> Facts:
     return watch.facts(now_ns)
 
 
+def newest_verdicts(settings: Settings) -> Mapping[str, RegimeEval]:
+    """What each model is worth, by the newest record of it; none where nobody judges."""
+    records = decoded(read_log(settings, topic_name(settings, REGIME_EVAL)), partial(decode_as, RegimeEval))
+    return newest_by_model(record for record in records if isinstance(record, RegimeEval))
+
+
+def told_verdict(verdict: RegimeEval) -> str:
+    """What a model is worth in a line, with the mark after which it was so: nobody may judge any more."""
+    mark = datetime.fromtimestamp(verdict.mark_ns // NS_PER_SECOND, UTC)
+    return f"{verdict.sentence} (at the mark of {mark:%Y-%m-%d %H:%M} UTC)"
+
+
 def told(state: RolloutRecord) -> str:
     """A state in a line."""
     share = f" {state.percent} % ({len(state.instruments)} instruments)" if state.stage is RolloutStage.CANARY else ""
@@ -73,12 +90,15 @@ def told(state: RolloutRecord) -> str:
     return f"{state.stage}{share}{held}, live {state.live}, candidate {state.candidate}: {state.reason}{off}"
 
 
-def shown(state: RolloutRecord, facts: Facts | None) -> dict[str, object]:
-    """A state for machines; with what is known of its stage now."""
+def shown(
+    state: RolloutRecord, facts: Facts | None, verdicts: Mapping[str, RegimeEval] = NO_VERDICTS
+) -> dict[str, object]:
+    """A state for machines; with what is known of its stage now, and what models are worth."""
     fields: dict[str, object] = msgspec.to_builtins(state)
     if facts is not None:
         guards = {name.value: reading._asdict() for name, reading in facts.readings.items()}
         fields["now"] = {"questions": facts.questions, "guards": guards, "day_is_spent": facts.is_spent}
+        fields["verdicts"] = {model: msgspec.to_builtins(verdict) for model, verdict in verdicts.items()}
     return fields
 
 

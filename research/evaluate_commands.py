@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from obflow.cli import JsonFlag, emit_json, load_settings
+from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
 from research.commands import VenueOption, replay_of
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obflow.settings import Settings
     from research.evaluation.rows import Call, Minute, RegimeForecast
+    from research.regime_replay import Replayed
+    from sinks.store import Store
 
     Rows = tuple[Sequence[Minute], Sequence[RegimeForecast], Sequence[Call]]
 
@@ -39,11 +42,16 @@ def evaluate_regimes(
         str, typer.Option("--model", metavar="M", help="The model to judge; by default that of the newest answer.")
     ] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the intervals' draws.")] = 1,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Judge every model after each minute, until SIGTERM; needs the broker.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Say whether a language model's regimes are worth more than the rules', under a protocol fixed before looking.
 
-    Reads the tables. What is measured, and how long it takes to show anything, is in docs/evaluation.md.
+    Reads the tables. What is measured, and how long it takes to show anything, is in docs/evaluation.md. With --follow
+    each minute's verdict on each model becomes a row of regime_eval and a record of regime-eval.v1, which
+    `obflow regimes status` shows.
 
     Example: obflow evaluate regimes --json
     """
@@ -52,6 +60,9 @@ def evaluate_regimes(
     from research.evaluation.evaluate import evaluate as evaluate_rows
     from research.evaluation_shown import show
 
+    if follow:
+        _follow(recording, model)
+        return
     if venue is not None and recording is None:
         raise UsageError("--venue says where a recording is of", next_step="give --recording FILE, or leave it out")
     minutes, forecasts, calls = _of_tables() if recording is None else _of_recording(recording, venue)
@@ -62,14 +73,37 @@ def evaluate_regimes(
         show(report)
 
 
+def _follow(recording: Path | None, model: str) -> None:
+    from obflow.terminal import say
+    from research.evaluate_follow import follow_regimes
+
+    if recording is not None or model:
+        raise UsageError(
+            "--follow judges every model that answers, over the tables", next_step="leave out --recording and --model"
+        )
+    settings = load_settings()
+    store = patient_store(settings, readonly=False)
+    try:
+        with stop_on_signal() as stop:
+            follow_regimes(settings, store, stop, lambda verdict: say(verdict.sentence))
+    finally:
+        store.close()
+
+
+def patient_store(settings: Settings, *, readonly: bool) -> Store:
+    """The database, with time for weeks of rows. Errors as of `Store`."""
+    from sinks.store import Store
+
+    access = settings.clickhouse
+    patient = access.model_copy(update={"timeout_seconds": max(access.timeout_seconds, ANSWER_SECONDS)})
+    return Store(patient, readonly=readonly)
+
+
 def _of_tables() -> Rows:
     from obflow.progress import progress
     from research.regime_tables import RegimeTables
-    from sinks.store import Store
 
-    access = load_settings().clickhouse
-    patient = access.model_copy(update={"timeout_seconds": max(access.timeout_seconds, ANSWER_SECONDS)})
-    store = Store(patient, readonly=True)
+    store = patient_store(load_settings(), readonly=True)
     try:
         tables = RegimeTables(store)
         judged = tables.instruments()
@@ -85,6 +119,12 @@ def _of_tables() -> Rows:
 
 
 def _of_recording(file: Path, venue: str | None) -> Rows:
+    found = replay_recording(file, venue)
+    return found.minutes, found.forecasts, ()
+
+
+def replay_recording(file: Path, venue: str | None) -> Replayed:
+    """Take a recording through the books, the factors and the regimes, in memory."""
     from obflow.progress import progress
     from obflow.settings import Section
     from processors.compilation import with_engine
@@ -100,4 +140,4 @@ def _of_recording(file: Path, venue: str | None) -> Rows:
     replay = replay_of(file, venue, until_damage=False)
     with progress(f"judging {file.name}", replay.found.lines) as bar:
         events = FactorReplay(replay, engine_of(chosen), None, bar.over)
-        return (*replay_regimes(events, stage), ())
+        return replay_regimes(events, stage)

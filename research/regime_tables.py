@@ -12,6 +12,7 @@ from obflow.clickhouse import QueryFailed
 from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
 from research.stored import UNKNOWN_TABLE
 from schemas.errors import SchemaMismatch
+from sinks.migrate import views
 from sinks.store import Store
 
 INSTRUMENTS: Final = "SELECT DISTINCT venue, symbol, feed_source FROM regimes_once ORDER BY venue, symbol, feed_source"
@@ -21,13 +22,16 @@ MINUTES: Final = (
 )
 # Of the rules, which judge every five seconds, the newest judgement up to each mark: no other is in force there.
 FORECASTS: Final = (
-    f"SELECT toUnixTimestamp64Nano(assumeNotNull(decided_at)) AS decided_ns, if(source = 'rule', '{RULES}', model), "  # noqa: S608 (our own names)
+    "SELECT venue, symbol, feed_source, toUnixTimestamp64Nano(assumeNotNull(decided_at)) AS decided_ns, "  # noqa: S608 (our own names)
+    f"if(source = 'rule', '{RULES}', model), "
     "label, P_UP, P_VOLATILE, latency_ms, if(source = 'rule', rule_set, prompt_version) FROM regimes_once "
-    "WHERE venue = {venue:String} AND symbol = {symbol:String} AND feed_source = {source:String} "
-    "AND isNotNull(decided_at) ORDER BY decided_ns DESC, source_offset DESC LIMIT 1 BY source, source_log, "
+    "WHERE WHICH AND isNotNull(decided_at) ORDER BY decided_ns DESC, source_offset DESC "
+    "LIMIT 1 BY venue, symbol, feed_source, source, source_log, "
     "if(source = 'rule', intDiv(decided_ns + 59999999999, 60000000000), toInt64(source_offset))"
 )
-CALLS: Final = "SELECT model, toUnixTimestamp64Nano(started_at), cost_usd FROM llm_calls"
+OF_ONE: Final = "venue = {venue:String} AND symbol = {symbol:String} AND feed_source = {source:String}"
+SINCE: Final = "fromUnixTimestamp64Nano({since:Int64}, 'UTC')"
+CALLS: Final = "SELECT model, toUnixTimestamp64Nano(started_at), cost_usd FROM llm_calls WHERE outcome != 'not_asked'"
 PROBABILITIES: Final = ("p_up", "p_volatile")
 
 
@@ -58,9 +62,17 @@ class RegimeTables:
         Raises:
             SchemaMismatch: A table or view is not there.
         """
+        self.require("regime_marks")
+        return [JudgedInstrument(*row) for row in self._store.query(INSTRUMENTS)]
+
+    def require(self, name: str) -> None:
+        """Make sure that a table or view is there.
+
+        Raises:
+            SchemaMismatch: It is not.
+        """
         try:
-            self._store.query("SELECT mark FROM regime_marks LIMIT 0")
-            return [JudgedInstrument(*row) for row in self._store.query(INSTRUMENTS)]
+            self._store.query(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608 (our own names)
         except QueryFailed as failure:
             if failure.code == UNKNOWN_TABLE:
                 raise SchemaMismatch(
@@ -73,16 +85,44 @@ class RegimeTables:
         for row in self._store.query(MINUTES, instrument._asdict()):
             yield Minute(str(instrument), *row)
 
+    def minutes_since(self, since_ns: int) -> Iterator[tuple[JudgedInstrument, Minute]]:
+        """What came after each mark later than this one, a whole minute, of every instrument.
+
+        Events up to then are not read, so of an instrument without a mark there the first minute may be called broken.
+        """
+        for *instrument, mark_ns, variance, return_bps in self._store.query(_marks_since(), {"since": since_ns}):
+            found = JudgedInstrument(*instrument)
+            yield found, Minute(str(found), mark_ns, variance, return_bps)
+
     def forecasts(self, instrument: JudgedInstrument) -> Iterator[RegimeForecast]:
         """What was known at each mark; probabilities are null where the table has no column for them."""
+        yield from self._forecasts(OF_ONE, instrument._asdict())
+
+    def forecasts_since(self, since_ns: int) -> Iterator[RegimeForecast]:
+        """The same of every instrument, of what was decided after a time, ns UTC."""
+        yield from self._forecasts(f"decided_at > {SINCE}", {"since": since_ns})
+
+    def _forecasts(self, which: str, values: dict[str, Any]) -> Iterator[RegimeForecast]:
         known = {row[0] for row in self._store.query("DESCRIBE TABLE regimes_once")}
-        statement = FORECASTS
+        statement = FORECASTS.replace("WHICH", which)
         for name in PROBABILITIES:
             statement = statement.replace(name.upper(), name if name in known else "NULL")
-        rows: list[Any] = self._store.query(statement, instrument._asdict())
-        for decided_ns, forecaster, label, *rest in reversed(rows):
-            yield RegimeForecast(str(instrument), decided_ns, forecaster, label, *rest)
+        for venue, symbol, source, *rest in reversed(self._store.query(statement, values)):
+            yield RegimeForecast(str(JudgedInstrument(venue, symbol, source)), *rest)
 
     def calls(self) -> list[Call]:
         """Every request to a model."""
         return [Call(*row) for row in self._store.query(CALLS)]
+
+
+def _marks_since() -> str:
+    """The view of marks over the events after a time alone, by the view's own text: there is no second definition."""
+    [view] = [script for script in views() if script.name == "regime_marks"]
+    select = view.statements[0].partition(" VIEW regime_marks AS")[2]
+    narrowed = select.replace(
+        "FROM factors_once\n        WHERE ", f"FROM factors_once WHERE received_at > {SINCE} AND "
+    )
+    return (
+        "SELECT venue, symbol, source, toInt64(toUnixTimestamp(mark)) * 1000000000 AS mark_ns, realised_variance, "  # noqa: S608 (our own text)
+        f"return_bps FROM ({narrowed}) WHERE mark_ns > {{since:Int64}} ORDER BY mark"
+    )

@@ -22,6 +22,7 @@ from fastavro.types import Schema
 from schemas.bounds import MAX_NAME
 from schemas.dead_letters import cut_letter
 from schemas.errors import DecodeError, ImpossibleRecord
+from schemas.evaluations import RegimeEval
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import (
     AnomalyEvent,
@@ -67,6 +68,7 @@ RECORD_TYPES: dict[str, type[Record]] = {
     "quotes": QuoteRecord,
     "arbitrage": ArbitrageEvent,
     "rollout": RolloutRecord,
+    "regime-eval": RegimeEval,
 }
 RECORD_NAMES: dict[type[Record], str] = {kind: name for name, kind in RECORD_TYPES.items()}
 

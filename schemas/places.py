@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from schemas.errors import ForeignRecord, ImpossibleRecord
+from schemas.evaluations import RegimeEval
 from schemas.messages import (
     AnomalyEvent,
     AnomalyKind,
@@ -81,6 +82,9 @@ def check_place(record: Record, place: Place) -> None:
         return
     if isinstance(record, RolloutRecord):
         check_key(STATE_KEY, place)
+        return
+    if isinstance(record, RegimeEval):
+        check_key(record.model, place)
         return
     if isinstance(record, QuoteRecord | ArbitrageEvent):
         check_key(record.canonical, place)

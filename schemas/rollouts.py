@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from schemas.bounds import Count, Few, Label, Share100, Text, TimeNs, Weight
+from schemas.evaluations import RegimeWorth
 
 STATE_KEY: Final = "regimes"
 """Key of the state: the newest record of it holds."""
@@ -50,14 +51,6 @@ class RolloutGuard(StrEnum):
     COST = "cost"
 
 
-class RolloutWorth(StrEnum):
-    """What a model is worth beside the rules, by the evidence of its minutes."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NOT_SHOWN = "not_shown"
-
-
 class RolloutRecord(msgspec.Struct, frozen=True, gc=False):
     """A state of the rollout, or a request to change it (`rollout.v1`). A state is the row of the change that made it.
 
@@ -98,7 +91,7 @@ class RolloutRecord(msgspec.Struct, frozen=True, gc=False):
     failure: Weight | None = None
     slow: Weight | None = None
     unfaithful: Weight | None = None
-    worth: RolloutWorth | None = None
+    worth: RegimeWorth | None = None
     e_better: Weight | None = None
     e_worse: Weight | None = None
     marks: Few | None = None

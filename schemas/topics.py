@@ -163,6 +163,16 @@ ROLLOUT = Topic(
     "how far a language model is rolled out, and what is asked for by hand",
     whole_ms=7 * MS_PER_DAY,
 )
+REGIME_EVAL = Topic(
+    "regime-eval.v1",
+    "regime-eval",
+    "model",
+    "compact",
+    NO_LIMIT_MS,
+    ("evaluate",),
+    ("regimes",),
+    "what each language model's regimes are worth, mark after mark; the newest record of a model holds",
+)
 REGIMES_CHANGELOG = Topic(
     "obflow-regimes-windows-changelog",
     "checkpoint",
@@ -288,6 +298,7 @@ TOPICS: tuple[Topic, ...] = (
     REGIMES,
     LLM_CALLS,
     ROLLOUT,
+    REGIME_EVAL,
     REGIMES_CHANGELOG,
     SIGNALS,
     SIGNALS_CHANGELOG,

@@ -49,6 +49,7 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(25, "factors", 3),
     SchemaVersion(26, "regimes", 4),
     SchemaVersion(27, "rollout", 2),
+    SchemaVersion(28, "regime-eval", 1),
     SchemaVersion(30, "llm-calls", 6),
     SchemaVersion(34, "feed-quality", 1),
 )

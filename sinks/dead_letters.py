@@ -16,6 +16,7 @@ from obflow import kafka
 from obflow.topics import topic_name
 from schemas.codec import decode, encode
 from schemas.errors import DeliveryFailed, MessageError, UsageError
+from schemas.evaluations import RegimeEval
 from schemas.logs import ORIGIN_HEADER, parse_origin
 from schemas.messages import DeadLetter
 from schemas.rollouts import REQUEST_KEY, STATE_KEY, RolloutRecord
@@ -192,6 +193,8 @@ def _key(letter: Letter, payload: bytes) -> str:
         ) from error
     if isinstance(record, RolloutRecord):
         return STATE_KEY if record.action is None else REQUEST_KEY
+    if isinstance(record, RegimeEval):
+        return record.model
     return record.letter_id if isinstance(record, DeadLetter) else str(record.instrument)
 
 

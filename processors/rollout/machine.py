@@ -13,7 +13,7 @@ from processors.rollout.schedule import Schedule, StageRule
 from processors.rollout.split import canary_of
 from processors.rollout.watch import Facts
 from processors.rollout.worth import WorthVerdict, is_not_worse, is_worse
-from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage, RolloutWorth
+from schemas.rollouts import RegimeWorth, RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
 from schemas.units import NS_PER_HOUR
 
 CONTROLLER: Final = "controller"
@@ -29,9 +29,9 @@ TOLD: Final = {
 }
 
 TOLD_WORTH: Final = {
-    RolloutWorth.BETTER: "better than the rules",
-    RolloutWorth.WORSE: "worse than the rules",
-    RolloutWorth.NOT_SHOWN: "not shown to be better or worse than the rules",
+    RegimeWorth.BETTER: "better than the rules",
+    RegimeWorth.WORSE: "worse than the rules",
+    RegimeWorth.NOT_SHOWN: "not shown to be better or worse than the rules",
 }
 
 

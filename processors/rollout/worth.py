@@ -1,10 +1,14 @@
-"""What a model is worth beside the rules, as somebody else judged it: a part of what it takes to go on."""
+"""What a model is worth beside the rules, as somebody else judged it: a part of what it takes to go on.
+
+The judgement is made elsewhere (`obflow evaluate regimes --follow`) and lies in `regime-eval.v1`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from schemas.rollouts import RolloutWorth
+from schemas.evaluations import RegimeEval, RegimeWorth
 
 LEAST_MARKS: Final = 200
 """With fewer minutes nobody says "worse", so that "not worse" means nothing yet."""
@@ -19,7 +23,7 @@ class WorthVerdict(NamedTuple):
         marks: Minutes that were judged.
     """
 
-    worth: RolloutWorth
+    worth: RegimeWorth
     e_better: float
     e_worse: float
     marks: int
@@ -27,9 +31,24 @@ class WorthVerdict(NamedTuple):
 
 def is_not_worse(verdict: WorthVerdict | None) -> bool:
     """Whether enough was judged, and the model was not found worse than the rules."""
-    return verdict is not None and verdict.marks >= LEAST_MARKS and verdict.worth is not RolloutWorth.WORSE
+    return verdict is not None and verdict.marks >= LEAST_MARKS and verdict.worth is not RegimeWorth.WORSE
 
 
 def is_worse(verdict: WorthVerdict | None) -> bool:
     """Whether the model was found worse than the rules."""
-    return verdict is not None and verdict.worth is RolloutWorth.WORSE
+    return verdict is not None and verdict.worth is RegimeWorth.WORSE
+
+
+def verdict_of(record: RegimeEval) -> WorthVerdict:
+    """The event that a record is."""
+    return WorthVerdict(record.verdict, record.e_better, record.e_worse, record.marks)
+
+
+def newest_by_model(records: Iterable[RegimeEval]) -> Mapping[str, RegimeEval]:
+    """Of each model the record of its newest mark; of two of one mark, the later in the log."""
+    found: dict[str, RegimeEval] = {}
+    for record in records:
+        kept = found.get(record.model)
+        if kept is None or record.mark_ns >= kept.mark_ns:
+            found[record.model] = record
+    return found

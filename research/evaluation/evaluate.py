@@ -28,6 +28,43 @@ class JudgedModel(NamedTuple):
     known: InForce
 
 
+class Standing(NamedTuple):
+    """A model against the rules, after the last mark.
+
+    Attributes:
+        marks: What came.
+        rules, judged: What was known at each of them.
+        counted: Which marks of which instruments count.
+        said: Probabilities, by forecaster and target.
+        comparisons: The one that the verdict is of is first; none where no model answered.
+    """
+
+    marks: Marks
+    rules: InForce
+    judged: JudgedModel
+    counted: Flags
+    said: dict[str, dict[str, Floats]]
+    comparisons: list[Comparison]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        return sentence(self.judged.name, self.comparisons[0] if self.comparisons else None, self.marks)
+
+
+def stand(minutes: Sequence[Minute], forecasts: Sequence[RegimeForecast], model: str, seed: int) -> Standing:
+    """Hold a model against the rules. Arguments as of `evaluate`."""
+    marks = marks_of(minutes)
+    rules = known_at(marks, [row for row in forecasts if row.forecaster == RULES])
+    judged = _judged(marks, forecasts, model)
+    counted = judged.known.counted if judged.rows else np.ones(judged.known.counted.shape, dtype=np.bool_)
+    said = probabilities(marks, rules, judged)
+    comparisons = [
+        compare(marks, name, said[RULES], said[name], counted, seed) for name in (AS_GIVEN, BY_LABEL) if name in said
+    ]
+    return Standing(marks, rules, judged, counted, said, comparisons)
+
+
 def evaluate(
     minutes: Sequence[Minute],
     forecasts: Sequence[RegimeForecast],
@@ -44,21 +81,15 @@ def evaluate(
         model: Which one; that of the newest answer where none is named.
         seed: Of the intervals.
     """
-    marks = marks_of(minutes)
-    rules = known_at(marks, [row for row in forecasts if row.forecaster == RULES])
-    judged = _judged(marks, forecasts, model)
-    counted = judged.known.counted if judged.rows else np.ones(judged.known.counted.shape, dtype=np.bool_)
-    said = probabilities(marks, rules, judged)
-    comparisons = [
-        compare(marks, name, said[RULES], said[name], counted, seed) for name in (AS_GIVEN, BY_LABEL) if name in said
-    ]
+    standing = stand(minutes, forecasts, model, seed)
+    marks, rules, judged, counted, said, comparisons = standing
     first = comparisons[0] if comparisons else None
     return Report(
         protocol=protocol.LINES,
         protocol_digest=protocol.digest(),
         seed=seed,
         verdict=first.verdict if first else "not shown",
-        sentence=sentence(judged.name, first, marks),
+        sentence=standing.sentence,
         model=judged.name if judged.rows else None,
         other_models=sorted({row.forecaster for row in forecasts} - {RULES, judged.name}),
         instruments=list(marks.instruments),

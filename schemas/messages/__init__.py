@@ -10,6 +10,7 @@ A family of records is a file; who reads them takes them from here.
 from __future__ import annotations
 
 from schemas.bounds import MAX_EVENTS
+from schemas.evaluations import RegimeEval
 from schemas.messages.anomalies import AnomalyAction, AnomalyEvent, AnomalyKind, AnomalyReason, LevelSide
 from schemas.messages.arbitrage import ArbitrageAction, ArbitrageEvent, ArbitrageReason, QuoteRecord
 from schemas.messages.calls import CallOutcome, LlmCall
@@ -53,6 +54,7 @@ __all__ = [
     "Reason",
     "Record",
     "Regime",
+    "RegimeEval",
     "RegimeEvent",
     "RegimeSource",
     "ResyncRequest",
@@ -84,4 +86,5 @@ Record = (
     | QuoteRecord
     | ArbitrageEvent
     | RolloutRecord
+    | RegimeEval
 )

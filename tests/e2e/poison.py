@@ -30,6 +30,7 @@ from schemas.topics import (
     LLM_CALLS,
     QUOTES,
     QUOTES_CHANGELOG,
+    REGIME_EVAL,
     REGIMES,
     REGIMES_CHANGELOG,
     RESYNC,
@@ -59,7 +60,7 @@ NOT_SPOILED = frozenset(
     {
         *(SIGNALS, SIGNALS_CHANGELOG, ANOMALIES, ANOMALIES_CHANGELOG, LEVELS_CHANGELOG, STALENESS_CHANGELOG),
         *(QUOTES, QUOTES_CHANGELOG, ARBITRAGE, ARBITRAGE_CHANGELOG),
-        *(ROLLOUT, FEED_QUALITY),
+        *(ROLLOUT, FEED_QUALITY, REGIME_EVAL),
     }
 )
 """No stage that writes or reads these runs in this pipeline, or none has written yet (feeds tell once a minute), so

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from obflow.settings import ClickHouseSettings, Settings
+from processors.rollout_commands import newest_verdicts
 from research.evaluation.evaluate import evaluate
 from research.evaluation.marks import marks_of
 from research.evaluation.minutes import Minutes
 from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
 from research.judged import forecast_of
 from research.regime_tables import RegimeTables
+from schemas.codec import decode_as
+from schemas.evaluations import RegimeEval
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.logs import Position
 from schemas.messages import (
@@ -32,14 +37,17 @@ from schemas.messages import (
     Source,
     Status,
 )
+from schemas.topics import REGIME_EVAL
 from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.advising import Command, commands_in, flags
+from tests.integration.processing import OBFLOW, pipeline, read_all, until
 from tests.research.fixtures import frames
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors, origin_of
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -103,7 +111,12 @@ def calls() -> list[LlmCall]:
         msgspec.structs.replace(ok, latency_ms=200.0, cost_usd=0.004),
         msgspec.structs.replace(ok, latency_ms=15_000.0, **failed),
         msgspec.structs.replace(ok, started_ns=T0_NS + 86_400 * SECOND_NS, model="other", **failed),
+        msgspec.structs.replace(ok, outcome=CallOutcome.NOT_ASKED, latency_ms=0.0, **failed_tokens()),
     ]
+
+
+def failed_tokens() -> dict[str, Any]:
+    return {"cost_usd": None, "input_tokens": None, "output_tokens": None}
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +154,7 @@ def made(store: Store) -> Made:
         forecasts += [forecast_of(f"binance-futures:{symbol}", event) for event in judged]
     requests = calls()
     insert(store, "llm_calls", requests, "")
-    paid = [Call(call.model, call.started_ns, call.cost_usd) for call in requests]
+    paid = [Call(call.model, call.started_ns, call.cost_usd) for call in requests if call.outcome != "not_asked"]
     return Made(minutes, [row for row in forecasts if row], paid)
 
 
@@ -177,6 +190,53 @@ def test_the_view_of_marks_says_what_the_pure_part_says(store: Store, made: Made
             row = marks.times_ns.searchsorted(second * SECOND_NS)
             for name, value in zip(("volatile", "up"), targets, strict=True):
                 assert str(marks.targets[name][row, column]) == str(float("nan") if value is None else float(value))
+
+
+def test_marks_since_a_time_are_those_of_the_view(store: Store, made: Made) -> None:
+    tables = RegimeTables(store)
+    whole = {(str(one), minute) for one in tables.instruments() for minute in tables.minutes(one)}
+    for back in (1, 7, 60, MARKS):
+        since_ns = T0_NS + (MARKS - back) * MINUTE_NS
+        begun = {name for name, minute in whole if minute.mark_ns == since_ns}  # else its first may be called broken
+        found = {(str(one), minute) for one, minute in tables.minutes_since(since_ns) if str(one) in begun}
+        assert found == {each for each in whole if each[1].mark_ns > since_ns and each[0] in begun}
+        assert found
+
+
+def test_a_follower_that_was_killed_says_the_same_again_and_its_row_is_one(
+    store: Store, made: Made, where: ClickHouseSettings, broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = pipeline(broker).model_copy(update={"clickhouse": where})
+    expected = evaluate(*made)
+    told: list[RegimeEval] = []
+    for turn in range(2):
+        with (tmp_path / f"{turn}.log").open("wb") as log:
+            words = [*OBFLOW, "evaluate", "regimes", "--follow", *flags(settings)]
+            process = subprocess.Popen(words, stdout=log, stderr=log)
+            try:
+                wanted = turn + 1
+                until(lambda: len(read_all(settings, REGIME_EVAL)) >= wanted, patient(60))  # noqa: B023 (called here)
+            finally:
+                process.kill()
+                process.wait(patient(10))
+        records = [decode_as(RegimeEval, message.value) for message in read_all(settings, REGIME_EVAL)]
+        told = sorted(records, key=lambda record: record.decided_ns)
+    assert len({replace(record, decided_ns=0) for record in told}) == 1
+    assert (told[0].sentence, told[0].verdict, told[0].mark_ns) == (expected.sentence, "better", expected.last_ns)
+    assert [verdict.sentence for verdict in newest_verdicts(settings).values()] == [expected.sentence]
+    said = Command(capsys)("regimes", "status", *flags(settings), "--set=regimes.rollout=true")
+    assert expected.sentence in said
+    rows = store.query("SELECT model, verdict, marks, e_better, sentence, up_gain FROM regime_eval FINAL")
+    [first, *_] = expected.comparisons
+    gain = first.targets[1].gain
+    assert rows == [(expected.model, "better", first.marks, first.e_better, expected.sentence, gain)]
+
+
+@pytest.mark.advice("leave out --recording and --model")
+def test_a_follower_takes_neither_a_recording_nor_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Command(capsys)
+    for words in (("--model=m",), ("--recording=x.frames.jsonl.gz",)):
+        run.refused("evaluate", "regimes", "--follow", *words, sentence="leave out --recording and --model")
 
 
 def test_the_command_says_of_the_tables_what_the_pure_part_says_of_the_rows(

@@ -16,7 +16,7 @@ from processors.rollout.schedule import read_schedule
 from processors.rollout.watch import DayBudget
 from processors.rollout.worth import LEAST_MARKS, WorthVerdict
 from schemas.errors import UsageError
-from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage, RolloutWorth
+from schemas.rollouts import RegimeWorth, RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
 from tests.processors.rollout.simulated import ARMS, SCHEDULE, Health, Rollout
 
 SEEDS = 1_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 60
@@ -60,14 +60,14 @@ def test_beyond_ten_percent_a_stage_is_entered_by_hand_alone() -> None:
     assert rollout.ask_by_hand(RolloutAction.PROMOTE).percent == 50
 
 
-def verdict(worth: RolloutWorth, marks: int = LEAST_MARKS) -> WorthVerdict:
+def verdict(worth: RegimeWorth, marks: int = LEAST_MARKS) -> WorthVerdict:
     return WorthVerdict(
-        worth, 25.0 if worth is RolloutWorth.BETTER else 0.5, 25.0 if worth is RolloutWorth.WORSE else 0.5, marks
+        worth, 25.0 if worth is RegimeWorth.BETTER else 0.5, 25.0 if worth is RegimeWorth.WORSE else 0.5, marks
     )
 
 
-@pytest.mark.parametrize("worth", [RolloutWorth.BETTER, RolloutWorth.NOT_SHOWN])
-def test_beyond_ten_percent_a_candidate_goes_on_that_was_judged_not_to_be_worse(worth: RolloutWorth) -> None:
+@pytest.mark.parametrize("worth", [RegimeWorth.BETTER, RegimeWorth.NOT_SHOWN])
+def test_beyond_ten_percent_a_candidate_goes_on_that_was_judged_not_to_be_worse(worth: RegimeWorth) -> None:
     rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10))
     at_ten = rollout.until(RolloutStage.CANARY, 10)
     rollout.verdict = verdict(worth)
@@ -79,7 +79,7 @@ def test_beyond_ten_percent_a_candidate_goes_on_that_was_judged_not_to_be_worse(
     assert rollout.until(RolloutStage.PROMOTED).live == "green"
 
 
-@pytest.mark.parametrize("judged", [verdict(RolloutWorth.WORSE, 400), verdict(RolloutWorth.NOT_SHOWN, LEAST_MARKS - 1)])
+@pytest.mark.parametrize("judged", [verdict(RegimeWorth.WORSE, 400), verdict(RegimeWorth.NOT_SHOWN, LEAST_MARKS - 1)])
 def test_beyond_ten_percent_nobody_goes_who_is_worse_or_hardly_judged(judged: WorthVerdict) -> None:
     rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10), verdict=judged)
     rollout.until(RolloutStage.CANARY, 10)
@@ -89,18 +89,18 @@ def test_beyond_ten_percent_nobody_goes_who_is_worse_or_hardly_judged(judged: Wo
 
 
 def test_a_candidate_that_shows_itself_worse_at_full_share_is_not_promoted() -> None:
-    rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10), verdict=verdict(RolloutWorth.NOT_SHOWN))
+    rollout = begun(schedule=SCHEDULE._replace(by_hand_above=10), verdict=verdict(RegimeWorth.NOT_SHOWN))
     rollout.until(RolloutStage.CANARY, 100)
-    rollout.verdict = verdict(RolloutWorth.WORSE)
+    rollout.verdict = verdict(RegimeWorth.WORSE)
     assert [made.stage for made in rollout.go_on(3_000)] == []
-    rollout.verdict = verdict(RolloutWorth.NOT_SHOWN)
-    assert rollout.until(RolloutStage.PROMOTED).worth is RolloutWorth.NOT_SHOWN
+    rollout.verdict = verdict(RegimeWorth.NOT_SHOWN)
+    assert rollout.until(RolloutStage.PROMOTED).worth is RegimeWorth.NOT_SHOWN
 
 
 def test_a_verdict_holds_no_stage_up_below_the_share_that_needs_one() -> None:
-    rollout = begun(verdict=verdict(RolloutWorth.WORSE))
+    rollout = begun(verdict=verdict(RegimeWorth.WORSE))
 
-    assert rollout.until(RolloutStage.PROMOTED).worth is RolloutWorth.WORSE
+    assert rollout.until(RolloutStage.PROMOTED).worth is RegimeWorth.WORSE
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""`obflow evaluate regimes --follow`: the verdict on each model after every mark, into a table and a topic.
+
+It remembers nothing: killed and started again it reads the tables and goes on. A verdict that is written twice is one
+row of `regime_eval` and one newest record of its model.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from obflow import kafka
+from obflow.clickhouse import QueryFailed
+from obflow.logs import get_logger
+from obflow.settings import Settings
+from obflow.topics import topic_name
+from research.evaluation.online import verdicts
+from research.evaluation.protocol import MARK_S
+from research.followed_tables import FollowedTables
+from research.regime_tables import RegimeTables
+from schemas.codec import encode
+from schemas.errors import DeliveryFailed, StoreUnreachable
+from schemas.evaluations import RegimeEval
+from schemas.partitions import partition_of
+from schemas.topics import REGIME_EVAL
+from sinks.store import Store
+
+log = get_logger(__name__)
+
+LOOK_AT_S: Final = 20.0
+"""Second of a minute at which it looks: by then the minute before is over and stored."""
+TIMES: Final = {"mark_ns": "mark_at", "decided_ns": "decided_at", "shown_at_ns": "shown_at"}
+
+
+def follow_regimes(
+    settings: Settings, store: Store, stop: threading.Event, told: Callable[[RegimeEval], None] = lambda _: None
+) -> None:
+    """Judge until `stop` is set. A look that fails is told and made again a minute later.
+
+    Args:
+        settings: `kafka` is used.
+        store: The tables, to be written to.
+        stop: Ends it.
+        told: Takes each verdict once it is written.
+
+    Raises:
+        BrokerUnreachable: No broker answers at the start.
+        SchemaMismatch: A table or view is not there.
+    """
+    kafka.require_broker(settings)
+    RegimeTables(store).require("regime_eval")
+    tables = FollowedTables(RegimeTables(store))
+    written_ns = -1
+    while not stop.is_set():
+        try:
+            tables.look()
+            if tables.rows.mark_ns > written_ns:
+                for verdict in verdicts(tables.rows, time.time_ns()):
+                    write(settings, store, verdict)
+                    told(verdict)
+                written_ns = tables.rows.mark_ns
+        except (StoreUnreachable, QueryFailed, DeliveryFailed) as error:
+            log.warning("look_failed", cause=error.cause, again_s=MARK_S)
+        stop.wait(wait_s(time.time()))
+
+
+def wait_s(now_s: float) -> float:
+    """How long until the next look."""
+    return (LOOK_AT_S - now_s) % MARK_S or float(MARK_S)
+
+
+def write(settings: Settings, store: Store, verdict: RegimeEval) -> None:
+    """Write a verdict as a row, then as a record: who obeys the record finds the row.
+
+    Raises:
+        StoreUnreachable, QueryFailed: The row was not written.
+        DeliveryFailed: The record was not acknowledged.
+    """
+    store.command(*_insert(verdict))
+    failures: list[str] = []
+    producer = kafka.producer(settings)
+    producer.produce(
+        topic_name(settings, REGIME_EVAL),
+        encode(verdict),
+        key=verdict.model.encode(),
+        partition=partition_of(verdict.model, settings.kafka.partitions),
+        on_delivery=lambda error, _message: failures.append(str(error.str())) if error is not None else None,
+    )
+    if producer.flush(kafka.sending(settings).delivery_timeout_seconds) or failures:
+        raise DeliveryFailed(f"a verdict was not acknowledged ({failures[0] if failures else 'no answer in time'})")
+
+
+def _insert(verdict: RegimeEval) -> tuple[str, dict[str, object]]:
+    """The statement that stores a verdict, and its values; a time is a number of ns."""
+    fields: dict[str, object] = msgspec.to_builtins(verdict)
+    columns = ", ".join(TIMES.get(name, name) for name in fields)
+    values = ", ".join(_value(name, value) for name, value in fields.items())
+    return f"INSERT INTO regime_eval ({columns}) SELECT {values}", {k: v for k, v in fields.items() if v is not None}
+
+
+def _value(name: str, value: object) -> str:
+    if value is None:
+        return "NULL"
+    kind = "String" if isinstance(value, str) else "Float64" if isinstance(value, float) else "Int64"
+    return f"fromUnixTimestamp64Nano({{{name}:Int64}}, 'UTC')" if name in TIMES else f"{{{name}:{kind}}}"
