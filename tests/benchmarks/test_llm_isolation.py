@@ -37,7 +37,7 @@ HIGHEST_SHARE = 0.30
 MEASURED_S = 18.0
 SETTLING_S = 3.0
 DEADLINE_S = 4.0
-LARGEST_RATIO = 1.25
+LARGEST_RATIO = 1.05
 TICK_S = 0.005
 BEGINS_AT_S = 42
 """Second of a minute at which a half with the model begins: its question falls well inside."""
