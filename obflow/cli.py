@@ -1,8 +1,9 @@
 """The one command, `obflow`: finds its sub-commands by entry point, and turns errors into a sentence and an exit code.
 
 Each package names its commands in the entry-point group `obflow.commands`; the target is a function, or a `typer.Typer`
-for a group. A command's module is imported when the command is used; the list of `obflow --help` is read from the
-modules' text, so that it needs none of their imports. Every command takes `--config`, `--set` and `--verbose`.
+for a group; a name may have two words, of which the first is a command too. A command's module is imported when the
+command is used; the list of `obflow --help` is read from the modules' text, so that it needs none of their imports.
+Every command takes `--config`, `--set` and `--verbose`.
 
 What a command's module uses of this one: `load_settings`, `emit_json`, `run_async`, `stop_on_signal` and `JsonFlag`.
 """
@@ -129,12 +130,14 @@ class LazyGroup(TyperGroup):
             UsageError: There is none of that name.
             DependencyError: Its module, or one it needs, is not installed.
         """
-        entry = command_entries().get(args[0])
+        entries = command_entries()
+        name = next((name for name in (" ".join(args[:2]), args[0]) if name in entries), args[0])
+        entry = entries.get(name)
         if entry is None:
             close = get_close_matches(args[0], command_entries(), n=1, cutoff=0.5)
             step = f"did you mean `obflow {close[0]}`?" if close else "`obflow --help` lists them"
             raise UsageError(f"there is no command {args[0]!r}", next_step=step)
-        return args[0], load_command(entry), args[1:]
+        return name, load_command(entry), args[len(name.split()) :]
 
 
 def load_command(entry: EntryPoint) -> Command:

@@ -5,13 +5,16 @@ Asked instrument by instrument: the views go by instrument first, so each questi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from obflow.clickhouse import QueryFailed
+from processors.regimes.window import WindowSummary
+from research.comparison.windows import AskableWindow, StoredWindow, is_askable, rebuilt
 from research.evaluation.rows import RULES, Call, Minute, RegimeForecast
 from research.stored import UNKNOWN_TABLE
 from schemas.errors import SchemaMismatch
+from schemas.messages import InstrumentKey, Regime, Source
 from sinks.migrate import views
 from sinks.store import Store
 
@@ -31,6 +34,16 @@ FORECASTS: Final = (
 )
 OF_ONE: Final = "venue = {venue:String} AND symbol = {symbol:String} AND feed_source = {source:String}"
 SINCE: Final = "fromUnixTimestamp64Nano({since:Int64}, 'UTC')"
+WINDOW: Final = (
+    "events, usable_events, whole, mid, return_bps, imbalance, order_flow, depth, spread_bps, obi_l1_last, "
+    "obi_l5_last, ofi_l1_1s_last, realised_variance"
+)
+WINDOWS: Final = (
+    "SELECT toUnixTimestamp64Nano(window_start) AS start_ns, toUnixTimestamp64Nano(window_end), "  # noqa: S608 (our own names)
+    f"{WINDOW}, label, toUnixTimestamp64Nano(assumeNotNull(decided_at)) AS decided_ns, source_log, run "
+    f"FROM regimes_once WHERE {OF_ONE} AND source = 'rule' AND isNotNull(decided_at) AND window_end > {SINCE} "
+    "ORDER BY decided_ns DESC, source_offset DESC LIMIT 1 BY run, start_ns"
+)
 CALLS: Final = "SELECT model, toUnixTimestamp64Nano(started_at), cost_usd FROM llm_calls WHERE outcome != 'not_asked'"
 PROBABILITIES: Final = ("p_up", "p_volatile")
 
@@ -110,9 +123,22 @@ class RegimeTables:
         for venue, symbol, source, *rest in reversed(self._store.query(statement, values)):
             yield RegimeForecast(str(JudgedInstrument(venue, symbol, source)), *rest)
 
+    def windows(self, instrument: JudgedInstrument, since_ns: int) -> Iterator[AskableWindow]:
+        """The windows since a time, ns UTC, that a model could be asked about, in their order."""
+        rows = self._store.query(WINDOWS, {**instrument._asdict(), "since": since_ns})
+        source = Source(instrument.source)
+        stored = (_stored_window(row, source) for row in reversed(rows))
+        key = InstrumentKey(instrument.venue, instrument.symbol)
+        yield from filter(is_askable, (AskableWindow(str(instrument), key, closed) for closed in rebuilt(stored)))
+
     def calls(self) -> list[Call]:
         """Every request to a model."""
         return [Call(*row) for row in self._store.query(CALLS)]
+
+
+def _stored_window(row: Sequence[Any], source: Source) -> StoredWindow:
+    *window, label, decided_ns, log, run = row
+    return StoredWindow(WindowSummary(*window), Regime(label), decided_ns, log, source, run)
 
 
 def _marks_since() -> str:

@@ -171,6 +171,30 @@ class LlmAsker:
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
+    async def ask(self, question: Question) -> str:
+        """Ask one question in its turn, however long that takes; gives why it could not be asked, empty where it was.
+
+        For who has all questions at once and no window that gives way to a newer one; `run` is not to go on beside it.
+        """
+        await self._slots.acquire()
+        if why := await self._why_never():
+            self.dropped(why)
+            self._slots.release()
+            return why
+        permit = self._gate.leaves(time.monotonic())
+        self._keys.leaves()
+        await self._work_on(question, permit)
+        return ""
+
+    async def _why_never(self) -> str:
+        """Wait until a request may leave; gives why none may, empty where one may."""
+        while not (why := self._why_not(time.monotonic())):
+            held_s = self._wait_s(time.monotonic())
+            if not held_s:
+                break
+            await asyncio.sleep(held_s)
+        return why
+
     async def close(self) -> None:
         """Give up what is under way, each with a row that says so, and take nothing more."""
         self._is_closed = True

@@ -13,7 +13,8 @@ from processors.rollout.schedule import Schedule, StageRule
 from processors.rollout.split import canary_of
 from processors.rollout.watch import Facts
 from processors.rollout.worth import WorthVerdict, is_not_worse, is_worse
-from schemas.rollouts import RegimeWorth, RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
+from schemas.evaluations import RegimeWorth
+from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
 from schemas.units import NS_PER_HOUR
 
 CONTROLLER: Final = "controller"

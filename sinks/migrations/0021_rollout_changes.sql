@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS rollout (
     failure Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'evidence then that too many questions have no valid answer in time',
     slow Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'evidence then that too many answers are slow',
     unfaithful Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'evidence then that too many answers name numbers that were not shown',
-    worth LowCardinality(Nullable(String)) COMMENT 'of the candidate against the rules then: better, worse or not_shown; null where nobody judged',
+    worth LowCardinality(Nullable(String)) COMMENT 'of the candidate against the rules then: better, worse or not shown; null where nobody judged',
     e_better Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'evidence that it is better than the rules',
     e_worse Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'evidence that it is worse',
     marks Nullable(Int64) CODEC(ZSTD(1)) COMMENT 'minutes that were judged [minutes]',

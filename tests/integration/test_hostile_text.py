@@ -428,6 +428,16 @@ def evaluate_regimes(outside: Outside) -> Iterator[bytes]:
     yield outside.run("evaluate regimes", terminal=True)
 
 
+def compare_models(outside: Outside) -> Iterator[bytes]:
+    words = ["regimes", "compare", "--recording", str(outside.recording), "--venue", VENUE, "--models", HOSTILE]
+    words += ["--answers", str(outside.folder / "answers")]
+    yield print_here(*words, "--dry-run")
+    yield print_here(*words)
+    yield print_here(*words, "--json")
+    yield print_here(*words, terminal=True)
+    yield print_here(*words, "--price", HOSTILE)
+
+
 CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "settings": settings,
     "topics apply": topics_apply,
@@ -462,6 +472,7 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "factors": factors,
     "book": book,
     "evaluate regimes": evaluate_regimes,
+    "regimes compare": compare_models,
 }
 
 

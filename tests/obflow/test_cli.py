@@ -69,6 +69,7 @@ def _commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     entries = {name: EntryPoint(name, f"madeup_commands:{name}", cli.COMMAND_GROUP) for name in NAMES}
+    entries["hello partly"] = EntryPoint("hello partly", "madeup_commands:partly", cli.COMMAND_GROUP)
     entries["gone"] = EntryPoint("gone", "nowhere.commands:gone", cli.COMMAND_GROUP)
     monkeypatch.setattr(cli, "command_entries", lambda: entries)
     monkeypatch.setattr("obflow.logs.configure", lambda settings: None)
@@ -104,6 +105,13 @@ class TestListing:
 
     def test_the_version_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(capsys, "--version")[:2] == (0, "obflow 0.1.0\n")
+
+
+def test_a_command_of_two_words_stands_beside_that_of_its_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "hello", "partly") == (1, "", "")
+    assert json.loads(run(capsys, "hello", "world")[1])["name"] == "world"
+    assert "Example: obflow hello world" in run(capsys, "hello", "--help")[1]
+    assert "Answer with a code of its own." in run(capsys, "hello", "partly", "--help")[1]
 
 
 class TestOptions:

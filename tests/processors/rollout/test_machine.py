@@ -16,7 +16,8 @@ from processors.rollout.schedule import read_schedule
 from processors.rollout.watch import DayBudget
 from processors.rollout.worth import LEAST_MARKS, WorthVerdict
 from schemas.errors import UsageError
-from schemas.rollouts import RegimeWorth, RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
+from schemas.evaluations import RegimeWorth
+from schemas.rollouts import RolloutAction, RolloutGuard, RolloutRecord, RolloutStage
 from tests.processors.rollout.simulated import ARMS, SCHEDULE, Health, Rollout
 
 SEEDS = 1_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 60

@@ -164,7 +164,7 @@ def replayed(events: list[FactorEvent]) -> list[Row]:
 
 
 def judged(closed: list[Closed]) -> list[RegimeForecast]:
-    """The rules' forecasts, and a model's about each minute's last but one window."""
+    """The rules' forecasts, and a model's about each window that ends at second 50."""
     rows = []
     for one in closed:
         at_ns, label = one.received_ns, one.verdict.label.value
