@@ -104,8 +104,8 @@ def _arms(settings: RegimeSettings, models: str, prices: Sequence[str]) -> list[
     Raises:
         UsageError: A name or a price is none.
     """
-    from processors.llm.beside import arms_of, checked_url
-    from processors.llm.pricing import Prices
+    from processors.llm.beside import arms_of, checked_url, prices_of
+    from processors.llm.pricing import NO_PRICES
     from research.comparison.named import named_models, read_prices
 
     told = read_prices(prices)
@@ -113,8 +113,12 @@ def _arms(settings: RegimeSettings, models: str, prices: Sequence[str]) -> list[
     found = []
     for model in named_models(models):
         arm = next((one for one in (blue, *others) if one.model == model), None)
-        arm = arm or blue._replace(model=model, prices=Prices(None, None))
-        found.append(arm._replace(base_url=checked_url(arm.base_url), prices=told.get(model, arm.prices)))
+        arm = arm or blue._replace(model=model, prices=prices_of(settings.prices, NO_PRICES, blue.base_url, model))
+        found.append(
+            arm._replace(
+                base_url=checked_url(arm.base_url, f"{arm.prefix}base_url"), prices=told.get(model, arm.prices)
+            )
+        )
     return found
 
 
@@ -142,7 +146,7 @@ def _estimate(model: ModelToAsk) -> CostEstimate:
     from research.comparison.estimate import estimated
 
     prompts = [question.prompt for question in model.open_questions]
-    return estimated(model.arm.model, prompts, list(model.store.kept.values()), model.arm.prices)
+    return estimated(model.arm.model, prompts, list(model.store.kept.values()), model.arm.prices.at(time.time_ns()))
 
 
 def _check_cost(estimates: Sequence[CostEstimate], *, yes: bool) -> None:

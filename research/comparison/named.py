@@ -44,4 +44,4 @@ def _read_price(text: str) -> tuple[str, Prices]:
         numbers = []
     if not model or len(numbers) not in (2, 3) or not all(isfinite(one) and one >= 0.0 for one in numbers):
         raise UsageError(f"{text!r} is no price of a model", next_step="write it as --price small-model=0.15,0.6")
-    return model, Prices(*numbers)
+    return model, Prices(numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None)
