@@ -12,15 +12,20 @@ from typing import Final
 import numpy as np
 
 from orderbook.book import Best, Book, BookSide
-from orderbook.kernel.ladder import Ints
+from orderbook.kernel.ladder import Ints, first_place
 from orderbook.kernel.table import (
     BEST,
     BEST_LOTS,
+    BITS,
+    HEAD,
     LEVELS,
+    LOW,
     PLACES,
     SIDE,
     TABLE,
+    WORDS,
     has_room,
+    lots_at,
     memory_for,
     set_level,
 )
@@ -28,6 +33,9 @@ from schemas.kernel.compiled import compiled
 
 BIDS: Final = 0
 ASKS: Final = 1
+
+NOT_SHOWN: Final = -1
+"""There are levels beyond the window of bits."""
 
 
 class CompiledBook(Book):
@@ -139,8 +147,13 @@ class CompiledBook(Book):
         return (-bids[0]).tolist(), bids[1].tolist(), asks[0].tolist(), asks[1].tolist()
 
     def _top(self, side: int, count: int) -> list[tuple[int, int]]:
-        keys, lots = sorted_levels(self.memory, side)
-        return list(zip(keys[:count].tolist(), lots[:count].tolist(), strict=True))
+        nearest = np.empty(2 * count, dtype=np.int64)
+        found = nearest_levels(self.memory, side, nearest, 0, count)
+        if found != NOT_SHOWN:
+            keys, lots = nearest[: 2 * found : 2], nearest[1 : 2 * found : 2]
+        else:
+            keys, lots = (values[:count] for values in sorted_levels(self.memory, side))
+        return list(zip(keys.tolist(), lots.tolist(), strict=True))
 
     def _sides(self) -> tuple[BookSide, BookSide]:
         if self._shown is None:
@@ -177,6 +190,25 @@ def best_of(memory: Ints) -> tuple[int, int, int, int, int, int]:
         memory[SIDE + BEST],
         memory[SIDE + BEST_LOTS],
     )
+
+
+@compiled
+def nearest_levels(memory: Ints, side: int, out: Ints, at: int, count: int) -> int:
+    """Write key and size of the best levels of a side in turns; how many, or NOT_SHOWN where the window shows fewer."""
+    head, found = side * SIDE, 0
+    wanted = min(count, memory[head + LEVELS])
+    if wanted == 0:
+        return 0
+    low = memory[head + LOW]
+    for word in range((memory[head + BEST] - low) >> BITS, WORDS):
+        bits = memory[head + HEAD + word]
+        while bits and found < wanted:
+            key = low + (word << BITS) + first_place(bits)
+            out[at + 2 * found], out[at + 2 * found + 1] = key, lots_at(memory, side, key)
+            bits, found = bits & (bits - 1), found + 1
+        if found == wanted:
+            return found
+    return NOT_SHOWN
 
 
 @compiled
