@@ -15,7 +15,7 @@ from obflow.logs import get_logger
 from obflow.settings import Settings
 from obflow.terminal import tell_lines
 from producers.books.engine import DeltaEngine
-from producers.messages import LevelForm
+from producers.contract import DeltaForm
 from schemas.errors import DependencyError
 
 log = get_logger(__name__)
@@ -23,7 +23,7 @@ log = get_logger(__name__)
 REFERENCE: Final = "reference"
 KERNEL: Final = "kernel"
 
-MakeEngine = Callable[[LevelForm], DeltaEngine]
+MakeEngine = Callable[[DeltaForm], DeltaEngine]
 """What a `FrameRouter` is handed."""
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from orderbook.decimals import Levels
-from producers.messages import Frame, LevelForm, RawDelta, VenueMessage, VenueNotice
+from producers.messages import Frame, LevelForm, VenueMessage, VenueNotice
 from producers.sequencing import SequenceRule
 from producers.shapes import FrameShapes
 from schemas.errors import MessageError
@@ -161,17 +161,41 @@ class Checksum(NamedTuple):
     of: Callable[[Levels, Levels], int]
 
 
-class DeltaReader(NamedTuple):
-    """How the frames are read that a venue sends most: one ordinary update of one book.
+class DeltaForm(NamedTuple):
+    """Where a venue's ordinary update of one book says what: places are keys and numbers in lists, joined by dots.
+
+    Of several places the first that a frame has counts. All numbers are whole ones, or texts of digits.
 
     Attributes:
-        form: How its levels are written.
-        read: Reads a WebSocket frame; None for every other frame, and for one of which anything is unusual: `parse`
-            reads it then. What it gives says the same as the one `DepthDelta` that `parse` gives, its levels apart.
+        levels: How its levels are written.
+        bids, asks: Its levels.
+        last: Its number.
+        time: The venue's, ms. The others are times, too.
+        first: The number of its first change, where it has one.
+        previous: The number of the update before it, where it has one.
+        checksum: Of the book; 0 is none.
+        besides: Numbers of any value that change, and say nothing of the update.
     """
 
-    form: LevelForm
-    read: Callable[[bytes], RawDelta | None]
+    levels: LevelForm
+    bids: str
+    asks: str
+    last: tuple[str, ...]
+    time: tuple[str, ...]
+    first: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
+    checksum: tuple[str, ...] = ()
+    besides: tuple[str, ...] = ()
+
+    @property
+    def of_the_update(self) -> tuple[tuple[str, ...], ...]:
+        """Places of its numbers: last, first, previous, time, checksum."""
+        return self.last, self.first, self.previous, self.time, self.checksum
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """All places of numbers."""
+        return frozenset(place for places in (*self.of_the_update, self.besides) for place in places)
 
 
 class FrameReader(Protocol):
@@ -202,7 +226,7 @@ class FrameReader(Protocol):
         ...
 
     @property
-    def deltas(self) -> DeltaReader | None:
+    def deltas(self) -> DeltaForm | None:
         """How its ordinary updates are read at speed; None where `parse` alone reads them."""
         ...
 

@@ -82,19 +82,6 @@ class LevelForm(IntEnum):
     """`["new", price, size]` of JSON numbers; also `change`, and `delete`, whose size is 0."""
 
 
-class RawDelta(msgspec.Struct, frozen=True, gc=False):
-    """A `DepthDelta` whose levels are the JSON that the venue wrote, of one `LevelForm`; not looked at yet."""
-
-    symbol: str
-    first_sequence: int
-    last_sequence: int
-    bids: bytes
-    asks: bytes
-    previous_sequence: int | None = None
-    exchange_ns: int | None = None
-    checksum: int | None = None
-
-
 class SnapshotOrigin(StrEnum):
     """How a whole book came."""
 

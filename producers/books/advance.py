@@ -67,6 +67,11 @@ class Advance:
             self.restart(sequence)
         self.last = sequence
 
+    def begin_anew(self, before: int, sequence: int) -> None:
+        """Note that the numbers of a LIVE book begin anew, after all up to one of them came."""
+        self.follow(before)
+        self.restart(sequence)
+
     def restart(self, sequence: int) -> None:
         """Note that the numbers begin anew here."""
         self.restarts += 1

@@ -1,7 +1,8 @@
 """What takes ordinary updates of a LIVE book faster than record by record, to the same bytes.
 
 There is one, in `producers.books.kernel`; whoever makes a `FrameRouter` hands it over, where it works. What it refuses
-is read and taken record by record, which is the definition of everything here.
+is read and taken record by record, which is the definition of everything here; from such frames it learns what is
+ordinary.
 """
 
 from __future__ import annotations
@@ -9,33 +10,60 @@ from __future__ import annotations
 from typing import Protocol
 
 from orderbook.book import Book
+from orderbook.decimals import Levels
 from orderbook.validity import TrackedBook
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
+from producers.books.templates import Template, Templates
 from producers.books.trades import PendingTrades
-from producers.messages import RawDelta
 
 
 class DeltaUpdater(Protocol):
-    """Takes the updates of one instrument."""
+    """Takes the updates of one instrument; what the last one said is told by its members."""
 
     @property
     def is_suspect(self) -> bool:
-        """Whether the book is crossed after the last update, or a best price is not known to be the best."""
+        """Whether the book is crossed after it, or a best price is not known to be the best."""
         ...
 
-    def apply(
-        self, delta: RawDelta, previous_sequence: int, received_ns: int, trades: PendingTrades, flow: QuoteFlow
+    @property
+    def sequence(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def exchange_ns(self) -> int:
+        """The venue's time."""
+        ...
+
+    @property
+    def checksum(self) -> int | None:
+        """Of the book after it; None where the venue gave none."""
+        ...
+
+    def take(
+        self,
+        raw: bytes,
+        template: Template,
+        sequence: int,
+        received_ns: int,
+        trades: PendingTrades,
+        flow: QuoteFlow,
     ) -> bytes | None:
         """Put an update into the book and give its record as bytes; None where it is refused, and nothing changed.
 
         Args:
-            delta: The update, which follows the book.
-            previous_sequence: Of the book before it.
+            raw: A frame.
+            template: What is known of frames that begin like it.
+            sequence: Of the book, which the update has to follow.
             received_ns: Written into the record.
             trades: What waits for it.
             flow: What flowed through the best quotes.
         """
+        ...
+
+    def top_texts(self, count: int) -> tuple[Levels, Levels] | None:
+        """Write the best bids and asks as plain decimals without trailing zeros; None where that is not done here."""
         ...
 
 
@@ -53,4 +81,9 @@ class DeltaEngine(Protocol):
             tracked: The book, and how far it is known.
             records: Says what every record has in common.
         """
+        ...
+
+    @property
+    def templates(self) -> Templates:
+        """What was learned of the venue's frames."""
         ...

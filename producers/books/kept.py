@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from orderbook.book import Book
-from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, plain, require_headroom
+from orderbook.decimals import Levels, Placed, Scale, SideLevels, TextGrid, plain, require_headroom
+from orderbook.grid import Grid
 from orderbook.known import Known, covering, widened
 from orderbook.validity import Outcome, TrackedBook, Validity
 from producers.books.beside import Joined
@@ -19,9 +20,10 @@ from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
 from producers.books.quotes import CONTRADICTIONS, QuoteCheck, best_levels
 from producers.books.records import MAX_LEVELS, NO_LEVELS, EncodedDelta, ProducerRecord, RecordWriter
+from producers.books.templates import Template
 from producers.books.trades import PendingTrades
 from producers.contract import Checksum
-from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument, RawDelta
+from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
 from schemas.errors import FrameTooLarge, MessageError
 from schemas.messages import Kind, Reason
 from schemas.units import NS_PER_MS
@@ -105,7 +107,7 @@ class KeptBook:
     @property
     def is_routine_due(self) -> bool:
         """Whether the last snapshot is so long ago that a routine one is due."""
-        return self.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns
+        return self.records.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns
 
     # -- onto the grid
 
@@ -199,34 +201,36 @@ class KeptBook:
         self.out.append(record)
         return self._judge_applied(record.sequence, record.received_ns, outcome, delta.checksum)
 
-    def apply_raw(self, delta: RawDelta, now: int) -> Judged | None:
-        """Publish an update that follows a LIVE book as bytes; None where it is refused, and nothing has changed.
+    def apply_ordinary(self, raw: bytes, template: Template, now: int) -> Judged | None:
+        """Publish a frame that is the next update of a LIVE book as bytes; None where it is refused: nothing changed.
 
         Args:
-            delta: The update.
+            raw: The frame.
+            template: What is known of the instrument's frames.
             now: When it was received; no earlier than anything before it.
         """
         updater, tracked, records = self._updater, self.tracked, self.records
         if updater is None or records.epoch != tracked.epoch:
             return None
-        received_ns, flow = max(records.received_ns, now), self.flow
-        told = NOT_KNOWN if flow.is_idle else flow.told(records.grid, now)
-        payload = updater.apply(delta, tracked.sequence, received_ns, self.trades, told)
+        received_ns, flow = records.received_ns if records.received_ns > now else now, self.flow
+        is_idle = flow.is_idle
+        told = NOT_KNOWN if is_idle else flow.told(records.grid, now)
+        payload = updater.take(raw, template, tracked.sequence, received_ns, self.trades, told)
         if payload is None:
             return None
-        if not flow.is_idle:
+        if not is_idle:
             flow.skip()
         if self.trades.ticks:
             self.trades.drain()
-        records.exchange_ns, records.received_ns, self.now_ns = delta.exchange_ns, received_ns, now
-        whose = records.instrument
-        self.out.append(EncodedDelta(whose.venue, whose.symbol, received_ns, delta.exchange_ns, payload))
+        sequence, exchange_ns, whose = updater.sequence, updater.exchange_ns, records.instrument
+        records.exchange_ns, records.received_ns, self.now_ns = exchange_ns, received_ns, now
+        self.out.append(EncodedDelta(whose.venue, whose.symbol, received_ns, exchange_ns, payload))
         outcome = _APPLIED
         if updater.is_suspect or tracked.crossed_since_ns is not None:
-            outcome = tracked.note_applied(delta.last_sequence, received_ns)
+            outcome = tracked.note_applied(sequence, received_ns)
         else:  # which would say the same
-            tracked.sequence = delta.last_sequence
-        wrong = self._judge_applied(delta.last_sequence, received_ns, outcome, delta.checksum)
+            tracked.sequence = sequence
+        wrong = self._judge_applied(sequence, received_ns, outcome, updater.checksum)
         return _FINE if wrong is None else Judged(wrong)
 
     def _judge_applied(self, sequence: int, received_ns: int, outcome: Outcome, checksum: int | None) -> Wrong | None:
@@ -239,8 +243,9 @@ class KeptBook:
             self._counters.crossed += 1
         if checksum is not None and (wrong := self.check(checksum)):
             return wrong
-        self._look_at_quotes(sequence, received_ns, is_believed=True)
-        return self._contradiction()
+        if self.quotes.has_quotes:
+            self._look_at_quotes(sequence, received_ns, is_believed=True)
+        return self._contradiction() if self.quotes.is_contradicted else None
 
     def follow(self, delta: DepthDelta, placed: Placed, now: int) -> bool:
         """Apply an update to a book whose best prices are not known, unpublished; True where they are again."""
@@ -267,11 +272,9 @@ class KeptBook:
         """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
         if claimed is None or self._checksum is None or self.tracked.grid is None:
             return None
-        grid, book, most = self.tracked.grid, self.tracked.book, self._checksum.levels
-        bids, asks = (
-            [(plain(grid.price_text(ticks)), plain(grid.size_text(lots))) for ticks, lots in side]
-            for side in (book.top_bids(most), book.top_asks(most))
-        )
+        most = self._checksum.levels
+        texts = None if self._updater is None else self._updater.top_texts(most)
+        bids, asks = _top_texts(self.tracked.book, self.tracked.grid, most) if texts is None else texts
         if self._checksum.of(bids, asks) == claimed:
             self._counters.checksums_ok += 1
             return None
@@ -337,6 +340,15 @@ class KeptBook:
     @property
     def _levels(self) -> int:
         return self.tracked.book.bid_levels + self.tracked.book.ask_levels
+
+
+def _top_texts(book: Book, grid: Grid, count: int) -> tuple[Levels, Levels]:
+    """Write the best bids and asks as plain decimals without trailing zeros."""
+    bids, asks = (
+        [(plain(grid.price_text(ticks)), plain(grid.size_text(lots))) for ticks, lots in side]
+        for side in (book.top_bids(count), book.top_asks(count))
+    )
+    return bids, asks
 
 
 def _require_levels(levels: int, what: str) -> None:

@@ -23,7 +23,8 @@ from producers.books.engine import DeltaEngine
 from producers.books.options import PastStreams, StreamCounters, StreamOptions
 from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
-from producers.contract import MAX_FRAME_BYTES, Channel, FrameReader, damaged_symbol
+from producers.books.templates import Templates
+from producers.contract import MAX_FRAME_BYTES, Channel, DeltaForm, FrameReader, damaged_symbol
 from producers.messages import (
     BESIDE_BOOKS,
     BestQuote,
@@ -34,8 +35,6 @@ from producers.messages import (
     Ignored,
     Instrument,
     Interrupted,
-    LevelForm,
-    RawDelta,
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
@@ -69,7 +68,7 @@ class FrameRouter:
         options: How the streams behave.
         max_frame_bytes: A larger frame is refused before it is parsed.
         quoted: Instruments of which best quotes are all there is: these are their books.
-        engine: Makes what takes ordinary updates, for how the venue writes levels; None: each is read and taken
+        engine: Makes what takes ordinary updates, for how the venue writes them; None: each is read and taken
             record by record. Its records are then `EncodedDelta`, of the same bytes.
 
     Attributes:
@@ -89,13 +88,13 @@ class FrameRouter:
         *,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         quoted: frozenset[str] = frozenset(),
-        engine: Callable[[LevelForm], DeltaEngine] | None = None,
+        engine: Callable[[DeltaForm], DeltaEngine] | None = None,
     ) -> None:
         self.exchange = exchange
         self._quoted = quoted
         self._options = options
-        self._deltas = None if engine is None or exchange.deltas is None else exchange.deltas
-        self._engine = None if engine is None or self._deltas is None else engine(self._deltas.form)
+        self._engine = None if engine is None or exchange.deltas is None else engine(exchange.deltas)
+        self._templates = None if self._engine is None else self._engine.templates
         self.streams = {symbol: self._stream_of(instrument) for symbol, instrument in instruments.items()}
         self.frames = 0
         self.rejected: Counter[str] = Counter()
@@ -143,8 +142,8 @@ class FrameRouter:
 
     def handle(self, frame: Frame) -> Handled:
         """Handle whatever came: a frame, an answer over REST, a connection that stands or is lost."""
-        if self._deltas is not None and frame.via is _WS:
-            records = self._take_raw_delta(frame, self._deltas.read)
+        if self._templates is not None and frame.via is _WS:
+            records = self._take_ordinary(frame, self._templates)
             if records is not None:
                 return Handled(records, [])
         handled = Handled([], [])
@@ -156,13 +155,17 @@ class FrameRouter:
             self._handle_messages(frame, handled)
         return handled
 
-    def _take_raw_delta(self, frame: Frame, read: Callable[[bytes], RawDelta | None]) -> list[Published] | None:
+    def _take_ordinary(self, frame: Frame, templates: Templates) -> list[Published] | None:
         """Take a frame that is one ordinary update; None where it is not, and then nothing has changed."""
-        delta = read(frame.raw) if len(frame.raw) <= self._max_frame_bytes else None
-        if delta is None or self._source_of.get(delta.symbol) != frame.connection:
+        raw = frame.raw
+        template = templates.find(raw)
+        if template is None or len(raw) > self._max_frame_bytes:
             return None
-        stream = self.streams.get(delta.symbol)
-        records = None if stream is None else stream.on_raw_delta(delta, frame.received_ns)
+        symbol = template.symbol
+        stream = self.streams.get(symbol)
+        if stream is None or self._source_of.get(symbol) != frame.connection:
+            return None
+        records = stream.on_ordinary(raw, template, frame.received_ns)
         if records is not None:
             self.frames += 1
             self._frames_of[frame.connection] += 1
@@ -230,6 +233,10 @@ class FrameRouter:
                     self.ignored["ended"] += 1
                 else:
                     self._refuse(_located(error, message), frame, handled)
+        if self._templates is not None and frame.via is _WS and len(messages) == 1:
+            [message] = messages
+            if isinstance(message, DepthDelta):
+                self._templates.learn(frame.raw, message)
 
     def _parse(self, frame: Frame) -> list[VenueMessage]:
         if len(frame.raw) > self._max_frame_bytes:

@@ -48,6 +48,7 @@ from producers.books.kept import KeptBook, Wrong
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import QuoteCheck
 from producers.books.records import ProducerRecord
+from producers.books.templates import Template
 from producers.contract import Channel, Checksum
 from producers.messages import (
     BestQuote,
@@ -55,11 +56,10 @@ from producers.messages import (
     DepthSnapshot,
     DerivativeTick,
     Instrument,
-    RawDelta,
     SnapshotOrigin,
     TradeTick,
 )
-from producers.sequencing import NEXT, Continuity, LastUpdate, SequenceRule
+from producers.sequencing import Continuity, LastUpdate, SequenceRule
 from schemas.bounds import MAX_TRADES
 from schemas.errors import MessageError
 from schemas.messages import (
@@ -206,24 +206,28 @@ class InstrumentStream:
             self._append_status_if_changed()
         return self._drain()
 
-    def on_raw_delta(self, delta: RawDelta, received_ns: int) -> list[Published] | None:
+    def on_ordinary(self, raw: bytes, template: Template, received_ns: int) -> list[Published] | None:
         """Take the next update of a LIVE book as `on_delta` would; None where that has to, and then nothing changed.
 
         Everything but the plain case is left to it: another connection beside this one, a book under way beside the
-        LIVE one, numbers that fall, an update that does not follow, levels that are not plain or not on the grid.
+        LIVE one, an update that does not follow, levels that are not plain or not on the grid.
+
+        Args:
+            raw: The frame.
+            template: What is known of its instrument's frames.
+            received_ns: When it was received.
         """
         kept = self.kept
         tracked = kept.tracked
         if tracked.validity is not _LIVE or self._overlap is not None or self._beside.is_asked:
             return None
-        if delta.last_sequence < tracked.sequence:
-            return None
-        if self._rule.follow(delta, LastUpdate(tracked.sequence, kept.records.exchange_ns)) is not NEXT:
-            return None
-        now = max(kept.now_ns, received_ns)
-        judged = kept.apply_raw(delta, now)
+        now = kept.now_ns if kept.now_ns > received_ns else received_ns
+        before = tracked.sequence
+        judged = kept.apply_ordinary(raw, template, now)
         if judged is None:
             return None
+        if tracked.sequence < before:
+            self._advance.begin_anew(before, tracked.sequence)
         changed = self._feed.note_depth(now)
         self._bridge.receiving = True
         if judged.wrong is not None or kept.is_routine_due:
@@ -476,7 +480,7 @@ class InstrumentStream:
         outcome = self._rule.follow(delta, last)
         if outcome is Continuity.NEXT:
             if delta.last_sequence < last.sequence and not waited:
-                self._advance.restart(delta.last_sequence)
+                self._advance.begin_anew(last.sequence, delta.last_sequence)
             self._apply(delta, placed, now, waited=waited)
             if self._overlap is not None and self._overlap.ahead:
                 self._follow_ahead(self._overlap)

@@ -18,7 +18,7 @@ from producers.books.engine import DeltaEngine
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter, top_of
-from producers.contract import MAX_FRAME_BYTES, FrameReader, FrameSource
+from producers.contract import MAX_FRAME_BYTES, DeltaForm, FrameReader, FrameSource
 from producers.messages import (
     BestQuote,
     DepthDelta,
@@ -27,7 +27,6 @@ from producers.messages import (
     Frame,
     Instrument,
     InstrumentList,
-    LevelForm,
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
@@ -188,7 +187,7 @@ class RecordingReplay:
         found: Scan | None = None,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         until_damage: bool = False,
-        engine: Callable[[LevelForm], DeltaEngine] | None = None,
+        engine: Callable[[DeltaForm], DeltaEngine] | None = None,
     ) -> None:
         self._source, reader = open_recording(path, venue, until_damage=until_damage)
         self.found = found or scan(self._source, reader)

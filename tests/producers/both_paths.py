@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from producers.books.kernel.engine import CompiledDeltas
 from producers.books.options import StreamOptions
@@ -11,7 +14,10 @@ from producers.books.records import EncodedDelta, payload_of
 from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream
 from producers.contract import FrameReader
+from producers.exchanges import EXCHANGES
 from producers.messages import Frame, Instrument
+from producers.recordings.opened import open_recording
+from producers.recordings.reader import scan
 
 
 class BothPaths:
@@ -68,3 +74,36 @@ def known_of(stream: InstrumentStream) -> dict[str, Any]:
         "times": (stream.kept.now_ns, stream.kept.received_ns, stream.kept.records.exchange_ns),
         "trades": (stream.kept.trades.ticks, stream.kept.trades.lots),
     }
+
+
+FIXTURES = Path(__file__).parent / "fixtures"
+EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
+
+
+def of_venue(venue: str) -> tuple[list[Frame], dict[str, Instrument]]:
+    path = FIXTURES / venue / "frames.jsonl"
+    source, reader = open_recording(path, EXCHANGES[venue])
+    return list(source.frames()), scan(source, reader).instruments
+
+
+FRAMES = {venue: of_venue(venue) for venue in EXCHANGES}
+
+
+def ordinary(venue: str) -> list[int]:
+    """Which of a venue's frames are taken at speed."""
+    both, taken = BothPaths(EXCHANGES[venue], FRAMES[venue][1]), list[int]()
+    for at, frame in enumerate(FRAMES[venue][0]):
+        before = both.quick
+        both.feed([frame])
+        taken += [at] * (both.quick - before)
+    return taken
+
+
+ORDINARY = {venue: ordinary(venue) for venue in EXCHANGES}
+
+
+def compared(venue: str, frames: Sequence[Frame]) -> BothPaths:
+    both = BothPaths(EXCHANGES[venue], FRAMES[venue][1])
+    both.feed(frames)
+    both.compare()
+    return both

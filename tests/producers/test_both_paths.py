@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,11 @@ from hypothesis import strategies as st
 
 from producers.books.kernel.trial import trial
 from producers.exchanges import EXCHANGES
-from producers.exchanges.bybit.deltas import RawBybitDepth
-from producers.exchanges.bybit.frames import BybitHead
-from producers.exchanges.okx.deltas import RawOkxBooks
-from producers.exchanges.okx.frames import OkxBooks
-from producers.messages import Frame, Instrument, Via
+from producers.messages import Frame, Via
 from producers.recordings.opened import open_recording
 from producers.recordings.reader import scan
-from tests.producers.both_paths import BothPaths
+from tests.producers.both_paths import EACH, FRAMES, ORDINARY, BothPaths, compared
 
-FIXTURES = Path(__file__).parent / "fixtures"
-EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
 NUMBERS = re.compile(rb"[0-9.]+")
 ODD = (
     *(
@@ -55,22 +48,6 @@ ODD = (
     ),
 )
 """Numbers that one of two readers could take and the other not."""
-
-
-def of_venue(venue: str) -> tuple[list[Frame], dict[str, Instrument]]:
-    path = FIXTURES / venue / "frames.jsonl"
-    source, reader = open_recording(path, EXCHANGES[venue])
-    return list(source.frames()), scan(source, reader).instruments
-
-
-FRAMES = {venue: of_venue(venue) for venue in EXCHANGES}
-
-
-def compared(venue: str, frames: Sequence[Frame]) -> BothPaths:
-    both = BothPaths(EXCHANGES[venue], FRAMES[venue][1])
-    both.feed(frames)
-    both.compare()
-    return both
 
 
 def with_number(raw: bytes, choose: random.Random) -> bytes:
@@ -123,11 +100,8 @@ def test_frames_that_are_damaged_doubled_dropped_or_late_give_the_same(venue: st
 @settings(max_examples=25)
 def test_an_odd_number_in_any_place_of_an_update_gives_the_same(venue: str, data: st.DataObject) -> None:
     frames, instruments = FRAMES[venue]
-    reader = EXCHANGES[venue].deltas
-    assert reader is not None
-    ordinary = [at for at, frame in enumerate(frames) if frame.via is Via.WS and reader.read(frame.raw)]
     choose = random.Random(data.draw(st.integers(0, 2**32)))
-    at = data.draw(st.sampled_from(ordinary[:20]))
+    at = data.draw(st.sampled_from(ORDINARY[venue][:20]))
     both = BothPaths(EXCHANGES[venue], instruments)
     both.feed([*frames[:at], frames[at]._replace(raw=with_number(frames[at].raw, choose)), *frames[at : at + 5]])
     both.compare()
@@ -136,9 +110,7 @@ def test_an_odd_number_in_any_place_of_an_update_gives_the_same(venue: str, data
 @EACH
 def test_every_cut_of_an_update_gives_the_same(venue: str) -> None:
     frames, instruments = FRAMES[venue]
-    reader = EXCHANGES[venue].deltas
-    assert reader is not None
-    [first, *_] = [at for at, frame in enumerate(frames) if frame.via is Via.WS and reader.read(frame.raw)]
+    first = ORDINARY[venue][0]
     whole = frames[first].raw
     both = BothPaths(EXCHANGES[venue], instruments)
     both.feed([*frames[:first], *(frames[first]._replace(raw=whole[:end]) for end in range(len(whole)))])
@@ -160,12 +132,6 @@ def test_every_frame_of_a_recording_gives_the_same(name: str, recordings: Path) 
     both.compare()
     applied = sum(stream.counters.deltas_applied for stream in both.checked.streams.values())
     assert both.quick >= applied * 0.85
-
-
-@pytest.mark.parametrize(("whole", "part"), [(RawBybitDepth, BybitHead), (RawOkxBooks, OkxBooks)])
-def test_a_frame_read_at_once_is_read_as_in_two_steps(whole: type, part: type) -> None:
-    names = set(part.__struct_fields__) - {"data"}  # type: ignore[attr-defined]
-    assert {name: whole.__annotations__[name] for name in names} == {name: part.__annotations__[name] for name in names}
 
 
 def test_the_engine_is_tried_before_it_is_used() -> None:

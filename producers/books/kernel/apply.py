@@ -1,135 +1,205 @@
-"""One depth update compiled: its levels read, put into the book and written as the bytes of a record of `l2.v1`.
+"""A frame of one depth update compiled: read, put into the book and written as the bytes of a record of `l2.v1`.
 
-The bytes are those that `schemas.codec.encode` gives of the record that `producers.books.records` would write. Where
-anything is refused, neither the book nor anything else has changed.
+A frame is read by a template of it (`producers.books.templates`): the same bytes, but for the numbers and the
+levels of this update. The bytes of the record are those that `schemas.codec.encode` gives of the record that
+`producers.books.records` would write. Where anything is refused, neither the book nor anything else has changed.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 from orderbook.kernel.ladder import Ints
 from orderbook.kernel.table import BEST, LEVELS, SIDE, has_room, set_level
-from producers.books.kernel.digits import REFUSED, read_levels
+from producers.books.kernel.digits import BRACE, REFUSED, read_levels, read_whole
+from producers.books.templates import ASKS, BIDS, END, MOMENT, MOST_PARTS, NONE, SIGNED
 from schemas.kernel.avro import Bytes, write_long
 from schemas.kernel.compiled import compiled
 
 NO_ROOM: Final = -2
 """The table of the book is too small: it has to be made larger first."""
-NO_TIME: Final = -1
-"""In place of a venue's time where it gave none."""
+OTHER_FORM: Final = -3
+"""The frame is not like its template."""
 MOST_BYTES: Final = 256 * 1024
-"""Of the text of both sides; a longer one is for the readable path."""
+"""Of a frame; a longer one is for the readable path."""
 MOST_LEVELS: Final = MOST_BYTES // 10
 """Most levels in so much text, `["1","2"],` being the shortest."""
 BEYOND_LEVELS: Final = 64 * 1024
 """Bytes of a record besides its levels and trades."""
 MOST_TRADES: Final = 10_000
 LONGEST: Final = 10
+LATEST_MS: Final = 9_223_372_036_854
+"""Of a venue's time, so that its nanoseconds are int64."""
+NS_PER_MS: Final = 10**6
 
+# Scratch: memory that every update of a process uses, one after another.
+SEQUENCE: Final = 0
+"""The number of the update that was taken last; its time and checksum follow."""
+EXCHANGE_NS: Final = 1
+CHECKSUM: Final = 2
+TRADES: Final = 3
+"""How many trades wait; what flowed through the best quotes follows: whether it is known, lots, and updates."""
+FLOW_KNOWN: Final = 4
+FLOW_LOTS: Final = 5
+FLOW_EVENTS: Final = 6
+FOUND: Final = 7
+"""The numbers of the frame, in their order there."""
+NUMBERS: Final = FOUND + MOST_PARTS
+"""Price and size of each level in turns. At the end stand the waiting trades: their prices, then as many sizes."""
+OUT: Final = NUMBERS + 2 * (MOST_LEVELS + MOST_TRADES)
+"""The record, eight bytes a number."""
+SCRATCH: Final = OUT + (2 * LONGEST * (MOST_LEVELS + MOST_TRADES) + BEYOND_LEVELS) // 8
 
-class Scratch(NamedTuple):
-    """Memory that every update of a process uses, one after another.
-
-    Attributes:
-        numbers: Price and size of each level in turns.
-        out: The record.
-    """
-
-    numbers: Ints
-    out: Bytes
-
-
-def scratch() -> Scratch:
-    """Have memory for the largest update that is taken."""
-    return Scratch(
-        np.empty(2 * (MOST_LEVELS + MOST_TRADES), dtype=np.int64),
-        np.empty(2 * LONGEST * (MOST_LEVELS + MOST_TRADES) + BEYOND_LEVELS, dtype=np.uint8),
-    )
-
-
+# A plan: numbers, then bytes.
 FORM: Final = 0
 GRID: Final = 1
 """Decimals and units of prices, then of sizes."""
-HEAD_END: Final = 5
-MIDDLE_END: Final = 6
-BID_LIMIT: Final = 7
-ASK_LIMIT: Final = 8
+BID_LIMIT: Final = 5
+ASK_LIMIT: Final = 6
 """Keys up to which a side has to hold a level, or NO_LIMIT."""
-PLAN: Final = 9
-"""Numbers of a plan before its bytes; where those end is counted with these."""
+HEAD: Final = 7
+"""Where, in the plan's bytes, begins what is alike in every record: to the epoch, from the grid to what is known, the
+run. The ends of these follow."""
+HEAD_END: Final = 8
+MIDDLE_END: Final = 9
+TAIL_END: Final = 10
+LAST: Final = 11
+"""Which of a frame's numbers is that of the update, and so on; NONE: it has none."""
+FIRST: Final = 12
+FOLLOWS: Final = 13
+AFTER: Final = 14
+"""How much larger that is than the number of the book."""
+TIME: Final = 15
+SUM: Final = 16
+PARTS: Final = 17
+"""How many parts the template has; of each follow the end of the text before it, and what it is."""
+PLAN: Final = 18
 NO_LIMIT: Final = -(2**63)
 
 
+def scratch() -> Ints:
+    """Have memory for the largest update that is taken."""
+    return np.zeros(SCRATCH, dtype=np.int64)
+
+
 @compiled
-def apply_delta(
-    bids: Any,  # noqa: ANN401 (bytes)
-    asks: Any,  # noqa: ANN401 (bytes)
+def take_frame(
+    raw: Any,  # noqa: ANN401 (bytes)
     plan: Ints,
     memory: Ints,
-    numbers: Ints,
-    out: Bytes,
-    trades: int,
+    scratch: Ints,
     sequence: int,
-    previous: int,
-    exchange_ns: int,
     received_ns: int,
-    has_flow: bool,
-    flow_lots: int,
-    quote_events: int,
+    has_more: bool,
 ) -> int:
-    """Take one update: twice the length of its record, and one more where the book is suspect; REFUSED, or NO_ROOM.
+    """Take one update: twice the length of its record, and one more where the book is suspect; or why it is refused.
 
     A book is suspect where it is crossed, or where a side ends before its limit.
 
     Args:
-        bids: The JSON of its bids.
-        asks: The JSON of its asks.
-        plan: Form of the levels, grid, limits, and what is alike in every record, a byte each: to the epoch, from
-            the grid to what is known, the run.
+        raw: The frame.
+        plan: What is known of the instrument, its record and its frames.
         memory: The book.
-        numbers: Scratch for levels. At its end stand the waiting trades: their prices, then as many sizes.
-        out: Where the record is written.
-        trades: How many wait.
-        sequence: Of the update.
-        previous: Of the book before it.
-        exchange_ns: The venue's time, or NO_TIME.
+        scratch: For numbers and the record; holds beforehand what waits, and afterwards what the update is.
+        sequence: Of the book.
         received_ns: Ours.
-        has_flow: Whether it is known what flowed through the best quotes.
-        flow_lots: What did, lots.
-        quote_events: How many updates of them there were.
+        has_more: Whether trades wait, or best quotes were told.
     """
-    grid, room = plan[GRID : GRID + 4], numbers.shape[0] - 2 * trades
-    bid_count = read_levels(bids, plan[FORM], grid, numbers, 0, room)
-    if bid_count == REFUSED:
-        return REFUSED
-    ask_count = read_levels(asks, plan[FORM], grid, numbers, 2 * bid_count, room)
-    if ask_count == REFUSED:
+    trades = scratch[TRADES] if has_more else 0
+    room = OUT - 2 * trades
+    bid_count, bids, ask_count, asks = _read_frame(raw, plan, scratch, room)
+    if bid_count < 0:
+        return bid_count
+    last = scratch[FOUND + plan[LAST]]
+    if not _is_next(plan, scratch, last, sequence):
         return REFUSED
     if not (has_room(memory, 0, bid_count) and has_room(memory, 1, ask_count)):
         return NO_ROOM
-    for i in range(bid_count):
-        set_level(memory, 0, -numbers[2 * i], numbers[2 * i + 1])
-    for i in range(bid_count, bid_count + ask_count):
-        set_level(memory, 1, numbers[2 * i], numbers[2 * i + 1])
-    at = _copy(plan, PLAN, plan[HEAD_END], out, 0)
-    at = write_long(out, at, sequence)
-    at = _write_optional(out, at, True, previous)
-    at = _write_optional(out, at, exchange_ns != NO_TIME, exchange_ns)
+    for i in range(bids, bids + 2 * bid_count, 2):
+        set_level(memory, 0, -scratch[i], scratch[i + 1])
+    for i in range(asks, asks + 2 * ask_count, 2):
+        set_level(memory, 1, scratch[i], scratch[i + 1])
+    exchange_ns = scratch[FOUND + plan[TIME]] * NS_PER_MS
+    scratch[SEQUENCE], scratch[EXCHANGE_NS] = last, exchange_ns
+    scratch[CHECKSUM] = scratch[FOUND + plan[SUM]] if plan[SUM] != NONE else 0
+    texts, out = plan.view(np.uint8), scratch[OUT:].view(np.uint8)
+    at = _copy(texts, plan[HEAD], plan[HEAD_END], out, 0)
+    at = write_long(out, at, last)
+    at = _write_optional(out, at, True, sequence)
+    at = _write_optional(out, at, True, exchange_ns)
     at = write_long(out, at, received_ns)
-    at = _copy(plan, plan[HEAD_END], plan[MIDDLE_END], out, at)
-    at = _write_every_other(out, at, numbers, 0, bid_count)
-    at = _write_every_other(out, at, numbers, 1, bid_count)
-    at = _write_every_other(out, at, numbers, 2 * bid_count, ask_count)
-    at = _write_every_other(out, at, numbers, 2 * bid_count + 1, ask_count)
-    at = _write_array(out, at, numbers, room, trades)
-    at = _write_array(out, at, numbers, room + trades, trades)
-    at = _write_optional(out, at, has_flow, flow_lots)
-    at = write_long(out, at, quote_events)
-    at = _copy(plan, plan[MIDDLE_END], plan.shape[0], out, at)
+    at = _copy(texts, plan[HEAD_END], plan[MIDDLE_END], out, at)
+    at = _write_every_other(out, at, scratch, bids, bid_count)
+    at = _write_every_other(out, at, scratch, bids + 1, bid_count)
+    at = _write_every_other(out, at, scratch, asks, ask_count)
+    at = _write_every_other(out, at, scratch, asks + 1, ask_count)
+    at = _write_array(out, at, scratch, room, trades)
+    at = _write_array(out, at, scratch, room + trades, trades)
+    at = _write_optional(out, at, has_more and scratch[FLOW_KNOWN] != 0, scratch[FLOW_LOTS])
+    at = write_long(out, at, scratch[FLOW_EVENTS] if has_more else 0)
+    at = _copy(texts, plan[MIDDLE_END], plan[TAIL_END], out, at)
     return 2 * at + is_suspect(memory, plan[BID_LIMIT], plan[ASK_LIMIT])
+
+
+@compiled
+def _read_frame(raw: Any, plan: Ints, scratch: Ints, room: int) -> tuple[int, int, int, int]:  # noqa: ANN401 (bytes)
+    """Read a frame by its template: how many bids, where they are, the same of asks; or why not, first.
+
+    No byte beyond the frame is looked at: every text is compared within it, and what is read ends before a brace.
+    """
+    texts, end = plan.view(np.uint8), len(raw)
+    other = (OTHER_FORM, 0, 0, 0)
+    if end == 0 or raw[np.uintp(end - 1)] != BRACE:
+        return other
+    grid = (plan[GRID], plan[GRID + 1], plan[GRID + 2], plan[GRID + 3])
+    at, text, found, used = 0, plan[TAIL_END], FOUND, NUMBERS
+    bid_count, bids, ask_count, asks = 0, NUMBERS, 0, NUMBERS
+    for part in range(PLAN, PLAN + 2 * plan[PARTS], 2):
+        length, what = plan[part] - text, plan[part + 1]
+        if at + length > end or not _is_alike(raw, at, texts, text, length):
+            return other
+        at, text = at + length, text + length
+        if what == END:
+            return (bid_count, bids, ask_count, asks) if at == end else other
+        if at == end:
+            return other
+        if what == BIDS:
+            bids = used
+            bid_count, at = read_levels(raw, at, plan[FORM], grid, scratch, used, room)
+            used += 2 * bid_count
+        elif what == ASKS:
+            asks = used
+            ask_count, at = read_levels(raw, at, plan[FORM], grid, scratch, used, room)
+            used += 2 * ask_count
+        else:
+            scratch[found], at = read_whole(raw, at, what == SIGNED)
+            if what == MOMENT and not 0 < scratch[found] <= LATEST_MS:
+                return (REFUSED, 0, 0, 0)
+            found += 1
+        if at == REFUSED:
+            return (REFUSED, 0, 0, 0)
+    return other
+
+
+@compiled
+def _is_alike(raw: Any, at: int, texts: Bytes, text: int, length: int) -> bool:  # noqa: ANN401 (bytes)
+    """Compare so many bytes, which are there: all of them, which is faster than to stop."""
+    differences = np.uint8(0)
+    for i in range(length):
+        differences |= raw[np.uintp(at + i)] ^ texts[np.uintp(text + i)]
+    return differences == 0  # type: ignore[no-any-return] # a bool
+
+
+@compiled
+def _is_next(plan: Ints, scratch: Ints, last: int, sequence: int) -> bool:
+    """Say whether an update is the next one in the plainest way: its numbers rise, and name the one of the book."""
+    if sequence < 1 or last <= sequence:
+        return False
+    if plan[FIRST] != NONE and scratch[FOUND + plan[FIRST]] > last:
+        return False
+    return plan[FOLLOWS] == NONE or scratch[FOUND + plan[FOLLOWS]] == sequence + plan[AFTER]  # type: ignore[no-any-return]
 
 
 @compiled
@@ -145,9 +215,9 @@ def is_suspect(memory: Ints, bid_limit: int, ask_limit: int) -> bool:
 
 
 @compiled
-def _copy(source: Ints, begin: int, end: int, out: Bytes, at: int) -> int:
-    for i in range(begin, end):
-        out[at + i - begin] = source[i]
+def _copy(source: Bytes, begin: int, end: int, out: Bytes, at: int) -> int:
+    for i in range(end - begin):
+        out[np.uintp(at + i)] = source[np.uintp(begin + i)]
     return at + end - begin
 
 

@@ -34,10 +34,12 @@ ACTIONS: Final = 2
 
 QUOTE: Final = 34
 COMMA: Final = 44
+MINUS: Final = 45
 POINT: Final = 46
 ZERO: Final = 48
 OPEN: Final = 91
 CLOSE: Final = 93
+BRACE: Final = 125
 
 NEW: Final = np.frombuffer(b'"new",', dtype=np.uint8)
 CHANGE: Final = np.frombuffer(b'"change",', dtype=np.uint8)
@@ -89,51 +91,77 @@ def read_steps(data: Text, at: int, decimals: int, units: int, is_json: bool) ->
 
 
 @compiled
-def read_levels(data: Text, form: int, grid: Ints, out: Ints, used: int, room: int) -> int:
-    """Read one side, `[[…],[…]]`: price and size of each level in turns, from `used` on. How many, or REFUSED.
-
-    No byte beyond the text is looked at: its last one is a bracket, and after a byte that was found to be none there is
-    one more.
+def read_whole(data: Text, at: int, is_signed: bool) -> tuple[int, int]:
+    """Read a whole number of at most MOST_DIGITS digits, as JSON writes it, and where it ends; REFUSED as where.
 
     Args:
-        data: The JSON of the side, whole.
+        data: The text. Its last byte is neither a digit nor a sign.
+        at: Where the number begins, within the text.
+        is_signed: It may be below zero.
+    """
+    is_below = is_signed and data[np.uintp(at)] == MINUS
+    if is_below:
+        at += 1
+    value: int = 0
+    start, digit = at, np.int64(data[np.uintp(at)]) - ZERO
+    while 0 <= digit <= 9:
+        value, at = value * 10 + digit, at + 1  # type: ignore[assignment] # an int64
+        digit = np.int64(data[np.uintp(at)]) - ZERO
+    digits = at - start
+    if digits == 0 or digits > MOST_DIGITS or (digits > 1 and data[np.uintp(start)] == ZERO):
+        return 0, REFUSED
+    return (-value if is_below else value), at
+
+
+@compiled
+def read_levels(
+    data: Text, at: int, form: int, grid: tuple[int, int, int, int], out: Ints, used: int, room: int
+) -> tuple[int, int]:
+    """Read one side, `[[…],[…]]`: price and size of each level in turns. How many, and where it ends; or REFUSED twice.
+
+    No byte beyond the text is looked at: only after one that was found not to be its last one, a brace, comes another.
+
+    Args:
+        data: The text, which ends with a brace.
+        at: Where the side begins, within the text.
         form: PAIRS, FOURS or ACTIONS.
         grid: Decimals and units of prices, then of sizes.
         out: Where they go.
         used: From where on.
         room: Up to where.
     """
-    end, at, start = len(data), 1, used
-    if end < 2 or data[0] != OPEN or data[end - 1] != CLOSE:
-        return REFUSED
-    if end == 2:
-        return 0
-    price_decimals, price_units, size_decimals, size_units = grid[0], grid[1], grid[2], grid[3]
+    start = used
+    if data[np.uintp(at)] != OPEN:
+        return REFUSED, REFUSED
+    if data[np.uintp(at + 1)] == CLOSE:
+        return 0, at + 2
+    price_decimals, price_units, size_decimals, size_units = grid
     gap = 1 if form == ACTIONS else 3
     is_json, removes = form == ACTIONS, False
+    at += 1
     while True:
         if data[np.uintp(at)] != OPEN or used + 2 > room:
-            return REFUSED
+            return REFUSED, REFUSED
         if is_json:
-            removes, at = _read_word(data, at + 1, end)
+            removes, at = _read_word(data, at + 1)
         else:
             at = at + 2 if data[np.uintp(at + 1)] == QUOTE else REFUSED
         if at == REFUSED:
-            return REFUSED
+            return REFUSED, REFUSED
         price, at = read_steps(data, at, price_decimals, price_units, is_json)
         if at == REFUSED or not _is_gap(data, at, is_json):
-            return REFUSED
+            return REFUSED, REFUSED
         size, at = read_steps(data, at + gap, size_decimals, size_units, is_json)
         if not is_json:
             at = _pass_over_rest(data, at, form)
-        if at == REFUSED or data[np.uintp(at)] != CLOSE or at + 1 == end:
-            return REFUSED
+        if at == REFUSED or data[np.uintp(at)] != CLOSE:
+            return REFUSED, REFUSED
         out[np.uintp(used)], out[np.uintp(used + 1)] = price, 0 if removes else size
         used, at = used + 2, at + 2
         if data[np.uintp(at - 1)] == CLOSE:
-            return (used - start) // 2 if at == end else REFUSED
+            return (used - start) // 2, at
         if data[np.uintp(at - 1)] != COMMA:
-            return REFUSED
+            return REFUSED, REFUSED
 
 
 @compiled
@@ -164,14 +192,13 @@ def _pass_over_rest(data: Text, at: int, form: int) -> int:
 
 
 @compiled
-def _read_word(data: Text, at: int, end: int) -> tuple[bool, int]:
+def _read_word(data: Text, at: int) -> tuple[bool, int]:
     """Read `"new",`, `"change",` or `"delete",`: whether it removes, and where it ends."""
-    if end - at > len(DELETE):
-        for which in range(3):
-            word = NEW if which == 0 else CHANGE if which == 1 else DELETE
-            i = 0
-            while i < len(word) and data[np.uintp(at + i)] == word[i]:
-                i += 1
-            if i == len(word):
-                return which == 2, at + i
+    for which in range(3):
+        word = NEW if which == 0 else CHANGE if which == 1 else DELETE
+        i = 0
+        while i < len(word) and data[np.uintp(at + i)] == word[i]:
+            i += 1
+        if i == len(word):
+            return which == 2, at + i
     return False, REFUSED

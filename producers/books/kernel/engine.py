@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-from msgspec.structs import replace
-
 from orderbook.book import Book
-from orderbook.decimals import Steps
+from orderbook.decimals import Levels
 from orderbook.kernel.book import CompiledBook
 from orderbook.kernel.ladder import Ints
 from orderbook.validity import TrackedBook
 from producers.books.kernel.apply import (
-    BEYOND_LEVELS,
+    CHECKSUM,
+    EXCHANGE_NS,
+    FLOW_EVENTS,
+    FLOW_KNOWN,
+    FLOW_LOTS,
     MOST_BYTES,
     MOST_TRADES,
-    NO_LIMIT,
     NO_ROOM,
-    NO_TIME,
-    PLAN,
-    Scratch,
-    apply_delta,
+    OTHER_FORM,
+    OUT,
+    SEQUENCE,
+    TRADES,
     scratch,
+    take_frame,
 )
-from producers.books.kernel.digits import MOST_DIGITS
+from producers.books.kernel.plan import Planner
+from producers.books.kernel.tops import MOST_TOPS, write_tops
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
+from producers.books.templates import Template, Templates
 from producers.books.trades import PendingTrades
-from producers.messages import LevelForm, RawDelta
-from schemas.bounds import INT64_MAX
-from schemas.codec import encode
-from schemas.messages import Coverage, Kind
+from producers.contract import DeltaForm
 
-NUMBERS: Final = b"\x00\x02\x00\x00\x00"
-"""Sequence 0, previous sequence 0, no time of the venue, received at 0."""
-NOTHING: Final = bytes(8)
-"""Six arrays without an element, no order flow, no update of the best quotes."""
 SHORTEST_LEVEL: Final = 10
 
 
@@ -44,11 +40,15 @@ class CompiledDeltas:
     """Takes the updates of a venue.
 
     Args:
-        form: How the venue writes levels.
+        form: Where its frames say what.
+
+    Attributes:
+        templates: What was learned of its frames.
     """
 
-    def __init__(self, form: LevelForm) -> None:
-        self._form = form
+    def __init__(self, form: DeltaForm) -> None:
+        self.templates = Templates(form)
+        self._levels = form.levels
         self._scratch = scratch()
 
     def book(self) -> Book:
@@ -57,92 +57,82 @@ class CompiledDeltas:
 
     def updater(self, tracked: TrackedBook, records: RecordWriter) -> CompiledUpdater:
         """Make what takes the updates of one instrument."""
-        return CompiledUpdater(tracked, records, self._form, self._scratch)
+        return CompiledUpdater(tracked, Planner(tracked, records, self._levels), self.templates, self._scratch)
 
 
 class CompiledUpdater:
     """Takes the updates of one instrument.
 
     Attributes:
-        is_suspect: Whether the book is crossed after the last update, or a best price is not known to be the best.
+        sequence: The last one's number.
+        exchange_ns: The venue's time of it.
+        checksum: Of the book after it; None where the venue gave none.
+        is_suspect: Whether the book is crossed after it, or a best price is not known to be the best.
     """
 
-    def __init__(self, tracked: TrackedBook, records: RecordWriter, form: LevelForm, memory: Scratch) -> None:
+    def __init__(self, tracked: TrackedBook, planner: Planner, templates: Templates, memory: Ints) -> None:
         assert isinstance(tracked.book, CompiledBook)  # noqa: S101 (made by the engine)
+        self.sequence = self.exchange_ns = 0
+        self.checksum: int | None = None
         self.is_suspect = False
         self._book = tracked.book
-        self._tracked = tracked
-        self._records = records
-        self._form = form
-        self._numbers, self._out = memory
-        self._written = memoryview(self._out)  # type: ignore[arg-type] # an array is a buffer
-        self._plan: Ints | None = None
-        self._planned: tuple[object, ...] = ()
+        self._planner = planner
+        self._templates = templates
+        self._scratch = memory
+        self._told = memoryview(memory)  # type: ignore[arg-type] # an array is a buffer
+        self._written = self._told[OUT:].cast("B")
 
-    def apply(
-        self, delta: RawDelta, previous_sequence: int, received_ns: int, trades: PendingTrades, flow: QuoteFlow
+    def take(
+        self,
+        raw: bytes,
+        template: Template,
+        sequence: int,
+        received_ns: int,
+        trades: PendingTrades,
+        flow: QuoteFlow,
     ) -> bytes | None:
         """Put an update into the book and give its record as bytes; None where it is refused."""
-        records, known, book = self._records, self._tracked.known, self._book
-        if self._planned != (records.epoch, records.grid, records.sequence_source, known):
-            self._lay_plan()
-        plan, bids, asks, waiting = self._plan, delta.bids, delta.asks, len(trades.ticks)
-        if plan is None or len(bids) + len(asks) > MOST_BYTES or waiting > MOST_TRADES:
+        plan, book, told = self._planner.plan(template), self._book, self._told
+        has_more = flow.lots is not None or flow.events > 0 or bool(trades.ticks)
+        if plan is None or len(raw) > MOST_BYTES or (has_more and not self._tell(trades, flow)):
             return None
-        if waiting:
-            self._numbers[-2 * waiting :] = trades.ticks + trades.lots
-        code = NO_ROOM
+        code = take_frame(raw, plan, book.memory, self._scratch, sequence, received_ns, has_more)
         while code == NO_ROOM:
-            code = apply_delta(
-                bids,
-                asks,
-                plan,
-                book.memory,
-                self._numbers,
-                self._out,
-                waiting,
-                delta.last_sequence,
-                previous_sequence,
-                NO_TIME if delta.exchange_ns is None else delta.exchange_ns,
-                received_ns,
-                flow.lots is not None,
-                flow.lots or 0,
-                flow.events,
-            )
-            if code == NO_ROOM:
-                book.make_room(len(bids) // SHORTEST_LEVEL, len(asks) // SHORTEST_LEVEL)
+            book.make_room(len(raw) // SHORTEST_LEVEL, len(raw) // SHORTEST_LEVEL)
+            code = take_frame(raw, plan, book.memory, self._scratch, sequence, received_ns, has_more)
         if code < 0:
+            if code == OTHER_FORM:
+                self._templates.forget(template)
             return None
         book.note_change()
+        self.sequence, self.exchange_ns = told[SEQUENCE], told[EXCHANGE_NS]
+        self.checksum = told[CHECKSUM] or None
         self.is_suspect = bool(code & 1)
         return self._written[: code >> 1].tobytes()
 
-    def _lay_plan(self) -> None:
-        """Cut what every record has in common out of one that the codec writes: any schema but this one is refused."""
-        records, known = self._records, self._tracked.known
-        self._planned, self._plan = (records.epoch, records.grid, records.sequence_source, known), None
-        record = replace(records.l2(Kind.DELTA, 0, 0, previous_sequence=0), received_ns=0, exchange_ns=None)
-        whole = encode(record)
-        head = _first_difference(whole, encode(replace(record, sequence=-1)))
-        middle = _first_difference(whole, encode(replace(record, quote_events=-1))) + 1
-        begin, end = head + len(NUMBERS), middle - len(NOTHING)
-        is_known = whole[head:begin] == NUMBERS and whole[end:middle] == NOTHING and len(whole) < BEYOND_LEVELS
-        grid = [*_steps(records.grid.price), *_steps(records.grid.size)]
-        if not is_known or min(grid) < 0:
-            return
-        texts = whole[:head] + whole[begin:end] + whole[middle:]
-        limits = (NO_LIMIT, NO_LIMIT)
-        if known.coverage is Coverage.RANGE:
-            limits = (NO_LIMIT if known.bid is None else -known.bid, NO_LIMIT if known.ask is None else known.ask)
-        ends = PLAN + head, PLAN + head + end - begin
-        self._plan = np.array([self._form, *grid, *ends, *limits, *texts], dtype=np.int64)
+    def top_texts(self, count: int) -> tuple[Levels, Levels] | None:
+        """Write the best bids and asks as plain decimals without trailing zeros; None where that is not done here."""
+        plan = self._planner.current
+        if plan is None or count > MOST_TOPS:
+            return None
+        bids, asks = (self._side_texts(plan, side, count) for side in (0, 1))
+        return None if bids is None or asks is None else (bids, asks)
 
+    def _side_texts(self, plan: Ints, side: int, count: int) -> Levels | None:
+        end = write_tops(self._book.memory, plan, self._scratch, side, count)
+        if end < 0:
+            return None
+        texts = self._written[:end].tobytes().decode("ascii").split(" ")
+        return list(zip(texts[::2], texts[1::2], strict=False))
 
-def _first_difference(one: bytes, other: bytes) -> int:
-    return next(at for at, (first, second) in enumerate(zip(one, other, strict=False)) if first != second)
-
-
-def _steps(steps: Steps) -> tuple[int, int]:
-    """Decimals and units of a step; -1 where compiled code cannot count in it."""
-    units = int(steps.step.replace(".", ""))
-    return (steps.decimals, units) if steps.decimals < MOST_DIGITS and units <= INT64_MAX else (-1, -1)
+    def _tell(self, trades: PendingTrades, flow: QuoteFlow) -> bool:
+        """Hand over what waits; False where that is too much."""
+        waiting = len(trades.ticks)
+        if waiting > MOST_TRADES:
+            return False
+        told = self._told
+        told[TRADES], told[FLOW_KNOWN] = waiting, flow.lots is not None
+        told[FLOW_LOTS], told[FLOW_EVENTS] = flow.lots or 0, flow.events
+        if waiting:
+            self._scratch[OUT - 2 * waiting : OUT] = trades.ticks + trades.lots
+        return True

@@ -15,9 +15,11 @@ from producers.books.options import StreamCounters
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
 from producers.books.trades import PendingTrades
-from producers.messages import Instrument, LevelForm, RawDelta
+from producers.contract import DeltaForm
+from producers.messages import DepthDelta, Instrument, LevelForm
 from schemas.codec import encode
 from schemas.messages import Kind, Source
+from schemas.units import NS_PER_MS
 
 TEXTS: Final = {
     LevelForm.PAIRS: (b'[["10.50","1.200"],["10.40","0.000"]]', b'[["10.60","3"]]'),
@@ -25,6 +27,7 @@ TEXTS: Final = {
     LevelForm.ACTIONS: (b'[["new",10.5,1.2],["delete",10.4,0.0]]', b'[["change",10.6,3.0]]'),
 }
 LEVELS: Final = ([("10.5", "1.2"), ("10.4", "0")], [("10.6", "3")])
+TOPS: Final = ([("10.5", "1.2")], [("10.6", "3")])
 INSTRUMENT: Final = Instrument("trial", "TRIAL", "0.1", "0.001")
 NOW_NS: Final = 1_700_000_000_000_000_000
 TRADE: Final = ("10.6", "0.5")
@@ -36,7 +39,8 @@ def trial() -> str:
 
 
 def _is_right(form: LevelForm) -> bool:
-    engine, plain = CompiledDeltas(form), Book()
+    engine = CompiledDeltas(DeltaForm(form, "b", "a", ("u",), ("t",), previous=("p",)))
+    plain = Book()
     tracked = TrackedBook(book=engine.book())
     records = RecordWriter(INSTRUMENT, Source.SIMULATOR, TextGrid.of("0.1", "0.001"), epoch=3, run="trial")
     trades = PendingTrades(StreamCounters())
@@ -44,11 +48,18 @@ def _is_right(form: LevelForm) -> bool:
     flow, ticks, lots = QuoteFlow(-7, 2), trades.ticks, trades.lots
     bids, asks, grid = records.grid.place(*LEVELS)
     plain.update(*bids, *asks)
-    delta = RawDelta("TRIAL", 8, 9, *TEXTS[form], 7, NOW_NS)
-    found = engine.updater(tracked, records).apply(delta, 7, NOW_NS + 5, trades, flow)
+    bids_text, asks_text = TEXTS[form]
+    raw = b'{"s":"TRIAL","t":%d,"p":7,"u":9,"b":%s,"a":%s}' % (NOW_NS // NS_PER_MS, bids_text, asks_text)
+    engine.templates.learn(raw, DepthDelta("TRIAL", 9, 9, *LEVELS, 7, NOW_NS))
+    template = engine.templates.find(raw)
+    if template is None:
+        return False
+    updater = engine.updater(tracked, records)
+    found = updater.take(raw, template, 7, NOW_NS + 5, trades, flow)
     records.exchange_ns, records.grid = NOW_NS, grid
     waiting = SideLevels(ticks, lots)
     record = records.l2(
         Kind.DELTA, 9, NOW_NS + 5, bids=bids, asks=asks, trades=waiting, previous_sequence=7, quotes=flow
     )
-    return found == encode(record) and tracked.book == plain and tracked.book.best_levels == plain.best_levels
+    is_same = tracked.book == plain and tracked.book.best_levels == plain.best_levels
+    return found == encode(record) and is_same and updater.top_texts(1) == TOPS

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from urllib.parse import quote
 
 import msgspec
 
-from producers.contract import Alternative, Channel, DeltaReader, Endpoints, Fetch, Keepalive, Say, VenueLimits
+from producers.contract import Alternative, Channel, DeltaForm, Endpoints, Fetch, Keepalive, Say, VenueLimits
 from producers.exchanges.binance import frames
-from producers.exchanges.binance.deltas import delta_reader
+from producers.exchanges.binance.deltas import DELTAS
 from producers.exchanges.binance.frames import Dialect
 from producers.messages import Frame, VenueMessage
 from producers.sequencing import SequenceRule
@@ -60,17 +59,13 @@ class BinanceExchange:
     short_list: str = ""
     checksum: None = None
     keepalive: Keepalive = SERVER_PINGS
+    deltas: DeltaForm = DELTAS
     shares_update_ids: bool = True
 
     @property
     def venue(self) -> str:
         """Exchange id."""
         return self.dialect.venue
-
-    @cached_property
-    def deltas(self) -> DeltaReader:
-        """How its depth events are read at speed."""
-        return delta_reader(has_previous_id=self.dialect.has_previous_id)
 
     @property
     def derivatives(self) -> BinanceExchange | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from producers.contract import Alternative, Channel, DeltaReader, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
+from producers.contract import Alternative, Channel, DeltaForm, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.bybit import frames
 from producers.exchanges.bybit.deltas import DELTAS
 from producers.exchanges.bybit.frames import BybitDialect
@@ -64,7 +64,7 @@ class BybitExchange:
     shapes: FrameShapes = SHAPES
     checksum: None = None
     keepalive: Keepalive = PING
-    deltas: DeltaReader = DELTAS
+    deltas: DeltaForm = DELTAS
     shares_update_ids: bool = False  # u counts what one server sent of a topic
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Final
 from zlib import crc32
 
@@ -50,8 +51,6 @@ def summed(bids: Levels, asks: Levels) -> int:
 
     The venue writes its numbers without trailing zeros, so that they can be written again from the grid.
     """
-    turns = [
-        f"{side[rank][0]}:{side[rank][1]}" for rank in range(SUMMED_LEVELS) for side in (bids, asks) if rank < len(side)
-    ]
-    total = crc32(":".join(turns).encode())
+    turns = zip_longest(bids[:SUMMED_LEVELS], asks[:SUMMED_LEVELS], fillvalue=())
+    total = crc32(":".join([text for bid, ask in turns for text in (*bid, *ask)]).encode())
     return total - 2**32 if total >= 2**31 else total
