@@ -27,6 +27,9 @@ from producers.exchanges import EXCHANGES
 from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, Via
 from producers.recordings.opened import open_recording
 from producers.recordings.reader import scan
+from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.recording import RecordedFrame, SimulatedRecording
+from producers.simulator.venues import simulated_venue
 from schemas.messages import Kind, L2Record
 from tests.benchmarks.test_kernel import told, verdict
 
@@ -37,6 +40,7 @@ LEAST_FRAMES = 1_500
 """Timed in a round: a short recording is played as often as that takes."""
 MOST_FRAMES = 3_000
 RATIO = 2.2
+START_NS = 1_704_067_200 * 10**9
 NEVER_NS = 10**18
 """No routine snapshots: one a minute is a record of its own."""
 RECORDED = {
@@ -48,7 +52,10 @@ RECORDED = {
 }
 LIKE = {"binance-delivery": "binance-futures", "bybit-spot": "bybit"}
 """Of these nothing is recorded: their frames look as those of another venue of their family."""
-VENUES = (*RECORDED, *LIKE, "okx without checksums")
+SHORT = ("bybit", "bybit-spot", "okx without checksums", "deribit")
+"""What is recorded of these is short: measured on frames, too, that the simulator writes in the venue's form."""
+VENUES = (*RECORDED, *LIKE, "okx without checksums", *(f"{name} simulated" for name in SHORT))
+SIMULATED_S = 80.0
 
 
 class Session(NamedTuple):
@@ -63,6 +70,13 @@ class Session(NamedTuple):
 def session(recordings: Path, name: str) -> Session:
     """Read the depth of a venue's recording, its frames as the venue sends them today."""
     venue = name.partition(" ")[0]
+    if name.endswith(" simulated"):
+        simulated = SimulatedExchange(simulated_venue(venue), simulated_venue(venue).listed[:3], start_ns=START_NS)
+        frames = [made(line) for line in SimulatedRecording(simulated, SIMULATED_S)]
+        instruments = {
+            one.symbol: Instrument(venue, one.symbol, one.tick_size, one.lot_size) for one in simulated.specs.values()
+        }
+        return session_of(venue, instruments, frames)
     recorded = LIKE.get(venue, venue)
     source, _ = open_recording(recordings / f"{RECORDED[recorded]}.frames.jsonl.gz", EXCHANGES[recorded])
     frames = [rewritten(frame, name) for frame in source.frames()]
@@ -71,14 +85,24 @@ def session(recordings: Path, name: str) -> Session:
         for symbol, instrument in scan(source, EXCHANGES[recorded]).instruments.items()
     }
     named = {symbol: one._replace(venue=venue, symbol=symbol) for symbol, one in instruments.items()}
+    return session_of(venue, named, frames)
+
+
+def made(line: RecordedFrame) -> Frame:
+    """Give a frame of the simulator."""
+    return Frame(line.received_ns, Via(line.via), line.connection, line.request, line.raw.encode())
+
+
+def session_of(venue: str, instruments: Mapping[str, Instrument], frames: Sequence[Frame]) -> Session:
+    """Find where every book is LIVE, and the updates after that."""
     depth = [frame for frame in frames if is_depth(venue, frame)]
-    router = FrameRouter(EXCHANGES[venue], named)
+    router = FrameRouter(EXCHANGES[venue], instruments)
     live = 0
     while not all(stream.is_live for stream in router.streams.values()):
         router.handle(depth[live])
         live += 1
     after = [frame for frame in depth[live:] if frame.via is Via.WS][:MOST_FRAMES]
-    return Session(venue, named, depth[:live], list(takewhile(partial(gives_a_delta, router), after)))
+    return Session(venue, instruments, depth[:live], list(takewhile(partial(gives_a_delta, router), after)))
 
 
 def gives_a_delta(router: FrameRouter, frame: Frame) -> bool:
@@ -101,6 +125,8 @@ def rewritten(frame: Frame, name: str) -> Frame:
 
 
 def is_depth(venue: str, frame: Frame) -> bool:
+    if frame.via not in (Via.WS, Via.REST):
+        return False
     return any(isinstance(message, DepthDelta | DepthSnapshot) for message in EXCHANGES[venue].parse(frame))
 
 
@@ -154,7 +180,10 @@ def test_a_depth_frame_to_its_record_beside_orjson(name: str, recordings: Path) 
     found = session(recordings, name)
     options = StreamOptions(epoch_floor=1, routine_snapshot_ns=NEVER_NS)
     checked = played(found, lambda: FrameRouter(EXCHANGES[found.venue], found.instruments, options))
-    fast = played(found, lambda: FrameRouter(EXCHANGES[found.venue], found.instruments, options, engine=CompiledDeltas))
+    venue, listed = EXCHANGES[found.venue], found.instruments
+    assert venue.deltas is not None
+    engine = CompiledDeltas(venue.deltas)  # one, as a producer has: it goes on knowing how frames look
+    fast = played(found, lambda: FrameRouter(venue, listed, options, engine=lambda _: engine))
     fast()
     unit, quick, slow = alternate(loaded(found), fast, checked)
     told(f"{name}: orjson.loads {unit * 1e6:.1f} us, {len(found.updates)} frames")
