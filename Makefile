@@ -3,13 +3,14 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3 python,$(shell \
 	$(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 UV_VERSION := 0.13.8
 
 # $(call step,name,command) runs the command and prints how long it took.
 step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled fmt lint types layers checked test test-compose demo faults fuzz bench factor metrics lock clean
+.PHONY: help setup compiled fmt lint types layers checked test test-all test-compose demo faults fuzz bench factor metrics lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,12 +56,16 @@ layers: setup ## import contracts
 checked: setup ## lint, types and import contracts, beside the compiler of the engine
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync compiled lint types layers
 
-test: checked ## lint, types, import contracts and every test (ARGS=… goes to pytest)
+test: checked ## lint, types, import contracts and the tests, repetitions left out (ARGS=… goes to pytest)
 	$(call step,a quicker start of the broker,$(BIN)/python -m embedded.start_cache)
-	$(call step,pytest,$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS))
+	$(call step,pytest,$(PYTEST) -m "not exhaustive" $(ARGS))
+
+test-all: checked ## the same with every test (CONTRIBUTING.md says which ones are left out of `make test`)
+	$(call step,a quicker start of the broker,$(BIN)/python -m embedded.start_cache)
+	$(call step,pytest,$(PYTEST) $(ARGS))
 
 # Three workers and some hundred commands read the same modules: compiled once, also where images say otherwise.
-test: export PYTHONDONTWRITEBYTECODE =
+test test-all: export PYTHONDONTWRITEBYTECODE =
 
 test-compose: setup ## the deployment for real, on a Docker engine: scaled, killed, restarted, audited; fails without one
 	$(BIN)/pytest -x -s -v tests/compose $(ARGS)

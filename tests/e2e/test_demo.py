@@ -152,6 +152,7 @@ def read_or_nothing(path: Path) -> bytes:
         return b""
 
 
+@pytest.mark.exhaustive
 def test_a_killed_broker_and_a_killed_engine_come_back_and_nothing_is_lost() -> None:
     mark = f"demo-{uuid.uuid4()}"
     running = start(mark, *SMALL)
@@ -172,6 +173,7 @@ def test_a_killed_broker_and_a_killed_engine_come_back_and_nothing_is_lost() -> 
     assert left_behind(mark) == []
 
 
+@pytest.mark.exhaustive
 def test_a_second_ctrl_c_cuts_the_drain_off_and_leaves_no_process() -> None:
     mark = f"demo-{uuid.uuid4()}"
     running = start(mark, *SMALL)

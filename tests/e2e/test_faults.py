@@ -152,6 +152,7 @@ def test_a_killed_worker_and_a_killed_sink_lose_and_double_nothing(tmp_path: Pat
         print_figures(f"worker killed at {at_kill / wanted:.0%}, then the sink", expected, log, found)
 
 
+@pytest.mark.exhaustive
 def test_a_failed_factor_send_ends_the_worker_and_loses_nothing(tmp_path: Path, expected: Input) -> None:
     with pipeline(tmp_path) as running:
         log = FactorLog(running.settings)

@@ -37,6 +37,7 @@ from tests.integration.producing import fresh_topics, read_topic
 from tests.integration.test_processor import Expected, FactorLog, drained, streams_of
 from tests.integration.test_producer_commands import first_line, running, simulated, stop
 from tests.support.patience import patient
+from tests.support.tiers import tiered
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -105,6 +106,7 @@ def test_a_replay_into_a_live_instrument(run: Command, broker: str) -> None:
         run(*replay)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("leave it at that, or replay it with --again: views then count the newest run alone")
 def test_a_recording_that_was_replayed_before(run: Command, broker: str) -> None:
     settings = fresh_topics(broker)
@@ -125,6 +127,7 @@ MIXED = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "set kafka.topic_prefix and clickhouse.database to others, or producer.beside_other_sources "
     "to true where both belong together"
@@ -223,6 +226,7 @@ def test_a_websocket_address_that_is_not_the_venues(run: Command, venue: dict[st
         assert "depthUpdate" in subprocess.run(["gzip", "-dc", path], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("stop that producer, or set kafka.topic_prefix to topics of this one's own")
 async def test_another_producer_of_the_instrument(broker: str) -> None:
     settings = await asyncio.to_thread(fresh_topics, broker)
@@ -279,7 +283,7 @@ sys.exit(main())
 @pytest.mark.advice(
     "restart it; it continues from its checkpoints", "restart the worker, it continues from its checkpoint"
 )
-@pytest.mark.parametrize("fault", ["a part breaks", "a record is not acknowledged"])
+@pytest.mark.parametrize("fault", tiered(["a part breaks", "a record is not acknowledged"], "a part breaks"))
 def test_a_worker_that_failed_is_started_again_and_again(broker: str, tmp_path: Path, fault: str) -> None:
     settings = processing(broker)
     streams = streams_of(seed=3, instruments=8, records=200)

@@ -45,6 +45,7 @@ from tests.integration.test_sink import recreate
 from tests.integration.test_sink_start import expire, partition_of
 from tests.sinks.records import factors
 from tests.support.patience import patient
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
@@ -130,6 +131,7 @@ def test_topics_that_are_missing(run: Command, bare: Settings) -> None:
     assert next(check.ok for check in broker_checks(bare) if check.name == "topics")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "nothing was changed, since it would move instruments between workers; "
     "set kafka.partitions to what is there, or kafka.topic_prefix to start new topics",
@@ -164,6 +166,7 @@ def test_topics_with_another_number_of_partitions(run: Command, bare: Settings) 
     assert kafka.topic_ids(bare, [topics.topic_name(bare, L2)]) == ids, "what was there is there"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "create it with {…} partitions and cleanup.policy=compact, "
     "or keep the app_id as it was and set kafka.topic_prefix to have a pipeline apart"
@@ -188,6 +191,7 @@ def test_an_app_id_without_a_changelog(run: Command, settings: Settings) -> None
         require_changelog(apart, f"{apart.kafka.topic_prefix}obflow-processor-books-changelog")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("another version of obflow writes there: upgrade, or set kafka.topic_prefix")
 def test_records_of_another_version(run: Command, bare: Settings) -> None:
     run("topics", "apply", *flags(bare))
@@ -202,6 +206,7 @@ def test_records_of_another_version(run: Command, bare: Settings) -> None:
         assert all(check.ok for check in broker_checks(apart))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("`obflow topics check` names the difference")
 def test_a_topic_that_takes_smaller_records_than_declared(run: Command, settings: Settings) -> None:
     name = topics.topic_name(settings, DEAD_LETTERS)
@@ -245,6 +250,7 @@ def _is_well(settings: Settings) -> bool:
 # ---- servers
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.advice(
     "start one with `obflow kafka` or `docker compose up`, or set kafka.bootstrap_servers",
@@ -328,11 +334,14 @@ def test_a_database_that_is_not_there(run: Command, bare: Settings) -> None:
 )
 @pytest.mark.parametrize(
     ("fault", "named"),
-    [
+    tiered(
+        [
+            ("DROP TABLE trades", "table trades does not exist"),
+            ("ALTER TABLE trades DROP COLUMN price", "column trades.price does not exist"),
+            ("DROP TABLE log_holes", "log_holes"),
+        ],
         ("DROP TABLE trades", "table trades does not exist"),
-        ("ALTER TABLE trades DROP COLUMN price", "column trades.price does not exist"),
-        ("DROP TABLE log_holes", "log_holes"),
-    ],
+    ),
 )
 def test_a_sink_whose_tables_are_not_whole(
     run: Command, settings: Settings, store: Store, fault: str, named: str
@@ -362,6 +371,7 @@ OTHER_TYPE = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "no column's type is changed, for that could lose values: rename the table (RENAME TABLE … TO …_before) and run "
     "`obflow tables apply`, which makes it anew; the sink then fills it from the log"
@@ -381,6 +391,7 @@ def test_a_column_of_another_type(run: Command, settings: Settings, store: Store
         assert (rows(store, "trades"), rows(store, f"trades_before{number}")) == (3, 3)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("set clickhouse.database to one of obflow's own")
 def test_a_database_that_holds_somebody_elses_tables(run: Command, bare: Settings) -> None:
     migrate.create_database(bare.clickhouse)
@@ -401,6 +412,7 @@ def test_a_database_that_holds_somebody_elses_tables(run: Command, bare: Setting
             store.command(f"DROP DATABASE IF EXISTS {own} SYNC")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("upgrade obflow", "restore the file and add a new migration")
 def test_migrations_that_are_not_those_of_the_database(
     run: Command, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -470,6 +482,7 @@ def test_a_letter_that_is_not_there(run: Command, settings: Settings) -> None:
         assert "DecodeError" in run("dead-letters", "show", listed, *flags(settings))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("lower sink.flush_rows and sink.max_buffered_rows")
 def test_an_insert_that_would_not_be_atomic(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MAX_INSERT_ROWS", 1_200)
@@ -483,6 +496,7 @@ def test_an_insert_that_would_not_be_atomic(settings: Settings, store: Store, mo
         assert rows(store, "trades") == 4_000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("stop the other `obflow sink`, or look at system.processes")
 def test_an_insert_of_another_sink_that_still_runs(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -500,6 +514,7 @@ def test_an_insert_of_another_sink_that_still_runs(
         assert rows(store, "trades") == 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("restart the sink: it counts what is lost and goes on with what is left")
 def test_a_log_whose_next_records_are_gone(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     send_trades(settings, 1, 2)
@@ -555,6 +570,7 @@ def test_an_insert_whose_answer_did_not_come(settings: Settings, store: Store, m
         assert rows(store, "trades") == 10
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("nothing past their records was stored; the sink reads them again by itself")
 def test_letters_that_the_broker_did_not_take(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -623,6 +639,7 @@ def test_a_broker_that_has_lost_records(
         assert rows(store, "trades") == 10 + number, "what was stored stays"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("restart the worker")
 def test_a_topic_that_was_made_anew_under_a_worker(settings: Settings) -> None:
     """What a worker does at its start, it does again."""

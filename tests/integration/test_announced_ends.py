@@ -75,6 +75,7 @@ async def test_a_notice_has_a_second_connection_bridged_before_the_first_one_end
     assert_unbroken(path, venue)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.case("shutdown-notice")
 async def test_thirty_ends_of_life_leave_every_book_live_and_every_trade_once(tmp_path: Path) -> None:
     path, exchange = (

@@ -61,6 +61,7 @@ from tests.integration.test_sink_audit import feed_tables, processed
 from tests.processors.regimes.generated import RULES, event_of
 from tests.schemas.examples import EXAMPLES, load
 from tests.support.patience import patient
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
@@ -349,8 +350,16 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
 }
 
+QUICK = (
+    "a window without a judgement",
+    "a request that is gone",
+    "a change of a feed stored twice",
+    "a trade that is gone",
+)
+"""What `make test` plants: one of each sort; `make test-all` every one."""
 
-@pytest.mark.parametrize("fault", FAULTS)
+
+@pytest.mark.parametrize("fault", tiered(FAULTS, *QUICK))
 def test_a_fault_is_told_and_ends_the_doctor_with_1(
     whole: Settings, store: Store, fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -426,6 +435,7 @@ def test_a_table_that_is_gone_is_named_with_what_makes_it_again(whole: Settings,
         store.command("RENAME TABLE elsewhere TO llm_calls")
 
 
+@pytest.mark.exhaustive
 def test_a_replay_once_more_with_its_times_moved_is_no_duplicate_and_without_it_is(
     whole: Settings, store: Store
 ) -> None:
@@ -450,6 +460,7 @@ def settings(broker: str, clickhouse: ClickHouseSettings) -> Settings:
     return pipeline(broker, clickhouse)
 
 
+@pytest.mark.exhaustive
 def test_windows_that_no_worker_has_come_to_are_pending_and_not_well(settings: Settings) -> None:
     for symbol in SYMBOLS:
         send(settings, L2, *book_updates(symbol))
@@ -480,6 +491,7 @@ def test_a_window_that_the_workers_have_passed_is_lost(settings: Settings) -> No
     assert audit_problems(found) == [f"regimes: {WINDOWS} lost"]
 
 
+@pytest.mark.exhaustive
 def test_a_factor_record_that_the_workers_refused_closes_no_window(settings: Settings) -> None:
     send(settings, L2, *book_updates("A"))
     [record] = processed(settings, source_log(settings))
@@ -595,6 +607,7 @@ def test_records_that_expired_unread_are_apart_from_lost_also_after_a_restart(
         assert told() == ({"expired": before, "expired_unread": 15, "absent": 0}, 0, [expected])
 
 
+@pytest.mark.exhaustive
 def test_records_that_expired_after_they_were_stored_are_no_fault(settings: Settings) -> None:
     send(settings, TRADES, *(trade("A", number) for number in range(10)))
     run_until(settings, lambda counts: counts["trades"].rows >= 10, "trades")
@@ -608,6 +621,7 @@ def test_records_that_expired_after_they_were_stored_are_no_fault(settings: Sett
     assert (lines["trades"].counts["expected"], lines["trades"].counts["lost"]) == (4, 0)
 
 
+@pytest.mark.exhaustive
 def test_offsets_without_a_record_are_not_lost_and_not_well(settings: Settings) -> None:
     """A transaction leaves its marker, and records that were taken back: the log ends in one of them, too."""
     name = topics.topic_name(settings, TRADES)
@@ -628,6 +642,7 @@ def test_offsets_without_a_record_are_not_lost_and_not_well(settings: Settings) 
     assert "4 offsets of trades.v1 hold no record" in lines["retention"].problems[0]
 
 
+@pytest.mark.exhaustive
 def test_a_record_sent_again_by_hand_is_stored_where_the_first_one_was(settings: Settings) -> None:
     feed = Feed(settings, TRADES)
     feed.send(trade("A", 0))

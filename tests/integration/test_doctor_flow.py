@@ -43,6 +43,7 @@ def findings(run: Command, settings: Settings, code: int = 1) -> dict[str, dict[
     return {one["name"]: one for one in msgspec.json.decode(said.splitlines()[-1])["checks"]}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("start `{…}`")
 def test_a_group_without_members_is_named_and_started_again_and_again(
     run: Command, settings: Settings, tmp_path: Path
@@ -66,6 +67,7 @@ def test_a_group_without_members_is_named_and_started_again_and_again(
             assert worker.stop() == 0
 
 
+@pytest.mark.exhaustive
 def test_an_emptied_changelog_is_named_until_a_worker_has_read_its_partitions_again(
     run: Command, settings: Settings, tmp_path: Path
 ) -> None:

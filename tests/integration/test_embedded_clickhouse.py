@@ -433,6 +433,7 @@ def test_it_stops_in_time_with_a_query_running_and_a_connection_open(tmp_path: P
     engine.stop()
 
 
+@pytest.mark.exhaustive
 def test_it_ends_with_its_parent_however_that_dies(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from embedded.clickhouse import EmbeddedClickHouse\n"

@@ -108,6 +108,7 @@ def test_topics_of_24_partitions_take_little_disk(own_broker: EmbeddedKafka) -> 
     assert used() - before < 20e6
 
 
+@pytest.mark.exhaustive
 def test_a_transaction_commits(broker: str) -> None:
     create(broker, "embedded-transaction")
     producer = Producer({"bootstrap.servers": broker, "log_level": 0, "transactional.id": "embedded"})
@@ -118,6 +119,7 @@ def test_a_transaction_commits(broker: str) -> None:
     assert [message.value() for message in read(broker, "embedded-transaction", 1)] == [b"x"]
 
 
+@pytest.mark.exhaustive
 def test_a_restart_is_the_same_cluster_with_the_same_records(own_broker: EmbeddedKafka) -> None:
     create(own_broker.bootstrap, "kept", partitions=24, **{"cleanup.policy": "compact"})
     send(own_broker.bootstrap, "kept", b"1", b"2")
@@ -174,6 +176,7 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
             EmbeddedKafka(tmp_path, port=port).start()
 
 
+@pytest.mark.exhaustive
 def test_a_port_lost_between_choice_and_bind_is_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:
     choose = kafka._bound_port
     with socket.socket() as taken:
@@ -197,6 +200,7 @@ def test_a_broker_that_does_not_come_up_quotes_its_log(tmp_path: Path, monkeypat
     assert str(tmp_path / "kafka.log") in str(caught.value)
 
 
+@pytest.mark.exhaustive
 def test_no_broker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time\n"
@@ -215,6 +219,7 @@ def test_no_broker_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert eventually(lambda: not alive(pid)), f"the broker {pid} outlived its parent"
 
 
+@pytest.mark.exhaustive
 def test_a_start_cache_that_is_no_such_thing_costs_time_alone(tmp_path: Path) -> None:
     broker = EmbeddedKafka(tmp_path / "data", cache=_cache_with_jars(tmp_path))
     broker.start_cache().write_bytes(b"no cache at all")

@@ -37,13 +37,14 @@ from tests.integration.producing import (
 from tests.producers.l2_reader import books_of
 from tests.producers.messages import largest_record
 from tests.support.patience import patient
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
 VENUE = "binance-futures"
 
 
-@pytest.mark.parametrize("venue_id", sorted(VENUES))
+@pytest.mark.parametrize("venue_id", tiered(sorted(VENUES), "binance-futures", "deribit", "bazaar"))
 async def test_a_healthy_feed_publishes_the_true_books_and_says_how_it_is(broker: str, venue_id: str) -> None:
     symbols = symbols_of(venue_id)
     async with producing(broker, venue_id=venue_id) as running:
@@ -143,6 +144,7 @@ async def test_an_announced_end_costs_no_book(broker: str) -> None:
     assert requests == dict.fromkeys(SYMBOLS, 1)
 
 
+@pytest.mark.exhaustive
 async def test_a_book_that_the_venue_begins_anew_in_the_stream_is_the_book(broker: str) -> None:
     async with producing(broker, venue_id="bazaar") as running:
         await running.all_live()
@@ -347,7 +349,7 @@ async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
     assert book.broken == []
 
 
-@pytest.mark.parametrize("venue_id", sorted(VENUES))
+@pytest.mark.parametrize("venue_id", tiered(sorted(VENUES), "binance-futures", "deribit", "bazaar"))
 async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_names(broker: str, venue_id: str) -> None:
     traded = symbols_of(venue_id)[0]
     with pytest.raises(ExceptionGroup) as refused:

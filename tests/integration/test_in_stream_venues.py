@@ -8,13 +8,14 @@ from producers.simulator.venues import SIMULATED
 from schemas.topics import DEAD_LETTERS, L2
 from tests.integration.producing import producing, read_topic, symbols_of
 from tests.producers.l2_reader import books_of
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
 IN_STREAM = sorted(name for name, venue in SIMULATED.items() if venue.rules.book_in_stream)
 
 
-@pytest.mark.parametrize("venue_id", IN_STREAM)
+@pytest.mark.parametrize("venue_id", tiered(IN_STREAM, "okx"))
 async def test_each_fault_is_healed_for_its_instrument_alone(broker: str, venue_id: str) -> None:
     first, second = symbols_of(venue_id)
     async with producing(broker, venue_id=venue_id) as running:

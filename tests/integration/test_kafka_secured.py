@@ -84,6 +84,7 @@ def read(consumer: Consumer, count: int) -> list[bytes]:
     return found
 
 
+@pytest.mark.exhaustive
 def test_workers_make_the_same_factors_by_every_way_in(secured: Secured, tmp_path: Path) -> None:
     records = streams_of(seed=12, instruments=2, records=30)
     expected = Expected(records)
@@ -136,6 +137,7 @@ def by_https(port: int, secured: Secured) -> dict[str, object]:
     return {"clickhouse.port": port, "clickhouse.secure": True, "clickhouse.ca_file": ca}
 
 
+@pytest.mark.exhaustive
 def test_a_wrong_password_is_one_sentence_in_every_role_and_for_doctor(
     secured: Secured, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_nobody_gets_what_another_has_not_given_up(join: Callable[[], Member]) -
     assert first.metrics.value("obflow_leased_partitions", venue=first.venue) == BUCKETS // 2
 
 
+@pytest.mark.exhaustive
 def test_who_slept_publishes_nothing_until_it_has_joined_anew(
     join: Callable[[], Member],
 ) -> None:

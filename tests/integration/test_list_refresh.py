@@ -12,10 +12,11 @@ from schemas.topics import FEED_STATUS, L2
 from tests.integration.producing import Running, producing, read_topic, symbols_of
 from tests.producers.l2_reader import books_of
 from tests.support.patience import patient
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
-EACH = pytest.mark.parametrize("venue_id", sorted(SIMULATED))
+EACH = pytest.mark.parametrize("venue_id", tiered(sorted(SIMULATED), "binance-futures", "okx"))
 OFTEN_S = 0.4
 """Between two readings: seldom enough for every venue's limits."""
 

@@ -59,6 +59,7 @@ def test_a_recording_and_the_factors_of_it_can_be_asked(run: Command, tmp_path: 
     assert '"spread_bps","Nullable(Float64)","","","[bps]"' in described
 
 
+@pytest.mark.exhaustive
 def test_the_statement_comes_from_a_file_too(run: Command, parquet: Path, tmp_path: Path) -> None:
     script = tmp_path / "q.sql"
     script.write_text("SELECT count()\nFROM file;\n")

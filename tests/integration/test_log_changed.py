@@ -14,6 +14,7 @@ from obflow.settings import Settings
 from schemas.topics import FACTORS, L2, Topic
 from tests.integration.processing import PARTITIONS, Worker, interleaved, pipeline, publish, until, workers
 from tests.integration.test_processor import drained, streams_of
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +40,7 @@ def ended(worker: Worker) -> str:
     return worker.tail().splitlines()[-1]
 
 
-@pytest.mark.parametrize("role", ["process", "regimes"])
+@pytest.mark.parametrize("role", tiered(["process", "regimes"], "process"))
 def test_workers_end_soon_after_their_topic_was_made_anew(broker: str, tmp_path: Path, role: str) -> None:
     settings = pipeline(broker)
     with workers(settings, tmp_path, role) as start:
@@ -49,6 +50,7 @@ def test_workers_end_soon_after_their_topic_was_made_anew(broker: str, tmp_path:
         assert "was made anew: it is another log: restart the worker" in ended(worker)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.case("topic-made-anew")
 def test_a_worker_without_a_partition_ends_too_where_its_topic_was_made_anew(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker)
@@ -60,7 +62,7 @@ def test_a_worker_without_a_partition_ends_too_where_its_topic_was_made_anew(bro
         assert all("was made anew" in ended(worker) for worker in several)
 
 
-@pytest.mark.parametrize("role", ["process", "regimes"])
+@pytest.mark.parametrize("role", tiered(["process", "regimes"], "process"))
 def test_workers_end_where_their_topic_gets_more_partitions(broker: str, tmp_path: Path, role: str) -> None:
     settings = pipeline(broker)
     with workers(settings, tmp_path, role) as start:

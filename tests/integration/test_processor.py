@@ -99,6 +99,7 @@ def test_one_worker_computes_what_the_core_computes_in_memory(broker: str, tmp_p
     assert stored.emitted == stored.distinct
 
 
+@pytest.mark.exhaustive
 def test_killing_an_owner_in_the_middle_loses_nothing_and_repeats_bit_for_bit(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker)
     hoarding = settings.model_copy(
@@ -124,6 +125,7 @@ def test_killing_an_owner_in_the_middle_loses_nothing_and_repeats_bit_for_bit(br
     assert stored.emitted > stored.distinct, "the kill repeated nothing, so it proved nothing"
 
 
+@pytest.mark.exhaustive
 def test_a_refused_send_ends_the_worker_and_its_restart_heals(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker)
     streams = streams_of(seed=200, instruments=8, records=400)
@@ -139,6 +141,7 @@ def test_a_refused_send_ends_the_worker_and_its_restart_heals(broker: str, tmp_p
     assert_whole(FactorLog(settings).read(), Expected(streams))
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_hangs_ends_itself_and_its_restart_heals(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker, watchdog_seconds=3.0)
     streams = streams_of(seed=250, instruments=8, records=200)

@@ -257,6 +257,7 @@ def _settled(server: LlmServer) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_starts_knows_what_the_day_has_cost(broker: str, tmp_path: Path) -> None:
     """What others spent today leaves room for one question; what they spent yesterday is nobody's matter."""
     row = load(EXAMPLES / "llm-calls/v5/ok.json")
@@ -383,6 +384,7 @@ def _to_the_minutes_question(events: list[FactorEvent]) -> list[FactorEvent]:
     return events[: last + 1]
 
 
+@pytest.mark.exhaustive
 def test_a_worker_killed_while_the_model_hangs_loses_no_rule_and_asks_nothing_twice(
     broker: str, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def settings_without_a_store(broker: str) -> Settings:
     return pipeline(broker).model_copy(update={"clickhouse": nowhere})
 
 
+@pytest.mark.exhaustive
 def test_workers_live_at_once_and_are_ready_once_their_partitions_are(broker: str, tmp_path: Path) -> None:
     """Also the one for which no partition is left: it waits for nothing."""
     ports, settings = [free_port() for _ in range(2)], pipeline(broker)

@@ -97,6 +97,7 @@ def obeyed(worker: Worker, step: int) -> bool:
     return any(line["step"] >= step for line in worker.logged("rollout_obeyed"))
 
 
+@pytest.mark.exhaustive
 def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(
     broker: str, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:

@@ -139,6 +139,7 @@ def shared(broker: str) -> Iterator[Shared]:
         yield Shared(fresh_topics(broker, partitions=PARTITIONS), where, stack)
 
 
+@pytest.mark.exhaustive
 def test_one_then_two_then_one_produce_each_instrument_once_and_without_a_hole(broker: str) -> None:
     with shared(broker) as producers:
         first = producers.start()
@@ -169,6 +170,7 @@ def test_instruments_of_a_killed_producer_live_again_through_the_other(broker: s
         producers.check(owners=2)
 
 
+@pytest.mark.exhaustive
 def test_what_a_suspended_producer_writes_when_it_wakes_is_applied_by_nobody(broker: str, tmp_path: Path) -> None:
     with shared(broker) as producers:
         producers.start_processor()
@@ -217,6 +219,7 @@ def test_fixed_parts_cover_every_instrument_once(broker: str) -> None:
         assert {len({record.run for record in records}) for records in producers.log().values()} == {1}
 
 
+@pytest.mark.exhaustive
 def test_all_of_a_currency_are_shared_too(broker: str) -> None:
     with shared(broker) as producers:
         producers.start("--quote", "USDT")

@@ -408,6 +408,7 @@ class Resender:
             self.poison += 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_servers")
 def test_kills_of_the_sink_and_of_the_engine_lose_nothing_and_double_nothing(broker: str, tmp_path: Path) -> None:

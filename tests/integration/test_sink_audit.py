@@ -175,6 +175,7 @@ def test_a_lost_a_doubled_and_a_changed_row_are_found_where_they_are(
     ]
 
 
+@pytest.mark.exhaustive
 def test_events_that_a_sink_dead_lettered_are_not_lost(settings: Settings, store: Store) -> None:
     store.command("ALTER TABLE factors ADD CONSTRAINT test CHECK symbol != 'B'")
     publish(settings)
@@ -224,6 +225,7 @@ def test_book_records_behind_the_workers_are_lost_and_those_before_them_wait(set
     assert counts["lost"] == sum(end // 2 for end in ends.values())
 
 
+@pytest.mark.exhaustive
 def test_rows_of_an_older_log_are_audited_for_duplicates_too(settings: Settings, store: Store) -> None:
     publish(settings)
     send_trades(settings, 1)

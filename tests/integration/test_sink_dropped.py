@@ -77,6 +77,7 @@ def test_a_dropped_table_is_waited_for_filled_from_the_log_and_stops_no_other(
     assert store.query("SELECT uniqExact(source_offset) FROM factors") == [(EVENTS + 1,)]
 
 
+@pytest.mark.exhaustive
 def test_a_table_made_anew_between_two_inserts_is_filled_from_the_log(
     settings: Settings, store: Store, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_table_made_anew_between_two_inserts_is_filled_from_the_log(
     assert "the table factors was made anew" in sink.log
 
 
+@pytest.mark.exhaustive
 def test_a_dropped_database_is_waited_for_and_filled_from_the_log(
     settings: Settings, store: Store, tmp_path: Path
 ) -> None:

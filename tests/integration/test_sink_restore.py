@@ -127,6 +127,7 @@ def test_750_rows_truncated_under_a_running_sink_are_put_back_to_the_bit(
     assert restored(run, settings, "trades")["rows"] == 0
 
 
+@pytest.mark.exhaustive
 def test_some_deleted_rows_are_put_back_and_events_sent_twice_are_stored_once(
     settings: Settings, store: Store, run: Command
 ) -> None:
@@ -203,6 +204,7 @@ def refused_beside_a_sink(settings: Settings, run: Command, log: Path) -> None:
         assert sink.stop()[0] == 0, sink.log
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "stop the sink and run `obflow sink --restore {…}`: it puts back what the log still has",
     "stop it first; one that was killed is forgotten after some seconds",

@@ -20,6 +20,7 @@ from schemas.topics import FACTORS
 from sinks.store import Store
 from tests.integration.sinking import Feed, Sink, opened, pipeline, wait_for
 from tests.sinks.records import factors
+from tests.support.tiers import tiered
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -81,7 +82,7 @@ def all_stored(store: Store, rows: int) -> bool:
     return eventually(lambda: counted(store)[1] >= rows, 60)
 
 
-@pytest.mark.parametrize("sinks", range(STARTS))
+@pytest.mark.parametrize("sinks", range(STARTS) if WHOLE else tiered(range(STARTS), 0))
 def test_sinks_started_in_the_same_second_store_every_row_once(
     sinks: int, broker: str, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_sinks_started_in_the_same_second_store_every_row_once(
         assert counted(store) == (load.rows, load.rows)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stop", range(STOPS))
 def test_more_and_fewer_sinks_and_one_that_slept_store_every_row_once(
     stop: int, broker: str, clickhouse: ClickHouseSettings, tmp_path: Path

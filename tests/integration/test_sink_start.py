@@ -140,6 +140,7 @@ def test_records_that_expired_unread_are_written_down_and_stay_so(settings: Sett
     assert holes(store) == [("factors", "expired", 4, 9), ("factors", "expired", 12, 13)]
 
 
+@pytest.mark.exhaustive
 def test_records_of_a_quiet_partition_that_expired_unread_are_no_less_expired(settings: Settings, store: Store) -> None:
     """The table holds nothing of that partition: that a sink was at this log before, other partitions tell."""
     feed, key = Feed(settings, TRADES), "binance-futures:BTCUSDT"
@@ -158,6 +159,7 @@ def test_records_of_a_quiet_partition_that_expired_unread_are_no_less_expired(se
     assert holes(store) == [("trades", "expired", 0, 5)]
 
 
+@pytest.mark.exhaustive
 def test_heartbeats_that_expired_were_read_and_are_no_hole(settings: Settings, store: Store) -> None:
     change = FeedStatus("binance", "A", Source.LIVE, FeedState.LIVE, 1, 0)
     beat = FeedStatus("binance", "A", Source.LIVE, FeedState.LIVE, 1, 0, heartbeat=True)
@@ -180,6 +182,7 @@ def test_a_fresh_table_on_an_old_log_has_no_hole(settings: Settings, store: Stor
     assert holes(store) == []
 
 
+@pytest.mark.exhaustive
 def test_offsets_without_a_record_are_written_down(settings: Settings, store: Store) -> None:
     """What a transaction leaves behind: its marker, and records that were taken back, which no reader is given."""
     name = topics.topic_name(settings, FACTORS)

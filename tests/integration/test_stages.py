@@ -154,6 +154,7 @@ def _committed(settings: Settings, topic: str, worker: Worker) -> None:
     until(is_drained, 30, worker.tail)
 
 
+@pytest.mark.exhaustive
 def test_a_second_engine_computes_by_name_and_alone_reads_its_checkpoints(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker, engine="counting")
     streams = streams_of(seed=700, instruments=6, records=300)

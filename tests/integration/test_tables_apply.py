@@ -16,6 +16,7 @@ from tests.integration.made_tables import make_tables
 from tests.integration.sinking import opened
 from tests.integration.test_sink_tables import store_all
 from tests.schemas.examples import EXAMPLES, load
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
@@ -110,8 +111,11 @@ FAULTS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+QUICK = ("the table factors", "every table and view", "the ledger and a table", "several columns of several tables")
+"""What `make test` takes away: one of each sort; `make test-all` every one."""
 
-@pytest.mark.parametrize("fault", FAULTS)
+
+@pytest.mark.parametrize("fault", tiered(FAULTS, *QUICK))
 def test_whatever_is_missing_is_made_again_as_it_was(store: Store, where: ClickHouseSettings, fault: str) -> None:
     whole = shape(store)
     for statement in FAULTS[fault]:
