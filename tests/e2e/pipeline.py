@@ -29,6 +29,7 @@ from schemas.topics import FACTORS, TOPICS
 from sinks import migrate
 from sinks.store import Store
 from tests.support.patience import patient
+from tests.support.servers import START_S
 from tests.support.waiting import pause_s
 
 RESTART = RestartPolicy(limit=20, first_backoff_s=0.2, longest_backoff_s=1.0)
@@ -106,8 +107,8 @@ class Pipeline:
         self.settings = Settings()
 
     def start(self) -> None:
-        bootstrap = self.broker.start()
-        host, port = self.engine.start()
+        bootstrap = self.broker.start(patient(START_S))
+        host, port = self.engine.start(patient(START_S))
         self.environment |= {
             "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
             "OBFLOW_CLICKHOUSE__HOST": host,

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from obflow.settings import ClickHouseSettings
 from tests.integration.backends import Backend
+from tests.support.servers import started
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def clickhouse_of(backend: Backend) -> Iterator[ClickHouseSettings]:
         return
     from embedded.clickhouse import EmbeddedClickHouse
 
-    with EmbeddedClickHouse() as embedded:
+    with started(EmbeddedClickHouse()) as embedded:
         # Named, though commands find it by the port: some tests reach the engine by a detour, on a port of their own.
         password = SecretStr(embedded.tokens.writer)
         yield ClickHouseSettings(host=embedded.host, port=embedded.port, password=password, database="default")

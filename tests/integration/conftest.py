@@ -11,6 +11,7 @@ from obflow.clickhouse import connect
 from obflow.settings import ClickHouseSettings
 from tests.integration.backends import Backend, BackendUnavailable, choose
 from tests.integration.clickhouse_backend import clickhouse_of
+from tests.support.servers import started
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def broker(backend: Backend) -> Iterator[str]:
         return
     from embedded.kafka import EmbeddedKafka
 
-    with EmbeddedKafka() as embedded:
+    with started(EmbeddedKafka()) as embedded:
         yield embedded.bootstrap
 
 

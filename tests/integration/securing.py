@@ -15,6 +15,7 @@ from obflow.settings import Settings
 from tests.integration.processing import OBFLOW
 from tests.support.certificates import Authority, Issued
 from tests.support.patience import patient
+from tests.support.servers import started
 
 USER, PASSWORD, WRONG = "alice", "Secret1", "another"  # of a broker that lives as long as the tests
 
@@ -65,7 +66,7 @@ def secured_broker(folder: Path) -> Iterator[Secured]:
     shown = authority.issue("broker")
     security = BrokerSecurity(shown.whole, authority.certificate, {USER: PASSWORD})
     client = authority.issue("client", password=PASSWORD)
-    with EmbeddedKafka(security=security) as broker:
+    with started(EmbeddedKafka(security=security)) as broker:
         yield Secured(broker, authority, client, Authority(folder, "stranger"), folder)
 
 

@@ -18,6 +18,8 @@ from tests.integration.backends import free_port
 from tests.integration.sinking import Sink, opened, pipeline, run_until, wait_for
 from tests.integration.test_sink import KILLED, Resender, nothing_left, rows_of, stored_events, wait_for_progress
 from tests.sinks.records import event
+from tests.support.patience import patient
+from tests.support.servers import started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -29,7 +31,7 @@ GROWTH_MIB = 150.0
 
 @pytest.mark.usefixtures("own_servers")
 def test_a_database_that_is_away_under_load_costs_no_row_no_person_and_few_lines(broker: str, tmp_path: Path) -> None:
-    with EmbeddedClickHouse(tmp_path / "engine", port=free_port()) as engine:
+    with started(EmbeddedClickHouse(tmp_path / "engine", port=free_port())) as engine:
         where = ClickHouseSettings(host=engine.host, port=engine.port, database="away")
         settings = pipeline(broker, where)
         sender, enough = Resender(settings, instruments=24, seed=7), threading.Event()
@@ -45,7 +47,7 @@ def test_a_database_that_is_away_under_load_costs_no_row_no_person_and_few_lines
                 time.sleep(AWAY_S)
                 assert sink.process.poll() is None, sink.log
                 told, grown_mib = sink.log.splitlines()[lines:], (own.memory_info().rss - memory) / 1024**2
-                engine.start()
+                engine.start(patient(60.0))
                 wait_for_progress(settings, sink)
                 enough.set()
                 sending.join(20)

@@ -18,6 +18,7 @@ from tests.integration.processing import FactorLog, interleaved, pipeline, publi
 from tests.integration.test_database_away import AWAY_S, LINES_A_SECOND, most_a_second
 from tests.integration.test_processor import Expected, assert_whole, drained
 from tests.processors.generated import GRIDS, Producer
+from tests.support.servers import started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -44,7 +45,7 @@ def test_a_broker_that_is_away_costs_a_worker_no_event_no_person_and_few_lines(t
         for number in range(INSTRUMENTS)
     ]
     streams = [renamed(producer.records(RECORDS), f"SYM{number:02}") for number, producer in enumerate(producers)]
-    with EmbeddedKafka(tmp_path / "broker", port=free_port()) as broker:
+    with started(EmbeddedKafka(tmp_path / "broker", port=free_port())) as broker:
         settings = pipeline(broker.bootstrap)
         keeping = settings.producer.model_copy(update={"delivery_timeout_seconds": 600.0})
         sending = settings.model_copy(update={"producer": keeping})

@@ -17,6 +17,7 @@ from tests.integration.test_database_away import AWAY_S, LINES_A_SECOND, most_a_
 from tests.integration.test_producer_commands import running, simulated, stop
 from tests.producers.l2_reader import books_of
 from tests.support.patience import patient
+from tests.support.servers import started
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -31,7 +32,7 @@ def records(settings: Settings) -> list[L2Record]:
 @pytest.mark.usefixtures("own_servers")
 def test_a_broker_that_is_away_costs_a_producer_no_book_no_person_and_few_lines(tmp_path: Path) -> None:
     log = tmp_path / "producer.log"
-    with EmbeddedKafka(tmp_path / "broker", port=free_port()) as broker, simulated() as where:
+    with started(EmbeddedKafka(tmp_path / "broker", port=free_port())) as broker, simulated() as where:
         settings = fresh_topics(broker.bootstrap)
         environment = {
             "OBFLOW_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,

@@ -15,6 +15,7 @@ from tests.integration.sinking import Feed, Sink, opened, pipeline, wait_for
 from tests.integration.test_database_away import AWAY_S, LINES_A_SECOND, most_a_second
 from tests.integration.test_sink import KILLED, rows_of, stored_events, wait_for_progress
 from tests.sinks.records import event, factors
+from tests.support.servers import started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -33,7 +34,7 @@ def send(settings: Settings, first: int, end: int) -> None:
 def test_a_broker_that_is_away_costs_a_sink_no_row_no_person_and_few_lines(
     clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
-    with EmbeddedKafka(tmp_path / "broker", port=free_port()) as broker:
+    with started(EmbeddedKafka(tmp_path / "broker", port=free_port())) as broker:
         settings = pipeline(broker.bootstrap, clickhouse, flush_rows=100)
         send(settings, 0, 400)
         with Sink(settings, tmp_path / "sink.log", *KILLED) as sink, opened(clickhouse) as store:
