@@ -97,6 +97,7 @@ def test_a_factor_changes_the_files_the_recipe_names_and_no_other(tree: Path) ->
     assert [path for path, pattern in patterns.items() if not any(map(pattern.fullmatch, files))] == []
 
 
+@pytest.mark.exhaustive
 def test_the_suites_accept_a_factor_made_by_the_recipe(tree: Path) -> None:
     suites = [
         *("tests/contract/test_factors.py", "tests/contract/test_tables.py", "tests/schemas"),

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.advising import Command
 from tests.integration.printing import print_here
+from tests.support.tiers import tiered
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -68,14 +69,18 @@ def test_the_statement_comes_from_a_file_too(run: Command, parquet: Path, tmp_pa
 
 @pytest.mark.parametrize(
     "statement",
-    [
+    tiered(
+        [
+            "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+            "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
+            "INSERT INTO file VALUES ('C', 1, 4)",
+            "DROP TABLE file",
+            "KILL QUERY WHERE 1",
+            "SYSTEM SHUTDOWN",
+        ],
         "SELECT * FROM file('/etc/passwd', 'LineAsString')",
-        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
-        "INSERT INTO file VALUES ('C', 1, 4)",
         "DROP TABLE file",
-        "KILL QUERY WHERE 1",
-        "SYSTEM SHUTDOWN",
-    ],
+    ),
 )
 def test_nothing_but_reading_the_files_is_possible(run: Command, parquet: Path, statement: str) -> None:
     said = run("query", f"--file={parquet}", statement, code=1)
@@ -86,6 +91,7 @@ def test_nothing_but_reading_the_files_is_possible(run: Command, parquet: Path, 
     assert "http://127.0.0.1" not in said.replace(statement, "")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "name a .parquet, .csv, .csv.gz or .frames.jsonl.gz",
     "fetch or write it again",

@@ -17,8 +17,8 @@ from tests.processors.recorded import path_of, read_records
 
 pytestmark = pytest.mark.recorded
 
-PREFIX = 60
-STRIDE = {"binance-futures": 250, "binance": 125}
+PREFIX = 30
+STRIDE = {"binance-futures": 1_000, "binance": 500}
 
 
 @pytest.fixture(params=VENUES)
