@@ -230,6 +230,7 @@ def test_a_topic_that_takes_smaller_records_than_declared(run: Command, settings
             publish()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("`obflow doctor` looks for the reason")
 def test_a_broker_that_refuses(run: Command, settings: Settings) -> None:
     error = kafka.readable(KafkaException(KafkaError(KafkaError.POLICY_VIOLATION)), settings)
@@ -434,6 +435,7 @@ def test_migrations_that_are_not_those_of_the_database(
     assert "column trades.fee is in the database alone" in run(*tables, code=1), "it is there"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("`obflow tables check` compares the table with the code")
 def test_a_table_that_refuses_rows(run: Command, settings: Settings, store: Store) -> None:
     """It is dropped under the sink; or holds a constraint that somebody added, and no record fits it."""
@@ -544,6 +546,7 @@ def test_a_log_whose_next_records_are_gone(settings: Settings, store: Store, mon
     assert store.query("SELECT first_offset, end_offset FROM log_holes FINAL") == [(2, 6)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice("restart the sink: it goes on from what the table holds")
 def test_an_insert_whose_answer_did_not_come(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from obflow import clickhouse
@@ -613,6 +616,7 @@ NEW_LOGS = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "set kafka.topic_prefix for every role and run `obflow topics apply`: new topics are other logs, and the rows "
     "stored so far stay"

@@ -373,6 +373,7 @@ def test_an_endpoint_that_lists_nothing_is_taken_at_its_word() -> None:
     assert not endpoint_finding("http://here/v1", arm, ListAnswer(502)).ok
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "check {…}base_url, or take that model out of the settings",
     "check {…}base_url",

@@ -34,6 +34,7 @@ from tests.research.fixtures import SYMBOL, frames
 from tests.schemas.examples import EXAMPLES, load
 from tests.schemas.nasty import raw_fields, written
 from tests.sinks.records import origin_of
+from tests.support.tiers import tiered
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -475,6 +476,20 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
     "regimes compare": compare_models,
 }
 
+QUICK = (
+    "topics check",
+    "doctor",
+    "tail",
+    "query",
+    "process",
+    "sink",
+    "dead-letters list",
+    "feeds",
+    "runs list",
+    "book",
+)
+"""What `make test` runs: one of each sort of what is printed; `make test-all` every command."""
+
 
 def commands() -> list[str]:
     """Every command there is, those of groups by both words."""
@@ -489,7 +504,7 @@ def test_no_command_is_left_out() -> None:
     assert sorted(CASES) == sorted(commands())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tiered(CASES, *QUICK))
 def test_what_a_command_prints_controls_no_terminal(outside: Outside, name: str) -> None:
     everything = list(CASES[name](outside))
     for out in everything:

@@ -1,4 +1,7 @@
-"""A worker of the stage `levels` that is killed loses no pattern and tells none in two ways, on a real broker."""
+"""A worker of the stage `levels` that is killed loses no pattern and tells none in two ways, on a real broker.
+
+`make test` has its kind in tests/integration/test_stages.py.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.integration.processing import end_of, interleaved, pipeline, publish,
 from tests.processors.anomalies.planted import PlantedMarket
 from tests.processors.derived.recorded import emitted, run_stage
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.exhaustive, pytest.mark.integration]
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT")
 EPISODES = 3

@@ -2,6 +2,8 @@
 
 This version goes on from the checkpoints of the one before. That one refuses this version's where it comes to one, and
 reads again: it finds the events that it knows as they were.
+
+`make test` has its kind in tests/integration/test_processor.py.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from tests.integration.processing import FactorLog, Worker, interleaved, pipelin
 from tests.integration.test_processor import Expected, assert_whole, drained
 from tests.processors.generated import GRIDS, Producer
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.integration, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 BEFORE = "c82043f"

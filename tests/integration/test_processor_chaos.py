@@ -1,4 +1,7 @@
-"""Workers killed, frozen and stopped at random under load: the log holds every event, in order, and repeats agree."""
+"""Workers killed, frozen and stopped at random under load: the log holds every event, in order, and repeats agree.
+
+`make test` has its kind in tests/e2e/test_faults.py.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tests.integration.test_processor import Expected, assert_whole, drained
 from tests.processors.generated import GRIDS, Producer
 from tests.support.patience import patient
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.integration, pytest.mark.slow]
 
 WORKERS = 3
 INSTRUMENTS = 16

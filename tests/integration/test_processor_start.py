@@ -65,6 +65,7 @@ def test_with_an_app_id_of_its_own_it_needs_a_changelog_of_its_own(broker: str) 
     assert f"no topic {prefix}other-books-changelog" in sentence
 
 
+@pytest.mark.exhaustive
 def test_a_misspelt_fault_point_is_refused(broker: str, tmp_path: Path) -> None:
     with workers(pipeline(broker), tmp_path) as start:
         worker = start(OBFLOW_FAULT_FAIL_SENT="1")

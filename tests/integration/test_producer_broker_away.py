@@ -1,4 +1,7 @@
-"""The broker goes away under a live producer: the same process goes on, says little, and no book is wrong after it."""
+"""The broker goes away under a live producer: the same process goes on, says little, and no book is wrong after it.
+
+`make test` has its kind in tests/integration/test_processor_broker_away.py.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tests.support.patience import patient
 from tests.support.servers import started
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.integration, pytest.mark.slow]
 
 AGAIN_S = 30.0
 

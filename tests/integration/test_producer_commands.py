@@ -123,6 +123,7 @@ def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
     assert book.deltas > 3
 
 
+@pytest.mark.exhaustive
 def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
     path = tmp_path / "cut.frames.jsonl.gz"
     with simulated() as where:

@@ -182,6 +182,7 @@ def is_read(lags: Mapping[int, int]) -> bool:
     return bool(lags) and not any(lags.values())
 
 
+@pytest.mark.exhaustive
 def test_a_failing_candidate_is_rolled_back_once_and_armed_again_by_hand(broker: str, tmp_path: Path) -> None:
     with llm_server("good") as blue, llm_server("prose") as green:
         settings = rolled_out(broker, blue.url, green.url, breaker_failures=1_000)

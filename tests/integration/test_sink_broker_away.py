@@ -1,4 +1,7 @@
-"""The broker goes away under a sink that stores: it waits in few lines, nobody starts it again, and all is exact."""
+"""The broker goes away under a sink that stores: it waits in few lines, nobody starts it again, and all is exact.
+
+`make test` has its kind in tests/integration/test_processor_broker_away.py.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tests.integration.test_sink import KILLED, rows_of, stored_events, wait_for
 from tests.sinks.records import event, factors
 from tests.support.servers import started
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.integration, pytest.mark.slow]
 
 SYMBOLS = [f"S{number:02d}" for number in range(24)]
 

@@ -1,4 +1,7 @@
-"""Two producers of one instrument start in the same moment: one goes on, the other says why it does not."""
+"""Two producers of one instrument start in the same moment: one goes on, the other says why it does not.
+
+`make test` has its kind in tests/integration/test_guard.py.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from tests.integration.test_producer_commands import simulated, stop
 from tests.support.patience import patient
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROUNDS = 2
 TRADES_AFTERWARDS = 10
