@@ -119,7 +119,10 @@ def read_all(records: int, *, table: str = "factors") -> Callable[[Mapping[str, 
 
     def done(counts: Mapping[str, Counts]) -> bool:
         nonlocal seen
-        seen = seen + 1 if counts[table].records >= records and not counts[table].buffered_rows else 0
+        now = counts[table]
+        came = now.rows + now.repeated + now.dead_lettered + now.dropped  # read, and on a busy machine not yet decoded
+        settled = now.records >= records and not now.buffered_rows and (came or not records)
+        seen = seen + 1 if settled else 0
         return seen > 1
 
     return done
