@@ -12,6 +12,7 @@ from obflow.compiled_cache import keep_compiled
 from obflow.settings import Settings
 from tests.integration.backends import describe_choice
 from tests.support.feed_seeds import describe_seeds
+from tests.support import shared
 from tests.support.patience import VARIABLE, factor
 
 # A shared machine makes any per-example deadline a flake; the examples themselves are bounded. Each run has new ones.
@@ -73,6 +74,8 @@ def cases() -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure the machine before the workers start, so that all of them have one factor; share what is compiled."""
-    del config
     factor()
     keep_compiled(Settings.load().cache)
+    folder = shared.begin()
+    if folder is not None:
+        config.add_cleanup(lambda: shared.end(folder))

@@ -21,7 +21,6 @@ from schemas.factors import FACTORS
 from schemas.logs import Position
 from schemas.messages import Coverage, FactorEvent, FeedQuality, Kind, L2Record, QuoteRecord, Record
 from schemas.rules import problem_of
-from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.contract import Column, Row, Table
 from sinks.store import Store
@@ -29,6 +28,7 @@ from sinks.tables import TABLES
 from tests.contract.test_tables import bits, read_back
 from tests.integration.backends import choose
 from tests.integration.clickhouse_backend import clickhouse_of
+from tests.integration.made_tables import make_tables
 from tests.schemas.examples import example_files, load
 from tests.schemas.nasty import raw_fields, spoiled, written
 from tests.sinks.records import origin_of
@@ -214,9 +214,8 @@ def store() -> Iterator[Store]:
     """A migrated database of this file's own."""
     with clickhouse_of(choose()) as server:
         where = server.model_copy(update={"database": f"bounds_{uuid.uuid4().hex[:12]}"})
-        migrate.create_database(where)
+        make_tables(where)
         opened = Store(where)
-        migrate.apply(opened, ttl_days=0)
         yield opened
         opened.command("DROP DATABASE {name:Identifier} SYNC", {"name": where.database})
         opened.close()

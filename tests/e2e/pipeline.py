@@ -26,8 +26,7 @@ from obflow.settings import Settings
 from schemas.codec import decode_as
 from schemas.messages import FactorRecord
 from schemas.topics import FACTORS, TOPICS
-from sinks import migrate
-from sinks.store import Store
+from tests.integration.made_tables import make_tables
 from tests.support.patience import patient
 from tests.support.servers import START_S
 from tests.support.waiting import pause_s
@@ -118,9 +117,7 @@ class Pipeline:
             {"kafka.bootstrap_servers": bootstrap, "clickhouse.host": host, "clickhouse.port": port}
         )
         topics.apply(self.settings)
-        migrate.create_database(self.settings.clickhouse)
-        with closing(Store(self.settings.clickhouse)) as store:
-            migrate.apply(store, self.settings.sink.ttl_days)
+        make_tables(self.settings.clickhouse)
 
     def start_role(
         self, name: str, *words: str, environment: dict[str, str] | None = None, restart: RestartPolicy = RESTART

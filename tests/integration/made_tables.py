@@ -1,6 +1,7 @@
 """Databases with every table and view, made at a third of what the migrations cost.
 
-The migrations make one database; what stands in it then is written anew, statement by statement, in each of the others.
+The migrations make one database a session; what stands in it then is written anew, statement by statement, in each of
+the others, by whichever worker needs one (`tests/support/shared.py`).
 What migrations do, and that a copy is what they make, is tested for itself (`tests/integration/test_tables_apply.py`).
 """
 
@@ -13,6 +14,7 @@ from typing import Final
 from obflow.settings import ClickHouseSettings
 from sinks import migrate
 from sinks.store import Store
+from tests.support.shared import made_once
 
 PLACE: Final = "{database}"
 OBJECTS: Final = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"
@@ -27,14 +29,14 @@ _made: list[tuple[str, ...]] = []
 def make_tables(settings: ClickHouseSettings) -> None:
     """Make the database of these settings, and everything in it, as `obflow tables apply` does for a new one."""
     if not _made:
-        _made.append(_by_migrations(settings))
+        _made.append(tuple(made_once("tables", lambda: _by_migrations(settings))))
     migrate.create_database(settings)
     with closing(Store(settings)) as store:
         for statement in _made[0]:
             store.command(statement.replace(PLACE, settings.database))
 
 
-def _by_migrations(settings: ClickHouseSettings) -> tuple[str, ...]:
+def _by_migrations(settings: ClickHouseSettings) -> list[str]:
     """The statements that make what migrations leave, tables before the views that read them."""
     model = settings.model_copy(update={"database": f"model_{uuid.uuid4().hex[:12]}"})
     migrate.create_database(model)
@@ -44,4 +46,4 @@ def _by_migrations(settings: ClickHouseSettings) -> tuple[str, ...]:
         noted = ", ".join(map(str, store.query(NOTED)))
         store.command(f"DROP DATABASE {model.database} SYNC")
     views = [view.name for view in migrate.views()]
-    return (*(found[name] for name in found if name not in views), *(found[name] for name in views), NOTE.format(noted))
+    return [*(found[name] for name in found if name not in views), *(found[name] for name in views), NOTE.format(noted)]

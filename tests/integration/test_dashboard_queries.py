@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from obflow.settings import ClickHouseSettings
-from sinks import migrate
 from sinks.store import Store
+from tests.integration.made_tables import make_tables
 from tests.integration.sinking import opened
 
 pytestmark = pytest.mark.integration
@@ -42,9 +42,7 @@ def as_grafana_sends(sql: str) -> str:
 def reader(clickhouse_server: ClickHouseSettings) -> Iterator[Store]:
     """Tables as they are deployed, and the user who may only read."""
     chosen = clickhouse_server.model_copy(update={"database": "dashboards"})
-    migrate.create_database(chosen)
-    with opened(chosen) as store:
-        migrate.apply(store, ttl_days=0)
+    make_tables(chosen)
     found = Store(chosen, readonly=True)
     try:
         yield found

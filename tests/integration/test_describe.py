@@ -14,6 +14,7 @@ from sinks.describe import describe
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.advising import Command, flags
+from tests.integration.made_tables import make_tables
 
 pytestmark = pytest.mark.integration
 
@@ -21,9 +22,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def store(clickhouse_server: ClickHouseSettings) -> Iterator[Store]:
     settings = clickhouse_server.model_copy(update={"database": "test_describe"})
-    migrate.create_database(settings)
+    make_tables(settings)
     store = Store(settings)
-    migrate.apply(store, ttl_days=0)
     yield store
     store.command("DROP DATABASE test_describe SYNC")
     store.close()

@@ -43,6 +43,7 @@ from sinks.batching import Entry, RowBatch
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.advising import Command, commands_in, flags
+from tests.integration.made_tables import make_tables
 from tests.integration.processing import OBFLOW, pipeline, read_all, until
 from tests.research.fixtures import frames
 from tests.schemas.examples import EXAMPLES, load
@@ -126,9 +127,8 @@ def where(clickhouse_server: ClickHouseSettings) -> ClickHouseSettings:
 
 @pytest.fixture(scope="module")
 def store(where: ClickHouseSettings) -> Iterator[Store]:
-    migrate.create_database(where)
+    make_tables(where)
     store = Store(where)
-    migrate.apply(store, ttl_days=0)
     yield store
     store.command(f"DROP DATABASE {DATABASE} SYNC")
     store.close()

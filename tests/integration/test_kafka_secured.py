@@ -19,10 +19,9 @@ from obflow.findings import Check
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.errors import SettingsError
 from schemas.topics import L2
-from sinks import migrate
+from tests.integration.made_tables import make_tables
 from tests.integration.processing import FactorLog, interleaved, publish, until
 from tests.integration.securing import PASSWORD, USER, WRONG, Role, Secured, secured_broker
-from tests.integration.sinking import opened
 from tests.integration.test_processor import Expected, assert_whole, streams_of
 from tests.support.certificates import EXPIRED
 from tests.support.patience import patient
@@ -108,8 +107,7 @@ def test_a_pipeline_works_through_tls_and_logins_alone(
     with tls_front(clickhouse.port, secured.authority.issue("engine")) as port:
         given = pipeline(secured, "sasl_ssl", "SCRAM-SHA-512") | store(clickhouse) | by_https(port, secured)
         made = Settings.load(given).clickhouse
-        with opened(made) as tables:
-            migrate.apply(tables, ttl_days=0)
+        make_tables(made)
         publish(Settings.load(given), interleaved(records))
         with ExitStack() as stack:
             for words in ("process", "sink"):
@@ -142,8 +140,7 @@ def test_a_wrong_password_is_one_sentence_in_every_role_and_for_doctor(
     secured: Secured, clickhouse: ClickHouseSettings, tmp_path: Path
 ) -> None:
     given = secured.reach("sasl_ssl") | store(clickhouse) | {"kafka.sasl_password": WRONG}
-    with opened(Settings.load(given).clickhouse) as tables:
-        migrate.apply(tables, ttl_days=0)
+    make_tables(Settings.load(given).clickhouse)
     started = [Role(words.split(), given, tmp_path / f"{words.split()[0]}.toml") for words in [*ROLES, "doctor"]]
     *ended, (doctor_code, looked, _) = (role.wait() for role in started)
     said = f"refuses the login of {USER} by SCRAM-SHA-512"

@@ -29,9 +29,9 @@ from schemas.digest import regime_digest
 from schemas.messages import CallOutcome, FactorEvent, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, LLM_CALLS, REGIMES
 from schemas.units import NS_PER_SECOND
-from sinks import migrate
 from tests.integration import processing, sinking
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, LlmServer, llm_server
+from tests.integration.made_tables import make_tables
 from tests.integration.processing import end_of, read_all, until, workers
 from tests.processors.regimes.generated import RULES, Market, event_of, packed, record, shifted
 from tests.schemas.examples import EXAMPLES, load
@@ -359,8 +359,8 @@ def test_the_tables_hold_what_the_topics_hold(run: Run, clickhouse: ClickHouseSe
     settings = run.settings.model_copy(update={"clickhouse": clickhouse})
     events = sum(map(len, run.found.rule.values())) + sum(map(len, run.found.llm.values()))
     calls = sum(map(len, run.found.calls.values()))
+    make_tables(clickhouse)
     with sinking.opened(clickhouse) as store:
-        migrate.apply(store, ttl_days=0)
         sinking.run_until(
             settings,
             lambda counts: counts["regimes"].records >= events and counts["llm_calls"].records >= calls,

@@ -14,6 +14,7 @@ from obflow.health import CONDITIONS
 from obflow.metric_list import COUNTERS, GAUGES, HISTOGRAMS, LIBRARY, Metric
 from obflow.settings import ClickHouseSettings
 from sinks import migrate
+from tests.integration.made_tables import make_tables
 from tests.integration.producing import producing
 from tests.integration.roles import ROLES, page, readers
 from tests.integration.sinking import opened
@@ -44,8 +45,7 @@ async def gathered(broker: str, clickhouse: ClickHouseSettings, folder: Path) ->
     """`/metrics` of every role, once each has done its work."""
     async with producing(broker) as running:
         settings = running.settings.model_copy(update={"clickhouse": clickhouse})
-        with opened(clickhouse) as store:
-            migrate.apply(store, ttl_days=0)
+        await asyncio.to_thread(make_tables, clickhouse)
         with readers(settings, folder) as ports:
             pages: dict[str, str] = {}
 

@@ -15,12 +15,12 @@ from schemas.errors import UsageError
 from schemas.factors import FACTOR_INDEX, NO_FACTORS
 from schemas.logs import Position
 from schemas.messages import FactorEvent, FactorRecord, Record, Regime, RegimeEvent, Source, Status, TradeRecord
-from sinks import migrate
 from sinks.batching import Entry, RowBatch
 from sinks.runs import drop_run, dropped_runs, stored_runs
 from sinks.store import Store
 from sinks.tables import TABLES
 from tests.integration.advising import TIMES, Command, flags
+from tests.integration.made_tables import make_tables
 from tests.integration.producing import fresh_topics
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors, origin_of
@@ -37,9 +37,8 @@ OLD, NEW, NEWEST = (f"replay/binance/{number}/abc/1-2" for number in (1, 2, 3))
 def store(clickhouse_server: ClickHouseSettings) -> Iterator[Store]:
     """A migrated database; each test has symbols of its own."""
     settings = clickhouse_server.model_copy(update={"database": "test_runs"})
-    migrate.create_database(settings)
+    make_tables(settings)
     store = Store(settings)
-    migrate.apply(store, ttl_days=0)
     yield store
     store.command("DROP DATABASE test_runs SYNC")
     store.close()

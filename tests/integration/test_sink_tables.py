@@ -38,6 +38,7 @@ from sinks.checks import table_checks
 from sinks.feed_commands import stored_feeds, stored_hours
 from sinks.store import Store
 from sinks.tables import TABLES
+from tests.integration.made_tables import make_tables
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors, origin_of
 
@@ -56,13 +57,19 @@ def empty(clickhouse: ClickHouseSettings) -> Iterator[Store]:
     store.close()
 
 
+@pytest.fixture
+def whole(clickhouse: ClickHouseSettings, empty: Store) -> Store:
+    """The same with what the migrations make."""
+    make_tables(clickhouse)
+    return empty
+
+
 @pytest.fixture(scope="module")
 def migrated(clickhouse_server: ClickHouseSettings) -> Iterator[Store]:
     """A migrated database, shared by the tests of views; each uses a table of its own, or symbols of its own."""
     settings = clickhouse_server.model_copy(update={"database": "test_sink_views"})
-    migrate.create_database(settings)
+    make_tables(settings)
     store = Store(settings)
-    migrate.apply(store, ttl_days=0)
     yield store
     store.command("DROP DATABASE test_sink_views SYNC")
     store.close()
@@ -99,30 +106,28 @@ def test_a_crash_between_a_migration_and_its_note_is_mended_by_applying_it_again
     assert migrate.drift(empty) == []
 
 
-def test_an_age_limit_is_set_changed_and_taken_away_in_place(empty: Store) -> None:
+def test_an_age_limit_is_set_changed_and_taken_away_in_place(whole: Store) -> None:
     def limits() -> dict[str, str]:
-        rows = empty.query("SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()")
+        rows = whole.query("SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()")
         return {name: found.group(1) for name, engine in rows if (found := migrate.AGE_LIMIT.search(engine))}
 
-    migrate.apply(empty, ttl_days=0)
     assert limits() == {}
     limited = [one for one in TABLES.values() if one.topic.retention_ms != NO_LIMIT_MS]
-    assert len(migrate.apply(empty, ttl_days=30)) == len(limited)
+    assert len(migrate.apply(whole, ttl_days=30)) == len(limited)
     assert limits()["factors"] == "toDateTime(stored_at) + toIntervalDay(30)"
-    assert migrate.plan(empty, ttl_days=30) == []
-    migrate.apply(empty, ttl_days=1)
+    assert migrate.plan(whole, ttl_days=30) == []
+    migrate.apply(whole, ttl_days=1)
     assert limits()["dead_letters"] == "toDateTime(stored_at) + toIntervalDay(15)"  # its topic keeps records for 14
-    migrate.apply(empty, ttl_days=0)
+    migrate.apply(whole, ttl_days=0)
     assert limits() == {}
 
 
-def test_drift_is_named_column_by_column(empty: Store) -> None:
-    migrate.apply(empty, ttl_days=0)
-    empty.command("ALTER TABLE trades ADD COLUMN mine UInt8, MODIFY COLUMN trade_id LowCardinality(String)")
-    empty.command("ALTER TABLE factors DROP COLUMN spread")
-    empty.command("DROP TABLE feed_status")
+def test_drift_is_named_column_by_column(whole: Store) -> None:
+    whole.command("ALTER TABLE trades ADD COLUMN mine UInt8, MODIFY COLUMN trade_id LowCardinality(String)")
+    whole.command("ALTER TABLE factors DROP COLUMN spread")
+    whole.command("DROP TABLE feed_status")
 
-    assert migrate.drift(empty) == [
+    assert migrate.drift(whole) == [
         "column factors.spread does not exist",
         "column trades.trade_id is LowCardinality(String), not String",
         "column trades.mine is in the database alone",
@@ -130,29 +135,26 @@ def test_drift_is_named_column_by_column(empty: Store) -> None:
     ]
 
 
-def test_a_view_that_is_gone_is_made_again(empty: Store) -> None:
-    migrate.apply(empty, ttl_days=0)
-    empty.command("DROP VIEW book_quality")
+def test_a_view_that_is_gone_is_made_again(whole: Store) -> None:
+    whole.command("DROP VIEW book_quality")
 
-    assert [step.what for step in migrate.apply(empty, ttl_days=0)] == ["replace view book_quality"]
+    assert [step.what for step in migrate.apply(whole, ttl_days=0)] == ["replace view book_quality"]
 
 
-def test_a_migration_edited_after_it_was_applied_is_refused(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate.apply(empty, ttl_days=0)
+def test_a_migration_edited_after_it_was_applied_is_refused(whole: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first, *others = migrate.migrations()
     monkeypatch.setattr(migrate, "migrations", lambda: (first._replace(text=first.text + "-- better"), *others))
 
     with pytest.raises(SchemaMismatch, match="0001_factors was edited after it was applied"):
-        migrate.plan(empty, ttl_days=0)
+        migrate.plan(whole, ttl_days=0)
 
 
-def test_a_database_newer_than_the_code_is_refused(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrate.apply(empty, ttl_days=0)
+def test_a_database_newer_than_the_code_is_refused(whole: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     *older, _ = migrate.migrations()
     monkeypatch.setattr(migrate, "migrations", lambda: tuple(older))
 
     with pytest.raises(SchemaMismatch, match="this version lacks"):
-        migrate.plan(empty, ttl_days=0)
+        migrate.plan(whole, ttl_days=0)
 
 
 def test_the_commands_create_check_and_exit_with_1_at_drift(
