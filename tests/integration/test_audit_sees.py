@@ -476,6 +476,7 @@ def test_windows_that_no_worker_has_come_to_are_pending_and_not_well(settings: S
     ]
 
 
+@pytest.mark.exhaustive
 def test_a_window_that_the_workers_have_passed_is_lost(settings: Settings) -> None:
     send(settings, L2, *book_updates("A"))
     send(settings, FACTORS, *processed(settings, source_log(settings)))
@@ -545,6 +546,7 @@ def test_a_producer_that_fell_silent_without_a_farewell_is_a_fault(
     assert problem.startswith(f"{VENUE}:KILLED (live) is not audited to its end: its producer has said nothing for ")
 
 
+@pytest.mark.exhaustive
 def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: Settings) -> None:
     """Its records are still on the log: a sink that starts again stores none of them, and what is new of others."""
     runs = {symbol: f"live/{VENUE}/{number}/a" for number, symbol in enumerate(SYMBOLS)}

@@ -459,6 +459,7 @@ def _alive(pid: int) -> bool:
 # --- the commands
 
 
+@pytest.mark.exhaustive
 def test_the_command_serves_until_a_signal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -161,6 +161,7 @@ async def test_a_book_that_the_venue_begins_anew_in_the_stream_is_the_book(broke
     assert requests == {"BTCUSDT": 1, "ETHUSDT": 1}, "nothing was asked for"
 
 
+@pytest.mark.exhaustive
 async def test_heartbeats_are_answered_and_pings_sent_for_as_long_as_the_feed_runs(broker: str) -> None:
     async with producing(broker, venue_id="bazaar") as running:
         await running.all_live()
@@ -190,6 +191,7 @@ async def test_an_instrument_that_is_ended_is_given_up_at_the_venue_and_the_othe
     assert running.feed.router.rejected == {}
 
 
+@pytest.mark.exhaustive
 async def test_where_ids_are_not_shared_a_replaced_connection_costs_one_epoch_and_no_hole(
     broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +327,7 @@ async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) 
     assert "no depth update for" in stale.detail
 
 
+@pytest.mark.exhaustive
 def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
     settings = fresh_topics(broker, compression="none")
     publisher = Publisher(settings, Metrics("producer"), SystemClock().now_ns)
@@ -336,6 +339,7 @@ def test_the_largest_record_there_can_be_reaches_the_log(broker: str) -> None:
     assert read_topic(settings, L2) == [largest]
 
 
+@pytest.mark.exhaustive
 async def test_routine_snapshots_say_what_the_book_says(broker: str) -> None:
     async with producing(broker, symbols=["BTCUSDT"], routine_snapshot_seconds=0.2) as running:
         await running.all_live()
@@ -365,6 +369,7 @@ async def test_a_symbol_the_venue_does_not_trade_is_refused_with_its_nearest_nam
     assert refused.group_contains(UsageError, match=f"does not trade {traded[:-1]}.*did you mean {traded}")
 
 
+@pytest.mark.exhaustive
 async def test_a_second_producer_of_an_instrument_is_refused_and_the_first_goes_on(broker: str) -> None:
     async with producing(broker, stale_seconds=0.6) as running:
         await running.all_live()

@@ -157,6 +157,7 @@ def test_a_worker_that_hangs_ends_itself_and_its_restart_heals(broker: str, tmp_
     assert_whole(FactorLog(settings).read(), Expected(streams))
 
 
+@pytest.mark.exhaustive
 def test_a_graceful_restart_saves_all_and_repeats_nothing(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker, checkpoint_seconds=60.0)
     streams = streams_of(seed=300, instruments=8, records=600)

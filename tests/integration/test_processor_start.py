@@ -51,6 +51,7 @@ def test_with_another_number_of_partitions_it_does_not_begin(broker: str) -> Non
     assert f"{prefix}l2.v1: partitions is 8, declared 9" in sentence
 
 
+@pytest.mark.exhaustive
 def test_with_an_app_id_of_its_own_it_needs_a_changelog_of_its_own(broker: str) -> None:
     settings = pipeline(broker)
     prefix = settings.kafka.topic_prefix

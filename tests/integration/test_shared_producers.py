@@ -209,6 +209,7 @@ def test_what_a_suspended_producer_writes_when_it_wakes_is_applied_by_nobody(bro
         assert "lease_overdue" in (tmp_path / "sleeper.log").read_text()
 
 
+@pytest.mark.exhaustive
 def test_fixed_parts_cover_every_instrument_once(broker: str) -> None:
     with shared(broker) as producers:
         producers.start(share="1/2")

@@ -138,6 +138,7 @@ def test_progress_is_committed_for_those_who_watch_the_group(settings: Settings,
     assert {key: committed.get(key, 0) for key in ends} == ends
 
 
+@pytest.mark.exhaustive
 def test_what_a_killed_sink_stored_and_did_not_commit_the_next_commits(settings: Settings, store: Store) -> None:
     feed = Feed(settings, FACTORS)
     feed.send(factors("A", [0]))
@@ -190,6 +191,7 @@ def test_events_sent_again_are_dropped_and_compared_to_the_bit(settings: Setting
     assert stored_events(store)["A"] == [event(n) for n in (0, 1, 2, 5)]
 
 
+@pytest.mark.exhaustive
 def test_a_fresh_log_beside_a_kept_database_simply_starts(settings: Settings, store: Store) -> None:
     feed = Feed(settings, FACTORS)
     for n in range(10):
@@ -239,6 +241,7 @@ def test_a_record_that_does_not_decode_is_dead_lettered_and_the_partition_goes_o
     assert rows_of(store, "trades") == 2
 
 
+@pytest.mark.exhaustive
 def test_a_dead_letter_that_does_not_decode_is_a_letter_and_goes_round_no_more(
     settings: Settings, store: Store
 ) -> None:
@@ -311,6 +314,7 @@ def flags(settings: Settings) -> list[str]:
     return [f"--set={key}={value}" for key, value in shown.items()]
 
 
+@pytest.mark.exhaustive
 def test_letters_are_listed_shown_and_refused_where_a_second_sending_makes_no_sense(
     settings: Settings, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -362,6 +366,7 @@ def test_a_sink_without_its_table_or_topic_says_what_to_do(
         run_until(elsewhere, lambda counts: False, "trades")
 
 
+@pytest.mark.exhaustive
 def test_an_older_sink_goes_on_beside_a_column_it_does_not_know(settings: Settings, store: Store) -> None:
     store.command("ALTER TABLE factors ADD COLUMN newer Nullable(Float64)")
     feed = Feed(settings, FACTORS)

@@ -207,6 +207,7 @@ def test_what_no_sink_has_come_to_is_not_stored_yet_and_not_lost(settings: Setti
     assert "binance-futures:A: 36 not processed yet" in doctor.audit_problems(found)
 
 
+@pytest.mark.exhaustive
 def test_book_records_behind_the_workers_are_lost_and_those_before_them_wait(settings: Settings) -> None:
     """Half of the book log is committed by the workers, and none of it gave a factor event."""
     feed = Feed(settings, L2)

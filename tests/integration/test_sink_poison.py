@@ -152,6 +152,7 @@ def test_a_place_is_taken_as_soon_as_its_record_is_there(settings: Settings, sto
     assert counts["factors"].dead_lettered == 0
 
 
+@pytest.mark.exhaustive
 def test_a_trade_that_claims_to_have_been_sent_before_hides_none_that_follow(settings: Settings, store: Store) -> None:
     trade = load(EXAMPLES / "trades/v1/buy.json")
     name = topics.topic_name(settings, TRADES)

@@ -146,6 +146,7 @@ def test_some_deleted_rows_are_put_back_and_events_sent_twice_are_stored_once(
     assert run_until(settings, lambda counts: bool(counts["factors"].lags), "factors")["factors"].rows == 0
 
 
+@pytest.mark.exhaustive
 def test_rows_of_a_run_that_was_dropped_are_not_missed_and_not_put_back(
     settings: Settings, store: Store, run: Command
 ) -> None:
@@ -165,6 +166,7 @@ def test_rows_of_a_run_that_was_dropped_are_not_missed_and_not_put_back(
     assert store.query("SELECT run, count() FROM factors GROUP BY run") == [("kept", 3)]
 
 
+@pytest.mark.exhaustive
 def test_what_the_log_has_no_more_is_named_and_the_rest_is_put_back(
     settings: Settings, store: Store, run: Command
 ) -> None:
