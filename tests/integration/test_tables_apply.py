@@ -175,8 +175,8 @@ def test_a_migration_that_comes_later_is_part_of_the_newest_shape(
     clickhouse: ClickHouseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed = migrate.migrations()
+    make_tables(clickhouse)
     with opened(clickhouse) as store:
-        migrate.apply(store, ttl_days=0)
         monkeypatch.setattr(migrate, "migrations", lambda: (*committed, LATER))
         first, *others = [step.what for step in migrate.apply(store, ttl_days=0)]
         assert first == "apply migration 9999_later"
@@ -193,8 +193,8 @@ def test_a_migration_not_yet_applied_to_a_table_that_is_missing_finds_it_made(
     clickhouse: ClickHouseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed = migrate.migrations()
+    make_tables(clickhouse)
     with opened(clickhouse) as store:
-        migrate.apply(store, ttl_days=0)
         store.command("DROP TABLE trades")
         monkeypatch.setattr(migrate, "migrations", lambda: (*committed, LATER))
         apply_thrice(store)
@@ -202,6 +202,7 @@ def test_a_migration_not_yet_applied_to_a_table_that_is_missing_finds_it_made(
         assert ("COLUMN", "fee") in migrate._elements(store)["trades"]
 
 
+@pytest.mark.exhaustive
 def test_a_migration_that_stopped_half_way_is_finished(
     clickhouse: ClickHouseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
