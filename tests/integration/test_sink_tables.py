@@ -96,14 +96,13 @@ def test_a_second_apply_finds_nothing_to_do(empty: Store) -> None:
     assert migrate.drift(empty) == []
 
 
-def test_a_crash_between_a_migration_and_its_note_is_mended_by_applying_it_again(empty: Store) -> None:
-    migrate.apply(empty, ttl_days=0)
-    empty.command("TRUNCATE TABLE migrations")
+def test_a_crash_between_a_migration_and_its_note_is_mended_by_applying_it_again(whole: Store) -> None:
+    whole.command("TRUNCATE TABLE migrations")
 
-    assert migrate.plan(empty, ttl_days=0)
-    migrate.apply(empty, ttl_days=0)
-    assert migrate.plan(empty, ttl_days=0) == []
-    assert migrate.drift(empty) == []
+    assert migrate.plan(whole, ttl_days=0)
+    migrate.apply(whole, ttl_days=0)
+    assert migrate.plan(whole, ttl_days=0) == []
+    assert migrate.drift(whole) == []
 
 
 def test_an_age_limit_is_set_changed_and_taken_away_in_place(whole: Store) -> None:
