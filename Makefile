@@ -79,8 +79,8 @@ faults: setup ## kill workers and sinks at full size, cut 200 connections: nothi
 
 fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books, feeds and hostile statements
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
-		tests/processors/factors tests/producers/test_feed_seeds.py tests/integration/test_statement_rules.py \
-		tests/processors/anomalies tests/processors/arbitrage \
+		tests/processors/factors tests/producers/test_feed_seeds.py tests/producers/test_both_paths.py \
+		tests/contract/test_engines.py tests/integration/test_statement_rules.py tests/processors/anomalies tests/processors/arbitrage \
 		tests/research/evaluation tests/processors/regimes/test_acceptance.py $(ARGS)
 
 bench: setup ## benchmarks

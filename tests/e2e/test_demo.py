@@ -124,6 +124,7 @@ def summed_up(running: subprocess.Popen[str], number: signal.Signals) -> str:
     return err.rstrip()
 
 
+@pytest.mark.exhaustive
 def test_a_signal_while_the_demo_starts_sums_up_that_nothing_came() -> None:
     mark = f"demo-{uuid.uuid4()}"
     running = start(mark, *SMALL)

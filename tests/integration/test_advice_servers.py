@@ -280,6 +280,7 @@ def test_a_broker_that_is_not_there(run: Command, bare: Settings, broker: str, t
         run("topics", "apply", *flags(changed(away, bootstrap_servers=broker)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.advice(
     "start it (`docker compose up -d clickhouse`, or `obflow clickhouse` for the embedded one), "
     "or set clickhouse.host and clickhouse.port"

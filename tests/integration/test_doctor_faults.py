@@ -33,6 +33,7 @@ from tests.integration.advising import TIMES, advice_in
 from tests.integration.backends import free_port
 from tests.integration.llm_server import llm_server
 from tests.integration.sinking import Feed, opened, pipeline
+from tests.support.tiers import tiered
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -328,11 +329,23 @@ def checked(name: str, check: Callable[[Settings], list[Check]], settings: Setti
         return [failed(name, error)]
 
 
+QUICK = (
+    "the broker's host has no address",
+    "another number of partitions is set",
+    "a topic is missing",
+    "the database's port is another",
+    "a column is missing",
+    "too few files may be open",
+    "the endpoint has no such model",
+)
+"""What `make test` plants: one of each sort; `make test-all` every one."""
+
+
 def of(name: str, found: list[Check]) -> list[Check]:
     return [one for one in found if one.name == name and not one.ok]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", tiered(FAULTS, *QUICK))
 def test_a_mistake_is_named_with_what_mends_it(planted: Planted, fault: str) -> None:
     plant, name, remedy = FAULTS[fault]
     plant(planted)

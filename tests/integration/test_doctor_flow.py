@@ -114,6 +114,7 @@ def test_what_the_feeds_say_is_a_finding_for_each_kind(run: Command, settings: S
     assert found["store clock"]["ok"]
 
 
+@pytest.mark.exhaustive
 def test_a_table_that_stands_still_is_named_with_the_command_that_feeds_it(run: Command, settings: Settings) -> None:
     run("tables", "apply", *flags(settings))
     trade = TradeRecord("binance", "BTCUSDT", Source.LIVE, "1", time.time_ns(), "0.01", "0.001", 5, 5)

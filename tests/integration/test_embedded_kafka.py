@@ -96,6 +96,7 @@ def test_a_topic_nobody_declared_is_refused(broker: str) -> None:
     assert "embedded-undeclared" not in admin(broker).list_topics(timeout=DEADLINE_S).topics
 
 
+@pytest.mark.exhaustive
 def test_topics_of_24_partitions_take_little_disk(own_broker: EmbeddedKafka) -> None:
     def used() -> int:
         return sum(path.stat().st_blocks * 512 for path in own_broker.data.rglob("*") if path.is_file())
@@ -150,6 +151,7 @@ def test_a_killed_broker_keeps_every_acknowledged_record(own_broker: EmbeddedKaf
     assert [message.value() for message in read(own_broker.bootstrap, "survives", 500)] == values
 
 
+@pytest.mark.exhaustive
 def test_two_brokers_on_one_data_folder_are_refused_in_one_sentence(own_broker: EmbeddedKafka) -> None:
     second = EmbeddedKafka(own_broker.data)
     with pytest.raises(UsageError, match=r"another Kafka broker is using the data folder") as caught:

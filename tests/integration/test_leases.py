@@ -130,6 +130,7 @@ def test_the_fence_closes_before_the_broker_forgets_anybody() -> None:
     assert SESSION_MS / 1000 - heartbeat_s > AWAKE_SECONDS
 
 
+@pytest.mark.exhaustive
 def test_who_asks_for_something_else_is_in_another_group() -> None:
     settings = Settings()
     asked = [Selection(("A", "B")), Selection(("A",)), Selection(), Selection(quotes=frozenset({"A"}))]

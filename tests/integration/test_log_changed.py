@@ -62,6 +62,7 @@ def test_a_worker_without_a_partition_ends_too_where_its_topic_was_made_anew(bro
         assert all("was made anew" in ended(worker) for worker in several)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("role", tiered(["process", "regimes"], "process"))
 def test_workers_end_where_their_topic_gets_more_partitions(broker: str, tmp_path: Path, role: str) -> None:
     settings = pipeline(broker)

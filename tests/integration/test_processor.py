@@ -221,6 +221,7 @@ def test_poison_is_dead_lettered_where_it_lay_and_the_partition_goes_on(broker: 
     assert {(letter["venue"], letter["symbol"]) for letter in letters} == {tuple(key.split(":"))}
 
 
+@pytest.mark.exhaustive
 def test_a_broken_book_is_asked_about_once_and_then_again(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker)
     random = Random(5)

@@ -146,6 +146,7 @@ def line_with_an_error(stream: Any) -> dict[str, Any]:
     return dict(line)
 
 
+@pytest.mark.exhaustive
 def test_an_exchange_that_does_not_answer_is_named_and_asked_again(broker: str) -> None:
     settings = fresh_topics(broker)
     environment = {

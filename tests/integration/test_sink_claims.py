@@ -105,6 +105,7 @@ def test_who_claims_waits_for_an_insert_that_began_before(store: Store) -> None:
     assert store.query("SELECT count() FROM factors") == [(SLOW_ROWS,)]
 
 
+@pytest.mark.exhaustive
 def test_two_that_claim_at_the_same_moment_store_every_record_once(
     store: Store, clickhouse: ClickHouseSettings
 ) -> None:

@@ -76,6 +76,7 @@ def test_both_ways_store_the_same_rows_and_put_the_same_record_aside(
     assert at_once.refused == one_by_one.refused == {"DecodeError": 1}
 
 
+@pytest.mark.exhaustive
 def test_a_sink_goes_on_where_one_of_the_other_way_has_stopped(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_second_apply_finds_nothing_to_do(empty: Store) -> None:
     assert migrate.drift(empty) == []
 
 
+@pytest.mark.exhaustive
 def test_a_crash_between_a_migration_and_its_note_is_mended_by_applying_it_again(whole: Store) -> None:
     whole.command("TRUNCATE TABLE migrations")
 
@@ -156,6 +157,7 @@ def test_a_database_newer_than_the_code_is_refused(whole: Store, monkeypatch: py
         migrate.plan(whole, ttl_days=0)
 
 
+@pytest.mark.exhaustive
 def test_the_commands_create_check_and_exit_with_1_at_drift(
     clickhouse_server: ClickHouseSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
