@@ -11,8 +11,8 @@ from hypothesis import settings
 from obflow.compiled_cache import keep_compiled
 from obflow.settings import Settings
 from tests.integration.backends import describe_choice
-from tests.support.feed_seeds import describe_seeds
 from tests.support import shared
+from tests.support.feed_seeds import describe_seeds
 from tests.support.patience import VARIABLE, factor
 
 # A shared machine makes any per-example deadline a flake; the examples themselves are bounded. Each run has new ones.

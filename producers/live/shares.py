@@ -17,7 +17,7 @@ from producers.selection import LEASE, FixedPart, Selection
 from producers.settings import ProducerSettings
 
 
-class Share(Protocol):
+class InstrumentShare(Protocol):
     """Which of a venue's instruments are this producer's.
 
     Attributes:
@@ -125,7 +125,7 @@ class LeasedShare:
         self._lease.close()
 
 
-def share_of(settings: Settings, venue: str, selection: Selection, metrics: Metrics) -> Share:
+def share_of(settings: Settings, venue: str, selection: Selection, metrics: Metrics) -> InstrumentShare:
     """Find out which part of a selection is to be produced here.
 
     Args:

@@ -193,6 +193,9 @@ def test_a_record_within_its_bounds_makes_rows_within_their_columns(table: Table
 
 def fits(value: Any, column: Column) -> bool:
     """Whether a value is one of its column, by ClickHouse's documents alone."""
+    if column.kind.startswith("Array("):
+        of_one = column._replace(kind=column.kind.removeprefix("Array(").removesuffix(")"))
+        return isinstance(value, list) and all(fits(one, of_one) for one in value)
     kind = (
         column.kind.removeprefix("LowCardinality(").removesuffix(")")
         if "LowCardinality" in column.kind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
