@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -58,7 +58,7 @@ class ModelArms:
     Args:
         askers: By arm.
         followed: The rollout.
-        reader: Reads its log.
+        readers: Of its log, the first, and of what is judged of its arms.
         controller: Decides, where this worker is the one to.
         purse: What all arms together may spend.
         metrics: What is counted.
@@ -68,14 +68,14 @@ class ModelArms:
         self,
         askers: Mapping[str, LlmAsker],
         followed: FollowedRollout,
-        reader: LogReader,
+        readers: Sequence[LogReader],
         controller: RolloutController,
         purse: Purse,
         metrics: Metrics,
     ) -> None:
         self._askers = askers
         self._followed = followed
-        self._reader = reader
+        self._readers = readers
         self._controller = controller
         self._purse = purse
         self._metrics = metrics
@@ -112,7 +112,8 @@ class ModelArms:
 
     async def run(self) -> None:
         """Ask, obey and, where this worker is the one to, decide; for ever."""
-        self._reader.start()
+        for reader in self._readers:
+            reader.start()
         async with asyncio.TaskGroup() as group:
             for asker in self._askers.values():
                 group.create_task(asker.run())
@@ -122,12 +123,13 @@ class ModelArms:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        self._reader.stop()
+        for reader in self._readers:
+            reader.stop()
         for asker in self._askers.values():
             await asker.close()
 
     def _asked(self, key: str) -> frozenset[str]:
-        if not self._reader.is_current:
+        if not self._readers[0].is_current:
             return frozenset()
         return asked_arms(self._followed.state, key) & self._askers.keys()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
@@ -22,19 +23,21 @@ from processors.llm.keys import Keys
 from processors.llm.limits import LlmLimits, LlmOutputs
 from processors.llm.models_list import validate_key
 from processors.llm.purse import Purse
-from processors.llm.reading import LogReader
+from processors.llm.reading import LogReader, decoded_as
 from processors.llm.shapes import FULL
 from processors.regimes.events import rule_set
 from processors.regimes.prompt import instructions
 from processors.regimes.rules import rule_settings
 from processors.rollout.machine import first_state, telling_arm
 from processors.rollout.schedule import Schedule, read_schedule
+from processors.rollout.worth import HeardVerdicts
 from processors.settings import RegimeSettings
 from schemas.codec import encode
+from schemas.evaluations import RegimeEval
 from schemas.messages import LlmCall, RegimeEvent
 from schemas.partitions import partition_of
 from schemas.rollouts import STATE_KEY, RolloutRecord
-from schemas.topics import LLM_CALLS, REGIMES, ROLLOUT, Topic
+from schemas.topics import LLM_CALLS, REGIME_EVAL, REGIMES, ROLLOUT, Topic
 from schemas.units import NS_PER_MS
 
 QUESTION_CHARACTERS: Final = 4_000
@@ -106,6 +109,13 @@ def open_rollout(settings: Settings, metrics: Metrics, ports: ArmPorts) -> Model
     askers = {arm.name: open_arm(arm, chosen, metrics, shared) for arm in arms}
     rollout_topic = topic_name(settings, ROLLOUT)
     reader = LogReader("rollout", partial(follow, settings, rollout_topic), dict, followed.take)
+    heard, models = HeardVerdicts(), {arm.name: arm.model for arm in arms}
+    verdicts = LogReader(
+        "rollout-worth",
+        partial(follow, settings, topic_name(settings, REGIME_EVAL)),
+        dict,
+        lambda records: heard.take(decoded_as(RegimeEval, records)),
+    )
     controller = RolloutController(
         rules,
         followed.log,
@@ -113,8 +123,9 @@ def open_rollout(settings: Settings, metrics: Metrics, ports: ArmPorts) -> Model
         first,
         lambda state: watch_stage(settings, state, rules),
         lambda state: ports.send(partition_of(STATE_KEY, ports.partitions), _state_emit(state)),
+        lambda state: heard.on(models.get(state.candidate, ""), time.time_ns()),
     )
-    return ModelArms(askers, followed, reader, controller, purse, metrics)
+    return ModelArms(askers, followed, (reader, verdicts), controller, purse, metrics)
 
 
 def rollout_rules(chosen: RegimeSettings) -> RolloutRules:

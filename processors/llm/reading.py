@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from obflow.following import Followed
 from obflow.logs import get_logger
 from obflow.whole_log import Logged
+from schemas.codec import decode_as
 from schemas.errors import MessageError
+from schemas.messages import Record
 
 log = get_logger(__name__)
 
 AGAIN_S: Final = 2.0
+T = TypeVar("T", bound=Record)
 
 Follow = Callable[[Mapping[int, int], threading.Event], Iterator[Followed]]
 """Reads a log from offsets on until the event is set."""
@@ -74,3 +78,10 @@ def decoded(records: Iterable[Logged], decode: Callable[[bytes], object]) -> Ite
     for logged in records:
         with suppress(MessageError):
             yield decode(logged.value)
+
+
+def decoded_as(record: type[T], records: Iterable[Logged]) -> Iterator[T]:
+    """The records that are ones of a type."""
+    for one in decoded(records, partial(decode_as, record)):
+        if isinstance(one, record):
+            yield one

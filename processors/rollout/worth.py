@@ -9,9 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from schemas.evaluations import RegimeEval, RegimeWorth
+from schemas.units import NS_PER_SECOND
 
 LEAST_MARKS: Final = 200
 """With fewer minutes nobody says "worse", so that "not worse" means nothing yet."""
+
+
+FRESH_NS: Final = 600 * NS_PER_SECOND
+"""A verdict of an older minute is nobody's any more: whoever judges does it each minute."""
 
 
 class WorthVerdict(NamedTuple):
@@ -52,3 +57,19 @@ def newest_by_model(records: Iterable[RegimeEval]) -> Mapping[str, RegimeEval]:
         if kept is None or record.mark_ns >= kept.mark_ns:
             found[record.model] = record
     return found
+
+
+class HeardVerdicts:
+    """What is known of each model by the records that came so far. One thread writes, others read whole assignments."""
+
+    def __init__(self) -> None:
+        self._newest: Mapping[str, RegimeEval] = {}
+
+    def take(self, records: Iterable[RegimeEval]) -> None:
+        """Take records in the order of the log."""
+        self._newest = newest_by_model([*self._newest.values(), *records])
+
+    def on(self, model: str, now_ns: int) -> WorthVerdict | None:
+        """Give the verdict on a model; None where nobody judges it at the moment."""
+        found = self._newest.get(model)
+        return verdict_of(found) if found is not None and now_ns - found.mark_ns <= FRESH_NS else None

@@ -218,7 +218,7 @@ class Beside:
         self.arms = ModelArms(
             self.askers,  # type: ignore[arg-type] # stand-ins
             self.followed,
-            self.reader,  # type: ignore[arg-type]
+            (self.reader,),  # type: ignore[arg-type]
             self.control.controller,
             purse,
             self.metrics,
