@@ -187,16 +187,6 @@ class DeltaForm(NamedTuple):
     checksum: tuple[str, ...] = ()
     besides: tuple[str, ...] = ()
 
-    @property
-    def of_the_update(self) -> tuple[tuple[str, ...], ...]:
-        """Places of its numbers: last, first, previous, time, checksum."""
-        return self.last, self.first, self.previous, self.time, self.checksum
-
-    @property
-    def numbers(self) -> frozenset[str]:
-        """All places of numbers."""
-        return frozenset(place for places in (*self.of_the_update, self.besides) for place in places)
-
 
 class FrameReader(Protocol):
     """What reads frames of a venue: all that books and recordings need. A venue does, and whoever speaks for one."""

@@ -14,7 +14,7 @@ from orderbook.decimals import Levels
 from orderbook.validity import TrackedBook
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
-from producers.books.templates import Template, Templates
+from producers.books.templates import FrameTemplate, FrameTemplates
 from producers.books.trades import PendingTrades
 
 
@@ -44,7 +44,7 @@ class DeltaUpdater(Protocol):
     def take(
         self,
         raw: bytes,
-        template: Template,
+        template: FrameTemplate,
         sequence: int,
         received_ns: int,
         trades: PendingTrades,
@@ -84,6 +84,6 @@ class DeltaEngine(Protocol):
         ...
 
     @property
-    def templates(self) -> Templates:
+    def templates(self) -> FrameTemplates:
         """What was learned of the venue's frames."""
         ...

@@ -20,7 +20,7 @@ from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
 from producers.books.quotes import CONTRADICTIONS, QuoteCheck, best_levels
 from producers.books.records import MAX_LEVELS, NO_LEVELS, EncodedDelta, ProducerRecord, RecordWriter
-from producers.books.templates import Template
+from producers.books.templates import FrameTemplate
 from producers.books.trades import PendingTrades
 from producers.contract import Checksum
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
@@ -201,7 +201,7 @@ class KeptBook:
         self.out.append(record)
         return self._judge_applied(record.sequence, record.received_ns, outcome, delta.checksum)
 
-    def apply_ordinary(self, raw: bytes, template: Template, now: int) -> Judged | None:
+    def apply_ordinary(self, raw: bytes, template: FrameTemplate, now: int) -> Judged | None:
         """Publish a frame that is the next update of a LIVE book as bytes; None where it is refused: nothing changed.
 
         Args:

@@ -23,7 +23,7 @@ from producers.books.engine import DeltaEngine
 from producers.books.options import PastStreams, StreamCounters, StreamOptions
 from producers.books.records import ROLE, ProducerRecord
 from producers.books.stream import InstrumentStream, Published
-from producers.books.templates import Templates
+from producers.books.templates import FrameTemplates
 from producers.contract import MAX_FRAME_BYTES, Channel, DeltaForm, FrameReader, damaged_symbol
 from producers.messages import (
     BESIDE_BOOKS,
@@ -155,7 +155,7 @@ class FrameRouter:
             self._handle_messages(frame, handled)
         return handled
 
-    def _take_ordinary(self, frame: Frame, templates: Templates) -> list[Published] | None:
+    def _take_ordinary(self, frame: Frame, templates: FrameTemplates) -> list[Published] | None:
         """Take a frame that is one ordinary update; None where it is not, and then nothing has changed."""
         raw = frame.raw
         template = templates.find(raw)

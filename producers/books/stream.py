@@ -48,7 +48,7 @@ from producers.books.kept import KeptBook, Wrong
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quotes import QuoteCheck
 from producers.books.records import ProducerRecord
-from producers.books.templates import Template
+from producers.books.templates import FrameTemplate
 from producers.contract import Channel, Checksum
 from producers.messages import (
     BestQuote,
@@ -206,7 +206,7 @@ class InstrumentStream:
             self._append_status_if_changed()
         return self._drain()
 
-    def on_ordinary(self, raw: bytes, template: Template, received_ns: int) -> list[Published] | None:
+    def on_ordinary(self, raw: bytes, template: FrameTemplate, received_ns: int) -> list[Published] | None:
         """Take the next update of a LIVE book as `on_delta` would; None where that has to, and then nothing changed.
 
         Everything but the plain case is left to it: another connection beside this one, a book under way beside the

@@ -33,7 +33,7 @@ LONGEST_HEAD: Final = 512
 _VALUE: Final = JSONDecoder().raw_decode
 
 
-class Template(NamedTuple):
+class FrameTemplate(NamedTuple):
     """How the frames of one instrument look.
 
     Attributes:
@@ -52,7 +52,7 @@ class Template(NamedTuple):
     numbers: tuple[int, ...]
 
 
-class Templates:
+class FrameTemplates:
     """What was learned of the frames of a venue.
 
     Args:
@@ -62,9 +62,9 @@ class Templates:
     def __init__(self, form: DeltaForm) -> None:
         self._form = form
         self._marks: tuple[bytes, ...] = ()
-        self._by_head: dict[bytes, Template] = {}
+        self._by_head: dict[bytes, FrameTemplate] = {}
 
-    def find(self, raw: bytes) -> Template | None:
+    def find(self, raw: bytes) -> FrameTemplate | None:
         """Find the template of a frame by how it begins."""
         for mark in self._marks:
             end = raw.find(mark, 0, LONGEST_HEAD)
@@ -72,7 +72,7 @@ class Templates:
                 return template
         return None
 
-    def forget(self, template: Template) -> None:
+    def forget(self, template: FrameTemplate) -> None:
         """Forget a template that a frame was not like which begins like it."""
         self._by_head.pop(template.head, None)
 
@@ -93,20 +93,30 @@ class Templates:
             self._by_head[head] = template
 
 
-def template_of(raw: bytes, delta: DepthDelta, form: DeltaForm) -> Template | None:
+def template_of(raw: bytes, delta: DepthDelta, form: DeltaForm) -> FrameTemplate | None:
     """Make a template of a frame; None where it does not say plainly what was read of it."""
-    wanted = {form.bids, form.asks, *form.numbers}
+    numbers, levels = _numbers_of(form), {form.bids, form.asks}
     try:
-        spans = dict(_spans(raw.decode("ascii"), wanted))
-        said = {place: int(raw[begin:end]) for place, (begin, end) in spans.items() if place in form.numbers}
+        spans = dict(_spans(raw.decode("ascii"), numbers | levels))
+        said = {place: int(raw[begin:end]) for place, (begin, end) in spans.items() if place in numbers}
     except (ValueError, IndexError, RecursionError):
         return None
-    if not {form.bids, form.asks} <= spans.keys():
+    if not levels <= spans.keys():
         return None
-    places = [next((place for place in some if place in said), "") for some in form.of_the_update]
+    places = [next((place for place in some if place in said), "") for some in _of_the_update(form)]
     if not _says(said, places, delta):
         return None
     return _cut(raw, delta, spans, places, form)
+
+
+def _of_the_update(form: DeltaForm) -> tuple[tuple[str, ...], ...]:
+    """Places of an update's numbers: its own, its first change's, the one before it, its time, its checksum."""
+    return form.last, form.first, form.previous, form.time, form.checksum
+
+
+def _numbers_of(form: DeltaForm) -> frozenset[str]:
+    """All places of numbers."""
+    return frozenset(place for places in (*_of_the_update(form), form.besides) for place in places)
 
 
 def _says(said: Mapping[str, int], places: Sequence[str], delta: DepthDelta) -> bool:
@@ -123,7 +133,7 @@ def _says(said: Mapping[str, int], places: Sequence[str], delta: DepthDelta) -> 
 
 def _cut(
     raw: bytes, delta: DepthDelta, spans: Mapping[str, tuple[int, int]], places: Sequence[str], form: DeltaForm
-) -> Template | None:
+) -> FrameTemplate | None:
     """Cut a frame at what changes from one to the next."""
     kinds = {
         form.bids: BIDS,
@@ -135,7 +145,7 @@ def _cut(
     for place, (begin, end) in sorted(spans.items(), key=lambda one: one[1]):
         texts.append(raw[at:begin])
         parts += [begin - at, kinds.get(place, NUMBER)]
-        order += [place] if place in form.numbers else []
+        order += [] if place in (form.bids, form.asks) else [place]
         at = end
     if len(parts) >= 2 * MOST_PARTS:
         return None
@@ -146,7 +156,7 @@ def _cut(
     text, numbers = b"".join([*texts, raw[at:]]), (last, first, *follows, time, checksum)
     before = text[: parts[0]]
     head = before[: max(before.rfind(b","), before.rfind(b"{"))]
-    return Template(delta.symbol, head, text, (*parts, len(raw) - at, END), numbers)
+    return FrameTemplate(delta.symbol, head, text, (*parts, len(raw) - at, END), numbers)
 
 
 def _spans(text: str, wanted: Set[str]) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from producers.books import templates
-from producers.books.templates import Templates, template_of
+from producers.books.templates import FrameTemplates, template_of
 from producers.exchanges import EXCHANGES
 from producers.messages import DepthDelta, Frame
 from producers.sequencing import Continuity, LastUpdate
@@ -85,7 +85,7 @@ def test_a_template_is_forgotten_once_a_frame_differs(venue: str) -> None:
     frame, delta = first_update(venue)
     form = EXCHANGES[venue].deltas
     assert form is not None
-    learned = Templates(form)
+    learned = FrameTemplates(form)
     learned.learn(frame.raw, delta)
     known = learned.find(frame.raw)
     assert known is not None
@@ -99,7 +99,7 @@ def test_what_is_remembered_is_bounded_and_the_newest_is_known(monkeypatch: pyte
     frame, delta = first_update("bybit")
     form = EXCHANGES["bybit"].deltas
     assert form is not None
-    known = Templates(form)
+    known = FrameTemplates(form)
     for number in range(8):
         raw = frame.raw.replace(delta.symbol.encode(), b"X%d" % number)
         known.learn(raw, replace(delta, symbol=f"X{number}"))

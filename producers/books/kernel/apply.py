@@ -17,6 +17,7 @@ from producers.books.kernel.digits import BRACE, REFUSED, read_levels, read_whol
 from producers.books.templates import ASKS, BIDS, END, MOMENT, MOST_PARTS, NONE, SIGNED
 from schemas.kernel.avro import Bytes, write_long
 from schemas.kernel.compiled import compiled
+from schemas.units import NS_PER_MS
 
 NO_ROOM: Final = -2
 """The table of the book is too small: it has to be made larger first."""
@@ -32,7 +33,6 @@ MOST_TRADES: Final = 10_000
 LONGEST: Final = 10
 LATEST_MS: Final = 9_223_372_036_854
 """Of a venue's time, so that its nanoseconds are int64."""
-NS_PER_MS: Final = 10**6
 
 # Scratch: memory that every update of a process uses, one after another.
 SEQUENCE: Final = 0

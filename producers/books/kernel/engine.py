@@ -29,7 +29,7 @@ from producers.books.kernel.plan import Planner
 from producers.books.kernel.tops import MOST_TOPS, write_tops
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
-from producers.books.templates import Template, Templates
+from producers.books.templates import FrameTemplate, FrameTemplates
 from producers.books.trades import PendingTrades
 from producers.contract import DeltaForm
 
@@ -47,7 +47,7 @@ class CompiledDeltas:
     """
 
     def __init__(self, form: DeltaForm) -> None:
-        self.templates = Templates(form)
+        self.templates = FrameTemplates(form)
         self._levels = form.levels
         self._scratch = scratch()
 
@@ -70,7 +70,7 @@ class CompiledUpdater:
         is_suspect: Whether the book is crossed after it, or a best price is not known to be the best.
     """
 
-    def __init__(self, tracked: TrackedBook, planner: Planner, templates: Templates, memory: Ints) -> None:
+    def __init__(self, tracked: TrackedBook, planner: Planner, templates: FrameTemplates, memory: Ints) -> None:
         assert isinstance(tracked.book, CompiledBook)  # noqa: S101 (made by the engine)
         self.sequence = self.exchange_ns = 0
         self.checksum: int | None = None
@@ -85,7 +85,7 @@ class CompiledUpdater:
     def take(
         self,
         raw: bytes,
-        template: Template,
+        template: FrameTemplate,
         sequence: int,
         received_ns: int,
         trades: PendingTrades,

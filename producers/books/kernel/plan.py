@@ -20,7 +20,7 @@ from producers.books.kernel.apply import BEYOND_LEVELS, NO_LIMIT, PLAN
 from producers.books.kernel.digits import MOST_DIGITS
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
-from producers.books.templates import Template
+from producers.books.templates import FrameTemplate
 from producers.messages import LevelForm
 from schemas.bounds import INT64_MAX
 from schemas.codec import encode
@@ -55,14 +55,14 @@ class Planner:
         self._records = records
         self._form = form
         self._plan: Ints | None = None
-        self._template: Template | None = None
+        self._template: FrameTemplate | None = None
         self._epoch = 0
         self._grid: TextGrid | None = None
         self._known: Known | None = None
         self._texts: RecordTexts | None = None
         self._cut_for: tuple[object, ...] = ()
 
-    def plan(self, template: Template) -> Ints | None:
+    def plan(self, template: FrameTemplate) -> Ints | None:
         """Give the plan for frames of a template; None where compiled code cannot know the instrument."""
         records = self._records
         known = self._tracked.known
@@ -78,7 +78,7 @@ class Planner:
         records = self._records
         return self._plan if records.epoch == self._epoch and records.grid is self._grid else None
 
-    def _lay(self, template: Template) -> Ints | None:
+    def _lay(self, template: FrameTemplate) -> Ints | None:
         records = self._records
         cut_for = (records.instrument, records.grid, records.sequence_source)  # the last two change with an epoch
         if cut_for != self._cut_for:
@@ -91,7 +91,7 @@ class Planner:
         return _laid(known, (head, self._texts.middle, self._texts.tail), template)
 
 
-def _laid(known: list[int], texts: tuple[bytes, ...], template: Template) -> Ints:
+def _laid(known: list[int], texts: tuple[bytes, ...], template: FrameTemplate) -> Ints:
     """Lay a plan: numbers, and behind them the texts of a record and of its frames, whose places the numbers give."""
     lengths, kinds = template.parts[::2], template.parts[1::2]
     *in_record, ends = accumulate(map(len, texts), initial=8 * (PLAN + 2 * len(kinds)))
