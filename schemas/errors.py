@@ -34,6 +34,7 @@ Local errors:
     ChildFailed                        a process of the embedded default that did not start (FatalError)
     RequestRefused                     a venue will not serve a request, asked again or not (ExchangeUnreachable)
     SubscriptionRefused                a venue will not send some instruments on a connection (ExchangeUnreachable)
+    LoginRefused                       a venue refuses the credentials of a connection (ExchangeUnreachable)
     QueryRefused                       a statement that the embedded engine may not run (PipelineError)
 
 A dead letter carries the class name as its reason, so these names are part of the contract. A book that can no longer

@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS feed_quality (
     venue LowCardinality(String) COMMENT 'exchange id',
     symbol LowCardinality(String) COMMENT 'the venue''s own symbol',
-    source LowCardinality(String) COMMENT 'live or simulator',
+    source LowCardinality(String) COMMENT 'live, replay or simulator',
     began_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'from when',
     received_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'until when',
     updates Int64 CODEC(ZSTD(1)) COMMENT 'updates applied to the book',

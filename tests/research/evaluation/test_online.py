@@ -75,7 +75,7 @@ def same(verdict: RegimeEval, report: Report) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20) if os.environ.get("OBFLOW_FUZZ") == "all" else [8])
-def test_at_every_mark_however_rows_are_split_it_says_what_is_said_of_all_rows_up_to_there(seed: int) -> None:
+def test_at_every_mark_it_says_what_is_said_of_all_rows_up_to_there(seed: int) -> None:
     rows, chance, gathered, at, seen_ns = happened(seed, FEW), random.Random(seed), GatheredRows(), 0, -1
     while at < len(rows):
         begun, at = max(0, at - chance.randrange(60)), at + chance.randrange(1, 50)  # some of them again
