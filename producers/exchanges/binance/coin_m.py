@@ -19,8 +19,8 @@ request weight is one pool with USD-M's since 2026-06-30; the header tells what 
 from __future__ import annotations
 
 from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.answers import Dialect, ListedInstrument
 from producers.exchanges.binance.family import BinanceExchange
-from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.exchanges.binance.shapes import FUTURES
 from schemas.messages import ContractKind

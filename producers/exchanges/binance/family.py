@@ -9,9 +9,9 @@ from urllib.parse import quote
 import msgspec
 
 from producers.contract import Alternative, Channel, DeltaForm, Endpoints, Fetch, Keepalive, Say, VenueLimits
-from producers.exchanges.binance import frames
+from producers.exchanges.binance import frames, requests
+from producers.exchanges.binance.answers import Dialect
 from producers.exchanges.binance.deltas import DELTAS
-from producers.exchanges.binance.frames import Dialect
 from producers.messages import Frame, VenueMessage
 from producers.sequencing import SequenceRule
 from producers.shapes import FrameShapes
@@ -54,7 +54,7 @@ class BinanceExchange:
     list_weight: int
     lists_by_name: bool
     derivatives_path: str = ""
-    streams_of: Callable[[str], tuple[str, ...]] = frames.streams
+    streams_of: Callable[[str], tuple[str, ...]] = requests.streams
     alternative_path: str = ""
     short_list: str = ""
     checksum: None = None
@@ -73,7 +73,7 @@ class BinanceExchange:
         if not self.derivatives_path:
             return None
         return replace(
-            self, stream_path=self.derivatives_path, derivatives_path="", streams_of=frames.derivative_streams
+            self, stream_path=self.derivatives_path, derivatives_path="", streams_of=requests.derivative_streams
         )
 
     def contract_kind(self, symbol: str) -> ContractKind:
@@ -96,17 +96,17 @@ class BinanceExchange:
 
     def subscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what subscribes to these instruments."""
-        return [frames.say("SUBSCRIBE", symbols, self.streams_of)]
+        return [requests.say("SUBSCRIBE", symbols, self.streams_of)]
 
     def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
         """Name `@aggTrade` for trades."""
         if channel is not Channel.TRADE or not self.alternative_path:
             return None
-        return Alternative(self.alternative_path, [frames.say("SUBSCRIBE", symbols, frames.alternative_streams)])
+        return Alternative(self.alternative_path, [requests.say("SUBSCRIBE", symbols, requests.alternative_streams)])
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""
-        return [frames.say("UNSUBSCRIBE", symbols, self.streams_of)]
+        return [requests.say("UNSUBSCRIBE", symbols, self.streams_of)]
 
     def recover(self, symbol: str, failed: int = 0) -> Fetch:
         """Ask for a book, however often."""

@@ -21,8 +21,8 @@ The venue sends a WebSocket ping every 20 s and wants its pong within 60 s.
 from __future__ import annotations
 
 from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.answers import Dialect, ListedInstrument
 from producers.exchanges.binance.family import BinanceExchange
-from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceSpotRule
 from producers.exchanges.binance.shapes import SPOT
 from schemas.messages import ContractKind

@@ -23,8 +23,8 @@ T is the matching time and is used where given; E is the send time. Public strea
 from __future__ import annotations
 
 from producers.contract import Endpoints, Rate, VenueLimits
+from producers.exchanges.binance.answers import Dialect, ListedInstrument
 from producers.exchanges.binance.family import BinanceExchange
-from producers.exchanges.binance.frames import Dialect, ListedInstrument
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.exchanges.binance.shapes import FUTURES
 from schemas.messages import ContractKind
