@@ -83,7 +83,14 @@ def insert(store: Store, batch: RowBatch, *, token: str = "", stored_ns: int = 1
 
 
 def bits(row: Row) -> tuple[object, ...]:
-    return tuple(struct.pack(">d", value) if isinstance(value, float) else value for value in row)
+    return tuple(map(_bits, row))
+
+
+def _bits(value: object) -> object:
+    """A value that compares bit by bit, and can be part of a set."""
+    if isinstance(value, list):
+        return tuple(map(_bits, value))
+    return struct.pack(">d", value) if isinstance(value, float) else value
 
 
 def test_every_table_has_a_file_a_migration_and_a_topic_that_names_the_sinks() -> None:
