@@ -353,7 +353,6 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 QUICK = (
     "a window without a judgement",
     "a request that is gone",
-    "a change of a feed stored twice",
     "a trade that is gone",
 )
 """What `make test` plants: one of each sort; `make test-all` every one."""
@@ -381,6 +380,7 @@ def test_a_fault_is_told_and_ends_the_doctor_with_1(
     assert [line for line in told if line.startswith("FAIL") and f"{name}: " in line and line.endswith(words)], told
 
 
+@pytest.mark.exhaustive
 def test_a_fault_is_told_to_programs_too(
     whole: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -410,6 +410,7 @@ def flags(settings: Settings) -> list[str]:
     return [f"--set={key}={value}" for key, value in shown.items()]
 
 
+@pytest.mark.exhaustive
 def test_rows_of_a_log_that_is_known_to_be_gone_are_counted_and_accepted(
     whole: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -584,6 +585,7 @@ def has_read_all(counts: Mapping[str, Counts]) -> bool:
     return all(found.lags and not any(found.lags.values()) and not found.buffered_rows for found in counts.values())
 
 
+@pytest.mark.exhaustive
 def test_records_that_expired_unread_are_apart_from_lost_also_after_a_restart(
     settings: Settings,
 ) -> None:

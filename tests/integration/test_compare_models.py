@@ -105,6 +105,7 @@ def test_two_models_stand_side_by_side_and_a_second_run_asks_nobody(
 
 @pytest.mark.advice("give --yes to go on, or fewer --windows")
 @pytest.mark.advice("give its --price, or --yes to go on")
+@pytest.mark.exhaustive
 def test_nothing_is_asked_before_its_cost_is_agreed_to(
     where: ClickHouseSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,7 @@ async def test_a_day_that_is_not_there_is_told_and_the_others_come(tmp_path: Pat
 
 
 @pytest.mark.advice("run it again: it goes on where it ended")
+@pytest.mark.exhaustive
 async def test_a_server_that_is_down_is_asked_so_often_and_a_damaged_archive_is_not_kept(tmp_path: Path) -> None:
     day = DAYS[0]
     async with datasets_server() as server:

@@ -478,7 +478,6 @@ CASES: dict[str, Callable[[Outside], Iterator[bytes]]] = {
 
 QUICK = (
     "topics check",
-    "doctor",
     "tail",
     "query",
     "process",

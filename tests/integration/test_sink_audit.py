@@ -196,6 +196,7 @@ def test_events_that_a_sink_dead_lettered_are_not_lost(settings: Settings, store
     }
 
 
+@pytest.mark.exhaustive
 def test_what_no_sink_has_come_to_is_not_stored_yet_and_not_lost(settings: Settings) -> None:
     publish(settings)
     send_trades(settings, 7)

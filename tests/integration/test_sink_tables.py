@@ -531,6 +531,7 @@ def test_every_view_is_queried_by_a_test() -> None:
     assert [view.name for view in migrate.views() if f"FROM {view.name}" not in tests] == []
 
 
+@pytest.mark.exhaustive
 def test_the_doctor_names_what_the_tables_lack_and_the_command_that_mends_it(
     empty: Store, clickhouse: ClickHouseSettings
 ) -> None:

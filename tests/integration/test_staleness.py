@@ -1,4 +1,7 @@
-"""A worker of the stage `staleness` that is killed loses no episode, and none is stored twice, by the audit."""
+"""A worker of the stage `staleness` that is killed loses no episode, and none is stored twice, by the audit.
+
+What `make test` keeps of the kind is in tests/integration/test_stages.py.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tests.integration.sinking import opened, run_until
 from tests.processors.derived.recorded import emitted, run_stage
 from tests.support.patience import patient
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exhaustive]
 
 SYMBOLS = tuple(f"SYM{number}" for number in range(12))
 SECOND_NS = 10**9

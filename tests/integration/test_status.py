@@ -86,6 +86,7 @@ def test_every_part_is_shown_with_what_it_holds(settings: Settings, capsys: pyte
     assert [(row["role"], row["letters"]) for row in found["dead_letters"]] == [("producer", 1)]
 
 
+@pytest.mark.exhaustive
 def test_pages_of_others_and_a_proxy_hide_no_page_of_ours(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def test_pages_of_others_and_a_proxy_hide_no_page_of_ours(
     assert [row["role"] for row in found["roles"]] == ["sink"]
 
 
+@pytest.mark.exhaustive
 def test_rates_are_those_between_two_looks(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """The picture for a person names the same tables."""
     assert main(["status", "--every=0.2s", *flags(settings)]) == 0
@@ -119,6 +121,7 @@ def test_rates_are_those_between_two_looks(settings: Settings, capsys: pytest.Ca
 
 
 @pytest.mark.advice("`obflow status --watch` prints line by line")
+@pytest.mark.exhaustive
 def test_without_a_terminal_pictures_stand_one_below_the_other(settings: Settings) -> None:
     refused = print_here("top", *flags(settings)).decode()
     [words] = commands_in(advice_in(refused, "`obflow status --watch` prints line by line"))

@@ -25,6 +25,7 @@ from research.replay import open_replay
 from schemas.messages import Kind, L2Record
 from schemas.units import NS_PER_SECOND
 from tests.producers.test_handover import SYMBOLS, Market, lines_of
+from tests.support.tiers import tiered
 
 GRID = TextGrid.of("0.1", "0.001")
 SILENT_NS = 30 * NS_PER_SECOND
@@ -148,7 +149,7 @@ def top_of(data: dict[str, Any]) -> tuple[Decimal, Decimal, Decimal, Decimal]:
 
 
 @pytest.mark.recorded
-@pytest.mark.parametrize("venue", ["binance", "binance-futures"])
+@pytest.mark.parametrize("venue", tiered(["binance", "binance-futures"], "binance"))
 def test_the_flow_of_a_recording_equals_a_plain_count(recordings: Path, venue: str) -> None:
     path = recordings / venue / NAME
     lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]

@@ -26,6 +26,7 @@ from schemas.messages import Coverage, Kind, L2Record, Status
 from schemas.units import NS_PER_MS
 from tests.processors.compare import compare
 from tests.processors.feed import ENGINE
+from tests.support.tiers import tiered
 
 pytestmark = [pytest.mark.recorded, pytest.mark.slow]
 
@@ -37,7 +38,7 @@ ANSWER_NS = 150 * NS_PER_MS
 """How long an answer over REST takes."""
 
 
-@pytest.fixture(scope="module", params=VENUES)
+@pytest.fixture(scope="module", params=tiered(VENUES, "binance"))
 def venue(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

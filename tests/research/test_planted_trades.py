@@ -23,6 +23,7 @@ from research.verify import verify
 from schemas.errors import InvalidNumber
 from schemas.messages import L2Record
 from tests.research.parsed import ParsedLine, ParsedRecording, parse_recording, play
+from tests.support.tiers import tiered
 
 pytestmark = [pytest.mark.recorded, pytest.mark.slow]
 
@@ -73,7 +74,7 @@ def without_trades(records: list[L2Record]) -> list[L2Record]:
     return [replace(record, **quiet) for record in records]
 
 
-@pytest.mark.parametrize("venue", sorted(APPLIED))
+@pytest.mark.parametrize("venue", tiered(sorted(APPLIED), "binance"))
 def test_one_absurd_trade_anywhere_in_a_file_costs_no_update(recordings: Path, tmp_path: Path, venue: str) -> None:
     lines = gzip.decompress((recordings / venue / NAME).read_bytes()).splitlines()
     places = random.Random(61_800)

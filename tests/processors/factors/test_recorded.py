@@ -14,6 +14,7 @@ from schemas.messages import L2Record, Status
 from tests.processors.compare import VENUES, compare
 from tests.processors.feed import fresh, process
 from tests.processors.recorded import path_of, read_records
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.recorded
 
@@ -21,7 +22,7 @@ PREFIX = 30
 STRIDE = {"binance-futures": 1_000, "binance": 500}
 
 
-@pytest.fixture(params=VENUES)
+@pytest.fixture(params=tiered(VENUES, "binance"))
 def venue(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
