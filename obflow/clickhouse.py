@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -22,8 +23,11 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from clickhouse_connect.driver.query import arrow_buffer
 
 from obflow import clickhouse_access, engine_tokens
+from obflow.logs import get_logger
 from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, FatalError, PipelineError, StoreUnreachable
+
+log = get_logger(__name__)
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SERVER_SHARE: Final = 0.8
@@ -35,6 +39,8 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 WRITER_SETTINGS: Final[dict[str, str]] = {"async_insert": "0"}
 
 UNKNOWN_DATABASE: Final = 81
+SYNTAX_ERROR: Final = 62
+MORE_THAN_TEXT: Final = 1_000
 NO_ACCESS: Final = frozenset({192, 193, 194, 516})  # unknown user, wrong password, password required, authentication
 # The server said that it could not just now, and stored nothing.
 BUSY: Final = frozenset(
@@ -228,8 +234,28 @@ class InsertCondition(NamedTuple):
     sql: str
 
 
+class RowsBeside:
+    """What is known of an engine: whether it takes rows that come beside INSERT … SELECT.
+
+    Servers do. What puts an engine behind HTTP by itself may not: rows then go into the statement's own text, as safely
+    and more slowly.
+
+    Attributes:
+        are_taken: Whether it does, as far as was tried.
+    """
+
+    def __init__(self) -> None:
+        self.are_taken = True
+
+
 def insert_arrow(
-    client: Client, table: str, rows: pa.Table, *, token: str, only_if: InsertCondition | None = None
+    client: Client,
+    table: str,
+    rows: pa.Table,
+    *,
+    token: str,
+    only_if: InsertCondition | None = None,
+    beside: RowsBeside | None = None,
 ) -> None:
     """Store rows, all or none, as one part of the table.
 
@@ -240,6 +266,7 @@ def insert_arrow(
         token: New for every attempt. It keeps the server from storing one attempt twice; reused for other rows, it
             would make the server drop them.
         only_if: InsertCondition without which nothing is stored.
+        beside: What is known of the engine, and found out here.
 
     Raises:
         InsertError: One of its five subclasses.
@@ -250,21 +277,53 @@ def insert_arrow(
             client.insert_arrow(table, rows, settings=settings)
         else:
             # More threads than one would write more than one part.
-            _insert_selected(client, table, rows, only_if, {**settings, "max_insert_threads": 1})
+            selected = _Selected(client, table, rows, only_if, {**settings, "max_insert_threads": 1})
+            selected.insert(beside or RowsBeside())
     except (ClickHouseError, OSError) as error:
         raise classify_insert(error, table=table, rows=rows.num_rows) from error
 
 
-def _insert_selected(
-    client: Client, table: str, rows: pa.Table, only_if: InsertCondition, settings: dict[str, str | int]
-) -> None:
-    """Send rows beside INSERT … SELECT. The client writes FORMAT behind whatever it takes for the table's name."""
-    names = ", ".join(only_if.kinds)
-    kinds = ", ".join(f"{name} {kind}" for name, kind in only_if.kinds.items()).replace("'", "\\'")
-    compression = client.write_compression if client.write_compression in ("zstd", "lz4") else None
-    _, block = arrow_buffer(rows, compression)
-    target = f"{table} ({names}) SELECT * FROM input('{kinds}') WHERE {only_if.sql}"  # noqa: S608 (our own names)
-    client.raw_insert(target, None, block, settings, "Arrow")
+class _Selected(NamedTuple):
+    """Rows that INSERT … SELECT stores where a condition holds."""
+
+    client: Client
+    table: str
+    rows: pa.Table
+    only_if: InsertCondition
+    settings: dict[str, str | int]
+
+    def insert(self, beside: RowsBeside) -> None:
+        """Send them beside the statement; in it where the engine takes none. What does not parse stores nothing."""
+        if beside.are_taken:
+            try:
+                self._beside()
+            except ClickHouseError as error:
+                if getattr(error, "code", None) != SYNTAX_ERROR:
+                    raise
+                self._within()
+                beside.are_taken = False
+                log.warning("rows_go_into_statements", why="the engine takes none beside INSERT … SELECT")
+        else:
+            self._within()
+
+    def _beside(self) -> None:
+        """The client writes FORMAT behind whatever it takes for the table's name."""
+        compression = self.client.write_compression if self.client.write_compression in ("zstd", "lz4") else None
+        _, block = arrow_buffer(self.rows, compression)
+        self.client.raw_insert(self._statement(f"input('{self._kinds()}')"), None, block, self.settings, "Arrow")
+
+    def _within(self) -> None:
+        _, block = arrow_buffer(self.rows, None)
+        text = b64encode(block).decode()
+        statement = self._statement(f"format('Arrow', '{self._kinds()}', base64Decode('{text}'))")
+        sized = {"max_query_size": len(statement) + MORE_THAN_TEXT, **self.settings}
+        self.client.command(f"INSERT INTO {statement}", settings=sized)
+
+    def _statement(self, source: str) -> str:
+        return f"{self.table} ({', '.join(self.only_if.kinds)}) SELECT * FROM {source} WHERE {self.only_if.sql}"  # noqa: S608 (our own names)
+
+    def _kinds(self) -> str:
+        return ", ".join(f"{name} {kind}" for name, kind in self.only_if.kinds.items()).replace("'", "\\'")
 
 
 def classify_insert(error: Exception, *, table: str, rows: int) -> InsertError:

@@ -30,6 +30,7 @@ class Store:
     def __init__(self, settings: ClickHouseSettings, *, database: str | None = None, readonly: bool = False) -> None:
         self._settings = settings
         self._client = clickhouse.connect(settings, database=database, readonly=readonly)
+        self._beside = clickhouse.RowsBeside()
 
     def query(
         self,
@@ -79,7 +80,7 @@ class Store:
         Raises:
             InsertError: One of its five subclasses.
         """
-        clickhouse.insert_arrow(self._client, table, rows, token=token, only_if=only_if)
+        clickhouse.insert_arrow(self._client, table, rows, token=token, only_if=only_if, beside=self._beside)
 
     def ping(self) -> None:
         """Make sure that the database answers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,10 +16,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from obflow.clickhouse import (
     InsertBusy,
+    InsertCondition,
     InsertError,
+    InsertFenced,
     InsertPoisoned,
     InsertRejected,
     InsertUnanswered,
+    RowsBeside,
     connect,
     insert_arrow,
     message_of,
@@ -67,6 +71,57 @@ def test_a_token_is_stored_once_while_the_server_lives(client: Client) -> None:
     assert stored(client) == 10
     insert_arrow(client, "events", events(10), token=token())
     assert stored(client) == 20
+
+
+KINDS = {
+    "k_off": "UInt64",
+    "received_at": "DateTime64(9, 'UTC')",
+    "venue": "LowCardinality(String)",
+    "mid": "Nullable(Float64)",
+    "bids": "Array(Int64)",
+}
+
+
+def test_rows_stored_under_a_condition_come_back_bit_for_bit(client: Client) -> None:
+    rows, never = events(1000), InsertCondition(KINDS, "NOT throwIf(1, 'claimed by another')")
+    insert_arrow(client, "events", rows, token=token(), only_if=InsertCondition(KINDS, "1"))
+
+    back = client.query_arrow("SELECT * FROM events ORDER BY k_off", use_strings=True)
+    for name in rows.column_names:
+        assert back.column(name).cast(rows.schema.field(name).type).to_pylist() == rows.column(name).to_pylist()
+    with pytest.raises(InsertFenced):
+        insert_arrow(client, "events", events(1), token=token(), only_if=never)
+    assert stored(client) == 1000
+
+
+def test_an_engine_that_takes_no_rows_beside_a_statement_gets_them_in_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The embedded engine takes them, and opens no table function but `input`: what is sent instead is looked at."""
+    tried, sent = [], []
+
+    def refuse(*_: object) -> None:
+        tried.append(1)
+        error = ClickHouseError("Code: 62. DB::Exception: Syntax error. (SYNTAX_ERROR)")
+        error.code = 62  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(client, "raw_insert", refuse)
+    monkeypatch.setattr(client, "command", lambda statement, settings: sent.append((statement, settings)))
+    beside, every = RowsBeside(), [events(10), events(10, first=10)]
+    for rows in every:
+        insert_arrow(client, "events", rows, token=token(), only_if=InsertCondition(KINDS, "mine = 1"), beside=beside)
+
+    assert (len(tried), len(sent)) == (1, 2)
+    for rows, (statement, settings) in zip(every, sent, strict=True):
+        assert statement.startswith(
+            "INSERT INTO events (k_off, received_at, venue, mid, bids) SELECT * FROM format('Arrow', "
+        )
+        assert "received_at DateTime64(9, \\'UTC\\')" in statement
+        assert statement.endswith(" WHERE mine = 1")
+        assert settings["max_query_size"] > len(statement)
+        text = statement.partition("base64Decode('")[2].partition("'")[0]
+        assert pa.ipc.open_file(b64decode(text)).read_all() == rows
 
 
 def test_an_insert_is_one_part(client: Client) -> None:
