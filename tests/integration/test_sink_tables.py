@@ -287,7 +287,8 @@ def test_hours_of_a_feed_add_up_over_minutes_and_producers(migrated: Store) -> N
         clock_high_ns=900_000_000, depth_latency_us=[40_192], depth_latency_counts=[2], depth_latency_sum_us=80_000,
     )  # fmt: skip
     store_all(migrated, "feed_quality", [first, second], first=5000)
-    store_all(migrated, "feed_status", [FeedStatus("okx", "HOUR", Source.LIVE, FeedState.LIVE, 1, T0_NS, run="2")])
+    live = FeedStatus("okx", "HOUR", Source.LIVE, FeedState.LIVE, 1, T0_NS, run="2")
+    store_all(migrated, "feed_status", [live], first=4500)
 
     (hour,) = stored_hours(migrated)
     assert migrated.query("SELECT count() FROM feed_hours") == [(1,)]
