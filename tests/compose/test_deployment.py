@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,7 +195,15 @@ def test_the_image_is_small_and_starts_at_once(deployment: Deployment) -> None:
 
 
 def test_status_inside_a_role_sees_every_role_feed_and_table(deployment: Deployment) -> None:
-    code, found = deployment.obflow_json("status")
+    told: list[tuple[int, dict[str, Any]]] = []
+
+    def knows_every_part() -> bool:
+        told.append(deployment.obflow_json("status"))
+        return not told[-1][1]["notes"]
+
+    with step("obflow status until every part has answered in its time"):
+        wait_until("a status without a note", knows_every_part, 60)
+    code, found = told[-1]
     roles = {role["role"]: role for role in found["roles"]}
     say(f"roles {sorted(roles)}, notes {found['notes']}")
     assert code == 0
