@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from io import StringIO
 
 import pytest
 from rich.console import Console
+from textual.pilot import Pilot
 from textual.widgets import Static
 
 from obflow.cli import main
@@ -15,6 +17,7 @@ from obflow.status.show import group_of
 from obflow.status.table import StatusTable
 from obflow.status.top import PAUSED, Top
 from tests.obflow.hostile import HOSTILE, obeyed
+from tests.support.patience import patient
 
 
 def looks(name: str = "BTCUSDT") -> Iterator[Look]:
@@ -30,16 +33,22 @@ def picture(app: Top) -> str:
     return captured.get()
 
 
+async def shown(app: Top, pilot: Pilot[None], is_there: Callable[[str], bool]) -> str:
+    """The picture, as soon as something is in it."""
+    deadline_s = time.monotonic() + patient(5)
+    while not is_there(text := picture(app)):
+        assert time.monotonic() < deadline_s, text
+        await pilot.pause(0.05)
+    return text
+
+
 async def test_tables_renew_themselves_with_rates() -> None:
     seen = looks()
     app = Top(lambda: next(seen), 0.05)
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.pause(1.0)
-        first = picture(app)
+        first = await shown(app, pilot, lambda text: "10" in text)  # ten a look, one look a second of its own clock
         assert "BTCUSDT" in first
-        assert "10" in first  # ten a look, one look a second of its own clock
-        await pilot.pause(0.5)
-        assert picture(app) != first
+        await shown(app, pilot, lambda text: text != first)
 
 
 async def test_a_picture_that_is_held_stays_and_says_so() -> None:
