@@ -17,7 +17,7 @@ BITS: Final = 7
 
 def rounded(value: int) -> int:
     """Round to seven significant bits: to the middle of what they stand for."""
-    shift = abs(value).bit_length() - BITS
+    shift = value.bit_length() - BITS  # the same of a number and its negative
     if shift <= 0:
         return value
     middle = (abs(value) >> shift << shift) + (1 << shift >> 1)

@@ -70,16 +70,23 @@ class QualityWindows:
 
     def came(self, frame: Frame, records: Sequence[Published]) -> None:
         """Note how long what a frame brought was on its way."""
-        is_book = any(isinstance(record, L2Record) and record.kind is Kind.SNAPSHOT for record in records)
-        if frame.via is not Via.WS or is_book:  # with a book come updates that waited for it
+        if not records or frame.via is not Via.WS:
             return
-        for record in records:
-            if not isinstance(record, EncodedDelta | L2Record | TradeRecord) or record.exchange_ns is None:
-                continue
-            window = self._windows.get(record.symbol)
-            if window is not None and not (isinstance(record, L2Record) and record.kind is Kind.INVALID):
-                sketch = window.trades if isinstance(record, TradeRecord) else window.depth
-                sketch.add(frame.received_ns - record.exchange_ns)
+        if len(records) == 1 and type(records[0]) is EncodedDelta:  # most frames: nothing else is asked of them
+            delta = records[0]
+            if delta.exchange_ns is not None and (window := self._windows.get(delta.symbol)) is not None:
+                window.depth.add(frame.received_ns - delta.exchange_ns)
+        elif not any(isinstance(record, L2Record) and record.kind is Kind.SNAPSHOT for record in records):
+            for record in records:  # with a book come updates that waited for it
+                self._note(frame, record)
+
+    def _note(self, frame: Frame, record: Published) -> None:
+        if not isinstance(record, EncodedDelta | L2Record | TradeRecord) or record.exchange_ns is None:
+            return
+        window = self._windows.get(record.symbol)
+        if window is not None and not (isinstance(record, L2Record) and record.kind is Kind.INVALID):
+            sketch = window.trades if isinstance(record, TradeRecord) else window.depth
+            sketch.add(frame.received_ns - record.exchange_ns)
 
     def due(self, streams: Iterable[InstrumentStream], now_ns: int) -> Iterator[FeedQuality]:
         """Give the records that are due by now."""

@@ -79,53 +79,55 @@ class VenueSource:
         self.tasks: list[asyncio.Task[None]] = []
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
         self._instead: dict[str, Connection] = {}
-        run, groups, limits = f"{clock.now_ns() // NS_PER_MS:x}", _groups(exchange, symbols), exchange.limits
-        gate, turns = gate or HostGate(limits), asyncio.Semaphore(HANDED_OVER)
-        connects = AsyncLimiter(limits.connects.times, limits.connects.seconds)
-        self._exchange = exchange
+        self._run, self._limits = f"{clock.now_ns() // NS_PER_MS:x}", exchange.limits
+        self._gate, self._turns = gate or HostGate(self._limits), asyncio.Semaphore(HANDED_OVER)
+        self._connects = AsyncLimiter(self._limits.connects.times, self._limits.connects.seconds)
+        self._exchange, self._login, self._max_bytes = exchange, login, max_bytes
         self._url, self._headers = url.rstrip("/"), headers
-
-        def connect(
-            path: str,
-            carried: Sequence[str],
-            subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
-            *,
-            of: Exchange | None = None,
-            refused: Callable[[str, str], None] = lambda *_: None,
-        ) -> Connection:
-            """Make a connection: of books, or with `subscribe` or `of` one beside them."""
-            number, is_of_books = len(self.connections), subscribe is None and of is None
-            connection = Connection(
-                f"{run}-{number + 1}" + ("" if is_of_books else BESIDE_BOOKS),
-                of or exchange,
-                self._url + path,
-                carried,
-                enqueue=self.enqueue,
-                on_oversized=on_oversized,
-                max_bytes=max_bytes,
-                connects=connects,
-                path=path,
-                life_s=limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / max(1, len(groups))),
-                gate=gate,
-                turns=turns,
-                comes_over=comes_over if is_of_books else lambda _: True,
-                subscribe=subscribe,
-                on_refused=on_refused if is_of_books else refused,
-                headers=self._headers,
-                login=login,
-            )
-            self.connections[connection.name] = connection
-            return connection
-
-        self._connect = connect
+        self._on_oversized, self._on_refused, self._comes_over = on_oversized, on_refused, comes_over
+        groups = _groups(exchange, symbols)
+        self._planned = len(groups)
         for path, carried in groups:
-            connection = connect(path, carried)
+            connection = self._connect(path, carried)
             self._carrier.update(dict.fromkeys(carried, connection))
         self._beside: dict[str, Connection] = {}
         self._derivatives = exchange.derivatives if with_derivatives else None
         self._on_derivatives_refused = on_derivatives_refused
         for path, carried in _groups(self._derivatives, symbols) if self._derivatives else ():
             self._beside.update(dict.fromkeys(carried, self._open(self._derivatives, path, carried)))
+
+    def _connect(
+        self,
+        path: str,
+        carried: Sequence[str],
+        subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
+        *,
+        of: Exchange | None = None,
+        refused: Callable[[str, str], None] = lambda *_: None,
+    ) -> Connection:
+        """Make a connection: of books, or with `subscribe` or `of` one beside them."""
+        number, is_of_books = len(self.connections), subscribe is None and of is None
+        connection = Connection(
+            f"{self._run}-{number + 1}" + ("" if is_of_books else BESIDE_BOOKS),
+            of or self._exchange,
+            self._url + path,
+            carried,
+            enqueue=self.enqueue,
+            on_oversized=self._on_oversized,
+            max_bytes=self._max_bytes,
+            connects=self._connects,
+            path=path,
+            life_s=self._limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / max(1, self._planned)),
+            gate=self._gate,
+            turns=self._turns,
+            comes_over=self._comes_over if is_of_books else lambda _: True,
+            subscribe=subscribe,
+            on_refused=self._on_refused if is_of_books else refused,
+            headers=self._headers,
+            login=self._login,
+        )
+        self.connections[connection.name] = connection
+        return connection
 
     @property
     def book_connections(self) -> tuple[Connection, ...]:
