@@ -103,6 +103,11 @@ class Login(Protocol):
         """What is said first on each connection."""
         ...
 
+    @property
+    def settings(self) -> str:
+        """Where the credentials are set, for who reads that they are refused."""
+        ...
+
     def read(self, raw: bytes) -> Granted | str | None:
         """Read a message: what was granted, or why it is refused; None where it is anything else."""
         ...

@@ -86,10 +86,9 @@ class SocketLogin:
         await asyncio.Event().wait()
 
     def _require(self) -> None:
-        if self._refused:
+        if self._refused and self._login is not None:
             raise LoginRefused(
-                f"{self._venue} refuses the credentials ({self._refused})",
-                next_step="check deribit.client_id and deribit.client_secret_file",
+                f"{self._venue} refuses the credentials ({self._refused})", next_step=f"check {self._login.settings}"
             )
 
     def _unanswered(self) -> ExchangeUnreachable:

@@ -51,6 +51,8 @@ class DeribitLogin:
         client_secret: Its secret, which is shown nowhere.
     """
 
+    settings = "deribit.client_id and deribit.client_secret_file"
+
     def __init__(self, client_id: str, client_secret: str) -> None:
         self._client_id = client_id
         self._client_secret = client_secret
