@@ -139,7 +139,7 @@ async def test_without_credentials_nothing_is_asked() -> None:
     assert await open_deribit(Settings()) == (DERIBIT, None)
 
 
-@pytest.mark.advice("check deribit.client_id and deribit.client_secret_file", "set both, or neither")
+@pytest.mark.advice("check {…}", "set both, or neither")
 async def test_credentials_that_are_wrong_or_half(secret_file: Path, wrong_file: Path) -> None:
     async with simulator("deribit", symbols=SYMBOLS) as venue:
         with pytest.raises(LoginRefused, match=r"check deribit\.client_id and deribit\.client_secret_file"):
