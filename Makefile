@@ -6,6 +6,11 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3 pytho
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 UV_VERSION := 0.13.8
 
+# $(call install,lock) installs what a lock names, each file with its hash. uv takes seconds where pip takes minutes; where
+# pip was told of another index, or uv cannot, pip does it.
+install = { ! $(BIN)/pip config list | grep -q index && $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1); } \
+	|| $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(1)
+
 # $(call step,name,command) runs the command and prints how long it took.
 step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
@@ -24,12 +29,13 @@ compiled: setup ## what is compiled of the engine, the producers and the sink, i
 	$(call step,the compiled decoder of the sink,$(BIN)/python -m sinks.compilation)
 
 .venv/installed: requirements/dev.txt .venv/demo-installed
-	$(call step,packages of the development tools from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
+	$(call step,packages of the development tools from the lock,$(call install,$<))
 	@touch $@
 
 # What runs the demo, without the tools that look at the code: every version is that of requirements/dev.txt.
-.venv/demo-installed: requirements/demo.txt pyproject.toml | .venv/bin/pip
-	$(call step,packages from the lock,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<)
+.venv/demo-installed: requirements/demo.txt requirements/uv.txt pyproject.toml | .venv/bin/pip
+	$(call step,the installer,$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt || true)
+	$(call step,packages from the lock,$(call install,$<))
 	$(call step,obflow itself,$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .)
 	@touch $@
 
@@ -64,8 +70,8 @@ test-all: checked ## the same with every test (CONTRIBUTING.md says which ones a
 	$(call step,a quicker start of the broker,$(BIN)/python -m embedded.start_cache)
 	$(call step,pytest,$(PYTEST) $(ARGS))
 
-# Three workers and some hundred commands read the same modules: compiled once, also where images say otherwise.
-test test-all: export PYTHONDONTWRITEBYTECODE =
+# Workers, roles and some hundred commands read the same modules: compiled once, also where images say otherwise.
+test test-all demo: export PYTHONDONTWRITEBYTECODE =
 
 test-compose: setup ## the deployment for real, on a Docker engine: scaled, killed, restarted, audited; fails without one
 	$(BIN)/pytest -x -s -v tests/compose $(ARGS)
@@ -97,11 +103,11 @@ metrics: setup ## after a change of obflow/metric_list.py or of a table: docs/me
 	@$(BIN)/python deploy/grafana/generate.py
 
 lock: setup ## write the locks anew after a change of dependencies (UPGRADE=--upgrade takes newer versions)
-	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(compile) pyproject.toml --output-file requirements/runtime.txt
 	$(compile) pyproject.toml --extra embedded --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
 	printf 'hatchling\neditables\n' | $(compile) pyproject.toml - --extra embedded --constraint requirements/dev.txt --output-file requirements/demo.txt
 	echo hatchling | $(compile) - --constraint requirements/dev.txt --output-file requirements/build.txt
+	echo uv==$(UV_VERSION) | $(compile) - --output-file requirements/uv.txt
 	$(BIN)/python -m embedded.jars lock
 
 clean: ## remove .venv and every cache of the tools (the broker's jars stay in obflow's own cache)
