@@ -1,6 +1,6 @@
 """What a frame says, in the venue's own words: numbers still text, sequences still the venue's.
 
-An adapter's whole output. `producers/books/stream.py` puts these onto the grid and gives each its place.
+An adapter's whole output. `producers/books/stream.py` takes these onto the grid, each to its place.
 """
 
 from __future__ import annotations

@@ -115,6 +115,12 @@ class FeedTracker:
             return was_silent
         return self.note(LinkEvent.RECEIVED) or was_silent
 
+    def note_trade(self, now_ns: int, *, stands_in: bool) -> None:
+        """Note a trade, of its own channel or of one that stands in for that."""
+        self.stood_in = stands_in
+        if not stands_in:
+            self.trade_ns = now_ns
+
     def note_time(self, now_ns: int, stale_ns: int) -> None:
         """Look how long each channel has been silent."""
         self.since_ns = self.since_ns or self.depth_ns or now_ns

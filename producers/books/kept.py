@@ -2,7 +2,7 @@
 
 The book is kept with the readers' own code (`orderbook.validity`). Whatever is put into it comes onto its grid first:
 levels are placed here, or refused before anything changes. What this finds to be wrong with the book it says, and
-`stream.py` decides.
+`published.py` decides.
 """
 
 from __future__ import annotations
@@ -108,6 +108,16 @@ class KeptBook:
     def is_routine_due(self) -> bool:
         """Whether the last snapshot is so long ago that a routine one is due."""
         return self.records.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns
+
+    def clock(self, received_ns: int) -> int:
+        """Give the time of an input: its own, or that of a later one that came before it."""
+        self.now_ns = max(self.now_ns, received_ns)
+        return self.now_ns
+
+    def drain(self) -> list[ProducerRecord]:
+        """Give what is to be published; with the next input that begins anew."""
+        out, self.out = self.out, []
+        return out
 
     # -- onto the grid
 

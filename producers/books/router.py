@@ -123,7 +123,7 @@ class FrameRouter:
     def end(self, symbol: str, received_ns: int, why: str = "", *, delisted: bool = False) -> list[Published]:
         """Carry an instrument no longer: what it says last, and what still comes of it is ignored and counted."""
         stream = self.streams[symbol]
-        last = stream.on_delisting(received_ns, why) if delisted else stream.on_stop(received_ns, why)
+        last = stream.on_delisting(received_ns, why) if delisted else stream.feed.on_stop(received_ns, why)
         self.drop(symbol)
         return last
 
@@ -183,7 +183,7 @@ class FrameRouter:
         self._standing[carrier] = [*standing, frame.connection] if is_successor else [frame.connection]
         for symbol in self._carried_by(carrier):
             stream = self.streams[symbol]
-            open_it = stream.on_overlap if is_successor else stream.on_connect
+            open_it = stream.feed.on_overlap if is_successor else stream.feed.on_connect
             handled.records.extend(open_it(frame.received_ns))
 
     def _close(self, frame: Frame, handled: Handled) -> None:
@@ -195,11 +195,11 @@ class FrameRouter:
         for symbol in self._carried_by(carrier):
             stream, source = self.streams[symbol], self._source_of.get(symbol)
             if standing and (self.exchange.shares_update_ids or source in standing):
-                handled.records.extend(stream.on_overlap_end(frame.received_ns))
+                handled.records.extend(stream.feed.on_overlap_end(frame.received_ns))
                 continue
             if symbol not in self._assigned:
                 self._carrier_of.pop(symbol, None)
-            handled.records.extend(stream.on_disconnect(frame.received_ns))
+            handled.records.extend(stream.feed.on_disconnect(frame.received_ns))
 
     def _is_of_source(self, message: DepthDelta | DepthSnapshot | BestQuote, connection: str) -> bool:
         """Note where depth comes from; False where it has to come from another of two connections.
@@ -260,7 +260,9 @@ class FrameRouter:
             handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
         elif isinstance(message, DerivativeTick):
             handled.records.extend(
-                self._stream(message.symbol).on_derivative(message, frame.received_ns, is_asked=frame.via is Via.REST)
+                self._stream(message.symbol).derivatives.take(
+                    message, frame.received_ns, is_asked=frame.via is Via.REST
+                )
             )
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
@@ -291,7 +293,7 @@ class FrameRouter:
         carried = self._carried_by(carrier_of(frame.connection))
         for symbol in message.symbols or carried:
             if symbol in carried:
-                handled.records.extend(self.streams[symbol].on_disconnect(frame.received_ns))
+                handled.records.extend(self.streams[symbol].feed.on_disconnect(frame.received_ns))
 
     def _take_top(self, quote: BestQuote, frame: Frame, handled: Handled) -> None:
         """Take a best quote for a whole book of one level a side; one that comes again changes nothing."""
@@ -305,7 +307,7 @@ class FrameRouter:
 
     def _lacks_trades(self, symbol: str, received_ns: int) -> bool:
         stream = self.streams.get(symbol)
-        return stream is not None and stream.lacks_trades(received_ns)
+        return stream is not None and stream.feed.lacks_trades(received_ns)
 
     def _keep(self, records: list[Published], handled: Handled) -> None:
         """Keep what depth gave; a stream refuses an update that waited by a dead letter of its own."""

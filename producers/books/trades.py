@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from orderbook.decimals import Levels, Scale, SideLevels, TextGrid
 from producers.books.options import StreamCounters
+from schemas.bounds import MAX_TRADES
 from schemas.errors import InvalidNumber
+
+MAX_PENDING_TRADES = MAX_TRADES
+"""Trades waiting for the next delta. More than that means that depth stopped while trading goes on: an overload."""
 
 
 class PendingTrades:

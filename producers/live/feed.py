@@ -169,7 +169,7 @@ class LiveFeed:
         derivatives = self._exchange.derivatives if self._settings.derivatives else None
         for symbol, stream in self.router.streams.items():
             if derivatives is not None and derivatives.streams(symbol):
-                stream.expect_derivatives()
+                stream.derivatives.expect()
 
     def end(self, symbol: str, why: str = "", *, delisted: bool = False) -> None:
         """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
@@ -197,8 +197,8 @@ class LiveFeed:
         self._quality.begin(stream, self._clock.now_ns())
         derivatives = self._exchange.derivatives if self._settings.derivatives else None
         if derivatives is not None and derivatives.streams(instrument.symbol):
-            stream.expect_derivatives()
-        self.outlet.emit(stream.on_heartbeat(self._clock.now_ns()))
+            stream.derivatives.expect()
+        self.outlet.emit(stream.feed.on_heartbeat(self._clock.now_ns()))
         self._tell_status(instrument)
 
     def carry(self, symbols: Sequence[str]) -> None:
@@ -208,7 +208,7 @@ class LiveFeed:
         for connection, carried in self._source.add(symbols):
             self.router.assign(connection.name, carried)
             for symbol in carried if connection.is_connected else ():
-                self.outlet.emit(self.router.streams[symbol].on_connect(self._clock.now_ns()))
+                self.outlet.emit(self.router.streams[symbol].feed.on_connect(self._clock.now_ns()))
 
     def relist(self, instrument: Instrument) -> None:
         """Take a changed grid from the venue's list: its book begins anew on it."""
@@ -253,7 +253,7 @@ class LiveFeed:
     def note_trouble(self, symbol: str, about: str, sentence: str) -> None:
         """Say what is wrong with a feed, or with an empty sentence that it is over."""
         if (stream := self.router.streams.get(symbol)) is not None:
-            self.outlet.emit(stream.on_trouble(about, sentence, self._clock.now_ns()))
+            self.outlet.emit(stream.feed.on_trouble(about, sentence, self._clock.now_ns()))
 
     def _on_refused(self, symbol: str, why: str) -> None:
         """Say that the venue does not send an instrument; whoever restarts this producer asks for it again."""
@@ -339,13 +339,13 @@ class LiveFeed:
 
     def send_heartbeats(self) -> None:
         """Say of every feed that it is alive, or that it is not."""
-        self._look(lambda stream, now: stream.on_heartbeat(now))
+        self._look(lambda stream, now: stream.feed.on_heartbeat(now))
 
     def look(self) -> None:
         """Notice which channels have fallen silent, and which are heard again; each is told once. The gate too."""
         self._tell_gate()
         self._tell_quality()
-        self._look(lambda stream, now: stream.on_look(now))
+        self._look(lambda stream, now: stream.feed.on_look(now))
 
     def _tell_quality(self) -> None:
         """Tell what feeds were like, once a window; one that waits for room tells of a longer one afterwards."""
@@ -360,7 +360,7 @@ class LiveFeed:
         for symbol, stream in self.router.streams.items():
             before = self._silences.get(symbol, ())
             self.outlet.emit(how(stream, now))
-            self._silences[symbol] = after = stream.silences
+            self._silences[symbol] = after = stream.feed.silences
             if after != before:
                 self._tell_silences(symbol, before, after)
 
@@ -392,7 +392,7 @@ class LiveFeed:
         now = self._clock.now_ns()
         self.outlet.release()
         for stream in self.router.streams.values():
-            self.outlet.emit([*stream.on_stop(now), *self._quality.end(stream, now)])
+            self.outlet.emit([*stream.feed.on_stop(now), *self._quality.end(stream, now)])
         self.publish_metrics()
 
     def publish_metrics(self) -> None:

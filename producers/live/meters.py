@@ -118,9 +118,9 @@ class FeedMeters:
     def _publish_gauges(self, streams: Iterable[InstrumentStream], gate: GateLook, waiting: int) -> None:
         gauge = self._metrics.gauge
         for state in FeedState:
-            gauge("obflow_books", state=state).set(sum(stream.state is state for stream in streams))
+            gauge("obflow_books", state=state).set(sum(stream.feed.state is state for stream in streams))
         for channel in (Channel.DEPTH, Channel.TRADE, Channel.QUOTE, Channel.DERIVATIVE):
-            silent = sum(channel in stream.silences for stream in streams)
+            silent = sum(channel in stream.feed.silences for stream in streams)
             gauge("obflow_silent_channels", venue=self._venue, channel=channel.value).set(silent)
         gauge("obflow_gate_closed_seconds", venue=self._venue).set(gate.wait_s)
         gauge("obflow_buffered_records", stage="publish").set(waiting)

@@ -187,7 +187,7 @@ class Replay:
         ends: list[ProducerRecord] = []
         for stream in replay.router.streams.values():
             self._epoch = max(self._epoch, stream.epoch)
-            ends.extend(stream.on_stop(last_ns))
+            ends.extend(stream.feed.on_stop(last_ns))
         self._last_ns = last_ns + shift_ns
         yield ReplayStep(self._last_ns, _moved(ends, shift_ns))
 

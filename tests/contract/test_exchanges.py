@@ -348,8 +348,8 @@ class TestResync:
         stream = next(iter(router.streams.values()))
         now = 2 * 10**18
 
-        (stale,) = stream.on_heartbeat(now)
-        (beat,) = stream.on_heartbeat(now + 1)
+        (stale,) = stream.feed.on_heartbeat(now)
+        (beat,) = stream.feed.on_heartbeat(now + 1)
         assert isinstance(stale, FeedStatus)
         assert isinstance(beat, FeedStatus)
         assert (stale.state, stale.heartbeat, beat.state, beat.heartbeat) == (

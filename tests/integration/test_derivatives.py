@@ -34,7 +34,7 @@ async def test_what_a_venue_tells_of_derivatives_is_stored_once(broker: str, cli
         await running.all_live()
         streams = running.feed.router.streams.values()
         await running.until(lambda: all(stream.counters.derivatives > 6 for stream in streams), 30)
-        assert not any(stream.silences for stream in streams)
+        assert not any(stream.feed.silences for stream in streams)
     make_tables(clickhouse)
     settings = running.settings.model_copy(update={"clickhouse": clickhouse, "sink": SinkSettings(flush_seconds=0.05)})
     records = await asyncio.to_thread(read_topic, settings, DERIVATIVES)

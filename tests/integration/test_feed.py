@@ -319,7 +319,7 @@ async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) 
     async with producing(broker, symbols=["BTCUSDT"], stale_seconds=0.4) as running:
         await running.all_live()
         await running.venue.inject("pause", seconds=0.8)
-        await running.until(lambda: running.stream("BTCUSDT").state is FeedState.STALE)
+        await running.until(lambda: running.stream("BTCUSDT").feed.state is FeedState.STALE)
         await running.all_live()
     statuses = [status for status in read_topic(running.settings, FEED_STATUS) if not status.heartbeat]
     # A trade that is awaited for as long makes news of a feed that is what it was.

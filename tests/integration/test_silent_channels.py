@@ -62,7 +62,7 @@ async def test_a_channel_without_its_first_message_is_told_once_by_name(
         ):
             await until(lambda: any(name in detail for _, detail in told(kept)), 20)
             await asyncio.sleep(1.5)
-            silences = heard.feed.router.streams["BTCUSDT"].silences
+            silences = heard.feed.router.streams["BTCUSDT"].feed.silences
             heard.feed.publish_metrics()
 
     changes = [(found, detail) for found, detail in told(kept) if f"no {name} since it was subscribed" in detail]

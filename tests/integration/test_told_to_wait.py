@@ -89,7 +89,7 @@ async def test_a_refused_handshake_is_not_tried_again_and_keeps_requests_back(
     async with misbehaving(handshake=refuse) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
         await until(lambda: venue.knocked_s)
         await asyncio.sleep(3.0)
-        (status,) = heard.feed.router.streams["BTCUSDT"].on_heartbeat(time.time_ns())
+        (status,) = heard.feed.router.streams["BTCUSDT"].feed.on_heartbeat(time.time_ns())
         assert f"HTTP {refused}" in getattr(status, "detail", ""), "feed-status says so"
         assert heard.feed.gate.wait_s() > 50
 

@@ -63,11 +63,11 @@ def counted(router: FrameRouter) -> dict[str, Any]:
 
 def known_of(stream: InstrumentStream) -> dict[str, Any]:
     """All that a stream can be asked."""
-    tracked, quotes = stream.tracked, stream.quotes
+    tracked, quotes, feed = stream.tracked, stream.quotes, stream.feed
     return {
         "counters": stream.counters,
         "quotes": (quotes.checked, quotes.wrong, quotes.compared, quotes.different, quotes.contradicted),
-        "feed": (stream.state, stream.reason, stream.epoch, stream.waiting, stream.needs_snapshot, stream.silences),
+        "feed": (feed.state, stream.reason, stream.epoch, stream.waiting, stream.needs_snapshot, feed.silences),
         "book": stream.book.arrays(),
         "tracked": (tracked.validity, tracked.reason, tracked.epoch, tracked.sequence, tracked.known, tracked.grid),
         "crossed": (tracked.crossed_since_ns, tracked.crossed_records),

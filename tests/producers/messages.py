@@ -8,7 +8,8 @@ from copy import deepcopy
 from orderbook.decimals import SideLevels, TextGrid
 from producers.books.options import StreamOptions
 from producers.books.records import MAX_LEVELS, RecordWriter
-from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
+from producers.books.stream import InstrumentStream
+from producers.books.trades import MAX_PENDING_TRADES
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.messages import DepthDelta, DepthSnapshot, Frame, Instrument, TradeTick, Via
 from schemas.bounds import LATEST_NS, NS_PER_MS
@@ -47,7 +48,7 @@ def live_stream(**options: object) -> InstrumentStream:
 
 def fork(stream: InstrumentStream) -> InstrumentStream:
     """An independent copy of a stream: what changes is copied, what does not is shared."""
-    fixed = [stream.instrument, stream._rule, stream.kept.listed, stream.kept.grid]
+    fixed = [stream.instrument, stream._chain._rule, stream.kept.listed, stream.kept.grid]
     quotes = [quote for _, quote in stream.quotes._quotes]
     return deepcopy(stream, {id(item): item for item in (*fixed, *quotes)})
 

@@ -150,7 +150,7 @@ class SeededFeed:
         self._ask_for_books()
         self._compare_lists()
         for stream in self.router.streams.values():
-            stream.on_look(self.now_ns())
+            stream.feed.on_look(self.now_ns())
 
     # -- what goes wrong
 
@@ -197,7 +197,7 @@ class SeededFeed:
         """Lose a connection that brings nothing, once its feeds have told so."""
         silent_ns = self.venue.now_ns - self._muted_ns if self._muted_ns else 0
         if silent_ns > STALE_NS + 2 * STEP_NS:
-            states = {stream.state for stream in self.router.streams.values() if stream.is_live}
+            states = {stream.feed.state for stream in self.router.streams.values() if stream.is_live}
             patience_ns = STALE_NS + int(8 * CLOCK_STEP_S * NS_PER_SECOND)  # our own clock may have gone back meanwhile
             assert states <= {FeedState.STALE} or silent_ns < patience_ns, "nobody says that nothing comes"
             if states <= {FeedState.STALE}:

@@ -88,9 +88,9 @@ def test_a_number_that_is_none_is_refused_and_changes_nothing(number: str) -> No
     before = (stream.counters.derivatives, stream.tracked.sequence)
     for name in ("funding_rate", "mark_price", "index_price", "open_interest"):
         with pytest.raises(InvalidNumber):
-            stream.on_derivative(DerivativeTick("BTCUSDT", **{name: number}), SECOND)
+            stream.derivatives.take(DerivativeTick("BTCUSDT", **{name: number}), SECOND)
     with pytest.raises(InvalidNumber):
-        stream.on_derivative(DerivativeTick("BTCUSDT", mark_price="-1"), SECOND)
+        stream.derivatives.take(DerivativeTick("BTCUSDT", mark_price="-1"), SECOND)
     assert (stream.counters.derivatives, stream.tracked.sequence) == before
 
 
@@ -104,7 +104,7 @@ def test_a_signed_number_keeps_its_value_and_loses_its_padding(number: Decimal) 
 
 def test_its_record_says_when_and_of_which_contract() -> None:
     stream = live_stream()
-    records = [stream.on_derivative(DerivativeTick("BTCUSDT", mark_price="1.50"), at) for at in (9 * SECOND, SECOND)]
+    records = [stream.derivatives.take(DerivativeTick("BTCUSDT", mark_price="1.50"), at) for at in (9 * SECOND, SECOND)]
     (first,), (second,) = records
     assert isinstance(first, DerivativeRecord)
     assert isinstance(second, DerivativeRecord)

@@ -76,6 +76,6 @@ class _Believing:
 def test_a_rule_that_misses_a_gap_fails_a_seed(venue: SimulatedVenue) -> None:
     feed = SeededFeed(venue, 1, [Happening(800, Fault.GAP, 0, 0.5)])
     for stream in feed.router.streams.values():
-        stream._rule = _Believing()
+        stream._chain._rule = _Believing()
     with pytest.raises(AssertionError, match="gap"):
         feed.play(1.4)

@@ -138,7 +138,7 @@ def test_after_a_resync_the_grid_is_the_listed_one(
             sequence += 10
         except InvalidNumber:
             live.on_bad_input(3 * SECOND)
-    live.on_disconnect(4 * SECOND)
+    live.feed.on_disconnect(4 * SECOND)
     live.on_delta(delta(995, 1_010, 994), 5 * SECOND)
 
     records = l2(live.on_snapshot(snapshot(1_000), 6 * SECOND))

@@ -65,7 +65,7 @@ def test_a_best_price_beyond_what_is_known_makes_the_book_invalid() -> None:
         (Kind.DELTA, None),
         (Kind.INVALID, Reason.BEYOND_SNAPSHOT),
     ]
-    assert (made.state, made.needs_snapshot) == (FeedState.INVALID, Reason.BEYOND_SNAPSHOT)
+    assert (made.feed.state, made.needs_snapshot) == (FeedState.INVALID, Reason.BEYOND_SNAPSHOT)
     assert made.counters.went_beyond == 1
 
 
@@ -115,8 +115,8 @@ def test_a_gap_while_nobody_believes_the_book_ends_the_following_of_it() -> None
 def test_a_lost_connection_ends_the_following_of_a_book() -> None:
     made = live()
     made.on_delta(ASKS_TAKEN, 3 * SECOND)
-    made.on_disconnect(4 * SECOND)
-    made.on_connect(5 * SECOND)
+    made.feed.on_disconnect(4 * SECOND)
+    made.feed.on_connect(5 * SECOND)
     assert l2(made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), 6 * SECOND)) == []
     assert (made.is_live, made.reason) == (False, Reason.DISCONNECT)
 
@@ -307,7 +307,7 @@ def test_what_waits_is_counted_once_whichever_snapshot_it_bridges() -> None:
 )
 def test_a_hand_over_ends_no_following_of_a_book(second: DepthDelta) -> None:
     made = live()
-    made.on_overlap(2 * SECOND)
+    made.feed.on_overlap(2 * SECOND)
     made.on_delta(ASKS_TAKEN, 3 * SECOND)
     made.on_delta(second, 3 * SECOND + 1)
     records = l2(made.on_delta(delta(121, 130, 120, asks=[("100.4", "3")]), 4 * SECOND))

@@ -44,16 +44,16 @@ def test_an_answer_says_nothing_of_a_silent_channel() -> None:
     venue, symbol = EXCHANGES["binance-futures"], "BTCUSDT"
     router = FrameRouter(venue, {symbol: Instrument(venue.venue, symbol, "0.1", "0.001")})
     stream = router.streams[symbol]
-    stream.expect_derivatives()
-    stream.on_connect(START_NS)
+    stream.derivatives.expect()
+    stream.feed.on_connect(START_NS)
     raw = b'{"symbol":"BTCUSDT","openInterest":"12.5","time":1700000000000}'
     told: list[Any] = []
     for second in range(0, 100, 5):
         frame = Frame(START_NS + second * 10**9, Via.REST, "c", "/fapi/v1/openInterest?symbol=BTCUSDT", raw)
         told += router.handle(frame).records
-        stream.on_look(frame.received_ns)
+        stream.feed.on_look(frame.received_ns)
     assert [record.open_interest for record in told if isinstance(record, DerivativeRecord)] == ["12.5"] * 20
-    assert "derivative" in [channel.value for channel in stream.silences]
+    assert "derivative" in [channel.value for channel in stream.feed.silences]
 
 
 @pytest.mark.parametrize(

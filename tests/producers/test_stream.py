@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from obflow.kafka import MAX_RECORD_BYTES
 from producers.books import kept
-from producers.books.stream import MAX_PENDING_TRADES, InstrumentStream
+from producers.books.stream import InstrumentStream
+from producers.books.trades import MAX_PENDING_TRADES
 from producers.contract import Checksum
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.messages import BestQuote, DepthSnapshot, SnapshotOrigin
@@ -278,12 +279,12 @@ class TestResync:
 class TestConnection:
     def test_a_disconnect_invalidates_and_forgets_what_waited(self) -> None:
         live = live_stream()
-        records = live.on_disconnect(3 * SECOND)
+        records = live.feed.on_disconnect(3 * SECOND)
         assert kinds(records) == [(INVALID, 110, Reason.DISCONNECT)]
         assert states(records)[-1] == (FeedState.DISCONNECTED, Reason.DISCONNECT)
         assert live.needs_snapshot is None
 
-        records = live.on_connect(4 * SECOND)
+        records = live.feed.on_connect(4 * SECOND)
         assert states(records) == [(FeedState.INVALID, Reason.DISCONNECT)]
         assert live.needs_snapshot is None
 
@@ -296,7 +297,7 @@ class TestConnection:
         fresh.on_delta(delta(80, 94, 79), SECOND)
         fresh.on_snapshot(snapshot(100), 2 * SECOND)
         fresh.on_delta(delta(95, 99, 94), 2 * SECOND)
-        records = fresh.on_disconnect(3 * SECOND)
+        records = fresh.feed.on_disconnect(3 * SECOND)
 
         assert kinds(records) == []
         assert (fresh.counters.snapshots_discarded, fresh.counters.deltas_dropped) == (1, 2)
@@ -304,22 +305,22 @@ class TestConnection:
 
     def test_a_late_answer_over_rest_is_no_sign_of_a_connection(self) -> None:
         live = live_stream()
-        live.on_disconnect(3 * SECOND)
+        live.feed.on_disconnect(3 * SECOND)
         assert live.on_snapshot(snapshot(200), 4 * SECOND) == []
-        assert live.state is FeedState.DISCONNECTED
+        assert live.feed.state is FeedState.DISCONNECTED
 
     def test_a_connection_without_a_disconnect_before_it_was_lost_unseen(self) -> None:
-        assert kinds(live_stream().on_connect(3 * SECOND)) == [(INVALID, 110, Reason.DISCONNECT)]
+        assert kinds(live_stream().feed.on_connect(3 * SECOND)) == [(INVALID, 110, Reason.DISCONNECT)]
 
     def test_the_first_connection_loses_nothing(self) -> None:
-        assert states(stream().on_connect(SECOND)) == [(FeedState.AWAITING_SNAPSHOT, None)]
+        assert states(stream().feed.on_connect(SECOND)) == [(FeedState.AWAITING_SNAPSHOT, None)]
 
     def test_silence_is_stale_and_a_message_ends_it(self) -> None:
         live = live_stream(stale_ns=30 * SECOND)
 
-        alive = live.on_heartbeat(3 * SECOND)
+        alive = live.feed.on_heartbeat(3 * SECOND)
         assert [record.heartbeat for record in alive if hasattr(record, "heartbeat")] == [True]
-        assert states(live.on_heartbeat(33 * SECOND)) == [(FeedState.STALE, None)]
+        assert states(live.feed.on_heartbeat(33 * SECOND)) == [(FeedState.STALE, None)]
         assert states(live.on_delta(delta(111, 120, 110), 34 * SECOND)) == [(FeedState.LIVE, None)]
 
     def test_a_book_whose_depth_is_silent_is_stale_though_trades_and_quotes_still_come(self) -> None:
@@ -328,7 +329,9 @@ class TestConnection:
         for second in range(3, 40):
             told += live.on_trade(trade(number=second), second * SECOND)
             told += live.on_quote(BestQuote("BTCUSDT", "100.0", "1", "100.1", "1"), second * SECOND)
-            told += [record for record in live.on_heartbeat(second * SECOND) if not getattr(record, "heartbeat", True)]
+            told += [
+                record for record in live.feed.on_heartbeat(second * SECOND) if not getattr(record, "heartbeat", True)
+            ]
 
         assert states(told) == [(FeedState.STALE, None)]
         assert [record.detail for record in told if isinstance(record, FeedStatus)] == ["no depth update for 31 s"]
@@ -337,12 +340,12 @@ class TestConnection:
 
     def test_a_feed_is_connecting_until_its_first_connection_stands(self) -> None:
         fresh = stream()
-        assert states(fresh.on_heartbeat(SECOND)) == [(FeedState.CONNECTING, None)]
-        assert states(fresh.on_connect(2 * SECOND)) == [(FeedState.AWAITING_SNAPSHOT, None)]
-        assert states(fresh.on_disconnect(3 * SECOND)) == [(FeedState.DISCONNECTED, Reason.DISCONNECT)]
+        assert states(fresh.feed.on_heartbeat(SECOND)) == [(FeedState.CONNECTING, None)]
+        assert states(fresh.feed.on_connect(2 * SECOND)) == [(FeedState.AWAITING_SNAPSHOT, None)]
+        assert states(fresh.feed.on_disconnect(3 * SECOND)) == [(FeedState.DISCONNECTED, Reason.DISCONNECT)]
 
     def test_a_stopped_feed_says_so(self) -> None:
-        assert states(live_stream().on_stop(3 * SECOND)) == [(FeedState.STOPPED, None)]
+        assert states(live_stream().feed.on_stop(3 * SECOND)) == [(FeedState.STOPPED, None)]
 
     def test_an_overload_is_shed_in_the_open(self) -> None:
         live = live_stream()
@@ -548,8 +551,8 @@ class TestInStream:
 
     def test_after_a_lost_connection_it_is_the_first_thing_a_new_one_brings(self) -> None:
         live = live_stream()
-        live.on_disconnect(3 * SECOND)
-        live.on_connect(4 * SECOND)
+        live.feed.on_disconnect(3 * SECOND)
+        live.feed.on_connect(4 * SECOND)
         assert live.needs_snapshot is None, "it comes by itself"
 
         assert states(live.on_snapshot(in_stream(1), 5 * SECOND)) == [(FeedState.LIVE, None)]
