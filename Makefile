@@ -87,7 +87,9 @@ fuzz: setup ## drop each update of the recordings; each event against the brute 
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \
 		tests/processors/factors tests/producers/test_feed_seeds.py tests/producers/test_both_paths.py \
 		tests/contract/test_engines.py tests/integration/test_statement_rules.py tests/processors/anomalies tests/processors/arbitrage \
-		tests/research/evaluation tests/processors/regimes/test_acceptance.py $(ARGS)
+		tests/research/evaluation tests/processors/regimes/test_acceptance.py \
+		tests/contract/test_stages.py tests/contract/test_bounds.py tests/producers/test_contest.py tests/producers/test_overload.py \
+		tests/producers/test_grid_properties.py tests/producers/test_stream_properties.py $(ARGS)
 
 bench: setup ## benchmarks
 	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)

@@ -26,6 +26,7 @@ from tests.integration.backends import choose
 from tests.integration.clickhouse_backend import clickhouse_of
 from tests.schemas.examples import example_files, load
 from tests.sinks.records import entry, factors, origin_of
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 tables = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
@@ -193,7 +194,7 @@ def test_a_letter_written_twice_is_read_once_even_months_apart(store: Store) -> 
     assert store.query("SELECT letters FROM dead_letters_by_reason") == [(1,)]
 
 
-@tables
+@pytest.mark.parametrize("table", tiered(TABLES.values(), TABLES["factors"], TABLES["trades"]), ids=TABLES)
 def test_one_insert_is_one_part(store: Store, table: Table[Any]) -> None:
     """What an insert stores is stored as a whole or not at all only if it is a single part."""
     batch = RowBatch(table)

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3_600 if FU
 VENUE = "binance-futures"
 RECORDED = RECORDINGS / VENUE / "BTCUSDT-20240808.frames.jsonl.gz"
 GENERATED = Path(__file__).parents[1] / "recordings" / "binance-futures.frames.jsonl.gz"
-COPIES = 24 if FULL else 8
+COPIES = 24 if FULL else 5
 DIFFS = None if FULL else 504
 DEADLINE_S = 900.0 if FULL else 120.0
 

@@ -27,8 +27,8 @@ from tests.research.parsed import ParsedRecording, parse_recording, play
 pytestmark = [pytest.mark.recorded, pytest.mark.slow]
 
 SESSIONS = {"binance-futures": (4, 6_545), "binance": (2, 3_447)}  # updates older than the snapshot; lines to drop
-SAMPLE = 16
-WITH_EVERYTHING = 8
+SAMPLE = 6
+WITH_EVERYTHING = 6
 EACH = pytest.mark.parametrize("venue", sorted(SESSIONS))
 
 

@@ -1,7 +1,8 @@
-"""Which of the parameters of a test run with `make test`; the rest runs with `make test-all`."""
+"""How much of a test runs with `make test`: which of its parameters, how many of its examples."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +24,11 @@ def tiered(values: Iterable[Any], *keep: Any) -> list[Any]:
     if unknown or not keep:
         raise ValueError(f"`make test` keeps {unknown or 'none'} of {every}: name those that it shall run")
     return [one if one in keep else _exhaustive(one) for one in every]
+
+
+def examples(number: int) -> int:
+    """Number of a property's examples: all with `make fuzz`, else a fourth, and each run has new ones."""
+    return number if os.environ.get("OBFLOW_FUZZ") == "all" else max(10, number // 4)
 
 
 def _exhaustive(value: Any) -> Any:
