@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+import pyarrow as pa
+
 from obflow.compiled_cache import keep_compiled, said_of
 from obflow.logs import get_logger
 from obflow.settings import Settings
@@ -18,10 +20,11 @@ from obflow.terminal import tell_lines
 from schemas.codec import encode, schema_of
 from schemas.factors import FACTOR_NAMES
 from schemas.kernel.factor_columns import has_this_shape
-from schemas.logs import Position
+from schemas.logs import Origin, Position
 from schemas.messages import FactorEvent, FactorRecord, Source, Status
 from schemas.versions import newest
-from sinks.blocks import BlockDecoder
+from sinks.batching import Entry, RowBatch
+from sinks.blocks import BlockDecoder, Rows
 from sinks.contract import Table
 from sinks.tables import factors
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 Decode: TypeAlias = Callable[[Sequence[bytes]], "FactorEvents"]
 
 T0_NS: Final = 1_700_000_000_000_000_000
+TRIED: Final = Position("trialrun", 0, 0)
 _log = get_logger(__name__)
 
 
@@ -73,11 +77,21 @@ def compile_decoder(cache: Path) -> Compiled:
 
 
 def trial(decode: Decode) -> str:
-    """Decode two records; say what is wrong, or nothing."""
+    """Decode two records and make an insert of them; say what is wrong, or nothing.
+
+    The first insert of a process loads half of what Arrow consists of: it is not to be the one that rows wait for.
+    """
     records = [_record([0, 1, 2]), _record([7])]
-    found = BlockDecoder(decode).rows([encode(record) for record in records])
-    expected = [factors.TABLE.rows(record, Position("trialrun", 0, 0)) for record in records]
-    return "" if [list(rows or ()) for rows in found] == expected else "its rows differ from the codec's"
+    found = [rows or () for rows in BlockDecoder(decode).rows([encode(record) for record in records])]
+    expected = [factors.TABLE.rows(record, TRIED) for record in records]
+    if [list(rows) for rows in found] != expected:
+        return "its rows differ from the codec's"
+    return "" if _insert_of(found).equals(_insert_of(expected)) else "its columns differ from those of rows"
+
+
+def _insert_of(rows: Sequence[Rows]) -> pa.Table:
+    origin = Origin("trial", "trialrun", TRIED.partition, TRIED.offset)
+    return RowBatch.of(factors.TABLE, [Entry(TRIED, each, b"", 0, origin) for each in rows]).arrow(T0_NS)
 
 
 def _record(offsets: Sequence[int]) -> FactorRecord:

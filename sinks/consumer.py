@@ -2,8 +2,10 @@
 
 It ends, too, when other partitions are its process's than those it was opened for: what is buffered is dropped then.
 
-One insert is in flight at a time, in a thread of its own, while the next batch fills. What may be buffered is bounded:
-beyond it reading pauses and polling goes on. Nothing here remembers anything across a restart; the table does.
+One insert is in flight at a time, in a thread of its own, while the next batch fills: up to half of what may be
+buffered, so that it is there when the insert ends, and reading goes on while it is stored. A full one waits for the
+insert; where that takes long reading pauses and polling goes on. Nothing here remembers anything across a restart; the
+table does.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from sinks.writer import Stopped, WrittenBatch
 POLL_SECONDS: Final = 0.1
 SHORT_POLL_SECONDS: Final = 0.02
 """While an insert is on its way, so that the next one begins soon after it."""
+PAUSE_SECONDS: Final = 2.0
+"""A wait for an insert after which reading pauses. Not sooner: a client that pauses forgets what it has fetched."""
 LAG_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 3.0
 _POISON: Final = ImpossibleRecord.__name__  # the reason of the letters that a writer adds
@@ -162,6 +166,7 @@ class Worker:
         self._submit = submit
         self._holds = holds
         self._lag_due_s = 0.0
+        self._full_since_s: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop, then write what is buffered; or until other partitions are to be fed.
@@ -189,8 +194,7 @@ class Worker:
 
     def step(self, timeout_seconds: float) -> None:
         """One round: take what there is, see what became of the last insert, begin the next one if it is due."""
-        is_writing = self._in_flight is not None
-        reads = self._reader.poll(min(timeout_seconds, SHORT_POLL_SECONDS) if is_writing else timeout_seconds)
+        reads = self._poll(timeout_seconds)
         if reads:
             self._handler.begin(reads)
         for read in reads:
@@ -222,6 +226,17 @@ class Worker:
     def buffered_rows(self) -> int:
         """Rows read and not known to be stored, and letters not known to be published."""
         return self._batch.held + (self._in_flight[0].held if self._in_flight else 0)
+
+    def _poll(self, timeout_seconds: float) -> list[Read]:
+        """The next records. Where there is no room for more the insert is waited for, and then without them."""
+        if self._full_since_s is not None:
+            if self._in_flight is not None and self._now_s() - self._full_since_s < PAUSE_SECONDS:
+                wait([self._in_flight[1]], timeout_seconds)
+                return []
+            self._reader.pause()
+        return self._reader.poll(
+            timeout_seconds if self._in_flight is None else min(timeout_seconds, SHORT_POLL_SECONDS)
+        )
 
     def _take(self, read: Read) -> None:
         self.counts.records += 1
@@ -274,11 +289,17 @@ class Worker:
             wait([self._in_flight[1]], POLL_SECONDS)
 
     def _throttle(self) -> None:
-        full = self.buffered_rows >= self._max_buffered_rows or self._batch.payload_bytes >= MAX_BATCH_BYTES
-        if full:
-            self._reader.pause()
-        elif self.buffered_rows < self._max_buffered_rows // 2:
+        if not self._is_full():
+            self._full_since_s = None
             self._reader.resume()
+        elif self._full_since_s is None:
+            self._full_since_s = self._now_s()
+
+    def _is_full(self) -> bool:
+        """Whether as much is buffered as may be: in all, or for the next insert alone."""
+        if self.buffered_rows >= self._max_buffered_rows or self._batch.payload_bytes >= MAX_BATCH_BYTES:
+            return True
+        return self._batch.held >= max(self._limits.rows, self._max_buffered_rows // 2)
 
     def _look_at_lag(self) -> None:
         if self._now_s() >= self._lag_due_s:

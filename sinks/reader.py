@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from obflow.settings import Settings
 
-"""Header of a record that was sent again by hand: the id of the letter about the first one."""
-MAX_POLL_RECORDS: Final = 500
+MAX_POLL_RECORDS: Final = 200
+"""Of records with a hundred rows each still no more than an insert: the first one begins soon."""
 PREFETCH_KBYTES: Final = 16 * 1024
 SHORT_SECONDS: Final = 10.0
 """How long a log has to be found short before it is called so: a broker that restarts may know less for a moment."""

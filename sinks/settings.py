@@ -23,6 +23,6 @@ class SinkSettings(Section):
     flush_seconds: Seconds = 1.0
     """A smaller batch is written after this time."""
     max_buffered_rows: Rows = 100_000
-    """Rows held while the database does not answer; then reading pauses."""
+    """Rows held while the database does not answer, half of them for one insert; then reading pauses."""
     ttl_days: Annotated[int, Field(ge=0)] = 0
     """Age at which rows are deleted; 0 keeps them."""

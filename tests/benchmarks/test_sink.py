@@ -97,7 +97,7 @@ def log(broker: str, clickhouse: ClickHouseSettings, recordings: Path) -> Log:
     for symbol in symbols:
         for _ in records:
             books.send_bytes(b"", f"{VENUES[0]}:{symbol}")
-    books.flush()
+        books.flush()  # more than one client holds at once
     name = topics.topic_name(settings, L2)
     encoded = list(encoded_events(records, symbols, short_id(kafka.topic_ids(settings, [name])[name])))
     for key, payload in encoded:

@@ -10,7 +10,7 @@ from schemas.errors import StoreUnreachable
 from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
 from sinks.batching import Limits
-from sinks.consumer import SHORT_POLL_SECONDS, Submit, Worker
+from sinks.consumer import PAUSE_SECONDS, SHORT_POLL_SECONDS, Submit, Worker
 from sinks.contract import Row
 from sinks.identities import Identities
 from sinks.reader import Read
@@ -156,14 +156,22 @@ def test_a_letter_that_does_not_decode_is_stored_as_a_letter_and_goes_round_no_m
     assert bench.worker.counts.dead_lettered == 1
 
 
+def slow(bench: Bench) -> None:
+    """Let an insert take longer than a full worker waits without a pause."""
+    for _ in range(40):
+        bench.worker.step(0)
+    assert not bench.reader.paused, "it would forget what it has fetched"
+    bench.clock.advance(PAUSE_SECONDS)
+    bench.worker.step(0)
+    assert bench.reader.paused
+
+
 def test_what_is_buffered_is_bounded_and_reading_goes_on_once_it_is_written() -> None:
     held = Held()
     reads = [events(n, n) for n in range(40)]
     bench = Bench(reads, rows=4, max_buffered_rows=10, submit=held.submit, poll_records=1)
-    for _ in range(40):
-        bench.worker.step(0)
-    assert bench.reader.paused
-    assert bench.worker.buffered_rows == 10
+    slow(bench)
+    assert bench.worker.buffered_rows == 4 + 5, "an insert on its way, and half of what may be held"
 
     held.work()
     for _ in range(80):
@@ -178,10 +186,29 @@ def test_what_is_buffered_is_bounded_and_reading_goes_on_once_it_is_written() ->
 def test_letters_about_records_without_bytes_are_bounded_too() -> None:
     held = Held()
     bench = Bench([read(n, b"") for n in range(40)], rows=4, max_buffered_rows=10, submit=held.submit, poll_records=1)
-    for _ in range(40):
-        bench.worker.step(0)
+    slow(bench)
+    assert bench.worker.buffered_rows == 4 + 5
 
-    assert bench.reader.paused
+
+def test_a_full_worker_goes_on_reading_as_soon_as_its_insert_has_ended() -> None:
+    held = Held()
+    bench = Bench([events(n, n) for n in range(40)], rows=4, max_buffered_rows=10, submit=held.submit, poll_records=1)
+    for _ in range(12):
+        bench.worker.step(0)
+    polls = len(bench.reader.waited_s)
+    bench.worker.step(0)
+    assert len(bench.reader.waited_s) == polls, "there is no room for more"
+
+    held.work()
+    bench.worker.step(0)  # the next insert begins, with all that was read meanwhile
+    bench.worker.step(0)
+    assert bench.worker.buffered_rows == 5 + 1
+
+
+def test_never_more_is_buffered_than_may_be_however_large_an_insert_is_to_be() -> None:
+    held = Held()
+    bench = Bench([events(n, n) for n in range(40)], rows=8, max_buffered_rows=10, submit=held.submit, poll_records=1)
+    slow(bench)
     assert bench.worker.buffered_rows == 10
 
 
