@@ -70,7 +70,7 @@ class Engine(Protocol[S, R]):
 
     Attributes:
         name: In `ENGINES` and in the settings.
-        layout: Number of what `dump` writes, an engine's own: what another wrote is refused before `load` sees it.
+        layout: Number of what `dump` writes, an engine's own: what another wrote is converted before `load` sees it.
         older: Its layouts of versions before, written anew before `load` sees them.
     """
 
@@ -83,6 +83,14 @@ class Engine(Protocol[S, R]):
 
         Raises ValueError where T is no notional.
         """
+
+    @staticmethod
+    def exported(data: bytes) -> bytes:
+        """Write a checkpoint of `layout` as the reference would. Raises DecodeError: it is cut or impossible."""
+
+    @staticmethod
+    def imported(data: bytes) -> bytes:
+        """Write a checkpoint of the reference as this engine would. Raises DecodeError: it is cut or impossible."""
 
     @property
     def taken(self) -> Mapping[str, int]:

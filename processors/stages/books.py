@@ -10,8 +10,9 @@ from typing import Final
 
 from orderbook.validity import Outcome, Validity
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
-from processors.factors import StageOptions, engine_of
+from processors.factors import ENGINES, StageOptions, engine_of
 from processors.factors.conflation import newest_of_each_status
+from processors.factors.conversion import readable_by
 from processors.factors.engine import EngineState, EventColumns, L2Row
 from processors.factors.resync import ResyncAsker
 from schemas.codec import encode
@@ -58,7 +59,7 @@ class BooksStage:
     def __init__(self, options: StageOptions) -> None:
         self._engine = engine_of(options)
         self._conflate_above_ms = options.conflate_above_ms
-        self.layout, self.older = self._engine.layout, self._engine.older
+        self.layout, self.older = self._engine.layout, readable_by(type(self._engine), ENGINES)
         self._taken = Counter[str]()
 
     def decode(self, payloads: Sequence[bytes | None]) -> Sequence[L2Row | MessageError]:

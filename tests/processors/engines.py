@@ -45,6 +45,14 @@ class CountingEngine:
     def __init__(self, thin_notional: float, ofi_table: OfiTable = NO_TABLE) -> None:
         pass
 
+    @staticmethod
+    def exported(data: bytes) -> bytes:
+        raise DecodeError("a count is no book")
+
+    @staticmethod
+    def imported(data: bytes) -> bytes:
+        raise DecodeError("a book is no count")
+
     def decode(self, payloads: Sequence[bytes | None]) -> list[L2Record | MessageError]:
         return decode_each(partial(decode_as, L2Record), payloads)
 

@@ -61,6 +61,11 @@ def renewed(data: bytes) -> bytes:
     return dump(load(data, WITHOUT_TRADES))
 
 
+def of_reference(data: bytes) -> bytes:
+    """Write anew a checkpoint of the reference. Raises DecodeError: it is cut or impossible."""
+    return dump(KernelState(InstrumentState.from_bytes(data)))
+
+
 def load(data: bytes, layout: int = LAYOUT) -> KernelState:
     """Read what `dump` wrote, or that of a layout before. Raises DecodeError: it is cut or impossible."""
     fields = Unpacker(data)

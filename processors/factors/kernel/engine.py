@@ -45,6 +45,20 @@ class KernelEngine:
         self._steps = KernelSteps(self._reference, thin_notional, ofi_table)
         self._payloads = Payloads()
 
+    @staticmethod
+    def exported(data: bytes) -> bytes:
+        """Write the state as the reference keeps it. Nothing is compiled for it."""
+        from processors.factors.kernel.checkpoint import load
+
+        return load(data).reference.to_bytes()
+
+    @staticmethod
+    def imported(data: bytes) -> bytes:
+        """Take the reference's state: it goes into arrays with the next ordinary delta."""
+        from processors.factors.kernel.checkpoint import of_reference
+
+        return of_reference(data)
+
     @property
     def compiled_records(self) -> int:
         """Records that compiled code took, so far."""
