@@ -6,11 +6,16 @@ import atexit
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
+CPU_VARIABLE: Final = "NUMBA_CPU_NAME"
+FEATURES_VARIABLE: Final = "NUMBA_CPU_FEATURES"
+GENERIC: Final = "generic"
 SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel", "producers/books/kernel")
 """Folders of what is compiled, by path: nothing here knows what is in them."""
 CONSTANTS: Final = (
@@ -21,6 +26,7 @@ CONSTANTS: Final = (
     "producers/books/templates.py",
 )
 """Files that constants of compiled code come from."""
+ROOT: Final = Path(__file__).parents[1]
 
 
 def keep_compiled(cache: Path) -> None:
@@ -38,6 +44,26 @@ def keep_compiled(cache: Path) -> None:
     os.environ[CACHE_VARIABLE] = str(folder)
 
 
+def note_compiled(what: str) -> None:
+    """Note beside what is compiled that all of it is, and was tried; call it after `keep_compiled`.
+
+    Args:
+        what: Word for all that was compiled together.
+    """
+    _note_of(what).touch()
+
+
+def is_compiled(what: str, cache: Path) -> bool:
+    """Say whether that was noted for this host and these very files, so that nothing is compiled by who loads it.
+
+    Args:
+        what: The word it was noted under.
+        cache: Folder of obflow's cache.
+    """
+    keep_compiled(cache)
+    return _note_of(what).exists()
+
+
 def said_of(error: Exception) -> str:
     """Say in one line why nothing compiles here: whatever a compiler, or a folder, says of a host it does not fit."""
     said = str(error).strip().splitlines()
@@ -46,11 +72,31 @@ def said_of(error: Exception) -> str:
 
 def sources_digest() -> str:
     """Digest of all that is compiled, and of what its constants come from."""
-    root, whole = Path(__file__).parents[1], hashlib.sha256()
-    files = [path for folder in SOURCES for path in sorted((root / folder).glob("*.py"))]
-    for path in (*files, *(root / name for name in CONSTANTS)):
+    whole = hashlib.sha256()
+    for path in (*_sources(), *(ROOT / name for name in CONSTANTS)):
         whole.update(path.read_bytes())
     return whole.hexdigest()[:16]
+
+
+def _sources() -> list[Path]:
+    return [path for folder in SOURCES for path in sorted((ROOT / folder).glob("*.py"))]
+
+
+def _note_of(what: str) -> Path:
+    """Its name has all by which numba knows again what it compiled: each file, its time, and the processor."""
+    told = [sources_digest(), sys.implementation.cache_tag, version("numba"), version("llvmlite"), *_processor()]
+    told += [f"{path} {path.stat().st_mtime_ns}" for path in _sources()]
+    return Path(os.environ[CACHE_VARIABLE]) / f"{what}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+
+
+def _processor() -> tuple[str, str]:
+    """Name and features of the processor that numba compiles for: this host's where nobody named another."""
+    from llvmlite import binding  # a tenth of what numba takes to import
+
+    name, features = os.environ.get(CPU_VARIABLE), os.environ.get(FEATURES_VARIABLE)
+    if features is None:
+        features = "" if name == GENERIC else binding.get_host_cpu_features().flatten()
+    return name or binding.get_host_cpu_name(), features
 
 
 def _copied(folder: Path) -> Path:

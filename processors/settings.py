@@ -25,8 +25,9 @@ class ProcessorSettings(Section):
     """Time between two signs of life to the broker."""
     watchdog_seconds: Seconds = 60.0
     """A worker whose lag grows while it processes nothing for this long ends itself."""
-    engine: str = Field(default="reference", pattern=r"^[a-z][a-z0-9_-]*$")
-    """Engine that computes the factors: reference, kernel (compiled), or auto, the kernel where it works."""
+    engine: str = Field(default="auto", pattern=r"^[a-z][a-z0-9_-]*$")
+    """Engine that computes the factors: reference, kernel (compiled, if need be at the start, which takes most of a
+    minute), or auto, the kernel where it is compiled already."""
     thin_notional: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10_000.0
     """A book with less than this near its best prices has status THIN."""
     ofi_weights: str = ""

@@ -80,13 +80,12 @@ def factors(
     from schemas.runs import replay_run
 
     loaded = load_settings({"processor.engine": engine})
-    chosen = with_engine(loaded.of(ProcessorSettings), loaded.cache)
-    computing = engine_of(chosen)
     replay = replay_of(file, venue, until_damage=until_damage)
     if out is not None:
         require_another_file(out, file)
     if symbol is not None:
         require_symbol(replay.found, symbol, file)
+    computing = engine_of(with_engine(loaded.of(ProcessorSettings), loaded.cache, tells=False))
     with progress(f"computing {file.name}", replay.found.lines) as bar:
         events = FactorReplay(replay, computing, symbol, bar.over)
         if out is None:
@@ -98,9 +97,9 @@ def factors(
             with event_table(out, run) as write:
                 summary = summarise(events, write)
     if json:
-        emit_json(_factors_result(replay.router.exchange.venue, summary, out))
+        emit_json({**_factors_result(replay.router.exchange.venue, summary, out), "engine": computing.name})
     else:
-        _show_factors(summary, out, digest=digest or out is None)
+        _show_factors(summary, out, computing.name, digest=digest or out is None)
 
 
 def book(
@@ -170,11 +169,12 @@ def _show_report(report: RecordingReport, file: Path) -> None:
         screen.print(f"not well: {problem}", markup=False)
 
 
-def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, *, digest: bool) -> None:
+def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, engine: str, *, digest: bool) -> None:
     screen = console()
     if digest:
         for symbol, found in summary.items():
-            screen.print(f"{symbol} {found.events} events, digest {found.digest}", soft_wrap=True, highlight=False)
+            said = f"{symbol} {found.events} events, digest {found.digest} by the engine {engine}"
+            screen.print(said, soft_wrap=True, highlight=False)
     rows = [
         (symbol, status, f"{count:,}") for symbol, found in summary.items() for status, count in found.statuses.items()
     ]

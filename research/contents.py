@@ -79,7 +79,7 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Cont
         finally:
             client.close()
     cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
-    chosen = with_engine(settings.of(ProcessorSettings), settings.cache)
+    chosen = with_engine(settings.of(ProcessorSettings), settings.cache, tells=False)
     engine = engine_of(chosen)
     # Read after the rows, so that it holds the record behind every one of them.
     partitions = len(kafka.end_offsets(settings, [topic]))

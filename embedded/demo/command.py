@@ -65,6 +65,7 @@ def _start_and_show(demo: Demo, seconds: float | None, stop: threading.Event, co
     demo.start(stop)
     demo.wait_first_event(stop)
     demo.start_derived()
+    demo.compile_beside()
     for line in how_to_query(demo.environment, Settings.load()).split("\n"):
         tell_lines(line)
     show(demo, seconds, stop, console)

@@ -19,6 +19,7 @@ from embedded.demo.run import Demo
 from embedded.supervisor import Ended, Supervisor
 from obflow.clickhouse import ClickHouseError
 from obflow.settings import Settings
+from processors import compilation
 from schemas.errors import FatalError, StoreUnreachable, UsageError
 
 
@@ -153,6 +154,19 @@ def test_a_port_that_another_program_took_from_the_simulator_is_chosen_again(
     assert started == ["simulator", "producer binance"]
     assert str(port) in running._roles.child("simulator").argv
     assert running.plan.environment["OBFLOW_PRODUCER__WEBSOCKET_URL"] == f"ws://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(("is_there", "started"), [(False, ["compiler"]), (True, [])])
+def test_what_is_not_compiled_yet_is_compiled_beside_the_demo(
+    alone: pytest.MonkeyPatch, tmp_path: Path, is_there: bool, started: list[str]
+) -> None:
+    running, found = demo(Settings.load(), tmp_path), list[str]()
+    alone.setattr("embedded.demo.run.is_compiled", lambda what, cache: is_there and what == compilation.COMPILED)
+    alone.setattr(Supervisor, "start", lambda self, name: found.append(name))
+    running.compile_beside()
+    assert found == started
+    for name in started:
+        assert running._roles.child(name).argv[1:] == ("-m", compilation.__name__, compilation.IDLE)
 
 
 def test_a_scripted_endpoint_answers_unless_the_caller_names_a_model(alone: pytest.MonkeyPatch, tmp_path: Path) -> None:

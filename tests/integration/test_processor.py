@@ -179,6 +179,26 @@ def test_a_graceful_restart_saves_all_and_repeats_nothing(broker: str, tmp_path:
     assert stored.emitted == stored.distinct
 
 
+@pytest.mark.exhaustive
+def test_workers_with_another_engine_go_on_with_the_books_of_those_before(broker: str, tmp_path: Path) -> None:
+    settings = pipeline(broker)
+    streams = streams_of(seed=350, instruments=8, records=600)
+    for turn, engine in enumerate(("reference", "kernel", "reference")):
+        processor = settings.processor.model_copy(update={"engine": engine})
+        own = settings.model_copy(update={"processor": processor})
+        publish(settings, interleaved([records[200 * turn : 200 * turn + 200] for records in streams]))
+        with workers(own, tmp_path / f"{turn}-{engine}") as start:
+            worker = start()
+            worker.wait_ready()
+            drained(settings)
+            assert worker.stop() == 0
+        assert worker.logged("checkpoint_unreadable") == []
+
+    stored = FactorLog(settings).read()
+    assert_whole(stored, Expected(streams))
+    assert stored.emitted == stored.distinct
+
+
 def test_poison_is_dead_lettered_where_it_lay_and_the_partition_goes_on(broker: str, tmp_path: Path) -> None:
     settings = pipeline(broker)
     [records] = streams_of(seed=400, instruments=1, records=60)

@@ -32,6 +32,7 @@ EVERY_STAGE: Final[dict[str, type[Stage[Any, Any]]]] = {**STAGES, "counter": Cou
 
 
 BRIEF: Final[dict[str, dict[str, object]]] = {
+    "books": {"engine": "reference"},
     "signals": {"half_life_seconds": 3.0, "warmup_seconds": 1.0, "imbalance_enter": 0.6, "flow_enter": 0.6}
     | {"need_trend": False, "trend_seconds": 1.0, "trend_before_seconds": 2.0},
     "anomalies": {"warmup_seconds": 1.0, "half_life_seconds": 2.0, "shift_z": 0.2, "shift_share": 0.99}
@@ -42,7 +43,8 @@ BRIEF: Final[dict[str, dict[str, object]]] = {
     "arbitrage": {"min_notional": 1.0},
     "fees": {"table": "binance linear regular 2023-01-01 1 2; binance-futures linear regular 2023-01-01 1 2"},
 }
-"""Settings under which a stage has something to say within the minute that the logs of these tests last."""
+"""Settings under which a stage has something to say within the minute that the logs of these tests last, and the engine
+that is the definition: which one `auto` is, the host says."""
 
 
 @dataclass

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from obflow.compiled_cache import CACHE_VARIABLE, keep_compiled, sources_digest
+from obflow.compiled_cache import CACHE_VARIABLE, is_compiled, keep_compiled, sources_digest
 from obflow.settings import Settings
 from processors import compilation
 from processors.compilation import Chosen, choose_engine, with_engine
@@ -21,14 +22,57 @@ def broken(cache: Path) -> str:
     return "no compiler"
 
 
-def test_auto_is_the_compiled_engine_where_it_works(tmp_path: Path) -> None:
+@pytest.fixture
+def compiled(tmp_path: Path) -> None:
+    """What this session has compiled, known to be whole."""
+    assert compilation.compile_kernel(tmp_path) == ""
+
+
+@pytest.fixture
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cache of its own, with nothing in it."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_auto_is_the_compiled_engine_where_it_is_compiled(tmp_path: Path) -> None:
     assert choose_engine("auto", tmp_path) == Chosen("kernel")
     assert choose_engine("kernel", tmp_path) == Chosen("kernel")
 
 
-def test_auto_is_the_reference_where_it_does_not_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("nothing_compiled")
+def test_auto_compiles_nothing_and_says_in_one_line_how_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compilation, "compile_kernel", broken)
+    with capture_logs() as lines:
+        assert with_engine(ProcessorSettings(), tmp_path).engine == "reference"
+    assert [(line["event"], line["engine"], line["why"]) for line in lines] == [
+        ("engine_not_compiled", "reference", compilation.NOT_YET)
+    ]
+
+
+@pytest.mark.usefixtures("compiled")
+def test_auto_is_the_reference_where_what_is_compiled_does_not_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(compilation, "compile_kernel", broken)
     assert choose_engine("auto", tmp_path) == Chosen("reference", "no compiler")
+
+
+def test_auto_is_the_reference_where_the_cache_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(what: str, cache: Path) -> bool:
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr(compilation, "is_compiled", full)
+    assert choose_engine("auto", tmp_path) == Chosen("reference", "OSError: no space left on the device")
+
+
+def test_a_kernel_that_differs_from_the_reference_is_not_noted_as_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("processors.factors.kernel.trial.trial", lambda: "its factors differ")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    assert compilation.compile_kernel(tmp_path) == "its factors differ"
+    assert not is_compiled(compilation.COMPILED, tmp_path)
 
 
 @pytest.mark.advice("set processor.engine=reference, which gives the same factors more slowly")
@@ -59,6 +103,7 @@ def test_another_name_is_that_engine_and_nothing_is_compiled(monkeypatch: pytest
         choose_engine("kernal", tmp_path)
 
 
+@pytest.mark.usefixtures("compiled")
 def test_a_section_gets_the_engine_that_runs(tmp_path: Path) -> None:
     assert with_engine(ProcessorSettings(engine="auto"), tmp_path).engine == "kernel"
     section = RegimeSettings()

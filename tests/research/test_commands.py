@@ -46,13 +46,15 @@ def test_factors_prints_digests_and_writes_a_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, venue: str
 ) -> None:
     words, symbol = ("factors", str(frames(venue)), "--venue", venue), symbol_of(venue)
-    found = result(capsys, *words, "--digest")["instruments"][symbol]
+    answer = result(capsys, *words, "--digest", "--engine", "reference")
+    found = answer["instruments"][symbol]
+    assert answer["engine"] == "reference"
     assert found["events"] == len(script(venue)["l2"])
 
     out_path = tmp_path / "f.csv"
-    code, out, _ = run(capsys, *words, "--symbol", symbol, "--out", str(out_path), "--digest")
+    code, out, _ = run(capsys, *words, "--symbol", symbol, "--out", str(out_path), "--digest", "--engine", "kernel")
     assert code == 0
-    assert f"{symbol} {found['events']} events, digest {found['digest']}" in out
+    assert f"{symbol} {found['events']} events, digest {found['digest']} by the engine kernel" in out
     assert len(out_path.read_text().splitlines()) == found["events"] + 1
 
 
