@@ -27,13 +27,13 @@ from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
 from research.counted import COUNTED, CountedRows
 from research.derived_steps import DERIVED, DerivedStep
-from research.expected import EVENTFUL, Identity, Place, by_model, emitted_events, expected_events
+from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.rollout_steps import compacted_unread, with_compacted
 from research.stored import Tables
 from research.unseen import overlaps, unseen
 from research.waiting import WaitingRecords, read_waiting, with_pending
 from schemas.logs import LogId
-from schemas.messages import InstrumentKey, RegimeSource
+from schemas.messages import InstrumentKey
 from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT
 
 __all__ = ["EVENTFUL", "Audit", "audit", "emitted_events", "expected_events"]
@@ -228,15 +228,14 @@ def _compare_rollout(tables: Tables, found: Audit, called: Called) -> AuditLine:
 
 
 def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: Called) -> list[AuditLine]:
-    """Two lines, one for each that judges: the rules of every window, the language model of those it answered for.
+    """Two lines, one for each that judges: the rules of every window, each arm of the model of those it answered for.
 
     A window that the workers have not come to yet is pending: lost is what they have passed, or what is on their log.
     """
     l2, factors = called.logs[L2].short_id, called.logs[FACTORS].topic
-    refused = tables.refused_verdicts(called.logs[REGIMES])
+    stored, refused = tables.verdicts(l2), tables.refused_verdicts(called.logs[REGIMES])
     windows = {one: place for one, place in called.windows.items() if one.log == l2}
-    stored, written = tables.verdicts(l2, RegimeSource.RULE), called.verdicts[RegimeSource.RULE]
-    missing = windows.keys() - stored - refused[RegimeSource.RULE] - written
+    missing = windows.keys() - stored.rules - refused.rules - called.verdicts.rules
     group = settings.kafka.topic_prefix + settings.of(RegimeSettings).app_id
     done = kafka.committed_offsets(settings, group, [factors])
     pending = {one for one in missing if done.get((factors, windows[one][0]), 0) <= windows[one][1]}
@@ -244,14 +243,13 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
         found,
         "regimes",
         windows.keys() - pending,
-        stored,
-        refused[RegimeSource.RULE],
+        stored.rules,
+        refused.rules,
         duplicates=tables.doubled("regimes"),
         pending=len(pending),
     )
-    of_model = {one for one in by_model(called.verdicts) if one.log == l2}
-    answers = tables.verdicts(l2, RegimeSource.LLM) | tables.verdicts(l2, RegimeSource.CACHE)
-    return [rules, _tally(found, "regimes of the model", of_model, answers, by_model(refused))]
+    of_model = {one for one in called.verdicts.model if one.log == l2}
+    return [rules, _tally(found, "regimes of the model", of_model, stored.model, refused.model)]
 
 
 def _compare_steps(tables: Tables, found: Audit, called: Called, name: str) -> AuditLine:

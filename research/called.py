@@ -19,6 +19,7 @@ from research.expected import (
     Emission,
     Expectation,
     Identity,
+    Judgements,
     Place,
     Statuses,
     emitted_events,
@@ -33,7 +34,7 @@ from research.windows import ClosedWindows
 from schemas.codec import decode
 from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
-from schemas.messages import FactorRecord, RegimeSource
+from schemas.messages import FactorRecord
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT, Topic
 from schemas.units import NS_PER_MS
 
@@ -66,7 +67,7 @@ class Called:
         conflated: Those that its records say were withheld.
         windows: Windows that the factor log closes, each with the place of the record that closes it.
         counted: Records by partition, without those sent again by hand, by the table that counts them.
-        verdicts: Judgements on their log, by who judged.
+        verdicts: Judgements on their log.
         calls: Places of the requests to the language model.
         rollout: Changes of the rollout on their log.
         steps: Steps of derived streams on their logs, by the name of their table.
@@ -82,7 +83,7 @@ class Called:
     conflated: Conflated
     windows: dict[Identity, Place]
     counted: dict[str, Counter[int]]
-    verdicts: dict[RegimeSource, set[Identity]]
+    verdicts: Judgements
     calls: set[Place]
     rollout: set[NumberedChange]
     steps: dict[str, set[DerivedStep]]
@@ -174,9 +175,8 @@ def _leave_out(called: Called, out: Mapping[Topic, set[Place]]) -> None:
     gone = {(log, *place) for place in out[L2]}
     called.windows = {one: place for one, place in called.windows.items() if one[1:] not in gone}
     called.steps = {name: {one for one in steps if one[1:4] not in gone} for name, steps in called.steps.items()}
-    called.verdicts = {
-        source: {one for one in found if one[1:] not in gone} for source, found in called.verdicts.items()
-    }
+    called.verdicts.rules -= {one for one in called.verdicts.rules if one[1:] in gone}
+    called.verdicts.model -= {one for one in called.verdicts.model if one[1:4] in gone}
 
 
 def _log_ids(settings: Settings) -> dict[Topic, LogId]:

@@ -95,12 +95,13 @@ def book_updates(symbol: str) -> Iterator[L2Record]:
 
 
 def judged(records: list[FactorRecord]) -> Iterator[RegimeEvent]:
-    """What the workers publish of these: the rules' event of every window, and the model's of the first of each."""
+    """What the workers publish of these: the rules' event of every window, and two arms' of the first of each."""
     for record in records:
         closed = close_windows(RegimeState(), record, RULES, lambda _: None)
         events = [event_of(record.instrument, one) for one in closed]
         yield from events
-        yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED)
+        for arm in ("blue", "green"):
+            yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED, arm=arm)
 
 
 def steps_on(records: list[FactorRecord], table: DerivedTable, log: str) -> Iterator[Any]:
@@ -213,7 +214,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
         "dead_letters": {"expected": 1, "stored": 1, **none},
         "rollout": {"expected": 3, "stored": 3, **none, "compacted": 0},
         "regimes": {"expected": 2 * WINDOWS, "stored": 2 * WINDOWS, **none},
-        "regimes of the model": {"expected": 2, "stored": 2, **none},
+        "regimes of the model": {"expected": 4, "stored": 4, **none},
         **{name: {"expected": 4, "stored": 4, **none} for name in DERIVED},
         "other logs": {"rows": 0, "accepted": 0},
         "producers": {"live": 0, "stopped": 2, "silent": 0},
@@ -238,7 +239,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "a judgement of the model": (
         "regimes",
-        "ALTER TABLE regimes DELETE WHERE source = 'llm' AND symbol = 'A' SETTINGS mutations_sync = 1",
+        "ALTER TABLE regimes DELETE WHERE symbol = 'A' AND arm = 'green' SETTINGS mutations_sync = 1",
         "regimes of the model: 1 lost",
     ),
     "a window judged twice": (
@@ -341,7 +342,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "judgements on another log": (
         "regimes",
         "INSERT INTO regimes SELECT * REPLACE ('foreign2' AS source_log) FROM regimes WHERE source = 'llm'",
-        "other logs: 2 rows of regimes are of the log foreign2, which the broker has not",
+        "other logs: 4 rows of regimes are of the log foreign2, which the broker has not",
     ),
     "a hole that a sink wrote down": (
         "log_holes",
@@ -567,7 +568,7 @@ def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: S
 
     with opened(settings.clickhouse) as store:
         deleted = drop_run(store, runs["B"], wait_seconds=0.0)
-    assert +Counter(deleted) == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 1}
+    assert +Counter(deleted) == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 2}
     run_until(settings, has_read_all)
     found = audit(settings)
 
