@@ -2,10 +2,10 @@
 
 Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
 `invalid`s, and records that broke a LIVE book; a judgement of every window that the factor log closes; and a row of
-every trade, change of a feed, letter, request to the language model and change of its rollout. Lost is what is expected
-and neither stored nor dead-lettered by a sink, nor withheld under overload by a worker that says so; duplicates are
-rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is another
-question: `research.contents`.
+every trade, change of a feed, letter, request to the language model, change of its rollout and verdict on it. Lost is
+what is expected and neither stored nor dead-lettered by a sink, nor withheld under overload by a worker that says so;
+duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is
+another question: `research.contents`.
 
 What cannot be seen is not called well: rows of a log that is gone, records that expired before they were stored, a
 producer that has fallen silent without a farewell. Each has a line of its own, and is counted apart from lost.
@@ -157,6 +157,7 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
         _compare_places(tables, found, "llm_calls", called.calls, calls),
         _tally(found, "dead_letters", called.letters, tables.letters(), frozenset()),
         _compare_rollout(tables, found, called),
+        _compare_judged(tables, found, called),
         *_compare_regimes(settings, tables, found, called),
         *(_compare_steps(tables, found, called, name) for name in DERIVED),
     ]
@@ -225,6 +226,12 @@ def _compare_rollout(tables: Tables, found: Audit, called: Called) -> AuditLine:
     log, places = called.logs[ROLLOUT], {change.place for change in called.rollout}
     line = _compare_places(tables, found, "rollout", places, log)
     return with_compacted(line, compacted_unread(called.rollout, tables.rollout_steps(log)))
+
+
+def _compare_judged(tables: Tables, found: Audit, called: Called) -> AuditLine:
+    """Verdicts on models: nobody waits to store one, since its row comes before its record."""
+    stored, doubled = tables.judged_marks(), tables.doubled_marks()
+    return _tally(found, "regime_eval", called.judged, stored, frozenset(), duplicates=doubled)
 
 
 def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: Called) -> list[AuditLine]:

@@ -29,13 +29,14 @@ from research.expected import (
     written_letters,
     written_verdicts,
 )
+from research.judged_marks import JudgedMark, judged_marks
 from research.rollout_steps import NumberedChange, changes_on
 from research.windows import ClosedWindows
 from schemas.codec import decode
 from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
 from schemas.messages import FactorRecord
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT, Topic
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIME_EVAL, REGIMES, ROLLOUT, Topic
 from schemas.units import NS_PER_MS
 
 READ: Final = (
@@ -46,6 +47,7 @@ READ: Final = (
     REGIMES,
     LLM_CALLS,
     ROLLOUT,
+    REGIME_EVAL,
     *COUNTED.values(),
     *(table.topic for table in DERIVED.values()),
 )
@@ -70,6 +72,7 @@ class Called:
         verdicts: Judgements on their log.
         calls: Places of the requests to the language model.
         rollout: Changes of the rollout on their log.
+        judged: Verdicts on models on their log.
         steps: Steps of derived streams on their logs, by the name of their table.
     """
 
@@ -86,6 +89,7 @@ class Called:
     verdicts: Judgements
     calls: set[Place]
     rollout: set[NumberedChange]
+    judged: set[JudgedMark]
     steps: dict[str, set[DerivedStep]]
 
 
@@ -138,6 +142,7 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
         rollout=changes_on(reading(ROLLOUT), partitions(ROLLOUT)),
+        judged=judged_marks(reading(REGIME_EVAL)),
         steps={
             name: written_steps(reading(table.topic), table, partitions(table.topic)) for name, table in DERIVED.items()
         },

@@ -10,6 +10,7 @@ from obflow import clickhouse
 from obflow.settings import Settings
 from research.derived_steps import DERIVED, DerivedStep, step_of
 from research.expected import Identity, Judgements, ModelIdentity, Place
+from research.judged_marks import JudgedMark
 from research.retention import Stretch
 from schemas.codec import decode_as
 from schemas.errors import MessageError, SchemaMismatch
@@ -110,6 +111,16 @@ class Tables:
         """Numbers of the stored changes of the rollout on one log."""
         rows = self._ask("SELECT DISTINCT step FROM rollout WHERE source_log = {log:String}", {"log": log.short_id})
         return {int(step) for (step,) in rows}
+
+    def judged_marks(self) -> set[JudgedMark]:
+        """The stored verdicts on models. Rows of one are replaced, so that none is there twice."""
+        rows = self._ask("SELECT DISTINCT model, protocol, toUnixTimestamp64Nano(mark_at) FROM regime_eval")
+        return {JudgedMark(model, protocol, int(mark_ns)) for model, protocol, mark_ns in rows}
+
+    def doubled_marks(self) -> int:
+        """Rows of verdicts beyond one a verdict, as the table is read."""
+        [(found,)] = self._ask("SELECT count() - uniqExact(model, protocol, mark_at) FROM regime_eval FINAL")
+        return int(found)
 
     def verdicts(self, log: str) -> Judgements:
         """Identities of the stored judgements on one book log."""

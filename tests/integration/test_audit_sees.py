@@ -24,8 +24,10 @@ from producers.broker.publisher import Publisher
 from research import unseen
 from research.audit import audit
 from research.derived_steps import DERIVED, DerivedTable
+from research.evaluate_follow import write
 from schemas.codec import encode
 from schemas.errors import SchemaMismatch
+from schemas.evaluations import RegimeEval
 from schemas.logs import ORIGIN_HEADER, short_id
 from schemas.messages import (
     FactorRecord,
@@ -162,6 +164,16 @@ def changes_of_a_rollout() -> list[RolloutRecord]:
     return [first, second, request, third]
 
 
+def write_verdicts(settings: Settings) -> None:
+    """Verdicts on a model after two marks, the first of them twice, as whoever judges writes them."""
+    verdict = load(EXAMPLES / "regime-eval/v1/better.json")
+    assert isinstance(verdict, RegimeEval)
+    later = msgspec.structs.replace(verdict, mark_ns=verdict.mark_ns + 60 * 10**9)
+    with opened(settings.clickhouse) as store:
+        for one in (verdict, later, verdict):
+            write(settings, store, one, Metrics("evaluate"))
+
+
 def source_log(settings: Settings, topic: Topic = L2) -> str:
     name = topics.topic_name(settings, topic)
     return short_id(kafka.topic_ids(settings, [name])[name])
@@ -183,6 +195,7 @@ def whole(broker: str, clickhouse_server: ClickHouseSettings) -> Iterator[Settin
     settings = pipeline(broker, clickhouse_server.model_copy(update={"database": database}))
     publish_all(settings)
     feed_tables(settings)
+    write_verdicts(settings)
     yield settings
     with opened(clickhouse_server) as server:
         server.command(f"DROP DATABASE {database} SYNC")
@@ -213,6 +226,7 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
         "llm_calls": {"expected": 2, "stored": 2, **none},
         "dead_letters": {"expected": 1, "stored": 1, **none},
         "rollout": {"expected": 3, "stored": 3, **none, "compacted": 0},
+        "regime_eval": {"expected": 2, "stored": 2, **none},
         "regimes": {"expected": 2 * WINDOWS, "stored": 2 * WINDOWS, **none},
         "regimes of the model": {"expected": 4, "stored": 4, **none},
         **{name: {"expected": 4, "stored": 4, **none} for name in DERIVED},
@@ -246,6 +260,12 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "regimes",
         "INSERT INTO regimes SELECT * FROM regimes WHERE source = 'rule' LIMIT 1",
         "regimes: 1 duplicates",
+    ),
+    "a verdict on a model that is gone": (
+        "regime_eval",
+        "ALTER TABLE regime_eval DELETE WHERE mark_at = (SELECT min(mark_at) FROM regime_eval) "
+        "SETTINGS mutations_sync = 1",
+        "regime_eval: 1 lost",
     ),
     "a request that is gone": (
         "llm_calls",
