@@ -38,6 +38,7 @@ CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "quotes": (BROKER, PARTITIONS),
     "arbitrage": (BROKER, PARTITIONS),
     "sink": (BROKER, STORE),
+    "evaluate": (BROKER, STORE),
 }
 """What each role waits for before it is ready; one that is not here is ready as long as it lives."""
 

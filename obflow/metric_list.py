@@ -79,7 +79,17 @@ HistogramName = Literal[
 ]
 MetricName: TypeAlias = CounterName | GaugeName | HistogramName
 Role = Literal[
-    "producer", "processor", "regimes", "signals", "anomalies", "levels", "staleness", "quotes", "arbitrage", "sink"
+    "producer",
+    "processor",
+    "regimes",
+    "signals",
+    "anomalies",
+    "levels",
+    "staleness",
+    "quotes",
+    "arbitrage",
+    "sink",
+    "evaluate",
 ]
 
 # From a millisecond, which one process needs, to the minute that a catch-up may take.
@@ -103,6 +113,9 @@ SINK: Final[tuple[Role, ...]] = ("sink",)
 LIBRDKAFKA: Final[tuple[Role, ...]] = ("producer", "sink")
 """Roles whose clients are librdkafka's; the workers' are aiokafka's, which has no such figures."""
 ALL: Final[tuple[Role, ...]] = ("producer", *WORKERS, "sink")
+"""Roles that records go through."""
+EVALUATE: Final[tuple[Role, ...]] = ("evaluate",)
+EVERY: Final[tuple[Role, ...]] = (*ALL, *EVALUATE)
 
 
 class Metric(NamedTuple):
@@ -125,7 +138,7 @@ class Metric(NamedTuple):
 
 COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_received_total": Metric("Frames of a venue, or records of a topic, taken in.", ("source",), "records", ALL),
-    "obflow_emitted_total": Metric("Records acknowledged by the broker.", ("topic",), "records", ALL),
+    "obflow_emitted_total": Metric("Records acknowledged by the broker.", ("topic",), "records", EVERY),
     "obflow_rejected_total": Metric("Messages refused, by reason.", ("reason",), "messages", ALL, "one was"),
     "obflow_dead_lettered_total": Metric(
         "Messages put aside with cause, origin and payload.", ("reason",), "messages", ALL, "one was"
@@ -133,7 +146,7 @@ COUNTERS: Mapping[CounterName, Metric] = {
     "obflow_ignored_total": Metric(
         "Messages that rightly change nothing, by reason.", ("reason",), "messages", ALL, "one came"
     ),
-    "obflow_stored_total": Metric("Rows acknowledged by the database.", ("table",), "rows", SINK),
+    "obflow_stored_total": Metric("Rows acknowledged by the database.", ("table",), "rows", (*SINK, *EVALUATE)),
     "obflow_repeated_total": Metric(
         "Rows sent again, by how they compare with the stored ones.", ("state",), "rows", SINK
     ),
@@ -371,15 +384,17 @@ GAUGES: Mapping[GaugeName, Metric] = {
         SINK,
     ),
     "obflow_ready": Metric(
-        "1 where a condition of the role's readiness holds, as `/ready` tells it.", ("condition",), "0 or 1", ALL
+        "1 where a condition of the role's readiness holds, as `/ready` tells it.", ("condition",), "0 or 1", EVERY
     ),
-    "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role"), "1", ALL),
+    "obflow_build_info": Metric("Always 1; version and role are in the labels.", ("version", "role"), "1", EVERY),
 }
 HISTOGRAMS: Mapping[HistogramName, Metric] = {
     "obflow_stage_latency_seconds": Metric(
         "From the socket to the end of a stage, by the wall clock.", ("stage",), "seconds", ALL
     ),
-    "obflow_batch_seconds": Metric("Time that one batch of a stage took.", ("stage",), "seconds", (*WORKERS, *SINK)),
+    "obflow_batch_seconds": Metric(
+        "Time that one batch of a stage took.", ("stage",), "seconds", (*WORKERS, *SINK, *EVALUATE)
+    ),
     "obflow_exchange_latency_seconds": Metric(
         "From the venue's time of a message to its receipt, of at most 50 messages a second; clocks may differ.",
         ("venue",),
@@ -388,18 +403,18 @@ HISTOGRAMS: Mapping[HistogramName, Metric] = {
     ),
 }
 LIBRARY: Mapping[str, Metric] = {
-    "process_cpu_seconds_total": Metric("Time on the processor, user and system.", (), "seconds", ALL),
-    "process_resident_memory_bytes": Metric("Memory in use.", (), "bytes", ALL),
-    "process_virtual_memory_bytes": Metric("Address space in use.", (), "bytes", ALL),
-    "process_start_time_seconds": Metric("When the process began.", (), "seconds since 1970", ALL),
-    "process_open_fds": Metric("Open descriptors.", (), "descriptors", ALL),
-    "process_max_fds": Metric("Most descriptors that may be open.", (), "descriptors", ALL),
-    "python_gc_objects_collected_total": Metric("Objects that were collected.", ("generation",), "objects", ALL),
-    "python_gc_objects_uncollectable_total": Metric("Objects that cannot be.", ("generation",), "objects", ALL),
-    "python_gc_collections_total": Metric("Runs of the garbage collector.", ("generation",), "runs", ALL),
+    "process_cpu_seconds_total": Metric("Time on the processor, user and system.", (), "seconds", EVERY),
+    "process_resident_memory_bytes": Metric("Memory in use.", (), "bytes", EVERY),
+    "process_virtual_memory_bytes": Metric("Address space in use.", (), "bytes", EVERY),
+    "process_start_time_seconds": Metric("When the process began.", (), "seconds since 1970", EVERY),
+    "process_open_fds": Metric("Open descriptors.", (), "descriptors", EVERY),
+    "process_max_fds": Metric("Most descriptors that may be open.", (), "descriptors", EVERY),
+    "python_gc_objects_collected_total": Metric("Objects that were collected.", ("generation",), "objects", EVERY),
+    "python_gc_objects_uncollectable_total": Metric("Objects that cannot be.", ("generation",), "objects", EVERY),
+    "python_gc_collections_total": Metric("Runs of the garbage collector.", ("generation",), "runs", EVERY),
 }
 """What the metrics library itself shows of a process."""
-# What the page of every role shows, whatever else it counts.
+# What the page of every role that records go through shows, whatever else it counts.
 MINIMUM: tuple[MetricName, ...] = (
     "obflow_received_total",
     "obflow_emitted_total",

@@ -94,7 +94,8 @@ def read_wait(headers: Iterable[tuple[str, str]], body: str, now_s: float, longe
 def read_reset(headers: Iterable[tuple[str, str]], now_s: float) -> float | None:
     """How long until limits are counted anew, by headers such as `x-ratelimit-reset-requests: 6m0s`: the longest.
 
-    Only of an answer that refuses for a limit: others name when limits are counted anew, too.
+    Only of an answer that refuses for a limit: others name when limits are counted anew, too. Of limits of which
+    something is left, as `x-ratelimit-remaining-requests: 10` tells, none refused.
 
     Args:
         headers: Names and texts.
@@ -103,8 +104,10 @@ def read_reset(headers: Iterable[tuple[str, str]], now_s: float) -> float | None
     Returns:
         Seconds from 0 to `LONGEST_WAIT_S`; None where no header says so.
     """
-    told = (_reset_s(text.strip(), now_s) for name, text in headers if _RESET_NAME.fullmatch(name.lower()))
-    found = [wait_s for wait_s in told if wait_s is not None]
+    told = {name.lower(): text.strip() for name, text in headers}
+    resets = [name for name in told if _RESET_NAME.fullmatch(name)]
+    spent = [name for name in resets if not read_count(told.get(name.replace("reset", "remaining"), ""))]
+    found = [wait_s for name in spent or resets if (wait_s := _reset_s(told[name], now_s)) is not None]
     return min(max(0.0, *found), LONGEST_WAIT_S) if found else None
 
 

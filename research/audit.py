@@ -2,10 +2,10 @@
 
 Expected are the records of the book log that must give a factor event: applied deltas, snapshots that made a book LIVE,
 `invalid`s, and records that broke a LIVE book; a judgement of every window that the factor log closes; and a row of
-every trade, change of a feed, letter, request to the language model and change of its rollout. Lost is what is expected
-and neither stored nor dead-lettered by a sink, nor withheld under overload by a worker that says so; duplicates are
-rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is another
-question: `research.contents`.
+every trade, change of a feed, letter, request to the language model, change of its rollout and verdict on it. Lost is
+what is expected and neither stored nor dead-lettered by a sink, nor withheld under overload by a worker that says so;
+duplicates are rows beyond one an identity, by `count() - uniqExact(identity)`. Whether the stored numbers are right is
+another question: `research.contents`.
 
 What cannot be seen is not called well: rows of a log that is gone, records that expired before they were stored, a
 producer that has fallen silent without a farewell. Each has a line of its own, and is counted apart from lost.
@@ -27,13 +27,13 @@ from research.called import Called, read_logs
 from research.contents import ContentVerdict, compare_contents
 from research.counted import COUNTED, CountedRows
 from research.derived_steps import DERIVED, DerivedStep
-from research.expected import EVENTFUL, Identity, Place, by_model, emitted_events, expected_events
+from research.expected import EVENTFUL, Identity, Place, emitted_events, expected_events
 from research.rollout_steps import compacted_unread, with_compacted
 from research.stored import Tables
 from research.unseen import overlaps, unseen
 from research.waiting import WaitingRecords, read_waiting, with_pending
 from schemas.logs import LogId
-from schemas.messages import InstrumentKey, RegimeSource
+from schemas.messages import InstrumentKey
 from schemas.topics import FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT
 
 __all__ = ["EVENTFUL", "Audit", "audit", "emitted_events", "expected_events"]
@@ -157,6 +157,7 @@ def _compare_all(settings: Settings, tables: Tables, called: Called) -> Audit:
         _compare_places(tables, found, "llm_calls", called.calls, calls),
         _tally(found, "dead_letters", called.letters, tables.letters(), frozenset()),
         _compare_rollout(tables, found, called),
+        _compare_judged(tables, found, called),
         *_compare_regimes(settings, tables, found, called),
         *(_compare_steps(tables, found, called, name) for name in DERIVED),
     ]
@@ -227,16 +228,21 @@ def _compare_rollout(tables: Tables, found: Audit, called: Called) -> AuditLine:
     return with_compacted(line, compacted_unread(called.rollout, tables.rollout_steps(log)))
 
 
+def _compare_judged(tables: Tables, found: Audit, called: Called) -> AuditLine:
+    """Verdicts on models: nobody waits to store one, since its row comes before its record."""
+    stored, doubled = tables.judged_marks(), tables.doubled_marks()
+    return _tally(found, "regime_eval", called.judged, stored, frozenset(), duplicates=doubled)
+
+
 def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: Called) -> list[AuditLine]:
-    """Two lines, one for each that judges: the rules of every window, the language model of those it answered for.
+    """Two lines, one for each that judges: the rules of every window, each arm of the model of those it answered for.
 
     A window that the workers have not come to yet is pending: lost is what they have passed, or what is on their log.
     """
     l2, factors = called.logs[L2].short_id, called.logs[FACTORS].topic
-    refused = tables.refused_verdicts(called.logs[REGIMES])
+    stored, refused = tables.verdicts(l2), tables.refused_verdicts(called.logs[REGIMES])
     windows = {one: place for one, place in called.windows.items() if one.log == l2}
-    stored, written = tables.verdicts(l2, RegimeSource.RULE), called.verdicts[RegimeSource.RULE]
-    missing = windows.keys() - stored - refused[RegimeSource.RULE] - written
+    missing = windows.keys() - stored.rules - refused.rules - called.verdicts.rules
     group = settings.kafka.topic_prefix + settings.of(RegimeSettings).app_id
     done = kafka.committed_offsets(settings, group, [factors])
     pending = {one for one in missing if done.get((factors, windows[one][0]), 0) <= windows[one][1]}
@@ -244,14 +250,13 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
         found,
         "regimes",
         windows.keys() - pending,
-        stored,
-        refused[RegimeSource.RULE],
+        stored.rules,
+        refused.rules,
         duplicates=tables.doubled("regimes"),
         pending=len(pending),
     )
-    of_model = {one for one in by_model(called.verdicts) if one.log == l2}
-    answers = tables.verdicts(l2, RegimeSource.LLM) | tables.verdicts(l2, RegimeSource.CACHE)
-    return [rules, _tally(found, "regimes of the model", of_model, answers, by_model(refused))]
+    of_model = {one for one in called.verdicts.model if one.log == l2}
+    return [rules, _tally(found, "regimes of the model", of_model, stored.model, refused.model)]
 
 
 def _compare_steps(tables: Tables, found: Audit, called: Called, name: str) -> AuditLine:

@@ -19,6 +19,7 @@ from research.expected import (
     Emission,
     Expectation,
     Identity,
+    Judgements,
     Place,
     Statuses,
     emitted_events,
@@ -28,13 +29,14 @@ from research.expected import (
     written_letters,
     written_verdicts,
 )
+from research.judged_marks import JudgedMark, judged_marks
 from research.rollout_steps import NumberedChange, changes_on
 from research.windows import ClosedWindows
 from schemas.codec import decode
 from schemas.errors import MessageError
 from schemas.logs import LogId, parse_origin
-from schemas.messages import FactorRecord, RegimeSource
-from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT, Topic
+from schemas.messages import FactorRecord
+from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIME_EVAL, REGIMES, ROLLOUT, Topic
 from schemas.units import NS_PER_MS
 
 READ: Final = (
@@ -45,6 +47,7 @@ READ: Final = (
     REGIMES,
     LLM_CALLS,
     ROLLOUT,
+    REGIME_EVAL,
     *COUNTED.values(),
     *(table.topic for table in DERIVED.values()),
 )
@@ -66,9 +69,10 @@ class Called:
         conflated: Those that its records say were withheld.
         windows: Windows that the factor log closes, each with the place of the record that closes it.
         counted: Records by partition, without those sent again by hand, by the table that counts them.
-        verdicts: Judgements on their log, by who judged.
+        verdicts: Judgements on their log.
         calls: Places of the requests to the language model.
         rollout: Changes of the rollout on their log.
+        judged: Verdicts on models on their log.
         steps: Steps of derived streams on their logs, by the name of their table.
     """
 
@@ -82,9 +86,10 @@ class Called:
     conflated: Conflated
     windows: dict[Identity, Place]
     counted: dict[str, Counter[int]]
-    verdicts: dict[RegimeSource, set[Identity]]
+    verdicts: Judgements
     calls: set[Place]
     rollout: set[NumberedChange]
+    judged: set[JudgedMark]
     steps: dict[str, set[DerivedStep]]
 
 
@@ -137,6 +142,7 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
         calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
         rollout=changes_on(reading(ROLLOUT), partitions(ROLLOUT)),
+        judged=judged_marks(reading(REGIME_EVAL)),
         steps={
             name: written_steps(reading(table.topic), table, partitions(table.topic)) for name, table in DERIVED.items()
         },
@@ -174,9 +180,8 @@ def _leave_out(called: Called, out: Mapping[Topic, set[Place]]) -> None:
     gone = {(log, *place) for place in out[L2]}
     called.windows = {one: place for one, place in called.windows.items() if one[1:] not in gone}
     called.steps = {name: {one for one in steps if one[1:4] not in gone} for name, steps in called.steps.items()}
-    called.verdicts = {
-        source: {one for one in found if one[1:] not in gone} for source, found in called.verdicts.items()
-    }
+    called.verdicts.rules -= {one for one in called.verdicts.rules if one[1:] in gone}
+    called.verdicts.model -= {one for one in called.verdicts.model if one[1:4] in gone}
 
 
 def _log_ids(settings: Settings) -> dict[Topic, LogId]:

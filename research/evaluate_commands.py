@@ -45,6 +45,9 @@ def evaluate_regimes(
     follow: Annotated[
         bool, typer.Option("--follow", help="Judge every model after each minute, until SIGTERM; needs the broker.")
     ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", help="With --follow: serve /metrics here; 0: not.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Say whether a language model's regimes are worth more than the rules', under a protocol fixed before looking.
@@ -61,7 +64,7 @@ def evaluate_regimes(
     from research.evaluation_shown import show
 
     if follow:
-        _follow(recording, model)
+        _follow(recording, model, metrics_port)
         return
     if venue is not None and recording is None:
         raise UsageError("--venue says where a recording is of", next_step="give --recording FILE, or leave it out")
@@ -73,19 +76,21 @@ def evaluate_regimes(
         show(report)
 
 
-def _follow(recording: Path | None, model: str) -> None:
+def _follow(recording: Path | None, model: str, metrics_port: int | None) -> None:
+    from obflow.metrics import Metrics
     from obflow.terminal import say
-    from research.evaluate_follow import follow_regimes
+    from research.evaluate_follow import ModelJudge, follow_regimes
 
     if recording is not None or model:
         raise UsageError(
             "--follow judges every model that answers, over the tables", next_step="leave out --recording and --model"
         )
-    settings = load_settings()
-    store = patient_store(settings, readonly=False)
+    settings = load_settings({"metrics.port": metrics_port})
+    metrics, store = Metrics("evaluate"), patient_store(settings, readonly=False)
+    judge = ModelJudge(settings, store, metrics, lambda verdict: say(verdict.sentence))
     try:
-        with stop_on_signal() as stop:
-            follow_regimes(settings, store, stop, lambda verdict: say(verdict.sentence))
+        with metrics.served(settings.metrics), stop_on_signal() as stop:
+            follow_regimes(settings, store, stop, judge)
     finally:
         store.close()
 

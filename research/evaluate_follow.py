@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 
 from obflow import kafka
 from obflow.clickhouse import QueryFailed
+from obflow.health import BEAT_SECONDS, BROKER, STORE, Health
 from obflow.logs import get_logger
+from obflow.metrics import Metrics
+from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from research.evaluation.online import verdicts
@@ -33,19 +37,19 @@ log = get_logger(__name__)
 
 LOOK_AT_S: Final = 20.0
 """Second of a minute at which it looks: by then the minute before is over and stored."""
+LONGEST_LOOK_S: Final = 1800.0
+"""After which a look is taken for one that will never end."""
 TIMES: Final = {"mark_ns": "mark_at", "decided_ns": "decided_at", "shown_at_ns": "shown_at"}
 
 
-def follow_regimes(
-    settings: Settings, store: Store, stop: threading.Event, told: Callable[[RegimeEval], None] = lambda _: None
-) -> None:
+def follow_regimes(settings: Settings, store: Store, stop: threading.Event, judge: ModelJudge) -> None:
     """Judge until `stop` is set. A look that fails is told and made again a minute later.
 
     Args:
         settings: `kafka` is used.
         store: The tables, to be written to.
         stop: Ends it.
-        told: Takes each verdict once it is written.
+        judge: Looks, and tells what it found.
 
     Raises:
         BrokerUnreachable: No broker answers at the start.
@@ -53,19 +57,74 @@ def follow_regimes(
     """
     kafka.require_broker(settings)
     RegimeTables(store).require("regime_eval")
-    tables = FollowedTables(RegimeTables(store))
-    written_ns = -1
-    while not stop.is_set():
-        try:
-            tables.look()
-            if tables.rows.mark_ns > written_ns:
-                for verdict in verdicts(tables.rows, time.time_ns()):
-                    write(settings, store, verdict)
-                    told(verdict)
-                written_ns = tables.rows.mark_ns
-        except (StoreUnreachable, QueryFailed, DeliveryFailed) as error:
-            log.warning("look_failed", cause=error.cause, again_s=MARK_S)
-        stop.wait(wait_s(time.time()))
+    health = judge.metrics.health
+    with probing(health, {BROKER: broker_probe(settings), STORE: store.ping}), kept_moving(health, judge.moved_s):
+        while not stop.is_set():
+            try:
+                judge.look()
+            except (StoreUnreachable, QueryFailed, DeliveryFailed) as error:
+                log.warning("look_failed", cause=error.cause, again_s=MARK_S)
+            stop.wait(wait_s(time.time()))
+
+
+class ModelJudge:
+    """Looks at the tables, and writes a verdict on each model where a mark is new.
+
+    Args:
+        settings: `kafka` is used.
+        store: The tables, to be written to.
+        metrics: What is counted.
+        told: Takes each verdict once it is written.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, metrics: Metrics, told: Callable[[RegimeEval], None] = lambda _: None
+    ) -> None:
+        self.metrics = metrics
+        self._settings = settings
+        self._store = store
+        self._told = told
+        self._tables = FollowedTables(RegimeTables(store))
+        self._written_ns = -1
+        self._moved_s = time.monotonic()
+
+    def moved_s(self) -> float:
+        """When the last look began, monotonic."""
+        return self._moved_s
+
+    def look(self) -> None:
+        """Take what is new, and judge. Errors as of `write`."""
+        self._moved_s = time.monotonic()
+        self._tables.look()
+        rows = self._tables.rows
+        if rows.mark_ns > self._written_ns:
+            for verdict in verdicts(rows, time.time_ns()):
+                write(self._settings, self._store, verdict, self.metrics)
+                self._told(verdict)
+            self._written_ns = rows.mark_ns
+        self.metrics.histogram("obflow_batch_seconds", stage="evaluate").observe(time.monotonic() - self._moved_s)
+
+
+@contextmanager
+def kept_moving(health: Health, moved_s: Callable[[], float]) -> Iterator[None]:
+    """Say that the process moves, while the block runs: also in a look, which may take minutes, but not for ever.
+
+    Args:
+        health: Where it is said.
+        moved_s: When it did last, monotonic.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            if time.monotonic() - moved_s() < LONGEST_LOOK_S:
+                health.beat()
+
+    threading.Thread(target=beat, name="beats", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def wait_s(now_s: float) -> float:
@@ -73,7 +132,7 @@ def wait_s(now_s: float) -> float:
     return (LOOK_AT_S - now_s) % MARK_S or float(MARK_S)
 
 
-def write(settings: Settings, store: Store, verdict: RegimeEval) -> None:
+def write(settings: Settings, store: Store, verdict: RegimeEval, metrics: Metrics) -> None:
     """Write a verdict as a row, then as a record: who obeys the record finds the row.
 
     Raises:
@@ -81,6 +140,7 @@ def write(settings: Settings, store: Store, verdict: RegimeEval) -> None:
         DeliveryFailed: The record was not acknowledged.
     """
     store.command(*_insert(verdict))
+    metrics.counter("obflow_stored_total", table="regime_eval").inc()
     failures: list[str] = []
     producer = kafka.producer(settings)
     producer.produce(
@@ -92,6 +152,7 @@ def write(settings: Settings, store: Store, verdict: RegimeEval) -> None:
     )
     if producer.flush(kafka.sending(settings).delivery_timeout_seconds) or failures:
         raise DeliveryFailed(f"a verdict was not acknowledged ({failures[0] if failures else 'no answer in time'})")
+    metrics.counter("obflow_emitted_total", topic=REGIME_EVAL.name).inc()
 
 
 def _insert(verdict: RegimeEval) -> tuple[str, dict[str, object]]:

@@ -6,7 +6,7 @@ Every function takes a log's records from its start, each partition in order, an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
@@ -68,6 +68,32 @@ class Identity(NamedTuple):
     log: str
     partition: int
     offset: int
+
+
+class ModelIdentity(NamedTuple):
+    """What identifies a judgement of a language model: the event that closed its window, and the arm that answered."""
+
+    instrument: InstrumentKey
+    log: str
+    partition: int
+    offset: int
+    arm: str
+
+
+@dataclass
+class Judgements:
+    """Identities of judgements: those of the rules, and those of the arms, asked for or given again."""
+
+    rules: set[Identity] = field(default_factory=set)
+    model: set[ModelIdentity] = field(default_factory=set)
+
+    def take(self, verdict: RegimeEvent) -> None:
+        """Take a judgement."""
+        window = (verdict.instrument, verdict.source_log, verdict.source_partition, verdict.source_offset)
+        if verdict.source is RegimeSource.RULE:
+            self.rules.add(Identity(*window))
+        else:
+            self.model.add(ModelIdentity(*window, verdict.arm))
 
 
 @dataclass
@@ -220,26 +246,15 @@ def written_letters(log: Iterable[Logged], name: LogId) -> set[tuple[str, str]]:
     return found
 
 
-def written_verdicts(log: Iterable[Logged], partitions: int = 0) -> dict[RegimeSource, set[Identity]]:
-    """Identities of the judgements on their log, by who judged."""
-    found: dict[RegimeSource, set[Identity]] = {source: set() for source in RegimeSource}
+def written_verdicts(log: Iterable[Logged], partitions: int = 0) -> Judgements:
+    """Identities of the judgements on their log."""
+    found = Judgements()
     for logged in log:
         try:
-            verdict = record_of(RegimeEvent, logged, partitions)
+            found.take(record_of(RegimeEvent, logged, partitions))
         except MessageError:
             continue  # a sink dead-letters it
-        found[verdict.source].add(verdict_identity(verdict))
     return found
-
-
-def by_model(verdicts: Mapping[RegimeSource, set[Identity]]) -> set[Identity]:
-    """Judgements of the language model, asked for or given again."""
-    return verdicts[RegimeSource.LLM] | verdicts[RegimeSource.CACHE]
-
-
-def verdict_identity(verdict: RegimeEvent) -> Identity:
-    """The identity of a judgement: the event that closed its window."""
-    return Identity(verdict.instrument, verdict.source_log, verdict.source_partition, verdict.source_offset)
 
 
 def identity_of(logged: Logged, name: LogId) -> Place | None:

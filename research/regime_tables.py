@@ -29,7 +29,7 @@ FORECASTS: Final = (
     f"if(source = 'rule', '{RULES}', model), "
     "label, P_UP, P_VOLATILE, latency_ms, if(source = 'rule', rule_set, prompt_version) FROM regimes_once "
     "WHERE WHICH AND isNotNull(decided_at) ORDER BY decided_ns DESC, source_offset DESC "
-    "LIMIT 1 BY venue, symbol, feed_source, source, source_log, "
+    "LIMIT 1 BY venue, symbol, feed_source, source, arm, source_log, "
     "if(source = 'rule', intDiv(decided_ns + 59999999999, 60000000000), toInt64(source_offset))"
 )
 OF_ONE: Final = "venue = {venue:String} AND symbol = {symbol:String} AND feed_source = {source:String}"

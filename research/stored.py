@@ -9,12 +9,13 @@ from typing import Any, Final
 from obflow import clickhouse
 from obflow.settings import Settings
 from research.derived_steps import DERIVED, DerivedStep, step_of
-from research.expected import Identity, Place, verdict_identity
+from research.expected import Identity, Judgements, ModelIdentity, Place
+from research.judged_marks import JudgedMark
 from research.retention import Stretch
 from schemas.codec import decode_as
 from schemas.errors import MessageError, SchemaMismatch
 from schemas.logs import LogId
-from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent, RegimeSource
+from schemas.messages import FactorRecord, InstrumentKey, RegimeEvent
 
 UNKNOWN_TABLE: Final = 60
 # A venue gives a trade one id for ever. A simulator that starts again counts from the same one: its trades are told
@@ -29,7 +30,7 @@ UNIQUE: Final = {
     "derivatives": (IDENTITY,),
     "feed_quality": (IDENTITY,),
     "feed_status": (IDENTITY,),
-    "regimes": (f"{IDENTITY}, source",),
+    "regimes": (f"{IDENTITY}, stream",),
     "llm_calls": (IDENTITY, "call_id"),
     "rollout": ("source_log, source_partition, source_offset",),
     **{name: (f"{IDENTITY}, {table.kind}",) for name, table in DERIVED.items()},
@@ -111,14 +112,30 @@ class Tables:
         rows = self._ask("SELECT DISTINCT step FROM rollout WHERE source_log = {log:String}", {"log": log.short_id})
         return {int(step) for (step,) in rows}
 
-    def verdicts(self, log: str, source: RegimeSource) -> set[Identity]:
+    def judged_marks(self) -> set[JudgedMark]:
+        """The stored verdicts on models. Rows of one are replaced, so that none is there twice."""
+        rows = self._ask("SELECT DISTINCT model, protocol, toUnixTimestamp64Nano(mark_at) FROM regime_eval")
+        return {JudgedMark(model, protocol, int(mark_ns)) for model, protocol, mark_ns in rows}
+
+    def doubled_marks(self) -> int:
+        """Rows of verdicts beyond one a verdict, as the table is read."""
+        [(found,)] = self._ask("SELECT count() - uniqExact(model, protocol, mark_at) FROM regime_eval FINAL")
+        return int(found)
+
+    def verdicts(self, log: str) -> Judgements:
         """Identities of the stored judgements on one book log."""
-        rows = self._ask(
-            "SELECT DISTINCT venue, symbol, source_partition, source_offset FROM regimes "
-            "WHERE source_log = {log:String} AND source = {source:String}",
-            {"log": log, "source": source.value},
-        )
-        return {Identity(InstrumentKey(venue, symbol), log, part, offset) for venue, symbol, part, offset in rows}
+        found = Judgements()
+        for venue, symbol, part, offset, is_rules, arm in self._ask(
+            "SELECT DISTINCT venue, symbol, source_partition, source_offset, source = 'rule', arm FROM regimes "
+            "WHERE source_log = {log:String}",
+            {"log": log},
+        ):
+            window = (InstrumentKey(venue, symbol), log, int(part), int(offset))
+            if is_rules:
+                found.rules.add(Identity(*window))
+            else:
+                found.model.add(ModelIdentity(*window, arm))
+        return found
 
     def steps(self, name: str, log: str) -> set[DerivedStep]:
         """Identities of the stored steps of a derived stream on one book log."""
@@ -156,15 +173,14 @@ class Tables:
             found.update(Identity(*head, event.source_offset) for event in record.events)
         return found
 
-    def refused_verdicts(self, log: LogId) -> dict[RegimeSource, set[Identity]]:
+    def refused_verdicts(self, log: LogId) -> Judgements:
         """Identities of the judgements that a sink dead-lettered."""
-        found: dict[RegimeSource, set[Identity]] = {source: set() for source in RegimeSource}
+        found = Judgements()
         for _, payload in self._letters(log):
             try:
-                verdict = decode_as(RegimeEvent, payload)
+                found.take(decode_as(RegimeEvent, payload))
             except MessageError:
                 continue
-            found[verdict.source].add(verdict_identity(verdict))
         return found
 
     def refused_places(self, log: LogId, role: str = "sink") -> set[Place]:

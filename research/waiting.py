@@ -20,7 +20,6 @@ from research.derived_steps import DERIVED, written_steps
 from research.expected import (
     Emission,
     Place,
-    by_model,
     emitted_events,
     expected_changes,
     places,
@@ -31,7 +30,7 @@ from research.rollout_steps import changes_on
 from research.stored import Tables
 from research.unseen import FED_BY, read_positions
 from schemas.logs import LogId
-from schemas.messages import InstrumentKey, RegimeSource
+from schemas.messages import InstrumentKey
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, L2, LLM_CALLS, REGIMES, ROLLOUT
 
 Offsets: TypeAlias = Mapping[int, int]
@@ -88,8 +87,8 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
             "rollout": {change.place for change in changes_on(late[ROLLOUT])},
             "llm_calls": places(late[LLM_CALLS], names[LLM_CALLS]),
             "dead_letters": written_letters(late[DEAD_LETTERS], names[DEAD_LETTERS]),
-            "regimes": verdicts[RegimeSource.RULE],
-            "regimes of the model": by_model(verdicts),
+            "regimes": verdicts.rules,
+            "regimes of the model": verdicts.model,
             **{name: written_steps(late[table.topic], table) for name, table in DERIVED.items()},
         },
     )

@@ -39,6 +39,7 @@ ROLES: Final = (
     "quotes",
     "arbitrage",
     "sink",
+    "evaluate",
 )
 COLUMNS, WIDTH, HEIGHT = 3, 8, 7
 KINDS: Final = ("status", "side", "state", "reason", "role", "label", "outcome", "stage")

@@ -45,6 +45,8 @@ def _inside(decoded: Any) -> Any:  # noqa: ANN401 (any JSON)
         decoded = decoded[0]
     if not isinstance(decoded, Mapping) or decoded.get("choices") or decoded.get("error"):
         return decoded
+    if isinstance(decoded.get("message"), Mapping) and "content" in decoded["message"]:  # a choice without its list
+        return {**decoded, "choices": [{"finish_reason": decoded.get("done_reason"), **decoded}]}
     inner = (decoded.get(name) for name in INSIDE)
     return next((each for each in inner if isinstance(each, Mapping) and each.get("choices")), decoded)
 

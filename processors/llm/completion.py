@@ -15,7 +15,7 @@ import msgspec
 
 from processors.llm.bodies import read_body
 from processors.llm.pricing import NOT_REPORTED, TokenUse
-from processors.llm.refusals import read_refusal
+from processors.llm.refusals import BAD_REQUEST, read_refusal
 from processors.regimes.unwrap import Wrapping, begins_to_think, first_object
 from processors.regimes.verdict import InvalidVerdict, LlmVerdict, parse_verdict
 from schemas.messages import CallOutcome
@@ -38,10 +38,17 @@ class TokenParts(msgspec.Struct):
 
 
 class TokenCounts(msgspec.Struct):
-    """What is read of a completion's usage. Some endpoints write whole numbers as 600.0, or details of another kind."""
+    """What is read of a completion's usage. Some endpoints write whole numbers as 600.0, or details of another kind.
+
+    Kept input stands beside the details too, by either of two names; some name both sides as a newer interface does.
+    """
 
     prompt_tokens: float | None = None
     completion_tokens: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    prompt_cache_hit_tokens: float | None = None
+    cached_tokens: float | None = None
     prompt_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
     completion_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -122,6 +129,8 @@ def read_error(status: int, text: str, headers: Iterable[tuple[str, str]] = (), 
 def _judged(code: int | None, text: str, headers: Iterable[tuple[str, str]], now_s: float) -> LlmAnswer:
     """What an error means, by its number where it has one, else by its words; and how long to wait."""
     found = read_refusal(code, text, headers, now_s)
+    if code is None and found.outcome is CallOutcome.REFUSED:
+        code = BAD_REQUEST  # which is what an error without a number that refuses would have been
     return LlmAnswer(
         found.outcome,
         found.detail,
@@ -212,6 +221,7 @@ def _part_text(part: Mapping[str, Any] | str) -> str:
     if isinstance(part, str):
         return part
     text = part.get("text") if part.get("type", "text") in ("text", "output_text") else None
+    text = text.get("value") if isinstance(text, Mapping) else text
     return text if isinstance(text, str) else ""
 
 
@@ -249,6 +259,9 @@ def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
         on_what = ", most of them on thinking" if is_thinking else ""
         detail = f"the model stopped at its limit of tokens (regimes.answer_tokens){on_what}"
         return replace(found, outcome=CallOutcome.TRUNCATED, detail=detail)
+    if not said.text and not said.thinking:
+        why = f" ({said.finish_reason})" if said.finish_reason else ""
+        return replace(found, outcome=CallOutcome.INVALID, detail=f"the model said nothing{why}")
     written = first_object(said.text)
     if written is None and not said.text:  # some servers leave the answer where the thinking is
         written = first_object(said.thinking)
@@ -263,8 +276,10 @@ def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
 def read_usage(usage: msgspec.Raw) -> TokenUse:
     """Read what an answer took; null is what is not said, or cannot be. A part is at most its whole."""
     counts = _read(usage, TokenCounts)
-    whole_in, whole_out = _count(counts.prompt_tokens), _count(counts.completion_tokens)
-    cached = _count(_read(counts.prompt_tokens_details, TokenParts).cached_tokens)
+    whole_in = _first_count(counts.prompt_tokens, counts.input_tokens)
+    whole_out = _first_count(counts.completion_tokens, counts.output_tokens)
+    told = _read(counts.prompt_tokens_details, TokenParts).cached_tokens
+    cached = _first_count(told, counts.prompt_cache_hit_tokens, counts.cached_tokens)
     reasoning = _count(_read(counts.completion_tokens_details, TokenParts).reasoning_tokens)
     return TokenUse(whole_in, whole_out, _part(cached, whole_in), _part(reasoning, whole_out))
 
@@ -278,6 +293,10 @@ def _read(text: msgspec.Raw, kind: type[T]) -> T:
 
 def _part(part: int | None, whole: int | None) -> int | None:
     return part if part is not None and whole is not None and part <= whole else None
+
+
+def _first_count(*told: float | None) -> int | None:
+    return next((count for count in map(_count, told) if count is not None), None)
 
 
 def _count(tokens: float | None) -> int | None:

@@ -28,7 +28,7 @@ from processors.llm.shapes import FULL
 from processors.regimes.events import rule_set
 from processors.regimes.prompt import instructions
 from processors.regimes.rules import rule_settings
-from processors.rollout.machine import first_state, telling_arm
+from processors.rollout.machine import first_state
 from processors.rollout.schedule import Schedule, read_schedule
 from processors.rollout.worth import HeardVerdicts
 from processors.settings import RegimeSettings
@@ -53,7 +53,6 @@ class ArmPorts(NamedTuple):
         read: The rows of all workers since a time.
         purse: What may be spent, where arms share it.
         own: Tells the worker's rows, where arms share them.
-        tells: Whether an arm's answers about an instrument become events.
     """
 
     send: Send
@@ -61,7 +60,6 @@ class ArmPorts(NamedTuple):
     read: Callable[[int], Iterable[LlmCall]]
     purse: Purse | None = None
     own: OwnCalls | None = None
-    tells: Callable[[str, str], bool] = lambda _arm, _instrument: True
 
 
 def open_arm(arm: ArmChoice, chosen: RegimeSettings, metrics: Metrics, ports: ArmPorts) -> LlmAsker:
@@ -80,12 +78,8 @@ def open_arm(arm: ArmChoice, chosen: RegimeSettings, metrics: Metrics, ports: Ar
         partial(validate_key, url),
     )
 
-    def tell(partition: int, event: RegimeEvent) -> None:
-        if ports.tells(arm.name, str(event.instrument)):
-            ports.send(partition, _emit(REGIMES, event))
-
     outputs = LlmOutputs(
-        event=tell,
+        event=lambda partition, event: ports.send(partition, _emit(REGIMES, event)),
         call=lambda partition, call: ports.send(partition, _emit(LLM_CALLS, call)),
         masked=keys.masked,
         home=lambda instrument: partition_of(str(instrument), ports.partitions),
@@ -103,9 +97,7 @@ def open_rollout(settings: Settings, metrics: Metrics, ports: ArmPorts) -> Model
     purse = Purse(budget, ports.partitions, ports.read, own)
     first = first_state(rules.arms)
     followed = FollowedRollout(first)
-    shared = ports._replace(
-        own=own, purse=purse, tells=lambda arm, instrument: telling_arm(followed.state, instrument) == arm
-    )
+    shared = ports._replace(own=own, purse=purse)
     askers = {arm.name: open_arm(arm, chosen, metrics, shared) for arm in arms}
     rollout_topic = topic_name(settings, ROLLOUT)
     reader = LogReader("rollout", partial(follow, settings, rollout_topic), dict, followed.take)

@@ -13,8 +13,9 @@ from processors.llm.completion import LlmAnswer
 from processors.llm.gate import Gate
 from processors.llm.key_ring import ModelKey
 from processors.llm.keys import Keys
+from processors.llm.refusals import is_lacking
 from processors.llm.shapes import RequestShape, Ways
-from processors.rollout.endings import LACKING, MAX_TRIES, PASSING
+from processors.rollout.endings import MAX_TRIES, PASSING
 from schemas.messages import CallOutcome
 
 log = get_logger(__name__)
@@ -49,7 +50,7 @@ class Retries:
     @property
     def best(self) -> RequestShape:
         """The way to ask a new question."""
-        return self._ways.best
+        return self._bounded(self._ways.first, "")
 
     def lacks(self, asking: Asking, answer: LlmAnswer) -> bool:
         """Whether a request was refused for something that the next one leaves out."""
@@ -85,13 +86,19 @@ class Retries:
             return 0.0
         if answer.retry_after_s is not None:
             self._gate.leave_alone(min(answer.retry_after_s, LONGEST_QUIET_S), time.monotonic())
+        if answer.outcome is CallOutcome.SERVER_ERROR:
+            asking.shape = self._bounded(self._ways.failed(asking.shape, answer.text), answer.text)
         if answer.outcome not in PASSING or asking.attempt >= MAX_TRIES:
             return None
-        if answer.outcome is CallOutcome.SERVER_ERROR:
-            asking.shape = self._ways.failed(asking.shape)
         if answer.retry_after_s is not None:
             return answer.retry_after_s
         return growing_wait_s(asking.attempt - 1, FIRST_PAUSE_S, LONGEST_QUIET_S, certain=0.5, jitter=random.random())  # noqa: S311
+
+    def _bounded(self, shape: RequestShape, said: str) -> RequestShape:
+        """A way to ask after failures that can be reserved, where there is a budget."""
+        while self._is_bounded and not shape.limit:
+            shape = self._ways.failed(shape, said)
+        return shape
 
     def _less(self, asking: Asking, answer: LlmAnswer) -> RequestShape | None:
         """The next way to ask after a refusal, so many times a question."""
@@ -112,5 +119,5 @@ class Retries:
 
 
 def _is_lacking(answer: LlmAnswer) -> bool:
-    """Whether a request was refused for what it asked for, not for its key or an account with nothing left."""
-    return answer.status in LACKING and answer.outcome is CallOutcome.REFUSED
+    """Whether a request was refused for what it asked for, not for its key, its words or an account without money."""
+    return answer.outcome is CallOutcome.REFUSED and is_lacking(answer.status, answer.text)

@@ -24,8 +24,11 @@ FRAME_TOKENS: Final = 100
 """What an endpoint puts around messages, at most."""
 TOLD: Final = {
     "temperature": ("temperature",),
-    "limit": ("max tokens",),
-    "format": ("response_format", "json_schema", "json_object", "schema", "format", "strict", "permitted"),
+    "limit": ("max tokens", "output tokens", "output_tokens", "outputtokens"),
+    "format": (
+        *("response_format", "json_schema", "json_object", "json mode", "schema", "format", "strict", "permitted"),
+        *("grammar", "guided", "structured", "additional_properties", "additionalproperties", "requested parameters"),
+    ),
 }
 """Words of a refusal that name what is lacking, the limit beside these by its own name; looked for in this order."""
 
@@ -101,10 +104,14 @@ def varied(shape: RequestShape, refusal: str, tried: frozenset[RequestShape] = f
     Returns:
         None where nothing is left to leave out.
     """
+    return next((way for way in (*_named(shape, refusal), *BY_LOSS) if way not in tried), None)
+
+
+def _named(shape: RequestShape, refusal: str) -> list[RequestShape]:
+    """One thing less, for each that a refusal names."""
     said, less = refusal.lower(), _less(shape)
     words = {**TOLD, "limit": (*TOLD["limit"], shape.limit)}
-    named = (less[what] for what in words if what in less and any(word in said for word in words[what]))
-    return next((way for way in (*named, *BY_LOSS) if way not in tried), None)
+    return [less[what] for what in words if what in less and any(word in said for word in words[what])]
 
 
 def _less(shape: RequestShape) -> dict[str, RequestShape]:
@@ -129,6 +136,7 @@ class Ways:
     def __init__(self) -> None:
         self.best = FULL
         self._refused: set[RequestShape] = set()
+        self._failed: set[RequestShape] = set()
         self._doubted: Counter[RequestShape] = Counter()
 
     def refused(self, shape: RequestShape, said: str) -> RequestShape | None:
@@ -139,13 +147,35 @@ class Ways:
             self._refused.clear()
         return found
 
-    def failed(self, shape: RequestShape) -> RequestShape:
-        """The next way to ask after a server's failure: some fail at a schema where others refuse it."""
-        less = _less(shape).get("format")
-        return shape if less is None else less
+    @property
+    def first(self) -> RequestShape:
+        """The way to ask a new question: the best one, or the next where that failed and nothing has worked since."""
+        return self._unfailed(self.best, "") if self.best in self._failed else self.best
+
+    def failed(self, shape: RequestShape, said: str = "") -> RequestShape:
+        """The next way to ask after a server's failure: some fail at a schema, or at what else others refuse.
+
+        What it names, else what worked after another failure, else the form of the answer, then one thing after the
+        other, until something works.
+
+        Args:
+            shape: As it was asked.
+            said: What the failure says, where it names something.
+        """
+        self._failed.add(shape)
+        return self._unfailed(shape, said)
+
+    def _unfailed(self, shape: RequestShape, said: str) -> RequestShape:
+        forms = [self.best._replace(format=form) for form in ("object", "none")]
+        ways, tried = (*_named(shape, said), *self._doubted, *forms, *BY_LOSS), self._failed | self._refused
+        found = next((way for way in ways if way not in tried), None)
+        if found is None:
+            self._failed.clear()
+        return found or self.best
 
     def worked(self, shape: RequestShape) -> None:
         """Remember a way that was taken; one that followed a failure only at the second time, for failures pass."""
+        self._failed.clear()
         if shape == self.best:
             self._doubted.clear()
             return

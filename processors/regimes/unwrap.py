@@ -17,20 +17,27 @@ NAMES: Final = (
 )
 """What models and prompts call the part that comes before an answer."""
 THOUGHT: Final = re.compile(
-    rf"<\|?\s?/\s?(?:\w{{1,20}}:)?{NAMES}\s?\|?>|\[/{NAMES}\]|◁/think▷|<\|end_of_thought\|>"
-    r"|<\|channel\|>final<\|message\|>",
+    rf"<\|?\s?/\s?(?:\w{{1,20}}[:_])?{NAMES}\s?\|?>|\[/{NAMES}\]|◁/think▷|<\|end_(?:of_)?{NAMES}\|>"
+    r"|<\|channel\|>\s?(?:final|commentary)\b[^{}]{0,60}?<\|message\|>|<channel\|>|<unused95>"
+    r"|(?:assistant(?:final|commentary)(?:json)?|\bhere(?: is|'s) my (?:response|answer)\b:?)"
+    r"(?=\s{0,9}[{`])",
     re.IGNORECASE,
 )
 """The end of what some models write before they answer; templates that begin it themselves leave its beginning out."""
 THINKS: Final = re.compile(
-    rf"<\|?\s?(?:\w{{1,20}}:)?{NAMES}(?:\s[^<>]{{0,80}})?\|?>|\[{NAMES}\]|◁think▷|<\|begin_of_thought\|>"
-    r"|<\|channel\|>analysis",
+    rf"<\|?\s?(?:\w{{1,20}}[:_])?{NAMES}(?:\s[^<>]{{0,80}})?\|?>|\[{NAMES}\]|◁think▷"
+    rf"|<\|(?:begin|start)_(?:of_)?{NAMES}\|>|<\|channel\|>\s?analysis|<\|channel>\s?thought|<unused94>",
     re.IGNORECASE,
 )
 """Its beginning."""
 ANSWERS: Final = "label"
 """A field that every answer has. An object without it is an example or what stands around the answer."""
 FENCE: Final = "```"
+CITED: Final = re.compile(r"^>[^\n]*\n?", re.MULTILINE)
+"""Lines in which some relays cite a model's thinking."""
+CONTROL: Final = re.compile(r"[\x00-\x1f]")
+"""Line breaks and the like, which models write into sentences as they are; JSON has none there."""
+DECODER: Final = json.JSONDecoder(strict=False)
 MOST_TRIED: Final = 32
 """Opening braces that are tried: a text with more is no answer, and each may be read to its end."""
 
@@ -69,7 +76,7 @@ def first_object(text: str) -> WrittenObject | None:
     if ends or begin:
         found = _first(after) or _first(before)
         return None if found is None else found._replace(wrapping=Wrapping.THINKING)
-    return _first(text)
+    return _first(CITED.sub("", text)) or _first(text)
 
 
 def begins_to_think(text: str) -> bool:
@@ -96,17 +103,29 @@ def _first(said: str) -> WrittenObject | None:
             break
         found, end = _object_at(said, start)
         if found is not None:
-            written = WrittenObject(said[start:end], _wrapping(said[:start] + said[end:]))
+            written = WrittenObject(CONTROL.sub(" ", said[start:end]), _wrapping(said[:start] + said[end:]))
             if isinstance(found.get(ANSWERS), str):
                 return written
+            if inner := _told_in(found):
+                return inner
             first = first or written
         start = said.find("{", start + 1)
     return first
 
 
+def _told_in(found: dict[str, Any]) -> WrittenObject | None:
+    """The answer in an object whose field holds it as text: JSON written twice."""
+    for text in found.values():
+        if isinstance(text, str) and text.lstrip()[:1] == "{":
+            inner, end = _object_at(text, text.index("{"))
+            if inner is not None and isinstance(inner.get(ANSWERS), str):
+                return WrittenObject(CONTROL.sub(" ", text[text.index("{") : end]), Wrapping.QUOTED)
+    return None
+
+
 def _object_at(text: str, start: int) -> tuple[dict[str, Any] | None, int]:
     try:
-        found, end = json.JSONDecoder().raw_decode(text, start)
+        found, end = DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, start
     return (found, end) if isinstance(found, dict) else (None, start)

@@ -8,8 +8,9 @@ from schemas.messages import CallOutcome, InstrumentKey, LlmCall
 from schemas.units import NS_PER_MS
 
 MAX_TRIES: Final = 3
-LACKING: Final = (400, 422)
-"""What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it."""
+LACKING: Final = (400, 404, 422)
+"""What endpoints answer to a request for something they do not have; 422 is what Python's web frameworks make of it,
+404 a relay none of whose providers has it."""
 PASSING: Final = frozenset({CallOutcome.RATE_LIMITED, CallOutcome.SERVER_ERROR, CallOutcome.UNREACHABLE})
 """Outcomes that another try may better."""
 VALID: Final = frozenset({CallOutcome.OK, CallOutcome.STALE})

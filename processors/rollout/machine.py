@@ -69,11 +69,6 @@ def is_in_force(state: RolloutRecord, instrument: str) -> bool:
     return state.enabled and state.stage is RolloutStage.CANARY and instrument in state.instruments
 
 
-def telling_arm(state: RolloutRecord, instrument: str) -> str:
-    """The arm whose answers about an instrument become events: of each window there is one by a model at most."""
-    return state.candidate if is_in_force(state, instrument) else state.live
-
-
 def advance(state: RolloutRecord, facts: Facts, schedule: Schedule, now_ns: int) -> RolloutRecord | None:
     """What time and the log bring: a rollback, the next stage, or instruments that joined; none where nothing changes.
 

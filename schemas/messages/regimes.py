@@ -40,9 +40,9 @@ class RegimeSource(StrEnum):
 class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     """One judgement of one closed window of an instrument's factor events (`regimes.v1`).
 
-    Identity: (instrument, source, source_log, window_end_ns). Within it `window_end_ns` and `source_offset` rise
-    together, since one factor event closes at most one window. Rule events are the same to the bit in every replay;
-    a second event of the window, from the language model, may follow.
+    Identity: (instrument, stream, source_log, window_end_ns), where the stream is who judged. Within it `window_end_ns`
+    and `source_offset` rise together, since one factor event closes at most one window. Rule events are the same to the
+    bit in every replay; of each arm of a language model that was asked about the window, one more may follow.
 
     Attributes:
         venue, symbol: The instrument.
@@ -136,3 +136,8 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     cost_usd: Finite | None = None
     decided_ns: TimeNs | None = None
     run: Label = ""
+
+    @property
+    def stream(self) -> str:
+        """In which identities rise: who judged."""
+        return f"{self.source.value} {self.arm}".rstrip()

@@ -1,4 +1,4 @@
-"""`regimes`: one row a judgement of a window: the rules' of every window, the language model's where it answered."""
+"""`regimes`: one row a judgement of a window: the rules' of every window, each arm's of the model where it answered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from schemas.logs import Position
 from schemas.messages import RegimeEvent
 from schemas.topics import REGIMES as TOPIC
-from sinks.contract import Row, Table
+from sinks.contract import Row, Table, text
 from sinks.derived import derived
 
 FIELDS: Final = derived(
@@ -21,7 +21,8 @@ FIELDS: Final = derived(
 def rows(record: RegimeEvent, position: Position) -> list[Row]:
     """One row. The identity is the window's: the record of the books' log that closed it, and who judged."""
     del position
-    return [(*FIELDS.values(record), record.source_log, record.source_partition, record.source_offset)]
+    place = (record.source_log, record.source_partition, record.source_offset)
+    return [(*FIELDS.values(record), record.stream, *place)]
 
 
-TABLE: Final = Table("regimes", TOPIC, RegimeEvent, FIELDS.columns, rows, stream_column="source")
+TABLE: Final = Table("regimes", TOPIC, RegimeEvent, (*FIELDS.columns, text("stream")), rows, stream_column="stream")

@@ -23,7 +23,7 @@ SELECT
     window_end,
     known_from AS decided_at,
     leadInFrame(known_from, 1, toDateTime64('2262-01-01 00:00:00', 9, 'UTC')) OVER (
-        PARTITION BY venue, symbol, feed_source, source = 'rule'
+        PARTITION BY venue, symbol, feed_source, source = 'rule', arm
         ORDER BY known_from ASC, source_offset ASC
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     ) AS until,

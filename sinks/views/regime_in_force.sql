@@ -4,7 +4,8 @@
 -- is promoted, or in a canary whose list names the instrument, and not disabled, the candidate's answer is in force, else
 -- the live arm's, as long as it stands: as long as the rules' label has not changed since its window, no book broke since,
 -- and for at most a minute of received time. The model is asked once a minute and where the rules' label changed. Where its
--- newest judgement, of whichever arm, does not stand, `llm_label` is null.
+-- newest judgement does not stand, `llm_label` is null. What a candidate says is beside the rules where it is in force alone:
+-- in shadow, and of instruments that are not on its list, the live arm's is.
 -- Where received time began anew (a recording replayed as it was), a judgement from beyond the rules' newest window is of
 -- the run before. A sentence stands with each row: the rules' from a template.
 --: source who is in force: rule or llm
@@ -33,11 +34,25 @@ WITH
         ORDER BY stored_at DESC, k_off DESC
         LIMIT 1 BY venue, symbol, feed_source
     ),
+    rolled_out AS
+    (
+        SELECT enabled, stage, live, candidate, instruments
+        FROM rollout_at
+        WHERE (decided_at, step) = (SELECT max((decided_at, step)) FROM rollout_at)
+    ),
+    aside AS -- arms that are asked, or were, and are not in force
+    (
+        SELECT rule.venue AS venue, rule.symbol AS symbol, rolled_out.candidate AS arm
+        FROM rule
+        CROSS JOIN rolled_out
+        WHERE rolled_out.candidate != rolled_out.live
+            AND NOT (rolled_out.stage = 'canary' AND has(rolled_out.instruments, concat(rule.venue, ':', rule.symbol)))
+    ),
     llm AS
     (
         SELECT *
         FROM regimes_once
-        WHERE source IN ('llm', 'cache')
+        WHERE source IN ('llm', 'cache') AND (venue, symbol, arm) NOT IN (SELECT venue, symbol, arm FROM aside)
         ORDER BY stored_at DESC, k_off DESC
         LIMIT 1 BY venue, symbol, feed_source
     ),
@@ -51,10 +66,7 @@ WITH
     ),
     now_rolled_out AS
     (
-        SELECT stage, live, candidate, instruments
-        FROM rollout_at
-        WHERE enabled AND stage IN ('canary', 'promoted')
-            AND (decided_at, step) = (SELECT max((decided_at, step)) FROM rollout_at)
+        SELECT stage, live, candidate, instruments FROM rolled_out WHERE enabled AND stage IN ('canary', 'promoted')
     ),
     earlier AS
     (

@@ -174,7 +174,7 @@ def test_every_setting_can_be_set_in_a_deployment() -> None:
 def test_only_what_asks_the_database_is_told_where_it_is_and_given_its_password() -> None:
     told = {role for role, values in environments().items() if any("CLICKHOUSE" in name for name in values)}
     given = {name: mode for name in SERVICES for mode in modes_of(name, PASSWORD_VOLUME)}
-    assert told == {"sink", "tables"}
+    assert told == {"sink", "evaluate", "tables"}
     assert given == {"password": "rw", "clickhouse": "ro", **dict.fromkeys(told, "ro")}
     assert [name for name, service in SERVICES.items() if STORE_SECRET in service.get("secrets", [])] == ["password"]
 
@@ -190,7 +190,7 @@ def modes_of(service: str, volume: str) -> list[str]:
 def test_the_database_s_password_is_read_where_it_is_made_and_nobody_starts_before() -> None:
     made = SERVICES["password"]["entrypoint"][-1]
     readers = {name for name, service in SERVICES.items() if made in service["environment"].values()}
-    assert readers == {"clickhouse", "sink", "tables"}
+    assert readers == {"clickhouse", "sink", "evaluate", "tables"}
     assert SERVICES["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD_FILE"] == made
     assert "password" in SERVICES["clickhouse"]["depends_on"]
     for reader in readers - {"clickhouse"}:  # by way of the database, or of the tables in it

@@ -40,6 +40,7 @@ ROLES = (
     "quotes",
     "arbitrage",
     "sink",
+    "evaluate",
 )
 SETTINGS = {entry.env: entry for entry in reference()}
 
@@ -146,7 +147,7 @@ def test_a_secret_is_a_file_that_is_mounted_from_a_secret_by_reference() -> None
             paths = {item["path"] for item in volumes[mount["name"]]["secret"]["items"]}
             assert Path(variable["value"]).name in paths
     told = {name for name in WORKLOADS if container(name).get("env")}
-    assert told == {"sink", "tables"}, "only what asks the database is given its password"
+    assert told == {"sink", "evaluate", "tables"}, "only what asks the database is given its password"
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

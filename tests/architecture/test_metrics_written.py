@@ -10,7 +10,7 @@ import pytest
 from obflow.metric_list import COUNTERS, GAUGES, HISTOGRAMS, LIBRARY
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("orderbook", "obflow", "producers", "processors", "sinks", "embedded")
+PACKAGES = ("orderbook", "obflow", "producers", "processors", "sinks", "research", "embedded")
 HOME = ROOT / "obflow" / "metric_list.py"
 DECLARED = {**COUNTERS, **GAUGES, **HISTOGRAMS}
 NAME = re.compile(r'"(obflow_[a-z_]+)"')
@@ -29,6 +29,7 @@ FOLDERS = {
     "quotes": "processors",
     "arbitrage": "processors",
     "sink": "sinks",
+    "evaluate": "research",
 }
 
 

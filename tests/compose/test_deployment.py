@@ -27,6 +27,7 @@ MANAGED = {"OBFLOW_KAFKA__TOPIC_PREFIX": "managed.", "OBFLOW_CLICKHOUSE__DATABAS
 ROWS_OF_THE_OTHER = "SELECT count() FROM managed.factors"
 SCRAPED = (
     *("producer", "processor", "regimes", "signals", "anomalies", "levels", "staleness", "quotes", "arbitrage", "sink"),
+    "evaluate",
     "prometheus",
 )
 ROLES = (*SCRAPED[:-1], "simulator")

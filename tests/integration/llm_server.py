@@ -70,6 +70,7 @@ class LlmServer:
         list_status: Status of that list.
         content: What the way `says` says.
         sends: Status, headers and JSON body of the way `sends`.
+        finds: What it finds amiss in a request: the status and body it is refused with, null where nothing is.
         listed: Keys with which its models were asked for.
         fails_at: A word in a request at which it fails with 500, as some do at a schema.
     """
@@ -96,6 +97,7 @@ class LlmServer:
     content: object = None
     sends: tuple[int, dict[str, str], object] = (200, {}, None)
     fails_at: str = ""
+    finds: Callable[[dict[str, Any]], tuple[int, object] | None] = lambda _: None
     listed: list[str] = field(default_factory=list)
 
     async def list_models(self, request: web.Request) -> web.Response:
@@ -128,6 +130,8 @@ class LlmServer:
             way = "unauthorized"
         if self.refuses & body.keys():
             return web.json_response({"error": {"message": f"unknown {self.refuses}"}}, status=self.refuses_with)
+        if (refusal := self.finds(body)) is not None:
+            return web.json_response(refusal[1], status=refusal[0])
         if self.fails_at and self.fails_at in json.dumps(body):
             return web.json_response({"error": {"message": "internal error"}}, status=500)
         return await WAYS[way](self, request)

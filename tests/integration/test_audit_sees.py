@@ -24,8 +24,10 @@ from producers.broker.publisher import Publisher
 from research import unseen
 from research.audit import audit
 from research.derived_steps import DERIVED, DerivedTable
+from research.evaluate_follow import write
 from schemas.codec import encode
 from schemas.errors import SchemaMismatch
+from schemas.evaluations import RegimeEval
 from schemas.logs import ORIGIN_HEADER, short_id
 from schemas.messages import (
     FactorRecord,
@@ -95,12 +97,13 @@ def book_updates(symbol: str) -> Iterator[L2Record]:
 
 
 def judged(records: list[FactorRecord]) -> Iterator[RegimeEvent]:
-    """What the workers publish of these: the rules' event of every window, and the model's of the first of each."""
+    """What the workers publish of these: the rules' event of every window, and two arms' of the first of each."""
     for record in records:
         closed = close_windows(RegimeState(), record, RULES, lambda _: None)
         events = [event_of(record.instrument, one) for one in closed]
         yield from events
-        yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED)
+        for arm in ("blue", "green"):
+            yield msgspec.structs.replace(events[0], source=RegimeSource.LLM, label=Regime.BALANCED, arm=arm)
 
 
 def steps_on(records: list[FactorRecord], table: DerivedTable, log: str) -> Iterator[Any]:
@@ -161,6 +164,16 @@ def changes_of_a_rollout() -> list[RolloutRecord]:
     return [first, second, request, third]
 
 
+def write_verdicts(settings: Settings) -> None:
+    """Verdicts on a model after two marks, the first of them twice, as whoever judges writes them."""
+    verdict = load(EXAMPLES / "regime-eval/v1/better.json")
+    assert isinstance(verdict, RegimeEval)
+    later = msgspec.structs.replace(verdict, mark_ns=verdict.mark_ns + 60 * 10**9)
+    with opened(settings.clickhouse) as store:
+        for one in (verdict, later, verdict):
+            write(settings, store, one, Metrics("evaluate"))
+
+
 def source_log(settings: Settings, topic: Topic = L2) -> str:
     name = topics.topic_name(settings, topic)
     return short_id(kafka.topic_ids(settings, [name])[name])
@@ -182,6 +195,7 @@ def whole(broker: str, clickhouse_server: ClickHouseSettings) -> Iterator[Settin
     settings = pipeline(broker, clickhouse_server.model_copy(update={"database": database}))
     publish_all(settings)
     feed_tables(settings)
+    write_verdicts(settings)
     yield settings
     with opened(clickhouse_server) as server:
         server.command(f"DROP DATABASE {database} SYNC")
@@ -212,8 +226,9 @@ def test_an_exact_pipeline_is_well_in_every_line(whole: Settings) -> None:
         "llm_calls": {"expected": 2, "stored": 2, **none},
         "dead_letters": {"expected": 1, "stored": 1, **none},
         "rollout": {"expected": 3, "stored": 3, **none, "compacted": 0},
+        "regime_eval": {"expected": 2, "stored": 2, **none},
         "regimes": {"expected": 2 * WINDOWS, "stored": 2 * WINDOWS, **none},
-        "regimes of the model": {"expected": 2, "stored": 2, **none},
+        "regimes of the model": {"expected": 4, "stored": 4, **none},
         **{name: {"expected": 4, "stored": 4, **none} for name in DERIVED},
         "other logs": {"rows": 0, "accepted": 0},
         "producers": {"live": 0, "stopped": 2, "silent": 0},
@@ -238,13 +253,19 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "a judgement of the model": (
         "regimes",
-        "ALTER TABLE regimes DELETE WHERE source = 'llm' AND symbol = 'A' SETTINGS mutations_sync = 1",
+        "ALTER TABLE regimes DELETE WHERE symbol = 'A' AND arm = 'green' SETTINGS mutations_sync = 1",
         "regimes of the model: 1 lost",
     ),
     "a window judged twice": (
         "regimes",
         "INSERT INTO regimes SELECT * FROM regimes WHERE source = 'rule' LIMIT 1",
         "regimes: 1 duplicates",
+    ),
+    "a verdict on a model that is gone": (
+        "regime_eval",
+        "ALTER TABLE regime_eval DELETE WHERE mark_at = (SELECT min(mark_at) FROM regime_eval) "
+        "SETTINGS mutations_sync = 1",
+        "regime_eval: 1 lost",
     ),
     "a request that is gone": (
         "llm_calls",
@@ -341,7 +362,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "judgements on another log": (
         "regimes",
         "INSERT INTO regimes SELECT * REPLACE ('foreign2' AS source_log) FROM regimes WHERE source = 'llm'",
-        "other logs: 2 rows of regimes are of the log foreign2, which the broker has not",
+        "other logs: 4 rows of regimes are of the log foreign2, which the broker has not",
     ),
     "a hole that a sink wrote down": (
         "log_holes",
@@ -567,7 +588,7 @@ def test_a_dropped_run_stays_away_and_the_audit_misses_nothing_of_it(settings: S
 
     with opened(settings.clickhouse) as store:
         deleted = drop_run(store, runs["B"], wait_seconds=0.0)
-    assert +Counter(deleted) == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 1}
+    assert +Counter(deleted) == {"factors": EVENTS, "trades": 5, "feed_status": 3, "regimes": WINDOWS + 2}
     run_until(settings, has_read_all)
     found = audit(settings)
 

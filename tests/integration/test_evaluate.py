@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from obflow.health import BROKER, STORE
 from obflow.settings import ClickHouseSettings, Settings
 from processors.rollout_commands import newest_verdicts
 from research.evaluation.evaluate import evaluate
@@ -45,6 +46,7 @@ from sinks.tables import TABLES
 from tests.integration.advising import Command, commands_in, flags
 from tests.integration.made_tables import make_tables
 from tests.integration.processing import OBFLOW, pipeline, read_all, until
+from tests.integration.roles import free_port, page
 from tests.research.fixtures import frames
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors, origin_of
@@ -209,13 +211,20 @@ def test_a_follower_that_was_killed_says_the_same_again_and_its_row_is_one(
     settings = pipeline(broker).model_copy(update={"clickhouse": where})
     expected = evaluate(*made)
     told: list[RegimeEval] = []
+    port = free_port()
     for turn in range(2):
         with (tmp_path / f"{turn}.log").open("wb") as log:
-            words = [*OBFLOW, "evaluate", "regimes", "--follow", *flags(settings)]
+            words = [*OBFLOW, "evaluate", "regimes", "--follow", f"--metrics-port={port}", *flags(settings)]
             process = subprocess.Popen(words, stdout=log, stderr=log)
             try:
                 wanted = turn + 1
                 until(lambda: len(read_all(settings, REGIME_EVAL)) >= wanted, patient(60))  # noqa: B023 (called here)
+                until(lambda: 'obflow_emitted_total{topic="regime-eval.v1"} 1.0' in page(port, "/metrics").text, 10)
+                shown = page(port, "/metrics").text
+                assert 'obflow_stored_total{table="regime_eval"} 1.0' in shown
+                until(lambda: page(port, "/ready").status == 200, patient(20))
+                assert {one["condition"] for one in page(port, "/ready").json["conditions"]} == {BROKER, STORE}
+                assert page(port, "/live").status == 200
             finally:
                 process.kill()
                 process.wait(patient(10))

@@ -33,6 +33,8 @@ WINDOWS = 40
 """Of five seconds: more than three times as long as an answer can stand."""
 SEEDS = 24 if os.environ.get("OBFLOW_FUZZ") == "all" else 2
 LABELS = (Regime.BALANCED, Regime.VOLATILE)
+ASKED = ((), (), (), ("blue",), ("green",), ("blue", "green"))
+"""Arms that answer about a window."""
 
 
 class History(NamedTuple):
@@ -82,11 +84,22 @@ def made(random: Random, symbol: str, log: list[RolloutRecord]) -> History:
         label = random.choice(LABELS) if random.random() < 0.15 else label
         broken = {} if random.random() < 0.95 else random.choice(({"whole": False}, {"usable_events": 0}))
         rules.append(event(symbol, window, label, 5 * window + 5.25, **broken))
-        if random.random() < 0.4:
+        for arm in random.choice(ASKED):
             late_s = random.choice((0.5, 3.0, 9.5, 14.0))
-            arm = random.choice(("blue", "green"))
-            answers.append(event(symbol, window, Regime.REGIME_CHANGE, 5 * window + 5.25 + late_s, arm))
-    return History(symbol, rules, answers, log)
+            said = {"label": random.choice((Regime.REGIME_CHANGE, Regime.UNKNOWN))}
+            answers.append(event(symbol, window, decided_s=5 * window + 5.25 + late_s, arm=arm, **said))
+    return History(symbol, rules, rising(answers), log)
+
+
+def rising(answers: list[RegimeEvent]) -> list[RegimeEvent]:
+    """In the order of their decision; of each arm they rise, as they do where one is asked at a time."""
+    highest: dict[str, int] = {}
+    kept = []
+    for one in sorted(answers, key=lambda answer: answer.decided_ns or 0):
+        if one.source_offset > highest.get(one.arm, -1):
+            highest[one.arm] = one.source_offset
+            kept.append(one)
+    return kept
 
 
 def made_log(random: Random, symbols: Sequence[str]) -> list[RolloutRecord]:
@@ -269,6 +282,43 @@ def test_an_answer_is_never_in_force_because_it_exists(store: Store) -> None:
         assert store.query("SELECT source, arm, label, llm_label FROM regime_in_force") == [
             ("rule", "", "BALANCED", "VOLATILE")
         ]
+
+
+def test_where_the_candidate_fails_in_a_canary_the_live_arms_newest_answer_holds(store: Store) -> None:
+    """Both are asked about the same windows; the candidate's second answer never comes."""
+    rules = [event("X", window, Regime.BALANCED, 5 * window + 5.25) for window in range(24)]
+    answers = [
+        event("X", 1, Regime.VOLATILE, 12.0, "blue"),
+        event("X", 1, Regime.UNKNOWN, 13.0, "green"),
+        event("X", 12, Regime.REGIME_CHANGE, 67.0, "blue"),
+    ]
+    store_all(store, "regimes", [*rules, *answers])
+    store_all(store, "rollout", [state(1, 0.0, RolloutStage.CANARY, instruments=["binance-futures:X"])])
+    found = intervals(store, "X")
+
+    assert [at(found, at_s) for at_s in (12.5, 14.0, 69.0, 75.0, 124.0)] == [
+        InForce("llm", "blue", "VOLATILE", 1),
+        InForce("llm", "green", "UNKNOWN", 1),
+        InForce("llm", "green", "UNKNOWN", 1),
+        InForce("llm", "blue", "REGIME_CHANGE", 12),
+        InForce("llm", "blue", "REGIME_CHANGE", 12),
+    ]
+    assert at(found, 126.0) == InForce("rule", "", "BALANCED", 23)
+    assert store.query("SELECT source, arm, label, llm_label FROM regime_in_force") == [
+        ("llm", "blue", "REGIME_CHANGE", "REGIME_CHANGE")
+    ]
+
+
+def test_what_a_candidate_says_in_shadow_is_stored_and_stands_beside_nothing(store: Store) -> None:
+    rules = [event("X", window, Regime.BALANCED, 5 * window + 5.25) for window in range(8)]
+    answers = [event("X", 4, Regime.VOLATILE, 26.0, "blue"), event("X", 4, Regime.UNKNOWN, 27.0, "green")]
+    store_all(store, "regimes", [*rules, *answers])
+    store_all(store, "rollout", [state(1, 0.0, RolloutStage.SHADOW)])
+
+    assert {held.source for _, _, held in intervals(store, "X")} == {"rule"}
+    assert store.query("SELECT source, label, llm_label FROM regime_in_force") == [("rule", "BALANCED", "VOLATILE")]
+    said = store.query("SELECT arm, label FROM regime_at WHERE source = 'llm' AND until > '2200-01-01' ORDER BY arm")
+    assert said == [("blue", "VOLATILE"), ("green", "UNKNOWN")]
 
 
 def test_where_nothing_is_stored_of_a_rollout_it_is_empty_at_every_moment(store: Store) -> None:

@@ -143,8 +143,10 @@ def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(
                 assert worker.stop() == 0, worker.tail()
     events = [decode(message.value) for message in read_all(settings, REGIMES)]
     by_models = [one for one in events if isinstance(one, RegimeEvent) and one.source is RegimeSource.LLM]
-    windows = Counter((one.instrument, one.source_offset) for one in by_models)
-    assert max(windows.values()) == 1, "of each window there is one event by a model"
+    judged = Counter((one.instrument, one.source_offset, one.arm) for one in by_models)
+    assert max(judged.values()) == 1, "of each window there is one event by an arm"
+    in_shadow = {(one.instrument, one.source_offset) for one in by_models if one.arm == "green"}
+    assert in_shadow & {(one.instrument, one.source_offset) for one in by_models if one.arm == "blue"}
     assert {(one.arm, one.model) for one in by_models} == {("blue", "blue-model"), ("green", "green-model")}
     told_states = states(settings)
     assert [state.step for state in told_states] == list(range(1, len(told_states) + 1))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from obflow.doctor import AuditLine, audit_problems
 from obflow.whole_log import Logged
 from orderbook.validity import Outcome
 from research.audit import EVENTFUL, Audit, emitted_events, expected_events
 from research.counted import CountedRows
-from research.expected import by_model, expected_changes, identity_of, places, written_letters, written_verdicts
+from research.expected import expected_changes, identity_of, places, written_letters, written_verdicts
 from research.stored import LOG_COLUMN, UNIQUE
 from research.unseen import FED_BY
 from schemas.codec import encode
@@ -22,7 +23,7 @@ from schemas.messages import (
     Kind,
     L2Record,
     Reason,
-    RegimeSource,
+    RegimeEvent,
     Source,
 )
 from sinks.tables import TABLES
@@ -157,12 +158,16 @@ def test_judgements_are_told_apart_by_who_judged() -> None:
     examples = [load(EXAMPLES / f"regimes/v1/{name}.json") for name in ("rule", "llm", "warming_up")]
     found = written_verdicts([*(Logged(0, n, encode(one)) for n, one in enumerate(examples)), Logged(0, 9, b"bad")])
 
-    assert {source: len(identities) for source, identities in found.items()} == {
-        RegimeSource.RULE: 2,
-        RegimeSource.LLM: 1,
-        RegimeSource.CACHE: 0,
-    }
-    assert len(by_model(found)) == 1
+    assert (len(found.rules), len(found.model)) == (2, 1)
+
+
+def test_two_arms_that_judged_one_window_are_two_judgements() -> None:
+    answer = load(EXAMPLES / "regimes/v4/llm.json")
+    assert isinstance(answer, RegimeEvent)
+    told = [answer, replace(answer, arm="blue"), replace(answer, arm="green"), answer]
+    found = written_verdicts(Logged(0, n, encode(one)) for n, one in enumerate(told))
+
+    assert {one.arm for one in found.model} == {answer.arm, "blue", "green"}
 
 
 def test_every_table_is_audited() -> None:

@@ -8,7 +8,7 @@ import pytest
 from schemas.codec import encode
 from schemas.errors import ImpossibleRecord
 from schemas.logs import Position
-from schemas.messages import InstrumentKey, LlmCall, RegimeEvent
+from schemas.messages import InstrumentKey, LlmCall, RegimeEvent, RegimeSource
 from sinks.contract import Stream
 from sinks.identities import Identities
 from sinks.tables import TABLES
@@ -32,7 +32,14 @@ def test_a_regime_row_carries_every_field_under_its_name(name: str) -> None:
     values = dict(zip([column.name for column in REGIMES.row_columns], row, strict=True))
     fields = {field.removesuffix("_ns"): value for field, value in msgspec.structs.asdict(record).items()}
     fields["decided_at"] = fields.pop("decided")
-    assert values == fields
+    assert values == {**fields, "stream": "rule" if record.source is RegimeSource.RULE else "llm"}
+
+
+def test_the_arms_that_judged_one_window_are_streams_of_their_own() -> None:
+    rows = [row for arm in ("", "blue", "green") for row in REGIMES.rows(regime("llm", arm=arm), POSITION)]
+    assert [REGIMES.stream(row).kind for row in rows] == ["llm", "llm blue", "llm green"]
+    identities = Identities(REGIMES, {})
+    assert [identities.sort([row]).new for row in rows] == [[row] for row in rows]
 
 
 def test_the_rules_and_the_models_judgement_of_one_window_are_two_streams() -> None:

@@ -285,6 +285,8 @@ def test_a_date_at_the_end_of_time_is_no_error(date: str) -> None:
     ("details", "parts"),
     [
         ({"prompt_tokens_details": {"cached_tokens": 512.0}}, (512, None)),
+        ({"prompt_cache_hit_tokens": 512, "prompt_cache_miss_tokens": 89}, (512, None)),
+        ({"cached_tokens": 512}, (512, None)),
         ({"completion_tokens_details": {"reasoning_tokens": 40, "audio_tokens": None}}, (None, 40)),
         ({"prompt_tokens_details": {"cached_tokens": 602}}, (None, None)),  # more than the whole
         ({"prompt_tokens_details": {"cached_tokens": -1}}, (None, None)),

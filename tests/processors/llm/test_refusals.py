@@ -7,9 +7,11 @@ import json
 import pytest
 
 from processors.llm.completion import read_answer, read_error
+from processors.llm.refusals import is_lacking
 from schemas.messages import CallOutcome
 
 NOTHING_LEFT = [
+    (403, {"code": "AllocationQuota.FreeTierOnly", "message": "The free tier of the model has been exhausted."}),
     (403, {"error": {"message": "用户额度不足", "code": "insufficient_user_quota"}}),
     (403, {"error": {"message": "该令牌额度已用尽"}}),
     (403, {"error": {"message": "token quota is not enough", "code": "pre_consume_token_quota_failed"}}),
@@ -60,3 +62,67 @@ def test_a_limit_is_known_in_chinese_too(said: str) -> None:
 )
 def test_a_limit_of_tokens_that_is_too_high_is_told_with_its_setting(said: str) -> None:
     assert "regimes.answer_tokens" in read_error(400, json.dumps({"error": {"message": said}})).detail
+
+
+@pytest.mark.case("error-in-answer")
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (400, {"error": {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, "refused"),
+        (403, {"error": {"code": 403, "message": "Your input was flagged by moderation"}}, "refused"),
+        (400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}, "refused"),
+        (404, {"error": {"message": "The model `m` does not exist or you do not have access to it."}}, "refused"),
+        (408, {"error": {"message": "Request timeout"}}, "server_error"),
+        (498, {"error": {"message": "Flex tier capacity exceeded"}}, "rate_limited"),
+        (429, {"code": "Throttling.AllocationQuota", "message": "Allocated quota exceeded"}, "rate_limited"),
+    ],
+    ids=str,
+)
+def test_what_no_other_way_to_ask_would_better_is_not_asked_in_another(status: int, body: object, outcome: str) -> None:
+    text = json.dumps(body)
+    found = read_error(status, text)
+    assert (found.outcome, found.is_exhausted) == (outcome, False)
+    assert not (found.outcome is CallOutcome.REFUSED and is_lacking(found.status, text))
+
+
+@pytest.mark.case("schema-keywords")
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (200, {"error": {"message": "json_schema is not supported", "type": "invalid_request_error"}}),
+        (200, {"detail": [{"type": "extra_forbidden", "loc": ["body", "temperature"], "msg": "not permitted"}]}),
+        (404, {"error": {"message": "No endpoints found that can handle the requested parameters.", "code": 404}}),
+        (
+            400,
+            [{"error": {"code": 400, "message": 'Unknown name "additional_properties"', "status": "INVALID_ARGUMENT"}}],
+        ),
+        (400, {"error": "'response_format.type' must be 'json_schema' or 'text'"}),
+    ],
+    ids=str,
+)
+def test_what_another_way_to_ask_may_better_is_known_wherever_it_is_said(status: int, said: object) -> None:
+    text = json.dumps(said)
+    found = read_answer(text.encode()) if status == 200 else read_error(status, text)
+    assert found.outcome is CallOutcome.REFUSED
+    assert is_lacking(found.status, found.text)
+
+
+@pytest.mark.case("error-in-answer")
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        (
+            {
+                "x-ratelimit-reset-requests": "6m0s",
+                "x-ratelimit-remaining-requests": "10",
+                "x-ratelimit-reset-tokens": "2s",
+            },
+            2.0,
+        ),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "0"}, 360.0),
+        ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "9"}, 360.0),
+    ],
+    ids=str,
+)
+def test_the_limit_of_which_nothing_is_left_tells_the_wait(headers: dict[str, str], wait_s: float) -> None:
+    assert read_error(429, "{}", headers.items()).retry_after_s == wait_s

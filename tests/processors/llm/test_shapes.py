@@ -15,6 +15,9 @@ from processors.llm.shapes import BY_LOSS, FULL, RequestShape, Ways, varied
         ("Unsupported value: 'temperature' does not support 0 with this model.", FULL._replace(temperature=False)),
         ("Unrecognized request argument: max_completion_tokens", FULL._replace(limit="max_tokens")),
         ("Invalid schema for response_format 'regime': 'maxLength' is not permitted", FULL._replace(format="object")),
+        ("failed to parse grammar", FULL._replace(format="object")),
+        ("guided_json is not supported", FULL._replace(format="object")),
+        ("4000 > 2048, the maximum allowed number of output tokens", FULL._replace(limit="max_tokens")),
     ],
 )
 def test_what_a_refusal_names_is_left_out_and_nothing_else(said: str, next_one: RequestShape) -> None:
@@ -74,6 +77,30 @@ def test_one_failure_does_not_cost_the_schema_two_do() -> None:
     assert ways.best == FULL
     ways.worked(less)
     assert ways.best == less
+
+
+def test_a_failure_leaves_out_another_thing_each_time_until_something_works() -> None:
+    """Five requests, before an endpoint is left alone."""
+    ways, asked = Ways(), [FULL]
+    for _ in range(4):
+        asked.append(ways.failed(asked[-1], "internal error"))
+    assert asked == [
+        FULL,
+        FULL._replace(format="object"),
+        FULL._replace(format="none"),
+        *(FULL._replace(limit="max_tokens"), FULL._replace(temperature=False)),
+    ]
+    ways.worked(asked[-1])
+    assert ways.first == FULL
+    assert ways.failed(FULL) == asked[-1], "what worked after a failure is tried before others"
+
+
+def test_a_question_after_nothing_but_failures_goes_on_where_the_last_one_ended() -> None:
+    ways = Ways()
+    second = ways.failed(FULL)
+    third = ways.failed(second)
+    assert ways.first == third
+    assert ways.failed(FULL, "no response_format, no temperature") == FULL._replace(temperature=False)
 
 
 def test_where_every_way_was_refused_all_may_be_tried_again() -> None:

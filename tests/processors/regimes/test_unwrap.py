@@ -49,6 +49,19 @@ def test_words_around_an_object_are_left(before: str, text: str, after: str) -> 
         ('<|think|>{"a": 0}<|/think|>{"a": 1}', Wrapping.THINKING),
         ('<x:inner_monologue>{"a": 0}</x:inner_monologue>{"a": 1}', Wrapping.THINKING),
         ('<draft>{"a": 0}</draft><final>{"a": 1}</final>', Wrapping.THINKING),
+        ('<longcat_think>{"a": 0}</longcat_think>{"a": 1}', Wrapping.THINKING),
+        ('<|START_THINKING|>{"a": 0}<|END_THINKING|><|START_RESPONSE|>{"a": 1}<|END_RESPONSE|>', Wrapping.THINKING),
+        ('<|channel>thought\n{"a": 0}<channel|>{"a": 1}', Wrapping.THINKING),
+        ('<unused94>thought\n{"a": 0}<unused95>{"a": 1}', Wrapping.THINKING),
+        (
+            '<|channel|>analysis<|message|>{"a": 0}<|end|><|start|>assistant'
+            '<|channel|>final <|constrain|>json<|message|>{"a": 1}<|return|>',
+            Wrapping.THINKING,
+        ),
+        ('<|channel|>analysis<|message|>{"a": 0}<|end|><|channel|>commentary<|message|>{"a": 1}', Wrapping.THINKING),
+        ('analysisMaybe {"a": 0}.assistantfinal{"a": 1}', Wrapping.THINKING),
+        ('Here is my thought process: {"a": 0}\nHere is my response:\n{"a": 1}', Wrapping.THINKING),
+        ('> Thinking: {"a": 0}\n> so\n\n{"a": 1}', Wrapping.NONE),
         ('<output>{"a": 1}</output>', Wrapping.WORDS),
         (json.dumps('{"a": 1}'), Wrapping.QUOTED),
         (json.dumps('```json\n{"a": 1}\n```') + "\n", Wrapping.QUOTED),
@@ -75,6 +88,23 @@ def test_an_object_without_a_label_is_no_answer_where_another_has_one(text: str)
     assert first_object(text) == WrittenObject(ANSWER, Wrapping.WORDS)
 
 
+@pytest.mark.parametrize("field", ["answer", "response", "content"])
+def test_an_answer_written_as_text_of_a_field_is_taken_out_of_it(field: str) -> None:
+    text = json.dumps({"note": "{", field: f" {ANSWER}"})
+    assert first_object(f"```json\n{text}\n```") == WrittenObject(ANSWER, Wrapping.QUOTED)
+
+
+def test_a_line_that_breaks_within_a_sentence_is_a_space() -> None:
+    found = first_object('{\n "label": "BALANCED",\n "summary": "calm\nand\tquiet"\n}')
+    assert found is not None
+    assert json.loads(found.text) == {"label": "BALANCED", "summary": "calm and quiet"}
+
+
+def test_what_is_said_of_an_answer_in_an_answer_ends_no_thinking() -> None:
+    text = '{"label": "BALANCED", "summary": "Here is my answer: assistantfinal calm"}'
+    assert first_object(text) == WrittenObject(text, Wrapping.NONE)
+
+
 @pytest.mark.parametrize(
     "text", ["", "calm", "[1, 2]", '"{"', '{"a": 1', '<think>{"a": 1}', "{" * (MOST_TRIED + 5) + '"a": 1}']
 )
@@ -94,6 +124,11 @@ SLOW = {
     "<|": 100_000,
     '"': 250_000,
     '"{': 100_000,
+    ">": 250_000,
+    ">\n": 120_000,
+    "<|channel|>final ": 15_000,
+    "assistantfinal ": 17_000,
+    '{"a":"{",': 25_000,
 }
 
 

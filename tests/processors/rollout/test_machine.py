@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from processors.rollout.log import RolloutLog
-from processors.rollout.machine import asked_arms, first_state, is_in_force, telling_arm
+from processors.rollout.machine import asked_arms, first_state, is_in_force
 from processors.rollout.schedule import read_schedule
 from processors.rollout.watch import DayBudget
 from processors.rollout.worth import LEAST_MARKS, WorthVerdict
@@ -187,8 +187,6 @@ def test_who_is_asked_and_what_is_in_force_follows_from_the_stage() -> None:
     assert (asked_arms(canary, SYM), asked_arms(canary, other)) == ({"blue", "green"}, {"blue"})
     assert not any(is_in_force(state, SYM) for state in (off, shadow))
     assert (is_in_force(canary, SYM), is_in_force(canary, other)) == (True, False)
-    assert [telling_arm(state, SYM) for state in (off, shadow, canary)] == ["blue", "blue", "green"]
-    assert telling_arm(canary, other) == "blue"
 
 
 def test_one_arm_alone_is_asked_in_every_stage_as_if_there_were_no_rollout() -> None:
