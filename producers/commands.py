@@ -209,9 +209,13 @@ def replay(
 
 
 def backfill(
-    source: Annotated[str, typer.Argument(help="tardis: and an exchange there, such as tardis:okex-swap.")],
+    source: Annotated[
+        list[str], typer.Argument(help="tardis: and an exchange there, as tardis:okex-swap, or recording: and a file.")
+    ],
     folder: Annotated[Path, typer.Option("--into", help="Folder for the files; what is there is kept.")],
-    symbol: Symbols = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Instrument, of each exchange, or EXCHANGE:SYMBOL; repeatable.")
+    ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option("--type", help="Dataset; repeatable. By default books and trades.")
     ] = None,
@@ -221,14 +225,17 @@ def backfill(
     fetch_only: Annotated[bool, typer.Option("--fetch-only", help="Fetch the files and play nothing.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Fetch datasets of Tardis, day by day, and play them into Kafka; run again, it goes on where it ended.
+    """Play days of Tardis, which are fetched, or recordings into Kafka, in order of time.
+
+    Several exchanges and recordings become one stream; run again, it goes on where it ended.
 
     Example: obflow backfill tardis:binance-futures --symbol BTCUSDT --from 2024-08-01 --into days
     """
-    from producers.backfill import Backfill
+    from producers.backfill import RECORDING, Backfill
 
     settings = load_settings()
-    plan = Backfill.of(source, _named(symbol), dataset, start, end or start, folder)
+    symbols = _named(symbol) if any(not one.startswith(RECORDING) for one in source) else symbol or []
+    plan = Backfill.of(source, symbols, dataset, start, end or start, folder)
     summary = plan.run(settings, speed=_speed(speed), fetch_only=fetch_only)
     if json:
         emit_json(summary)

@@ -338,11 +338,11 @@ class Connection:
         except InvalidStatus as error:
             self._close_gate(error, passed_ns)
             raise
-        except SubscriptionRefused as error:
-            self._leave_out(error)
-            raise
         except TooManyRequests as error:
             self._asked_s = self.gate.refuse(passed_ns, Refusal(429, (), error.why, error.why))
+            raise
+        except SubscriptionRefused as error:
+            self._leave_out(error)
             raise
         finally:
             self._links.pop(link.name, None)

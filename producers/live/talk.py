@@ -34,16 +34,8 @@ class SubscriptionRefused(ExchangeUnreachable):
         self.why = why
 
 
-class TooManyRequests(ExchangeUnreachable):
-    """The venue refuses what was said for how often it is asked: whatever is asked next has to wait.
-
-    Attributes:
-        why: What it said.
-    """
-
-    def __init__(self, cause: str, *, why: str, next_step: str, connection: str) -> None:
-        super().__init__(cause, next_step=next_step, connection=connection)
-        self.why = why
+class TooManyRequests(SubscriptionRefused):
+    """The venue refuses what was said for how often it is asked: whatever is asked next has to wait."""
 
 
 class Talk:
@@ -167,12 +159,9 @@ class Talk:
 
     def _failed(self, what: str, next_step: str) -> ExchangeUnreachable:
         cause = f"{self._exchange.venue} {what}"
-        if self._is_too_many:
-            return TooManyRequests(
-                cause, why=self._refusal, next_step="ask for fewer instruments", connection=self._connection
-            )
         if self._refusal:
-            return SubscriptionRefused(
+            kind = TooManyRequests if self._is_too_many else SubscriptionRefused
+            return kind(
                 cause, symbols=self._refused, why=self._refusal, next_step=next_step, connection=self._connection
             )
         return ExchangeUnreachable(cause, next_step=next_step, connection=self._connection)
