@@ -14,8 +14,8 @@ from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.server import SimulatorServer
 from producers.simulator.venues import SIMULATED
 
-CHANGES_PER_SECOND = 10.0
-"""A book that was fetched is LIVE with its second update, however quiet its market is: these move as traded ones do."""
+CHANGES_PER_SECOND = 5.0
+"""A book that was fetched is LIVE with its second update: quiet markets take some tenths of a second of their own."""
 LEVELS = 120
 
 
