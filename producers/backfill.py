@@ -43,7 +43,7 @@ SOURCES: Final = "write tardis:binance-futures, or recording:FILE"
 log = structlog.get_logger(__name__)
 
 
-class Part(NamedTuple):
+class FilesOfVenue(NamedTuple):
     """Files of one venue that are played as one: the datasets of an instrument, or a recording."""
 
     venue: str
@@ -132,19 +132,19 @@ class Backfill(NamedTuple):
                 )
             )
 
-    def _stretches(self, fetched: Fetched) -> list[list[Part]]:
+    def _stretches(self, fetched: Fetched) -> list[list[FilesOfVenue]]:
         """What is there, day by day; recordings are one stretch, which `_Player` takes apart by their times."""
         if self.recordings:
-            return [[Part(require_venue(path, None), (path,)) for path in self.recordings]]
+            return [[FilesOfVenue(require_venue(path, None), (path,)) for path in self.recordings]]
         there = {*fetched.came, *fetched.kept}
         days = [day for day in self.days if self.folder / day.name in there]
         return [self._day(list(of_day)) for _, of_day in groupby(days, key=lambda day: day.day)]
 
-    def _day(self, days: list[Day]) -> list[Part]:
+    def _day(self, days: list[Day]) -> list[FilesOfVenue]:
         files: dict[tuple[str, str], list[Path]] = {}
         for day in days:
             files.setdefault((day.exchange, day.symbol), []).append(self.folder / day.name)
-        return [Part(venue_at_tardis(name).venue, tuple(paths)) for (name, _), paths in files.items()]
+        return [FilesOfVenue(venue_at_tardis(name).venue, tuple(paths)) for (name, _), paths in files.items()]
 
 
 class _Player:
@@ -166,13 +166,13 @@ class _Player:
         routine_ns = int(settings.of(ProducerSettings).routine_snapshot_seconds * NS_PER_SECOND)
         self._plan = ReplayPlan(speed=speed, routine_snapshot_ns=routine_ns)
 
-    def play(self, stretches: Iterable[Sequence[Part]]) -> tuple[int, int]:
+    def play(self, stretches: Iterable[Sequence[FilesOfVenue]]) -> tuple[int, int]:
         """Play what is left of them, in order; gives how many files that was, and messages."""
         count = messages = 0
         metrics = Metrics("replay")
         with metrics.served(self._settings.metrics):
             for stretch in stretches:
-                left = [Part(part.venue, tuple(self._played.left(part.files))) for part in stretch]
+                left = [FilesOfVenue(part.venue, tuple(self._played.left(part.files))) for part in stretch]
                 for parts in _overlapping(self._looked_through([part for part in left if part.files])):
                     files = [path for part in parts for path in part.paths]
                     log.info("playing", files=[path.name for path in files])
@@ -185,7 +185,7 @@ class _Player:
                     count += len(files)
         return count, messages
 
-    def _looked_through(self, parts: Sequence[Part]) -> list[Replay]:
+    def _looked_through(self, parts: Sequence[FilesOfVenue]) -> list[Replay]:
         """Look through the files once; those without an instrument have nothing to play."""
         found = []
         with progress("looking through the recordings"):

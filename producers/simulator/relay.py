@@ -31,7 +31,6 @@ QUOTA: Final = 10_000_000
 """Messages that a key is good for."""
 REMEMBERED: Final = 1_000
 """Updates whose number is known: one that comes late has the number that it would have had."""
-US_PER_SECOND: Final = 1_000_000
 
 
 class UpdateNumbers:
@@ -238,5 +237,5 @@ class SimulatedRelay:
 
 def _iso(ns: int) -> str:
     """A moment as a relay writes it, to the microsecond."""
-    seconds, us = divmod(ns // NS_PER_US, US_PER_SECOND)
+    seconds, us = divmod(ns // NS_PER_US, NS_PER_SECOND // NS_PER_US)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{us:06d}Z"

@@ -92,7 +92,7 @@ class Envelope(msgspec.Struct):
     msg: str = ""
 
 
-class _Error(msgspec.Struct):
+class _ErrorCode(msgspec.Struct):
     code: int | None = None
 
 
@@ -177,7 +177,7 @@ class _Event(msgspec.Struct):
 
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
-_ERROR = msgspec.json.Decoder(_Error)
+_ERROR = msgspec.json.Decoder(_ErrorCode)
 _WRAPPED = msgspec.json.Decoder(_Wrapped)
 _EVENT = msgspec.json.Decoder(_Event)
 _EVENTS = msgspec.json.Decoder(list[_Event])
