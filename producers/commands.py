@@ -209,9 +209,13 @@ def replay(
 
 
 def backfill(
-    source: Annotated[str, typer.Argument(help="tardis: and an exchange there, such as tardis:okex-swap.")],
+    source: Annotated[
+        list[str], typer.Argument(help="tardis: and an exchange there, as tardis:okex-swap, or recording: and a file.")
+    ],
     folder: Annotated[Path, typer.Option("--into", help="Folder for the files; what is there is kept.")],
-    symbol: Symbols = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Instrument, of each exchange, or EXCHANGE:SYMBOL; repeatable.")
+    ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option("--type", help="Dataset; repeatable. By default books and trades.")
     ] = None,
@@ -221,14 +225,17 @@ def backfill(
     fetch_only: Annotated[bool, typer.Option("--fetch-only", help="Fetch the files and play nothing.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Fetch datasets of Tardis, day by day, and play them into Kafka; run again, it goes on where it ended.
+    """Play days of Tardis, which are fetched, or recordings into Kafka, in order of time.
+
+    Several exchanges and recordings become one stream; run again, it goes on where it ended.
 
     Example: obflow backfill tardis:binance-futures --symbol BTCUSDT --from 2024-08-01 --into days
     """
-    from producers.backfill import Backfill
+    from producers.backfill import RECORDING, Backfill
 
     settings = load_settings()
-    plan = Backfill.of(source, _named(symbol), dataset, start, end or start, folder)
+    symbols = _named(symbol) if any(not one.startswith(RECORDING) for one in source) else symbol or []
+    plan = Backfill.of(source, symbols, dataset, start, end or start, folder)
     summary = plan.run(settings, speed=_speed(speed), fetch_only=fetch_only)
     if json:
         emit_json(summary)
@@ -245,7 +252,9 @@ def _routine_ns(settings: Settings) -> int:
 
 
 def simulate(
-    venue: Annotated[list[str] | None, typer.Option(help="Venue to speak for; repeatable.")] = None,
+    venue: Annotated[
+        list[str] | None, typer.Option(help="Venue to speak for, or relay: and an exchange of Tardis; repeatable.")
+    ] = None,
     symbol: Annotated[
         list[str] | None, typer.Option(help="Instrument, of each venue, or VENUE:SYMBOL; repeatable.")
     ] = None,
@@ -296,9 +305,14 @@ class _Market:
     def __init__(
         self, venues: list[str], symbols: list[str], seed: int, rate: float, every_s: dict[Fault, float]
     ) -> None:
+        from producers.live.tardis import venue_at_tardis
+        from producers.tardis.venues import relayed_in
+
         self._named = [InstrumentKey.parse(text) if ":" in text else InstrumentKey("", text) for text in symbols]
         named = [key.venue for key in self._named if key.venue]
-        self.venues = list(dict.fromkeys([*venues, *named])) or ["binance-futures"]
+        self.relays = {name: venue_at_tardis(name).venue for venue in venues if (name := relayed_in(venue))}
+        asked = [self.relays.get(relayed_in(venue), venue) for venue in venues]
+        self.venues = list(dict.fromkeys([*asked, *named])) or ["binance-futures"]
         self.seed = seed
         self.rate = rate
         self.every_s = every_s
@@ -334,7 +348,8 @@ def _serve_simulation(market: _Market, host: str, port: int, *, json: bool) -> N
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
         now_ns = SystemClock().now_ns()
-        server = SimulatorServer({venue: market.exchange(venue, now_ns) for venue in market.venues})
+        exchanges = {venue: market.exchange(venue, now_ns) for venue in market.venues}
+        server = SimulatorServer(exchanges, relays=market.relays)
         try:
             await server.start(port, host)
         except OSError as error:
@@ -342,6 +357,7 @@ def _serve_simulation(market: _Market, host: str, port: int, *, json: bool) -> N
                 f"{host}:{port} cannot be listened on ({error.strerror})", next_step="--port 0 takes a free one"
             ) from None
         where = {"websocket_url": server.websocket_url, "rest_url": server.rest_url}
+        where |= {"relay_url": server.rest_url} if market.relays else {}
         if json:
             emit_json(where)
         else:
@@ -361,7 +377,7 @@ def _serve_simulation(market: _Market, host: str, port: int, *, json: bool) -> N
 def _record_simulation(market: _Market, path: Path, seconds: float, *, json: bool) -> None:
     from producers.simulator.recording_files import write_recording
 
-    if len(market.venues) > 1:
+    if len(market.venues) > 1 or market.relays:
         raise UsageError("a recording holds one venue", next_step="name one --venue")
     exchange = market.exchange(market.venues[0], RECORDINGS_START_NS)
     summary = write_recording(exchange, path, seconds, seed=market.seed, rate=market.rate, faults=bool(market.every_s))

@@ -246,6 +246,8 @@ class NoticeKind(StrEnum):
 
     SERVER_SHUTDOWN = "server_shutdown"
     REFUSED = "refused"
+    TOO_MANY = "too_many_requests"
+    """Refused for how often this address asks, whatever it asked: it is to wait."""
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):

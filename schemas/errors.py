@@ -26,6 +26,7 @@
 Local errors:
     Stalled, LogReplaced               of a worker that reads a log (FatalError); LogWidened is a LogReplaced
     TableGone                          of a sink whose table was dropped (SchemaMismatch)
+    LogAnew                            of a sink whose topic was made anew (TopicMismatch)
     InvalidVerdict                     a language model's answer that is no verdict (MessageError)
     InsertError                        an insert that failed (PipelineError), and below it InsertBusy, InsertUnanswered,
                                        InsertRejected, InsertPoisoned, InsertFenced
@@ -34,6 +35,8 @@ Local errors:
     ChildFailed                        a process of the embedded default that did not start (FatalError)
     RequestRefused                     a venue will not serve a request, asked again or not (ExchangeUnreachable)
     SubscriptionRefused                a venue will not send some instruments on a connection (ExchangeUnreachable)
+    TooManyRequests                    a venue refuses what is said on a connection for how often (SubscriptionRefused)
+    EmptyRecording                     a recording without an instrument of its venue (UsageError)
     LoginRefused                       a venue refuses the credentials of a connection (ExchangeUnreachable)
     QueryRefused                       a statement that the embedded engine may not run (PipelineError)
 

@@ -3,6 +3,7 @@
     the table, its topic or the code  tried again after growing pauses, for ever; the other tables go on
     no broker, no database            the same; where no table was ever open, the process ends after half a minute
     a table that was dropped          the same: `obflow tables apply` makes it again, and it is filled from the log
+    a topic that was made anew        the same: the new log is read from its start
     another sink claims partitions    the partitions of this process are looked up again, and what they hold
     nothing works, in any table       the process ends, with the first table's error
 
@@ -32,7 +33,7 @@ from sinks.claims import ClaimLost
 from sinks.consumer import Worker
 from sinks.contract import Table
 from sinks.counts import Counts
-from sinks.preflight import TableGone, as_gone
+from sinks.preflight import LogAnew, TableGone, as_gone
 from sinks.writer import FIRST_PAUSE_SECONDS
 
 PATIENCE_SECONDS: Final = 30.0
@@ -43,7 +44,7 @@ LONGEST_WAIT_SECONDS: Final = 5.0
 TELL_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
 """A worker that ran for so long was well: the next pause is short again."""
-COMES_BACK: Final = (BrokerUnreachable, DeliveryFailed, StoreUnreachable, TableGone)
+COMES_BACK: Final = (BrokerUnreachable, DeliveryFailed, StoreUnreachable, TableGone, LogAnew)
 _log = get_logger(__name__)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.errors import FatalError, SchemaMismatch
+from obflow.log_identity import LogIdentity
+from schemas.errors import FatalError, SchemaMismatch, TopicMismatch
 from sinks.claims import TABLE as CLAIMS
 from sinks.contract import Table
 from sinks.holes import TABLE as HOLES
@@ -19,6 +20,10 @@ IDENTITY: Final = "SELECT toString(uuid) FROM system.tables WHERE database = cur
 
 class TableGone(SchemaMismatch):
     """A table is not there, or is another one than before: it was dropped, and `obflow tables apply` brings it back."""
+
+
+class LogAnew(TopicMismatch):
+    """The topic was deleted and made anew under a sink: what was read last may be of either log, and is left out."""
 
 
 def as_gone(error: BaseException, table: Table[Any]) -> BaseException:
@@ -52,6 +57,17 @@ def require_same(store: Store, table: Table[Any], known_by: str) -> None:
         raise _gone(table)
     if found != known_by:
         raise TableGone(f"the table {table.name} was made anew")
+
+
+def require_same_log(log: LogIdentity, name: str) -> None:
+    """Make sure that what was read of a topic is of the log that it was read as.
+
+    Raises:
+        LogAnew: It may be of another.
+        BrokerUnreachable: The broker does not answer.
+    """
+    if log.is_replaced():
+        raise LogAnew(f"the topic {name} was made anew: what was read of it last is left out, and the new log is read")
 
 
 def require_shape(store: Store, table: Table[Any]) -> None:

@@ -14,6 +14,7 @@ from obflow import kafka
 from obflow.clock import Clock
 from obflow.health import BROKER, STORE
 from obflow.log_ends import LogEnds
+from obflow.log_identity import LogIdentity
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
@@ -36,7 +37,7 @@ from sinks.holes import Hole, HoleKind, expired_holes, note
 from sinks.identities import Identities
 from sinks.judge import Judge, names_places
 from sinks.missing_rows import RowWatch
-from sinks.preflight import identity, require_same, require_shape
+from sinks.preflight import identity, require_same, require_same_log, require_shape
 from sinks.presence import Presence
 from sinks.reader import Log, TopicReader, look_up_after
 from sinks.recheck import Recheck
@@ -190,6 +191,12 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     except BaseException:
         reader.close()
         raise
+    of_log = LogIdentity(settings, log.topic, log.topic_id)
+
+    def same() -> None:
+        require_same(store, table, known_by)
+        require_same_log(of_log, log.topic)  # behind the last poll of a batch: so all of it is of this log
+
     expired = [hole for hole in expired_holes(settings, whole, stored) if hole.partition in log.ends]
     _note_expired(store, table, log, expired, counts)
     worker = Worker(
@@ -203,7 +210,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
             clock=around.clock,
             stop=around.stop,
             counts=counts,
-            require_same=lambda: require_same(store, table, known_by),
+            require_same=same,
         ),
         identities,
         recheck=Recheck(store, table).look,

@@ -1,9 +1,10 @@
 """WebSocket connections to a venue: opened, subscribed, read, replaced before they end, opened again when lost.
 
-Lost connections come back after an exponential wait with full jitter, and never more often than the venue allows. One
-whose end is announced, by the venue or by its age, is handed over: a successor is opened and subscribed while it still
-serves, both bring the same updates for a moment, and then it is ended in order. The WebSocket library answers the
-venue's pings and sends its own, so that a peer that is silently gone is noticed.
+Lost connections come back after an exponential wait with full jitter, and never more often than the venue allows; a
+host that is away is tried by one of them at a time (`tries`). One whose end is announced, by the venue or by its age,
+is handed over: a successor is opened and subscribed while it still serves, both bring the same updates for a moment,
+and then it is ended in order. The WebSocket library answers the venue's pings and sends its own, so that a peer that is
+silently gone is noticed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from aiolimiter import AsyncLimiter
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocketException
 
-from obflow.backoff import Backoff
+from obflow.backoff import Backoff, growing_wait_s
 from producers.contract import Exchange, Login, Say
 from producers.live.gate import HostGate, Refusal, is_refusal
 from producers.live.login import UNLOGGED, SocketLogin
 from producers.live.quality import Reopenings
 from producers.live.rest import is_loopback
-from producers.live.talk import SubscriptionRefused, Talk
+from producers.live.talk import SubscriptionRefused, Talk, TooManyRequests
+from producers.live.tries import LONGEST_WAIT_S, HostTries
 from producers.messages import Notice, NoticeKind, VenueNotice, Via
 from schemas.errors import ExchangeUnreachable
 
@@ -42,8 +44,9 @@ OVERLAP_SECONDS = 1.0
 HANDOVER_SECONDS = 30.0
 """A successor over which not everything came by then is kept all the same; the rest is resynced."""
 LEAVE_SECONDS = 15.0
-LONGEST_WAIT_S = 2.0
-"""Between two tries: books are to be back within 3 s of a server, however long it was away."""
+REFUSED_SECONDS = 4.0
+"""After the second refusal that names no instrument: each further one doubles it."""
+LONGEST_REFUSED_SECONDS = 300.0
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 LOST = (OSError, TimeoutError, WebSocketException, ExchangeUnreachable)
 
@@ -90,17 +93,17 @@ class VenueSocket:
             logger=UNLOGGED if carrier.headers or carrier.login else None,
             proxy=None if is_loopback(carrier.url) else True,
         ) as socket:
-            carrier.gate.welcome(passed_ns)
             await self._login.begin(socket, self._pass_on)
             await carrier.enqueue(Via.CONNECT, self.name, b"")
             self.talk.say(carrier.exchange.keepalive.begin)
-            for part in in_messages(carrier.exchange, carrier.symbols):
-                self.talk.say(carrier.subscribe(part))
+            if not carrier.is_careful:
+                for part in in_messages(carrier.exchange, carrier.symbols):
+                    self.talk.say(carrier.subscribe(part))
             self.stands.set()
             carrier.note_stands()
             try:
                 talk = self.talk
-                talking = (talk.speak(socket), talk.keep_alive(), talk.watch())
+                talking = (talk.speak(socket), talk.keep_alive(), talk.watch(), self._settle(passed_ns))
                 await _first_of(self._read(socket), *talking, self._login.keep(socket), self._leave())
             except LOST as error:
                 if isinstance(error, ConnectionClosedError) and error.sent is not None and error.sent.code == TOO_BIG:
@@ -117,6 +120,19 @@ class VenueSocket:
         """Return once everything said on it is acknowledged."""
         await self.stands.wait()
         await self.talk.all_acknowledged()
+
+    async def _settle(self, passed_ns: int) -> None:
+        """See that all is accepted: only then the venue has welcomed whoever asked. Careful, one after the other."""
+        carrier, talk = self._carrier, self.talk
+        for number, symbol in enumerate(carrier.symbols if carrier.is_careful else ()):
+            talk.asking = symbol if number else ""
+            talk.say(carrier.subscribe([symbol]))
+            await talk.all_acknowledged()
+        await talk.all_acknowledged()
+        talk.asking = ""
+        carrier.gate.welcome(passed_ns)
+        carrier.note_accepted()
+        await asyncio.Event().wait()
 
     async def _read(self, socket: ClientConnection) -> None:
         while True:
@@ -151,6 +167,7 @@ class Connection:
         connects: Keeps the venue's limit on new connections; shared by all of them.
         life_s: After so long it is handed over.
         gate: Who may ask the venue anything; by default its own.
+        tries: Who may try a host that is away; shared by all connections to it.
         turns: How many connections are handed over at a time; shared by all of them.
         comes_over: Whether everything comes over a successor, by its name, so that the older one may go.
         subscribe: What subscribes to instruments, where that is not all that the venue has of them.
@@ -173,6 +190,7 @@ class Connection:
         connects: AsyncLimiter,
         life_s: float,
         gate: HostGate | None = None,
+        tries: HostTries | None = None,
         turns: asyncio.Semaphore | None = None,
         comes_over: Callable[[str], bool] = lambda _: True,
         subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
@@ -196,6 +214,7 @@ class Connection:
         self._connects = connects
         self._life_s = life_s
         self._turns = turns or asyncio.Semaphore()
+        self._tries = tries or HostTries()
         self._comes_over = comes_over
         self.subscribe = subscribe or exchange.subscribe
         self.gives_up = exchange.unsubscribe if subscribe is None else lambda _: []
@@ -205,29 +224,52 @@ class Connection:
         self._numbers = count(2)
         self._announced = asyncio.Event()
         self._asked_s = 0.0
-        self._is_lost = False
+        self._is_lost = self._has_stood = False
+        self._refusals = 0
         self.reopenings = Reopenings()
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            began, self._asked_s = loop.time(), 0.0
+            await self._tries.turn()
+            began, self._asked_s, self._has_stood = loop.time(), 0.0, False
             self._announced.clear()
             try:
                 await self._live(await self._open(self.name))
             except LOST as error:
                 self._note_lost()
-                if loop.time() - began > STEADY_SECONDS:
-                    self._backoff.reset()
-                wait_s = self._backoff.next_s(self._asked_s)
-                log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=wait_s)
+                wait_s = self._wait_s(loop.time() - began)
+                retry_s = max(wait_s, self._tries.left_s)
+                log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=retry_s)
                 await asyncio.sleep(wait_s)
             finally:
                 await self._drop_all()
 
+    def _wait_s(self, lasted_s: float) -> float:
+        """Tell how long to wait by itself: longer with each loss soon after it stood; a host that is away has turns."""
+        if not self._has_stood:
+            self._tries.note_failed()
+            return self._asked_s
+        if lasted_s > STEADY_SECONDS:
+            self._backoff.reset()
+        return self._backoff.next_s(self._asked_s)
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether instruments are subscribed one after the other: the venue refused some, and did not say which."""
+        return self._refusals > 0 and len(self.symbols) > 1
+
+    def note_accepted(self) -> None:
+        """Note that the venue sends all that it is asked for here."""
+        if self._refusals > 1:
+            self._tell_refused("")
+        self._refusals = 0
+
     def note_stands(self) -> None:
         """Note that a socket of it stands: the first one, one that replaces a lost one, or a successor."""
+        self._has_stood = True
+        self._tries.note_stands()
         if self._is_lost:
             self.reopenings = self.reopenings._replace(stood=self.reopenings.stood + 1)
         self._is_lost = False
@@ -295,6 +337,9 @@ class Connection:
             await link.run(passed_ns)
         except InvalidStatus as error:
             self._close_gate(error, passed_ns)
+            raise
+        except TooManyRequests as error:
+            self._asked_s = self.gate.refuse(passed_ns, Refusal(429, (), error.why, error.why))
             raise
         except SubscriptionRefused as error:
             self._leave_out(error)
@@ -368,10 +413,25 @@ class Connection:
             await self._drop(name)
 
     def _leave_out(self, refused: SubscriptionRefused) -> None:
-        """Carry no longer what the venue refuses: else the connection would be lost with it time and again."""
+        """Carry no longer what the venue refuses: else the connection would be lost with it time and again.
+
+        Where it does not say which, they are asked for one after the other, another one first each time; a refusal of
+        whatever comes first is about none of them, and is waited out, for minutes at last.
+        """
+        if not refused.symbols:
+            self._refusals += 1
+            self.symbols = (*self.symbols[1:], *self.symbols[:1])
+            if self._refusals > 1:
+                self._asked_s = growing_wait_s(self._refusals - 2, REFUSED_SECONDS, LONGEST_REFUSED_SECONDS)
+                self._tell_refused(refused.why)
+            return
         self.symbols = tuple(symbol for symbol in self.symbols if symbol not in refused.symbols)
         for symbol in refused.symbols:
             self._on_refused(symbol, refused.why)
+
+    def _tell_refused(self, why: str) -> None:
+        for symbol in self.symbols:
+            self._on_refused(symbol, why)
 
     def _close_gate(self, error: InvalidStatus, passed_ns: int) -> None:
         """Close the gate where a refused handshake asks to be left alone."""

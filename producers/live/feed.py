@@ -256,14 +256,16 @@ class LiveFeed:
             self.outlet.emit(stream.feed.on_trouble(about, sentence, self._clock.now_ns()))
 
     def _on_refused(self, symbol: str, why: str) -> None:
-        """Say that the venue does not send an instrument; whoever restarts this producer asks for it again."""
-        log.warning("subscription_refused", symbol=symbol, why=why)
-        self.note_trouble(symbol, "subscription", f"the venue refuses to send this symbol ({why})")
+        """Say that the venue does not send an instrument, or with an empty reason that it does now."""
+        if why:
+            log.warning("subscription_refused", symbol=symbol, why=why)
+        self.note_trouble(symbol, "subscription", why and f"the venue refuses to send this symbol ({why})")
 
     def _on_derivatives_refused(self, symbol: str, why: str) -> None:
-        """Say that the venue does not tell of a derivative; its book is none the worse for it."""
-        log.warning("derivatives_refused", symbol=symbol, why=why)
-        self.note_trouble(symbol, "derivatives", f"the venue refuses to send funding and mark prices ({why})")
+        """Say that the venue does not tell of a derivative, or does again; its book is none the worse for it."""
+        if why:
+            log.warning("derivatives_refused", symbol=symbol, why=why)
+        self.note_trouble(symbol, "derivatives", why and f"the venue refuses to send funding and mark prices ({why})")
 
     @property
     def lacks_books(self) -> bool:

@@ -42,6 +42,7 @@ REGION: Final = 451
 REFUSALS: Final = (403, BAN, 429, REGION)
 """What is meant for whoever asks, whatever was asked; so is any other error with a time in its headers."""
 _REGION_WORDS: Final = re.compile(r"restricted (?:location|countr|region)|your (?:country|region|location)", re.I)
+TOLD_CHARACTERS: Final = 200
 MINUTE_NS: Final = 60 * NS_PER_SECOND
 
 log = structlog.get_logger(__name__)
@@ -54,11 +55,13 @@ class Refusal(NamedTuple):
         status: HTTP status.
         headers: Names and texts.
         body: What it says.
+        told: What it says against whoever asks so often, where the status does not.
     """
 
     status: int
     headers: Iterable[tuple[str, str]]
     body: str = ""
+    told: str = ""
 
     @property
     def is_of_region(self) -> bool:
@@ -242,6 +245,8 @@ def _sentence(refusal: Refusal) -> str:
     if refusal.is_of_region:
         step = "run obflow where it does, or set producer.rest_url and producer.websocket_url"
         return f"the venue serves nobody from here (HTTP {refusal.status}): {step}"
+    if refusal.told:
+        return f"the venue refuses requests ({refusal.told[:TOLD_CHARACTERS]})"
     if refusal.status == 403:
         return "the venue turns this address away (HTTP 403): a firewall's answer, which no retry changes"
     return f"the venue refuses requests (HTTP {refusal.status})"

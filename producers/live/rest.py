@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -14,7 +14,8 @@ from obflow.clock_offsets import bounds_by_date_s
 from obflow.response_headers import read_date
 from producers.contract import Exchange, Fetch
 from producers.live.gate import HostGate, Refusal, is_refusal
-from schemas.errors import Backpressure, ExchangeUnreachable
+from producers.messages import Frame, Notice, NoticeKind, Via
+from schemas.errors import Backpressure, ExchangeUnreachable, MessageError
 from schemas.units import NS_PER_SECOND
 
 REQUEST_SECONDS = 10.0
@@ -108,8 +109,10 @@ class RestClient:
                     body = await _body(answer, REFUSAL_BYTES if refused else self.max_bytes)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unreachable(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
-        if refused:
-            raise self._told_to_wait(passed_ns, answer.status, answer.headers.items(), body)
+        told = "" if refused else self._too_many(request, body)
+        if refused or told:
+            refusal = Refusal(answer.status, tuple(answer.headers.items()), body.decode(errors="replace"), told)
+            raise self._told_to_wait(passed_ns, refusal)
         self.gate.welcome(passed_ns)
         if answer.status != 200:
             said = "a redirect, which is not followed" if 300 <= answer.status < 400 else _quoted(body)
@@ -123,10 +126,18 @@ class RestClient:
             heard_s = self._clock.now_ns() / NS_PER_SECOND
             self._on_clock(*bounds_by_date_s(date_s, asked_ns / NS_PER_SECOND, heard_s))
 
-    def _told_to_wait(
-        self, passed_ns: int, status: int, headers: Iterable[tuple[str, str]], body: bytes
-    ) -> Backpressure:
-        refusal = Refusal(status, tuple(headers), body.decode(errors="replace"))
+    def _too_many(self, request: Fetch, body: bytes) -> str:
+        """What an answer says of how often we ask, whatever its status: some venues say it with 200, or 400."""
+        if len(body) > REFUSAL_BYTES:
+            return ""
+        try:
+            told = self._exchange.parse(Frame(0, Via.REST, request=request.path, raw=body))
+        except MessageError:
+            return ""
+        notices = (one for one in told if isinstance(one, Notice) and one.kind is NoticeKind.TOO_MANY)
+        return next((one.detail or "too many requests" for one in notices), "")
+
+    def _told_to_wait(self, passed_ns: int, refusal: Refusal) -> Backpressure:
         wait_s = self.gate.refuse(passed_ns, refusal)
         return Backpressure(self.gate.why, retry_after_s=wait_s, address=self._url)
 

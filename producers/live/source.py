@@ -15,6 +15,7 @@ from producers.contract import Channel, Exchange, Login, Say
 from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate
 from producers.live.quality import Reopenings
+from producers.live.tries import HostTries
 from producers.messages import BESIDE_BOOKS, Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS
 
@@ -81,6 +82,7 @@ class VenueSource:
         self._instead: dict[str, Connection] = {}
         self._run, self._limits = f"{clock.now_ns() // NS_PER_MS:x}", exchange.limits
         self._gate, self._turns = gate or HostGate(self._limits), asyncio.Semaphore(HANDED_OVER)
+        self._tries = HostTries()
         self._connects = AsyncLimiter(self._limits.connects.times, self._limits.connects.seconds)
         self._exchange, self._login, self._max_bytes = exchange, login, max_bytes
         self._url, self._headers = url.rstrip("/"), headers
@@ -119,6 +121,7 @@ class VenueSource:
             path=path,
             life_s=self._limits.lifetime_s * LIVED * max(SPREAD, 1 - SPREAD * number / max(1, self._planned)),
             gate=self._gate,
+            tries=self._tries,
             turns=self._turns,
             comes_over=self._comes_over if is_of_books else lambda _: True,
             subscribe=subscribe,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -11,17 +12,19 @@ from aiolimiter import AsyncLimiter
 from websockets.asyncio.client import ClientConnection
 
 from producers.contract import Exchange, Say
-from producers.messages import Ack, Notice, Reply, VenueNotice
+from producers.messages import Ack, Notice, NoticeKind, Reply, VenueNotice
 from schemas.errors import ExchangeUnreachable
 
 ACK_SECONDS = 10.0
+_WORD = re.compile(r"[^\s.,:;\"'()\[\]{}<>=@/]+")
+"""What stands between what venues put around a name."""
 
 
 class SubscriptionRefused(ExchangeUnreachable):
     """The venue will not send these instruments; it may well send the others of the connection, opened without them.
 
     Attributes:
-        symbols: The instruments.
+        symbols: The instruments; none where it does not say which.
         why: What it said.
     """
 
@@ -31,8 +34,15 @@ class SubscriptionRefused(ExchangeUnreachable):
         self.why = why
 
 
+class TooManyRequests(SubscriptionRefused):
+    """The venue refuses what was said for how often it is asked: whatever is asked next has to wait."""
+
+
 class Talk:
     """What is said on one open socket: within the venue's rate, urgent things first, and watched until acknowledged.
+
+    Attributes:
+        asking: The instrument that alone is being subscribed, once others were; empty where it may be any.
 
     Args:
         exchange: The venue.
@@ -53,6 +63,8 @@ class Talk:
         self._progress = asyncio.Event()
         self._refusal = ""
         self._refused: tuple[str, ...] = ()
+        self._is_too_many = False
+        self.asking: str = ""
 
     def say(self, says: Sequence[Say], *, urgent: bool = False) -> None:
         """Send these in their order; urgent ones before all others."""
@@ -74,7 +86,8 @@ class Talk:
             self.say([Say(notice.raw)], urgent=True)
         elif isinstance(notice, Notice):
             self._refusal = notice.detail or "no reason given"
-            self._refused = (notice.symbol,) if notice.symbol in self._symbols() else ()
+            self._refused = (notice.symbol,) if notice.symbol in self._symbols() else self._named_in(notice.detail)
+            self._is_too_many = notice.kind is NoticeKind.TOO_MANY
             self._note_progress()
 
     async def speak(self, socket: ClientConnection) -> None:
@@ -115,6 +128,17 @@ class Talk:
         """Return once everything said is acknowledged; `watch` sees that it is."""
         await self._settled.wait()
 
+    def _named_in(self, detail: str) -> tuple[str, ...]:
+        """Instruments that a refusal names in words of its own; none where it names all: it repeats what was said.
+
+        One that names none is about the one that was asked for alone, where others were accepted before.
+        """
+        words, carried = set(_WORD.findall(detail.upper())), self._symbols()
+        named = tuple(symbol for symbol in carried if symbol.upper() in words)
+        if not named and self.asking:
+            return (self.asking,)
+        return named if len(named) < len(carried) or len(carried) == 1 else ()
+
     def _lacks(self, say: Say) -> tuple[str, ...]:
         """Keys of it that are awaited still."""
         return tuple(key for key in say.acknowledged_by if key in self._awaited)
@@ -135,8 +159,9 @@ class Talk:
 
     def _failed(self, what: str, next_step: str) -> ExchangeUnreachable:
         cause = f"{self._exchange.venue} {what}"
-        if self._refused:
-            return SubscriptionRefused(
+        if self._refusal:
+            kind = TooManyRequests if self._is_too_many else SubscriptionRefused
+            return kind(
                 cause, symbols=self._refused, why=self._refusal, next_step=next_step, connection=self._connection
             )
         return ExchangeUnreachable(cause, next_step=next_step, connection=self._connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from producers.broker.guard import refuse_where_live
 from producers.broker.publisher import Publisher
 from producers.compilation import find_engine
 from producers.contract import Exchange
+from producers.recordings.merged import MergedReplay
 from producers.recordings.reader import digest_of
 from producers.recordings.replay import Replay, ReplayPlan
 from producers.settings import ProducerSettings
@@ -57,10 +58,35 @@ def play(
     """
     engine = find_engine(settings.of(ProducerSettings).engine, settings.cache)
     with progress("looking through the recordings"):
-        recordings = Replay(files, exchange, plan, clock, engine)
-    refuse_where_live(settings, exchange.venue, recordings.targets(), clock)
-    if not again:
-        refuse_replayed(settings, recordings.digests())
+        replay = Replay(files, exchange, plan, clock, engine)
+    digests = () if again else replay.digests()
+    return run_replay(replay, [replay], settings, clock=clock, metrics=metrics, digests=digests)
+
+
+def run_replay(
+    recordings: Replay | MergedReplay,
+    parts: Sequence[Replay],
+    settings: Settings,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    digests: Collection[str] = (),
+) -> tuple[dict[str, Any], bool]:
+    """Play what was looked through, unless its instruments are produced live; returns and raises as `play`.
+
+    Args:
+        recordings: What is played.
+        parts: What it consists of.
+        settings: `kafka` and `producer` are used.
+        clock: The time.
+        metrics: Where it is counted.
+        digests: Of files that must not have been replayed before.
+    """
+    for venue in dict.fromkeys(part.venue for part in parts):
+        targets = [symbol for part in parts if part.venue == venue for symbol in part.targets()]
+        refuse_where_live(settings, venue, targets, clock)
+    if digests:
+        refuse_replayed(settings, digests)
     with stop_on_signal() as stop:
         publisher = Publisher(settings, metrics, clock.now_ns, each_report=False)
         deadline_s = settings.of(ProducerSettings).delivery_timeout_seconds
@@ -89,29 +115,29 @@ class PlayedFiles:
     def __init__(self, folder: Path, log: str) -> None:
         self._path = folder / PLAYED
         self._log = log
-        self._digests: dict[str, str] = {}
+        self._played: set[tuple[str, str]] = set()
         for line in self._path.read_bytes().splitlines() if self._path.exists() else ():
             try:
                 one = msgspec.json.decode(line, type=_PlayedFile)
             except msgspec.DecodeError:  # cut off as it was written: played again, as a new run
                 continue
             if one.log == log:
-                self._digests[one.name] = one.sha256
+                self._played.add((one.name, one.sha256))
 
     def left(self, files: Sequence[Path]) -> list[Path]:
         """Give those that were not played to their end, or not as they are now."""
-        return [path for path in files if self._digests.get(path.name) != digest_of(path)]
+        return [path for path in files if (path.name, digest_of(path)) not in self._played]
 
-    def note(self, path: Path) -> None:
-        """Write down that a file was played to its end.
+    def note(self, files: Sequence[Path]) -> None:
+        """Write down that these were played to their end: all of them, or none.
 
         Raises:
             UsageError: The folder cannot be written.
         """
-        line = b"\n" + msgspec.json.encode(_PlayedFile(path.name, digest_of(path), self._log)) + b"\n"
+        lines = [msgspec.json.encode(_PlayedFile(path.name, digest_of(path), self._log)) for path in files]
         try:
             with self._path.open("ab") as file:
-                file.write(line)
+                file.write(b"\n" + b"\n".join(lines) + b"\n")
         except OSError as error:
             raise UsageError(
                 f"{self._path} cannot be written ({error.strerror})", next_step="name another folder"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from producers.recordings.opened import open_recording
+from producers.recordings.joined import open_joined
 from schemas.errors import MessageError, UsageError
 
 
@@ -169,6 +169,7 @@ class RecordingReplay:
         max_frame_bytes: A larger frame is refused.
         until_damage: Whether a damaged file ends before its damage.
         engine: As of `FrameRouter`; deltas are then `EncodedDelta`.
+        beside: Other datasets of the same instruments, which are read with it as one.
 
     Attributes:
         found: What the scan found.
@@ -188,8 +189,9 @@ class RecordingReplay:
         max_frame_bytes: int = MAX_FRAME_BYTES,
         until_damage: bool = False,
         engine: Callable[[DeltaForm], DeltaEngine] | None = None,
+        beside: Sequence[Path] = (),
     ) -> None:
-        self._source, reader = open_recording(path, venue, until_damage=until_damage)
+        self._source, reader = open_joined((path, *beside), venue, until_damage=until_damage)
         self.found = found or scan(self._source, reader)
         found_there, quoted = self.found.instruments, self.found.quoted
         self.router = FrameRouter(

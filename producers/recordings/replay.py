@@ -21,8 +21,8 @@ from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
 from producers.compilation import MakeEngine
 from producers.contract import Exchange
+from producers.recordings.joined import open_joined
 from producers.recordings.multiply import Copier, copy_names
-from producers.recordings.opened import open_recording
 from producers.recordings.reader import RecordingReplay, ReplayStep, Scan, digest_of, scan
 from schemas.errors import UsageError
 from schemas.messages import DerivativeRecord, Kind, L2Record, Source, TradeRecord
@@ -33,6 +33,8 @@ from schemas.units import NS_PER_MS, NS_PER_SECOND
 MAX_PAUSE_SECONDS = 0.2
 """Longest sleep at once: answers of the broker and signals are looked at in between."""
 POLL_EVERY_RECORDS = 2_000
+SINGLE = Copier(None)
+"""Leaves records as they are."""
 LOOP_GAP_NS = NS_PER_SECOND
 """Received time between the end of a recording and its next round."""
 
@@ -61,10 +63,15 @@ class ReplayPlan(NamedTuple):
     until_damage: bool = False
 
 
+class EmptyRecording(UsageError):
+    """A file holds no instrument of the venue."""
+
+
 class _File(NamedTuple):
     path: Path
     found: Scan
     digest: str
+    beside: tuple[Path, ...] = ()
 
 
 class Replay:
@@ -76,9 +83,10 @@ class Replay:
         plan: How.
         clock: What is now.
         engine: Makes what takes ordinary updates, where no record has to be looked at or changed.
+        joined: Whether the files are datasets of the same instruments, played as one: a run that the first one names.
 
     Raises:
-        UsageError: A file is not there, or holds no instrument of the venue.
+        UsageError: A file is not there, or holds no instrument of the venue (`EmptyRecording`).
         FatalError: A file is damaged.
     """
 
@@ -89,21 +97,48 @@ class Replay:
         plan: ReplayPlan,
         clock: Clock,
         engine: MakeEngine | None = None,
+        *,
+        joined: bool = False,
     ) -> None:
         self._engine = engine
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
-        opened = [open_recording(path, exchange, until_damage=plan.until_damage) for path in paths]
-        self._files = [_File(path, scan(*one), digest_of(path)) for path, one in zip(paths, opened, strict=True)]
+        groups = [tuple(paths)] if joined else [(path,) for path in paths]
+        opened = [open_joined(group, exchange, until_damage=plan.until_damage) for group in groups]
+        self._files = [
+            _File(group[0], scan(*one), digest_of(group[0]), group[1:])
+            for group, one in zip(groups, opened, strict=True)
+        ]
         for file in self._files:
             if not file.found.instruments:
-                raise UsageError(
+                raise EmptyRecording(
                     f"{file.path} holds no instrument of {exchange.venue}", next_step="name its venue with --venue"
                 )
         self._copier = Copier(plan.copies)
         self._epoch = 0
         self._last_ns = 0  # received time of the last record, shifted
+
+    @property
+    def venue(self) -> str:
+        """Exchange id of the venue that they are of."""
+        return self._exchange.venue
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [path for file in self._files for path in (file.path, *file.beside)]
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """When the first and the last line of them were received, ns UTC."""
+        found = [file.found for file in self._files]
+        return min(one.first_ns for one in found), max(one.last_ns for one in found)
+
+    def played(self, over: Callable[[], bool]) -> Iterator[ReplayStep]:
+        """Give the steps of all files, for whoever publishes them; ends early where it is over."""
+        for file in self._files:
+            yield from self._steps(file, over)
 
     def targets(self) -> list[str]:
         """Name the symbols that the replay writes."""
@@ -150,11 +185,13 @@ class Replay:
             return stop.is_set() or (loop_s is not None and seconds() >= loop_s)
 
         for file in cycle(self._files) if loop_s is not None else self._files:
-            self._play(watch(self._steps(file, over)), publisher, stop)
+            pacer = Pacer(self._plan.speed, self._clock, publisher, stop)
+            publish(watch(self._steps(file, over)), publisher, pacer, self._copier)
             if over():
                 break
         publisher.flush(flush_seconds)
-        return self._summary(publisher.acknowledged, seconds())
+        told = summary_of(publisher.acknowledged, len(self.targets()), seconds())
+        return {"venue": self._exchange.venue, **told}
 
     def _steps(self, file: _File, over: Callable[[], bool]) -> Iterator[ReplayStep]:
         """Give the steps of a file, its times moved to where this round stands; at the end its feeds are stopped."""
@@ -176,6 +213,7 @@ class Replay:
             found=file.found,
             until_damage=self._plan.until_damage,
             engine=self._engine if as_they_are else None,
+            beside=file.beside,
         )
         limit = _DiffLimit(self._plan.limit_diffs, len(file.found.instruments))
         last_ns = first_ns
@@ -198,38 +236,39 @@ class Replay:
         again = self._plan.loop_seconds is not None and self._last_ns >= first_ns
         return self._last_ns + LOOP_GAP_NS - first_ns if again else 0
 
-    def _play(self, steps: Iterable[ReplayStep], publisher: Publisher, stop: threading.Event) -> None:
-        """Publish the steps of a file, paced."""
-        pacer = _Pacer(self._plan.speed, self._clock, publisher, stop)
-        unpolled = 0
-        for step in steps:
-            pacer.wait(step.received_ns)
-            for record in step.records:
-                kind = type(record)
-                for key, payload in self._copier.of(record):
-                    publisher.wait(kind, key, payload)
-                    unpolled += 1
-            if unpolled >= POLL_EVERY_RECORDS:
-                publisher.poll()
-                unpolled = 0
 
-    def _summary(self, acknowledged: Counter[str], seconds: float) -> dict[str, Any]:
-        records = sum(acknowledged.values())
-        return {
-            "venue": self._exchange.venue,
-            "messages": acknowledged[L2.name] + acknowledged[TRADES.name],
-            "l2": acknowledged[L2.name],
-            "trades": acknowledged[TRADES.name],
-            "derivatives": acknowledged[DERIVATIVES.name],
-            "feed_status": acknowledged[FEED_STATUS.name],
-            "dead_letters": acknowledged[DEAD_LETTERS.name],
-            "instruments": len(self.targets()),
-            "seconds": round(seconds, 3),
-            "records_per_s": round(records / seconds) if seconds else 0,
-        }
+def publish(steps: Iterable[ReplayStep], publisher: Publisher, pacer: Pacer, copier: Copier = SINGLE) -> None:
+    """Publish steps, paced, each record as often as it is copied."""
+    unpolled = 0
+    for step in steps:
+        pacer.wait(step.received_ns)
+        for record in step.records:
+            kind = type(record)
+            for key, payload in copier.of(record):
+                publisher.wait(kind, key, payload)
+                unpolled += 1
+        if unpolled >= POLL_EVERY_RECORDS:
+            publisher.poll()
+            unpolled = 0
 
 
-class _Pacer:
+def summary_of(acknowledged: Counter[str], instruments: int, seconds: float) -> dict[str, Any]:
+    """Say what was acknowledged, and how fast."""
+    records = sum(acknowledged.values())
+    return {
+        "messages": acknowledged[L2.name] + acknowledged[TRADES.name],
+        "l2": acknowledged[L2.name],
+        "trades": acknowledged[TRADES.name],
+        "derivatives": acknowledged[DERIVATIVES.name],
+        "feed_status": acknowledged[FEED_STATUS.name],
+        "dead_letters": acknowledged[DEAD_LETTERS.name],
+        "instruments": instruments,
+        "seconds": round(seconds, 3),
+        "records_per_s": round(records / seconds) if seconds else 0,
+    }
+
+
+class Pacer:
     """Waits until a step is due: received time since the first step, over the speed."""
 
     def __init__(self, speed: float | None, clock: Clock, publisher: Publisher, stop: threading.Event) -> None:

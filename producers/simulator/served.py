@@ -10,6 +10,7 @@ from producers.simulator.control import Control
 from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import Disconnect, SimulatedExchange
 from producers.simulator.faults import Fault
+from producers.simulator.relay import SimulatedRelay
 from producers.simulator.sockets import Gateway
 from schemas.units import NS_PER_SECOND
 
@@ -29,6 +30,7 @@ class ServedVenue:
     def __init__(self, exchange: SimulatedExchange, clock: Clock, stats: Counter[str]) -> None:
         self.exchange = exchange
         self.gateway = Gateway(exchange, clock, stats)
+        self.relays: list[SimulatedRelay] = []
         self.paused_until_ns = 0
         self.no_connections_until_ns = 0
         self.refusals: deque[Control] = deque()
@@ -44,15 +46,26 @@ class ServedVenue:
             self._held.append(event)
             if len(self._held) > MAX_HELD_FRAMES:
                 self._held.clear()
-                self.gateway.cut_all()
+                self.cut_all()
             return
         self.release()
-        self.gateway.send(event)
+        self._send(event)
 
     def release(self) -> None:
         """Send what a pause held back."""
         while self._held:
-            self.gateway.send(self._held.popleft())
+            self._send(self._held.popleft())
+
+    def cut_all(self) -> None:
+        """Cut every connection, to whoever passes its data on as well."""
+        self.gateway.cut_all()
+        for relay in self.relays:
+            relay.cut_all()
+
+    def _send(self, event: MarketEvent) -> None:
+        self.gateway.send(event)
+        for relay in self.relays:
+            relay.send(event)
 
     async def advance(self, now_ns: int) -> None:
         """Let the venue's time pass, and send what left it."""
@@ -63,7 +76,7 @@ class ServedVenue:
             for item in exchange.advance(min(now_ns, exchange.now_ns + NS_PER_SECOND)):
                 if isinstance(item, Disconnect):
                     self._stats["disconnects"] += 1
-                    self.gateway.cut_all()
+                    self.cut_all()
                 else:
                     self.emit(item, now_ns)
             await asyncio.sleep(0)
@@ -96,7 +109,7 @@ class ServedVenue:
                 told = self.gateway.announce_shutdown()
                 asyncio.get_running_loop().call_later(control.seconds, self.gateway.cut_these, told)
             else:
-                self.gateway.cut_all()
+                self.cut_all()
         elif control.fault == "pause":
             self.paused_until_ns = until_ns
         elif control.fault == "refuse_connections":

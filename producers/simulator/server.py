@@ -2,6 +2,7 @@
 
 the venues' own paths                            streams and requests; see `VenueRules` of each
 GET  /true-book?symbol=&venue=&sequence=&limit=  the book as the venue has it, at any recent update id
+GET  /auth/verify, /tardis/…                     those who pass a venue's data on, see `relay`
 GET  /control                                    what was served and injected
 POST /control                                    a fault on demand, as JSON: see `Control`
 """
@@ -12,6 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ from obflow.response_headers import read_count
 from producers.simulator.contract import SimulatedVenue, VenueRules
 from producers.simulator.control import CONTROL, MAX_COUNT, Control
 from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.relay import SimulatedRelay
 from producers.simulator.served import ServedVenue
 from producers.simulator.sockets import MAX_MESSAGE_BYTES
 from producers.simulator.true_book import UnknownSequence
@@ -29,6 +32,7 @@ from schemas.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 (only where it is asked for)
+NO_RELAYS: Mapping[str, str] = MappingProxyType({})
 TICK_SECONDS = 0.01
 """How often time is advanced."""
 
@@ -39,19 +43,31 @@ class SimulatorServer:
     Args:
         exchanges: By venue; from `start` on, their time is the clock's.
         clock: The clock they follow.
+        relays: Venues whose data are also passed on, by what whoever passes them on calls each.
 
     Attributes:
+        relays: Those who pass data on, by the same names.
         host: The address it is asked at, once started.
         port: Where it listens, once started.
         stats: What was served, by name.
     """
 
-    def __init__(self, exchanges: Mapping[str, SimulatedExchange], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        exchanges: Mapping[str, SimulatedExchange],
+        clock: Clock | None = None,
+        relays: Mapping[str, str] = NO_RELAYS,
+    ) -> None:
         self.host = LOOPBACK
         self.port = 0
         self.stats: Counter[str] = Counter()
         self._clock = clock or SystemClock()
         self._venues = {venue: ServedVenue(exchange, self._clock, self.stats) for venue, exchange in exchanges.items()}
+        self.relays = {
+            name: SimulatedRelay(name, exchanges[venue], self._clock, self.stats) for name, venue in relays.items()
+        }
+        for name, venue in relays.items():
+            self._venues[venue].relays.append(self.relays[name])
         self._runner: web.AppRunner | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -81,6 +97,10 @@ class SimulatorServer:
             app.router.add_get(path, partial(self._stream, served))
         for prefix, served in _owners(self._venues.values(), lambda rules: rules.rest_paths).items():
             app.router.add_get(prefix + "/{rest:.*}", partial(self._rest, served))
+        if self.relays:
+            app.router.add_get("/auth/verify", self._verify)
+            app.router.add_get("/tardis/credentials", self._credentials)
+            app.router.add_get("/tardis/stream/{exchange}", self._relayed)
         app.router.add_get("/true-book", self._true_book)
         app.router.add_get("/control", self._report)
         app.router.add_post("/control", self._control)
@@ -97,7 +117,7 @@ class SimulatorServer:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
         for served in self._venues.values():
-            served.gateway.cut_all()
+            served.cut_all()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -161,6 +181,21 @@ class SimulatorServer:
     def _refuse(self, status: int, venue: SimulatedVenue, headers: Mapping[str, str]) -> web.Response:
         self.stats["requests_refused"] += 1
         return _json(status, venue.refusal(status), headers)
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        return next(iter(self.relays.values())).verify(request)
+
+    async def _credentials(self, request: web.Request) -> web.Response:
+        relay = self.relays.get(request.query.get("exchange", ""))
+        if relay is None:
+            return web.json_response({"error": "no such exchange"}, status=404)
+        return relay.credentials(request, f"ws://{request.host}")
+
+    async def _relayed(self, request: web.Request) -> web.StreamResponse:
+        relay = self.relays.get(request.match_info["exchange"])
+        if relay is None:
+            return web.Response(status=404)
+        return await relay.serve(request)
 
     async def _true_book(self, request: web.Request) -> web.Response:
         symbol, sequence, limit = (request.query.get(name) for name in ("symbol", "sequence", "limit"))

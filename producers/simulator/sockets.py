@@ -20,24 +20,18 @@ MAX_QUEUED_FRAMES = 20_000
 MAX_MESSAGE_BYTES = 64 * 1024
 
 
-class Client:
-    """One connection.
+class Line:
+    """The way to one client.
 
     Args:
         request: The handshake.
-        session: What is said on it.
-        rules: How long it lives.
+        socket: The WebSocket that answers it.
     """
 
-    def __init__(self, request: web.Request, session: VenueSession, rules: SessionRules) -> None:
-        self.socket = web.WebSocketResponse(
-            heartbeat=rules.ping_every_s or None, max_msg_size=MAX_MESSAGE_BYTES, compress=False
-        )
-        self.session = session
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        self.socket = socket
         self._transport = request.transport
         self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED_FRAMES)
-        self._limit = rules.messages
-        self._sent_ns: deque[int] = deque(maxlen=rules.messages.most)
 
     def put(self, text: str) -> bool:
         """Queue a frame; False where the client is too slow for more."""
@@ -59,6 +53,25 @@ class Client:
         """End the connection without a word, as a network does."""
         if self._transport is not None:
             self._transport.abort()
+
+
+class Client(Line):
+    """One connection to a venue.
+
+    Args:
+        request: The handshake.
+        session: What is said on it.
+        rules: How long it lives.
+    """
+
+    def __init__(self, request: web.Request, session: VenueSession, rules: SessionRules) -> None:
+        beat_s = rules.ping_every_s or None
+        super().__init__(
+            request, web.WebSocketResponse(heartbeat=beat_s, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
+        )
+        self.session = session
+        self._limit = rules.messages
+        self._sent_ns: deque[int] = deque(maxlen=rules.messages.most)
 
     def asks_too_often(self, now_ns: int) -> bool:
         """Count a message of the client; True where it has sent more than it may."""

@@ -15,6 +15,7 @@ from producers.simulator.server import SimulatorServer
 from producers.simulator.venues import SIMULATED
 
 CHANGES_PER_SECOND = 5.0
+"""A book that was fetched is LIVE with its second update: quiet markets take some tenths of a second of their own."""
 LEVELS = 120
 
 

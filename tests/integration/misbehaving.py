@@ -50,6 +50,7 @@ class MisbehavingVenue:
         silent: Whether a stream, by name, brings nothing though its subscription is acknowledged.
         answer: Looks at each REST request, and answers in the venue's place where it wants to.
         handshake: The same for handshakes.
+        refuses: Looks at what a client says, and answers in place of an acknowledgement where it gives something.
         clients: Every connection there was.
         asked: Every REST request: when, and its path and query.
         knocked_s: When there was a handshake, refused ones too.
@@ -59,6 +60,7 @@ class MisbehavingVenue:
     silent: Callable[[str], bool] = lambda _: False
     answer: Answer = lambda _: None
     handshake: Answer = lambda _: None
+    refuses: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: None
     clients: list[Client] = field(default_factory=list)
     asked: list[tuple[float, str]] = field(default_factory=list)
     knocked_s: list[float] = field(default_factory=list)
@@ -130,6 +132,9 @@ class MisbehavingVenue:
                 break
             asked = json.loads(message.data)
             client.said.append(asked)
+            if (refusal := self.refuses(asked)) is not None:
+                await socket.send_str(json.dumps(refusal))
+                continue
             named = set(asked["params"])
             client.listens = client.listens | named if asked["method"] == "SUBSCRIBE" else client.listens - named
             await socket.send_str(json.dumps({"result": None, "id": asked["id"]}))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,11 +18,17 @@ from obflow.clock import SystemClock
 from obflow.settings import Settings
 from producers.backfill import Backfill
 from producers.live.datasets import TRIES, Day, Fetched, days_of, fetch_days
-from producers.recordings.playing import PLAYED, PlayedFiles
+from producers.recordings.merged import MergedReplay
+from producers.recordings.playing import PLAYED, PlayedFiles, run_replay
+from producers.recordings.replay import Replay
 from producers.settings import TardisSettings
-from schemas.errors import ExchangeUnreachable, UsageError
+from producers.simulator.exchange import SimulatedExchange
+from producers.simulator.recording_files import write_recording
+from producers.simulator.venues import simulated_venue
+from schemas.errors import EXIT_USAGE, ExchangeUnreachable, UsageError
 from schemas.messages import Kind, L2Record
 from schemas.topics import L2
+from schemas.units import NS_PER_SECOND
 from tests.integration.advising import TIMES, flags, refused
 from tests.integration.datasets_server import KEY, DatasetsServer, datasets_server
 from tests.integration.producing import fresh_topics, read_topic
@@ -32,6 +39,7 @@ pytestmark = pytest.mark.integration
 EXCHANGE, SYMBOL = "binance-futures", "BTCUSDT"
 DAYS = days_of(EXCHANGE, ["incremental_book_L2"], [SYMBOL], "2024-08-08", "2024-08-10")
 US = 1_723_075_200_000_000
+NS_PER_DAY = 86_400 * NS_PER_SECOND
 
 
 def text_of(day: Day, changes: int = 400) -> str:
@@ -203,7 +211,6 @@ async def test_a_request_that_is_refused_is_not_repeated(tmp_path: Path) -> None
 @pytest.mark.advice(
     "write 2024-08-08",
     "write it as the venue does, such as BTCUSDT",
-    "write tardis:binance-futures",
     "name another folder",
 )
 async def test_words_that_cannot_be_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
@@ -215,9 +222,11 @@ async def test_words_that_cannot_be_are_refused_before_anything_is_asked(tmp_pat
         refused(days(symbol), "write it as the venue does, such as BTCUSDT")
     refused(days(first="2024-08-09"), "give --from and --to in their order")
     refused(lambda: days_of(EXCHANGE, ["books"], [SYMBOL], written, written), "there are {…}")
-    refused(lambda: Backfill.of("binance", [SYMBOL], None, written, written, tmp_path), "write tardis:binance-futures")
+    refused(
+        lambda: Backfill.of(["binance"], [SYMBOL], None, written, written, tmp_path), "write tardis:binance-futures"
+    )
     for _ in range(TIMES):
-        backfill = Backfill.of("tardis:binance-futures", ["BTC/USDT"], None, written, written, tmp_path)
+        backfill = Backfill.of(["tardis:binance-futures"], ["BTC/USDT"], None, written, written, tmp_path)
         assert [day.symbol for day in backfill.days] == ["BTC-USDT", "BTC-USDT"]
 
     (tmp_path / "file").write_text("")
@@ -234,13 +243,13 @@ def test_what_was_played_into_a_log_is_not_played_into_it_again(tmp_path: Path) 
     files = [tmp_path / name for name in ("a.csv.gz", "b.csv.gz")]
     for file in files:
         file.write_text(file.name)
-    PlayedFiles(tmp_path, "log1").note(files[0])
+    PlayedFiles(tmp_path, "log1").note(files[:1])
     with (tmp_path / PLAYED).open("a") as cut:
         cut.write('{"name":"b.csv.gz","sha')
 
     assert PlayedFiles(tmp_path, "log1").left(files) == files[1:]
     assert PlayedFiles(tmp_path, "log2").left(files) == files
-    PlayedFiles(tmp_path, "log1").note(files[1])
+    PlayedFiles(tmp_path, "log1").note(files[1:])
     assert PlayedFiles(tmp_path, "log1").left(files) == []
     files[0].write_text("another day's")
     assert PlayedFiles(tmp_path, "log1").left(files) == files[:1]
@@ -251,7 +260,7 @@ def test_a_fetch_that_was_stopped_is_followed_by_no_replay(tmp_path: Path, monke
         return Fetched([], [tmp_path / DAYS[0].name], [])
 
     monkeypatch.setattr("producers.backfill.fetch_days", stopped)
-    backfill = Backfill.of(f"tardis:{EXCHANGE}", [SYMBOL], None, "2024-08-08", "2024-08-08", tmp_path)
+    backfill = Backfill.of([f"tardis:{EXCHANGE}"], [SYMBOL], None, "2024-08-08", "2024-08-08", tmp_path)
     nowhere = Settings.load({"kafka.bootstrap_servers": "127.0.0.1:1"})
     assert backfill.run(nowhere, speed=None, fetch_only=False) == {
         "fetched": 0,
@@ -308,3 +317,88 @@ def test_a_backfill_is_in_the_topics_once_however_often_it_is_run(
     assert "0 files played" in told
     assert len(runs) == 3
     assert sum(record.kind is Kind.DELTA for record in books) == 3 * 399
+
+
+OTHER = days_of("okex-swap", ["incremental_book_L2"], ["BTC-USDT-SWAP"], "2024-08-08", "2024-08-10")
+
+
+def test_days_of_two_exchanges_are_merged_and_one_that_was_cut_off_is_played_anew(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, stretches = fresh_topics(broker), list[int]()
+
+    def cut_in_the_second(recordings: MergedReplay, parts: Sequence[Replay], *rest: Any, **more: Any) -> Any:
+        stretches.append(len(parts))
+        summary, is_stopped = run_replay(recordings, parts, *rest, **more)
+        return summary, is_stopped or len(stretches) == 2
+
+    def work(server: DatasetsServer) -> None:
+        filled(server, OTHER)
+        words = ["backfill", f"tardis:{EXCHANGE}", "tardis:okex-swap", "--type", "incremental_book_L2"]
+        symbols = ["--symbol", f"{EXCHANGE}:{SYMBOL}", "--symbol", "okex-swap:BTC-USDT-SWAP"]
+        days = ["--from", "2024-08-08", "--to", "2024-08-10", "--into", str(tmp_path)]
+        for _ in range(3):
+            assert main([*words, *symbols, *days, *flags(settings), "--set", f"tardis.datasets_url={server.url}"]) == 0
+
+    monkeypatch.setattr("producers.backfill.run_replay", cut_in_the_second)
+    in_a_thread(work)
+    books = [record for record in read_topic(settings, L2) if isinstance(record, L2Record)]
+
+    assert stretches == [2, 2, 2, 2], "the first day once, the second twice, the third once"
+    assert len({record.run for record in books}) == 8
+    for venue in (EXCHANGE, "okx"):
+        changes = Counter(record.received_ns // NS_PER_DAY for record in books if is_change_of(record, venue))
+        assert sorted(changes.values()) == [399, 399, 2 * 399]
+
+
+def is_change_of(record: L2Record, venue: str) -> bool:
+    return record.venue == venue and record.kind is Kind.DELTA
+
+
+RECORDED = (("binance-futures", "BTCUSDT", 0), ("okx", "BTC-USDT-SWAP", 1), ("bybit", "BTCUSDT", 60))
+
+
+def test_recordings_are_merged_where_they_overlap_and_each_is_played_once(
+    broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, sources = fresh_topics(broker), list[str]()
+    for venue, symbol, start_s in RECORDED:
+        path = tmp_path / f"{venue}.frames.jsonl.gz"
+        start_ns = (1_700_000_000 + start_s) * NS_PER_SECOND
+        exchange = SimulatedExchange(simulated_venue(venue), [symbol], start_ns=start_ns, changes_per_second=50)
+        write_recording(exchange, path, 2.0, seed=0, rate=50, faults=False)
+        sources.append(f"recording:{path}")
+    for _ in range(2):
+        assert main(["backfill", *reversed(sources), "--into", str(tmp_path), *flags(settings)]) == 0
+    assert main(["backfill", *sources, "--symbol", "X", "--into", str(tmp_path), *flags(settings)]) == EXIT_USAGE
+    told = capsys.readouterr()
+
+    assert "3 files played" in told.out
+    assert "0 files played" in told.out
+    assert "recordings are filled in whole" in told.err
+    books = [record for record in read_topic(settings, L2) if isinstance(record, L2Record)]
+    assert {record.venue for record in books if record.kind is Kind.SNAPSHOT} == {"binance-futures", "okx", "bybit"}
+    assert len({record.run for record in books}) == 3
+
+
+@pytest.mark.advice(
+    "write tardis:binance-futures, or recording:FILE",
+    "name them and --into alone",
+    "fill them in one after the other, into topics of their own",
+)
+def test_sources_and_datasets_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    def of(*sources: str, types: Sequence[str] | None = None) -> Callable[[], Backfill]:
+        given = (
+            ([SYMBOL], types, "2024-08-08", "2024-08-08")
+            if types or "recording" not in sources[0]
+            else ([], None, "", "")
+        )
+        return lambda: Backfill.of(sources, *given, tmp_path)
+
+    refused(of("binance"), "write tardis:binance-futures, or recording:FILE")
+    refused(of("recording:a", f"tardis:{EXCHANGE}"), "name them and --into alone")
+    both = ["incremental_book_L2", "book_snapshot_25"]
+    refused(of(f"tardis:{EXCHANGE}", types=both), "fill them in one after the other, into topics of their own")
+    for number in range(TIMES):
+        assert len(of(f"tardis:{EXCHANGE}", types=[both[number % 2], "trades"])().days) == 2
+        assert of("recording:a", "recording:b")().recordings == [Path("a"), Path("b")]

@@ -123,6 +123,22 @@ def test_a_recording_made_by_the_command_replays(tmp_path: Path) -> None:
     assert book.deltas > 3
 
 
+def test_a_simulated_relay_is_recorded_like_one(tmp_path: Path) -> None:
+    path, key_file = tmp_path / "live.frames.jsonl.gz", tmp_path / "key"
+    key_file.write_text("any")
+    with simulated("--venue", "relay:bybit") as where:
+        ways = {"OBFLOW_RELAY__BASE_URL": where["relay_url"], "OBFLOW_RELAY__API_KEY_FILE": str(key_file)}
+        words = ("record", "relay:bybit", "--symbol", "BTCUSDT", "--out", str(path), "--for", "4s", "--json")
+        with running(*words, "--rest-url", where["rest_url"], **ways) as recorder:
+            _, err = recorder.communicate(timeout=patient(60))
+    records = list(RecordingReplay(path, EXCHANGES["bybit"]).records())
+
+    assert recorder.returncode == 0, err
+    book = books_of([record for record in records if isinstance(record, L2Record)])["BTCUSDT"]
+    assert book.broken == []
+    assert book.deltas > 3
+
+
 @pytest.mark.exhaustive
 def test_a_killed_recorder_leaves_a_readable_file(tmp_path: Path) -> None:
     path = tmp_path / "cut.frames.jsonl.gz"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from obflow.clock import SystemClock
 from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
-from producers.live import talk
+from producers.live import connections, talk
 from producers.live.source import VenueSource
 from producers.messages import Instrument
+from schemas.messages import FeedStatus
+from tests.integration.misbehaving import Listening, listening, misbehaving, until
 from tests.integration.simulators import simulator
 
 pytestmark = pytest.mark.integration
@@ -25,6 +32,7 @@ pytestmark = pytest.mark.integration
         ("deribit", "BTC-PERPETUAL", "GONE-PERPETUAL"),
     ],
 )
+@pytest.mark.case("refused-symbol")
 async def test_one_refused_symbol_costs_the_others_one_connection(
     monkeypatch: pytest.MonkeyPatch, venue: str, traded: str, refused: str
 ) -> None:
@@ -46,11 +54,73 @@ async def test_one_refused_symbol_costs_the_others_one_connection(
             source.handle(frame, notices) if (notices := router.handle(frame).notices) else None
             if refused in told and router.streams[traded].counters.deltas_applied > 12:
                 break
-        connections = (await served.report())["stats"]["connections"]
+        opened = (await served.report())["stats"]["connections"]
         for task in source.tasks:
             task.cancel()
 
     assert list(told) == [refused]
     assert told[refused]
-    assert connections == 2
+    assert opened == 2
     assert not router.streams[refused].is_live
+
+
+def refusing(symbol: str, why: str) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
+    """Refuse whatever asks for a symbol."""
+
+    def refuse(said: dict[str, Any]) -> dict[str, Any] | None:
+        asked = any(symbol.lower() in stream for stream in said["params"]) and said["method"] == "SUBSCRIBE"
+        return {"error": {"code": 2, "msg": why}, "id": said["id"]} if asked else None
+
+    return refuse
+
+
+NAMES = ("AUSDT", "BTCUSDT", "ETHUSDT")
+REFUSED = "the venue refuses to send this symbol"
+
+
+def detail_of(heard: Listening, symbol: str) -> str:
+    """What the feed's status says of it."""
+    (status,) = heard.feed.router.streams[symbol].feed.on_heartbeat(0)
+    assert isinstance(status, FeedStatus)
+    return status.detail
+
+
+@pytest.mark.parametrize("gone", ["AUSDT", "ETHUSDT"])
+@pytest.mark.parametrize("why", ["Invalid request.", "no such stream: [gone]"])
+@pytest.mark.case("refused-symbol")
+async def test_a_refusal_in_any_words_is_found_out_and_the_others_come(tmp_path: Path, gone: str, why: str) -> None:
+    refuse = refusing(gone, why.replace("gone", f"{gone.lower()}@depth"))
+    with capture_logs() as logs:
+        async with (
+            misbehaving(*NAMES, refuses=refuse) as venue,
+            listening(venue, tmp_path / "a.frames.jsonl", NAMES) as heard,
+        ):
+            others = [stream for symbol, stream in heard.feed.router.streams.items() if symbol != gone]
+            await until(lambda: all(stream.is_live for stream in others), 30)
+            await until(lambda: REFUSED in detail_of(heard, gone), 30)
+            await until(lambda: all(stream.is_live for stream in others), 30)
+            assert not any(detail_of(heard, symbol) for symbol in NAMES if symbol != gone)
+
+    told = [line["symbol"] for line in logs if line["event"] == "subscription_refused"]
+    assert told.count(gone) <= 2
+    assert len(venue.clients) <= 4, "one that is refused, then one after the other"
+
+
+@pytest.mark.case("refused-symbol")
+async def test_where_all_are_refused_none_is_left_out_and_the_waits_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REFUSED_SECONDS", 1.0)
+    async with (
+        misbehaving(*NAMES, refuses=refusing("usdt", "the system is busy")) as venue,
+        listening(venue, tmp_path / "a.frames.jsonl", NAMES) as heard,
+    ):
+        await until(lambda: len(venue.knocked_s) >= 4, 20)
+        gaps = [later - earlier for earlier, later in pairwise(venue.knocked_s)]
+        assert all("the system is busy" in detail_of(heard, symbol) for symbol in NAMES)
+        venue.refuses = lambda _: None
+        await until(lambda: all(stream.is_live for stream in heard.feed.router.streams.values()), 40)
+        await until(lambda: not any(detail_of(heard, symbol) for symbol in NAMES))
+
+    assert gaps[1] >= 1.0
+    assert gaps[2] >= 2.0

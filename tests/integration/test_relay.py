@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
@@ -22,6 +23,7 @@ from producers.live.relay import RelayAccess, low_share
 from producers.recordings.opened import venue_of
 from producers.recordings.reader import RecordingReplay
 from producers.settings import ProducerSettings, RelaySettings
+from producers.simulator.relay import QUOTA
 from producers.tardis.relay import Quota
 from schemas.errors import ExchangeUnreachable, SettingsError, UsageError
 from schemas.messages import L2Record, SequenceSource
@@ -103,12 +105,12 @@ async def test_credentials_are_renewed_and_connections_replaced_without_a_hole(
         recording(path, server, key_file, depth=50) as recorded,
     ):
         await recorded.until(lambda feed: live(feed) == 2)
-        await recorded.until(lambda _: len(set(server.opened)) >= 3)
+        await recorded.until(lambda _: len(set(server.relay.opened)) >= 3)
         await recorded.until(lambda feed: live(feed) == 2)
-    assert not any(secret in caplog.text for secret in (KEY, *server.opened))
-    assert server.refused == 0, "no connection was opened with a key that had ended"
+    assert not any(secret in caplog.text for secret in (KEY, *server.relay.opened))
+    assert server.relay.refused == 0, "no connection was opened with a key that had ended"
     subscribed = {"type": "subscribe", "channels": ["orderbook", "trades"], "depth": 50, "snapshot": True}
-    assert {**server.asked[0], "symbols": []} == {**subscribed, "symbols": []}
+    assert {**server.relay.asked[0], "symbols": []} == {**subscribed, "symbols": []}
     assert venue_of(path) == "bybit"
     replay = RecordingReplay(path, EXCHANGES["bybit"])
     books = [record for record in replay.records() if isinstance(record, L2Record)]
@@ -118,19 +120,44 @@ async def test_credentials_are_renewed_and_connections_replaced_without_a_hole(
     assert not replay.router.rejected
 
 
+async def test_what_the_venue_loses_on_the_way_is_a_hole_in_the_relays_ids_too(tmp_path: Path, key_file: Path) -> None:
+    async with (
+        relay("okex-swap", "okx", ["BTC-USDT-SWAP"]) as server,
+        aiohttp.ClientSession(server.url) as session,
+    ):
+        found, stop = Recorded(), asyncio.Event()
+        settings = settings_for(server.url, key_file, update_ids="chained")
+        exchange, provider = await RelayAccess("okex-swap", settings, SystemClock()).open()
+        path, ways = tmp_path / "live.frames.jsonl.gz", {"clock": SystemClock(), "stop": stop, "provider": provider}
+        task = asyncio.create_task(
+            run.record(exchange, ["BTC-USDT-SWAP"], settings, path=path, on_feed=found.watch, **ways)
+        )
+        for fault in ("gap", "disorder", "corrupt", "disconnect", "duplicate"):
+            await found.until(lambda feed: live(feed) == 1)
+            counters = found.feed.router.streams["BTC-USDT-SWAP"].counters if found.feed else None
+            assert counters is not None
+            before = (counters.gaps, counters.snapshots, counters.duplicates)
+            await session.post("/control", json={"fault": fault})
+            await found.until(lambda _, was=before, now=counters: (now.gaps, now.snapshots, now.duplicates) != was)
+        await found.until(lambda feed: live(feed) == 1)
+        stop.set()
+        await task
+    assert not RecordingReplay(path, EXCHANGES["okx"]).router.rejected
+
+
 async def test_a_lost_update_is_a_gap_where_the_ids_are_a_chain(tmp_path: Path, key_file: Path) -> None:
     async with (
         relay("bybit", "bybit", SYMBOLS) as server,
         recording(tmp_path / "live.frames.jsonl.gz", server, key_file, update_ids="chained") as recorded,
     ):
         await recorded.until(lambda feed: live(feed) == 2)
-        server.lose_update("BTCUSDT")
+        server.relay.lose_update("BTCUSDT")
         await recorded.until(lambda feed: feed.router.streams["BTCUSDT"].counters.gaps == 1)
         await recorded.until(lambda feed: live(feed) == 2)
         assert recorded.feed is not None
         gaps = {symbol: stream.counters.gaps for symbol, stream in recorded.feed.router.streams.items()}
         assert gaps == {"BTCUSDT": 1, "ETHUSDT": 0}
-        assert len(server.opened) == 3, "the other one's connection stands"
+        assert len(server.relay.opened) == 3, "the other one's connection stands"
 
 
 class Addressed:
@@ -140,7 +167,7 @@ class Addressed:
         self.keys: list[str] = []
 
     def readdress(self, url: str, headers: Mapping[str, str]) -> None:
-        assert url.endswith("/stream")
+        assert url.endswith("/tardis/stream/bybit")
         self.keys.append(headers["X-API-Key"])
 
 
@@ -151,12 +178,12 @@ async def test_a_relay_that_does_not_answer_when_credentials_are_due_is_asked_ag
         assert provider.attend is not None
         with capture_logs() as logs:
             task = asyncio.create_task(provider.attend(source))  # type: ignore[arg-type]
-            server.status = 500
+            server.relay.status = 500
             async with asyncio.timeout(15):
                 while not any(one["event"] == "relay_not_answering" for one in logs):  # noqa: ASYNC110 (a log)
                     await asyncio.sleep(0.02)
                 assert not source.keys
-                server.status = 200
+                server.relay.status = 200
                 while not source.keys:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         task.cancel()
@@ -169,8 +196,8 @@ class TestQuota:
         async with relay("bybit", "bybit", SYMBOLS) as server:
             with capture_logs() as logs:
                 await access(server, key_file, metrics).open()
-        assert [(one["remaining"], one["of"]) for one in logs if one["event"] == "relay_quota"] == [(500, 1_000)]
-        assert metrics.value("obflow_relay_quota_messages", venue="bybit") == 500
+        assert [(one["remaining"], one["of"]) for one in logs if one["event"] == "relay_quota"] == [(QUOTA, QUOTA)]
+        assert metrics.value("obflow_relay_quota_messages", venue="bybit") == QUOTA
 
     async def test_little_is_a_warning_once_at_each_share(self, key_file: Path) -> None:
         async with relay("bybit", "bybit", SYMBOLS) as server:
@@ -189,14 +216,14 @@ class TestRefusals:
     @pytest.mark.parametrize("status", [401, 403])
     async def test_a_refused_key_is_one_sentence_without_the_key(self, key_file: Path, status: int) -> None:
         async with relay("bybit", "bybit", SYMBOLS) as server:
-            server.status = status
+            server.relay.status = status
             with pytest.raises(ExchangeUnreachable, match=rf"refuses the key .HTTP {status}.: check relay") as error:
                 await access(server, key_file).open()
         assert KEY not in str(error.value)
 
     async def test_an_answer_that_repeats_the_key_is_told_without_it(self, key_file: Path) -> None:
         async with relay("bybit", "bybit", SYMBOLS) as server:
-            server.status = 500
+            server.relay.status = 500
             with pytest.raises(ExchangeUnreachable, match="HTTP 500: no: …"):
                 await access(server, key_file).open()
 
@@ -214,7 +241,7 @@ class TestRefusals:
         self, key_file: Path, given: dict[str, Any], sentence: str
     ) -> None:
         async with relay("bybit", "bybit", SYMBOLS) as server:
-            server.given = given
+            server.relay.given = given
             with pytest.raises(ExchangeUnreachable, match=sentence):
                 await access(server, key_file).open()
 

@@ -209,6 +209,32 @@ def test_a_fresh_log_beside_a_kept_database_simply_starts(settings: Settings, st
     assert store.query("SELECT uniqExact(k_log), count() FROM factors") == [(2, 14)]
 
 
+@pytest.mark.exhaustive
+@pytest.mark.case("topic-made-anew")
+def test_a_topic_made_anew_and_filled_while_a_sink_was_away_is_read_from_its_start(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    def fill(count: int, log: str) -> None:
+        feed = Feed(settings, FACTORS)
+        for n in range(count):
+            feed.send(factors("A", [n], source_log=log))
+        feed.flush()
+
+    def of_logs() -> list[tuple[int, int, int]]:
+        return sorted(store.query("SELECT count(), min(k_off), max(k_off) FROM factors GROUP BY k_log"))
+
+    fill(6, "one")
+    with Sink(settings, tmp_path / "log", *KILLED) as sink:
+        wait_for(lambda: of_logs() == [(6, 0, 5)], 90, "the old log")
+        sink.process.send_signal(signal.SIGSTOP)
+        recreate(settings)
+        fill(40, "another2")
+        sink.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: of_logs() == [(6, 0, 5), (40, 0, 39)], 90, "the new log")
+        assert "was made anew" in sink.log
+        assert sink.stop()[0] == 0
+
+
 def recreate(settings: Settings) -> None:
     name = topics.topic_name(settings, FACTORS)
     client = kafka.admin(settings)

@@ -8,10 +8,13 @@ import time
 from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from producers.exchanges import EXCHANGES
+from producers.messages import Frame, Notice, NoticeKind, Via
 from tests.integration.misbehaving import listening, misbehaving, until
 
 pytestmark = pytest.mark.integration
@@ -21,13 +24,14 @@ def now_s() -> float:
     return time.time()
 
 
-def banned(after_s: float) -> web.Response:
+def banned(after_s: float, status: int = 418) -> web.Response:
     until_ms = int((now_s() + after_s) * 1000)
     told = f"Way too many requests; IP(192.0.2.1) banned until {until_ms}. Please use the websocket for live updates."
-    return web.json_response({"code": -1003, "msg": told}, status=418)
+    return web.json_response({"code": -1003, "msg": told}, status=status)
 
 
-@pytest.mark.parametrize("how", ["body", "header", "date", "milliseconds"])
+@pytest.mark.parametrize("how", ["body", "header", "date", "milliseconds", "status 200", "status 400"])
+@pytest.mark.case("ban-until")
 async def test_nothing_is_asked_before_the_named_time(tmp_path: Path, how: str) -> None:
     least_s = 2.5
     refused_s: list[float] = []
@@ -43,7 +47,9 @@ async def test_nothing_is_asked_before_the_named_time(tmp_path: Path, how: str) 
             "date": {"Retry-After": formatdate(int(now_s()) + 4, usegmt=True)},
             "milliseconds": {"retry-after-ms": "2500"},
         }
-        return banned(least_s) if how == "body" else web.Response(status=429, headers=headers[how])
+        if how not in headers:
+            return banned(least_s, int(how.removeprefix("status ")) if "status" in how else 418)
+        return web.Response(status=429, headers=headers[how])
 
     async with misbehaving(answer=refuse_once) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
         await until(lambda: len(venue.asked_for("/depth")) > 1, 15)
@@ -95,3 +101,43 @@ async def test_a_refused_handshake_is_not_tried_again_and_keeps_requests_back(
 
     assert len(venue.knocked_s) == 1, "19 in 40 s once"
     assert [json.dumps(path) for _, path in venue.asked if "/depth" in path] == []
+
+
+@pytest.mark.case("ban-until")
+async def test_a_subscription_refused_for_too_many_requests_waits_ever_longer(tmp_path: Path) -> None:
+    def refuse(said: dict[str, Any]) -> dict[str, Any]:
+        return {"error": {"code": -1003, "msg": "Too many requests."}, "id": said["id"]}
+
+    async with misbehaving(refuses=refuse) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        await asyncio.sleep(7.5)
+        (status,) = heard.feed.router.streams["BTCUSDT"].feed.on_heartbeat(time.time_ns())
+        assert "refuses requests (" in getattr(status, "detail", ""), "feed-status says so"
+
+    assert 2 <= len(venue.knocked_s) <= 3, "one every second or so otherwise"
+    for (first, second), least_s in zip(pairwise(venue.knocked_s), (2.0, 4.0), strict=False):
+        assert second - first >= least_s
+
+
+@pytest.mark.parametrize(
+    ("venue", "via", "raw"),
+    [
+        ("binance", Via.WS, '{"code":-1003,"msg":"Too many requests; current limit is 5."}'),
+        ("binance-delivery", Via.REST, '{"code":-1003,"msg":"Too many requests"}'),
+        ("bybit", Via.REST, '{"retCode":10006,"retMsg":"Too many visits!","result":{}}'),
+        ("bybit-spot", Via.REST, '{"retCode":10018,"retMsg":"Exceeded the IP Rate Limit.","result":{}}'),
+        ("bybit", Via.WS, '{"success":false,"ret_msg":"Too many visits!","op":"subscribe","req_id":"1"}'),
+        ("okx", Via.REST, '{"code":"50011","msg":"Rate limit reached","data":[]}'),
+        ("okx", Via.WS, '{"event":"error","code":"60014","msg":"Requests too frequent","connId":"a"}'),
+        ("deribit", Via.REST, '{"jsonrpc":"2.0","error":{"code":10028,"message":"too_many_requests"}}'),
+        (
+            "deribit",
+            Via.WS,
+            '{"jsonrpc":"2.0","id":1,"error":{"code":10028,"message":"too_many_requests","data":{"wait":3}}}',
+        ),
+    ],
+)
+@pytest.mark.case("ban-until")
+def test_each_venues_words_for_too_many_requests_are_known(venue: str, via: Via, raw: str) -> None:
+    [notice] = EXCHANGES[venue].parse(Frame(0, via, request="/any" if via is Via.REST else "", raw=raw.encode()))
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.TOO_MANY

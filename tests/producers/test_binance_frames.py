@@ -260,7 +260,7 @@ class TestOther:
         assert refused.kind is NoticeKind.REFUSED
         assert "Invalid request" in refused.detail
         banned = one(exchange, b'{"code":-1003,"msg":"Too many requests"}', Via.REST)
-        assert banned == Notice(NoticeKind.REFUSED, "-1003 Too many requests")
+        assert banned == Notice(NoticeKind.TOO_MANY, "-1003 Too many requests")
 
     @BOTH
     @pytest.mark.parametrize(

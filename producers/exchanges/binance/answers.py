@@ -31,6 +31,8 @@ END_OF_DAY, AUCTION_MATCH, HALT, BREAK, CANCEL_ONLY, PRE_DELIVERING, DELIVERING,
 DELISTED: Final = frozenset({"DELIVERED", "CLOSE", "DELISTED"})
 """What it says of one that will not trade again."""
 MAX_STATUS: Final = 40
+TOO_MANY: Final = frozenset({-1003, -1034})
+"""Codes of an error that is about how often this address asks or connects, whatever status it comes with."""
 
 
 class _Rest(msgspec.Struct):
@@ -137,8 +139,13 @@ def parse_answer(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
     if head.symbols:
         return _listed(bytes(head.symbols), bytes(head.rateLimits), dialect)
     if head.code is not None:
-        return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:500])
+        return refusal(head.code, f"{head.code} {head.msg}")
     raise UnknownMessage("neither a depth snapshot nor an instrument list")
+
+
+def refusal(code: int | None, detail: str) -> Notice:
+    """Say what is refused: this request, or whoever asks so often."""
+    return Notice(NoticeKind.TOO_MANY if code in TOO_MANY else NoticeKind.REFUSED, detail[:500])
 
 
 def _whole(frame: bytes, symbol: str) -> _Snapshot:

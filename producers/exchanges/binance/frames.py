@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from producers.contract import Channel
-from producers.exchanges.binance.answers import Dialect, parse_answer
+from producers.exchanges.binance.answers import Dialect, parse_answer, refusal
 from producers.exchanges.binance.decoding import UNREADABLE, Id, LongLevel, Time, decoded, nanoseconds, pairs
 from producers.exchanges.binance.requests import AGGREGATES
 from producers.messages import (
@@ -90,6 +90,10 @@ class Envelope(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"")
     code: int | None = None
     msg: str = ""
+
+
+class _ErrorCode(msgspec.Struct):
+    code: int | None = None
 
 
 class _Wrapped(msgspec.Struct):
@@ -173,6 +177,7 @@ class _Event(msgspec.Struct):
 
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
+_ERROR = msgspec.json.Decoder(_ErrorCode)
 _WRAPPED = msgspec.json.Decoder(_Wrapped)
 _EVENT = msgspec.json.Decoder(_Event)
 _EVENTS = msgspec.json.Decoder(list[_Event])
@@ -284,11 +289,19 @@ def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stre
 
 def _parse_answer(head: Envelope) -> VenueMessage:
     if head.error or head.code is not None:
-        detail = bytes(head.error).decode(errors="replace") if head.error else f"{head.code} {head.msg}"
-        return Notice(NoticeKind.REFUSED, detail[:500])
+        if not head.error:
+            return refusal(head.code, f"{head.code} {head.msg}")
+        return refusal(_code_of(head.error), bytes(head.error).decode(errors="replace"))
     if head.result:
         return Ack("" if head.id is None else str(head.id))
     raise UnknownMessage("neither a stream's event nor the answer to a request")
+
+
+def _code_of(error: msgspec.Raw) -> int | None:
+    try:
+        return _ERROR.decode(error).code
+    except UNREADABLE:
+        return None
 
 
 def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:

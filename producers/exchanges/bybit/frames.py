@@ -66,6 +66,10 @@ TICKERS: Final = "tickers"
 _WHOLE = re.compile(r"[0-9]{1,13}")
 _REFUSED = re.compile(r"not found,topic:[A-Za-z0-9.]+\.([A-Za-z0-9-]{1,64})$")
 """How an error names the instrument that there is none of."""
+TOO_MANY: Final = frozenset({10006, 10018, 10429, 20003})
+"""Codes of an error that is about how often this address or session asks, with status 200."""
+_TOO_MANY = re.compile(r"too (?:many|frequent)|rate limit", re.IGNORECASE)
+"""How an answer over WebSockets says so, which has no code."""
 TRADING: Final = frozenset({"", "Trading"})
 """What the list says of an instrument that trades; others it documents are PreLaunch, Settling and Delivering."""
 DELISTED: Final = frozenset({"Closed"})
@@ -304,8 +308,10 @@ def _parse_answer(head: BybitHead) -> VenueMessage:
     if head.op in ("ping", "pong") or head.ret_msg == "pong":
         return Ignored("pong")
     if head.success is False:
-        named = _REFUSED.search(head.ret_msg)
-        return Notice(NoticeKind.REFUSED, (head.ret_msg or "no reason given")[:MAX_TEXT], named[1] if named else "")
+        named, detail = _REFUSED.search(head.ret_msg), (head.ret_msg or "no reason given")[:MAX_TEXT]
+        if named is None and _TOO_MANY.search(detail):
+            return Notice(NoticeKind.TOO_MANY, detail)
+        return Notice(NoticeKind.REFUSED, detail, named[1] if named else "")
     if head.success and head.op in ("", "subscribe", "unsubscribe"):
         return Ack(head.req_id or "")
     raise UnknownMessage("neither a topic's message nor the answer to a request")
@@ -314,7 +320,8 @@ def _parse_answer(head: BybitHead) -> VenueMessage:
 def _parse_rest(raw: bytes, request: str, dialect: BybitDialect) -> VenueMessage:
     answer = _decoded(_REST, raw, Channel.INSTRUMENTS)
     if answer.retCode:
-        return Notice(NoticeKind.REFUSED, f"{answer.retCode} {answer.retMsg}"[:MAX_TEXT])
+        kind = NoticeKind.TOO_MANY if answer.retCode in TOO_MANY else NoticeKind.REFUSED
+        return Notice(kind, f"{answer.retCode} {answer.retMsg}"[:MAX_TEXT])
     result = _decoded(_RESULT, bytes(answer.result), Channel.INSTRUMENTS)
     if result.b:
         return Ignored("orderbook_rest")  # it numbers the topic of 1,000 levels, which is not ours

@@ -73,6 +73,8 @@ UNUSED: Final = frozenset(
 TRADING: Final = frozenset({"", "open", "started", "created"})
 DELISTED: Final = frozenset({"archivized", "closed", "delivered", "settled", "terminated"})
 """What the list says of an instrument that will not trade again."""
+TOO_MANY: Final = 10028
+"""Code of an error that is about how often this address or session asks."""
 MAX_TEXT: Final = 500
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -103,6 +105,10 @@ class DeribitHead(msgspec.Struct):
     id: int | str | None = None
     result: msgspec.Raw = msgspec.Raw(b"")
     error: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _DeribitError(msgspec.Struct):
+    code: int = 0
 
 
 class DeribitBook(msgspec.Struct):
@@ -202,6 +208,7 @@ class _DeribitNamed(msgspec.Struct):
     instrument_name: str = ""
 
 
+_ERROR = msgspec.json.Decoder(_DeribitError)
 _HEAD = msgspec.json.Decoder(DeribitHead)
 _BOOK = msgspec.json.Decoder(_DeribitBookMessage)
 _QUOTE = msgspec.json.Decoder(_DeribitQuoteMessage)
@@ -229,7 +236,7 @@ def parse(frame: Frame) -> list[VenueMessage]:
         is_asked = head.params.type == "test_request"
         return [Reply(request("public/test", {})) if is_asked else Ignored("heartbeat")]
     if head.error:
-        return [Notice(NoticeKind.REFUSED, bytes(head.error).decode(errors="replace")[:MAX_TEXT])]
+        return [_refusal(bytes(head.error))]
     if not head.result:
         raise UnknownMessage("neither a notification nor the answer to a request")
     return [_listed(bytes(head.result))] if frame.via is Via.REST else _answered(head)
@@ -238,6 +245,15 @@ def parse(frame: Frame) -> list[VenueMessage]:
 def request(method: str, params: dict[str, object]) -> bytes:
     """Write a request; its id says what it was when it is answered."""
     return msgspec.json.encode({"jsonrpc": "2.0", "id": IDS[method], "method": method, "params": params})
+
+
+def _refusal(error: bytes) -> Notice:
+    try:
+        is_too_many = _ERROR.decode(error).code == TOO_MANY
+    except _UNREADABLE:
+        is_too_many = False
+    kind = NoticeKind.TOO_MANY if is_too_many else NoticeKind.REFUSED
+    return Notice(kind, error.decode(errors="replace")[:MAX_TEXT])
 
 
 def _unused(name: str) -> Ignored:

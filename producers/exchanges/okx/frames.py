@@ -44,6 +44,8 @@ UNUSED: Final = re.compile(
 )
 """Channels that the venue documents and obflow does not use; `books-elp` shows other orders."""
 UPGRADE: Final = "64008"
+TOO_MANY: Final = frozenset({"50011", "50061", "60014"})
+"""Codes of an error that is about how often this address or connection asks."""
 _REFUSED = re.compile(r"instId:([A-Za-z0-9_-]{1,64})")
 """How an error names the instrument that it is about."""
 MAX_MS: Final = 9_223_372_036_854
@@ -171,12 +173,17 @@ def _parse_event(head: OkxHead) -> VenueMessage:
         return Ack(f"{head.event}:{head.arg.channel}:{head.arg.instId}")
     if head.event == "error":
         named = _REFUSED.search(head.msg)
-        return Notice(NoticeKind.REFUSED, f"{head.code} {head.msg}"[:MAX_TEXT], named[1] if named else "")
+        return _refusal(str(head.code), head.msg, named[1] if named else "")
     if head.event == "notice" and str(head.code) == UPGRADE:
         return Notice(NoticeKind.SERVER_SHUTDOWN, head.msg[:MAX_TEXT])
     if head.event in ("notice", "channel-conn-count"):
         return Ignored(head.event)
     raise UnknownMessage("neither a channel's message nor the answer to a request")
+
+
+def _refusal(code: str, message: str, symbol: str = "") -> Notice:
+    kind = NoticeKind.TOO_MANY if code in TOO_MANY else NoticeKind.REFUSED
+    return Notice(kind, f"{code} {message}"[:MAX_TEXT], symbol)
 
 
 def _parse_data(raw: bytes, arg: _OkxArg) -> list[VenueMessage]:
@@ -247,7 +254,7 @@ def _pairs(levels: Sequence[_OkxLevel]) -> list[tuple[str, str]]:
 def _parse_rest(raw: bytes, request: str) -> VenueMessage:
     answer, url = _decoded(_REST, raw, Channel.INSTRUMENTS), urlsplit(request)
     if answer.code != "0":
-        return Notice(NoticeKind.REFUSED, f"{answer.code} {answer.msg}"[:MAX_TEXT])
+        return _refusal(answer.code, answer.msg)
     if url.path.endswith("/books") and answer.data:
         return _whole(bytes(answer.data[0]), "".join(parse_qs(url.query).get("instId", [])))
     instruments, unreadable = [], []
