@@ -1,4 +1,4 @@
-"""The engine's data folder before the engine opens it: private, and with the configuration that keeps it inside.
+"""The engine's data folder before the engine opens it: ours alone, and with the configuration that keeps it inside.
 
 The engine is told in its own configuration what no statement may do, whoever sends it: nothing is granted that reaches
 files, addresses, programs, users or the server itself. Left to itself the library grants all of it, and lays a view of
@@ -7,10 +7,14 @@ the whole file system over the database `default`, where every path is a table.
 
 from __future__ import annotations
 
+import fcntl
 import uuid
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
+from schemas.errors import DependencyError
+
+LOCK_FILE: Final = "obflow.lock"
 READ_BY_ENGINE: Final = ("metadata", "metadata_dropped", "store", "data", "tmp", "flags", "config", "access", "status")
 """What the engine reads of the folder. Tokens, lock and log lie beside them, where no statement can get at them."""
 NOTHING: Final = "config/nothing"
@@ -79,3 +83,33 @@ def _plain_default_database(folder: Path) -> None:
     if not declared.exists():
         identity = link.readlink().name if link.is_symlink() else str(uuid.uuid4())
         declared.write_text(f"ATTACH DATABASE _ UUID '{identity}'\nENGINE = Atomic\n", "utf-8")
+
+
+def lock_folder(folder: Path) -> TextIO:
+    """Take the folder, by a lock that the system frees however this process ends.
+
+    Args:
+        folder: The data folder; created when missing.
+
+    Returns:
+        What holds the lock: keep it open.
+
+    Raises:
+        DependencyError: Another process has it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        raise DependencyError(
+            f"the data folder {folder} cannot be used ({error.strerror})", next_step="choose another folder"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise DependencyError(
+            f"another embedded ClickHouse is using the data folder {folder}",
+            next_step="connect to that one, stop it, or choose another folder",
+        ) from None
+    return lock

@@ -25,9 +25,10 @@ from aiohttp import web
 
 from embedded.clickhouse_access import may_write, refuse_browsers
 from embedded.clickhouse_bodies import MAX_BODY_BYTES, decompress, too_large
-from embedded.clickhouse_engine import DEFAULT_DATABASE, Answer, ChdbEngine, Context
+from embedded.clickhouse_engine import Answer, ChdbEngine
+from embedded.clickhouse_prepared import Context
 from embedded.clickhouse_slots import Slots
-from embedded.clickhouse_sql import NOT_IMPLEMENTED, QueryRefused, Statement, split_statement
+from embedded.clickhouse_sql import DEFAULT_DATABASE, NOT_IMPLEMENTED, QueryRefused, Statement, split_statement
 from obflow.engine_tokens import EngineTokens
 from schemas.units import NS_PER_SECOND
 

@@ -18,7 +18,8 @@ from aiohttp import web
 from embedded import clickhouse_folder, sandbox
 from embedded.clickhouse_access import is_loopback
 from embedded.clickhouse_connections import KEEP_ALIVE_S, Connections
-from embedded.clickhouse_engine import ChdbEngine, lock_folder
+from embedded.clickhouse_engine import ChdbEngine
+from embedded.clickhouse_folder import lock_folder
 from embedded.clickhouse_http import MAX_HEADER_BYTES, HttpInterface
 from obflow import engine_tokens
 from obflow.engine_tokens import EngineTokens

@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.errors import PipelineError
 
+DEFAULT_DATABASE: Final = "default"
 # Error codes of ClickHouse, by its own names.
 BAD_ARGUMENTS: Final = 36
 NOT_IMPLEMENTED: Final = 48
@@ -110,3 +111,8 @@ def _insert(found: re.Match[bytes], data: memoryview) -> Statement:
         input_format=(found["format"] or b"Values").decode(),
         insert_settings=(found["settings"] or b"").decode(errors="replace").strip(),
     )
+
+
+def quote(text: str, mark: str = "'") -> str:
+    """A literal (or, with a backquote, a name) of ClickHouse's SQL."""
+    return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark

@@ -21,7 +21,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from embedded.clickhouse import EmbeddedClickHouse
-from obflow import clickhouse
+from obflow import clickhouse, inserts
 from obflow.settings import ClickHouseSettings
 from schemas.bounds import INT64_MAX
 from schemas.errors import FatalError, UsageError
@@ -137,7 +137,7 @@ def _fill(
     client.command(f"CREATE TABLE {name} ({columns}) ENGINE = MergeTree ORDER BY tuple()")
     try:
         for number, batch in enumerate(batches):
-            clickhouse.insert_arrow(client, name, pa.Table.from_batches([batch]), token=f"{name}:{number}")
+            inserts.insert_arrow(client, name, pa.Table.from_batches([batch]), token=f"{name}:{number}")
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from error
 

@@ -53,6 +53,9 @@ class Outcome(StrEnum):
     """A delta, but there is no book to apply it to."""
 
 
+CONNECTS: Final = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
+"""What a record does to a book that lacks nothing before it. Any other outcome may be owed to what is lacking."""
+
 _APPLIED: Final = Outcome.APPLIED  # looked up once: said after each delta
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from obflow import clickhouse
-from obflow.clickhouse import ClickHouseError, InsertCondition
+from obflow import clickhouse, inserts
+from obflow.clickhouse import ClickHouseError
+from obflow.inserts import InsertCondition
 from obflow.settings import ClickHouseSettings
 
 SERVER_DATABASE: Final = "default"
@@ -30,7 +31,7 @@ class Store:
     def __init__(self, settings: ClickHouseSettings, *, database: str | None = None, readonly: bool = False) -> None:
         self._settings = settings
         self._client = clickhouse.connect(settings, database=database, readonly=readonly)
-        self._beside = clickhouse.RowsBeside()
+        self._beside = inserts.RowsBeside()
 
     def query(
         self,
@@ -80,7 +81,7 @@ class Store:
         Raises:
             InsertError: One of its five subclasses.
         """
-        clickhouse.insert_arrow(self._client, table, rows, token=token, only_if=only_if, beside=self._beside)
+        inserts.insert_arrow(self._client, table, rows, token=token, only_if=only_if, beside=self._beside)
 
     def ping(self) -> None:
         """Make sure that the database answers.

@@ -21,16 +21,9 @@ from typing import Any, Final, NamedTuple, Protocol
 import pyarrow as pa
 
 from obflow.backoff import Backoff
-from obflow.clickhouse import (
-    InsertBusy,
-    InsertCondition,
-    InsertError,
-    InsertFenced,
-    InsertPoisoned,
-    InsertRejected,
-    InsertUnanswered,
-)
 from obflow.clock import Clock
+from obflow.insert_errors import InsertBusy, InsertError, InsertFenced, InsertPoisoned, InsertRejected, InsertUnanswered
+from obflow.inserts import InsertCondition
 from schemas.dead_letters import letter_about_record
 from schemas.errors import FatalError, ImpossibleRecord, PipelineError, StoreUnreachable
 from schemas.messages import DeadLetter

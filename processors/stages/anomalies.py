@@ -14,6 +14,7 @@ from processors.anomalies.thresholds import anomaly_thresholds, version_of
 from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.factor_records import read_factors
 from processors.derived.followed import FactorPlaces, counted, new_events, read_state
+from processors.derived.outcomes import outcome_counts
 from schemas.codec import encode
 from schemas.errors import MessageError
 from schemas.messages import AnomalyEvent, FactorRecord
@@ -81,8 +82,7 @@ class AnomaliesStage:
             for event in self._steps(state, record, passed):
                 found[f"{event.kind.value}_{event.action.value}"] += 1
                 emits.append(Emit(ANOMALIES, batch.key, encode(event), offset, event.received_ns))
-        counts = [Count("obflow_derived_total", "outcome", what, number) for what, number in found.items()]
-        return Emitted(emits, [*counted(passed), *counts])
+        return Emitted(emits, [*counted(passed), *outcome_counts(found)])
 
     def due(self, state: AnomalyState, now_s: float) -> Emitted:
         """Nothing: episodes begin and end by events alone."""

@@ -14,6 +14,7 @@ from processors.arbitrage.pairs import PairState, take_leg
 from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.fees import FeeOptions, FeeTable
 from processors.derived.followed import read_state
+from processors.derived.outcomes import outcome_counts
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
 from schemas.messages import QuoteRecord
@@ -79,7 +80,7 @@ class ArbitrageStage:
                 event = arbitrage_event(quote, step, self._set, (batch.log, batch.partition, offset))
                 found[f"arbitrage_{event.action.value}"] += 1
                 emits.append(Emit(ARBITRAGE, batch.key, encode(event), offset, quote.received_ns, by_key=True))
-        return Emitted(emits, [Count("obflow_derived_total", "outcome", what, many) for what, many in found.items()])
+        return Emitted(emits, outcome_counts(found))
 
     def due(self, state: PairState, now_s: float) -> Emitted:
         """Nothing: episodes follow from quotes alone."""

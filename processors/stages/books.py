@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from orderbook.validity import Outcome, Validity
+from orderbook.validity import CONNECTS, Outcome, Validity
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces
 from processors.factors import ENGINES, StageOptions, engine_of
 from processors.factors.conflation import newest_of_each_status
@@ -24,8 +24,6 @@ from schemas.withheld import Withheld
 
 PACKED_EVENTS: Final = 160
 """Most events in one record: fewer than it may hold, so that a dead letter about it keeps it whole (64 KiB)."""
-CONNECTS: Final = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
-"""What a record does to a state that lacks nothing before it. Any other outcome may be owed to what is lacking."""
 IGNORED: Final = (Outcome.ROUTINE, Outcome.IGNORED_OLD_EPOCH, Outcome.IGNORED_NOT_LIVE)
 
 

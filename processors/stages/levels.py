@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from orderbook.validity import Outcome
+from orderbook.validity import CONNECTS
 from processors.anomalies.level_events import Place as LogPlace
 from processors.anomalies.level_events import order_event, spread_event
 from processors.anomalies.levels import LevelState, take_record
@@ -18,13 +18,12 @@ from processors.anomalies.near import open_top
 from processors.anomalies.spread import SpreadStep
 from processors.anomalies.thresholds import level_thresholds, version_of
 from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.derived.outcomes import outcome_counts
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
 from schemas.messages import AnomalyEvent, L2Record
 from schemas.places import Place, check_place
 from schemas.topics import ANOMALIES, L2, LEVELS_CHANGELOG, Topic
-
-CONNECTS = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
 
 
 class LevelsStage:
@@ -84,8 +83,7 @@ class LevelsStage:
             for event in self._events(state, record, place, found):
                 found[f"{event.kind.value}_{event.action.value}"] += 1
                 emits.append(Emit(ANOMALIES, batch.key, encode(event), offset, event.received_ns))
-        counts = [Count("obflow_derived_total", "outcome", what, number) for what, number in found.items()]
-        return Emitted(emits, counts)
+        return Emitted(emits, outcome_counts(found))
 
     def due(self, state: LevelState, now_s: float) -> Emitted:
         """Nothing: episodes begin and end by records alone."""

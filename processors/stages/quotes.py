@@ -7,17 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from orderbook.validity import Outcome
+from orderbook.validity import CONNECTS
 from processors.arbitrage.tops import QuoteState, quote_of, take_record
 from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.canonical import canonical_symbol, named_symbols
+from processors.derived.outcomes import outcome_counts
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
 from schemas.messages import L2Record
 from schemas.places import Place, check_place
 from schemas.topics import L2, QUOTES, QUOTES_CHANGELOG, Topic
-
-CONNECTS = frozenset({Outcome.APPLIED, Outcome.ROUTINE})
 
 
 class QuoteOptions(Protocol):
@@ -97,7 +96,7 @@ class QuotesStage:
             if canonical:
                 quote = quote_of(record, top, canonical, (batch.log, batch.partition, offset))
                 emits.append(Emit(QUOTES, canonical, encode(quote), offset, record.received_ns, by_key=True))
-        return Emitted(emits, [Count("obflow_derived_total", "outcome", what, many) for what, many in found.items()])
+        return Emitted(emits, outcome_counts(found))
 
     def due(self, state: QuoteState, now_s: float) -> Emitted:
         """Nothing: quotes follow from records alone."""

@@ -12,6 +12,7 @@ from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted
 from processors.derived.factor_records import read_factors
 from processors.derived.fees import FeeOptions, FeeTable
 from processors.derived.followed import FactorPlaces, counted, new_events, read_state
+from processors.derived.outcomes import outcome_counts
 from processors.signals.events import signal_event, slope_of
 from processors.signals.state import SignalState, forget, take_event
 from processors.signals.thresholds import kind_rules, signal_set, signal_thresholds, slopes_of
@@ -86,8 +87,7 @@ class SignalsStage:
                 outcomes[event.action.value] += 1
                 outcomes["no_fee"] += event.cost_bps is None and event.mid is not None
                 emits.append(Emit(SIGNALS, batch.key, encode(event), offset, event.received_ns))
-        found = [Count("obflow_derived_total", "outcome", what, number) for what, number in outcomes.items() if number]
-        return Emitted(emits, [*counted(passed), *found])
+        return Emitted(emits, [*counted(passed), *outcome_counts(+outcomes)])  # those that came about
 
     def due(self, state: SignalState, now_s: float) -> Emitted:
         """Nothing: signals open and close by events alone."""

@@ -15,6 +15,7 @@ from processors.anomalies.staleness import StaleState, take_status
 from processors.anomalies.thresholds import ANOMALIES_VERSION
 from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.derived.followed import read_state
+from processors.derived.outcomes import outcome_counts
 from schemas.codec import decode_as, encode
 from schemas.errors import MessageError
 from schemas.messages import FeedStatus
@@ -79,7 +80,7 @@ class StalenessStage:
             if event is not None:
                 found[f"stale_{event.action.value}"] += 1
                 emits.append(Emit(ANOMALIES, batch.key, encode(event), offset, event.received_ns))
-        return Emitted(emits, [Count("obflow_derived_total", "outcome", what, many) for what, many in found.items()])
+        return Emitted(emits, outcome_counts(found))
 
     def due(self, state: StaleState, now_s: float) -> Emitted:
         """Nothing: episodes begin and end by statuses alone."""

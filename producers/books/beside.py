@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from orderbook.book import Book
+from orderbook.decimals import TextGrid
+from orderbook.known import Known, covering
 from orderbook.validity import TrackedBook
 from producers.books.bridge import Held, NoBridge, Waiting
 from producers.messages import DepthDelta, DepthSnapshot
 from producers.sequencing import Alignment, SequenceRule
+from schemas.errors import MessageError
 from schemas.messages import Coverage
 from schemas.units import NS_PER_SECOND
 
@@ -136,3 +140,27 @@ def known_bps(tracked: TrackedBook) -> tuple[float | None, float | None]:
     below = None if known.bid is None else 10_000 * (middle - 2 * known.bid) / middle
     above = None if known.ask is None else 10_000 * (2 * known.ask - middle) / middle
     return below, above
+
+
+def place_beside(joined: Joined, listed: TextGrid, grid: TextGrid) -> tuple[Book, Known] | None:
+    """Bring a fetched book to where the LIVE one stands; None where it does not lie on the same grid.
+
+    Args:
+        joined: The fetched book, and the updates since.
+        listed: The venue's own grid.
+        grid: That of the LIVE book.
+    """
+    try:
+        whole = listed.place(joined.snapshot.bids, joined.snapshot.asks)
+        if whole.grid is not grid:
+            whole = grid.place(joined.snapshot.bids, joined.snapshot.asks)
+        changes = [grid.place(delta.bids, delta.asks) for delta, *_ in joined.deltas]
+    except MessageError:
+        return None
+    if any(placed.grid is not grid for placed in (whole, *changes)):
+        return None
+    book, known = Book(), covering(joined.snapshot.coverage, whole.bids, whole.asks)
+    book.replace(*whole.bids, *whole.asks)
+    for placed in changes:
+        book.update(*placed.bids, *placed.asks)
+    return book, known

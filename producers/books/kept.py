@@ -1,8 +1,8 @@
 """One instrument's book as its readers will have it, and the records that give it to them.
 
 The book is kept with the readers' own code (`orderbook.validity`). Whatever is put into it comes onto its grid first:
-levels are placed here, or refused before anything changes. What this finds to be wrong with the book it says, and
-`published.py` decides.
+levels are placed here, or refused before anything changes. What `judge.py` finds to be wrong with the book is handed
+on, and `published.py` decides.
 """
 
 from __future__ import annotations
@@ -10,30 +10,21 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from orderbook.book import Book
-from orderbook.decimals import Levels, Placed, Scale, SideLevels, TextGrid, plain, require_headroom
-from orderbook.grid import Grid
+from orderbook.decimals import Placed, Scale, SideLevels, TextGrid, require_headroom
 from orderbook.known import Known, covering, widened
 from orderbook.validity import Outcome, TrackedBook, Validity
-from producers.books.beside import Joined
 from producers.books.engine import DeltaEngine
+from producers.books.judge import BookJudge, Wrong
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.quote_flow import NOT_KNOWN, QuoteFolder
-from producers.books.quotes import CONTRADICTIONS, QuoteCheck, best_levels
 from producers.books.records import MAX_LEVELS, NO_LEVELS, EncodedDelta, ProducerRecord, RecordWriter
 from producers.books.templates import FrameTemplate
 from producers.books.trades import PendingTrades
 from producers.contract import Checksum
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
-from schemas.errors import FrameTooLarge, MessageError
+from schemas.errors import FrameTooLarge
 from schemas.messages import Kind, Reason
 from schemas.units import NS_PER_MS
-
-
-class Wrong(NamedTuple):
-    """What was found to be wrong with the book: why it may not be believed, and in a sentence."""
-
-    reason: Reason
-    detail: str
 
 
 class Judged(NamedTuple):
@@ -58,6 +49,7 @@ class KeptBook:
 
     Attributes:
         tracked: The book and its validity, as every reader sees it.
+        judge: Says what an update shows to be wrong with it.
         quotes: The check against the venue's best quotes.
         flow: What flows through those between two records.
         trades: What waits for the next delta.
@@ -76,7 +68,6 @@ class KeptBook:
         engine: DeltaEngine | None = None,
     ) -> None:
         self.tracked = TrackedBook(book=None if engine is None else engine.book())
-        self.quotes = QuoteCheck()
         self.flow = QuoteFolder(options.stale_ns)
         self.trades = PendingTrades(counters)
         self.listed = TextGrid.of(instrument.tick_size, instrument.lot_size)
@@ -85,9 +76,10 @@ class KeptBook:
         self.now_ns = 0
         self._options = options
         self._counters = counters
-        self._checksum = checksum
         self._snapshot_ns = 0  # received_ns of the last published snapshot
-        self._updater = None if engine is None else engine.updater(self.tracked, self.records)
+        self._updater = updater = None if engine is None else engine.updater(self.tracked, self.records)
+        self.judge = BookJudge(self.tracked, self.records, counters, checksum=checksum, updater=updater)
+        self.quotes = self.judge.quotes
 
     @property
     def is_live(self) -> bool:
@@ -137,23 +129,6 @@ class KeptBook:
         if placed.grid is not self.listed:
             require_headroom(self.listed, placed.grid, placed.bids, placed.asks)
         return placed
-
-    def place_beside(self, joined: Joined) -> tuple[Book, Known] | None:
-        """Bring a fetched book to where this one stands; None where it does not lie on the same grid."""
-        try:
-            whole = self.listed.place(joined.snapshot.bids, joined.snapshot.asks)
-            if whole.grid is not self.grid:
-                whole = self.grid.place(joined.snapshot.bids, joined.snapshot.asks)
-            changes = [self.grid.place(delta.bids, delta.asks) for delta, *_ in joined.deltas]
-        except MessageError:
-            return None
-        if any(placed.grid is not self.grid for placed in (whole, *changes)):
-            return None
-        book, known = Book(), covering(joined.snapshot.coverage, whole.bids, whole.asks)
-        book.replace(*whole.bids, *whole.asks)
-        for placed in changes:
-            book.update(*placed.bids, *placed.asks)
-        return book, known
 
     def move_to(self, grid: TextGrid, received_ns: int) -> None:
         """Regrid a LIVE book: a new epoch, and a snapshot from memory in the finer steps."""
@@ -209,7 +184,7 @@ class KeptBook:
         )
         outcome = self.tracked.apply(record)
         self.out.append(record)
-        return self._judge_applied(record.sequence, record.received_ns, outcome, delta.checksum)
+        return self.judge.judge(record.sequence, record.received_ns, outcome, delta.checksum)
 
     def apply_ordinary(self, raw: bytes, template: FrameTemplate, now: int) -> Judged | None:
         """Publish a frame that is the next update of a LIVE book as bytes; None where it is refused: nothing changed.
@@ -240,76 +215,27 @@ class KeptBook:
             outcome = tracked.note_applied(sequence, received_ns)
         else:  # which would say the same
             tracked.sequence = sequence
-        wrong = self._judge_applied(sequence, received_ns, outcome, updater.checksum)
+        wrong = self.judge.judge(sequence, received_ns, outcome, updater.checksum)
         return _FINE if wrong is None else Judged(wrong)
-
-    def _judge_applied(self, sequence: int, received_ns: int, outcome: Outcome, checksum: int | None) -> Wrong | None:
-        """Count an update that was applied and published, and say what it shows to be wrong."""
-        self._counters.deltas_applied += 1
-        if outcome is not _APPLIED:
-            self._counters.crossed += outcome is Outcome.CROSSED_OUT
-            return self._wrong_after(sequence, received_ns, outcome)
-        if self.tracked.crossed_since_ns is not None:
-            self._counters.crossed += 1
-        if checksum is not None and (wrong := self.check(checksum)):
-            return wrong
-        if self.quotes.has_quotes:
-            self._look_at_quotes(sequence, received_ns, is_believed=True)
-        return self._contradiction() if self.quotes.is_contradicted else None
 
     def follow(self, delta: DepthDelta, placed: Placed, now: int) -> bool:
         """Apply an update to a book whose best prices are not known, unpublished; True where they are again."""
         self.records.exchange_ns = delta.exchange_ns
         record = self.records.l2(Kind.DELTA, delta.last_sequence, now, bids=placed.bids, asks=placed.asks)
         is_back = self.tracked.follow(record)
-        self._counters.deltas_applied += 1
-        self._look_at_quotes(record.sequence, record.received_ns, is_believed=False)
+        self.judge.note_followed(record.sequence, record.received_ns)
         return is_back and not self.tracked.book.is_crossed
 
     def take_quote(self, quote: BestQuote, now: int) -> Wrong | None:
         """Take the venue's best quote; say where such have contradicted the book too often."""
-        self.quotes.on_quote(quote, now)
         if not quote.is_sampled:
             self.flow.add(quote, now)
-        return self._contradiction()
+        return self.judge.take_quote(quote, now)
 
     def forget_quotes(self) -> None:
         """Forget the venue's best quotes: ids begin anew, or one is missing."""
         self.quotes.forget()
         self.flow.forget()
-
-    def check(self, claimed: int | None) -> Wrong | None:
-        """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
-        if claimed is None or self._checksum is None or self.tracked.grid is None:
-            return None
-        most = self._checksum.levels
-        texts = None if self._updater is None else self._updater.top_texts(most)
-        bids, asks = _top_texts(self.tracked.book, self.tracked.grid, most) if texts is None else texts
-        if self._checksum.of(bids, asks) == claimed:
-            self._counters.checksums_ok += 1
-            return None
-        self._counters.checksums_bad += 1
-        return Wrong(Reason.CHECKSUM, f"the venue's checksum is {claimed}")
-
-    def _wrong_after(self, sequence: int, received_ns: int, outcome: Outcome) -> Wrong:
-        """Say why the book is not LIVE any more."""
-        if outcome is Outcome.CROSSED_OUT:
-            return Wrong(Reason.CROSSED, "the best bid stayed above the best ask")
-        self._counters.went_beyond += 1
-        self._look_at_quotes(sequence, received_ns, is_believed=False)
-        return Wrong(Reason.BEYOND_SNAPSHOT, "its best price lies beyond what its snapshot knew")
-
-    def _look_at_quotes(self, sequence: int, received_ns: int, *, is_believed: bool) -> None:
-        if self.quotes.has_quotes:
-            top = best_levels(self.tracked.book)
-            self.quotes.on_book(sequence, top, self.grid, received_ns, is_believed=is_believed)
-
-    def _contradiction(self) -> Wrong | None:
-        if self.quotes.contradicted < CONTRADICTIONS or not self.is_live:
-            return None
-        self._counters.contradicted += 1
-        detail = f"the venue's best quotes contradict the book {CONTRADICTIONS} times in a row"
-        return Wrong(Reason.QUOTE_MISMATCH, detail)
 
     # -- publishing
 
@@ -350,15 +276,6 @@ class KeptBook:
     @property
     def _levels(self) -> int:
         return self.tracked.book.bid_levels + self.tracked.book.ask_levels
-
-
-def _top_texts(book: Book, grid: Grid, count: int) -> tuple[Levels, Levels]:
-    """Write the best bids and asks as plain decimals without trailing zeros."""
-    bids, asks = (
-        [(plain(grid.price_text(ticks)), plain(grid.size_text(lots))) for ticks, lots in side]
-        for side in (book.top_bids(count), book.top_asks(count))
-    )
-    return bids, asks
 
 
 def _require_levels(levels: int, what: str) -> None:

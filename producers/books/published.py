@@ -23,9 +23,10 @@ from __future__ import annotations
 from orderbook.decimals import Placed
 from orderbook.known import compare_books
 from producers.books.advance import Advance
-from producers.books.beside import BookBeside, Joined
+from producers.books.beside import BookBeside, Joined, place_beside
 from producers.books.bridge import Bridge
-from producers.books.kept import KeptBook, Wrong
+from producers.books.judge import Wrong
+from producers.books.kept import KeptBook
 from producers.books.options import StreamCounters
 from producers.books.statuses import StatusWriter
 from producers.books.trades import MAX_PENDING_TRADES
@@ -88,7 +89,7 @@ class PublishedBook:
         if placed.grid is not kept.grid:
             self._counters.trades_off_grid += len(kept.trades.drain().ticks)
         self.begin_epoch(snapshot, placed, now)
-        wrong = kept.check(snapshot.checksum)
+        wrong = kept.judge.check(snapshot.checksum)
         if wrong is not None:
             self.publish_invalid(wrong, kept.received_ns)
 
@@ -199,14 +200,14 @@ class PublishedBook:
 
     def _compare_held(self, now: int) -> None:
         """Compare the LIVE book with one beside it once that has come as far, and take over what it knows more."""
-        joined = self._beside.join()
+        joined, kept = self._beside.join(), self._kept
         if joined is None:
             return
-        beside = self._kept.place_beside(joined) if isinstance(joined, Joined) else None
+        beside = place_beside(joined, kept.listed, kept.grid) if isinstance(joined, Joined) else None
         if beside is None:
             self._counters.snapshots_discarded += 1
             return
-        found = compare_books(self._kept.tracked.book, self._kept.tracked.known, *beside)
+        found = compare_books(kept.tracked.book, kept.tracked.known, *beside)
         self._counters.comparisons += 1
         self._counters.levels_compared += found.levels
         self._counters.levels_wrong += found.wrong
@@ -214,6 +215,6 @@ class PublishedBook:
             detail = f"{found.wrong} of {found.levels} levels differ from the venue's own book"
             self.publish_invalid(Wrong(Reason.SNAPSHOT_MISMATCH, detail), now)
             return
-        self._kept.publish_widened(*beside, now)
-        self._beside.widened(self._kept.tracked, now)
+        kept.publish_widened(*beside, now)
+        self._beside.widened(kept.tracked, now)
         self._statuses.append(f"{found.levels} levels agree with the venue's own book")

@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 from orderbook.book import Book
 from orderbook.decimals import Steps, TextGrid
-from producers.messages import BestQuote
+from producers.messages import BestQuote, DepthSnapshot, SnapshotOrigin
 from schemas.errors import InvalidNumber
+from schemas.messages import Coverage
 from schemas.units import NS_PER_SECOND
 
 MAX_UNJUDGED = 1_000
@@ -178,6 +179,16 @@ def _agree(quotes: Sequence[BestQuote], top: BestLevels, grid: TextGrid) -> bool
 
 def _id_of(entry: tuple[int, BestQuote]) -> int:
     return entry[0]
+
+
+def top_of(quote: BestQuote) -> DepthSnapshot:
+    """Write a best quote as a book; a side without orders is written as price 0, size 0."""
+    bids, asks = (
+        [(price, size)] if price.strip("0.") or size.strip("0.") else []
+        for price, size in ((quote.bid, quote.bid_size), (quote.ask, quote.ask_size))
+    )
+    origin, coverage = SnapshotOrigin.IN_STREAM, Coverage.TOP_N
+    return DepthSnapshot(quote.symbol, quote.number or 0, bids, asks, origin=origin, coverage=coverage)
 
 
 def best_levels(book: Book) -> BestLevels:

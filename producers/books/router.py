@@ -19,14 +19,17 @@ from typing import Final
 import msgspec
 
 from producers.books.arrivals import ArrivalNumbers
+from producers.books.carriers import Carriers
+from producers.books.carriers import carrier_of as carrier_of  # who drives a router takes it from here
 from producers.books.engine import DeltaEngine
 from producers.books.options import PastStreams, StreamCounters, StreamOptions
-from producers.books.records import ROLE, ProducerRecord
+from producers.books.quotes import top_of
+from producers.books.records import ProducerRecord
+from producers.books.refused import Refusals, located
 from producers.books.stream import InstrumentStream, Published
 from producers.books.templates import FrameTemplates
-from producers.contract import MAX_FRAME_BYTES, Channel, DeltaForm, FrameReader, damaged_symbol
+from producers.contract import MAX_FRAME_BYTES, DeltaForm, FrameReader
 from producers.messages import (
-    BESIDE_BOOKS,
     BestQuote,
     DepthDelta,
     DepthSnapshot,
@@ -41,12 +44,8 @@ from producers.messages import (
     VenueNotice,
     Via,
 )
-from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
-from schemas.messages import Coverage, DeadLetter, InstrumentKey
-
-MAX_CAUSE = 1_000
-"""Characters of an error's sentence in the state of a feed: it may quote the frame."""
+from schemas.messages import DeadLetter
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -96,23 +95,20 @@ class FrameRouter:
         self._engine = None if engine is None or exchange.deltas is None else engine(exchange.deltas)
         self._templates = None if self._engine is None else self._engine.templates
         self.streams = {symbol: self._stream_of(instrument) for symbol, instrument in instruments.items()}
+        self._carriers = Carriers(self.streams.keys(), exchange)
         self.frames = 0
-        self.rejected: Counter[str] = Counter()
+        self._refusals = Refusals(exchange.venue, self.streams, self._carriers)
+        self.rejected = self._refusals.rejected
         self.ignored: Counter[str] = Counter()
         self.past = PastStreams(StreamCounters())
         self._max_frame_bytes = max_frame_bytes
         self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
-        self._carrier_of: dict[str, str] = {}  # by symbol: whose connections bring its updates, or brought them last
-        self._source_of: dict[str, str] = {}  # by symbol: the connection of the last update
-        self._standing: dict[str, list[str]] = {}  # by carrier: its connections, the oldest first
-        self._assigned: set[str] = set()
         self._ended: set[str] = set()
         self._arrivals = ArrivalNumbers()
 
     def assign(self, connection: str, symbols: Iterable[str]) -> None:
         """Know beforehand which connection carries these instruments; else it is learned from their updates."""
-        self._carrier_of.update(dict.fromkeys(symbols, carrier_of(connection)))
-        self._assigned.update(symbols)
+        self._carriers.assign(connection, symbols)
 
     def add(self, instrument: Instrument) -> InstrumentStream:
         """Carry an instrument more."""
@@ -130,9 +126,7 @@ class FrameRouter:
     def drop(self, symbol: str) -> None:
         """Carry an instrument no longer, without a word: it is another producer's."""
         self._ended.add(symbol)
-        self._assigned.discard(symbol)
-        for known in (self._carrier_of, self._source_of):
-            known.pop(symbol, None)
+        self._carriers.forget(symbol)
         stream, past = self.streams.pop(symbol), self.past
         past.counters.add(stream.counters)
         past.checked += stream.quotes.checked
@@ -163,7 +157,7 @@ class FrameRouter:
             return None
         symbol = template.symbol
         stream = self.streams.get(symbol)
-        if stream is None or self._source_of.get(symbol) != frame.connection:
+        if stream is None or self._carriers.source_of.get(symbol) != frame.connection:
             return None
         records = stream.on_ordinary(raw, template, frame.received_ns)
         if records is not None:
@@ -173,49 +167,21 @@ class FrameRouter:
 
     def comes_over(self, connection: str) -> bool:
         """Tell whether all that its carrier carries has come over this connection."""
-        return all(self._source_of.get(symbol) == connection for symbol in self._carried_by(carrier_of(connection)))
+        return self._carriers.comes_over(connection)
 
     def _open(self, frame: Frame, handled: Handled) -> None:
         """A connection stands: the only one, or the successor of one that still serves."""
-        carrier = carrier_of(frame.connection)
-        standing = self._standing.setdefault(carrier, [])
-        is_successor = bool(standing) and frame.connection not in standing
-        self._standing[carrier] = [*standing, frame.connection] if is_successor else [frame.connection]
-        for symbol in self._carried_by(carrier):
+        is_successor = self._carriers.open(frame.connection)
+        for symbol in self._carriers.carried_by(frame.connection):
             stream = self.streams[symbol]
             open_it = stream.feed.on_overlap if is_successor else stream.feed.on_connect
             handled.records.extend(open_it(frame.received_ns))
 
     def _close(self, frame: Frame, handled: Handled) -> None:
         """A connection is lost: the only one, or one of two, of which the other goes on."""
-        carrier = carrier_of(frame.connection)
-        standing = self._standing.get(carrier, [])
-        if frame.connection in standing:
-            standing.remove(frame.connection)
-        for symbol in self._carried_by(carrier):
-            stream, source = self.streams[symbol], self._source_of.get(symbol)
-            if standing and (self.exchange.shares_update_ids or source in standing):
-                handled.records.extend(stream.feed.on_overlap_end(frame.received_ns))
-                continue
-            if symbol not in self._assigned:
-                self._carrier_of.pop(symbol, None)
-            handled.records.extend(stream.feed.on_disconnect(frame.received_ns))
-
-    def _is_of_source(self, message: DepthDelta | DepthSnapshot | BestQuote, connection: str) -> bool:
-        """Note where depth comes from; False where it has to come from another of two connections.
-
-        Where connections do not share the ids of updates, the older one stays the source until a whole book came over
-        the newer one; that book begins an epoch.
-        """
-        symbol, carrier = message.symbol or "", carrier_of(connection)
-        source, standing = self._source_of.get(symbol), self._standing.get(carrier, [])
-        if len(standing) > 1 and not self.exchange.shares_update_ids and source in standing:
-            is_older = connection == standing[0]
-            if is_older or not isinstance(message, DepthSnapshot):
-                return source == connection
-        if not isinstance(message, BestQuote):
-            self._source_of[symbol], self._carrier_of[symbol] = connection, carrier
-        return True
+        for symbol, goes_on in self._carriers.close(frame.connection):
+            feed = self.streams[symbol].feed
+            handled.records.extend((feed.on_overlap_end if goes_on else feed.on_disconnect)(frame.received_ns))
 
     def _handle_messages(self, frame: Frame, handled: Handled) -> None:
         self.frames += 1
@@ -223,7 +189,7 @@ class FrameRouter:
         try:
             messages = self._parse(frame)
         except MessageError as error:
-            self._refuse(error, frame, handled)
+            handled.records.extend(self._refuse(error, frame))
             return
         for message in messages:
             try:
@@ -232,11 +198,14 @@ class FrameRouter:
                 if isinstance(error, UnknownSymbol) and error.context["symbol"] in self._ended:
                     self.ignored["ended"] += 1
                 else:
-                    self._refuse(_located(error, message), frame, handled)
+                    handled.records.extend(self._refuse(located(error, message), frame))
         if self._templates is not None and frame.via is _WS and len(messages) == 1:
             [message] = messages
             if isinstance(message, DepthDelta):
                 self._templates.learn(frame.raw, message)
+
+    def _refuse(self, error: MessageError, frame: Frame) -> list[Published]:
+        return self._refusals.refuse(error, frame, self._frames_of[frame.connection])
 
     def _parse(self, frame: Frame) -> list[VenueMessage]:
         if len(frame.raw) > self._max_frame_bytes:
@@ -247,9 +216,7 @@ class FrameRouter:
         if isinstance(message, BestQuote) and message.symbol in self._quoted:
             self._take_top(message, frame, handled)
         elif isinstance(message, BestQuote):
-            if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(
-                message, frame.connection
-            ):
+            if not self._carriers.brings(message, frame.connection):
                 self.ignored["other_connection"] += 1
                 return
             handled.records.extend(self._stream(message.symbol).on_quote(message, frame.received_ns))
@@ -266,15 +233,13 @@ class FrameRouter:
             )
         elif isinstance(message, DepthDelta):
             stream = self._stream(message.symbol)
-            if self._source_of.get(message.symbol) != frame.connection and not self._is_of_source(
-                message, frame.connection
-            ):
+            if not self._carriers.brings(message, frame.connection):
                 self.ignored["other_connection"] += 1
                 return
             self._keep(stream.on_delta(self._arrivals.of_delta(message), frame.received_ns), handled)
         elif isinstance(message, DepthSnapshot):
             stream = self._stream(self._asked_for(message))
-            if message.origin is SnapshotOrigin.IN_STREAM and not self._is_of_source(message, frame.connection):
+            if message.origin is SnapshotOrigin.IN_STREAM and not self._carriers.is_source(message, frame.connection):
                 self.ignored["other_connection"] += 1
                 return
             self._keep(stream.on_snapshot(self._arrivals.of_snapshot(message), frame.received_ns), handled)
@@ -290,7 +255,7 @@ class FrameRouter:
 
         A connection that carries no books, but what is told beside them, says nothing of any.
         """
-        carried = self._carried_by(carrier_of(frame.connection))
+        carried = self._carriers.carried_by(frame.connection)
         for symbol in message.symbols or carried:
             if symbol in carried:
                 handled.records.extend(self.streams[symbol].feed.on_disconnect(frame.received_ns))
@@ -302,7 +267,7 @@ class FrameRouter:
             stream.counters.duplicates += 1
             return
         top = top_of(quote)
-        if self._is_of_source(top, frame.connection):
+        if self._carriers.is_source(top, frame.connection):
             self._keep(stream.on_snapshot(top, frame.received_ns), handled)
 
     def _lacks_trades(self, symbol: str, received_ns: int) -> bool:
@@ -328,57 +293,3 @@ class FrameRouter:
         if snapshot.symbol is None and len(self.streams) == 1:
             return next(iter(self.streams))
         return snapshot.symbol or ""
-
-    def _refuse(self, error: MessageError, frame: Frame, handled: Handled) -> None:
-        self.rejected[error.reason] += 1
-        connection, venue = frame.connection, self.exchange.venue
-        frame_id = f"{venue}:{connection}:{frame.received_ns}:{self._frames_of[connection]}"
-        whose = InstrumentKey(venue, "")  # the error names the symbol where it is known
-        handled.records.append(
-            letter_about_frame(frame_id, frame.raw, frame.received_ns, error, role=ROLE, instrument=whose)
-        )
-        self._miss_quotes(error, connection)
-        damaged = self.streams.get(damaged_symbol(error))
-        if damaged is not None:
-            handled.records.extend(damaged.on_bad_input(frame.received_ns, str(error)[:MAX_CAUSE]))
-
-    def _miss_quotes(self, error: MessageError, connection: str) -> None:
-        """Note that a refused frame was a best quote; of one that names nothing, that it may have been one."""
-        channel, symbol = error.context.get("channel"), str(error.context.get("symbol", ""))
-        if channel is Channel.QUOTE and symbol in self.streams:
-            self.streams[symbol].on_missed_quote()
-        elif channel is None and not symbol:
-            for carried in self._carried_by(carrier_of(connection)):
-                self.streams[carried].kept.flow.miss()
-
-    def _carried_by(self, carrier: str) -> list[str]:
-        """Instruments of this carrier, and those of which nothing tells what carries them, unless it carries none."""
-        unknown = "" if carrier.endswith(BESIDE_BOOKS) else carrier
-        return [symbol for symbol in self.streams if self._carrier_of.get(symbol, unknown) == carrier]
-
-
-def top_of(quote: BestQuote) -> DepthSnapshot:
-    """Write a best quote as a book; a side without orders is written as price 0, size 0."""
-    bids, asks = (
-        [(price, size)] if price.strip("0.") or size.strip("0.") else []
-        for price, size in ((quote.bid, quote.bid_size), (quote.ask, quote.ask_size))
-    )
-    origin, coverage = SnapshotOrigin.IN_STREAM, Coverage.TOP_N
-    return DepthSnapshot(quote.symbol, quote.number or 0, bids, asks, origin=origin, coverage=coverage)
-
-
-def carrier_of(connection: str) -> str:
-    """Whose connection it is: a successor's name is its carrier's, a tilde and a number."""
-    return connection.partition("~")[0]
-
-
-def _located(error: MessageError, message: VenueMessage) -> MessageError:
-    """Add to an error what the message was, where its numbers turned out bad."""
-    if isinstance(message, DepthDelta) or (
-        isinstance(message, DepthSnapshot) and message.origin is SnapshotOrigin.IN_STREAM  # it was to replace the book
-    ):
-        error.context.setdefault("channel", Channel.DEPTH)
-    symbol = getattr(message, "symbol", None)
-    if symbol:
-        error.context.setdefault("symbol", symbol)
-    return error

@@ -30,7 +30,8 @@ from producers.books.derivatives import DerivativeTicks
 from producers.books.engine import DeltaEngine
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.instrument_feed import InstrumentFeed
-from producers.books.kept import KeptBook, Wrong
+from producers.books.judge import Wrong
+from producers.books.kept import KeptBook
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.published import PublishedBook
 from producers.books.records import ProducerRecord

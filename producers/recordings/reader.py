@@ -16,8 +16,9 @@ from typing import NamedTuple
 from orderbook.decimals import FinestGrid
 from producers.books.engine import DeltaEngine
 from producers.books.options import StreamOptions
+from producers.books.quotes import top_of
 from producers.books.records import ProducerRecord
-from producers.books.router import FrameRouter, top_of
+from producers.books.router import FrameRouter
 from producers.contract import MAX_FRAME_BYTES, DeltaForm, FrameReader, FrameSource
 from producers.messages import (
     BestQuote,

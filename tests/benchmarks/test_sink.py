@@ -19,7 +19,8 @@ import pyarrow as pa
 import pytest
 
 from obflow import kafka, topics
-from obflow.clickhouse import InsertCondition, connect, insert_arrow
+from obflow.clickhouse import connect
+from obflow.inserts import InsertCondition, insert_arrow
 from obflow.settings import ClickHouseSettings, Settings
 from processors.factors.kernel.engine import KernelEngine
 from schemas.logs import Position, short_id

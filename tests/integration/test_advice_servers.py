@@ -550,22 +550,22 @@ def test_a_log_whose_next_records_are_gone(settings: Settings, store: Store, mon
 @pytest.mark.exhaustive
 @pytest.mark.advice("restart the sink: it goes on from what the table holds")
 def test_an_insert_whose_answer_did_not_come(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from obflow import clickhouse
+    from obflow import insert_errors, inserts
 
     send_trades(settings, *range(10))
-    insert, inserts, opens = clickhouse.insert_arrow, [], []
+    insert, inserted, opens = inserts.insert_arrow, [], []
 
     def unanswered(client: Any, table: str, arrow: Any, **how: Any) -> None:
         insert(client, table, arrow, **how)
-        inserts.append(table)
-        if len(inserts) == 1:  # it was stored, and nobody heard of it
-            raise clickhouse.InsertUnanswered("timed out", table=table, rows=arrow.num_rows, code=None)
+        inserted.append(table)
+        if len(inserted) == 1:  # it was stored, and nobody heard of it
+            raise insert_errors.InsertUnanswered("timed out", table=table, rows=arrow.num_rows, code=None)
 
     def opening(store: Any, table: Any) -> None:
         opens.append(table)
         resume.settle(store, table)
 
-    monkeypatch.setattr(clickhouse, "insert_arrow", unanswered)
+    monkeypatch.setattr(inserts, "insert_arrow", unanswered)
     monkeypatch.setattr(claims, "settle", opening)
     run_until(settings, lambda counts: len(opens) > 1 and nothing_left("trades")(counts), "trades")
     assert rows(store, "trades") == 10  # the table was opened again by itself; a sink started again does the same

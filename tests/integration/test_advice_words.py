@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import structlog
 
-from embedded import clickhouse_engine, clickhouse_server, jars, kafka
+from embedded import clickhouse_folder, clickhouse_server, jars, kafka
 from embedded.demo import command as demo_command
 from embedded.demo.children import metrics_ports
 from embedded.demo.summary import Summary
@@ -587,22 +587,22 @@ def test_ports_and_folders_of_the_embedded_default(tmp_path: Path) -> None:
             clickhouse_server._listen("127.0.0.1", 0).close()
             assert kafka.EmbeddedKafka(tmp_path / "k", port=0)._configure()[0] != busy
     (tmp_path / "file").write_text("")
-    refused(lambda: clickhouse_engine.lock_folder(tmp_path / "file" / "x"), "choose another folder")
+    refused(lambda: clickhouse_folder.lock_folder(tmp_path / "file" / "x"), "choose another folder")
     refused(kafka.EmbeddedKafka(tmp_path / "file" / "x")._claim_data, "choose another folder")
-    lock, claimed = clickhouse_engine.lock_folder(tmp_path / "c"), kafka.EmbeddedKafka(tmp_path / "k")
+    lock, claimed = clickhouse_folder.lock_folder(tmp_path / "c"), kafka.EmbeddedKafka(tmp_path / "k")
     claimed._claim_data()
     sentence = "connect to that one, stop it, or choose another folder"
-    refused(lambda: clickhouse_engine.lock_folder(tmp_path / "c"), sentence)
+    refused(lambda: clickhouse_folder.lock_folder(tmp_path / "c"), sentence)
     refused(kafka.EmbeddedKafka(tmp_path / "k")._claim_data, "stop it, or choose another folder")
     for number in range(TIMES):
-        clickhouse_engine.lock_folder(tmp_path / f"c{number}").close()
+        clickhouse_folder.lock_folder(tmp_path / f"c{number}").close()
         other = kafka.EmbeddedKafka(tmp_path / f"k{number}")
         other._claim_data()
         other._release_data()
     lock.close()
     claimed._release_data()
     for _ in range(TIMES):  # it was stopped
-        clickhouse_engine.lock_folder(tmp_path / "c").close()
+        clickhouse_folder.lock_folder(tmp_path / "c").close()
         again = kafka.EmbeddedKafka(tmp_path / "k")
         again._claim_data()
         again._release_data()

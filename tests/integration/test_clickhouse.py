@@ -14,19 +14,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from obflow.clickhouse import (
-    InsertBusy,
-    InsertCondition,
-    InsertError,
-    InsertFenced,
-    InsertPoisoned,
-    InsertRejected,
-    InsertUnanswered,
-    RowsBeside,
-    connect,
-    insert_arrow,
-    message_of,
-)
+from obflow.clickhouse import connect, message_of
+from obflow.insert_errors import InsertBusy, InsertError, InsertFenced, InsertPoisoned, InsertRejected, InsertUnanswered
+from obflow.inserts import InsertCondition, RowsBeside, insert_arrow
 from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, StoreUnreachable
 from tests.integration.backends import free_port

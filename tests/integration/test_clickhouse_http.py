@@ -13,8 +13,9 @@ from aiohttp import ClientSession, FormData
 from aiohttp.test_utils import TestServer
 
 from embedded import clickhouse_http
-from embedded.clickhouse_engine import Answer, ChdbEngine, Context
+from embedded.clickhouse_engine import Answer, ChdbEngine
 from embedded.clickhouse_http import HttpInterface
+from embedded.clickhouse_prepared import Context
 from embedded.clickhouse_sql import Statement
 from obflow.engine_tokens import EngineTokens
 from tests.support.patience import patient

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
-from obflow.clickhouse import connect, insert_arrow
+from obflow.clickhouse import connect
+from obflow.inserts import insert_arrow
 from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, SettingsError
 from tests.integration.securing import Role

@@ -28,7 +28,9 @@ from embedded.clickhouse import EmbeddedClickHouse
 from embedded.demo.servers import WatchedServer
 from embedded.process import nobody
 from obflow.cli import main
-from obflow.clickhouse import InsertUnanswered, connect, insert_arrow
+from obflow.clickhouse import connect
+from obflow.insert_errors import InsertUnanswered
+from obflow.inserts import insert_arrow
 from obflow.settings import ClickHouseSettings
 from schemas.errors import StoreUnreachable, UsageError
 from tests.integration.clickhouse_rows import events, token

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import pytest
 
 from embedded import clickhouse_allowed, clickhouse_folder
-from embedded.clickhouse_engine import ChdbEngine, Context
+from embedded.clickhouse_engine import ChdbEngine
+from embedded.clickhouse_prepared import Context
 from embedded.clickhouse_sql import QueryRefused, split_statement
 from tests.integration.statements import PARAMETERS, allowed, tables
 from tests.integration.statements.generator import Generator
@@ -48,12 +49,12 @@ def opened(folder: Path) -> Iterator[ChdbEngine]:
 
 
 def names(engine: ChdbEngine, column: str, table: str) -> set[str]:
-    return set(engine._ask(f"SELECT {column} FROM system.{table}").decode().split("\n")) - {""}  # noqa: S608 - ours
+    return set(engine.sessions.ask(f"SELECT {column} FROM system.{table}").decode().split("\n")) - {""}  # noqa: S608 - ours
 
 
 def judged(engine: ChdbEngine, text: str) -> str:
     """The statement that would run for a reader; raises QueryRefused."""
-    return engine.prepare(split_statement("", text.encode()), READING).text
+    return engine.statements.prepare(split_statement("", text.encode()), READING).text
 
 
 # --- the lists
@@ -100,7 +101,7 @@ def test_none_of_200_ordinary_statements_is_refused(engine: ChdbEngine) -> None:
 def as_written(engine: ChdbEngine, text: str) -> bytes:
     """What the engine answers to the text itself."""
     settings = ", ".join(f"param_{name} = '{value}'" for name, value in PARAMETERS.items())
-    with engine._opened() as session:
+    with engine.sessions.opened() as session:
         session.query(f"SET implicit_select = 0, {settings}", "TabSeparated")
         return bytes(session.query(text, "TabSeparatedWithNamesAndTypes").bytes() or b"")
 
@@ -118,7 +119,7 @@ class Outline(NamedTuple):
 
 
 def outline(engine: ChdbEngine, text: str) -> Outline:
-    lines = engine._ask(f"EXPLAIN AST {text}").decode(errors="replace").split("\n")
+    lines = engine.sessions.ask(f"EXPLAIN AST {text}").decode(errors="replace").split("\n")
     found = Outline(lines[0], set(), set(), set())
     for above, line in zip(["", *lines], lines, strict=False):
         kind, _, rest = line.strip().partition(" ")
@@ -143,7 +144,7 @@ class Oracle:
         self._tables = {f"system.{name}" for name in hidden}
 
     def faults(self, text: str) -> list[str]:
-        if self._engine._classify(text) != (1, True):
+        if self._engine.sessions.classify(text) != (1, True):
             return ["several statements, or one that does more than read"]
         try:
             seen = outline(self._engine, text)
@@ -182,11 +183,11 @@ def test_no_generated_statement_of_a_forbidden_kind_passes(engine: ChdbEngine) -
 OPENED = """
 import os, sys
 from pathlib import Path
-from embedded import clickhouse_engine, clickhouse_folder
+from embedded import clickhouse_engine, clickhouse_folder, clickhouse_sessions
 folder = Path(sys.argv[1])
 clickhouse_folder.prepare(folder)
 os.chdir(folder / clickhouse_folder.NOTHING)
-clickhouse_engine.ADDRESS = sys.argv[2] or clickhouse_engine.ADDRESS
+clickhouse_sessions.ADDRESS = sys.argv[2] or clickhouse_sessions.ADDRESS
 clickhouse_engine.ChdbEngine(folder).close()
 """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, ProgrammingError
 
-from obflow.clickhouse import (
+from obflow.clickhouse import QueryFailed, connect, explained, message_of, query_error
+from obflow.insert_errors import (
     BUSY,
     POISON,
     UNANSWERED,
@@ -14,12 +15,7 @@ from obflow.clickhouse import (
     InsertPoisoned,
     InsertRejected,
     InsertUnanswered,
-    QueryFailed,
     classify_insert,
-    connect,
-    explained,
-    message_of,
-    query_error,
 )
 from obflow.settings import ClickHouseSettings
 from schemas.errors import DependencyError, StoreUnreachable

@@ -8,15 +8,8 @@ from concurrent.futures import Future
 
 import pyarrow as pa
 
-from obflow.clickhouse import (
-    InsertBusy,
-    InsertCondition,
-    InsertError,
-    InsertFenced,
-    InsertPoisoned,
-    InsertRejected,
-    InsertUnanswered,
-)
+from obflow.insert_errors import InsertBusy, InsertError, InsertFenced, InsertPoisoned, InsertRejected, InsertUnanswered
+from obflow.inserts import InsertCondition
 from schemas.logs import Origin, Position
 from schemas.messages import DeadLetter
 from sinks.batching import RowBatch
