@@ -49,7 +49,7 @@ MAX_CAUSE = 1_000
 """Characters of an error's sentence in the state of a feed: it may quote the frame."""
 
 
-class Handled(msgspec.Struct, frozen=True):
+class Handled(msgspec.Struct, frozen=True, gc=False):
     """What became of a frame."""
 
     records: list[ProducerRecord]
