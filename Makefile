@@ -15,7 +15,7 @@ install = { ! $(BIN)/pip config list | grep -q index && $(BIN)/uv pip install --
 step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled fmt lint types layers checked test test-all test-compose demo faults fuzz bench factor metrics lock clean
+.PHONY: help setup compiled fmt lint types layers checked test test-all test-compose demo faults soak fuzz bench factor metrics lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ demo: .venv/demo-installed ## the whole pipeline on this machine, until Ctrl-C (
 faults: setup ## kill workers and sinks at full size, cut 200 connections: nothing lost, nothing doubled, books come back
 	TEST_SCALE=full $(BIN)/pytest -rA tests/e2e/test_faults.py tests/integration/test_kill_series.py \
 		tests/integration/test_sink_series.py tests/integration/test_many_disconnects.py $(ARGS)
+
+soak: setup ## ten minutes of 50 instruments of five venues at twice real time: no gap, nothing grows
+	TEST_SCALE=full $(BIN)/pytest -rA tests/integration/test_steady_feeds.py $(ARGS)
 
 fuzz: setup ## drop each update of the recordings; each event against the brute force; 10,000 books, feeds and hostile statements
 	OBFLOW_FUZZ=all $(BIN)/pytest -rA -o timeout=3600 tests/research/test_dropped_lines.py tests/research/test_known_recordings.py \

@@ -390,7 +390,10 @@ GAUGES: Mapping[GaugeName, Metric] = {
 }
 HISTOGRAMS: Mapping[HistogramName, Metric] = {
     "obflow_stage_latency_seconds": Metric(
-        "From the socket to the end of a stage, by the wall clock.", ("stage",), "seconds", ALL
+        "From the socket to the end of a stage, by the wall clock; of publish at most 50 a second.",
+        ("stage",),
+        "seconds",
+        ALL,
     ),
     "obflow_batch_seconds": Metric(
         "Time that one batch of a stage took.", ("stage",), "seconds", (*WORKERS, *SINK, *EVALUATE)

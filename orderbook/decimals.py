@@ -46,6 +46,9 @@ class Steps:
     Args:
         step: Step size, a plain decimal above zero ("0.10", "0.5", "5").
 
+    Attributes:
+        known: Counts by text, as far as they are remembered: what `count` gives, without a call.
+
     Raises:
         InvalidNumber: The step itself is not a plain decimal above zero.
     """
@@ -56,7 +59,7 @@ class Steps:
         self._units_a_step = int(self.step.replace(".", ""))
         if not self._units_a_step:
             raise InvalidNumber(f"a step of {step!r} is no grid")
-        self._known: dict[str, int | None] = {}
+        self.known: dict[str, int | None] = {}
 
     def count(self, text: str) -> int | None:
         """Count the steps that `text` is, or give None where it lies between two of them.
@@ -65,11 +68,11 @@ class Steps:
             InvalidNumber: `text` is not a plain decimal, or its count is beyond int64.
         """
         try:
-            return self._known[text]
+            return self.known[text]
         except KeyError:
-            if len(self._known) >= CACHED_TEXTS:
-                self._known.clear()
-            steps = self._known[text] = self._count(text)
+            if len(self.known) >= CACHED_TEXTS:
+                self.known.clear()
+            steps = self.known[text] = self._count(text)
             return steps
 
     def _count(self, text: str) -> int | None:
@@ -109,13 +112,29 @@ class TextGrid(NamedTuple):
         Raises:
             InvalidNumber: One of the numbers may not be used at all.
         """
-        price, size = self.price.count, self.size.count
-        # Both arrays whole before either is judged: a bad number after a fine one must still be refused.
-        ticks = [price(level[0]) for level in levels]
-        lots = [size(level[1]) for level in levels]
+        prices, sizes = self.price.known, self.size.known
+        try:  # most are remembered, and a call for each would be most of what they cost
+            ticks = [prices[level[0]] for level in levels]
+            lots = [sizes[level[1]] for level in levels]
+        except KeyError:
+            price, size = self.price.count, self.size.count
+            # Both arrays whole before either is judged: a bad number after a fine one must still be refused.
+            ticks = [price(level[0]) for level in levels]
+            lots = [size(level[1]) for level in levels]
         if None in ticks or None in lots:
             return None
         return SideLevels(cast("list[int]", ticks), cast("list[int]", lots))
+
+    def require(self, bid: str, bid_size: str, ask: str, ask_size: str) -> None:
+        """Look at the numbers of a best quote, which need not lie on the grid.
+
+        Raises:
+            InvalidNumber: One of them may not be used at all.
+        """
+        prices, sizes = self.price.known, self.size.known
+        if bid in prices and ask in prices and bid_size in sizes and ask_size in sizes:
+            return
+        self.levels([(bid, bid_size), (ask, ask_size)])
 
     def place(self, bids: Levels, asks: Levels = ()) -> Placed:
         """Where levels lie: on this grid, or on the coarsest finer one that holds them all.
@@ -123,7 +142,7 @@ class TextGrid(NamedTuple):
         Raises:
             InvalidNumber: One of the numbers may not be used at all, or they lie on no common grid within int64.
         """
-        placed_bids, placed_asks, grid = self.levels(bids), self.levels(asks), self
+        placed_bids, placed_asks, grid = self.levels(bids), self.levels(asks) if asks else SideLevels([], []), self
         if placed_bids is None or placed_asks is None:
             grid = self.refined([*bids, *asks])
             placed_bids, placed_asks = grid.levels(bids), grid.levels(asks)

@@ -108,10 +108,14 @@ class FeedTracker:
         before, self.link = self.link, AFTER[event][self.link]
         return self.link is not before
 
+    def note_received(self) -> bool:
+        """Note that something came; True where that changed anything."""
+        return self.link is not _UP and self.note(LinkEvent.RECEIVED)  # mostly it is, and stays so
+
     def note_depth(self, now_ns: int) -> bool:
         """Note a depth update; True where that changed anything."""
         was_silent, self.silent, self.depth_ns = self.silent, False, now_ns
-        if self.link is Link.UP:  # as mostly; what is received leaves it so
+        if self.link is _UP:  # without a call: of each update
             return was_silent
         return self.note(LinkEvent.RECEIVED) or was_silent
 

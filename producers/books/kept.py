@@ -57,6 +57,7 @@ class KeptBook:
         listed: The venue's own grid.
         out: What the input at hand gives to publish, in order.
         now_ns: Newest `received_ns` of any input.
+        routine_due_ns: From when on a routine snapshot is due, by `received_ns` of the book's records.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class KeptBook:
         self.now_ns = 0
         self._options = options
         self._counters = counters
-        self._snapshot_ns = 0  # received_ns of the last published snapshot
+        self.routine_due_ns = options.routine_snapshot_ns
         self._updater = updater = None if engine is None else engine.updater(self.tracked, self.records)
         self.judge = BookJudge(self.tracked, self.records, counters, checksum=checksum, updater=updater)
         self.quotes = self.judge.quotes
@@ -95,11 +96,6 @@ class KeptBook:
     def received_ns(self) -> int:
         """`received_ns` of the last record of the book."""
         return self.records.received_ns
-
-    @property
-    def is_routine_due(self) -> bool:
-        """Whether the last snapshot is so long ago that a routine one is due."""
-        return self.records.received_ns - self._snapshot_ns >= self._options.routine_snapshot_ns
 
     def clock(self, received_ns: int) -> int:
         """Give the time of an input: its own, or that of a later one that came before it."""
@@ -215,6 +211,9 @@ class KeptBook:
             outcome = tracked.note_applied(sequence, received_ns)
         else:  # which would say the same
             tracked.sequence = sequence
+            if updater.checksum is None and not self.quotes.has_quotes:  # as would the judge
+                self._counters.deltas_applied += 1
+                return _FINE
         wrong = self.judge.judge(sequence, received_ns, outcome, updater.checksum)
         return _FINE if wrong is None else Judged(wrong)
 
@@ -270,7 +269,7 @@ class KeptBook:
     def _publish_snapshot(self, bids: SideLevels, asks: SideLevels, sequence: int, received_ns: int) -> None:
         record = self.records.l2(Kind.SNAPSHOT, sequence, received_ns, bids=bids, asks=asks)
         self.tracked.apply(record)
-        self._snapshot_ns = record.received_ns
+        self.routine_due_ns = record.received_ns + self._options.routine_snapshot_ns
         self.out.append(record)
 
     @property

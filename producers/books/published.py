@@ -110,7 +110,7 @@ class PublishedBook:
         """Say what the update that was just published shows to be wrong; else look whether a snapshot is due."""
         if wrong is not None:
             self.publish_invalid(wrong, self._kept.received_ns)
-        elif self._kept.is_live and self._kept.is_routine_due:
+        elif self._kept.is_live and self._kept.records.received_ns >= self._kept.routine_due_ns:
             self._publish_from_memory(self._kept.received_ns)
 
     def publish_trade(self, trade: TradeTick, placed: Placed, now: int) -> None:

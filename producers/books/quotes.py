@@ -7,9 +7,10 @@ A quote without an id is only comparable by time: the newest one received within
 and a difference is counted as such, never as wrong.
 
 A book is contradicted where `CONTRADICTIONS` updates in a row are: by id, where they are wrong; without ids, where no
-quote received from a second before the update to a second after it shows what the book does. A single one proves
-nothing: an update of the best quote may have been lost. Of quotes that the venue samples only the prices count, each
-side by itself: a size that lasted shorter than the interval is in no quote, and a book that shows it is right.
+quote received from a second before the update to a second after it shows what the book does, nor the one that held
+when that second began: a quote that holds for longer is not told again. A single one proves nothing: an update of the
+best quote may have been lost. Of quotes that the venue samples only the prices count, each side by itself: a size that
+lasted shorter than the interval is in no quote, and a book that shows it is right.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class QuoteCheck:
             insort(self._quotes, entry, key=_id_of)
         else:
             self._quotes.append(entry)
-        self._judge_known()
+        if self._unjudged:
+            self._judge_known()
 
     @property
     def has_quotes(self) -> bool:
@@ -156,11 +158,12 @@ class QuoteCheck:
         """Judge the updates around which every quote has come, and forget quotes that no later update asks for."""
         while self._timed and now_ns - self._timed[0].received_ns > COMPARABLE_NS:
             at_ns, top, grid = self._timed.popleft()
-            while self._unnumbered and self._unnumbered[0][0] < at_ns - COMPARABLE_NS:
-                self._unnumbered.popleft()
-            around = [quote for when_ns, quote in self._unnumbered if when_ns <= at_ns + COMPARABLE_NS]
-            if around:
-                self.contradicted = 0 if _agree(around, top, grid) else self.contradicted + 1
+            while len(self._unnumbered) > 1 and self._unnumbered[1][0] < at_ns - COMPARABLE_NS:
+                self._unnumbered.popleft()  # the last one before that second held on into it
+            around = [entry for entry in self._unnumbered if entry[0] <= at_ns + COMPARABLE_NS]
+            if around and around[-1][0] >= at_ns - COMPARABLE_NS:
+                shown = [quote for _, quote in around]
+                self.contradicted = 0 if _agree(shown, top, grid) else self.contradicted + 1
 
     def _compare(self, entry: tuple[int, BestQuote], top: BestLevels, grid: TextGrid, received_ns: int) -> None:
         quoted_ns, quote = entry
@@ -198,6 +201,10 @@ def best_levels(book: Book) -> BestLevels:
 
 def on_grid(quote: BestQuote, grid: TextGrid) -> BestLevels:
     """Place a quote on a book's grid; `OFF_GRID` where it is finer, None for a side without orders."""
+    ticks, lots = grid.price.known.get, grid.size.known.get
+    remembered = (ticks(quote.bid), lots(quote.bid_size), ticks(quote.ask), lots(quote.ask_size))
+    if all(remembered):  # as mostly: it was read when it came, and has orders on both sides
+        return BestLevels(*remembered)
     bid, ask = _side(grid, quote.bid, quote.bid_size), _side(grid, quote.ask, quote.ask_size)
     return BestLevels(*bid, *ask)
 

@@ -48,7 +48,7 @@ from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
 from schemas.messages import DeadLetter
 
 
-class Handled(msgspec.Struct, frozen=True):
+class Handled(msgspec.Struct, frozen=True, gc=False):
     """What became of a frame."""
 
     records: list[ProducerRecord]

@@ -170,7 +170,7 @@ class InstrumentStream:
             self._published.begin_anew(before, tracked.sequence)
         changed = self._tracker.note_depth(now)
         self._bridge.receiving = True
-        if judged.wrong is not None or kept.is_routine_due:
+        if judged.wrong is not None or kept.records.received_ns >= kept.routine_due_ns:
             self._published.note_applied(judged.wrong)
         return self._statuses.told() if changed else self.kept.drain()
 
@@ -210,7 +210,7 @@ class InstrumentStream:
         if self._chain.is_copy(trade.trade_id, now):
             self.counters.duplicates += 1
             return []
-        changed = self._tracker.note(LinkEvent.RECEIVED)
+        changed = self._tracker.note_received()
         self._published.publish_trade(trade, placed, now)
         return self._statuses.told() if changed else self.kept.drain()
 
@@ -221,13 +221,13 @@ class InstrumentStream:
             InvalidNumber: A price or size may not be used.
         """
         try:
-            self.kept.listed.levels([(quote.bid, quote.bid_size), (quote.ask, quote.ask_size)])
+            self.kept.listed.require(quote.bid, quote.bid_size, quote.ask, quote.ask_size)
         except MessageError:
             self.on_missed_quote()
             raise
         self._tracker.quote_ns = now = self.kept.clock(received_ns)
         self._published.take_quote(quote, now)
-        return self._statuses.told() if self._tracker.note(LinkEvent.RECEIVED) else self.kept.drain()
+        return self._statuses.told() if self._tracker.note_received() else self.kept.drain()
 
     def on_missed_quote(self) -> None:
         """Take note that an update of the best quotes could not be used: what flowed since is not known."""

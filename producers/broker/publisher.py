@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -47,6 +47,8 @@ TOPIC_OF: dict[type, Topic] = {
 }
 WAIT_SECONDS = 0.05
 """How long one wait for room in the queue takes at most."""
+KNOWN_KEYS = 16_384
+"""Keys that are remembered, rather than written anew for each record."""
 AGAIN = "start again once the broker is well: the next epoch begins with snapshots"
 
 Report = Callable[[KafkaError | None, Message], None]
@@ -72,7 +74,8 @@ class Publisher:
         share: Among which producers its instruments are shared by a lease, as its statuses say.
 
     Attributes:
-        acknowledged: Records the broker has, by declared topic name. Without `each_report`, up to date after `flush`.
+        acknowledged: Records the broker has, by declared topic name; up to date after `poll`, without `each_report`
+            after `flush`.
         run: Of this publisher alone; its statuses carry it, so that another producer's are told from them. It begins
             with the time of its start, so that runs sort by age.
     """
@@ -106,6 +109,8 @@ class Publisher:
         self._topics = {kind: topic_name(settings, topic) for kind, topic in TOPIC_OF.items()}
         self._declared = {topic_name(settings, topic): topic.name for topic in TOPIC_OF.values()}
         self._unacknowledged: Counter[str] = Counter()
+        self._reported: Counter[str] = Counter()  # acknowledged since the last poll
+        self._is_sampling = True  # the way of one record of a book between two polls is measured
         self._failure: DeliveryFailed | None = None
         self._homes: dict[bytes, int] = {}
         self._marks: dict[str, LogPosition] = {}
@@ -124,12 +129,14 @@ class Publisher:
             DeliveryFailed: An earlier record was not acknowledged.
             ImpossibleRecord: The record does not fit its schema.
         """
-        kind = type(record)
         report: Report | None = None
-        if self._each_report:
-            report = partial(self._on_mark if _is_mark(record) else self._on_record, record)
-        taken = self.offer_bytes(kind, key_of(record), payload_of(record), report)
-        if taken and self._each_report and _is_mark(record):
+        is_mark = self._each_report and _is_mark(record)
+        if is_mark:
+            report = partial(self._on_mark, record)
+        elif self._each_report and self._is_sampling and isinstance(record, L2Record | EncodedDelta):
+            report, self._is_sampling = partial(self._on_sample, record), False
+        taken = self.offer_bytes(type(record), key_of(record), payload_of(record), report)
+        if taken and is_mark:
             self._marks_on_the_way[record.symbol] += 1
         return taken
 
@@ -138,17 +145,21 @@ class Publisher:
         if self._failure is not None:
             raise self._failure
         topic = self._topics[kind]
-        options: dict[str, Any] = {} if report is None else {"on_delivery": report}
-        if kind is FeedStatus:
-            options["headers"] = self._run_header
         try:
-            self._producer.produce(topic, payload, key, **options)
+            if report is None and kind is not FeedStatus:
+                self._producer.produce(topic, payload, key)
+            else:
+                self._producer.produce(topic, payload, key, **self._options(kind, report))
         except BufferError:
             return False
         except KafkaException as error:
             raise kafka.readable(error, self._settings) from None
         self._unacknowledged[topic] += 1
         return True
+
+    def _options(self, kind: type, report: Report | None) -> dict[str, Any]:
+        options: dict[str, Any] = {} if report is None else {"on_delivery": report}
+        return {**options, "headers": self._run_header} if kind is FeedStatus else options
 
     def wait(self, kind: type, key: bytes, payload: bytes) -> None:
         """Hand over an encoded record, waiting for room as long as it takes; the delivery deadline bounds that.
@@ -166,6 +177,8 @@ class Publisher:
             DeliveryFailed: A record was not acknowledged.
         """
         self._producer.poll(seconds)
+        self._is_sampling = True
+        self._note_reported()
         if self._failure is not None:
             raise self._failure
 
@@ -179,6 +192,7 @@ class Publisher:
         while self._producer.flush(max(0.0, min(1.0, deadline - time.monotonic()))) and self._failure is None:
             if time.monotonic() >= deadline:
                 self._fail(f"{len(self._producer)} records were not acknowledged within {seconds:g} s")
+        self._note_reported()
         if self._failure is not None:
             raise self._failure
         if not self._each_report:
@@ -205,13 +219,13 @@ class Publisher:
         mark = self._marks.get(symbol)
         return mark is not None and mark.partition == partition and offset < mark.offset
 
-    def _on_record(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
+    def _on_sample(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
         self._on_report(error, message)
         if error is None and isinstance(record, L2Record | EncodedDelta):
             self._latency.observe(max(0, self._now_ns() - record.received_ns) / NS_PER_SECOND)
 
     def _on_mark(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
-        self._on_record(record, error, message)
+        self._on_sample(record, error, message)
         self._marks_on_the_way[record.symbol] -= 1
         if error is None:
             self._marks[record.symbol] = LogPosition(message.partition(), message.offset())
@@ -219,18 +233,25 @@ class Publisher:
     def _on_report(self, error: KafkaError | None, message: Message) -> None:
         topic = message.topic()
         if error is None:
-            self._unacknowledged[topic] -= 1
-            self._acknowledge(topic, 1)
-            self._check_home(message)
+            self._reported[topic] += 1
+            key, partition = message.key(), message.partition()
+            if self._homes.get(key) != partition:
+                self._check_home(topic, key, partition)
         elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             # What a stream gives is never larger than declared (`schemas.bounds.MAX_LEVELS`): the topic differs.
             self._fail(f"{topic} takes smaller records than declared", "`obflow topics check` names the difference")
         else:
             self._fail(f"the broker did not take a record of {topic} ({error.str()})")
 
-    def _check_home(self, message: Message) -> None:
+    def _note_reported(self) -> None:
+        """Count what reports have told since the last time."""
+        for topic, count in self._reported.items():
+            self._unacknowledged[topic] -= count
+            self._acknowledge(topic, count)
+        self._reported.clear()
+
+    def _check_home(self, topic: str, key: bytes, partition: int) -> None:
         """End where an instrument has moved to another partition: its readers would take it for a broken book."""
-        topic, key, partition = message.topic(), message.key(), message.partition()
         if self._declared[topic] == DEAD_LETTERS.name:
             return  # each has a key of its own
         if self._homes.setdefault(key, partition) != partition:
@@ -262,7 +283,12 @@ def key_of(record: ProducerRecord) -> bytes:
     """Give the Kafka key of a record: its instrument, or a dead letter's id."""
     if isinstance(record, DeadLetter):
         return record.letter_id.encode()
-    return f"{record.venue}:{record.symbol}".encode()
+    return _key_of(record.venue, record.symbol)
+
+
+@lru_cache(KNOWN_KEYS)
+def _key_of(venue: str, symbol: str) -> bytes:
+    return f"{venue}:{symbol}".encode()
 
 
 def _is_mark(record: ProducerRecord) -> bool:

@@ -135,10 +135,11 @@ class VenueSocket:
         await asyncio.Event().wait()
 
     async def _read(self, socket: ClientConnection) -> None:
+        enqueue, name, took = self._carrier.enqueue, self.name, self._login.took
         while True:
             raw = await socket.recv(decode=False)
-            if not self._login.took(raw):
-                await self._pass_on(raw)
+            if not took(raw):
+                await enqueue(Via.WS, name, raw)
 
     async def _pass_on(self, raw: bytes) -> None:
         await self._carrier.enqueue(Via.WS, self.name, raw)

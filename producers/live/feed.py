@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -31,7 +31,7 @@ from producers.live.meters import FeedMeters, GateLook
 from producers.live.quality import QualityWindows, Reopenings, VenueClock
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
-from producers.messages import Frame, Instrument, VenueNotice
+from producers.messages import Frame, Instrument, VenueNotice, Via
 from producers.settings import ProducerSettings
 from schemas.dead_letters import letter_about_frame
 from schemas.errors import FrameTooLarge, UsageError
@@ -43,6 +43,7 @@ LISTING = "listing"
 """What a trouble is about that the venue's list tells."""
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
+_WS: Final = Via.WS  # looked up once: asked of each frame
 
 log = structlog.get_logger(__name__)
 
@@ -287,14 +288,17 @@ class LiveFeed:
         if self._tap:
             self._tap(frame)
         meters = self._meters
-        meters.came(frame)
-        self._fields.came(frame)
+        if frame.via is _WS:
+            meters.frames = number = meters.frames + 1
+            self._fields.came(frame.raw, number)
+        else:
+            meters.note_change(frame.via)
         handled = self.router.handle(frame)
-        records = handled.records
-        if meters.is_sampling and records:
-            meters.sample_latency(frame, records[-1])
-        self._quality.came(frame, records)
-        self.outlet.emit(records)
+        if records := handled.records:  # most frames are best quotes, which give none
+            if meters.is_sampling:
+                meters.sample_latency(frame, records[-1])
+            self._quality.came(frame, records)
+            self.outlet.emit(records)
         return handled.notices
 
     def on_oversized(self, connection: str) -> None:

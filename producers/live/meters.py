@@ -38,25 +38,25 @@ class FeedMeters:
         venue: Their label.
 
     Attributes:
+        frames: Frames that came; shown with the rest.
         is_sampling: Whether the way of the next message is to be measured; set it as often as that is wanted.
     """
 
     def __init__(self, metrics: Metrics, venue: str) -> None:
+        self.frames = 0
         self.is_sampling = True
         self._metrics = metrics
         self._venue = venue
-        self._received = metrics.counter("obflow_received_total", source=venue)
+        metrics.counter("obflow_received_total", source=venue)  # shown from the start on
         self._connections = metrics.counter("obflow_connections_total", venue=venue)
         self._disconnects = metrics.counter("obflow_disconnects_total", venue=venue)
         self._exchange_latency = metrics.histogram("obflow_exchange_latency_seconds", venue=venue)
 
-    def came(self, frame: Frame) -> None:
-        """Count what came: a frame, a connection that stands, one that ended."""
-        if frame.via is Via.WS:
-            self._received.inc()
-        elif frame.via is Via.CONNECT:
+    def note_change(self, via: Via) -> None:
+        """Count a connection that stands, and one that ended."""
+        if via is Via.CONNECT:
             self._connections.inc()
-        elif frame.via is Via.DISCONNECT:
+        elif via is Via.DISCONNECT:
             self._disconnects.inc()
 
     def sample_latency(self, frame: Frame, record: Published) -> None:
@@ -81,6 +81,7 @@ class FeedMeters:
             waiting: Records that wait for the broker.
         """
         self._metrics.health.note(FEED, lost)
+        self._metrics.raise_to("obflow_received_total", self.frames, source=self._venue)
         streams = list(router.streams.values())
         self._publish_refused(router, shed, gate)
         counters = [router.past.counters, *(stream.counters for stream in streams)]

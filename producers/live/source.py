@@ -16,6 +16,7 @@ from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate
 from producers.live.quality import Reopenings
 from producers.live.tries import HostTries
+from producers.live.waiting_line import WaitingLine
 from producers.messages import BESIDE_BOOKS, Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS
 
@@ -74,7 +75,7 @@ class VenueSource:
     ) -> None:
         self._clock = clock
         self._told: Sequence[VenueNotice] = ()
-        self._queue: asyncio.Queue[_Arrival] = asyncio.Queue(WAITING_FRAMES)
+        self._line = WaitingLine[_Arrival](WAITING_FRAMES)
         self._carrier: dict[str, Connection] = {}
         self.connections: dict[str, Connection] = {}
         self.tasks: list[asyncio.Task[None]] = []
@@ -182,8 +183,9 @@ class VenueSource:
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Give the frames as they come, without end; a frame is received when it is given."""
+        line = self._line
         while True:
-            via, connection, request, raw, handled = await self._queue.get()
+            via, connection, request, raw, handled = await line.get() if line.is_empty else line.take()
             self._told = ()
             yield Frame(self._clock.now_ns(), via, connection, request, raw)
             if handled is not None and not handled.done():
@@ -191,12 +193,12 @@ class VenueSource:
 
     async def enqueue(self, via: Via, connection: str, raw: bytes = b"") -> None:
         """Append what came over a connection, once there is room."""
-        await self._queue.put((via, connection, "", raw, None))
+        await self._line.put((via, connection, "", raw, None))
 
     async def answer(self, symbol: str, request: str, body: bytes) -> Sequence[VenueNotice]:
         """Append the answer to a request on behalf of an instrument; gives, once handled, what it told besides data."""
         handled: asyncio.Future[Sequence[VenueNotice]] = asyncio.get_running_loop().create_future()
-        await self._queue.put((Via.REST, self._carrier[symbol].name, request, body, handled))
+        await self._line.put((Via.REST, self._carrier[symbol].name, request, body, handled))
         return await handled
 
     def handle(self, frame: Frame, notices: Sequence[VenueNotice]) -> None:

@@ -89,7 +89,7 @@ def test_the_memory_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     steps = Steps("1")
 
     assert [steps.count(str(number)) for number in range(20)] == list(range(20))
-    assert len(steps._known) <= 4
+    assert len(steps.known) <= 4
 
 
 def test_levels_are_whole_or_not_at_all_and_a_bad_one_after_a_fine_one_is_refused() -> None:

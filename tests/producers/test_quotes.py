@@ -158,3 +158,15 @@ def test_a_best_price_that_no_sample_shows_contradicts_the_book() -> None:
         check.on_book(at, TOP, GRID, 2 * at * COMPARABLE_NS + 1)
 
     assert check.is_contradicted
+
+
+def test_a_quote_that_has_held_for_longer_than_a_second_still_agrees_with_the_book() -> None:
+    second, tenth = COMPARABLE_NS, COMPARABLE_NS // 10
+    check = QuoteCheck()
+    check.on_quote(quote(None), 0)
+    for number in range(30, 40):  # depth below the best price goes on; best quotes come where they change alone
+        check.on_book(number, TOP, GRID, number * tenth)
+    check.on_quote(quote(None, bid="99.9"), 4 * second)
+    check.on_quote(quote(None, bid="99.8"), 6 * second)
+
+    assert check.contradicted == 0

@@ -27,7 +27,7 @@ from producers.books.kernel.apply import (
 )
 from producers.books.kernel.plan import Planner
 from producers.books.kernel.tops import MOST_TOPS, write_tops
-from producers.books.quote_flow import QuoteFlow
+from producers.books.quote_flow import NOT_KNOWN, QuoteFlow
 from producers.books.records import RecordWriter
 from producers.books.templates import FrameTemplate, FrameTemplates
 from producers.books.trades import PendingTrades
@@ -93,7 +93,7 @@ class CompiledUpdater:
     ) -> bytes | None:
         """Put an update into the book and give its record as bytes; None where it is refused."""
         plan, book, told = self._planner.plan(template), self._book, self._told
-        has_more = flow.lots is not None or flow.events > 0 or bool(trades.ticks)
+        has_more = bool(trades.ticks) or (flow is not NOT_KNOWN and (flow.lots is not None or flow.events > 0))
         if plan is None or len(raw) > MOST_BYTES or (has_more and not self._tell(trades, flow)):
             return None
         code = take_frame(raw, plan, book.memory, self._scratch, sequence, received_ns, has_more)

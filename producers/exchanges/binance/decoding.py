@@ -21,6 +21,9 @@ Time = Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854_775)]
 MICROSECONDS_FROM: Final = 10**14
 """From here a time is in microseconds: as milliseconds it would lie in the year 5138."""
 
+Text = bytes | msgspec.Raw
+"""A frame, or a part of one."""
+
 
 class LongLevel(msgspec.Struct, array_like=True):
     """A level with more than price and size, as `[price, size, []]` of before 2019: what else it has is passed over."""
@@ -49,7 +52,7 @@ def nanoseconds(time: int, channel: Channel, symbol: str) -> int:
 D = TypeVar("D")
 
 
-def decoded(decoder: msgspec.json.Decoder[D], text: bytes, channel: Channel | None = None, symbol: str = "") -> D:
+def decoded(decoder: msgspec.json.Decoder[D], text: Text, channel: Channel | None = None, symbol: str = "") -> D:
     """Decode a text. Raises DecodeError, of the channel where its shape is wrong."""
     try:
         return decoder.decode(text)

@@ -7,13 +7,14 @@ Unknown extra fields are ignored, as the venue adds some every year.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeVar
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from producers.contract import Channel
 from producers.exchanges.binance.answers import Dialect, parse_answer, refusal
-from producers.exchanges.binance.decoding import UNREADABLE, Id, LongLevel, Time, decoded, nanoseconds, pairs
+from producers.exchanges.binance.decoding import UNREADABLE, Id, LongLevel, Text, Time, decoded, nanoseconds, pairs
 from producers.exchanges.binance.requests import AGGREGATES
 from producers.messages import (
     Ack,
@@ -72,11 +73,14 @@ A channel of all instruments (`!ticker@arr`) goes by the same name; of mark pric
 its like bring few levels, `rpiDepth` other orders, on the futures as the same event as the depth that is used: the
 stream's name tells.
 """
+KNOWN_STREAMS: Final = 4_096
+"""Names of streams that are remembered, where they are no longer than these are: they are not read with each frame."""
+LONGEST_NAME: Final = 64
 MARK_PRICE: Final = "markPriceUpdate"
 SHUTDOWN: Final = "serverShutdown"
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """Any WebSocket frame: an event in either envelope, a bare event, or an answer to a request."""
 
     stream: str = ""
@@ -122,7 +126,7 @@ class _LongDepth(DepthEvent):
     a: list[LongLevel]  # type: ignore[assignment]
 
 
-class _Trade(msgspec.Struct):
+class _Trade(msgspec.Struct, gc=False):
     e: str
     s: str
     E: Time
@@ -147,7 +151,7 @@ class _Aggregate(msgspec.Struct):
     T: Time | None = None
 
 
-class _Quote(msgspec.Struct):
+class _Quote(msgspec.Struct, gc=False):
     s: str
     u: Id
     b: str
@@ -217,7 +221,7 @@ def parse(frame: Frame, dialect: Dialect) -> list[VenueMessage]:
 def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
     head = decoded(_ENVELOPE, frame)
     if head.stream:
-        return _parse_stream(head.stream, bytes(head.data), dialect)
+        return _parse_stream(head.stream, head.data, dialect)
     if head.e:
         return _parse_event(head.e, head.s, frame, dialect)
     if wrapped := bytes(head.data) or bytes(head.event):
@@ -247,19 +251,39 @@ def _farewell() -> Notice:
     return Notice(NoticeKind.SERVER_SHUTDOWN, "the venue announced a disconnect")
 
 
-def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
-    name, _, rest = stream.partition("@")
-    symbol, kind = name.upper(), rest.partition("@")[0]
-    channel = _STREAM_CHANNELS.get(kind)
-    if channel is Channel.DEPTH:
-        return _depth(event, symbol, dialect)
-    if channel is Channel.QUOTE:
+class _StreamName(NamedTuple):
+    """What the name of a stream says; `unused` is what it is counted by where it is no channel of ours."""
+
+    symbol: str
+    channel: Channel | None
+    unused: str
+
+
+def _stream(name: str) -> _StreamName:
+    return _known_stream(name) if len(name) <= LONGEST_NAME else _stream_of(name)
+
+
+def _stream_of(name: str) -> _StreamName:
+    """Read the name of a stream."""
+    whose, _, rest = name.partition("@")
+    kind = rest.partition("@")[0]
+    unused = (whose[1:] if name.startswith("!") else kind).partition("_")[0]
+    return _StreamName(whose.upper(), _STREAM_CHANNELS.get(kind), unused)
+
+
+_known_stream = lru_cache(KNOWN_STREAMS)(_stream_of)
+
+
+def _parse_stream(stream: str, event: Text, dialect: Dialect) -> VenueMessage:
+    symbol, channel, unused = _stream(stream)
+    if channel is Channel.QUOTE:  # the most of them first
         return _quote(event, symbol)
     if channel is Channel.TRADE:
         return _trade(event, symbol, dialect)
+    if channel is Channel.DEPTH:
+        return _depth(event, symbol, dialect)
     if channel is Channel.DERIVATIVE:
         return _mark(event, symbol)
-    unused = (name[1:] if stream.startswith("!") else kind).partition("_")[0]
     if unused == AGGREGATES:
         return _aggregate(event)
     if unused in UNUSED_CHANNELS or unused == "bookTicker":  # of all instruments: that of one is a channel
@@ -268,7 +292,7 @@ def _parse_stream(stream: str, event: bytes, dialect: Dialect) -> VenueMessage:
     return _parse_event(what.e, what.s, event, dialect, stream=stream)
 
 
-def _parse_event(kind: str, symbol: str, event: bytes, dialect: Dialect, *, stream: str = "") -> VenueMessage:
+def _parse_event(kind: str, symbol: str, event: Text, dialect: Dialect, *, stream: str = "") -> VenueMessage:
     channel = None if stream else _EVENT_CHANNELS.get(kind)
     if channel is Channel.DEPTH:
         return _depth(event, symbol, dialect)
@@ -304,7 +328,7 @@ def _code_of(error: msgspec.Raw) -> int | None:
         return None
 
 
-def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
+def _depth(event: Text, symbol: str, dialect: Dialect) -> DepthDelta:
     try:
         depth = _decoded_event(_DEPTH, event, Channel.DEPTH, symbol)
     except DecodeError:
@@ -322,7 +346,7 @@ def _depth(event: bytes, symbol: str, dialect: Dialect) -> DepthDelta:
     )
 
 
-def _long_depth(event: bytes) -> DepthEvent | None:
+def _long_depth(event: Text) -> DepthEvent | None:
     """Read an update whose levels have more than two elements; None where that is not what ails it."""
     try:
         long = _LONG_DEPTH.decode(event)
@@ -331,7 +355,7 @@ def _long_depth(event: bytes) -> DepthEvent | None:
     return DepthEvent(long.e, long.s, long.E, long.U, long.u, pairs(long.b), pairs(long.a), long.pu, long.T)
 
 
-def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
+def _trade(event: Text, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
     trade = _decoded_event(_TRADE, event, Channel.TRADE, symbol)
     if dialect.market_trades_only and trade.X != "MARKET":
         return Ignored(f"trade_{trade.X.lower()[:32]}")
@@ -340,7 +364,7 @@ def _trade(event: bytes, symbol: str, dialect: Dialect) -> TradeTick | Ignored:
     return TradeTick(trade.s, str(trade.t), trade.p, trade.q, not trade.m, nanoseconds(matched, Channel.TRADE, symbol))
 
 
-def _aggregate(event: bytes) -> TradeTick | Ignored:
+def _aggregate(event: Text) -> TradeTick | Ignored:
     """Read trades that stand in for those of the trade channel; whoever has that one passes these over."""
     try:
         trade = _AGGREGATE.decode(event)
@@ -350,12 +374,12 @@ def _aggregate(event: bytes) -> TradeTick | Ignored:
     return TradeTick(trade.s, str(trade.l), trade.p, trade.q, not trade.m, time, stands_in=AGGREGATES)
 
 
-def _quote(event: bytes, symbol: str) -> BestQuote:
+def _quote(event: Text, symbol: str) -> BestQuote:
     quote = _decoded_event(_QUOTE, event, Channel.QUOTE, symbol)
     return BestQuote(quote.s, quote.b, quote.B, quote.a, quote.A, quote.u)
 
 
-def _mark(event: bytes, symbol: str) -> DerivativeTick:
+def _mark(event: Text, symbol: str) -> DerivativeTick:
     mark = _decoded_event(_MARK, event, Channel.DERIVATIVE, symbol)
     next_ns = nanoseconds(mark.T, Channel.DERIVATIVE, symbol) if mark.T else None
     return DerivativeTick(
@@ -371,16 +395,16 @@ def _mark(event: bytes, symbol: str) -> DerivativeTick:
 E = TypeVar("E", DepthEvent, _Trade, _Quote, _Mark)
 
 
-def _decoded_event(decoder: msgspec.json.Decoder[E], text: bytes, channel: Channel, symbol: str) -> E:
+def _decoded_event(decoder: msgspec.json.Decoder[E], text: Text, channel: Channel, symbol: str) -> E:
     """Decode the event of a channel, or say whether it was another event or this one out of shape."""
     try:
-        event = decoded(decoder, text, channel, symbol)
-        kind = event.e
-    except DecodeError:
+        event = decoder.decode(text)
+    except UNREADABLE:
         kind = decoded(_EVENT, text, channel, symbol).e
         if kind in ("", _EVENT_OF[channel]):
-            raise
+            decoded(decoder, text, channel, symbol)  # says what is wrong with it
     else:
+        kind = event.e
         if kind == _EVENT_OF[channel]:
             return event
     raise UnknownMessage(f"an event {kind[:80]!r} where a {channel} belongs", channel=channel, symbol=symbol)
