@@ -32,7 +32,7 @@ from tests.integration.made_tables import make_tables
 from tests.schemas.examples import example_files, load
 from tests.schemas.nasty import raw_fields, spoiled, written
 from tests.sinks.records import origin_of
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 STORED_NS = 1_763_700_000_000_000_000
 INTEGERS = {
@@ -149,7 +149,7 @@ def _ruled(record: Any) -> Any:
 
 
 @records
-@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=fourth_of(40), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_record_within_its_bounds_survives_the_wire(name: str, data: st.DataObject) -> None:
     record = data.draw(possible(name))
@@ -158,7 +158,7 @@ def test_every_record_within_its_bounds_survives_the_wire(name: str, data: st.Da
 
 
 @records
-@settings(deadline=None, max_examples=examples(100))
+@settings(deadline=None, max_examples=fourth_of(100))
 @given(seed=st.integers(0, 2**32))
 def test_whatever_a_schema_can_carry_decodes_or_is_refused_with_a_reason(name: str, seed: int) -> None:
     random = Random(seed)
@@ -183,7 +183,7 @@ def examples(name: str) -> list[Record]:
 
 
 @tables
-@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=fourth_of(40), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_record_within_its_bounds_makes_rows_within_their_columns(table: Table[Any], data: st.DataObject) -> None:
     record = data.draw(possible(table.topic.record))

@@ -11,7 +11,7 @@ import pytest
 
 from producers.exchanges import EXCHANGES
 from producers.messages import Via
-from producers.recordings.reader import open_recording
+from producers.recordings.opened import open_recording
 from producers.shapes import LONGEST, MANY, MOST_TOLD, ZEROS, Change, Noticed, ShapeSentinel, leaves
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.recording import SimulatedRecording

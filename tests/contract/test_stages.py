@@ -30,7 +30,7 @@ from schemas.partitions import partition_of
 from schemas.topics import BY_NAME, L2, TOPICS
 from schemas.units import MS_PER_DAY
 from tests.processors.staged import EVERY_STAGE, LOG, OTHER_LOG, KafkaRecord, Reader, log_of, stage_of, told
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 SEEDS = range(3)
 RECORDS = 160
@@ -157,7 +157,7 @@ def test_any_split_into_batches_says_the_same(name: str, seed: int, sizes: list[
 
 
 @EACH
-@settings(max_examples=examples(40))
+@settings(max_examples=fourth_of(40))
 @given(seed=st.sampled_from(SEEDS), cuts=st.lists(st.integers(0, RECORDS), max_size=6))
 def test_a_checkpoint_restored_at_any_cut_says_the_same(name: str, seed: int, cuts: list[int]) -> None:
     records = log_for(name, seed)
@@ -546,7 +546,7 @@ STEPS = ("process", "process", "process", "save", "save", "commit", "crash", "zo
 
 
 @EACH
-@settings(max_examples=examples(60))
+@settings(max_examples=fourth_of(60))
 @given(seed=st.integers(0, 10**6), steps=st.lists(st.sampled_from(STEPS), max_size=40))
 def test_whatever_happens_to_workers_all_is_said_in_order_and_repeated_alike(
     name: str, seed: int, steps: list[str]

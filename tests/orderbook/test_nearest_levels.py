@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from orderbook.book import Book
 from orderbook.kernel.book import CompiledBook
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 NEAR, FAR = st.integers(1, 400), st.integers(1, 10**7)
 LEVELS = st.dictionaries(NEAR | FAR, st.integers(1, 10**15), max_size=60)
 
 
 @given(bids=LEVELS, asks=LEVELS, count=st.integers(0, 70))
-@settings(max_examples=examples(60))
+@settings(max_examples=fourth_of(60))
 def test_the_nearest_levels_are_those_of_the_plain_book(bids: dict[int, int], asks: dict[int, int], count: int) -> None:
     plain, compiled = Book(), CompiledBook()
     for book in (plain, compiled):

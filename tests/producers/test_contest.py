@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.contest import Contest, Word
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 Log = dict[str, list[Word]]
 """What is said of each instrument, in order."""
@@ -92,7 +92,7 @@ def starts(draw: st.DrawFn, *, alike: bool) -> tuple[list[Candidate], list[tuple
     return candidates, draw(st.permutations(steps))
 
 
-@settings(max_examples=examples(500))
+@settings(max_examples=fourth_of(500))
 @given(start=starts(alike=True))
 def test_exactly_one_of_those_that_start_together_begins(
     start: tuple[list[Candidate], list[tuple[Candidate, str]]],
@@ -106,7 +106,7 @@ def test_exactly_one_of_those_that_start_together_begins(
     assert sorted(one.fate for one in candidates) == ["begun", *["gone"] * (len(candidates) - 1)]
 
 
-@settings(max_examples=examples(500))
+@settings(max_examples=fourth_of(500))
 @given(start=starts(alike=False))
 def test_no_instrument_has_two_producers_and_somebody_always_begins(
     start: tuple[list[Candidate], list[tuple[Candidate, str]]],

@@ -15,7 +15,7 @@ from producers.messages import BestQuote
 from schemas.errors import InvalidNumber
 from schemas.messages import L2Record, TradeRecord
 from tests.producers.messages import SECOND, delta, l2, live_stream, snapshot, trade, trades
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 ABSURD = ("61800.00000000000001", "0.00000000000000000001", "9223372036854775807", "922337203685477580.7", "NaN", "-1")
 NUMBERS = st.one_of(
@@ -52,7 +52,7 @@ def take(stream: InstrumentStream, message: tuple[str, str, str, object]) -> lis
         return []
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=fourth_of(150))
 @given(st.lists(BESIDE, min_size=1, max_size=6), st.integers(0, 5), st.integers(0, 6))
 def test_no_trade_and_no_quote_changes_what_is_published_of_a_book(
     beside: list[list[tuple[str, str, str, object]]], finer_at: int, lost_at: int
@@ -76,7 +76,7 @@ def test_no_trade_and_no_quote_changes_what_is_published_of_a_book(
     assert loud.counters.regrids == quiet.counters.regrids
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=fourth_of(150))
 @given(NUMBERS, NUMBERS, st.booleans(), st.booleans())
 def test_a_trade_is_exact_or_refused_whatever_its_numbers(price: str, size: str, buyer: bool, finer: bool) -> None:
     live = live_stream()
@@ -95,7 +95,7 @@ def test_a_trade_is_exact_or_refused_whatever_its_numbers(price: str, size: str,
         assert abs(lots) * Decimal(update.lot_size) == Decimal(size)
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=fourth_of(100))
 @given(st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=8))
 def test_a_finer_grid_always_leaves_its_headroom_above_the_book(messages: list[tuple[list[Pair], list[Pair]]]) -> None:
     live = live_stream()
@@ -124,7 +124,7 @@ def test_a_finer_grid_always_leaves_its_headroom_above_the_book(messages: list[t
     event(f"regrids: {min(live.counters.regrids, 3)}")
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=fourth_of(100))
 @given(st.lists(SIDES, max_size=4), BESIDE)
 def test_after_a_resync_the_grid_is_the_listed_one(
     messages: list[list[Pair]], beside: list[tuple[str, str, str, object]]

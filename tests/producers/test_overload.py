@@ -21,7 +21,7 @@ from schemas.messages import (
     Source,
     TradeRecord,
 )
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 
 class FakeBroker:
@@ -200,7 +200,7 @@ def test_dead_letters_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPat
     assert outlet.shed == {"DeadLetter": 3}
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=fourth_of(200), deadline=None)
 @given(
     st.integers(1, 8),
     st.lists(st.sampled_from(["delta", "delta", "trade", "snapshot", "drain", "release"]), max_size=60),

@@ -19,7 +19,7 @@ from producers.messages import BestQuote, DepthDelta, DepthSnapshot, Instrument
 from producers.sequencing import SequenceRule
 from tests.producers.messages import fork
 from tests.producers.reader import DictReader, Side
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 MS = 1_000_000
 RULES: dict[str, SequenceRule] = {"binance": BinanceSpotRule(), "binance-futures": BinanceFuturesRule()}
@@ -133,7 +133,7 @@ def play(
     return stream, reader
 
 
-@settings(max_examples=examples(400))
+@settings(max_examples=fourth_of(400))
 @given(sessions())
 def test_a_live_book_is_the_true_book_whatever_was_lost_repeated_or_swapped(
     session: Session,
@@ -147,7 +147,7 @@ def test_a_live_book_is_the_true_book_whatever_was_lost_repeated_or_swapped(
     event(f"believed states: {min(len(reader.live_at), 5)}, gaps: {min(stream.counters.gaps, 2)}")
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=fourth_of(200))
 @given(sessions())
 def test_every_update_is_accounted_for(session: Session) -> None:
     venue, exchange, arriving = session
@@ -212,7 +212,7 @@ def test_a_copy_taken_anywhere_continues_to_the_same_records(session: Session, c
         assert ours == theirs
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=fourth_of(100))
 @given(sessions(), st.data())
 def test_true_quotes_are_never_called_wrong(session: Session, data: st.DataObject) -> None:
     """Each change of the best level has its quote; quotes come before, between and after the updates."""

@@ -26,7 +26,7 @@ def tiered(values: Iterable[Any], *keep: Any) -> list[Any]:
     return [one if one in keep else _exhaustive(one) for one in every]
 
 
-def examples(number: int) -> int:
+def fourth_of(number: int) -> int:
     """Number of a property's examples: all with `make fuzz`, else a fourth, and each run has new ones."""
     return number if os.environ.get("OBFLOW_FUZZ") == "all" else max(10, number // 4)
 

@@ -31,7 +31,7 @@ from schemas.messages import FactorEvent, Kind, L2Record
 from tests.processors.extreme import extreme
 from tests.processors.feed import OFI_TABLE, THIN_NOTIONAL, UNIT_GRID, Feed
 from tests.processors.generated import slow_stream, stream
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 SEEDS = range(1_000 if os.environ.get("OBFLOW_FUZZ") == "all" else 40)
 KERNEL, REFERENCE = KernelEngine(THIN_NOTIONAL, OFI_TABLE), ReferenceEngine(THIN_NOTIONAL, OFI_TABLE)
@@ -153,7 +153,7 @@ def test_weights_change_with_the_day_in_the_middle_of_a_batch() -> None:
 
 class TestSides:
     @given(seed=st.integers(0, 2**32))
-    @settings(max_examples=examples(40))
+    @settings(max_examples=fourth_of(40))
     def test_a_side_holds_what_a_dict_holds(self, seed: int) -> None:
         random, side = Random(seed), sides.make_side(200)
         middle, limit = random.choice((0, 10**9)), 50
@@ -219,7 +219,7 @@ def test_the_first_place_is_that_of_the_lowest_bit(place: int) -> None:
     assert first_place(1 << place if place < 63 else -(1 << 63)) == place
 
 
-@settings(max_examples=examples(400))
+@settings(max_examples=fourth_of(400))
 @given(numerator=st.integers(-(MOST * 2) + 1, MOST * 2 - 1), denominator=st.integers(1, MOST * 2 - 1))
 def test_a_quotient_is_pythons(numerator: int, denominator: int) -> None:
     assert true_divide(numerator, denominator).hex() == (numerator / denominator).hex()
@@ -258,7 +258,7 @@ class TestDecoder:
             self.check([bytes(data) for data in changed])
 
     @given(data=st.binary(max_size=60), at=st.integers(0, 200))
-    @settings(max_examples=examples(100))
+    @settings(max_examples=fourth_of(100))
     def test_a_record_with_any_bytes_put_into_it(self, data: bytes, at: int) -> None:
         payload = self.payloads()[0]
         self.check([payload[:at] + data + payload[at:], payload[:5] + data, data])

@@ -12,7 +12,7 @@ from research.evaluation.evaluate import JudgedModel, probabilities
 from research.evaluation.forecasters import known_at
 from research.evaluation.marks import Floats, marks_of
 from research.evaluation.rows import RULES, Minute, RegimeForecast
-from tests.support.tiers import examples
+from tests.support.tiers import fourth_of
 
 MINUTE_NS, SECOND_NS = 60 * 10**9, 10**9
 MARKS = 12
@@ -58,7 +58,7 @@ def at_marks(rows: Rows) -> dict[tuple[str, str, str, int], float]:
     }
 
 
-@settings(max_examples=examples(50))
+@settings(max_examples=fourth_of(50))
 @given(minutes, forecasts, minutes, forecasts, st.integers(1, MARKS))
 def test_changing_all_that_comes_after_a_mark_leaves_its_forecasts(
     came: list[Minute], said: list[RegimeForecast], other: list[Minute], others: list[RegimeForecast], k: int
