@@ -223,7 +223,7 @@ def test_a_topic_made_anew_and_filled_while_a_sink_was_away_is_read_from_its_sta
     def of_logs() -> list[tuple[int, int, int]]:
         return sorted(store.query("SELECT count(), min(k_off), max(k_off) FROM factors GROUP BY k_log"))
 
-    fill(6, "one")
+    fill(6, "another1")
     with Sink(settings, tmp_path / "log", *KILLED) as sink:
         wait_for(lambda: of_logs() == [(6, 0, 5)], 90, "the old log")
         sink.process.send_signal(signal.SIGSTOP)
