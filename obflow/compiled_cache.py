@@ -23,7 +23,7 @@ CONSTANTS: Final = (
     *(f"schemas/messages/{name}.py" for name in ("instruments", "market", "factors")),
     *(f"processors/factors/{name}.py" for name in ("rolling", "weights", "bars", "buckets", "tape", "trades")),
     *(f"processors/factors/reference/{name}.py" for name in ("depth", "memory", "order_flow", "trades")),
-    "producers/books/templates.py",
+    *(f"producers/books/{name}.py" for name in ("templates", "quote_flow")),
 )
 """Files that constants of compiled code come from."""
 ROOT: Final = Path(__file__).parents[1]
