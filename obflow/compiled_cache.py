@@ -16,6 +16,8 @@ CACHE_VARIABLE: Final = "NUMBA_CACHE_DIR"
 CPU_VARIABLE: Final = "NUMBA_CPU_NAME"
 FEATURES_VARIABLE: Final = "NUMBA_CPU_FEATURES"
 GENERIC: Final = "generic"
+ENGINE: Final = "engine"
+"""The word under which the engine of factors is noted."""
 SOURCES: Final = ("schemas/kernel", "orderbook/kernel", "processors/factors/kernel", "producers/books/kernel")
 """Folders of what is compiled, by path: nothing here knows what is in them."""
 CONSTANTS: Final = (

@@ -1,8 +1,6 @@
-"""Whether a topic is still the log that it was: asked time and again, by one client."""
+"""Whether topics are still the logs that they were: asked time and again, by one client for all of them."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from confluent_kafka import TopicCollection
 
@@ -10,37 +8,34 @@ from obflow import kafka
 from obflow.settings import Settings
 from schemas.errors import TopicMismatch
 
-if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
 
-
-class LogIdentity:
-    """The identity of one topic.
+class LogIdentities:
+    """The identities of topics, as the broker has them now. Threads may share it.
 
     Args:
         settings: `kafka` is used.
-        topic: Its name on the broker.
-        topic_id: The one that it had.
     """
 
-    def __init__(self, settings: Settings, topic: str, topic_id: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._topic = topic
-        self._topic_id = topic_id
-        self._client: AdminClient | None = None
+        self._client = kafka.admin(settings)
 
-    def is_replaced(self) -> bool:
-        """Tell whether another log has its name now; one that is gone is replaced by none. Blocks.
+    def is_replaced(self, topic: str, topic_id: str) -> bool:
+        """Tell whether another log has a topic's name now; one that is gone is replaced by none. Blocks.
+
+        Args:
+            topic: Its name on the broker.
+            topic_id: The identity that it had.
 
         Raises:
             BrokerUnreachable: The broker does not answer, within the deadline of the settings.
         """
+
+        def ask(left: float) -> str:
+            answers = self._client.describe_topics(TopicCollection([topic]), request_timeout=left)
+            return kafka.url_safe(answers[topic].result(left + 1).topic_id)
+
         try:
-            return kafka.patiently(self._settings, self._ask) != self._topic_id
+            return kafka.patiently(self._settings, ask) != topic_id
         except TopicMismatch:
             return False
-
-    def _ask(self, left: float) -> str:
-        self._client = self._client or kafka.admin(self._settings)
-        answers = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=left)
-        return kafka.url_safe(answers[self._topic].result(left + 1).topic_id)

@@ -97,18 +97,9 @@ LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 PRODUCER: Final[tuple[Role, ...]] = ("producer",)
 PROCESSOR: Final[tuple[Role, ...]] = ("processor",)
-WORKERS: Final[tuple[Role, ...]] = (
-    "processor",
-    "regimes",
-    "signals",
-    "anomalies",
-    "levels",
-    "staleness",
-    "quotes",
-    "arbitrage",
-)
-REGIMES: Final[tuple[Role, ...]] = ("regimes",)
 DERIVED: Final[tuple[Role, ...]] = ("signals", "anomalies", "levels", "staleness", "quotes", "arbitrage")
+REGIMES: Final[tuple[Role, ...]] = ("regimes",)
+WORKERS: Final = (*PROCESSOR, *REGIMES, *DERIVED)
 SINK: Final[tuple[Role, ...]] = ("sink",)
 LIBRDKAFKA: Final[tuple[Role, ...]] = ("producer", "sink")
 """Roles whose clients are librdkafka's; the workers' are aiokafka's, which has no such figures."""

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from obflow.compiled_cache import is_compiled, keep_compiled, note_compiled, said_of
+from obflow.compiled_cache import ENGINE, is_compiled, keep_compiled, note_compiled, said_of
 from obflow.logs import get_logger
 from obflow.settings import Section, Settings
 from obflow.terminal import tell_lines
@@ -25,7 +25,6 @@ N = TypeVar("N", bound=Section)
 AUTO: Final = "auto"
 KERNEL: Final = "kernel"
 REFERENCE: Final = "reference"
-COMPILED: Final = "engine"
 IDLE: Final = "--idle"
 LEAST_URGENT: Final = 19
 NOT_YET: Final = "it is not compiled here yet, which `make compiled` does, or `python -m processors.compilation`"
@@ -93,7 +92,7 @@ def _tell(chosen: Chosen, wanted: str) -> None:
 def _why_not_loaded(cache: Path) -> str:
     """Why there is nothing to load; empty where there is."""
     try:
-        return "" if is_compiled(COMPILED, cache) else NOT_YET
+        return "" if is_compiled(ENGINE, cache) else NOT_YET
     except Exception as error:  # whatever a compiler, or a folder, says of a host it does not fit
         return said_of(error)
 
@@ -106,7 +105,7 @@ def compile_kernel(cache: Path) -> str:
 
         problem = trial()
         if not problem:
-            note_compiled(COMPILED)
+            note_compiled(ENGINE)
     except Exception as error:  # whatever a compiler, or a folder, says of a host it does not fit
         return said_of(error)
     return problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from obflow.log_identity import LogIdentity
+from obflow.log_identity import LogIdentities
 from schemas.errors import FatalError, SchemaMismatch, TopicMismatch
 from sinks.claims import TABLE as CLAIMS
 from sinks.contract import Table
@@ -59,15 +59,15 @@ def require_same(store: Store, table: Table[Any], known_by: str) -> None:
         raise TableGone(f"the table {table.name} was made anew")
 
 
-def require_same_log(log: LogIdentity, name: str) -> None:
+def require_same_log(logs: LogIdentities, topic: str, topic_id: str) -> None:
     """Make sure that what was read of a topic is of the log that it was read as.
 
     Raises:
         LogAnew: It may be of another.
         BrokerUnreachable: The broker does not answer.
     """
-    if log.is_replaced():
-        raise LogAnew(f"the topic {name} was made anew: what was read of it last is left out, and the new log is read")
+    if logs.is_replaced(topic, topic_id):
+        raise LogAnew(f"the topic {topic} was made anew: what was read of it last is left out, and the new log is read")
 
 
 def require_shape(store: Store, table: Table[Any]) -> None:

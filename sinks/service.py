@@ -14,7 +14,7 @@ from obflow import kafka
 from obflow.clock import Clock
 from obflow.health import BROKER, STORE
 from obflow.log_ends import LogEnds
-from obflow.log_identity import LogIdentity
+from obflow.log_identity import LogIdentities
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
@@ -26,7 +26,7 @@ from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
 from sinks.batching import Limits, RowBatch
 from sinks.blocks import BlockDecoder
-from sinks.claims import claim
+from sinks.claims import Claim, claim
 from sinks.compilation import Decode, decoder_of
 from sinks.consumer import Worker
 from sinks.contract import Table
@@ -72,6 +72,7 @@ class Surroundings:
         clock: Tells the time.
         stop: Set when the process is to end.
         presence: The process among the others that feed tables.
+        logs: What the topics' logs are by now.
         decode: Decodes factor records many at a time; None where nothing does.
     """
 
@@ -81,6 +82,7 @@ class Surroundings:
     clock: Clock
     stop: threading.Event
     presence: Presence
+    logs: LogIdentities
     decode: Decode | None
 
 
@@ -116,7 +118,7 @@ def serve(
         return {}
     decode = decoder_of(tables, settings.cache)  # before the process takes part in anything
     presence = Presence(settings, tables)
-    around = Surroundings(settings, store, telemetry, clock, stop, presence, decode)
+    around = Surroundings(settings, store, telemetry, clock, stop, presence, LogIdentities(settings), decode)
     feeds: list[TableFeed] = []
 
     def end_if_hopeless() -> None:
@@ -191,27 +193,12 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     except BaseException:
         reader.close()
         raise
-    of_log = LogIdentity(settings, log.topic, log.topic_id)
-
-    def same() -> None:
-        require_same(store, table, known_by)
-        require_same_log(of_log, log.topic)  # behind the last poll of a batch: so all of it is of this log
-
     expired = [hole for hole in expired_holes(settings, whole, stored) if hole.partition in log.ends]
     _note_expired(store, table, log, expired, counts)
     worker = Worker(
         table,
         reader,
-        Writer(
-            table,
-            store,
-            LetterBox(settings),
-            claimed,
-            clock=around.clock,
-            stop=around.stop,
-            counts=counts,
-            require_same=same,
-        ),
+        _writer(around, table, log, counts, claimed=claimed, known_by=known_by),
         identities,
         recheck=Recheck(store, table).look,
         find_stored=lambda rows: set(stored_rows(store, table, rows)),
@@ -229,6 +216,28 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     _commit_stored(settings, reader, log, stored)
     _log.info("table_opened", table=table.name, log=log.name, partitions=sorted(spans), stored=len(stored))
     return worker
+
+
+def _writer(
+    around: Surroundings, table: Table[Any], log: Log, counts: Counts, *, claimed: Claim, known_by: str
+) -> Writer:
+    """What inserts, as long as table and log are those that were looked at."""
+
+    def require_same_ends() -> None:
+        require_same(around.store, table, known_by)
+        # Asked behind the last poll of a batch: so all of it is of this log.
+        require_same_log(around.logs, log.topic, log.topic_id)
+
+    return Writer(
+        table,
+        around.store,
+        LetterBox(around.settings),
+        claimed,
+        clock=around.clock,
+        stop=around.stop,
+        counts=counts,
+        require_same=require_same_ends,
+    )
 
 
 def _commit_stored(settings: Settings, reader: TopicReader, log: Log, stored: Mapping[tuple[str, int], int]) -> None:

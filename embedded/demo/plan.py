@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 SIMULATOR: Final = "simulator"
 MODEL: Final = "model"
 COMPILER: Final = "compiler"
-COMPILED: Final = "engine"
-"""The word under which the compiled engine is noted in obflow's cache."""
 COMPILES: Final = ("-m", "processors.compilation", "--idle")
 SCRIPTED: Final = "scripted-no-model"
 """Name of the scripted endpoint's model, in every row."""

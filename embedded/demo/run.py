@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from embedded.clickhouse import EmbeddedClickHouse
 from embedded.demo import children, drain
-from embedded.demo.plan import COMPILED, COMPILER, COMPILES, MODEL, SIMULATOR, DemoPlan, DemoSource, Role
+from embedded.demo.plan import COMPILER, COMPILES, MODEL, SIMULATOR, DemoPlan, DemoSource, Role
 from embedded.demo.rates import Figures
 from embedded.demo.screen import SCRIPTED_LINE, RoleState, figures
 from embedded.demo.servers import WatchedServer, usual_or_free_port
@@ -25,7 +25,7 @@ from embedded.kafka import EmbeddedKafka
 from embedded.process import go_on_unless
 from embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka, topics
-from obflow.compiled_cache import is_compiled
+from obflow.compiled_cache import ENGINE, is_compiled
 from obflow.settings import Settings
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
 from schemas.topics import L2, TRADES
@@ -131,7 +131,7 @@ class Demo:
 
         It has what the roles leave of the processors, and the first value does not wait for it.
         """
-        if is_compiled(COMPILED, self.settings.cache):
+        if is_compiled(ENGINE, self.settings.cache):
             return
         self._report("the engine that is compiled is made beside the demo, for the next start; until then another runs")
         environment = self._environment_of_child(0)

@@ -20,7 +20,6 @@ import msgspec
 
 from producers.books.arrivals import ArrivalNumbers
 from producers.books.carriers import Carriers
-from producers.books.carriers import carrier_of as carrier_of  # who drives a router takes it from here
 from producers.books.engine import DeltaEngine
 from producers.books.options import PastStreams, StreamCounters, StreamOptions
 from producers.books.quotes import top_of

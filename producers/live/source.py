@@ -10,7 +10,7 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from obflow.clock import Clock
-from producers.books.router import carrier_of
+from producers.books.carriers import carrier_of
 from producers.contract import Channel, Exchange, Login, Say
 from producers.live.connections import NO_HEADERS, Connection, split
 from producers.live.gate import HostGate

@@ -18,6 +18,7 @@ from embedded.demo.plan import DERIVED, MODEL, SCRIPTED, DemoPlan, DemoSource
 from embedded.demo.run import Demo
 from embedded.supervisor import Ended, Supervisor
 from obflow.clickhouse import ClickHouseError
+from obflow.compiled_cache import ENGINE
 from obflow.settings import Settings
 from processors import compilation
 from schemas.errors import FatalError, StoreUnreachable, UsageError
@@ -161,7 +162,7 @@ def test_what_is_not_compiled_yet_is_compiled_beside_the_demo(
     alone: pytest.MonkeyPatch, tmp_path: Path, is_there: bool, started: list[str]
 ) -> None:
     running, found = demo(Settings.load(), tmp_path), list[str]()
-    alone.setattr("embedded.demo.run.is_compiled", lambda what, cache: is_there and what == compilation.COMPILED)
+    alone.setattr("embedded.demo.run.is_compiled", lambda what, cache: is_there and what == ENGINE)
     alone.setattr(Supervisor, "start", lambda self, name: found.append(name))
     running.compile_beside()
     assert found == started

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from obflow.compiled_cache import CACHE_VARIABLE, is_compiled, keep_compiled, sources_digest
+from obflow.compiled_cache import CACHE_VARIABLE, ENGINE, is_compiled, keep_compiled, sources_digest
 from obflow.settings import Settings
 from processors import compilation
 from processors.compilation import Chosen, choose_engine, with_engine
@@ -72,7 +72,7 @@ def test_a_kernel_that_differs_from_the_reference_is_not_noted_as_compiled(
     monkeypatch.setattr("processors.factors.kernel.trial.trial", lambda: "its factors differ")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     assert compilation.compile_kernel(tmp_path) == "its factors differ"
-    assert not is_compiled(compilation.COMPILED, tmp_path)
+    assert not is_compiled(ENGINE, tmp_path)
 
 
 @pytest.mark.advice("set processor.engine=reference, which gives the same factors more slowly")

@@ -158,7 +158,9 @@ class BinanceVenue:
         return _json({"e": "serverShutdown", "E": now_ns // NS_PER_MS})
 
     def refusal(self, status: int) -> str:
-        """Code -1003."""
+        """Code -1003; -1001 where it is the server's own fault."""
+        if status >= 500:
+            return _error(-1001, "Internal error; unable to process your request. Please try again.")
         return _error(-1003, "Way too many requests." if status == 418 else "Too much request weight used.")
 
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:

@@ -155,7 +155,9 @@ class BybitVenue:
         return _json({"success": True, "ret_msg": "pong", "conn_id": "simulated", "req_id": "", "op": "ping"})
 
     def refusal(self, status: int) -> str:
-        """Code 10006."""
+        """Code 10006; 10016 where it is the server's own fault."""
+        if status >= 500:
+            return _json({"retCode": 10016, "retMsg": "Server error."})
         return _json({"retCode": 10006, "retMsg": f"Too many visits. Exceeded the API Rate Limit. ({status})"})
 
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:

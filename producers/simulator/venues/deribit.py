@@ -153,7 +153,9 @@ class DeribitVenue:
         return _json({"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "heartbeat"}})
 
     def refusal(self, status: int) -> str:
-        """Code 10028."""
+        """Code 10028; 11094 where it is the server's own fault."""
+        if status >= 500:
+            return _error(None, 11094, "internal_server_error")
         return _error(None, 10028, f"too_many_requests ({status})")
 
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:

@@ -138,7 +138,9 @@ class OkxVenue:
         return _json({"event": "notice", "code": "64008", "msg": why, "connId": "simulated"})
 
     def refusal(self, status: int) -> str:
-        """Code 50011."""
+        """Code 50011; 50026 where it is the server's own fault."""
+        if status >= 500:
+            return _json({"code": "50026", "msg": "System error. Try again later", "data": []})
         return _json({"code": "50011", "msg": f"Too Many Requests ({status})", "data": []})
 
     def answer(self, path: str, query: Mapping[str, str], books: Books) -> RestAnswer:
