@@ -15,6 +15,8 @@ from aiohttp import web
 
 from producers.exchanges import EXCHANGES
 from producers.messages import Frame, Notice, NoticeKind, Via
+from producers.simulator.venues import SIMULATED
+from schemas.errors import MessageError
 from tests.integration.misbehaving import listening, misbehaving, until
 
 pytestmark = pytest.mark.integration
@@ -141,3 +143,17 @@ def test_each_venues_words_for_too_many_requests_are_known(venue: str, via: Via,
     [notice] = EXCHANGES[venue].parse(Frame(0, via, request="/any" if via is Via.REST else "", raw=raw.encode()))
     assert isinstance(notice, Notice)
     assert notice.kind is NoticeKind.TOO_MANY
+
+
+@pytest.mark.parametrize("venue", sorted(SIMULATED))
+def test_a_server_that_fails_is_not_one_that_is_asked_too_often(venue: str) -> None:
+    def read(status: int) -> set[NoticeKind]:
+        raw = SIMULATED[venue].refusal(status).encode()
+        try:
+            told = EXCHANGES[venue].parse(Frame(0, Via.REST, request="/any", raw=raw))
+        except MessageError:
+            return set()
+        return {one.kind for one in told if isinstance(one, Notice)}
+
+    assert read(429) == {NoticeKind.TOO_MANY}
+    assert NoticeKind.TOO_MANY not in read(503)
