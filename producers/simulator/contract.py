@@ -216,7 +216,7 @@ class SimulatedVenue(Protocol):
         ...
 
     def refusal(self, status: int) -> str:
-        """The body of an answer that refuses any request: too many of them (418, 429), or the server's own fault (5xx)."""
+        """The body of an answer that refuses: too many requests (418, 429), or the server's own fault (5xx)."""
         ...
 
     # -- what it hears
