@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from obflow.clickhouse import connect
 from obflow.settings import ClickHouseSettings
 from tests.integration.backends import Backend, BackendUnavailable, choose
 from tests.integration.clickhouse_backend import clickhouse_of
+from tests.integration.made_tables import lent_database
 from tests.support.servers import started
 
 
@@ -53,13 +52,8 @@ def clickhouse_server(backend: Backend) -> Iterator[ClickHouseSettings]:
 
 
 @pytest.fixture
-def clickhouse(clickhouse_server: ClickHouseSettings) -> Iterator[ClickHouseSettings]:
-    """Settings with a fresh database of the test's own, dropped after it."""
-    database = f"test_{uuid.uuid4().hex[:12]}"
-    client = connect(clickhouse_server)
-    client.command(f"CREATE DATABASE {database}")
-    try:
-        yield clickhouse_server.model_copy(update={"database": database})
-    finally:
-        client.command(f"DROP DATABASE {database} SYNC")
-        client.close()
+def clickhouse(clickhouse_server: ClickHouseSettings, request: pytest.FixtureRequest) -> Iterator[ClickHouseSettings]:
+    """Settings with a database of the test's own, without a row; one marked `new_database` has no table either."""
+    new = request.node.get_closest_marker("new_database") is not None
+    with lent_database(clickhouse_server, new=new) as settings:
+        yield settings

@@ -36,7 +36,7 @@ from schemas.versions import SCHEMAS
 from tests.support.patience import patient
 from tests.support.waiting import eventually
 
-PARTITIONS = 8
+PARTITIONS = 4
 SESSION_SECONDS = 3.0
 FRAME_BYTES = 5
 OBFLOW = [sys.executable, "-c", "import sys; from obflow.cli import main; sys.exit(main())"]

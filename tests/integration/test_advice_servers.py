@@ -47,7 +47,7 @@ from tests.sinks.records import factors
 from tests.support.patience import patient
 from tests.support.tiers import tiered
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.new_database]
 
 Done = Callable[[Mapping[str, Counts]], bool]
 

@@ -23,7 +23,7 @@ from tests.integration.backends import free_port
 from tests.integration.clickhouse_rows import NS, events, token
 from tests.support.patience import patient
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.new_database]
 
 LAST_YEAR_NS = NS - 365 * 86_400 * 10**9
 

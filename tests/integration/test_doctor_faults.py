@@ -36,7 +36,7 @@ from tests.integration.sinking import Feed, opened, pipeline
 from tests.support.tiers import tiered
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.new_database]
 
 LIST = ROOT / "docs" / "operations" / "faults.md"
 

@@ -42,7 +42,7 @@ from tests.integration.made_tables import make_tables
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import factors, origin_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.new_database]
 
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS

@@ -18,7 +18,7 @@ from tests.integration.test_sink_tables import store_all
 from tests.schemas.examples import EXAMPLES, load
 from tests.support.tiers import tiered
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.new_database]
 
 OURS = [*TABLES, "log_holes", "dropped_runs"]
 LATER = migrate.Script(

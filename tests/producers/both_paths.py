@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,30 +81,28 @@ FIXTURES = Path(__file__).parent / "fixtures"
 EACH = pytest.mark.parametrize("venue", sorted(EXCHANGES))
 
 
+@cache
 def of_venue(venue: str) -> tuple[list[Frame], dict[str, Instrument]]:
+    """A venue's frames, and the instruments of its list."""
     path = FIXTURES / venue / "frames.jsonl"
     source, reader = open_recording(path, EXCHANGES[venue])
     return list(source.frames()), scan(source, reader).instruments
 
 
-FRAMES = {venue: of_venue(venue) for venue in EXCHANGES}
-
-
+@cache
 def ordinary(venue: str) -> list[int]:
     """Which of a venue's frames are taken at speed."""
-    both, taken = BothPaths(EXCHANGES[venue], FRAMES[venue][1]), list[int]()
-    for at, frame in enumerate(FRAMES[venue][0]):
+    frames, instruments = of_venue(venue)
+    both, taken = BothPaths(EXCHANGES[venue], instruments), list[int]()
+    for at, frame in enumerate(frames):
         before = both.quick
         both.feed([frame])
         taken += [at] * (both.quick - before)
     return taken
 
 
-ORDINARY = {venue: ordinary(venue) for venue in EXCHANGES}
-
-
 def compared(venue: str, frames: Sequence[Frame]) -> BothPaths:
-    both = BothPaths(EXCHANGES[venue], FRAMES[venue][1])
+    both = BothPaths(EXCHANGES[venue], of_venue(venue)[1])
     both.feed(frames)
     both.compare()
     return both

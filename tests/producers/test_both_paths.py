@@ -17,7 +17,7 @@ from producers.exchanges import EXCHANGES
 from producers.messages import Frame, Via
 from producers.recordings.opened import open_recording
 from producers.recordings.reader import scan
-from tests.producers.both_paths import EACH, FRAMES, ORDINARY, BothPaths, compared
+from tests.producers.both_paths import EACH, BothPaths, compared, of_venue, ordinary
 
 NUMBERS = re.compile(rb"[0-9.]+")
 ODD = (
@@ -74,7 +74,7 @@ def with_bytes(raw: bytes, choose: random.Random) -> bytes:
 
 @EACH
 def test_all_frames_of_the_fixtures_give_the_same(venue: str) -> None:
-    both = compared(venue, FRAMES[venue][0])
+    both = compared(venue, of_venue(venue)[0])
     assert both.quick > 50
 
 
@@ -84,7 +84,7 @@ def test_all_frames_of_the_fixtures_give_the_same(venue: str) -> None:
 def test_frames_that_are_damaged_doubled_dropped_or_late_give_the_same(venue: str, data: st.DataObject) -> None:
     choose = random.Random(data.draw(st.integers(0, 2**32)))
     often, frames = data.draw(st.sampled_from((0.01, 0.1, 0.5))), list[Frame]()
-    for frame in FRAMES[venue][0]:
+    for frame in of_venue(venue)[0]:
         if choose.random() > often or frame.via not in (Via.WS, Via.REST):
             frames.append(frame)
             continue
@@ -104,9 +104,9 @@ def test_frames_that_are_damaged_doubled_dropped_or_late_give_the_same(venue: st
 @given(data=st.data())
 @settings(max_examples=25)
 def test_an_odd_number_in_any_place_of_an_update_gives_the_same(venue: str, data: st.DataObject) -> None:
-    frames, instruments = FRAMES[venue]
+    frames, instruments = of_venue(venue)
     choose = random.Random(data.draw(st.integers(0, 2**32)))
-    at = data.draw(st.sampled_from(ORDINARY[venue][:20]))
+    at = data.draw(st.sampled_from(ordinary(venue)[:20]))
     both = BothPaths(EXCHANGES[venue], instruments)
     both.feed([*frames[:at], frames[at]._replace(raw=with_number(frames[at].raw, choose)), *frames[at : at + 5]])
     both.compare()
@@ -114,8 +114,8 @@ def test_an_odd_number_in_any_place_of_an_update_gives_the_same(venue: str, data
 
 @EACH
 def test_every_cut_of_an_update_gives_the_same(venue: str) -> None:
-    frames, instruments = FRAMES[venue]
-    first = ORDINARY[venue][0]
+    frames, instruments = of_venue(venue)
+    first = ordinary(venue)[0]
     whole = frames[first].raw
     both = BothPaths(EXCHANGES[venue], instruments)
     both.feed([*frames[:first], *(frames[first]._replace(raw=whole[:end]) for end in range(len(whole)))])

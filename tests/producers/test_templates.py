@@ -16,14 +16,14 @@ from producers.books.templates import FrameTemplates, template_of
 from producers.exchanges import EXCHANGES
 from producers.messages import DepthDelta, Frame
 from producers.sequencing import Continuity, LastUpdate
-from tests.producers.both_paths import EACH, FRAMES, ORDINARY, compared
+from tests.producers.both_paths import EACH, compared, of_venue, ordinary
 
 NUMBERS = st.integers(2, 10**12)
 
 
 def first_update(venue: str) -> tuple[Frame, DepthDelta]:
     """An ordinary frame of a venue and what it is read as."""
-    frame = FRAMES[venue][0][ORDINARY[venue][0]]
+    frame = of_venue(venue)[0][ordinary(venue)[0]]
     [delta] = EXCHANGES[venue].parse(frame)
     assert isinstance(delta, DepthDelta)
     return frame, delta
@@ -39,8 +39,8 @@ def turned(value: Any) -> Any:
 
 def written(venue: str, how: Callable[[bytes], bytes]) -> list[Frame]:
     """A venue's frames, the ordinary ones written in another way."""
-    frames = list(FRAMES[venue][0])
-    for at in ORDINARY[venue]:
+    frames = list(of_venue(venue)[0])
+    for at in ordinary(venue):
         frames[at] = frames[at]._replace(raw=how(frames[at].raw))
     return frames
 
@@ -67,7 +67,7 @@ def test_a_field_that_a_venue_adds_is_learned(venue: str) -> None:
     ],
 )
 def test_an_unusual_way_to_write_the_same_gives_the_same(venue: str, how: Callable[[bytes], bytes]) -> None:
-    compared(venue, [*FRAMES[venue][0][: ORDINARY[venue][5]], *written(venue, how)[ORDINARY[venue][5] :]])
+    compared(venue, [*of_venue(venue)[0][: ordinary(venue)[5]], *written(venue, how)[ordinary(venue)[5] :]])
 
 
 @EACH

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from msgspec.structs import replace
 
 from processors.regimes.prompt import build_prompt
@@ -21,6 +23,7 @@ BTC = InstrumentKey("binance-futures", "BTCUSDT")
 ENDPOINT = "http://127.0.0.1:1/v1"
 
 
+@cache
 def closed_windows(events: int = 12_000, seed: int = 3, **market: float) -> list[Closed]:
     made = Market(seed, **{"broken": 0.001, **market})  # type: ignore[arg-type] # numbers of a market
     return close_windows(RegimeState(), record(made.events(events)), RULES, lambda _: None)
