@@ -1,44 +1,34 @@
-"""WebSocket connections to a venue: opened, subscribed, read, replaced before they end, opened again when lost.
+"""WebSocket connections to a venue: opened, replaced before they end, opened again when lost.
 
 Lost connections come back after an exponential wait with full jitter, and never more often than the venue allows; a
 host that is away is tried by one of them at a time (`tries`). One whose end is announced, by the venue or by its age,
 is handed over: a successor is opened and subscribed while it still serves, both bring the same updates for a moment,
-and then it is ended in order. The WebSocket library answers the venue's pings and sends its own, so that a peer that is
-silently gone is noticed.
+and then it is ended in order.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from types import MappingProxyType
-from typing import Any
 
 import structlog
 from aiolimiter import AsyncLimiter
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedError, InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidStatus
 
 from obflow.backoff import Backoff, growing_wait_s
 from producers.contract import Exchange, Login, Say
 from producers.live.gate import HostGate, Refusal, is_refusal
-from producers.live.login import UNLOGGED, SocketLogin
 from producers.live.quality import Reopenings
-from producers.live.rest import is_loopback
-from producers.live.talk import SubscriptionRefused, Talk, TooManyRequests
+from producers.live.subscription_parts import in_messages
+from producers.live.talk import SubscriptionRefused, TooManyRequests
 from producers.live.tries import LONGEST_WAIT_S, HostTries
+from producers.live.venue_socket import LOST, NO_HEADERS, VenueSocket
 from producers.messages import Notice, NoticeKind, VenueNotice, Via
 from schemas.errors import ExchangeUnreachable
 
-OPEN_SECONDS = 10.0
-PING_SECONDS = 20.0
-CLOSE_SECONDS = 1.0
 STEADY_SECONDS = 5.0
 """A connection that lasted this long was a good one: the next wait is a short one again."""
-QUEUED_FRAMES = 1_024
-"""Frames read ahead; beyond it the venue's side of the socket fills up."""
-TOO_BIG = 1009
 OVERLAP_SECONDS = 1.0
 """For so long both bring everything: longer than one can be behind the other."""
 HANDOVER_SECONDS = 30.0
@@ -47,108 +37,8 @@ LEAVE_SECONDS = 15.0
 REFUSED_SECONDS = 4.0
 """After the second refusal that names no instrument: each further one doubles it."""
 LONGEST_REFUSED_SECONDS = 300.0
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-LOST = (OSError, TimeoutError, WebSocketException, ExchangeUnreachable)
 
 log = structlog.get_logger(__name__)
-
-
-class _Connect(connect):
-    """The library's connection, staying where it was sent: the address is the operator's to choose."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirect for a refusal like any other."""
-        return exc
-
-
-class VenueSocket:
-    """One socket: opened, subscribed, read until it is lost or left.
-
-    Args:
-        name: Its name in recordings and dead letters.
-        carrier: Whose it is.
-    """
-
-    def __init__(self, name: str, carrier: Connection) -> None:
-        self.name = name
-        self.talk = Talk(carrier.exchange, name, lambda: carrier.symbols)
-        self.stands = asyncio.Event()
-        self._carrier = carrier
-        self._login = SocketLogin(carrier.login, carrier.exchange.venue)
-        self._left = asyncio.Event()
-
-    async def run(self, passed_ns: int) -> None:
-        """Keep it until it is lost, which raises, or left."""
-        carrier = self._carrier
-        async with _Connect(
-            carrier.url,
-            compression=None,
-            open_timeout=OPEN_SECONDS,
-            close_timeout=CLOSE_SECONDS,
-            ping_interval=PING_SECONDS,
-            ping_timeout=PING_SECONDS,
-            max_size=carrier.max_bytes,
-            max_queue=QUEUED_FRAMES,
-            additional_headers=carrier.headers,
-            logger=UNLOGGED if carrier.headers or carrier.login else None,
-            proxy=None if is_loopback(carrier.url) else True,
-        ) as socket:
-            await self._login.begin(socket, self._pass_on)
-            await carrier.enqueue(Via.CONNECT, self.name, b"")
-            self.talk.say(carrier.exchange.keepalive.begin)
-            if not carrier.is_careful:
-                for part in in_messages(carrier.exchange, carrier.symbols):
-                    self.talk.say(carrier.subscribe(part))
-            self.stands.set()
-            carrier.note_stands()
-            try:
-                talk = self.talk
-                talking = (talk.speak(socket), talk.keep_alive(), talk.watch(), self._settle(passed_ns))
-                await _first_of(self._read(socket), *talking, self._login.keep(socket), self._leave())
-            except LOST as error:
-                if isinstance(error, ConnectionClosedError) and error.sent is not None and error.sent.code == TOO_BIG:
-                    carrier.on_oversized(self.name)
-                await carrier.enqueue(Via.DISCONNECT, self.name, b"")
-                raise
-            await carrier.enqueue(Via.DISCONNECT, self.name, b"")
-
-    def leave(self) -> None:
-        """End it in order: what still comes until the venue has ended the subscriptions is read."""
-        self._left.set()
-
-    async def is_subscribed(self) -> None:
-        """Return once everything said on it is acknowledged."""
-        await self.stands.wait()
-        await self.talk.all_acknowledged()
-
-    async def _settle(self, passed_ns: int) -> None:
-        """See that all is accepted: only then the venue has welcomed whoever asked. Careful, one after the other."""
-        carrier, talk = self._carrier, self.talk
-        for number, symbol in enumerate(carrier.symbols if carrier.is_careful else ()):
-            talk.asking = symbol if number else ""
-            talk.say(carrier.subscribe([symbol]))
-            await talk.all_acknowledged()
-        await talk.all_acknowledged()
-        talk.asking = ""
-        carrier.gate.welcome(passed_ns)
-        carrier.note_accepted()
-        await asyncio.Event().wait()
-
-    async def _read(self, socket: ClientConnection) -> None:
-        enqueue, name, took = self._carrier.enqueue, self.name, self._login.took
-        while True:
-            raw = await socket.recv(decode=False)
-            if not took(raw):
-                await enqueue(Via.WS, name, raw)
-
-    async def _pass_on(self, raw: bytes) -> None:
-        await self._carrier.enqueue(Via.WS, self.name, raw)
-
-    async def _leave(self) -> None:
-        await self._left.wait()
-        for part in in_messages(self._carrier.exchange, self._carrier.symbols):
-            self.talk.say(self._carrier.gives_up(part))
-        await self.talk.all_acknowledged()
 
 
 class Connection:
@@ -455,28 +345,3 @@ class Connection:
 
 def _error_of(task: asyncio.Task[None]) -> BaseException:
     return (None if task.cancelled() else task.exception()) or ConnectionError("the connection ended")
-
-
-def in_messages(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[str]]:
-    """Split instruments so that the streams of each part fit into one message."""
-    return split(exchange, symbols, exchange.limits.streams_per_message)
-
-
-def split(exchange: Exchange, symbols: Sequence[str], streams: int) -> list[Sequence[str]]:
-    """Split instruments into parts of at most so many streams."""
-    most = max((len(exchange.streams(symbol)) for symbol in symbols), default=1)
-    each = max(1, streams // max(1, most))
-    return [symbols[start : start + each] for start in range(0, len(symbols), each)]
-
-
-async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run side by side until the first one ends, and end as it did."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,11 +10,11 @@ from obflow.settings import Settings
 from producers.contract import Exchange
 from producers.exchanges.deribit.login import DeribitLogin
 from producers.exchanges.deribit.venue import DERIBIT, RAW_DERIBIT
-from producers.live.connections import OPEN_SECONDS
 from producers.live.login import UNLOGGED, LoginRefused, SocketLogin
 from producers.live.rest import is_loopback
 from producers.live.run import Provider
 from producers.live.tardis import key_in
+from producers.live.venue_socket import OPEN_SECONDS
 from producers.settings import DeribitSettings, ProducerSettings
 from schemas.errors import ExchangeUnreachable, SettingsError
 

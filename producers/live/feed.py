@@ -24,13 +24,13 @@ from producers.broker.overload import Outlet, Sink
 from producers.compilation import MakeEngine
 from producers.contract import Channel, Exchange, Login
 from producers.list_changes import status_sentence
-from producers.live.connections import NO_HEADERS
 from producers.live.field_watch import FieldWatch
 from producers.live.gate import TRIAL_S, HostGate
 from producers.live.meters import FeedMeters, GateLook
 from producers.live.quality import QualityWindows, Reopenings, VenueClock
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
+from producers.live.venue_socket import NO_HEADERS
 from producers.messages import Frame, Instrument, VenueNotice, Via
 from producers.settings import ProducerSettings
 from schemas.dead_letters import letter_about_frame

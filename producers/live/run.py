@@ -23,7 +23,6 @@ from producers.books.records import ProducerRecord
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.compilation import find_engine
 from producers.contract import Exchange, LiveFrameSource, Login
-from producers.live.connections import NO_HEADERS
 from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
@@ -34,6 +33,7 @@ from producers.live.quality import VenueClock
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
+from producers.live.venue_socket import NO_HEADERS
 from producers.recordings.writer import RecordingWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings

@@ -12,10 +12,12 @@ from aiolimiter import AsyncLimiter
 from obflow.clock import Clock
 from producers.books.carriers import carrier_of
 from producers.contract import Channel, Exchange, Login, Say
-from producers.live.connections import NO_HEADERS, Connection, split
+from producers.live.connections import Connection
 from producers.live.gate import HostGate
 from producers.live.quality import Reopenings
+from producers.live.subscription_parts import split
 from producers.live.tries import HostTries
+from producers.live.venue_socket import NO_HEADERS
 from producers.live.waiting_line import WaitingLine
 from producers.messages import BESIDE_BOOKS, Frame, VenueNotice, Via
 from schemas.units import NS_PER_MS

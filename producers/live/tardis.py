@@ -11,8 +11,8 @@ import aiohttp
 from obflow.settings import Settings
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
-from producers.live.connections import NO_HEADERS
 from producers.live.rest import is_loopback
+from producers.live.venue_socket import NO_HEADERS
 from producers.settings import TardisSettings
 from producers.tardis.stream import MachineStream
 from producers.tardis.venues import VENUES

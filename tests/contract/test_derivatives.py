@@ -13,7 +13,7 @@ from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
-from producers.live.connections import in_messages
+from producers.live.subscription_parts import in_messages
 from producers.messages import Ack
 from producers.recordings.reader import RecordingReplay
 from producers.simulator.derivatives import DerivativeState

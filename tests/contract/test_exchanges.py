@@ -28,7 +28,7 @@ from producers.books.router import FrameRouter
 from producers.books.stream import InstrumentStream
 from producers.contract import MAX_FRAME_BYTES, Exchange, Fetch
 from producers.exchanges import EXCHANGES
-from producers.live.connections import in_messages
+from producers.live.subscription_parts import in_messages
 from producers.messages import (
     Ack,
     DepthDelta,
