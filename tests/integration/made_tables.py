@@ -48,13 +48,18 @@ _standing: dict[str, int] = {}
 """What stood in each database when its tables were made."""
 _free: dict[tuple[str, int], list[str]] = {}
 """Databases with every table and no row, by server."""
+_whole: set[str] = set()
+"""Databases lent with every table, until those are asked for."""
 
 
 @contextmanager
 def lent_database(server: ClickHouseSettings, *, new: bool) -> Iterator[ClickHouseSettings]:
     """A database that nobody else uses, without a row: a new one, or one that may have its tables already."""
     free = _free.setdefault((server.host, server.port), [])
-    database = free.pop() if free and not new else f"test_{uuid.uuid4().hex[:12]}"
+    if free and not new:
+        _whole.add(database := free.pop())
+    else:
+        database = f"test_{uuid.uuid4().hex[:12]}"
     client = connect(server)
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
     settings = server.model_copy(update={"database": database})
@@ -63,6 +68,7 @@ def lent_database(server: ClickHouseSettings, *, new: bool) -> Iterator[ClickHou
         if _emptied(settings):
             free.append(database)
     finally:
+        _whole.discard(database)
         if database not in free:
             client.command(f"DROP DATABASE IF EXISTS {database} SYNC")
         client.close()
@@ -84,7 +90,8 @@ def _emptied(settings: ClickHouseSettings) -> bool:
 
 def make_tables(settings: ClickHouseSettings) -> None:
     """Make the database of these settings, and everything in it, as `obflow tables apply` does for a new one."""
-    if settings.database in _standing:
+    if settings.database in _whole:
+        _whole.remove(settings.database)
         return
     if not _made:
         texts = "".join(script.text for script in (*migrate.migrations(), *migrate.views()))

@@ -93,7 +93,7 @@ def test_one_worker_computes_what_the_core_computes_in_memory(broker: str, tmp_p
         drained(settings)
         assert worker.stop() == 0
 
-    assert ready["partitions"] == 8
+    assert ready["partitions"] == PARTITIONS
     stored = FactorLog(settings).read()
     assert_whole(stored, Expected(streams))
     assert stored.emitted == stored.distinct

@@ -11,7 +11,7 @@ import pytest
 
 from obflow.settings import Settings
 from tests.integration.backends import free_port
-from tests.integration.processing import OBFLOW, interleaved, pipeline, publish, until, workers
+from tests.integration.processing import OBFLOW, PARTITIONS, interleaved, pipeline, publish, until, workers
 from tests.integration.test_processor import streams_of
 from tests.support.patience import patient
 
@@ -44,11 +44,11 @@ def test_without_its_topics_it_names_them_and_the_command_that_creates_them(brok
 
 def test_with_another_number_of_partitions_it_does_not_begin(broker: str) -> None:
     settings = pipeline(broker)
-    prefix = settings.kafka.topic_prefix
-    code, sentence = refused(kafka__bootstrap_servers=broker, kafka__topic_prefix=prefix, kafka__partitions=9)
+    prefix, other = settings.kafka.topic_prefix, PARTITIONS + 1
+    code, sentence = refused(kafka__bootstrap_servers=broker, kafka__topic_prefix=prefix, kafka__partitions=other)
 
     assert code == 1
-    assert f"{prefix}l2.v1: partitions is 8, declared 9" in sentence
+    assert f"{prefix}l2.v1: partitions is {PARTITIONS}, declared {other}" in sentence
 
 
 @pytest.mark.exhaustive
