@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.clock_offsets import ClockLook, clock_finding
 from obflow.findings import Check, failed
 from obflow.records_at import PEEK_SECONDS, RecordAt, read_at
@@ -92,7 +92,7 @@ def _newest_places(settings: Settings) -> dict[kafka.Partition, tuple[int, Topic
     present = [name for name in by_name if name not in missing]
     if not present:
         return {}
-    starts, ends = kafka.start_offsets(settings, present), kafka.end_offsets(settings, present)
+    starts, ends = kafka_logs.start_offsets(settings, present), kafka_logs.end_offsets(settings, present)
     longest: dict[str, tuple[kafka.Partition, int]] = {}
     for (name, partition), end in sorted(ends.items(), key=lambda item: item[1]):
         if end > starts[name, partition]:

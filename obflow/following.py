@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import Message, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.settings import Settings
 from obflow.whole_log import Logged
 
@@ -44,7 +44,7 @@ def follow(settings: Settings, topic: str, offsets: Mapping[int, int], stopped: 
         BrokerUnreachable: No broker answers at the start; later ones are waited for.
         TopicMismatch: There is no such topic.
     """
-    starts, ends = kafka.start_offsets(settings, [topic]), kafka.end_offsets(settings, [topic])
+    starts, ends = kafka_logs.start_offsets(settings, [topic]), kafka_logs.end_offsets(settings, [topic])
     begin = {part: max(start, offsets.get(part, 0)) for (_, part), start in starts.items()}
     left = {part: end for (_, part), end in ends.items() if end > begin[part]}
     with closing(kafka.consumer(settings, GROUP, {"enable.partition.eof": True})) as consumer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.findings import Check
 from obflow.flow import GroupLook, LogFollower, flow_findings, is_late
 from obflow.records_at import read_at
@@ -33,7 +33,7 @@ def look_at(settings: Settings, topic: str, positions: Mapping[int, int]) -> Gro
         BrokerUnreachable: No broker answers.
         TopicMismatch: The topic is not there.
     """
-    starts, ends = (_of(offsets(settings, [topic])) for offsets in (kafka.start_offsets, kafka.end_offsets))
+    starts, ends = (_of(offsets(settings, [topic])) for offsets in (kafka_logs.start_offsets, kafka_logs.end_offsets))
     look = GroupLook(topic, starts, ends, positions, {})
     waits = {(topic, part): max(positions.get(part, 0), starts[part]) for part in look.waiting()}
     found, now_s = read_at(settings, waits), time.time()
@@ -43,7 +43,7 @@ def look_at(settings: Settings, topic: str, positions: Mapping[int, int]) -> Gro
 
 def look_at_group(settings: Settings, group: str, topic: str) -> GroupLook:
     """Look at a consumer group; arguments and errors as of `look_at`."""
-    positions = _of(kafka.committed_offsets(settings, group, [topic]))
+    positions = _of(kafka_logs.committed_offsets(settings, group, [topic]))
     found = kafka.ask(
         settings, lambda client, timeout: client.describe_consumer_groups([group], request_timeout=timeout)
     )[group]

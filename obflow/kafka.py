@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 from confluent_kafka import (
-    OFFSET_INVALID,
     Consumer,
     KafkaError,
     KafkaException,
     Producer,
-    TopicCollection,
-    TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from obflow import broker_entry, broker_probe, kafka_access
 from obflow.settings import Settings
@@ -56,7 +53,6 @@ _NOT_YET = frozenset(
         KafkaError.UNKNOWN_LEADER_EPOCH,
     }
 )
-_URL_SAFE = str.maketrans("+/", "-_")
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -203,76 +199,6 @@ def _entrance(settings: Settings) -> tuple[str, ...]:
     return chosen.bootstrap_servers, chosen.security_protocol, chosen.sasl_username
 
 
-def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
-    """Look up the identity each topic got when it was created, as Kafka writes it (22 characters).
-
-    A topic deleted and created again has another one, so that its offsets are never taken for the old ones.
-
-    Raises:
-        BrokerUnreachable: No broker answers.
-        TopicMismatch: A topic is not there.
-    """
-    wanted = list(dict.fromkeys(names))
-    found = ask(
-        settings, lambda client, timeout: client.describe_topics(TopicCollection(wanted), request_timeout=timeout)
-    )
-    return {name: url_safe(topic.topic_id) for name, topic in found.items()}
-
-
-def url_safe(topic_id: object) -> str:
-    """The identity as the broker and its tools write it: the client library uses the other base64 alphabet."""
-    return str(topic_id).translate(_URL_SAFE)
-
-
-def end_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, int]:
-    """Look up the offset the next record of each partition will get.
-
-    Raises:
-        BrokerUnreachable: No broker answers.
-        TopicMismatch: A topic is not there.
-    """
-    return _offsets(settings, names, OffsetSpec.latest())
-
-
-def start_offsets(settings: Settings, names: Iterable[str]) -> dict[Partition, int]:
-    """Look up the offset of the oldest record each partition still has.
-
-    Raises:
-        BrokerUnreachable: No broker answers.
-        TopicMismatch: A topic is not there.
-    """
-    return _offsets(settings, names, OffsetSpec.earliest())
-
-
-def offsets_at(settings: Settings, names: Iterable[str], since_ms: int) -> dict[Partition, int]:
-    """Look up each partition's first record of a time or later, by Kafka's time of it, ms UTC.
-
-    A partition that has none is given where its next record will lie. Errors as of `end_offsets`.
-    """
-    wanted = list(names)
-    ends = end_offsets(settings, wanted)
-    found = _offsets(settings, wanted, OffsetSpec.for_timestamp(since_ms))
-    return {partition: found[partition] if found[partition] >= 0 else end for partition, end in ends.items()}
-
-
-def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> dict[Partition, int]:
-    """Look up how far a consumer group has come, for those partitions of the topics that it has committed.
-
-    Raises:
-        BrokerUnreachable: No broker answers.
-        TopicMismatch: A topic is not there.
-    """
-    partitions = [TopicPartition(*partition) for partition in _partitions(settings, names)]
-    # Asked as a member would: librdkafka's administrative call for this crashes the process (its issue 5040) if the
-    # group's coordinator is just moving or loading.
-    asker = consumer(settings, group, {"log_level": CRITICAL_ONLY})
-    try:
-        found = patiently(settings, lambda left: asker.committed(partitions, timeout=left))
-    finally:
-        asker.close()
-    return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
-
-
 def ask(
     settings: Settings,
     call: Callable[[AdminClient, float], Mapping[K, Future[V]]],
@@ -293,7 +219,7 @@ def ask(
     """
     _go_in_first(settings)  # before there is a client that an error would hold
     client = admin(settings)  # held until the answers are here: the library drops the calls of a client nobody holds
-    return patiently(settings, lambda left: _answers(call(client, left), left, accepted))
+    return patiently(settings, lambda left: answers(call(client, left), left, accepted))
 
 
 def patiently(settings: Settings, call: Callable[[float], V]) -> V:
@@ -355,7 +281,8 @@ def unreachable(settings: Settings, why: str) -> BrokerUnreachable:
     )
 
 
-def _answers(futures: Mapping[K, Future[V]], seconds: float, accepted: Collection[int]) -> dict[K, V]:
+def answers(futures: Mapping[K, Future[V]], seconds: float, accepted: Collection[int] = ()) -> dict[K, V]:
+    """Wait for each answer of an administrative call, and leave out the errors that are accepted."""
     found = {}
     for key, future in futures.items():
         try:
@@ -365,44 +292,6 @@ def _answers(futures: Mapping[K, Future[V]], seconds: float, accepted: Collectio
             if error.args[0].code() not in accepted:
                 raise
     return found
-
-
-def _partitions(settings: Settings, names: Iterable[str]) -> list[Partition]:
-    topics = TopicCollection(list(names))
-    described = ask(settings, lambda client, timeout: client.describe_topics(topics, request_timeout=timeout))
-    return [(name, partition.id) for name, topic in described.items() for partition in topic.partitions]
-
-
-def _offsets(settings: Settings, names: Iterable[str], spec: OffsetSpec) -> dict[Partition, int]:
-    wanted = {TopicPartition(*partition): spec for partition in _partitions(settings, names)}
-
-    def call(client: AdminClient, timeout: float) -> Mapping[TopicPartition, Future[ListOffsetsResultInfo]]:
-        # A client that has yet to look up the partitions' leaders now and then misses the answer, and only asks again
-        # after three seconds (11 of 641 calls took that long; once it knows them, none of 618).
-        client.list_topics(timeout=timeout)
-        answers: Mapping[TopicPartition, Future[ListOffsetsResultInfo]]
-        answers = client.list_offsets(wanted, request_timeout=timeout)
-        return answers
-
-    _go_in_first(settings)
-    client = admin(settings)
-
-    def told(left: float) -> dict[Partition, int]:
-        found = _answers(call(client, left), left, ())
-        return {(item.topic, item.partition): told_offset(answer) for item, answer in found.items()}
-
-    return patiently(settings, told)
-
-
-def told_offset(answer: ListOffsetsResultInfo) -> int:
-    """The offset that a broker told; -1 where no record is of the time that was asked for.
-
-    Raises:
-        KafkaException: It told none, as one does that has just come back: no end of a log may be read out of that.
-    """
-    if answer.offset == OFFSET_INVALID:
-        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
-    return int(answer.offset)
 
 
 def _spoken(error: KafkaError) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from schemas.logs import short_id
@@ -70,7 +70,7 @@ class LogEnds:
         def call(left: float) -> tuple[str, int]:
             answers = self._held().describe_topics(TopicCollection([self._topic]), request_timeout=left)
             found = answers[self._topic].result(left + 1)
-            return short_id(kafka.url_safe(found.topic_id)), len(found.partitions)
+            return short_id(kafka_logs.url_safe(found.topic_id)), len(found.partitions)
 
         return kafka.patiently(self._settings, call)
 
@@ -79,7 +79,9 @@ class LogEnds:
 
         def call(left: float) -> dict[int, int]:
             answers = self._held().list_offsets(wanted, request_timeout=left)
-            return {place.partition: kafka.told_offset(answer.result(left + 1)) for place, answer in answers.items()}
+            return {
+                place.partition: kafka_logs.told_offset(answer.result(left + 1)) for place, answer in answers.items()
+            }
 
         return kafka.patiently(self._settings, call)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import TopicCollection
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.settings import Settings
 from schemas.errors import TopicMismatch
 
@@ -33,7 +33,7 @@ class LogIdentities:
 
         def ask(left: float) -> str:
             answers = self._client.describe_topics(TopicCollection([topic]), request_timeout=left)
-            return kafka.url_safe(answers[topic].result(left + 1).topic_id)
+            return kafka_logs.url_safe(answers[topic].result(left + 1).topic_id)
 
         try:
             return kafka.patiently(self._settings, ask) != topic_id

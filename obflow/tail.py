@@ -61,14 +61,14 @@ def tail(
 
     Example: obflow tail factors --instrument BTCUSDT --from 5m --json
     """
-    from obflow import kafka
+    from obflow import kafka, kafka_logs
     from obflow.topics import topic_name
 
     declared = _declared(topic)
     back_s = None if start in ("start", "end") else seconds_of("--from", start)
     settings = load_settings()
     name = topic_name(settings, declared)
-    kafka.topic_ids(settings, [name])  # a sentence where the broker or the topic is not there
+    kafka_logs.topic_ids(settings, [name])  # a sentence where the broker or the topic is not there
     with stop_on_signal() as stop, closing(kafka.consumer(settings, READER)) as consumer:
         _assign(consumer, settings, name, start, back_s)
         shown = 0
@@ -97,9 +97,11 @@ def _declared(name: str) -> Topic:
 def _assign(consumer: Consumer, settings: Settings, name: str, start: str, back_s: float | None) -> None:
     from confluent_kafka import TopicPartition
 
-    from obflow import kafka
+    from obflow import kafka_logs
 
-    offsets = kafka.start_offsets(settings, [name]) if start == "start" else kafka.end_offsets(settings, [name])
+    offsets = (
+        kafka_logs.start_offsets(settings, [name]) if start == "start" else kafka_logs.end_offsets(settings, [name])
+    )
     places = [TopicPartition(topic, part, offset) for (topic, part), offset in offsets.items()]
     if back_s is not None:
         since_ms = int((time.time() - back_s) * 1000)

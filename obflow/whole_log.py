@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.settings import Settings
 from schemas.errors import FatalError
 
@@ -61,8 +61,8 @@ class LogReading:
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
-        self.starts = {part: start for (_, part), start in kafka.start_offsets(settings, [topic]).items()}
-        self.ends = {part: end for (_, part), end in kafka.end_offsets(settings, [topic]).items()}
+        self.starts = {part: start for (_, part), start in kafka_logs.start_offsets(settings, [topic]).items()}
+        self.ends = {part: end for (_, part), end in kafka_logs.end_offsets(settings, [topic]).items()}
         self.absent: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.records = 0
         self._settings = settings
@@ -94,7 +94,7 @@ class LogReading:
 
     def _set_expired_apart(self) -> None:
         """What retention deleted during the reading did not lie between other records."""
-        for (_, part), start in kafka.start_offsets(self._settings, [self._topic]).items():
+        for (_, part), start in kafka_logs.start_offsets(self._settings, [self._topic]).items():
             self.starts[part] = max(self.starts[part], min(start, self.ends[part]))
         absent = {
             part: [(max(first, self.starts[part]), end) for first, end in found if end > self.starts[part]]
@@ -120,7 +120,7 @@ def read_log(settings: Settings, topic: str) -> Iterator[Logged]:
 
 def read_tail(settings: Settings, topic: str, most: int) -> Iterator[Logged]:
     """At most so many of the last records of each partition, each partition in order; errors as of `read_log`."""
-    starts, ends = kafka.start_offsets(settings, [topic]), kafka.end_offsets(settings, [topic])
+    starts, ends = kafka_logs.start_offsets(settings, [topic]), kafka_logs.end_offsets(settings, [topic])
     left = {part: end for (_, part), end in ends.items() if end > starts[topic, part]}
     with closing(kafka.consumer(settings, GROUP, TELLS_ENDS)) as consumer:
         begin = {part: max(starts[topic, part], end - most) for part, end in left.items()}
@@ -130,7 +130,7 @@ def read_tail(settings: Settings, topic: str, most: int) -> Iterator[Logged]:
 
 def read_since(settings: Settings, topic: str, offsets: Mapping[int, int]) -> Iterator[Logged]:
     """The records from these offsets on, by partition; from the log's start in any other. Errors as of `read_log`."""
-    starts, ends = kafka.start_offsets(settings, [topic]), kafka.end_offsets(settings, [topic])
+    starts, ends = kafka_logs.start_offsets(settings, [topic]), kafka_logs.end_offsets(settings, [topic])
     first = {part: max(start, offsets.get(part, 0)) for (_, part), start in starts.items()}
     left = {part: end for (_, part), end in ends.items() if end > first[part]}
     if not left:

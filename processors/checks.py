@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.findings import Check, unknown
 from obflow.flow import LogFollower
 from obflow.group_looks import look_at_group, watch
@@ -89,10 +89,10 @@ def _checkpoints(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check
     table = stage.changelog.name.removesuffix("-changelog").rpartition("-")[2]
     group = stage_group(settings, stage)
     changelog = f"{group}-{table}-changelog"
-    committed = kafka.committed_offsets(settings, group, [source])
+    committed = kafka_logs.committed_offsets(settings, group, [source])
     if not committed:
         return []
-    starts, ends = kafka.start_offsets(settings, [changelog]), kafka.end_offsets(settings, [changelog])
+    starts, ends = kafka_logs.start_offsets(settings, [changelog]), kafka_logs.end_offsets(settings, [changelog])
     name = f"{stage.name} checkpoints"
     return [checkpoint_finding(name, changelog, _of(committed), _of(starts), _of(ends))]
 

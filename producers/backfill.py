@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from obflow import kafka, topics
+from obflow import kafka_logs, topics
 from obflow.cli import run_async
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
@@ -161,7 +161,7 @@ class _Player:
         self._settings = settings
         self._speed = speed
         self._clock = SystemClock()
-        self._played = PlayedFiles(folder, kafka.topic_ids(settings, [name])[name])
+        self._played = PlayedFiles(folder, kafka_logs.topic_ids(settings, [name])[name])
         self._engine = find_engine(settings.of(ProducerSettings).engine, settings.cache)
         routine_ns = int(settings.of(ProducerSettings).routine_snapshot_seconds * NS_PER_SECOND)
         self._plan = ReplayPlan(speed=speed, routine_snapshot_ns=routine_ns)

@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from obflow import clickhouse, kafka
+from obflow import clickhouse, kafka_logs
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from processors.settings import RegimeSettings
@@ -244,7 +244,7 @@ def _compare_regimes(settings: Settings, tables: Tables, found: Audit, called: C
     windows = {one: place for one, place in called.windows.items() if one.log == l2}
     missing = windows.keys() - stored.rules - refused.rules - called.verdicts.rules
     group = settings.kafka.topic_prefix + settings.of(RegimeSettings).app_id
-    done = kafka.committed_offsets(settings, group, [factors])
+    done = kafka_logs.committed_offsets(settings, group, [factors])
     pending = {one for one in missing if done.get((factors, windows[one][0]), 0) <= windows[one][1]}
     rules = _tally(
         found,

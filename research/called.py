@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import Logged, LogReading
@@ -186,7 +186,7 @@ def _leave_out(called: Called, out: Mapping[Topic, set[Place]]) -> None:
 
 def _log_ids(settings: Settings) -> dict[Topic, LogId]:
     names = {topic: topic_name(settings, topic) for topic in READ}
-    ids = kafka.topic_ids(settings, names.values())
+    ids = kafka_logs.topic_ids(settings, names.values())
     return {topic: LogId(name, ids[name]) for topic, name in names.items()}
 
 

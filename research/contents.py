@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from obflow import clickhouse, kafka
+from obflow import clickhouse, kafka_logs
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_log
 from processors.compilation import with_engine
@@ -78,11 +78,11 @@ def compare_contents(settings: Settings, topic: str, log: str) -> dict[str, Cont
             stored = {instrument: _content(client, instrument, log) for instrument in _instruments(client, log)}
         finally:
             client.close()
-    cut = {part for (_, part), start in kafka.start_offsets(settings, [topic]).items() if start > 0}
+    cut = {part for (_, part), start in kafka_logs.start_offsets(settings, [topic]).items() if start > 0}
     chosen = with_engine(settings.of(ProcessorSettings), settings.cache, tells=False)
     engine = engine_of(chosen)
     # Read after the rows, so that it holds the record behind every one of them.
-    partitions = len(kafka.end_offsets(settings, [topic]))
+    partitions = len(kafka_logs.end_offsets(settings, [topic]))
     computed = computed_digests(read_log(settings, topic), stored, engine, partitions)
     return {str(key): _judge(content, computed.get(key, ""), cut) for key, content in sorted(stored.items())}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from processors.settings import (
@@ -139,4 +139,4 @@ def read_positions(settings: Settings, tables: Tables, table: str, log: LogId) -
 
 def _committed(settings: Settings, group: str, log: LogId) -> dict[int, int]:
     """First offset of each partition that a group has not committed yet, as far as it has committed any."""
-    return {part: offset for (_, part), offset in kafka.committed_offsets(settings, group, [log.topic]).items()}
+    return {part: offset for (_, part), offset in kafka_logs.committed_offsets(settings, group, [log.topic]).items()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.doctor import AuditLine
 from obflow.settings import Settings
 from obflow.whole_log import Logged, read_since
@@ -75,7 +75,7 @@ def read_waiting(settings: Settings, tables: Tables, called: Called) -> WaitingR
     late = {topic: _unread(settings, tables, called.logs[topic], table) for table, topic in FED_BY.items()}
     group = settings.kafka.topic_prefix + settings.of(ProcessorSettings).app_id
     l2 = called.logs[L2].topic
-    done = kafka.committed_offsets(settings, group, [l2])
+    done = kafka_logs.committed_offsets(settings, group, [l2])
     names = called.logs
     verdicts = written_verdicts(late[REGIMES])
     return WaitingRecords(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.findings import Check, unknown
 from obflow.flow import GroupLook, LogFollower
 from obflow.group_looks import look_at, watch
@@ -60,7 +60,7 @@ def table_positions(settings: Settings, store: Store, table: Table[Any]) -> tupl
         StoreUnreachable, QueryFailed: The database does not answer, or refuses.
     """
     log = look_up(settings, [table.topic])[table.topic]
-    read = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    read = kafka_logs.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
     return log, positions_of(log, stored_positions(store, table), read)
 
 

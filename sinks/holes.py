@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.settings import Settings
 from sinks.reader import Log
 from sinks.settings import SinkSettings
@@ -59,7 +59,7 @@ def expired_holes(settings: Settings, log: Log, stored: Mapping[tuple[str, int],
     resumes = {partition: stored.get((log.name, partition), -1) + 1 for partition in log.starts}
     if all(start <= resumes[partition] for partition, start in log.starts.items()):
         return []
-    read = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    read = kafka_logs.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
     if not read and not any(resumes.values()):
         return []
     firsts = {partition: max(resume, read.get((log.topic, partition), 0)) for partition, resume in resumes.items()}

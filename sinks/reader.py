@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.topics import NEW_LOGS, topic_name
 from schemas.errors import FatalError, TopicMismatch
 from schemas.logs import ORIGIN_HEADER, Origin, Position, parse_origin, short_id
@@ -95,8 +95,8 @@ def look_up(settings: Settings, wanted: Iterable[Topic]) -> dict[Topic, Log]:
         TopicMismatch: A topic is not there.
     """
     names = {topic: topic_name(settings, topic) for topic in wanted}
-    ids = kafka.topic_ids(settings, names.values())
-    starts, ends = kafka.start_offsets(settings, names.values()), kafka.end_offsets(settings, names.values())
+    ids = kafka_logs.topic_ids(settings, names.values())
+    starts, ends = kafka_logs.start_offsets(settings, names.values()), kafka_logs.end_offsets(settings, names.values())
     return {
         topic: Log(name, ids[name], _of_topic(starts, name), _of_topic(ends, name)) for topic, name in names.items()
     }

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.clock import Clock
 from obflow.log_ends import LogEnds
 from obflow.settings import Settings
@@ -131,7 +131,7 @@ def _worker(
 
 
 def _read_so_far(settings: Settings, log: Log, stored: Mapping[tuple[str, int], int]) -> dict[int, int]:
-    read = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    read = kafka_logs.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
     return {part: min(end, log.ends[part]) for part, end in positions_of(log, stored, read).items()}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.clock import Clock
 from obflow.health import BROKER, STORE
 from obflow.log_ends import LogEnds
@@ -170,7 +170,7 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     held = _await_share(around, share, table)
     if around.stop.is_set():
         return None
-    ids = kafka.topic_ids(settings, [topic_name(settings, table.topic)])
+    ids = kafka_logs.topic_ids(settings, [topic_name(settings, table.topic)])
     if not held.partitions:
         counts.lags, counts.buffered_rows, counts.oldest_ns = {}, 0, None
         return None
@@ -242,7 +242,7 @@ def _writer(
 
 def _commit_stored(settings: Settings, reader: TopicReader, log: Log, stored: Mapping[tuple[str, int], int]) -> None:
     """Commit what the table holds where the group knows less: who was killed between the two cannot any more."""
-    known = kafka.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
+    known = kafka_logs.committed_offsets(settings, settings.of(SinkSettings).group, [log.topic])
     ends = {place: offset + 1 for place, offset in stored.items() if place[0] == log.name and place[1] in log.ends}
     behind = {place: end for place, end in ends.items() if (known.get((log.topic, place[1])) or 0) < end}
     if behind:
@@ -260,7 +260,7 @@ def _await_share(around: Surroundings, share: Share, table: Table[Any]) -> HeldS
     while ((held := share.held).partitions is None or around.presence.meets) and not around.stop.is_set():
         share.wait(held.number, WATCH_SECONDS)
         if time.monotonic() > ask_s:
-            kafka.topic_ids(around.settings, [topic_name(around.settings, table.topic)])
+            kafka_logs.topic_ids(around.settings, [topic_name(around.settings, table.topic)])
             ask_s = time.monotonic() + REST_SECONDS
     return held
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from obflow import kafka, topics
+from obflow import kafka_logs, topics
 from schemas.errors import PipelineError
 from schemas.topics import FACTORS, TOPICS
 
@@ -41,11 +41,11 @@ def has_read(settings: Settings, group: str, role: str) -> bool:
     """Whether one group has. Raises BrokerUnreachable."""
     read = [topic for topic in TOPICS if role in topic.read_by and topic.cleanup != "compact"]
     names = [topics.topic_name(settings, topic) for topic in read]
-    done = kafka.committed_offsets(settings, group, names)
-    return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(settings, names).items())
+    done = kafka_logs.committed_offsets(settings, group, names)
+    return all(done.get(part, 0) >= end for part, end in kafka_logs.end_offsets(settings, names).items())
 
 
 def nothing_came(settings: Settings) -> bool:
     """Whether the processors have read all that came, and made nothing of it. Raises BrokerUnreachable."""
     factors = topics.topic_name(settings, FACTORS)
-    return has_read(settings, *groups(settings)[0]) and not any(kafka.end_offsets(settings, [factors]).values())
+    return has_read(settings, *groups(settings)[0]) and not any(kafka_logs.end_offsets(settings, [factors]).values())

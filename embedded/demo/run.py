@@ -24,7 +24,7 @@ from embedded.jars import Report
 from embedded.kafka import EmbeddedKafka
 from embedded.process import go_on_unless
 from embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
-from obflow import clickhouse, kafka, topics
+from obflow import clickhouse, kafka_logs, topics
 from obflow.compiled_cache import ENGINE, is_compiled
 from obflow.settings import Settings
 from schemas.errors import EXIT_USAGE, FatalError, PipelineError, UsageError
@@ -295,7 +295,7 @@ class Demo:
 
     def _summary(self, books_live: int) -> Summary:
         sent = [topics.topic_name(self.settings, topic) for topic in (L2, TRADES)]
-        summary = Summary(messages=sum(kafka.end_offsets(self.settings, sent).values()), books_live=books_live)
+        summary = Summary(messages=sum(kafka_logs.end_offsets(self.settings, sent).values()), books_live=books_live)
         shares = {"p50": 0.5, "p99": 0.99}
         summary.latency_ms = {name: self.seen.latency_quantile_ms(share) for name, share in shares.items()}
         with self.client() as client:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from schemas.codec import decode_as
 from schemas.errors import MessageError, PipelineError
 from schemas.factors import FACTOR_INDEX
@@ -139,7 +139,7 @@ class PipelineWatch:
         prefix = self._settings.kafka.topic_prefix
         try:
             read = (L2, TRADES, FACTORS, *DERIVED.values())
-            ends = kafka.end_offsets(self._settings, [prefix + topic.name for topic in read])
+            ends = kafka_logs.end_offsets(self._settings, [prefix + topic.name for topic in read])
         except PipelineError:
             return  # the broker is busy or going down; the figures on the screen stay as they are
         by_topic: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from urllib.error import URLError
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from obflow import kafka, topics
+from obflow import kafka_logs, topics
 from obflow.records_at import read_at
 from obflow.settings import Settings
 from obflow.status.table import Row, StatusTable
@@ -31,7 +31,7 @@ def topic_section(settings: Settings) -> list[StatusTable]:
     names = [topics.topic_name(settings, topic) for topic in TOPICS]
     missing = {difference.topic for difference in topics.check(settings) if difference.what == topics.MISSING}
     present = [name for name in names if name not in missing]
-    starts, ends = kafka.start_offsets(settings, present), kafka.end_offsets(settings, present)
+    starts, ends = kafka_logs.start_offsets(settings, present), kafka_logs.end_offsets(settings, present)
     last = {where: end - 1 for where, end in ends.items() if end > starts[where]}
     written = read_at(settings, last)
     rows = []

@@ -76,11 +76,11 @@ def read_calls(settings: Settings, since_ns: int) -> Iterator[LlmCall]:
         TopicMismatch: The topic is not there.
         FatalError: The log gave nothing for half a minute.
     """
-    from obflow import kafka
+    from obflow import kafka_logs
     from obflow.whole_log import read_since
 
     name = topic_name(settings, LLM_CALLS)
-    offsets = kafka.offsets_at(settings, [name], since_ns // NS_PER_MS)
+    offsets = kafka_logs.offsets_at(settings, [name], since_ns // NS_PER_MS)
     for logged in read_since(settings, name, {part: offset for (_, part), offset in offsets.items()}):
         with suppress(MessageError):  # none of ours; a sink puts it aside
             yield decode_as(LlmCall, logged.value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.following import follow
 from obflow.metrics import Metrics
 from obflow.settings import Settings
@@ -140,7 +140,7 @@ def watch_stage(settings: Settings, state: RolloutRecord, rules: RolloutRules) -
     calls = topic_name(settings, LLM_CALLS)
 
     def offsets_at(since_ns: int) -> dict[int, int]:
-        found = kafka.offsets_at(settings, [calls], since_ns // NS_PER_MS)
+        found = kafka_logs.offsets_at(settings, [calls], since_ns // NS_PER_MS)
         return {part: offset for (_, part), offset in found.items()}
 
     return StageWatch(state, rules, partial(follow, settings, calls), offsets_at)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.faults import FaultPoints
 from obflow.log_ends import LogEnds
 from obflow.metrics import Metrics
@@ -178,9 +178,9 @@ def _judge_checkpoints(
     changelog = [LogId(topic, "")]
 
     def ask_rules() -> CheckpointRules:
-        topic_id = kafka.topic_ids(settings, [topic])[topic]
+        topic_id = kafka_logs.topic_ids(settings, [topic])[topic]
         changelog[0] = LogId(topic, topic_id)
-        starts = kafka.start_offsets(settings, [topic])
+        starts = kafka_logs.start_offsets(settings, [topic])
         cut = frozenset(partition for (_, partition), start in starts.items() if start > 0)
         try:
             ends = log_ends(settings, source)

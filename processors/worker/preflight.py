@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from processors.worker.watchdog import LogReplaced, LogWidened, Positions
 from schemas.errors import DependencyError, TopicMismatch
@@ -41,7 +41,7 @@ def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> LogId
     if unequal:
         raise TopicMismatch("; ".join(unequal), next_step="set kafka.partitions to what is there")
     topic = topics.topic_name(settings, read)
-    topic_id = kafka.topic_ids(settings, [topic])[topic]
+    topic_id = kafka_logs.topic_ids(settings, [topic])[topic]
     return LogId(topic, topic_id, settings.kafka.partitions)
 
 
@@ -55,7 +55,7 @@ def require_changelog(settings: Settings, name: str) -> None:
     if name.removeprefix(settings.kafka.topic_prefix) in BY_NAME:
         return
     try:
-        kafka.topic_ids(settings, [name])
+        kafka_logs.topic_ids(settings, [name])
     except TopicMismatch:
         raise DependencyError(
             f"the broker at {settings.kafka.bootstrap_servers} has no topic {name} for this app_id's checkpoints",
@@ -71,9 +71,9 @@ def log_ends(settings: Settings, log: LogId) -> Positions:
         BrokerUnreachable: No broker answers.
         LogReplaced: The topic of that name is another log by now, or (LogWidened) has another number of partitions.
     """
-    if kafka.topic_ids(settings, [log.topic])[log.topic] != log.topic_id:
+    if kafka_logs.topic_ids(settings, [log.topic])[log.topic] != log.topic_id:
         raise LogReplaced(f"the topic {log.topic} was made anew: it is another log", next_step="restart the worker")
-    ends = {partition: offset for (_, partition), offset in kafka.end_offsets(settings, [log.topic]).items()}
+    ends = {partition: offset for (_, partition), offset in kafka_logs.end_offsets(settings, [log.topic]).items()}
     if log.partitions and len(ends) != log.partitions:
         what = f"the topic {log.topic} has {len(ends)} partitions now, and {log.partitions} before: its keys have moved"
         raise LogWidened(what, next_step=topics.NEW_LOGS)

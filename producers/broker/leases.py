@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from confluent_kafka import OFFSET_END, KafkaException, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from obflow.topics import topic_name
@@ -92,7 +92,7 @@ class Lease:
         self._bucket = cache(lambda symbol: bucket_of(selection, venue, symbol, self._partitions))
         self._monotonic_s = monotonic_s
         self._topic = topic_name(settings, L2)
-        self._partitions = len(kafka.end_offsets(settings, [self._topic]))
+        self._partitions = len(kafka_logs.end_offsets(settings, [self._topic]))
         self._held: frozenset[int] = frozenset()
         self._gauge = metrics.gauge("obflow_leased_partitions", venue=venue)
         self._fenced = metrics.counter("obflow_fenced_records_total", venue=venue)

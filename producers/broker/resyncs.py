@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.log_ends import LogEnds
 from obflow.logs import get_logger
 from obflow.settings import Settings
@@ -41,8 +41,8 @@ class ResyncReader:
         self._settings = settings
         self._venue = venue
         topic = topic_name(settings, RESYNC)
-        self._topic_id = kafka.topic_ids(settings, [topic])[topic]
-        ends = kafka.end_offsets(settings, [topic])
+        self._topic_id = kafka_logs.topic_ids(settings, [topic])[topic]
+        ends = kafka_logs.end_offsets(settings, [topic])
         self._partitions = len(ends)
         self._book_log = LogEnds(settings, L2)
         self._consumer = kafka.consumer(settings, f"obflow-producer-{venue}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.clock import Clock
 from obflow.settings import Settings
 from obflow.topics import topic_name
@@ -74,7 +74,7 @@ class StatusReader:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._topic = topic_name(settings, FEED_STATUS)
-        self._ends = {partition: end for (_, partition), end in kafka.end_offsets(settings, [self._topic]).items()}
+        self._ends = {partition: end for (_, partition), end in kafka_logs.end_offsets(settings, [self._topic]).items()}
         self._later: list[SeenStatus] = []  # came while the recent ones were read
         self._consumer = kafka.consumer(settings, "obflow-feed-guard")
         try:

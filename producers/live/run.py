@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.clock import Clock
 from obflow.health import BROKER, beating
 from obflow.metrics import Metrics
@@ -101,7 +101,7 @@ async def produce(
         DeliveryFailed: The broker did not take a record in time.
     """
     kafka.require_broker(settings)
-    kafka.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
+    kafka_logs.topic_ids(settings, [topic_name(settings, topic) for topic in TOPIC_OF.values()])
     selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
     engine = await asyncio.to_thread(find_engine, settings.of(ProducerSettings).engine, settings.cache)
     async with AsyncExitStack() as held:

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.codec import decode_as, encode
 from schemas.messages import FactorRecord, L2Record
@@ -97,7 +97,7 @@ class Arrivals:
     def __init__(self, settings: Settings) -> None:
         self.consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "arrivals"})
         name = topics.topic_name(settings, FACTORS)
-        places = kafka.end_offsets(settings, [name])
+        places = kafka_logs.end_offsets(settings, [name])
         self.consumer.assign([TopicPartition(name, partition, 0) for _, partition in places])
         self.came: list[tuple[Arrival, bytes]] = []
         self.is_over = threading.Event()

@@ -18,7 +18,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from obflow import kafka, topics
+from obflow import kafka_logs, topics
 from obflow.clickhouse import connect
 from obflow.inserts import InsertCondition, insert_arrow
 from obflow.settings import ClickHouseSettings, Settings
@@ -100,7 +100,7 @@ def log(broker: str, clickhouse: ClickHouseSettings, recordings: Path) -> Log:
             books.send_bytes(b"", f"{VENUES[0]}:{symbol}")
         books.flush()  # more than one client holds at once
     name = topics.topic_name(settings, L2)
-    encoded = list(encoded_events(records, symbols, short_id(kafka.topic_ids(settings, [name])[name])))
+    encoded = list(encoded_events(records, symbols, short_id(kafka_logs.topic_ids(settings, [name])[name])))
     for key, payload in encoded:
         factors.send_bytes(payload, key)
     factors.flush()

@@ -23,7 +23,7 @@ import orjson
 import psutil
 import pytest
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
@@ -205,7 +205,7 @@ def producing(settings: Settings, addresses: dict[str, Any], log: Path) -> subpr
 
 
 def held(settings: Settings, topic: str) -> int:
-    return sum(kafka.end_offsets(settings, [topic]).values())
+    return sum(kafka_logs.end_offsets(settings, [topic]).values())
 
 
 class Flooded(NamedTuple):

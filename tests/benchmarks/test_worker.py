@@ -13,7 +13,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.messages import L2Record
 from schemas.topics import FACTORS, L2
@@ -64,7 +64,7 @@ def of_a_worker(broker: str, folder: Path, engine: str, records: tuple[L2Record,
 def written_within_s(settings: Settings) -> float:
     """Seconds from the first to the last factor record, by the broker's clock."""
     name = topics.topic_name(settings, FACTORS)
-    firsts, ends = kafka.start_offsets(settings, [name]), kafka.end_offsets(settings, [name])
+    firsts, ends = kafka_logs.start_offsets(settings, [name]), kafka_logs.end_offsets(settings, [name])
     held = [place for place, end in ends.items() if end > firsts[place]]
     begun = min(appended_ms(settings, place, firsts[place]) for place in held)
     return (max(appended_ms(settings, place, ends[place] - 1) for place in held) - begun) / 1e3
@@ -97,7 +97,7 @@ def of_a_bare_loop(broker: str, records: tuple[L2Record, ...]) -> Speed:
 
 def log_of(settings: Settings) -> str:
     """The log that the records of factors name."""
-    return next(iter(kafka.topic_ids(settings, [topics.topic_name(settings, FACTORS)]).values()))[:8]
+    return next(iter(kafka_logs.topic_ids(settings, [topics.topic_name(settings, FACTORS)]).values()))[:8]
 
 
 def told(sentence: str) -> None:

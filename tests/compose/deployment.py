@@ -16,7 +16,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from obflow.settings import Settings
 from schemas.topics import L2
 from tests.compose.engine import docker, images, inspect
@@ -196,11 +196,11 @@ class Deployment:
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
         """Where the logs end, by topic and partition."""
-        return kafka.end_offsets(self.settings, topics)
+        return kafka_logs.end_offsets(self.settings, topics)
 
     def lag(self, group: str, *topics: str) -> int:
         """Records of the topics that a consumer group has not committed."""
-        done = kafka.committed_offsets(self.settings, group, topics)
+        done = kafka_logs.committed_offsets(self.settings, group, topics)
         return sum(end - done.get(part, 0) for part, end in self.ends(*topics).items())
 
 

@@ -21,7 +21,7 @@ from confluent_kafka import TopicPartition
 from embedded.clickhouse import EmbeddedClickHouse
 from embedded.kafka import EmbeddedKafka
 from embedded.supervisor import RestartPolicy, Supervisor, obflow_command
-from obflow import clickhouse, kafka, topics
+from obflow import clickhouse, kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.codec import decode_as
 from schemas.messages import FactorRecord
@@ -157,8 +157,8 @@ class Pipeline:
     def is_read(self, group: str) -> bool:
         """Whether the sinks have committed the end of every topic they read."""
         names = [topic.name for topic in TOPICS if "sinks" in topic.read_by]
-        done = kafka.committed_offsets(self.settings, group, names)
-        return all(done.get(part, 0) >= end for part, end in kafka.end_offsets(self.settings, names).items())
+        done = kafka_logs.committed_offsets(self.settings, group, names)
+        return all(done.get(part, 0) >= end for part, end in kafka_logs.end_offsets(self.settings, names).items())
 
     def share(self, *names: str) -> bool:
         """Whether each of these workers owns partitions of the book log that no other does, and together all."""

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from embedded.supervisor import NEVER
-from obflow import kafka
+from obflow import kafka, kafka_logs
 from research.audit import audit
 from schemas.codec import encode
 from schemas.messages import Record
@@ -101,7 +101,7 @@ def example(topic: Topic, record: Record, symbol: str) -> Sample:
 
 
 def newest(running: Pipeline, topic: Topic, count: int = 20) -> list[Sample]:
-    ends = kafka.end_offsets(running.settings, [topic.name])
+    ends = kafka_logs.end_offsets(running.settings, [topic.name])
     consumer = kafka.consumer(running.settings, "test-samples")
     consumer.assign([TopicPartition(topic.name, part, max(0, end - count)) for (_, part), end in ends.items() if end])
     found: list[Sample] = []
@@ -117,7 +117,7 @@ def newest(running: Pipeline, topic: Topic, count: int = 20) -> list[Sample]:
 
 def write(running: Pipeline, poisons: list[Poison], pause_s: float = 0.02) -> list[Written]:
     """Write them one by one while the pipeline runs; where each of them lies."""
-    ids = kafka.topic_ids(running.settings, [topic.name for topic in READERS])
+    ids = kafka_logs.topic_ids(running.settings, [topic.name for topic in READERS])
     producer = kafka.producer(running.settings, {"linger.ms": 0})
     found: list[Written] = []
     for poison in poisons:
@@ -144,7 +144,7 @@ def write(running: Pipeline, poisons: list[Poison], pause_s: float = 0.02) -> li
 
 def letters(running: Pipeline) -> Counter[tuple[str, str]]:
     """Letters about records of our topics, by identity and role."""
-    ids = set(kafka.topic_ids(running.settings, [topic.name for topic in READERS]).values())
+    ids = set(kafka_logs.topic_ids(running.settings, [topic.name for topic in READERS]).values())
     with running.client() as client:
         rows = client.query("SELECT letter_id, role FROM dead_letters FINAL").result_rows
     return Counter((letter_id, role) for letter_id, role in rows if letter_id.partition(":")[0] in ids)
@@ -176,8 +176,8 @@ def test_no_record_ends_or_blinds_a_role_and_each_bad_one_is_a_letter(tmp_path: 
             around = Surroundings(
                 PARTITIONS,
                 time.time_ns() // 1_000_000,
-                {topic: kafka.topic_ids(running.settings, [topic.name])[topic.name] for topic in READERS},
-                {part: end for (_, part), end in kafka.end_offsets(running.settings, ["l2.v1"]).items()},
+                {topic: kafka_logs.topic_ids(running.settings, [topic.name])[topic.name] for topic in READERS},
+                {part: end for (_, part), end in kafka_logs.end_offsets(running.settings, ["l2.v1"]).items()},
             )
             made = list(poison_of(samples, around, seed))
             bad = [poison for poison in made if poison.refused_by]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from processors.factors.kernel.engine import KernelEngine
 from processors.factors.kernel.process import STATUS
@@ -124,7 +124,7 @@ def checked(settings: Settings, load: KillLoad, recordings: Path) -> Checked:
     """Hold the log of factors against the engine in memory."""
     wanted = Wanted(list(itertools.islice(records_of(recordings), load.rows)), load.symbols)
     name = topics.topic_name(settings, FACTORS)
-    positions = dict(kafka.start_offsets(settings, [name]))
+    positions = dict(kafka_logs.start_offsets(settings, [name]))
     with closing(reader(settings, positions)) as consumer:
         messages = catch_up(settings, consumer, name, positions)
         while some := list(itertools.islice(messages, CHECKED_AT_ONCE)):

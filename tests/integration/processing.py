@@ -25,7 +25,7 @@ import fastavro
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.codec import encode
 from schemas.digest import EventDigest
@@ -198,7 +198,7 @@ def catch_up(
     settings: Settings, consumer: Consumer, name: str, positions: dict[kafka.Partition, int]
 ) -> Iterator[Message]:
     """What a topic holds now from `positions` on, which move along."""
-    ends = kafka.end_offsets(settings, [name])
+    ends = kafka_logs.end_offsets(settings, [name])
     deadline = time.monotonic() + patient(60)
     while any(positions[partition] < end for partition, end in ends.items()):
         assert time.monotonic() < deadline, f"{name} was not read within 60 s: {positions} of {ends}"
@@ -211,7 +211,7 @@ def catch_up(
 def read_all(settings: Settings, topic: Topic) -> list[Message]:
     """Everything a topic holds now, partition by partition in order."""
     name = topics.topic_name(settings, topic)
-    positions = dict(kafka.start_offsets(settings, [name]))
+    positions = dict(kafka_logs.start_offsets(settings, [name]))
     consumer = reader(settings, positions)
     found = sorted(catch_up(settings, consumer, name, positions))
     consumer.close()
@@ -220,7 +220,7 @@ def read_all(settings: Settings, topic: Topic) -> list[Message]:
 
 def end_of(settings: Settings, topic: Topic) -> int:
     """How many records a topic has ever held."""
-    return sum(kafka.end_offsets(settings, [topics.topic_name(settings, topic)]).values())
+    return sum(kafka_logs.end_offsets(settings, [topics.topic_name(settings, topic)]).values())
 
 
 def decode(record: str, payload: bytes) -> dict[str, Any]:
@@ -250,7 +250,7 @@ class FactorLog:
     def __init__(self, settings: Settings, names: Sequence[str] = FACTOR_NAMES) -> None:
         self._settings, self._names = settings, names
         self._name = topics.topic_name(settings, FACTORS)
-        self._positions = dict(kafka.start_offsets(settings, [self._name]))
+        self._positions = dict(kafka_logs.start_offsets(settings, [self._name]))
         self._consumer = reader(settings, self._positions)
         self._logs: set[str] = set()
         self.events: dict[InstrumentKey, dict[int, dict[str, Any]]] = defaultdict(dict)

@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import KafkaSettings, Settings
@@ -62,7 +62,7 @@ def read_topic(settings: Settings, topic: Topic) -> list[Any]:
 def read_positions(settings: Settings, topic: Topic) -> list[tuple[Record, int, int]]:
     """The same with partition and offset."""
     name = topics.topic_name(settings, topic)
-    ends = {partition: end for (_, partition), end in kafka.end_offsets(settings, [name]).items() if end}
+    ends = {partition: end for (_, partition), end in kafka_logs.end_offsets(settings, [name]).items() if end}
     consumer = kafka.consumer(settings, f"test-{uuid.uuid4().hex}")
     try:
         consumer.assign([TopicPartition(name, partition, 0) for partition in ends])

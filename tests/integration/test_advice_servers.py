@@ -18,7 +18,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.broker_checks import broker_checks
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, KafkaSettings, Settings
@@ -140,7 +140,7 @@ def test_topics_that_are_missing(run: Command, bare: Settings) -> None:
 )
 def test_topics_with_another_number_of_partitions(run: Command, bare: Settings) -> None:
     run("topics", "apply", *flags(bare))
-    ids = kafka.topic_ids(bare, [topics.topic_name(bare, L2)])
+    ids = kafka_logs.topic_ids(bare, [topics.topic_name(bare, L2)])
     other = changed(bare, partitions=4)
     sentence = (
         "nothing was changed, since it would move instruments between workers; "
@@ -163,7 +163,7 @@ def test_topics_with_another_number_of_partitions(run: Command, bare: Settings) 
                 run("topics", "apply", *flags(follow[setting]))
                 assert topics.check(follow[setting]) == ()
                 assert open_source(follow[setting], L2, [FACTORS])
-    assert kafka.topic_ids(bare, [topics.topic_name(bare, L2)]) == ids, "what was there is there"
+    assert kafka_logs.topic_ids(bare, [topics.topic_name(bare, L2)]) == ids, "what was there is there"
 
 
 @pytest.mark.exhaustive

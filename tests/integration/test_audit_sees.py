@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from obflow import doctor, kafka, topics
+from obflow import doctor, kafka, kafka_logs, topics
 from obflow.cli import main
 from obflow.clock import SystemClock
 from obflow.doctor import audit_problems
@@ -176,7 +176,7 @@ def write_verdicts(settings: Settings) -> None:
 
 def source_log(settings: Settings, topic: Topic = L2) -> str:
     name = topics.topic_name(settings, topic)
-    return short_id(kafka.topic_ids(settings, [name])[name])
+    return short_id(kafka_logs.topic_ids(settings, [name])[name])
 
 
 def expire(settings: Settings, topic: Topic, before: dict[int, int]) -> None:
@@ -503,7 +503,7 @@ def test_a_window_that_the_workers_have_passed_is_lost(settings: Settings) -> No
     send(settings, L2, *book_updates("A"))
     send(settings, FACTORS, *processed(settings, source_log(settings)))
     name = topics.topic_name(settings, FACTORS)
-    ends = kafka.end_offsets(settings, [name])
+    ends = kafka_logs.end_offsets(settings, [name])
     worker = kafka.consumer(settings, settings.kafka.topic_prefix + settings.regimes.app_id)
     worker.commit(offsets=[TopicPartition(*part, end) for part, end in ends.items() if end], asynchronous=False)
     worker.close()
@@ -522,8 +522,8 @@ def test_a_factor_record_that_the_workers_refused_closes_no_window(settings: Set
     halves = [msgspec.structs.replace(record, events=part) for part in (record.events[:20], record.events[20:])]
     send(settings, FACTORS, halves[0], bad, halves[1])
     name = topics.topic_name(settings, FACTORS)
-    topic_id = kafka.topic_ids(settings, [name])[name]
-    [partition] = [part for (_, part), end in kafka.end_offsets(settings, [name]).items() if end]
+    topic_id = kafka_logs.topic_ids(settings, [name])[name]
+    [partition] = [part for (_, part), end in kafka_logs.end_offsets(settings, [name]).items() if end]
     letter = load(EXAMPLES / "dead-letters/v1/frame.json")
     place = {"source_topic": name, "source_partition": partition, "source_offset": 1}
     about = msgspec.structs.replace(letter, letter_id=f"{topic_id}:{partition}:1", role="regimes", **place)
@@ -614,7 +614,7 @@ def test_records_that_expired_unread_are_apart_from_lost_also_after_a_restart(
     run_until(settings, lambda counts: counts["trades"].rows >= 10, "trades")
     send(settings, TRADES, *(trade("A", number) for number in range(10, 30)))
     name = topics.topic_name(settings, TRADES)
-    [partition] = [part for (_, part), end in kafka.end_offsets(settings, [name]).items() if end]
+    [partition] = [part for (_, part), end in kafka_logs.end_offsets(settings, [name]).items() if end]
     expire(settings, TRADES, {partition: 25})
     expected = f"20 records of trades.v1 expired before they were stored (partition {partition} from 10 to 24)"
     expected = expected.replace("20 records", "15 records")
@@ -637,7 +637,7 @@ def test_records_that_expired_after_they_were_stored_are_no_fault(settings: Sett
     send(settings, TRADES, *(trade("A", number) for number in range(10)))
     run_until(settings, lambda counts: counts["trades"].rows >= 10, "trades")
     name = topics.topic_name(settings, TRADES)
-    [partition] = [part for (_, part), end in kafka.end_offsets(settings, [name]).items() if end]
+    [partition] = [part for (_, part), end in kafka_logs.end_offsets(settings, [name]).items() if end]
     expire(settings, TRADES, {partition: 6})
     lines = {line.name: line for line in audit(settings).lines}
 
@@ -675,7 +675,7 @@ def test_a_record_sent_again_by_hand_is_stored_where_the_first_one_was(settings:
     feed.flush()
     run_until(settings, lambda counts: counts["trades"].rows >= 1 and counts["dead_letters"].rows >= 1)
     name = topics.topic_name(settings, TRADES)
-    topic_id = kafka.topic_ids(settings, [name])[name]
+    topic_id = kafka_logs.topic_ids(settings, [name])[name]
     with opened(settings.clickhouse) as store:
         [(partition, offset)] = store.query("SELECT source_partition, source_offset FROM dead_letters FINAL")
     producer = kafka.producer(settings)

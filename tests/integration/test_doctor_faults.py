@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from pydantic import SecretStr
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.broker_checks import broker_checks
 from obflow.doctor import Check, examine, runtime_checks, store_checks
 from obflow.findings import failed
@@ -371,7 +371,7 @@ def test_doctor_changes_nothing_that_it_looks_at(planted: Planted, whole: Settin
         client = kafka.admin(whole)
         groups = client.list_consumer_groups().result(20).valid
         ours = sorted(group.group_id for group in groups if whole.kafka.topic_prefix in group.group_id)
-        return tables, kafka.end_offsets(whole, names), ours
+        return tables, kafka_logs.end_offsets(whole, names), ours
 
     before = seen()
     examine(planted.settings)

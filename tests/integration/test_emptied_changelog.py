@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.topics import BOOKS_CHANGELOG, L2
 from tests.integration.processing import FactorLog, interleaved, pipeline, publish, workers
@@ -24,7 +24,7 @@ Lose = Callable[[Settings], None]
 def emptied(settings: Settings) -> None:
     """Remove every record of the changelog, which a broker does for one that is not compacted alone."""
     name = topics.topic_name(settings, BOOKS_CHANGELOG)
-    ends = [TopicPartition(name, number, end) for (_, number), end in kafka.end_offsets(settings, [name]).items()]
+    ends = [TopicPartition(name, number, end) for (_, number), end in kafka_logs.end_offsets(settings, [name]).items()]
     entry = ConfigEntry("cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET)
     changed = [ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])]
     kafka.ask(settings, lambda client, timeout: client.incremental_alter_configs(changed, request_timeout=timeout))
@@ -93,5 +93,5 @@ def test_a_changelog_that_is_lost_under_a_worker_loses_nothing_of_quiet_instrume
 
 
 def _partitions_in_use(settings: Settings) -> set[int]:
-    ends = kafka.end_offsets(settings, [topics.topic_name(settings, L2)])
+    ends = kafka_logs.end_offsets(settings, [topics.topic_name(settings, L2)])
     return {number for (_, number), end in ends.items() if end}

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from typer.core import TyperGroup
 
-from obflow import cli, kafka, topics
+from obflow import cli, kafka_logs, topics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
 from schemas.logs import Position
@@ -86,7 +86,7 @@ class Outside:
 
     def letters(self) -> int:
         """Dead letters on the log."""
-        return sum(kafka.end_offsets(self.settings, [topics.topic_name(self.settings, DEAD_LETTERS)]).values())
+        return sum(kafka_logs.end_offsets(self.settings, [topics.topic_name(self.settings, DEAD_LETTERS)]).values())
 
     def letter_count(self) -> Callable[[bytes], bool]:
         """Whether there is one more letter on the log than there was."""

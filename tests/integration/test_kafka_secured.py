@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer
 
-from obflow import broker_entry, kafka, topics
+from obflow import broker_entry, kafka, kafka_logs, topics
 from obflow.broker_checks import broker_checks
 from obflow.broker_probe import Offer, of_login
 from obflow.clickhouse import connect
@@ -290,7 +290,7 @@ def test_options_of_librdkafka_reach_its_clients(secured: Secured) -> None:
     """Each holds its own part, so that none of them warns of an option of another kind."""
     settings = secured.settings("sasl_ssl", options={"client.id": "named", "batch.size": 9, "fetch.min.bytes": 1})
     assert found(settings).ok
-    assert kafka.committed_offsets(settings, "readers", []) == {}
+    assert kafka_logs.committed_offsets(settings, "readers", []) == {}
 
 
 def test_an_option_that_librdkafka_does_not_know_is_refused(secured: Secured) -> None:

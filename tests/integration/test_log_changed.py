@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.topics import FACTORS, L2, Topic
 from tests.integration.processing import PARTITIONS, Worker, interleaved, pipeline, publish, until, workers
@@ -84,7 +84,9 @@ def test_records_removed_before_they_were_read_are_named_and_the_worker_goes_on(
         drained(settings)
         worker.stop()
         publish(settings, interleaved([records[30:60] for records in streams]))
-        ends = [TopicPartition(name, number, end) for (_, number), end in kafka.end_offsets(settings, [name]).items()]
+        ends = [
+            TopicPartition(name, number, end) for (_, number), end in kafka_logs.end_offsets(settings, [name]).items()
+        ]
         kafka.ask(settings, lambda client, timeout: client.delete_records(ends, request_timeout=timeout))
         worker = start()
         until(lambda: bool(worker.logged("source_hole")), 30, worker.tail)

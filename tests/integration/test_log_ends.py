@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID
 from confluent_kafka.admin import AdminClient
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.log_ends import LogEnds
 from obflow.settings import KafkaSettings, Settings
 from obflow.topics import topic_name
@@ -121,7 +121,7 @@ def test_a_broker_that_tells_no_end_as_it_comes_back_is_asked_again(
 
     monkeypatch.setattr(AdminClient, "list_offsets", blank_at_first)
     assert sum(ends_of(settings).extent.ends.values()) == 3
-    assert sum(kafka.end_offsets(settings, [topic_name(settings, L2)]).values()) == 3
+    assert sum(kafka_logs.end_offsets(settings, [topic_name(settings, L2)]).values()) == 3
     assert len(asked) == 4
 
 

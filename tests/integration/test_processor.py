@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.codec import FRAME, encode
 from schemas.factors import FACTOR_NAMES
@@ -66,12 +66,12 @@ def drained(settings: Settings, seconds: float = 40.0) -> None:
     group = settings.kafka.topic_prefix + settings.processor.app_id
 
     def is_drained() -> bool:
-        ends = kafka.end_offsets(settings, [name])
-        committed = kafka.committed_offsets(settings, group, [name])
+        ends = kafka_logs.end_offsets(settings, [name])
+        committed = kafka_logs.committed_offsets(settings, group, [name])
         return all(committed.get(partition, 0) == end for partition, end in ends.items())
 
     def explain() -> str:
-        return f"{kafka.end_offsets(settings, [name])} {kafka.committed_offsets(settings, group, [name])}"
+        return f"{kafka_logs.end_offsets(settings, [name])} {kafka_logs.committed_offsets(settings, group, [name])}"
 
     until(is_drained, seconds, explain)
 
@@ -226,7 +226,7 @@ def test_poison_is_dead_lettered_where_it_lay_and_the_partition_goes_on(broker: 
     stored = FactorLog(settings).read()
     letters = [decode("dead-letters", message.value) for message in read_all(settings, DEAD_LETTERS)]
     letters.sort(key=lambda letter: letter["source_offset"])
-    topic_id = kafka.topic_ids(settings, [topic])[topic]
+    topic_id = kafka_logs.topic_ids(settings, [topic])[topic]
     partition = next(message.partition for message in read_all(settings, L2))
 
     assert_whole(stored, Expected([records]))

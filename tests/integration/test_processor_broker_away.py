@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from embedded.kafka import EmbeddedKafka
-from obflow import kafka, topics
+from obflow import kafka_logs, topics
 from obflow.settings import Settings
 from schemas.topics import L2
 from tests.integration.backends import free_port
@@ -34,7 +34,7 @@ FIRST_LINES = 10
 def committed(settings: Settings) -> int:
     """How many records the group has committed."""
     name = topics.topic_name(settings, L2)
-    offsets = kafka.committed_offsets(settings, settings.kafka.topic_prefix + settings.processor.app_id, [name])
+    offsets = kafka_logs.committed_offsets(settings, settings.kafka.topic_prefix + settings.processor.app_id, [name])
     return sum(offset for offset in offsets.values() if offset is not None and offset > 0)
 
 

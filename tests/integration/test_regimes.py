@@ -19,7 +19,7 @@ import pytest
 from confluent_kafka import Message
 from msgspec.structs import replace
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import ClickHouseSettings, Settings
 from processors import checks
 from processors.regimes.state import RegimeState, close_windows
@@ -169,8 +169,8 @@ def drained(settings: Settings, seconds: float = 30.0) -> None:
     group = settings.kafka.topic_prefix + settings.regimes.app_id
 
     def is_drained() -> bool:
-        ends = kafka.end_offsets(settings, [name])
-        committed = kafka.committed_offsets(settings, group, [name])
+        ends = kafka_logs.end_offsets(settings, [name])
+        committed = kafka_logs.committed_offsets(settings, group, [name])
         return all(committed.get(partition, 0) == end for partition, end in ends.items())
 
     until(is_drained, seconds)

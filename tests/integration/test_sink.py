@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from embedded.clickhouse import EmbeddedClickHouse
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.cli import main
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
@@ -133,8 +133,8 @@ def test_progress_is_committed_for_those_who_watch_the_group(settings: Settings,
     run_until(settings, lambda counts: counts["factors"].rows >= 30, "factors")
     name = topics.topic_name(settings, FACTORS)
 
-    committed = kafka.committed_offsets(settings, settings.sink.group, [name])
-    ends = {key: end for key, end in kafka.end_offsets(settings, [name]).items() if end}
+    committed = kafka_logs.committed_offsets(settings, settings.sink.group, [name])
+    ends = {key: end for key, end in kafka_logs.end_offsets(settings, [name]).items() if end}
     assert {key: committed.get(key, 0) for key in ends} == ends
 
 
@@ -149,8 +149,8 @@ def test_what_a_killed_sink_stored_and_did_not_commit_the_next_commits(settings:
     name = topics.topic_name(settings, FACTORS)
 
     def is_told() -> bool:
-        committed = kafka.committed_offsets(settings, settings.sink.group, [name])
-        ends = {place: end for place, end in kafka.end_offsets(settings, [name]).items() if end}
+        committed = kafka_logs.committed_offsets(settings, settings.sink.group, [name])
+        ends = {place: end for place, end in kafka_logs.end_offsets(settings, [name]).items() if end}
         return bool(ends) and {place: committed.get(place) for place in ends} == ends
 
     assert not is_told()
@@ -257,7 +257,7 @@ def test_a_record_that_does_not_decode_is_dead_lettered_and_the_partition_goes_o
         "FROM dead_letters FINAL ORDER BY source_offset"
     )
     name = topics.topic_name(settings, TRADES)
-    topic_id = kafka.topic_ids(settings, [name])[name]
+    topic_id = kafka_logs.topic_ids(settings, [name])[name]
 
     [partition] = {row[4] for row in found}
     assert [(row[0], row[5]) for row in found] == [(f"{topic_id}:{partition}:{n}", n) for n in (1, 2, 3)]

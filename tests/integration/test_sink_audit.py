@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from obflow import clickhouse as database
-from obflow import doctor, kafka, topics
+from obflow import doctor, kafka, kafka_logs, topics
 from obflow.settings import ClickHouseSettings, Settings
 from obflow.whole_log import read_log
 from processors.factors.reference.engine import ReferenceEngine
@@ -80,7 +80,7 @@ def publish(settings: Settings) -> dict[InstrumentKey, list[FactorEvent]]:
             feed.send(update)
     feed.flush()
     name = topics.topic_name(settings, L2)
-    log = short_id(kafka.topic_ids(settings, [name])[name])
+    log = short_id(kafka_logs.topic_ids(settings, [name])[name])
     factors = Feed(settings, FACTORS)
     for record in processed(settings, log):
         factors.send(record)
@@ -217,7 +217,7 @@ def test_book_records_behind_the_workers_are_lost_and_those_before_them_wait(set
     feed.flush()
     name = topics.topic_name(settings, L2)
     worker = kafka.consumer(settings, settings.kafka.topic_prefix + settings.processor.app_id)
-    ends = {part: end for part, end in kafka.end_offsets(settings, [name]).items() if end}
+    ends = {part: end for part, end in kafka_logs.end_offsets(settings, [name]).items() if end}
     worker.commit(offsets=[TopicPartition(*part, end // 2) for part, end in ends.items()], asynchronous=False)
     worker.close()
     found = audit(settings)

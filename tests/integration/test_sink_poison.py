@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 import pytest
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.codec import encode
@@ -91,7 +91,7 @@ def books_of(settings: Settings, symbol: str, records: int) -> tuple[str, int]:
         feed.send_bytes(b"x", key=f"binance-futures:{symbol}")
     feed.flush()
     name = topics.topic_name(settings, L2)
-    log = short_id(kafka.topic_ids(settings, [name])[name])
+    log = short_id(kafka_logs.topic_ids(settings, [name])[name])
     return log, partition_of(f"binance-futures:{symbol}", PARTITIONS)
 
 
@@ -156,7 +156,9 @@ def test_a_place_is_taken_as_soon_as_its_record_is_there(settings: Settings, sto
 def test_a_trade_that_claims_to_have_been_sent_before_hides_none_that_follow(settings: Settings, store: Store) -> None:
     trade = load(EXAMPLES / "trades/v1/buy.json")
     name = topics.topic_name(settings, TRADES)
-    origin = f"{kafka.topic_ids(settings, [name])[name]}:{partition_of('binance-futures:BTCUSDT', PARTITIONS)}:{2**62}"
+    origin = (
+        f"{kafka_logs.topic_ids(settings, [name])[name]}:{partition_of('binance-futures:BTCUSDT', PARTITIONS)}:{2**62}"
+    )
     producer = kafka.producer(settings)
     producer.produce(name, encode(trade), key=b"binance-futures:BTCUSDT", headers=[(ORIGIN_HEADER, origin.encode())])
     assert producer.flush(patient(30)) == 0

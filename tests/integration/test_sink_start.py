@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import ClickHouseSettings, Settings
 from schemas.errors import TopicMismatch
 from schemas.messages import FeedState, FeedStatus, Source
@@ -58,7 +58,7 @@ def holes(store: Store) -> list[tuple[Any, ...]]:
 
 def partition_of(settings: Settings, topic: Topic) -> int:
     """The one partition that holds anything."""
-    ends = kafka.end_offsets(settings, [topics.topic_name(settings, topic)])
+    ends = kafka_logs.end_offsets(settings, [topics.topic_name(settings, topic)])
     [partition] = [partition for (_, partition), end in ends.items() if end]
     return partition
 

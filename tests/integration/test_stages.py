@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from processors.factors.reference.engine import ReferenceEngine
 from schemas.codec import decode_as
@@ -148,8 +148,8 @@ def _committed(settings: Settings, topic: str, worker: Worker) -> None:
     group = settings.kafka.topic_prefix + settings.processor.app_id
 
     def is_drained() -> bool:
-        committed = kafka.committed_offsets(settings, group, [name])
-        return all(committed.get(at, 0) == end for at, end in kafka.end_offsets(settings, [name]).items())
+        committed = kafka_logs.committed_offsets(settings, group, [name])
+        return all(committed.get(at, 0) == end for at, end in kafka_logs.end_offsets(settings, [name]).items())
 
     until(is_drained, 30, worker.tail)
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from obflow import kafka, topics
+from obflow import kafka_logs, topics
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
@@ -184,7 +184,7 @@ async def test_fifty_instruments_of_five_venues_make_no_gap_at_twice_real_time(b
     tell(watched, summaries, lags, late_ms, f"{took_s:.0f} s, {cpu_s / frames * 1e6:.0f} us of CPU a frame")
     for one, summary in zip(settings, summaries, strict=True):
         for topic in (L2, TRADES):
-            held = sum(kafka.end_offsets(one, [topics.topic_name(one, topic)]).values())
+            held = sum(kafka_logs.end_offsets(one, [topics.topic_name(one, topic)]).values())
             assert held == summary["acknowledged"].get(topic.name, 0), "what was acknowledged is there"
 
 

@@ -12,7 +12,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType, TopicMetadata
 
-from obflow import kafka, topics
+from obflow import kafka, kafka_logs, topics
 from obflow.cli import main
 from obflow.settings import KafkaSettings, Settings
 from schemas.errors import TopicMismatch
@@ -105,17 +105,17 @@ def test_the_commands_report_and_exit_accordingly(settings: Settings, capfd: pyt
 def test_a_topic_created_again_is_another_log(settings: Settings) -> None:
     topics.apply(settings)
     name = topics.topic_name(settings, L2)
-    first = kafka.topic_ids(settings, [name])[name]
+    first = kafka_logs.topic_ids(settings, [name])[name]
     assert len(first) == 22
-    assert kafka.topic_ids(settings, [name])[name] == first
+    assert kafka_logs.topic_ids(settings, [name])[name] == first
     delete(settings, [name])
     topics.apply(settings)
-    second = kafka.topic_ids(settings, [name])[name]
+    second = kafka_logs.topic_ids(settings, [name])[name]
     assert short_id(second) != short_id(first)
 
 
 def test_a_lookup_of_a_topic_that_is_not_there_points_at_apply(settings: Settings) -> None:
-    for call in (kafka.topic_ids, kafka.end_offsets, kafka.start_offsets):
+    for call in (kafka_logs.topic_ids, kafka_logs.end_offsets, kafka_logs.start_offsets):
         with pytest.raises(TopicMismatch, match="`obflow topics apply`"):
             call(settings, [topics.topic_name(settings, L2)])
 
@@ -141,22 +141,22 @@ def test_records_land_where_the_workers_client_looks_and_offsets_count_them(sett
     numbers = list(range(24))
     choose = DefaultPartitioner()
     assert landed == {key: choose(key, numbers, numbers) for key in keys}
-    ends = kafka.end_offsets(wide, [name])
+    ends = kafka_logs.end_offsets(wide, [name])
     assert ends == {(name, number): sum(p == number for p in landed.values()) for number in numbers}
-    assert set(kafka.start_offsets(wide, [name]).values()) == {0}
+    assert set(kafka_logs.start_offsets(wide, [name]).values()) == {0}
 
 
 def test_committed_offsets_are_those_of_the_group(settings: Settings) -> None:
     topics.apply(settings)
     name = topics.topic_name(settings, L2)
     group = f"readers-{uuid.uuid4().hex}"
-    assert kafka.committed_offsets(settings, group, [name]) == {}
+    assert kafka_logs.committed_offsets(settings, group, [name]) == {}
     consumer = kafka.consumer(settings, group)
     try:
         consumer.commit(offsets=[TopicPartition(name, 2, 5)], asynchronous=False)
     finally:
         consumer.close()
-    assert kafka.committed_offsets(settings, group, [name]) == {(name, 2): 5}
+    assert kafka_logs.committed_offsets(settings, group, [name]) == {(name, 2): 5}
 
 
 def test_two_that_apply_at_once_both_succeed(settings: Settings) -> None:

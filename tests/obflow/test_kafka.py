@@ -10,7 +10,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer, TopicPartition
 
-from obflow import broker_probe, kafka
+from obflow import broker_probe, kafka, kafka_logs
 from obflow.settings import KafkaSettings, Settings
 from producers.settings import ProducerSettings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
@@ -138,11 +138,11 @@ class TestUnreachable:
     def test_lookups_give_up_at_the_deadline_too(self, silent: str) -> None:
         settings = at(silent, request_timeout_seconds=0.3)
         with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
-            kafka.topic_ids(settings, ["records"])
+            kafka_logs.topic_ids(settings, ["records"])
         with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
-            kafka.end_offsets(settings, ["records"])
+            kafka_logs.end_offsets(settings, ["records"])
         with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
-            kafka.committed_offsets(settings, "group", ["records"])
+            kafka_logs.committed_offsets(settings, "group", ["records"])
 
     def test_one_of_several_addresses_is_enough(self, closed: str) -> None:
         producer = kafka.producer(Settings(), MOCK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from obflow import kafka
+from obflow import kafka_logs
 from obflow.settings import Settings
 from processors.worker.preflight import log_ends
 from processors.worker.watchdog import LogReplaced, LogWidened
@@ -17,8 +17,8 @@ LOG = LogId("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A")
 def topic_id(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What the broker says the topic's identity is; its two partitions have come far."""
     known = {LOG.topic: LOG.topic_id}
-    monkeypatch.setattr(kafka, "topic_ids", lambda _settings, names: {name: known[name] for name in names})
-    monkeypatch.setattr(kafka, "end_offsets", lambda _settings, names: {(names[0], 0): 70, (names[0], 1): 80})
+    monkeypatch.setattr(kafka_logs, "topic_ids", lambda _settings, names: {name: known[name] for name in names})
+    monkeypatch.setattr(kafka_logs, "end_offsets", lambda _settings, names: {(names[0], 0): 70, (names[0], 1): 80})
     return known
 
 
