@@ -15,7 +15,7 @@ install = { ! $(BIN)/pip config list | grep -q index && $(BIN)/uv pip install --
 step = @echo '... $(1)'; TIMEFORMAT='==> $(1): %1R s'; time { $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compiled fmt lint types layers checked started test test-all test-compose demo faults soak fuzz bench factor metrics lock clean
+.PHONY: help setup compiled fmt lint types layers checked started test test-all test-compose demo faults soak fuzz bench bench-peers factor metrics lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,10 @@ fuzz: setup ## drop each update of the recordings; each event against the brute 
 
 bench: setup ## benchmarks
 	OBFLOW_BENCH=1 $(BIN)/pytest -rA tests/benchmarks $(ARGS)
+
+bench-peers: setup ## depth frames to records beside tardis-node on the same frames: ratios (needs Node; fetches it once)
+	@$(BIN)/python -m tests.benchmarks.peers.install
+	OBFLOW_BENCH=1 $(BIN)/pytest -q -s tests/benchmarks/test_peers.py $(ARGS)
 
 compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' $(UPGRADE)

@@ -43,6 +43,7 @@ RATIO = 2.2
 START_NS = 1_704_067_200 * 10**9
 NEVER_NS = 10**18
 """No routine snapshots: one a minute is a record of its own."""
+OPTIONS = StreamOptions(epoch_floor=1, routine_snapshot_ns=NEVER_NS)
 RECORDED = {
     "binance-futures": "binance-futures/BTCUSDT-20240808",
     "binance": "binance/BTCUSDT-20240808",
@@ -56,6 +57,7 @@ SHORT = ("bybit", "bybit-spot", "okx without checksums", "deribit")
 """What is recorded of these is short: measured on frames, too, that the simulator writes in the venue's form."""
 VENUES = (*RECORDED, *LIKE, "okx without checksums", *(f"{name} simulated" for name in SHORT))
 SIMULATED_S = 80.0
+NewRouter = Callable[[], FrameRouter]
 
 
 class Session(NamedTuple):
@@ -130,9 +132,26 @@ def is_depth(venue: str, frame: Frame) -> bool:
     return any(isinstance(message, DepthDelta | DepthSnapshot) for message in EXCHANGES[venue].parse(frame))
 
 
-def played(session: Session, router: Callable[[], FrameRouter]) -> Callable[[], float]:
+def plays(session: Session, least_frames: int = LEAST_FRAMES) -> int:
+    """How often a round plays the updates, so that these are enough."""
+    return -(-least_frames // len(session.updates))
+
+
+def checked(session: Session) -> NewRouter:
+    """Make routers that read every frame in Python."""
+    return lambda: FrameRouter(EXCHANGES[session.venue], session.instruments, OPTIONS)
+
+
+def compiled(session: Session) -> NewRouter:
+    """Make routers of one engine, as a producer has one: it goes on knowing how frames look."""
+    venue = EXCHANGES[session.venue]
+    assert venue.deltas is not None
+    engine = CompiledDeltas(venue.deltas)
+    return lambda: FrameRouter(venue, session.instruments, OPTIONS, engine=lambda _: engine)
+
+
+def played(session: Session, router: NewRouter, times: int) -> Callable[[], float]:
     """CPU seconds that the updates take; a book for each time that they are played."""
-    times = -(-LEAST_FRAMES // len(session.updates))
 
     def run() -> float:
         spent = 0.0
@@ -150,9 +169,8 @@ def played(session: Session, router: Callable[[], FrameRouter]) -> Callable[[], 
     return run
 
 
-def loaded(session: Session) -> Callable[[], float]:
+def loaded(session: Session, times: int) -> Callable[[], float]:
     """CPU seconds of the yardstick, a frame."""
-    times = -(-LEAST_FRAMES // len(session.updates))
 
     def run() -> float:
         began = time.process_time()
@@ -178,14 +196,10 @@ def alternate(*works: Callable[[], float]) -> list[float]:
 @pytest.mark.parametrize("name", VENUES)
 def test_a_depth_frame_to_its_record_beside_orjson(name: str, recordings: Path) -> None:
     found = session(recordings, name)
-    options = StreamOptions(epoch_floor=1, routine_snapshot_ns=NEVER_NS)
-    checked = played(found, lambda: FrameRouter(EXCHANGES[found.venue], found.instruments, options))
-    venue, listed = EXCHANGES[found.venue], found.instruments
-    assert venue.deltas is not None
-    engine = CompiledDeltas(venue.deltas)  # one, as a producer has: it goes on knowing how frames look
-    fast = played(found, lambda: FrameRouter(venue, listed, options, engine=lambda _: engine))
+    times = plays(found)
+    fast = played(found, compiled(found), times)
     fast()
-    unit, quick, slow = alternate(loaded(found), fast, checked)
+    unit, quick, slow = alternate(loaded(found, times), fast, played(found, checked(found), times))
     told(f"{name}: orjson.loads {unit * 1e6:.1f} us, {len(found.updates)} frames")
     told(f"{name}: checked path {slow * 1e6:.1f} us, {slow / unit:.1f} times orjson")
     told(f"{name}: fast path {quick * 1e6:.1f} us, {quick / unit:.2f} times orjson")
