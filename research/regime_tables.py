@@ -36,7 +36,7 @@ OF_ONE: Final = "venue = {venue:String} AND symbol = {symbol:String} AND feed_so
 SINCE: Final = "fromUnixTimestamp64Nano({since:Int64}, 'UTC')"
 WINDOW: Final = (
     "events, usable_events, whole, mid, return_bps, imbalance, order_flow, depth, spread_bps, obi_l1_last, "
-    "obi_l5_last, ofi_l1_1s_last, realised_variance"
+    "obi_l5_last, ofi_l1_1s_last, trade_flow, trade_volume, realised_variance"
 )
 WINDOWS: Final = (
     "SELECT toUnixTimestamp64Nano(window_start) AS start_ns, toUnixTimestamp64Nano(window_end), "  # noqa: S608 (our own names)

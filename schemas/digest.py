@@ -70,4 +70,6 @@ def _regime_bytes(event: RegimeEvent) -> bytes:
     window = (event.events, event.usable_events, event.whole, event.mid, event.return_bps, event.imbalance)
     flows = (event.order_flow, event.depth, event.spread_bps, event.realised_variance)
     last = (event.obi_l1_last, event.obi_l5_last, event.ofi_l1_1s_last)
-    return msgspec.msgpack.encode((judged, scores, window, flows, last))
+    # Added where there were trades alone, so that digests from before these were known stay as they are.
+    traded = () if event.trade_flow is None else ((event.trade_flow, event.trade_volume),)
+    return msgspec.msgpack.encode((judged, scores, window, flows, last, *traded))

@@ -52,6 +52,7 @@ SCHEMAS: tuple[SchemaVersion, ...] = (
     SchemaVersion(28, "regime-eval", 1),
     SchemaVersion(30, "llm-calls", 6),
     SchemaVersion(34, "feed-quality", 1),
+    SchemaVersion(35, "regimes", 5),
 )
 
 

@@ -151,5 +151,7 @@ def _window(window: WindowSummary) -> dict[str, Any]:
         "obi_l1_last": window.obi_l1_last,
         "obi_l5_last": window.obi_l5_last,
         "ofi_l1_1s_last": window.ofi_l1_1s_last,
+        "trade_flow": window.trade_flow,
+        "trade_volume": window.trade_volume,
         "realised_variance": window.realised_variance,
     }

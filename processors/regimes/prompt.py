@@ -20,7 +20,7 @@ from processors.regimes.shown import ShownNumbers
 from schemas.errors import UnknownSymbol
 from schemas.messages import InstrumentKey
 
-PROMPT_VERSION = "v2"
+PROMPT_VERSION = "v3"
 ALLOWED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,31}")
 
 

@@ -32,6 +32,8 @@ class ShownNumbers(msgspec.Struct, frozen=True):
         imbalance: Mean imbalance of the notionals near the mid, in [-1, 1].
         flow_over_depth: Order flow at the best prices over the depth near the mid.
         spread_bps: Mean spread, bps.
+        trade_flow_over_volume: What aggressive buyers took less what aggressive sellers gave over what both traded, in
+            the five seconds up to each window's last usable event, in [-1, 1].
         obi_l1_last, obi_l5_last: Imbalance of the best and of the five best levels, at the end.
         flow_1s_over_depth_last: Order flow of the last second over the depth, at the end.
         history_minutes: For how long the instrument has been watched without a break.
@@ -45,6 +47,7 @@ class ShownNumbers(msgspec.Struct, frozen=True):
     imbalance: Series
     flow_over_depth: Series
     spread_bps: Series
+    trade_flow_over_volume: Series
     obi_l1_last: float | None
     obi_l5_last: float | None
     flow_1s_over_depth_last: float | None
@@ -71,6 +74,7 @@ def shown(closed: Closed) -> ShownNumbers:
         imbalance=_series(window.imbalance for window in windows),
         flow_over_depth=_series(_over_depth(window.order_flow, window) for window in windows),
         spread_bps=_series(window.spread_bps for window in windows),
+        trade_flow_over_volume=_series(map(_trade_flow_over_volume, windows)),
         obi_l1_last=rounded(last.obi_l1_last),
         obi_l5_last=rounded(last.obi_l5_last),
         flow_1s_over_depth_last=rounded(_over_depth(last.ofi_l1_1s_last, last)),
@@ -91,6 +95,10 @@ def _series(values: Iterable[float | None]) -> Series:
 
 def _volatility_bps(window: WindowSummary) -> float | None:
     return None if window.realised_variance is None else 1e4 * sqrt(window.realised_variance)
+
+
+def _trade_flow_over_volume(window: WindowSummary) -> float | None:
+    return None if window.trade_flow is None or not window.trade_volume else window.trade_flow / window.trade_volume
 
 
 def _over_depth(size: float | None, window: WindowSummary) -> float | None:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from processors.contract import Renewals
 from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
 from processors.regimes.window import OpenWindow, WindowSummary
 from schemas.errors import DecodeError
@@ -103,6 +104,20 @@ class RegimeState(msgspec.Struct):
             return msgspec.msgpack.decode(data, type=cls)
         except msgspec.MsgspecError as error:
             raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
+
+
+def renewed(data: bytes) -> bytes:
+    """Write anew a checkpoint of layout 2, whose windows say nothing of trades. Raises DecodeError: it is no such."""
+    try:
+        state = msgspec.msgpack.decode(data)
+        state["recent"] = [{**window, "trade_flow": None, "trade_volume": None} for window in state["recent"]]
+    except (msgspec.MsgspecError, LookupError, TypeError) as error:
+        raise DecodeError(f"a checkpoint holds an impossible value ({error})") from error
+    return msgspec.msgpack.encode(state)
+
+
+OLDER: Final[Renewals] = {2: renewed}
+"""Layout 1 is not among them: it was of rule set r1, whose scores mean something else."""
 
 
 def close_windows(

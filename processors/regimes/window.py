@@ -7,6 +7,7 @@ never on a clock: an empty window gives nothing, and the one still open at the e
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,9 +27,13 @@ _OFI_L1 = FACTOR_INDEX["ofi_l1"]
 _OFI_L1_1S = FACTOR_INDEX["ofi_l1_1s"]
 _BID_DEPTH = FACTOR_INDEX["bid_depth_10bps"]
 _ASK_DEPTH = FACTOR_INDEX["ask_depth_10bps"]
+_BOUGHT = FACTOR_INDEX["trade_buy_5s"]
+_SOLD = FACTOR_INDEX["trade_sell_5s"]
+_TRADES = FACTOR_INDEX["trade_count_5s"]
 _USABLE = (Status.OK, Status.THIN)
 _SHARES = (_OBI_L1, _OBI_L5, _OBI_10BPS)
-_USED = (_MID, _SPREAD_BPS, *_SHARES, _OFI_L1, _OFI_L1_1S, _BID_DEPTH, _ASK_DEPTH)
+_TRADED = (_BOUGHT, _SOLD, _TRADES)
+_USED = (_MID, _SPREAD_BPS, *_SHARES, _OFI_L1, _OFI_L1_1S, _BID_DEPTH, _ASK_DEPTH, *_TRADED)
 _LEAST, _LARGEST = 1e-100, 1e100
 LATEST_NS = 2**63 - 1 - 2 * WINDOW_NS
 """Latest time whose window still has an end that fits a record."""
@@ -50,6 +55,9 @@ class WindowSummary(msgspec.Struct, frozen=True):
         depth: Mean notional within 10 bps of mid, both sides, quote units, by the time it held.
         spread_bps: Mean spread, by the time it held.
         obi_l1_last, obi_l5_last, ofi_l1_1s_last: These factors of the last usable event.
+        trade_flow: What aggressive buyers took less what aggressive sellers gave over the five seconds up to the last
+            usable event, base units; null without a trade in them, and where they are not known.
+        trade_volume: What both traded over the same seconds, base units; likewise.
         realised_variance: Sum of squared log returns of the mid on a one-second previous-tick grid; null where it
             is not whole.
     """
@@ -68,7 +76,16 @@ class WindowSummary(msgspec.Struct, frozen=True):
     obi_l1_last: float | None
     obi_l5_last: float | None
     ofi_l1_1s_last: float | None
+    trade_flow: float | None
+    trade_volume: float | None
     realised_variance: float | None
+
+
+class TradedVolumes(NamedTuple):
+    """What was traded over the five seconds up to an event, base units, by who was the aggressor."""
+
+    bought: float
+    sold: float
 
 
 class OpenWindow(msgspec.Struct):
@@ -81,6 +98,7 @@ class OpenWindow(msgspec.Struct):
         squares: Sum of squared log returns from mark to mark.
         imbalance, depth, spread_bps: What held, and their means.
         last: `obi_l1`, `obi_l5` and `ofi_l1_1s` of the last usable event.
+        traded: What was traded up to that event; null without a trade, and where it is not known.
     """
 
     start_ns: int
@@ -98,6 +116,7 @@ class OpenWindow(msgspec.Struct):
     squares: float = 0.0
     order_flow: float | None = None
     last: tuple[float | None, float | None, float | None] = (None, None, None)
+    traded: TradedVolumes | None = None
 
     @classmethod
     def starting(cls, received_ns: int, before: OpenWindow | None = None) -> OpenWindow:
@@ -140,6 +159,7 @@ class OpenWindow(msgspec.Struct):
         self.usable_events += 1
         self.mid = values[_MID]
         self.last = (values[_OBI_L1], values[_OBI_L5], values[_OFI_L1_1S])
+        self.traded = _traded(event)
         if (flow := values[_OFI_L1]) is not None:
             self.order_flow = (self.order_flow or 0.0) + flow
         depth = _sum_of(values[_BID_DEPTH], values[_ASK_DEPTH])
@@ -182,6 +202,8 @@ class OpenWindow(msgspec.Struct):
             obi_l1_last=obi_l1,
             obi_l5_last=obi_l5,
             ofi_l1_1s_last=ofi_l1_1s,
+            trade_flow=None if self.traded is None else self.traded.bought - self.traded.sold,
+            trade_volume=None if self.traded is None else self.traded.bought + self.traded.sold,
             realised_variance=self.squares if self.whole and self.grid_mid is not None else None,
         )
 
@@ -191,7 +213,14 @@ def is_possible(event: FactorEvent) -> bool:
     values = event.values
     sizes = (abs(values[index] or 0.0) for index in _USED)
     is_share = all(abs(values[index] or 0.0) <= 1.0 for index in _SHARES)
-    return is_share and all(size == 0.0 or _LEAST <= size <= _LARGEST for size in sizes)
+    is_amount = all((values[index] or 0.0) >= 0.0 for index in _TRADED)
+    return is_share and is_amount and all(size == 0.0 or _LEAST <= size <= _LARGEST for size in sizes)
+
+
+def _traded(event: FactorEvent) -> TradedVolumes | None:
+    """What was traded up to an event: a window is as long as the factors' five seconds."""
+    bought, sold = event.values[_BOUGHT], event.values[_SOLD]
+    return None if bought is None or sold is None or not event.values[_TRADES] else TradedVolumes(bought, sold)
 
 
 def _sum_of(bid: float | None, ask: float | None) -> float | None:

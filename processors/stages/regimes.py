@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from processors.contract import NONE_OLDER, NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.questions import is_due
 from processors.regimes.rules import rule_settings
 from processors.regimes.shown import shown
-from processors.regimes.state import Closed, Passed, RegimeState, close_windows
+from processors.regimes.state import OLDER, Closed, Passed, RegimeState, close_windows
 from processors.regimes.window import LATEST_NS, is_possible
 from processors.regimes.words import rule_words
 from schemas.codec import decode_as, encode
@@ -74,9 +74,8 @@ class RegimesStage:
     reads = FACTORS
     writes: tuple[Topic, ...] = (REGIMES,)
     changelog = REGIMES_CHANGELOG
-    layout = 2
-    """1 was of rule set r1, whose scores mean something else: such a memory is not read."""
-    older = NONE_OLDER
+    layout = 3
+    older = OLDER
     outlives_log = True
     """What a state holds are offsets of the books' log: `factors.v1` may be made anew and filled again from there."""
     names: NamedPlaces[RegimeState, FactorRecord] | None = BookPlaces()

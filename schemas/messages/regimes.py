@@ -76,6 +76,10 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
         depth: Mean notional within 10 bps of mid, both sides, quote units; likewise.
         spread_bps: Mean spread, bps; likewise.
         obi_l1_last, obi_l5_last, ofi_l1_1s_last: These factors of the last usable event; null of r1.
+        trade_flow: What aggressive buyers took less what aggressive sellers gave over the five seconds up to the last
+            usable event, base units; null without a trade in them, where they are not known, and in records of version
+            4 and before.
+        trade_volume: What both traded over the same seconds, base units; likewise.
         realised_variance: Sum of squared one-second log returns of the mid.
         source_log, source_partition, source_offset: The record of `l2.v1` whose factor event closed the window.
         model, prompt_version, prompt_hash: What was asked, of whom; empty for rules.
@@ -125,6 +129,8 @@ class RegimeEvent(InstrumentRecord, frozen=True, gc=False):
     obi_l1_last: Finite | None = None
     obi_l5_last: Finite | None = None
     ofi_l1_1s_last: Finite | None = None
+    trade_flow: Finite | None = None
+    trade_volume: Finite | None = None
     realised_variance: Finite | None = None
     model: Text = ""
     prompt_version: Label = ""

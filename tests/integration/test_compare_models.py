@@ -83,6 +83,8 @@ def test_two_models_stand_side_by_side_and_a_second_run_asks_nobody(
     assert [body["model"] for body in asked] == ["good"] * 12 + ["other"] * 12
     questions = [sorted(body["messages"][1]["content"] for body in asked[at : at + 12]) for at in (0, 12)]
     assert questions[0] == questions[1], "each is asked the same"
+    flows = [value for one in questions[0] for value in json.loads(one)["trade_flow_over_volume"]]
+    assert {None} < set(flows), "trades are read back, and null where a window had none"
     for row in found["models"]:
         assert (row["questions"], row["valid"], row["failures"], row["replayed"]) == (12, 12, {}, 0)
         assert (row["cached_tokens"], row["output_tokens"]) == (12 * CACHED_TOKENS, 12 * 40)

@@ -60,7 +60,7 @@ async def test_a_good_answer_is_an_event_of_its_window_and_a_row() -> None:
     assert (event.unfaithful, call.unfaithful, call.detail) == (False, False, "")
     assert (event.model, event.prompt_version, event.direction) == (
         "small-model",
-        "v2",
+        "v3",
         window.verdict.scores.direction,
     )
     assert (call.status, call.attempt, call.window_end_ns) == (200, 1, window.window.end_ns)

@@ -16,7 +16,7 @@ from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import WindowSummary
 from processors.settings import RegimeSettings
 from schemas.factors import FACTOR_INDEX, FACTOR_SET
-from schemas.messages import FactorEvent, Regime, SignalAction, SignalEvent
+from schemas.messages import FactorEvent, Regime, SignalAction, SignalEvent, Status
 from tests.processors.derived.recorded import (
     emitted,
     factor_records,
@@ -118,10 +118,31 @@ def test_the_recordings_give_the_measured_regimes(recordings: Path, venue: str) 
     assert any(one != other for one, other in zip(windows, given, strict=True)), "the two averages do differ"
 
 
+@pytest.mark.parametrize(("venue", "windows", "traded"), [(FUTURES, 64, 58), (SPOT, 69, 67)])
+def test_the_trades_of_a_window_are_those_of_its_last_usable_event(
+    recordings: Path, venue: str, windows: int, traded: int
+) -> None:
+    """By another way: their share is a factor of its own."""
+    events, state = known_range_events(recordings, venue), RegimeState()
+    rules, shares = rule_settings(RegimeSettings()), []
+    for record in factor_records(venue, events):
+        for window in (closed.window for closed in close_windows(state, record, rules, lambda _: None)):
+            usable = [each for each in _inside(window, events) if each.status in (Status.OK, Status.THIN)]
+            expected = usable[-1].values[FACTOR_INDEX["trade_flow_5s"]] if usable else None
+            shares.append(window.trade_flow / window.trade_volume if window.trade_volume else None)
+            assert shares[-1] == (None if expected is None else pytest.approx(expected, abs=1e-12))
+    assert (len(shares), len(shares) - shares.count(None)) == (windows, traded)
+
+
+def _inside(window: WindowSummary, events: tuple[FactorEvent, ...]) -> list[FactorEvent]:
+    return [event for event in events if window.start_ns <= event.received_ns < window.end_ns]
+
+
 def _by_events(window: WindowSummary, events: tuple[FactorEvent, ...]) -> WindowSummary:
     """The window with the imbalance of rule set r1: the mean over events, whatever time they held."""
-    inside = [event.values for event in events if window.start_ns <= event.received_ns < window.end_ns]
-    values = [value for each in inside if (value := each[FACTOR_INDEX["obi_10bps"]]) is not None]
+    values = [
+        value for each in _inside(window, events) if (value := each.values[FACTOR_INDEX["obi_10bps"]]) is not None
+    ]
     return msgspec.structs.replace(window, imbalance=sum(values) / len(values))
 
 

@@ -19,6 +19,7 @@ from schemas.units import NS_PER_SECOND
 T0_NS = 1_723_161_257 * NS_PER_SECOND
 L2_LOG = "l2logl2l"
 RULES = rule_settings(RegimeSettings())
+TRADED = ("trade_buy_5s", "trade_sell_5s", "trade_count_5s")
 
 
 class Market:
@@ -36,6 +37,7 @@ class Market:
         self, seed: int, *, step_s: float = 0.4, start_ns: int = T0_NS, quiet: float = 0.01, broken: float = 0.004
     ) -> None:
         self._chance = Random(seed)
+        self._trading = Random(seed + 1)  # of its own, so that books are the same with trades or without
         self._step_s = step_s
         self._quiet = quiet
         self._broken = broken
@@ -74,9 +76,19 @@ class Market:
             "bid_depth_10bps": chance.uniform(1e5, 1e6),
             "ask_depth_10bps": chance.uniform(1e5, 1e6),
         }
-        for name, value in found.items():
+        for name, value in {**found, **self._traded()}.items():
             values[FACTOR_INDEX[name]] = value
         return FactorEvent(self._offset, self._offset * 3, self._at_ns, status, tuple(values))
+
+    def _traded(self) -> dict[str, float | None]:
+        """Trades of five seconds: often none, at times unknown, as in the first seconds of a book."""
+        chance = self._trading
+        kind = chance.choices(["some", "none", "unknown"], [0.7, 0.2, 0.1])[0]
+        volumes = [chance.uniform(0.0, 50.0) * chance.choice([0.0, 1.0, 1.0]) for _ in range(2)]
+        if kind == "unknown":
+            return dict.fromkeys(TRADED)
+        bought, sold = volumes if kind == "some" else (0.0, 0.0)
+        return dict(zip(TRADED, (bought, sold, float((bought > 0.0) + (sold > 0.0))), strict=True))
 
 
 def record(

@@ -36,6 +36,8 @@ def window(index: int, imbalance: float | None, variance: float | None = 1e-8, *
         obi_l1_last=imbalance,
         obi_l5_last=imbalance,
         ofi_l1_1s_last=0.0,
+        trade_flow=None,
+        trade_volume=None,
         realised_variance=variance if whole else None,
     )
 
@@ -52,6 +54,16 @@ def quiet(count: int = 60, seed: int = 7) -> list[WindowSummary]:
 
 def labels(verdicts: Iterable[Verdict]) -> list[Regime]:
     return [verdict.label for verdict in verdicts]
+
+
+def test_labels_and_scores_do_not_depend_on_trades() -> None:
+    chance = random.Random(3)
+    windows = [window(index, chance.gauss(0.0, 0.3), 10 ** chance.uniform(-9, -7)) for index in range(300)]
+    traded = [
+        msgspec.structs.replace(each, trade_flow=chance.uniform(-50.0, 50.0), trade_volume=50.0) for each in windows
+    ]
+    assert run(traded) == run(windows)
+    assert len(set(labels(run(windows)))) > 3
 
 
 def test_the_first_twelve_windows_are_unknown_and_score_nothing() -> None:

@@ -1,23 +1,26 @@
 """Windows close in order whatever is sent again, restored or out of time, and the same events give the same regimes."""
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.regimes.state import BEGAN_ANEW_NS, SHOWN_WINDOWS, Closed, Passed, RegimeState, close_windows
+from processors.regimes.state import BEGAN_ANEW_NS, SHOWN_WINDOWS, Closed, Passed, RegimeState, close_windows, renewed
 from processors.regimes.window import WINDOW_NS
 from schemas.digest import regime_digest
 from schemas.errors import DecodeError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Regime, RegimeEvent, Source, Status
-from tests.processors.regimes.generated import L2_LOG, RULES, Market, event_of, packed, record, shifted
+from tests.processors.regimes.generated import L2_LOG, RULES, TRADED, Market, event_of, packed, record, shifted
 from tests.processors.regimes.test_window import event
 
 BTC = InstrumentKey("binance-futures", "BTCUSDT")
+BEFORE = Path(__file__).parent / "before" / "regimes.2.hex"
 
 
 class Taker:
@@ -88,18 +91,68 @@ def test_the_digest_covers_the_judgement_and_not_where_it_lies() -> None:
     assert regime_digest(later) != regime_digest(found)
 
 
+def _without_trades(events: list[RegimeEvent]) -> list[RegimeEvent]:
+    return [msgspec.structs.replace(one, trade_flow=None, trade_volume=None) for one in events]
+
+
+def test_the_rules_judge_the_same_whatever_was_traded() -> None:
+    events = Market(3).events(4000)
+    silent = [_with(each, dict.fromkeys(TRADED)) for each in events]
+    found = Taker().take(*packed(events, [256])).events()
+    assert any(one.trade_flow for one in found)
+    assert Taker().take(*packed(silent, [256])).events() == _without_trades(found)
+
+
+def test_the_digest_covers_trades_and_is_what_it_was_where_there_were_none() -> None:
+    found = Taker().take(record(Market(1).events(200))).events()
+    without = _without_trades(found)
+    doubled = [msgspec.structs.replace(one, trade_volume=(one.trade_volume or 0.0) * 2) for one in found]
+    assert regime_digest(without) == "6a5c1fe6b4591306ba7e45cd7e212568b4acc6a578255788dc811e9cde31c645"
+    assert len({regime_digest(found), regime_digest(without), regime_digest(doubled)}) == 3
+
+
+def test_a_checkpoint_of_the_version_before_goes_on_and_then_knows_trades() -> None:
+    """`before/regimes.2.hex` is what it made of the first 400 events; they end within a window."""
+    events = Market(17).events(800)
+    whole, taker = Taker().take(*packed(events, [256])), Taker()
+    taker.state = RegimeState.from_bytes(renewed(bytes.fromhex(BEFORE.read_text())))
+    taker.take(*packed(events[400:], [256]))
+    found, expected = taker.closed, whole.closed[-len(taker.closed) :]
+    assert len(found) > 2 * SHOWN_WINDOWS
+    assert [one.verdict for one in found] == [one.verdict for one in expected]
+    assert [one.window for one in found] == [one.window for one in expected]
+    assert {one.trade_flow for one in found[0].recent[:-1]} == {None}, "windows before it have none"
+    assert found[SHOWN_WINDOWS:] == expected[SHOWN_WINDOWS:]
+
+
+def test_a_checkpoint_of_the_version_before_that_is_cut_is_refused() -> None:
+    data = bytes.fromhex(BEFORE.read_text())
+    for bad in (*(data[:length] for length in range(0, len(data), 97)), b"\xc0", b"\x81\xa6recent\x91\x01"):
+        with pytest.raises(DecodeError):
+            renewed(bad)
+
+
 def test_labels_of_many_kinds_occur() -> None:
     """Else the equalities above would say little."""
     labels = Counter(event.label for event in Taker().take(*packed(Market(3).events(8000), [256])).events())
     assert set(labels) == set(Regime)
 
 
-SIDES = {"bid_depth_10bps": "ask_depth_10bps", "ask_depth_10bps": "bid_depth_10bps"}
+SIDES = {"bid_depth_10bps": "ask_depth_10bps", "trade_buy_5s": "trade_sell_5s"}
+SIDES |= {other: name for name, other in SIDES.items()}
 MIRROR = {Regime.BULLISH_PRESSURE: Regime.BEARISH_PRESSURE, Regime.BEARISH_PRESSURE: Regime.BULLISH_PRESSURE}
 
 
+def _with(each: FactorEvent, changed: Mapping[str, float | None]) -> FactorEvent:
+    values = list(each.values)
+    for name, value in changed.items():
+        values[FACTOR_INDEX[name]] = value
+    found: FactorEvent = msgspec.structs.replace(each, values=tuple(values))
+    return found
+
+
 def _sides_swapped(each: FactorEvent) -> FactorEvent:
-    """The factors of the same book with bids for asks: imbalance and order flow change their sign, depths places."""
+    """The factors of the same book with bids for asks: imbalance and flows change sign, depths and trades places."""
     values = list(each.values)
     for name in ("obi_l1", "obi_l5", "obi_10bps", "ofi_l1", "ofi_l1_1s"):
         value = values[FACTOR_INDEX[name]]
@@ -118,6 +171,10 @@ def test_swapping_the_sides_of_the_book_swaps_bullish_and_bearish_and_nothing_el
     assert [other.label for other in swapped] == [MIRROR.get(one.label, one.label) for one in straight]
     assert [other.score for other in swapped] == [one.score for one in straight]
     assert set(MIRROR) <= {one.label for one in straight}
+    assert [other.trade_flow for other in swapped] == [
+        None if one.trade_flow is None else -one.trade_flow for one in straight
+    ]
+    assert [other.trade_volume for other in swapped] == [one.trade_volume for one in straight]
 
 
 def test_repeated_events_are_counted_and_change_nothing() -> None:

@@ -2,7 +2,11 @@
 
 import math
 
-from processors.regimes.window import WINDOW_NS, OpenWindow
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.regimes.window import WINDOW_NS, OpenWindow, is_possible
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent, Status
 from schemas.units import NS_PER_SECOND
@@ -60,6 +64,56 @@ def test_the_last_values_are_those_of_the_last_usable_event() -> None:
         event(3.0, status=Status.CROSSED, obi_l1=1.0, obi_l5=1.0, ofi_l1_1s=1.0),
     ).close()
     assert (summary.obi_l1_last, summary.obi_l5_last, summary.ofi_l1_1s_last) == (-0.3, None, -2.0)
+
+
+def test_trades_are_those_of_the_five_seconds_up_to_the_last_usable_event() -> None:
+    """Section 4: signed size; a window is as long as the factors' five seconds."""
+    summary = filled(
+        event(1.0, mid=100.0, trade_buy_5s=9.0, trade_sell_5s=1.0, trade_count_5s=4.0),
+        event(2.0, mid=100.0, trade_buy_5s=1.5, trade_sell_5s=4.0, trade_count_5s=3.0),
+        event(3.0, status=Status.CROSSED, trade_buy_5s=7.0, trade_sell_5s=0.0, trade_count_5s=1.0),
+    ).close()
+    assert WINDOW_NS == 5 * NS_PER_SECOND
+    assert (summary.trade_flow, summary.trade_volume) == (-2.5, 5.5)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"trade_buy_5s": 0.0, "trade_sell_5s": 0.0, "trade_count_5s": 0.0},
+        {"trade_buy_5s": 1.0, "trade_sell_5s": 2.0},
+        {"trade_buy_5s": 1.0, "trade_count_5s": 1.0},
+        {"trade_sell_5s": 1.0, "trade_count_5s": 1.0},
+        {},
+    ],
+)
+def test_without_a_trade_up_to_the_last_usable_event_there_is_no_flow(
+    last: dict[str, float],
+) -> None:
+    traded = event(1.0, mid=100.0, trade_buy_5s=9.0, trade_sell_5s=1.0, trade_count_5s=4.0)
+    summary = filled(traded, event(2.0, mid=100.0, **last)).close()
+    assert (summary.trade_flow, summary.trade_volume) == (None, None)
+
+
+def test_a_window_without_a_usable_event_takes_no_trades_from_the_one_before() -> None:
+    before = filled(event(1.0, mid=100.0, trade_buy_5s=9.0, trade_sell_5s=1.0, trade_count_5s=4.0))
+    summary = filled(event(6.0, status=Status.CROSSED), before=before).close()
+    assert (before.close().trade_flow, summary.trade_flow, summary.trade_volume) == (8.0, None, None)
+
+
+@given(st.floats(0.0, 1e100), st.floats(0.0, 1e100))
+def test_the_flow_of_trades_is_never_larger_than_their_volume(bought: float, sold: float) -> None:
+    summary = filled(event(1.0, mid=100.0, trade_buy_5s=bought, trade_sell_5s=sold, trade_count_5s=1.0)).close()
+    assert summary.trade_flow is not None
+    assert summary.trade_volume is not None
+    assert abs(summary.trade_flow) <= summary.trade_volume
+
+
+@pytest.mark.parametrize("name", ["trade_buy_5s", "trade_sell_5s", "trade_count_5s"])
+@pytest.mark.parametrize("value", [-1.0, 1e101, 1e-101])
+def test_trades_that_no_book_has_are_impossible(name: str, value: float) -> None:
+    assert is_possible(event(1.0, mid=100.0, **{name: 2.0}))
+    assert not is_possible(event(1.0, mid=100.0, **{name: value}))
 
 
 def test_realised_variance_takes_the_mid_known_at_each_second() -> None:

@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from processors.regimes.shown import shown
+from processors.regimes.window import WindowSummary
 from research.comparison.choice import chosen
 from research.comparison.windows import rebuilt
+from research.regime_tables import WINDOW
 from schemas.messages import InstrumentKey
 from schemas.units import NS_PER_SECOND
 from tests.research.comparison.made import BTC, askable, closed_windows, stored
@@ -31,6 +33,10 @@ def test_windows_out_of_tables_are_shown_as_they_were_when_they_closed(seed: int
     again = list(rebuilt(map(stored, closed)))
     assert [shown(one) for one in again] == [shown(one) for one in closed]
     assert [one.verdict.is_new for one in again] == [one.verdict.is_new for one in closed]
+
+
+def test_the_columns_that_are_read_back_are_those_of_a_window_in_its_order() -> None:
+    assert ("start_ns", "end_ns", *WINDOW.split(", ")) == WindowSummary.__struct_fields__
 
 
 def test_another_log_and_a_time_that_goes_back_begin_anew() -> None:

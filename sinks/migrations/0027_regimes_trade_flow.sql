@@ -1,0 +1,2 @@
+ALTER TABLE regimes ADD COLUMN IF NOT EXISTS trade_flow Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'bought less sold by aggressors over the five seconds up to the last usable event; null without trades and in records of an older version [base]' AFTER ofi_l1_1s_last;
+ALTER TABLE regimes ADD COLUMN IF NOT EXISTS trade_volume Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'bought and sold over those five seconds; null likewise [base]' AFTER trade_flow;
