@@ -32,6 +32,29 @@ class SystemClock:
         return time.monotonic_ns()
 
 
+class RisingClock:
+    """A clock that is never set back: where the wall clock is, it stands still until that has caught up.
+
+    Args:
+        clock: The clock behind it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now_ns = 0
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC."""
+        now_ns = self._clock.now_ns()
+        if now_ns > self._now_ns:
+            self._now_ns = now_ns
+        return self._now_ns
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some start."""
+        return self._clock.monotonic_ns()
+
+
 class ManualClock:
     """A clock that moves only when told.
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from obflow.clock import Clock
+from obflow.clock import Clock, RisingClock
 from obflow.metrics import Metrics
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE
@@ -98,7 +98,8 @@ class LiveFeed:
         self.outlet = Outlet(sink, self._invalidate, resume_below=settings.queue_messages // 2)
         self._exchange = exchange
         self._settings = settings
-        self._clock = clock
+        # Frames and looks share it: a frame is recorded with the time that its records have, also after a step back.
+        self._clock = RisingClock(clock)
         self._is_outdated = is_outdated
         self._tap = tap
         self._sink = sink

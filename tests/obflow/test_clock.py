@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from obflow.clock import Clock, ManualClock, SystemClock
+from obflow.clock import Clock, ManualClock, RisingClock, SystemClock
+from schemas.units import NS_PER_SECOND
 
 
 def test_the_system_clock_does_not_run_backwards() -> None:
@@ -30,3 +31,15 @@ def test_a_stepped_wall_clock_leaves_intervals_alone() -> None:
 def test_a_manual_clock_refuses_to_run_backwards() -> None:
     with pytest.raises(ValueError, match="backwards"):
         ManualClock().advance(-1)
+
+
+def test_a_rising_clock_stands_still_while_the_wall_clock_catches_up() -> None:
+    wall = ManualClock(5 * NS_PER_SECOND)
+    clock = RisingClock(wall)
+    first = clock.now_ns()
+    wall.step_wall(-2)
+    assert clock.now_ns() == first == 5 * NS_PER_SECOND
+    wall.advance(1)
+    assert (clock.now_ns(), clock.monotonic_ns()) == (first, NS_PER_SECOND)
+    wall.advance(2)
+    assert clock.now_ns() == first + NS_PER_SECOND

@@ -25,7 +25,7 @@ from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.venues import simulated_venue
-from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest
+from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest, TradeRecord
 from tests.producers.l2_reader import books_of
 
 START_NS = 1_704_067_200 * 10**9
@@ -515,3 +515,19 @@ def test_a_field_that_the_venue_adds_is_said_once_and_counted() -> None:
     assert {line["field"] for line in said} == {"data.new\nfield"}
     labels = {"venue": VENUE, "field": "depth:data.new\nfield", "change": "new"}
     assert bench.metrics.value("obflow_frame_fields_total", **labels) > 1
+
+
+async def test_after_a_clock_is_set_back_a_frame_has_the_time_of_its_records() -> None:
+    bench = Bench("BTCUSDT")
+    bench.open()
+    bench.feed.look()
+    [raw, *_] = [one for one in bench.frames(2.0) if b'"trade"' in one]
+    bench.feed.look()
+    looked_ns = bench.clock.now_ns()
+    bench.clock.step_wall(-1.5)
+    await bench.source.enqueue(Via.WS, bench.connection.name, raw)
+    frame = await anext(bench.source.frames())
+    bench.feed.handle(frame)
+    [trade] = [one for one in bench.sink.records if isinstance(one, TradeRecord)]
+
+    assert frame.received_ns == trade.received_ns == looked_ns
