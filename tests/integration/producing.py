@@ -131,9 +131,9 @@ class Running:
         """The stream of an instrument."""
         return self.feed.router.streams[symbol]
 
-    async def until(self, what: Callable[[], object], seconds: float = 10.0) -> None:
-        """Wait until something holds."""
-        async with asyncio.timeout(seconds):
+    async def until(self, what: Callable[[], object], seconds: float | None = None) -> None:
+        """Wait until something holds, for 10 s on an idle machine unless told otherwise."""
+        async with asyncio.timeout(patient(10.0) if seconds is None else seconds):
             while not what():  # noqa: ASYNC110 (what a pure stream knows comes without an event)
                 await asyncio.sleep(0.02)
 

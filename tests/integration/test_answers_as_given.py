@@ -17,6 +17,7 @@ from processors.rollout.endings import MAX_TRIES
 from schemas.messages import CallOutcome, InstrumentKey, LlmCall, Regime
 from tests.integration.asking import WINDOWS, office
 from tests.integration.llm_server import VERDICT, llm_server
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -215,7 +216,7 @@ async def test_an_error_is_what_it_is_wherever_an_endpoint_puts_it(name: str) ->
     outcome, status, body = ERRORS[name]
     with llm_server("sends") as server:
         server.sends = (status, {}, body)
-        async with office(server, deadline_s=0.4) as found:
+        async with office(server, deadline_s=patient(0.4)) as found:
             found.ask()
             await found.until(lambda: bool(found.calls))
             await found.calls_made(1)

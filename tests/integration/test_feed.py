@@ -316,9 +316,10 @@ def send(settings: Settings, request: ResyncRequest | bytes) -> None:
 
 
 async def test_a_silent_feed_is_reported_stale_and_then_live_again(broker: str) -> None:
-    async with producing(broker, symbols=["BTCUSDT"], stale_seconds=0.4) as running:
+    stale_s = patient(0.4)
+    async with producing(broker, symbols=["BTCUSDT"], stale_seconds=stale_s) as running:
         await running.all_live()
-        await running.venue.inject("pause", seconds=0.8)
+        await running.venue.inject("pause", seconds=2 * stale_s)
         await running.until(lambda: running.stream("BTCUSDT").feed.state is FeedState.STALE)
         await running.all_live()
     statuses = [status for status in read_topic(running.settings, FEED_STATUS) if not status.heartbeat]
