@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import FACTORS, L2, REGIMES, TRADES
+from sinks.presence import GROUP_MIDDLE
 from tests.compose.deployment import PARTITIONS, Deployment, step, wait_until
 from tests.compose.engine import docker, inspect, truly
 from tests.support.patience import patient
@@ -86,7 +87,8 @@ def three_processors(deployment: Deployment) -> bool:
 
 def sinks(deployment: Deployment) -> dict[str, set[int]]:
     """Partitions of the factors' log by the address of the sink that stores them."""
-    return deployment.owners(deployment.settings.sink.group, FACTORS.name)
+    settings = deployment.settings
+    return deployment.owners(f"{settings.sink.group}{GROUP_MIDDLE}{settings.kafka.topic_prefix}", FACTORS.name)
 
 
 def producers(deployment: Deployment) -> dict[str, set[int]]:
