@@ -191,7 +191,8 @@ class Deployment:
 
     def groups(self) -> list[str]:
         """Names of the consumer groups that the broker knows."""
-        listed = kafka.admin(self.settings).list_consumer_groups(request_timeout=COMMAND_S).result()
+        client = kafka.admin(self.settings)  # held until the answer is here
+        listed = client.list_consumer_groups(request_timeout=COMMAND_S).result()
         return [one.group_id for one in listed.valid]
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
