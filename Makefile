@@ -62,7 +62,8 @@ layers: setup ## import contracts
 checked: setup ## lint, types and import contracts, beside the compiler of the engine
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync compiled lint types layers .venv/collected started
 
-# The tests are read and compiled once here, and not by each of pytest's processes at the same time.
+# The tests are read and compiled once here, and not by each of pytest's processes at the same time. What cannot be
+# read stops nothing here: the run of the tests tells of it.
 .venv/collected: .venv/installed
 	$(call step,the tests compiled,$(BIN)/pytest --collect-only -q -p no:cacheprovider > /dev/null || true)
 	@touch $@
