@@ -160,10 +160,13 @@ class Checksum(NamedTuple):
     Attributes:
         levels: How many levels a side it covers.
         of: The sum of these bids and asks, best first, numbers without trailing zeros.
+        of_turns: The same of their text, where the venue sums up this one: bids and asks in turns, best first, as long
+            as a side has one, each `price:size`, and all of them joined by colons. None where it sums up another.
     """
 
     levels: int
     of: Callable[[Levels, Levels], int]
+    of_turns: Callable[[bytes], int] | None = None
 
 
 class DeltaForm(NamedTuple):

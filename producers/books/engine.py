@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from orderbook.book import Book
-from orderbook.decimals import Levels
 from orderbook.validity import TrackedBook
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
@@ -62,8 +61,8 @@ class DeltaUpdater(Protocol):
         """
         ...
 
-    def top_texts(self, count: int) -> tuple[Levels, Levels] | None:
-        """Write the best bids and asks as plain decimals without trailing zeros; None where that is not done here."""
+    def top_turns(self, count: int) -> bytes | None:
+        """Write the best levels as `Checksum.of_turns` wants them; None where that is not done here."""
         ...
 
 

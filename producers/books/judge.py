@@ -84,14 +84,19 @@ class BookJudge:
         """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
         if claimed is None or self._checksum is None or self._tracked.grid is None:
             return None
-        most = self._checksum.levels
-        texts = None if self._updater is None else self._updater.top_texts(most)
-        bids, asks = _top_texts(self._tracked.book, self._tracked.grid, most) if texts is None else texts
-        if self._checksum.of(bids, asks) == claimed:
+        if self._sum(self._checksum, self._tracked.grid) == claimed:
             self._counters.checksums_ok += 1
             return None
         self._counters.checksums_bad += 1
         return Wrong(Reason.CHECKSUM, f"the venue's checksum is {claimed}")
+
+    def _sum(self, checksum: Checksum, grid: Grid) -> int:
+        """Sum up the book, from its text where there is one."""
+        if self._updater is not None and checksum.of_turns is not None:
+            text = self._updater.top_turns(checksum.levels)
+            if text is not None:
+                return checksum.of_turns(text)
+        return checksum.of(*_top_texts(self._tracked.book, grid, checksum.levels))
 
     def _wrong_after(self, sequence: int, received_ns: int, outcome: Outcome) -> Wrong:
         """Say why the book is not LIVE any more."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from orderbook.book import Book
-from orderbook.decimals import Levels
 from orderbook.kernel.book import CompiledBook
 from orderbook.kernel.ladder import Ints
 from orderbook.validity import TrackedBook
@@ -110,20 +109,13 @@ class CompiledUpdater:
         self.is_suspect = bool(code & 1)
         return self._written[: code >> 1].tobytes()
 
-    def top_texts(self, count: int) -> tuple[Levels, Levels] | None:
-        """Write the best bids and asks as plain decimals without trailing zeros; None where that is not done here."""
+    def top_turns(self, count: int) -> bytes | None:
+        """Write the best levels as `Checksum.of_turns` wants them; None where that is not done here."""
         plan = self._planner.current
         if plan is None or count > MOST_TOPS:
             return None
-        bids, asks = (self._side_texts(plan, side, count) for side in (0, 1))
-        return None if bids is None or asks is None else (bids, asks)
-
-    def _side_texts(self, plan: Ints, side: int, count: int) -> Levels | None:
-        end = write_tops(self._book.memory, plan, self._scratch, side, count)
-        if end < 0:
-            return None
-        texts = self._written[:end].tobytes().decode("ascii").split(" ")
-        return list(zip(texts[::2], texts[1::2], strict=False))
+        end = write_tops(self._book.memory, plan, self._scratch, count)
+        return None if end < 0 else self._written[:end].tobytes()
 
     def _tell(self, trades: PendingTrades, flow: QuoteFlow) -> bool:
         """Hand over what waits; False where that is too much."""

@@ -27,7 +27,7 @@ TEXTS: Final = {
     LevelForm.ACTIONS: (b'[["new",10.5,1.2],["delete",10.4,0.0]]', b'[["change",10.6,3.0]]'),
 }
 LEVELS: Final = ([("10.5", "1.2"), ("10.4", "0")], [("10.6", "3")])
-TOPS: Final = ([("10.5", "1.2")], [("10.6", "3")])
+TURNS: Final = b"10.5:1.2:10.6:3"
 INSTRUMENT: Final = Instrument("trial", "TRIAL", "0.1", "0.001")
 NOW_NS: Final = 1_700_000_000_000_000_000
 TRADE: Final = ("10.6", "0.5")
@@ -62,4 +62,4 @@ def _is_right(form: LevelForm) -> bool:
         Kind.DELTA, 9, NOW_NS + 5, bids=bids, asks=asks, trades=waiting, previous_sequence=7, quotes=flow
     )
     is_same = tracked.book == plain and tracked.book.best_levels == plain.best_levels
-    return found == encode(record) and is_same and updater.top_texts(1) == TOPS
+    return found == encode(record) and is_same and updater.top_turns(1) == TURNS
