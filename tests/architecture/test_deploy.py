@@ -19,6 +19,7 @@ import yaml
 
 from obflow.cli import command_entries, load_command
 from obflow.settings import reference
+from tests.support.patience import patient
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text("utf-8")
@@ -240,7 +241,7 @@ class TestPassword:
         kept = tmp_path / "password"
         script = str(ROOT / "deploy" / "clickhouse" / "make-password.sh")
         running = [subprocess.Popen(["bash", script, str(given), str(kept)]) for _ in range(8)]
-        assert [one.wait(20) for one in running] == [0] * 8
+        assert [one.wait(patient(20)) for one in running] == [0] * 8
         assert len(kept.read_text()) == 33
         assert list(tmp_path.iterdir()) == [kept]
 

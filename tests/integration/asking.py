@@ -79,6 +79,7 @@ async def office(
     key_file: Path | None = None,
     ring: KeyRing | None = None,
     answer_tokens: int = 1_000,
+    deadline_s: float | None = None,
     **limits: object,
 ) -> AsyncIterator[Office]:
     metrics = Metrics("regimes")
@@ -94,11 +95,11 @@ async def office(
         "model": "small-model",
         "rules": "r2-test",
         "prices": Prices(float(INPUT_PRICE), float(OUTPUT_PRICE)),
-        "deadline_s": DEADLINE_S,
         "concurrency": 4,
         "requests_per_minute": 600,
         "answer_tokens": answer_tokens,
         **limits,
+        "deadline_s": patient(DEADLINE_S) if deadline_s is None else deadline_s,
     }
     outputs = LlmOutputs(
         lambda _, event: found.events.append(event), lambda _, call: found.calls.append(call), keys.masked

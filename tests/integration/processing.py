@@ -115,7 +115,7 @@ class Worker:
     def stop(self, seconds: float = 20.0) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.process.wait(patient(seconds))
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-25:])

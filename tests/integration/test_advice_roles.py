@@ -261,7 +261,7 @@ async def test_another_producer_of_the_instrument(broker: str) -> None:
             await start(await asyncio.to_thread(fresh_topics, broker))
         await asyncio.to_thread(say, other, FeedState.STOPPED)
     for _ in range(TIMES):
-        await asyncio.wait_for(start(settings), 20)
+        await asyncio.wait_for(start(settings), patient(20))
     assert await asyncio.to_thread(read_topic, settings, TRADES) == []
 
 

@@ -127,7 +127,7 @@ async def test_what_an_endpoint_will_not_take_is_found_out_with_one_question(nam
     refusals = [_wants(*each) for each in LACKING[name]]
     with llm_server("good") as server:
         server.finds = lambda body: next((refusal for each in refusals if (refusal := each(body))), None)
-        async with office(server, deadline_s=5.0) as found:
+        async with office(server, deadline_s=patient(5.0)) as found:
             found.ask(0)
             await found.until(lambda: bool(found.events))
             first = len(found.calls)
@@ -143,7 +143,7 @@ async def test_what_an_endpoint_fails_at_is_found_out_before_it_is_left_alone(wo
     """With 500 and not a word of what ails it."""
     with llm_server("good") as server:
         server.fails_at = f'"{word}"'
-        async with office(server, deadline_s=8.0) as found:
+        async with office(server, deadline_s=patient(8.0)) as found:
             for window in range(4):
                 found.ask(window)
                 await found.until(lambda: has_ended(found.calls, window), 8.0)  # noqa: B023 (called here)

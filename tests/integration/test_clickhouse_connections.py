@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from embedded.clickhouse_connections import Connections
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +46,7 @@ class Client:
     async def hears(self) -> bytes:
         """The next bytes; none where the other side hung up."""
         try:
-            return await asyncio.wait_for(self._reader.read(65_536), 10)
+            return await asyncio.wait_for(self._reader.read(65_536), patient(10))
         except ConnectionResetError:
             return b""
 

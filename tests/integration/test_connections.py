@@ -133,7 +133,7 @@ async def connected(
 
 
 async def until(what: Callable[[], object], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(patient(seconds)):
         while not what():  # noqa: ASYNC110 (what another task sees comes without an event)
             await asyncio.sleep(0.01)
 

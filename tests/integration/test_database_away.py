@@ -50,7 +50,7 @@ def test_a_database_that_is_away_under_load_costs_no_row_no_person_and_few_lines
                 engine.start(patient(60.0))
                 wait_for_progress(settings, sink)
                 enough.set()
-                sending.join(20)
+                sending.join(patient(20))
                 with opened(where) as store:
                     total = sum(sender.events.values())
                     wait_for(lambda: rows_of(store, "factors") == total, 60, "every event")

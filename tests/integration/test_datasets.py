@@ -33,6 +33,7 @@ from tests.integration.advising import TIMES, flags, refused
 from tests.integration.datasets_server import KEY, DatasetsServer, datasets_server
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.tardis_data import L2_HEADER
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -285,7 +286,7 @@ def in_a_thread(work: Callable[[DatasetsServer], None]) -> None:
     found: list[DatasetsServer] = []
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(patient(20))
     try:
         work(found[0])
     finally:

@@ -23,6 +23,7 @@ from producers.simulator.venues.deribit import CLIENT_ID, CLIENT_SECRET, Deribit
 from schemas.errors import SettingsError
 from tests.integration.advising import TIMES
 from tests.integration.simulators import Simulator, simulator
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -70,7 +71,7 @@ async def recorded(settings: Settings, path: Path, seconds: float = 0.0, books: 
             provider=provider,
         )
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patient(20)):
         while not feeds or not all(  # noqa: ASYNC110 (what a stream knows comes without an event)
             stream.is_live and stream.counters.snapshots >= books for stream in feeds[0].router.streams.values()
         ):

@@ -23,6 +23,7 @@ from tests.integration.made_tables import make_tables
 from tests.integration.producing import producing, read_topic
 from tests.integration.simulators import simulator
 from tests.integration.sinking import opened, run_until
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +78,7 @@ async def test_open_interest_that_no_channel_tells_is_asked_for(tmp_path: Path) 
                 on_feed=feeds.append,
             )
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while not feeds or not all(told.counters.derivatives > 3 for told in feeds[0].router.streams.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         stop.set()

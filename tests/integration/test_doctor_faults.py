@@ -33,6 +33,7 @@ from tests.integration.advising import TIMES, advice_in
 from tests.integration.backends import free_port
 from tests.integration.llm_server import llm_server
 from tests.integration.sinking import Feed, opened, pipeline
+from tests.support.patience import patient
 from tests.support.tiers import tiered
 from tests.support.waiting import eventually
 
@@ -84,7 +85,7 @@ def _topic_option(planted: Planted, name: str, value: str) -> None:
         asked = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         client = kafka.admin(planted.settings)  # held until the answer is here
         for future in client.incremental_alter_configs([asked]).values():
-            future.result(20)
+            future.result(patient(20))
 
     change(AlterConfigOpType.SET, value)
     planted.stack.callback(topics.apply, planted.settings)
@@ -97,7 +98,7 @@ def _lose_topic(planted: Planted) -> None:
 
 def _delete(settings: Settings) -> None:
     name, client = topics.topic_name(settings, FACTORS), kafka.admin(settings)
-    client.delete_topics([name])[name].result(20)
+    client.delete_topics([name])[name].result(patient(20))
     assert eventually(lambda: name not in client.list_topics(timeout=10).topics)
 
 
@@ -369,7 +370,7 @@ def test_doctor_changes_nothing_that_it_looks_at(planted: Planted, whole: Settin
             )
         names = sorted(topics.topic_name(whole, topic) for topic in topics.TOPICS)
         client = kafka.admin(whole)
-        groups = client.list_consumer_groups().result(20).valid
+        groups = client.list_consumer_groups().result(patient(20)).valid
         ours = sorted(group.group_id for group in groups if whole.kafka.topic_prefix in group.group_id)
         return tables, kafka_logs.end_offsets(whole, names), ours
 

@@ -33,7 +33,7 @@ def admin(bootstrap: str) -> AdminClient:
 def create(bootstrap: str, *topics: str, partitions: int = 1, **config: str) -> None:
     client = admin(bootstrap)  # a client nobody holds any more cancels its answers
     for created in client.create_topics([NewTopic(topic, partitions, 1, config=config) for topic in topics]).values():
-        created.result(DEADLINE_S)
+        created.result(patient(DEADLINE_S))
 
 
 def send(bootstrap: str, topic: str, *values: bytes) -> None:
@@ -135,7 +135,7 @@ def test_a_restart_is_the_same_cluster_with_the_same_records(own_broker: Embedde
     resource = ConfigResource(ResourceType.TOPIC, "kept")
     client = admin(own_broker.bootstrap)
     (described,) = client.describe_configs([resource]).values()
-    assert described.result(DEADLINE_S)["cleanup.policy"].value == "compact"
+    assert described.result(patient(DEADLINE_S))["cleanup.policy"].value == "compact"
     assert [message.value() for message in read(own_broker.bootstrap, "kept", 2)] == [b"1", b"2"]
 
 

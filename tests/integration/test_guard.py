@@ -145,7 +145,7 @@ class TestLive:
             assert not waiting.done()
             await asyncio.to_thread(first.say, LIVE)
             with pytest.raises(UsageError, match=r"BTCUSDT of venue-.* is produced.*kafka\.topic_prefix"):
-                await asyncio.wait_for(waiting, 5)
+                await asyncio.wait_for(waiting, patient(5))
 
     async def test_a_farewell_lets_it_begin(self, settings: Settings, venue: str, first: Producer) -> None:
         first.say(LIVE)
@@ -153,7 +153,7 @@ class TestLive:
             waiting = asyncio.create_task(guard.stand_alone(asyncio.Event()))
             await asyncio.sleep(0.2)
             await asyncio.to_thread(first.say, STOPPED)
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, patient(5))
 
     async def test_one_that_was_killed_is_waited_for_until_it_has_been_silent_long_enough(
         self, settings: Settings, venue: str, first: Producer, monkeypatch: pytest.MonkeyPatch
@@ -169,7 +169,7 @@ class TestLive:
         stop = asyncio.Event()
         stop.set()
         with closing(guard_of(settings, venue)) as guard:
-            await asyncio.wait_for(guard.stand_alone(stop), 5)
+            await asyncio.wait_for(guard.stand_alone(stop), patient(5))
 
     async def test_one_that_appears_later_is_warned_of_once_and_counted(
         self, settings: Settings, venue: str, first: Producer, second: Producer
@@ -185,7 +185,7 @@ class TestLive:
                 second.say(state)
             second.say(LIVE, Source.REPLAY)
             second.say(LIVE, symbol="SOLUSDT")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(patient(10)):
                 while metrics.value("obflow_rival_statuses_total", venue=venue) < 3:
                     guard.look()
                     await asyncio.sleep(0.02)
@@ -204,7 +204,7 @@ class TestLive:
             first.say(CONNECTING)
             first.say(LIVE)
             with pytest.raises(UsageError, match=r"BTCUSDT of venue-.* is produced.*kafka\.topic_prefix"):
-                await asyncio.wait_for(look_for_ever(guard), 10)
+                await asyncio.wait_for(look_for_ever(guard), patient(10))
 
 
 class TestClaim:
@@ -222,7 +222,7 @@ class TestClaim:
             return "begun"
 
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(patient(60)):
                 ends = await asyncio.gather(*map(start, guards, producers), return_exceptions=True)
         finally:
             for one in (*guards, *(producer.publisher for producer in producers)):
@@ -257,7 +257,7 @@ class TestClaim:
         stop = asyncio.Event()
         stop.set()
         with closing(guard_of(settings, venue, first.publisher.run)) as guard:
-            await asyncio.wait_for(guard.claim(first.publisher, Source.LIVE, stop), 5)
+            await asyncio.wait_for(guard.claim(first.publisher, Source.LIVE, stop), patient(5))
 
 
 class TestAdmit:
@@ -274,7 +274,7 @@ class TestAdmit:
             free = guard.free_of_rivals(["BTCUSDT", "ETHUSDT"])
             for symbol in free:
                 await asyncio.to_thread(ours.say, CONNECTING, symbol=symbol)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(patient(20)):
                 found = await guard.admit(ours.publisher, Source.LIVE, free)
             looking.cancel()
             return sorted(found), guard.epoch_of("BTCUSDT")

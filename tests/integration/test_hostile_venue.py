@@ -28,6 +28,7 @@ from producers.live.rest import RestClient
 from schemas.errors import Backpressure, ExchangeUnreachable
 from tests.integration.test_connections import Notes
 from tests.producers.test_binance_frames import entry
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -118,7 +119,7 @@ async def test_a_weight_limit_that_cannot_be_meant_is_ignored_and_the_list_is_us
         found = await find_instruments(
             client, EXCHANGE, ["BTCUSDT"], clock=SystemClock(), stop=asyncio.Event(), tap=None, patience_s=0.0
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patient(5)):
             await client.get(EXCHANGE.recover("BTCUSDT"))
 
     assert list(found) == ["BTCUSDT"]
@@ -228,7 +229,7 @@ async def test_a_refused_handshake_waits_as_long_as_it_says_within_bounds(
     monkeypatch: pytest.MonkeyPatch, status: int, told: list[str], least_s: float, ignored: int
 ) -> None:
     gate, naps = Gate(status, [("Retry-After", text) for text in told]), list[float]()
-    async with knocking(gate, naps, monkeypatch) as connection, asyncio.timeout(5):
+    async with knocking(gate, naps, monkeypatch) as connection, asyncio.timeout(patient(5)):
         while not naps:
             await _turn()
 
@@ -248,7 +249,7 @@ async def test_a_redirect_of_a_handshake_is_not_followed(monkeypatch: pytest.Mon
     async with serve(elsewhere, "127.0.0.1", 0) as server:
         where = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         gate, naps = Gate(status, [("Location", where)]), list[float]()
-        async with knocking(gate, naps, monkeypatch), asyncio.timeout(5):
+        async with knocking(gate, naps, monkeypatch), asyncio.timeout(patient(5)):
             while not naps:
                 await _turn()
 

@@ -49,25 +49,31 @@ async def test_a_rotation_with_fifty_calls_in_flight_fails_no_question(
     with llm_server("good") as server:
         server.keys = {OLD, NEW}
         async with office(
-            server, key=OLD, key_file=path, ring=ring, concurrency=UNDER_WAY, deadline_s=8.0, requests_per_minute=9_999
+            server,
+            key=OLD,
+            key_file=path,
+            ring=ring,
+            concurrency=UNDER_WAY,
+            deadline_s=patient(8.0),
+            requests_per_minute=9_999,
         ) as found:
             found.ask(0)
             await found.calls_made(1)  # until a first success no more than five are under way
             server.delay_s = 1.0
             ask_all(found, 1)
-            await found.until(lambda: server.under_way == UNDER_WAY, patient(10))
+            await found.until(lambda: server.under_way == UNDER_WAY, 10)
             path.write_text(f"{NEW}\n")
             server.delay_s = 0.2
             rotated_s, window = time.monotonic(), 2
             while time.monotonic() < rotated_s + OVERLAP_S:
-                await found.until(lambda: len(found.calls) == 1 + (window - 1) * UNDER_WAY, patient(10))  # noqa: B023 (awaited before it changes)
+                await found.until(lambda: len(found.calls) == 1 + (window - 1) * UNDER_WAY, 10)  # noqa: B023 (awaited before it changes)
                 ask_all(found, window)
                 window += 1
-            await found.until(lambda: len(found.calls) == 1 + (window - 1) * UNDER_WAY, patient(10))
+            await found.until(lambda: len(found.calls) == 1 + (window - 1) * UNDER_WAY, 10)
             server.keys = {NEW}
             after = len(server.asked)
             ask_all(found, window)
-            await found.until(lambda: len(server.asked) == after + UNDER_WAY == len(found.calls), patient(10))
+            await found.until(lambda: len(server.asked) == after + UNDER_WAY == len(found.calls), 10)
         assert {call.outcome for call in found.calls} == {CallOutcome.OK}
         assert {asked.key for asked in server.asked[:after]} == {OLD, NEW}
         assert {asked.key for asked in server.asked[after:]} == {NEW}
@@ -79,10 +85,10 @@ async def test_a_key_revoked_before_its_successor_is_noticed_costs_one_more_requ
     path = key_of(tmp_path)
     with llm_server("good") as server:
         server.keys = {NEW}
-        async with office(server, key=OLD, key_file=path, deadline_s=5.0) as found:
+        async with office(server, key=OLD, key_file=path, deadline_s=patient(5.0)) as found:
             path.write_text(NEW)
             found.ask(1)
-            await found.until(lambda: bool(found.events), patient(10))
+            await found.until(lambda: bool(found.events), 10)
         assert found.calls[-1].outcome is CallOutcome.OK
         assert len(found.calls) <= 2
 
@@ -91,12 +97,12 @@ async def test_inside_the_overlap_a_new_key_that_is_refused_gives_way_to_the_old
     path = key_of(tmp_path)
     with llm_server("good") as server:
         server.keys = {OLD, NEW}
-        async with office(server, key=OLD, key_file=path, deadline_s=5.0) as found:
+        async with office(server, key=OLD, key_file=path, deadline_s=patient(5.0)) as found:
             path.write_text(NEW)
-            await found.until(lambda: server.listed == [NEW], patient(10))
+            await found.until(lambda: server.listed == [NEW], 10)
             server.keys = {OLD}
             found.ask(1)
-            await found.until(lambda: bool(found.events), patient(10))
+            await found.until(lambda: bool(found.events), 10)
         assert [asked.key for asked in server.asked[-1:]] == [OLD]
 
 

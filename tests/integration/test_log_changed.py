@@ -14,6 +14,7 @@ from obflow.settings import Settings
 from schemas.topics import FACTORS, L2, Topic
 from tests.integration.processing import PARTITIONS, Worker, interleaved, pipeline, publish, until, workers
 from tests.integration.test_processor import drained, streams_of
+from tests.support.patience import patient
 from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
@@ -36,7 +37,7 @@ def widened(settings: Settings, topic: Topic = L2) -> None:
 
 def ended(worker: Worker) -> str:
     """The sentence that it ends with."""
-    assert worker.process.wait(SOON_S) == 1, worker.tail()
+    assert worker.process.wait(patient(SOON_S)) == 1, worker.tail()
     return worker.tail().splitlines()[-1]
 
 

@@ -122,7 +122,7 @@ def test_a_broker_that_tells_no_end_as_it_comes_back_is_asked_again(
     monkeypatch.setattr(AdminClient, "list_offsets", blank_at_first)
     assert sum(ends_of(settings).extent.ends.values()) == 3
     assert sum(kafka_logs.end_offsets(settings, [topic_name(settings, L2)]).values()) == 3
-    assert len(asked) == 4
+    assert len(asked) >= 4, "each is asked again"  # and more often where an answer comes too late
 
 
 def test_a_missing_topic_is_said(settings: Settings) -> None:

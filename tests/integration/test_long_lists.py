@@ -19,6 +19,7 @@ from producers.settings import ProducerSettings
 from schemas.errors import EXIT_USAGE, UsageError
 from tests.integration.advising import TIMES, advice_in, settings_in
 from tests.integration.misbehaving import Answer, MisbehavingVenue, misbehaving
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +52,7 @@ async def end_of(path: Path, answer: Answer, exchange: Exchange) -> tuple[UsageE
     async with misbehaving(answer=answer) as venue:
         settings = Settings(producer=ProducerSettings(rest_url=venue.url, max_frame_bytes=1_000_000))
         with pytest.raises(UsageError) as ended:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(patient(10)):
                 await run.record(
                     exchange, NAMES, settings, clock=SystemClock(), stop=asyncio.Event(), path=path / "a.frames.jsonl"
                 )

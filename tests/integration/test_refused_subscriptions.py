@@ -20,6 +20,7 @@ from producers.messages import Instrument
 from schemas.messages import FeedStatus
 from tests.integration.misbehaving import Listening, listening, misbehaving, until
 from tests.integration.simulators import simulator
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +40,7 @@ async def test_one_refused_symbol_costs_the_others_one_connection(
     monkeypatch.setattr(talk, "ACK_SECONDS", 1.0)
     symbols, told = (traded, refused), {}
     router = FrameRouter(EXCHANGES[venue], {name: Instrument(venue, name, "0.0001", "0.0001") for name in symbols})
-    async with simulator(venue, symbols=[traded]) as served, asyncio.timeout(15), asyncio.TaskGroup() as group:
+    async with simulator(venue, symbols=[traded]) as served, asyncio.timeout(patient(15)), asyncio.TaskGroup() as group:
         source = VenueSource(
             EXCHANGES[venue],
             symbols,

@@ -116,7 +116,7 @@ FAILURES: dict[str, tuple[CallOutcome, int | None, int]] = {
 @pytest.mark.parametrize("way", FAILURES)
 async def test_a_failure_is_rows_with_its_outcome_and_never_an_event(way: str) -> None:
     outcome, status, least = FAILURES[way]
-    deadline_s = 0.4 if outcome is CallOutcome.TIMEOUT else DEADLINE_S
+    deadline_s = 0.4 if outcome is CallOutcome.TIMEOUT else patient(DEADLINE_S)
     with llm_server(way) as server:
         async with office(server, deadline_s=deadline_s) as found:
             found.ask()
@@ -132,7 +132,7 @@ async def test_a_failure_is_rows_with_its_outcome_and_never_an_event(way: str) -
     assert found.count("obflow_llm_calls_total", outcome=outcome.value) == len(found.calls)
     spent = sum((Fraction(str(call.cost_usd)) for call in found.calls if call.cost_usd is not None), Fraction(0))
     assert spent == (0 if way == "bomb" else server.cost_usd)  # what is never read is never known
-    assert all(call.latency_ms <= (deadline_s + 0.5) * 1e3 for call in found.calls)
+    assert all(call.latency_ms <= (deadline_s + patient(0.5)) * 1e3 for call in found.calls)
 
 
 async def test_ten_megabytes_are_not_read_to_their_end() -> None:
@@ -159,7 +159,7 @@ async def test_a_redirect_is_not_followed_to_anywhere(status: int) -> None:
 async def test_a_retry_after_that_cannot_be_meant_is_counted_and_ignored(told: str) -> None:
     with llm_server("rate_limited", "good") as server:
         server.retry_after = told
-        async with office(server, deadline_s=5.0) as found:
+        async with office(server, deadline_s=patient(5.0)) as found:
             found.ask()
             assert await found.calls_made(2) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
     assert found.count("obflow_ignored_total", reason="retry_after") == 1
@@ -410,7 +410,7 @@ async def test_what_an_endpoint_lacks_is_left_out_one_thing_at_a_time() -> None:
 async def test_an_endpoint_that_fails_at_a_schema_is_asked_without_and_that_is_remembered() -> None:
     with llm_server("good") as server:
         server.fails_at = "json_schema"
-        async with office(server, deadline_s=5.0) as found:
+        async with office(server, deadline_s=patient(5.0)) as found:
             for window, calls in ((0, 2), (1, 4), (2, 5)):
                 found.ask(window)
                 assert (await found.calls_made(calls))[-1] is CallOutcome.OK
@@ -425,7 +425,7 @@ async def test_what_the_poorest_server_of_ones_own_takes_is_found_out_once_and_t
     with llm_server("says") as server:
         server.refuses = {"response_format", "temperature", "max_completion_tokens"}
         server.without_usage, server.content = True, f"```json\n{BARE}\n```"
-        async with office(server, deadline_s=10.0) as found:
+        async with office(server, deadline_s=patient(10.0)) as found:
             found.ask(0)
             await found.until(lambda: bool(found.events), 10.0)
             first = len(found.calls)
@@ -451,7 +451,7 @@ async def test_errors_are_read_wherever_they_stand(cases: Path, told: list[str])
             assert await found.calls_made(1) == [CallOutcome.RATE_LIMITED]
         server.sends = (in_headers["status"], in_headers["headers"], {})
         server.ways = ["sends", "good"]
-        async with office(server, deadline_s=8.0) as found:
+        async with office(server, deadline_s=patient(8.0)) as found:
             found.ask()
             assert await found.calls_made(2, 8.0) == [CallOutcome.RATE_LIMITED, CallOutcome.OK]
             assert found.calls[1].started_ns - found.calls[0].started_ns >= 3e9
@@ -625,7 +625,7 @@ async def test_an_answer_for_a_partition_that_moved_is_a_row_and_no_event() -> N
 
 async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
     with llm_server("hang") as server:
-        async with office(server, deadline_s=30.0) as found:
+        async with office(server, deadline_s=patient(30.0)) as found:
             found.ask()
             await found.until(lambda: len(server.asked) == 1)
     assert [call.outcome for call in found.calls] == [CallOutcome.ABANDONED]
@@ -634,7 +634,7 @@ async def test_what_is_under_way_at_the_end_has_a_row_that_says_so() -> None:
 async def test_a_question_that_is_given_up_has_a_row_and_no_event_and_the_next_is_asked() -> None:
     with llm_server("good") as server:
         server.delay_s = 0.5
-        async with office(server, deadline_s=5.0) as found:
+        async with office(server, deadline_s=patient(5.0)) as found:
             found.ask(1)
             await found.until(lambda: len(server.asked) == 1)
             await found.asker.abandon("rollout")

@@ -30,6 +30,7 @@ from schemas.messages import L2Record, SequenceSource
 from tests.integration.advising import TIMES, refused
 from tests.integration.relay_server import KEY, RelayServer, relay
 from tests.producers.l2_reader import books_of
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -63,7 +64,7 @@ class Recorded:
         self.feed = feed
 
     async def until(self, what: Callable[[LiveFeed], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patient(20)):
             while self.feed is None or not what(self.feed):  # noqa: ASYNC110 (what a stream knows comes without event)
                 await asyncio.sleep(0.02)
 
@@ -179,7 +180,7 @@ async def test_a_relay_that_does_not_answer_when_credentials_are_due_is_asked_ag
         with capture_logs() as logs:
             task = asyncio.create_task(provider.attend(source))  # type: ignore[arg-type]
             server.relay.status = 500
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(patient(15)):
                 while not any(one["event"] == "relay_not_answering" for one in logs):  # noqa: ASYNC110 (a log)
                     await asyncio.sleep(0.02)
                 assert not source.keys

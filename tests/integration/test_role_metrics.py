@@ -18,6 +18,7 @@ from tests.integration.made_tables import make_tables
 from tests.integration.producing import producing
 from tests.integration.roles import ROLES, page, readers
 from tests.integration.sinking import opened
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +57,7 @@ async def gathered(broker: str, clickhouse: ClickHouseSettings, folder: Path) ->
                 shown = {role: samples(text) for role, text in pages.items()}
                 return all(shown[role].get(name) for role, names in ENOUGH.items() for name in names)
 
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(patient(60)):
                 while not await look():  # noqa: ASYNC110 (other processes)
                     await asyncio.sleep(0.5)
             for role, port in ports.items():

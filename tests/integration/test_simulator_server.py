@@ -22,6 +22,7 @@ from producers.simulator.server import SimulatorServer
 from producers.simulator.venues import simulated_venue
 from tests.integration.simulators import Simulator, simulator
 from tests.producers.binance_reader import IndependentReader, RuleBroken, assert_true_book, read_frame
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +33,7 @@ STREAMS = ["btcusdt@depth@100ms", "btcusdt@trade", "btcusdt@bookTicker"]
 async def ask(socket: websockets.ClientConnection, **request: Any) -> dict[str, Any]:
     """Send a request and pass over frames until its answer."""
     await socket.send(json.dumps(request))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while True:
             frame = json.loads(await socket.recv())
             if "stream" not in frame and ("id" in frame or "error" in frame):
@@ -54,7 +55,7 @@ async def read_until(
     socket: websockets.ClientConnection, readers: dict[str, IndependentReader], what: Callable[[], object]
 ) -> None:
     """Read frames until something holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while not what():
             read_frame(readers, str(await socket.recv()))
 
@@ -276,7 +277,7 @@ async def test_an_unknown_fault_is_refused() -> None:
 async def wait_closed(socket: websockets.ClientConnection) -> list[str]:
     """Everything that comes until the connection ends."""
     frames = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         try:
             while True:
                 frames.append(str(await socket.recv()))
@@ -335,6 +336,6 @@ async def test_nothing_of_its_clients_is_kept_after_two_hundred_reconnects() -> 
 
 async def settled(venue: Simulator) -> None:
     """Wait until the server has seen its last client go."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while (await venue.report())["venues"][FUTURES]["connections"]:  # noqa: ASYNC110 (another's state)
             await asyncio.sleep(0.01)

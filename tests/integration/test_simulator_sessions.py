@@ -15,6 +15,7 @@ from producers.simulator.contract import RateLimit
 from schemas.errors import UsageError
 from tests.integration.simulators import Simulator, simulator
 from tests.support.made_up_simulator import RULES, MadeUpVenue
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +32,7 @@ async def connected(**session: float) -> AsyncIterator[tuple[Simulator, websocke
     async with (
         simulator(made_up(**session), symbols=SYMBOLS) as venue,
         websockets.connect(venue.server.websocket_url + "/made") as socket,
-        asyncio.timeout(10),
+        asyncio.timeout(patient(10)),
     ):
         yield venue, socket
 

@@ -102,7 +102,7 @@ def test_every_table_is_fed_and_a_stopped_sink_has_written_what_it_read(
         code, seconds = sink.stop()
         result = sink.result()
 
-    assert (code, seconds < 5.0) == (0, True), sink.log
+    assert (code, seconds < patient(5.0)) == (0, True), sink.log
     assert result["factors"]["rows"] == 4
     assert {name: counts["records"] for name, counts in result.items()} == {
         "factors": 2,

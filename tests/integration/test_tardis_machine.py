@@ -32,6 +32,7 @@ from schemas.topics import L2
 from tests.integration.machine_server import KEY, MachineServer, machine
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.l2_reader import books_of
+from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
@@ -58,7 +59,7 @@ class Recorded:
         self.feed = feed
 
     async def until(self, what: Callable[[], object]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patient(15)):
             while not (self.feed and what()):  # noqa: ASYNC110 (what a pure stream knows comes without an event)
                 await asyncio.sleep(0.02)
 

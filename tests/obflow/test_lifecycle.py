@@ -14,6 +14,7 @@ import pytest
 from obflow import lifecycle
 from obflow.lifecycle import PARENT_VARIABLE, child_environment, run_async, stop_on_signal
 from schemas.errors import FatalError
+from tests.support.patience import patient
 
 
 def tell_self(signum: signal.Signals = signal.SIGTERM) -> None:
@@ -127,7 +128,7 @@ class TestBlocking:
         with stop_on_signal() as stop:
             assert not stop.is_set()
             tell_self()
-            assert stop.wait(5)
+            assert stop.wait(patient(5))
         assert signal.getsignal(signal.SIGTERM) == before
 
     def test_an_echo_is_no_second_wish_and_a_later_signal_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ class TestBlocking:
         with stop_on_signal() as stop:
             tell_self()
             tell_self()
-            assert stop.wait(5)
+            assert stop.wait(patient(5))
             assert said == []
             monkeypatch.setattr(lifecycle, "ECHO_SECONDS", 0.0)
             tell_self()
@@ -153,14 +154,14 @@ class TestBlocking:
             tell_self(signal.SIGINT)
             assert not stop.is_set()
             tell_self()
-            assert stop.wait(5)
+            assert stop.wait(patient(5))
 
     def test_a_loop_that_never_looks_is_cut_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ended = threading.Event()
         monkeypatch.setattr(lifecycle, "_end_now", lambda why: ended.set())
         with stop_on_signal(shutdown_seconds=0.01):
             tell_self()
-            assert ended.wait(5)
+            assert ended.wait(patient(5))
 
 
 def test_a_child_ends_when_its_parent_is_killed() -> None:

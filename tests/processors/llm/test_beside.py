@@ -21,6 +21,7 @@ from schemas.errors import UsageError
 from schemas.messages import LlmCall
 from schemas.topics import LLM_CALLS, REGIMES, ROLLOUT
 from tests.processors.regimes.generated import RULES, Market, record
+from tests.support.patience import patient
 
 
 @dataclass
@@ -89,7 +90,7 @@ async def test_an_answer_and_its_row_leave_in_their_instruments_partition_at_onc
     [*_, closed] = close_windows(RegimeState(), record(Market(3).events(800)), RULES, lambda _: None)
     asker.enqueue("binance-futures:BTCUSDT", closed, WantsAnswers())
     running = asyncio.create_task(asker.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patient(5)):
         while not sent:  # noqa: ASYNC110 (the row of a refused connection; nothing tells of it but itself)
             await asyncio.sleep(0.01)
     running.cancel()

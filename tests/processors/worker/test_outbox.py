@@ -11,6 +11,7 @@ import pytest
 from obflow.faults import FaultPoints
 from processors.worker.outbox import Outbox, Send
 from schemas.errors import DeliveryFailed, FatalError
+from tests.support.patience import patient
 
 
 class FakeProducer:
@@ -101,20 +102,20 @@ async def test_a_wait_for_acknowledgements_is_for_what_was_put_before_it() -> No
         assert not waiting.done()
 
         running.producer.futures[0].set_result(None)
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, patient(1))
 
 
 async def test_room_is_full_at_the_bound_and_free_again_after_an_acknowledgement() -> None:
     async with Running(max_in_flight=2) as running:
         running.outbox.enqueue(factor(1))
-        await asyncio.wait_for(running.outbox.wait_for_room(), 1)
+        await asyncio.wait_for(running.outbox.wait_for_room(), patient(1))
         running.outbox.enqueue(factor(2))
         waiting = asyncio.ensure_future(running.outbox.wait_for_room())
         await running.turn()
         assert not waiting.done()
 
         running.producer.futures[0].set_result(None)
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, patient(1))
 
 
 async def test_a_refused_record_ends_the_process_and_nothing_leaves_after_it() -> None:

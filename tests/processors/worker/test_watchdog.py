@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from processors.worker.watchdog import LogReplaced, StallDetector, Watchdog, lag
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
+from tests.support.patience import patient
 
 
 def test_a_worker_without_lag_may_be_idle_for_ever() -> None:
@@ -77,7 +78,7 @@ def test_the_watchdog_ends_a_stalled_worker_with_one_sentence() -> None:
 
     dog = Watchdog(lambda: ({0: 5}, None), lambda: {0: 9}, stalled, patience_s=0.02, look_s=0.005)
     dog.start()
-    assert ended.wait(5)
+    assert ended.wait(patient(5))
     dog.stop()
 
     assert len(errors) == 1
@@ -106,7 +107,7 @@ def watch(
 
     dog = Watchdog(next_look, ends, stalled, patience_s=0.0, look_s=0.001, gone_s=gone_s)
     dog.start()
-    assert done.wait(5)
+    assert done.wait(patient(5))
     dog.stop()
     return errors
 
