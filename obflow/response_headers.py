@@ -28,6 +28,7 @@ _COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 _HEADERS: Final[Mapping[str, float]] = {
     "retry-after-ms": 1e-3,
+    "x-ms-retry-after-ms": 1e-3,
     "x-ratelimit-reset-after": 1.0,
     "gw-ratelimit-reset": 1e-3,
     "x-bapi-limit-reset-timestamp": 0.0,
@@ -36,8 +37,11 @@ _HEADERS: Final[Mapping[str, float]] = {
 """Other headers that tell a wait, with the seconds in their unit; 0 where they tell a moment."""
 
 _RESET_NAME: Final = re.compile(
-    r"(?:x-|anthropic-)?ratelimit-(?:[a-z]+-)?reset(?:-[a-z]+)?|x-rate-limit-reset", re.ASCII
+    r"(?:x-|anthropic-)?rate-?limit(?:bysize)?-(?:[a-z]+-){0,3}reset(?:-[a-z]+){0,3}", re.ASCII
 )
+"""Of requests, tokens or both, in whatever order: `-input-tokens-reset` as `-reset-requests-day`."""
+_POLICY: Final = re.compile(r"(?:^|[;,\s])(t|reset|r|remaining)=([0-9]{1,9})(?![0-9.])", re.ASCII)
+"""What the header `RateLimit` tells, by either draft of it: `"day";r=0;t=30`, or `limit=9, remaining=0, reset=30`."""
 _DURATION: Final = re.compile(
     r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?",
     re.ASCII,
@@ -108,6 +112,7 @@ def read_reset(headers: Iterable[tuple[str, str]], now_s: float) -> float | None
     resets = [name for name in told if _RESET_NAME.fullmatch(name)]
     spent = [name for name in resets if not read_count(told.get(name.replace("reset", "remaining"), ""))]
     found = [wait_s for name in spent or resets if (wait_s := _reset_s(told[name], now_s)) is not None]
+    found += _policies(told.get("ratelimit", ""))
     return min(max(0.0, *found), LONGEST_WAIT_S) if found else None
 
 
@@ -172,6 +177,16 @@ def _reset_s(text: str, now_s: float) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s
+
+
+def _policies(header: str) -> list[float]:
+    """Read what a header tells of several limits at once: how long until those are counted anew that are used up."""
+    if len(header) > 4 * MAX_CHARACTERS:
+        return []
+    limits = [dict[str, str](_POLICY.findall(limit)) for limit in re.split(r",\s*(?=\")", header)]
+    left = [limit.get("r") or limit.get("remaining", "0") for limit in limits]
+    resets = [limit.get("t", limit.get("reset", "")) for limit in limits]
+    return [float(reset) for reset, rest in zip(resets, left, strict=True) if reset and int(rest) == 0]
 
 
 def _spoken(body: str, now_s: float) -> list[float]:

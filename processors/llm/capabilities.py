@@ -7,11 +7,13 @@ from typing import Final
 
 from obflow.findings import Check
 from processors.llm.calls import ANSWERED
+from processors.llm.shapes import ONE_MESSAGE, STREAMED
 from schemas.messages import LlmCall
 
 NAME: Final = "model takes"
 FORMS: Final = {"schema": "a JSON schema", "object": "a JSON object, no schema", "none": "no form of the answer"}
 TEMPERATURE: Final = "temperature"
+MESSAGES: Final = {ONE_MESSAGE: "the instructions in the question's own message", STREAMED: "streams alone"}
 
 
 def capability_findings(calls: Iterable[LlmCall]) -> list[Check]:
@@ -26,11 +28,12 @@ def capability_findings(calls: Iterable[LlmCall]) -> list[Check]:
 
 def _sentence(call: LlmCall) -> str:
     form, *others = call.shape.split()
-    limit = " ".join(name for name in others if name != TEMPERATURE)
+    limit = " ".join(name for name in others if name not in (TEMPERATURE, *MESSAGES))
     takes = (
         FORMS.get(form, form),
         "temperature 0" if TEMPERATURE in others else "no temperature",
         f"its limit as {limit}" if limit else "no limit of an answer",
+        *(said for name, said in MESSAGES.items() if name in others),
     )
     told = {"tokens": call.input_tokens, "kept input": call.cached_tokens, "thinking": call.reasoning_tokens}
     tells = [name for name, count in told.items() if count is not None]

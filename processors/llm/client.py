@@ -100,7 +100,7 @@ class LlmClient:
     async def _send(self, prompt: Prompt, shape: RequestShape, seconds: float, key: ModelKey) -> Any:  # noqa: ANN401 (the client's answer, raw)
         return await self._openai.chat.completions.with_raw_response.create(
             model=self._model,
-            messages=[{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}],
+            messages=shape.messages(prompt),  # type: ignore[arg-type] # the client's union of messages
             timeout=seconds,
             extra_headers={"Authorization": f"Bearer {key.text}"},
             **shape.fields(self._answer_tokens),

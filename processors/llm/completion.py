@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from processors.llm.bodies import read_body
+from processors.llm.contents import called_text, content_text, thinking_text
+from processors.llm.error_places import error_in
 from processors.llm.pricing import NOT_REPORTED, TokenUse
 from processors.llm.refusals import BAD_REQUEST, read_refusal
 from processors.regimes.unwrap import Wrapping, begins_to_think, first_object
@@ -22,12 +24,10 @@ from schemas.messages import CallOutcome
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-SPOKEN: Final = ("detail", "message", "errors", "msg", "error_msg", "error_message", "base_resp")
-"""Fields of a body without a choice that say why there is none."""
+MOST_CHOICES: Final = 8
+"""One is asked for; of a relay's several the first may be empty."""
 CUT: Final = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Reasons to finish that mean that the limit of tokens was reached."""
-THINKING: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-"""Fields of a message in which endpoints put its thinking."""
 
 
 class TokenParts(msgspec.Struct):
@@ -51,6 +51,8 @@ class TokenCounts(msgspec.Struct):
     cached_tokens: float | None = None
     prompt_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
     completion_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
+    input_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
+    output_tokens_details: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def read_answer(
         decoded = read_body(body)
         fields = decoded if isinstance(decoded, Mapping) else {}
         found = replace(found, tokens=read_usage(msgspec.Raw(msgspec.json.encode(fields.get("usage")))))
-        error = _error_in(decoded)
+        error = error_in(decoded)
         if error is not None:
             judged = _judged(error.code, error.text, headers, now_s)
             return replace(judged, text=found.text, tokens=found.tokens)
@@ -141,114 +143,32 @@ def _judged(code: int | None, text: str, headers: Iterable[tuple[str, str]], now
     )
 
 
-class _Error(NamedTuple):
-    """An error that stood in a body: its number, where it has one that is a status, and all it says."""
-
-    code: int | None
-    text: str
-
-
-def _error_in(body: Any) -> _Error | None:  # noqa: ANN401 (any JSON)
-    """The error that a body holds, in the places where endpoints put one; None where it holds none."""
-    if not isinstance(body, Mapping):
-        return None
-    choices = body.get("choices")
-    inner = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-    says_error = body.get("object") == "error" or body.get("type") == "error"
-    ended_so = {"finish_reason": "error"} if inner.get("finish_reason") == "error" else None
-    places = (body.get("error"), inner.get("error"), body if says_error else None, ended_so)
-    error = next((place for place in places if _says_something(place)), None)
-    if error is None and not choices:
-        error = next((body[name] for name in SPOKEN if body.get(name)), None)
-    if error is None:
-        return None
-    fields = error if isinstance(error, Mapping) else {}
-    inside = fields.get("error")
-    code = _status_of(fields, inside if isinstance(inside, Mapping) else {}, body)
-    return _Error(code, msgspec.json.encode(error).decode("utf-8", "replace"))
-
-
-def _says_something(error: Any) -> bool:  # noqa: ANN401 (any JSON)
-    """Whether an error is one: some endpoints send the fields of one that is not there, all of them empty."""
-    return any(error.values()) if isinstance(error, Mapping) else bool(error)
-
-
-def _status_of(*places: Mapping[str, Any]) -> int | None:
-    """The first field that can be a status of an error."""
-    for fields in places:
-        for name in ("code", "status", "status_code", "http_code"):
-            value = fields.get(name)
-            if isinstance(value, str) and value.isdecimal() and value.isascii():
-                value = int(value[:9])
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
-                return value
-    return None
-
-
 def _message(choices: Any) -> _Said:  # noqa: ANN401 (any JSON)
-    """What the first choice says. Raises LookupError or TypeError where it says nothing that is read."""
-    choice = choices[0]
+    """What the first choice says that says anything. Raises LookupError or TypeError where none is one that is read."""
+    first = _said(choices[0])
+    if first.text or first.thinking or len(choices) == 1:
+        return first
+    others = (_said(choice) for choice in choices[1:MOST_CHOICES] if isinstance(choice, Mapping))
+    return next((each for each in others if each.text), first)
+
+
+def _said(choice: Any) -> _Said:  # noqa: ANN401 (any JSON)
+    """What a choice says. Raises TypeError where it is none that is read."""
     if not isinstance(choice, Mapping):
         raise TypeError("a choice is no object")
-    message = choice.get("message", choice.get("delta"))
+    message = choice.get("message")
+    message = choice.get("delta") if message is None else message
     if message is None and isinstance(choice.get("text"), str):  # of an older form of completions
         message = {"content": choice["text"]}
     if not isinstance(message, Mapping):
         raise TypeError("a choice's message is no object")
     content = message.get("content") or message.get("parsed")
-    text, wrapping = _text(content), Wrapping.PARTS if isinstance(content, list) else Wrapping.NONE
-    if not text and (called := _called(message)):
+    text, wrapping = content_text(content), Wrapping.PARTS if isinstance(content, list) else Wrapping.NONE
+    if not text.strip() and (called := called_text(message)):
         text, wrapping = called, Wrapping.CALL
     refusal = message.get("refusal")
-    text = text or (refusal if isinstance(refusal, str) else "")
-    return _Said(text, _thinking(message), str(choice.get("finish_reason") or "").lower(), wrapping)
-
-
-def _text(content: Any) -> str:  # noqa: ANN401 (any JSON)
-    """A content's text: a string, an object, or a list of parts of which those of an answer count. Raises TypeError."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    if isinstance(content, Mapping):
-        return _text([content]) if isinstance(content.get("text"), str) else _written(content)
-    if isinstance(content, list) and all(isinstance(part, Mapping | str) for part in content):
-        return "".join(map(_part_text, content))
-    raise TypeError("a message's content is neither text nor a list of parts")
-
-
-def _part_text(part: Mapping[str, Any] | str) -> str:
-    if isinstance(part, str):
-        return part
-    text = part.get("text") if part.get("type", "text") in ("text", "output_text") else None
-    text = text.get("value") if isinstance(text, Mapping) else text
-    return text if isinstance(text, str) else ""
-
-
-def _called(message: Mapping[str, Any]) -> str:
-    """What a model hands to a tool in place of an answer; empty where it calls none."""
-    calls = message.get("tool_calls")
-    call = calls[0] if isinstance(calls, list) and calls else {"function": message.get("function_call")}
-    function = call.get("function") if isinstance(call, Mapping) else None
-    told = function.get("arguments") if isinstance(function, Mapping) else None
-    return told if isinstance(told, str) else _written(told) if isinstance(told, Mapping) else ""
-
-
-def _thinking(message: Mapping[str, Any]) -> str:
-    """The thinking beside an answer; one in a form that is not known ails no answer."""
-    return next(filter(None, (_thought(message.get(name)) for name in THINKING)), "")
-
-
-def _thought(told: Any) -> str:  # noqa: ANN401 (any JSON)
-    if isinstance(told, str):
-        return told
-    parts = told if isinstance(told, list) else []
-    texts = (part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, Mapping | str))
-    return "".join(text for text in texts if isinstance(text, str))
-
-
-def _written(found: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(found).decode()
+    text = text if text.strip() else refusal if isinstance(refusal, str) else ""
+    return _Said(text, thinking_text(message), str(choice.get("finish_reason") or "").lower(), wrapping)
 
 
 def _verdict(found: LlmAnswer, said: _Said) -> LlmAnswer:
@@ -278,15 +198,17 @@ def read_usage(usage: msgspec.Raw) -> TokenUse:
     counts = _read(usage, TokenCounts)
     whole_in = _first_count(counts.prompt_tokens, counts.input_tokens)
     whole_out = _first_count(counts.completion_tokens, counts.output_tokens)
-    told = _read(counts.prompt_tokens_details, TokenParts).cached_tokens
+    of_input = _read(counts.prompt_tokens_details, TokenParts), _read(counts.input_tokens_details, TokenParts)
+    of_output = _read(counts.completion_tokens_details, TokenParts), _read(counts.output_tokens_details, TokenParts)
+    told = _first_count(*(part.cached_tokens for part in of_input))
     cached = _first_count(told, counts.prompt_cache_hit_tokens, counts.cached_tokens)
-    reasoning = _count(_read(counts.completion_tokens_details, TokenParts).reasoning_tokens)
+    reasoning = _first_count(*(part.reasoning_tokens for part in of_output))
     return TokenUse(whole_in, whole_out, _part(cached, whole_in), _part(reasoning, whole_out))
 
 
 def _read(text: msgspec.Raw, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(text, type=kind | None) or kind()
+        return msgspec.json.decode(text, type=kind | None, strict=False) or kind()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return kind()
 

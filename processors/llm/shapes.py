@@ -11,6 +11,7 @@ from collections import Counter
 from itertools import product
 from typing import Any, Final, Literal, NamedTuple
 
+from processors.regimes.prompt import Prompt
 from processors.regimes.verdict import RESPONSE_SCHEMA
 
 SCHEMA: Final = {
@@ -20,6 +21,8 @@ SCHEMA: Final = {
 FORMATS: Final[dict[str, Any]] = {"schema": SCHEMA, "object": {"type": "json_object"}, "none": None}
 LIMITS: Final = ("max_completion_tokens", "max_tokens", "")
 """Names of the limit of an answer's tokens, the newest first; none at all last."""
+ONE_MESSAGE, STREAMED = "one-message", "streamed"
+"""How a way to ask is called in rows that has no system message, or asks for a stream."""
 FRAME_TOKENS: Final = 100
 """What an endpoint puts around messages, at most."""
 TOLD: Final = {
@@ -28,9 +31,17 @@ TOLD: Final = {
     "format": (
         *("response_format", "json_schema", "json_object", "json mode", "schema", "format", "strict", "permitted"),
         *("grammar", "guided", "structured", "additional_properties", "additionalproperties", "requested parameters"),
+        *("json_validate_failed", "failed to generate json"),
+    ),
+    "stream": ("stream mode", "non-streaming", "stream parameter", "stream=true", "streaming is required"),
+    "roles": (
+        *("system role", "'system'", '\\"system\\"', "system message", "system prompt", "system instruction"),
+        *("developer instruction", "roles must alternate", "roles are supported"),
     ),
 }
 """Words of a refusal that name what is lacking, the limit beside these by its own name; looked for in this order."""
+STREAM: Final = {"extra_body": {"stream": True, "stream_options": {"include_usage": True}}}
+"""How a stream is asked for; what comes is read whole, as any answer."""
 
 
 class RequestShape(NamedTuple):
@@ -40,16 +51,22 @@ class RequestShape(NamedTuple):
         format: How the answer's form is asked for: by schema, as an object, or by the instructions alone.
         temperature: Whether temperature 0 is asked for.
         limit: Name of the limit of the answer's tokens; empty where none is sent.
+        roles: Whether the instructions are a system message of their own, or stand before the question in its own.
+        stream: Whether the answer is asked for in pieces, which some models alone give.
     """
 
     format: Literal["schema", "object", "none"] = "schema"
     temperature: bool = True
     limit: str = LIMITS[0]
+    roles: bool = True
+    stream: bool = False
 
     @property
     def name(self) -> str:
         """All of it as words, as it stands in rows."""
-        return " ".join(filter(None, (self.format, "temperature" if self.temperature else "", self.limit)))
+        others = {"temperature": self.temperature, ONE_MESSAGE: not self.roles, STREAMED: self.stream}
+        told = [name for name, is_so in others.items() if is_so]
+        return " ".join(filter(None, (self.format, *told, self.limit)))
 
     def fields(self, answer_tokens: int) -> dict[str, Any]:
         """What is sent beside the messages.
@@ -62,7 +79,14 @@ class RequestShape(NamedTuple):
             **({"response_format": form} if form else {}),
             **({"temperature": 0} if self.temperature else {}),
             **({self.limit: answer_tokens} if self.limit else {}),
+            **(STREAM if self.stream else {}),
         }
+
+    def messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        """The messages of a question."""
+        if not self.roles:
+            return [{"role": "user", "content": f"{prompt.system}\n{prompt.user}"}]
+        return [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
 
     def most_tokens(self, text: str, answer_tokens: int) -> tuple[int, int]:
         """Most tokens that a request can take, in and out: each is at least a byte of what is sent.
@@ -89,7 +113,7 @@ BY_LOSS: Final = tuple(
         (RequestShape(form, warm, limit) for form, warm, limit in product(FORMATS, (True, False), LIMITS)), key=_loss
     )
 )
-"""Every way to ask, the one that leaves out least first."""
+"""Every way to leave something out, that which leaves out least first; how messages go is varied where it is named."""
 SURE: Final = 2
 
 
@@ -104,7 +128,12 @@ def varied(shape: RequestShape, refusal: str, tried: frozenset[RequestShape] = f
     Returns:
         None where nothing is left to leave out.
     """
-    return next((way for way in (*_named(shape, refusal), *BY_LOSS) if way not in tried), None)
+    return next((way for way in (*_named(shape, refusal), *_by_loss(shape)) if way not in tried), None)
+
+
+def _by_loss(shape: RequestShape) -> list[RequestShape]:
+    """Every way to leave something out, with messages as they go."""
+    return [way._replace(roles=shape.roles, stream=shape.stream) for way in BY_LOSS]
 
 
 def _named(shape: RequestShape, refusal: str) -> list[RequestShape]:
@@ -123,6 +152,10 @@ def _less(shape: RequestShape) -> dict[str, RequestShape]:
         ways["temperature"] = shape._replace(temperature=False)
     if shape.limit:
         ways["limit"] = shape._replace(limit=LIMITS[LIMITS.index(shape.limit) + 1])
+    if not shape.stream:
+        ways["stream"] = shape._replace(stream=True)
+    if shape.roles:
+        ways["roles"] = shape._replace(roles=False)
     return ways
 
 
@@ -167,7 +200,7 @@ class Ways:
 
     def _unfailed(self, shape: RequestShape, said: str) -> RequestShape:
         forms = [self.best._replace(format=form) for form in ("object", "none")]
-        ways, tried = (*_named(shape, said), *self._doubted, *forms, *BY_LOSS), self._failed | self._refused
+        ways, tried = (*_named(shape, said), *self._doubted, *forms, *_by_loss(shape)), self._failed | self._refused
         found = next((way for way in ways if way not in tried), None)
         if found is None:
             self._failed.clear()

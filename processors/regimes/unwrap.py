@@ -12,21 +12,27 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 NAMES: Final = (
-    r"(?:think|thinking|thoughts?|reason|reasoning|rationale|reflect|reflection|scratchpad|scratch|analysis|monologue"
-    r"|inner_monologue|internal|chain_of_thought|cot|plan|planning|draft)"
+    r"(?:(?:ant|inner_)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|monologue)|rationale|reflect|reflection"
+    r"|scratchpad|scratch|internal|chain_of_thought|cot|plan|planning|draft)"
+    r"(?:_(?:process|content|text|trace|steps?|block|log|fast|faster|budget))?"
 )
 """What models and prompts call the part that comes before an answer."""
+HEADING: Final = r"\n[#*_ ]{0,8}"
+"""How a line begins that stands over an answer and below something else."""
+ANSWER: Final = r"(?:(?:my |the )?(?:final|revised|corrected) )?(?:answer|response|verdict|judg(?:e)?ment|output)"
 THOUGHT: Final = re.compile(
     rf"<\|?\s?/\s?(?:\w{{1,20}}[:_])?{NAMES}\s?\|?>|\[/{NAMES}\]|◁/think▷|<\|end_(?:of_)?{NAMES}\|>"
-    r"|<\|channel\|>\s?(?:final|commentary)\b[^{}]{0,60}?<\|message\|>|<channel\|>|<unused95>"
-    r"|(?:assistant(?:final|commentary)(?:json)?|\bhere(?: is|'s) my (?:response|answer)\b:?)"
-    r"(?=\s{0,9}[{`])",
+    r"|<\|channel\|>\s?(?:final|commentary)\b[^{}]{0,60}?<\|message\|>|<channel\|>|<unused95>|<\|inner_suffix\|>"
+    r"|</details>|(?:assistant(?:final|commentary)(?:json)?|\bhere(?: is|'s) my (?:response|answer)\b:?)"
+    r"(?=\s{0,9}[{`])"
+    rf"|{HEADING}{ANSWER}[:*_ ]{{0,8}}(?=\s{{0,9}}[{{`])",
     re.IGNORECASE,
 )
 """The end of what some models write before they answer; templates that begin it themselves leave its beginning out."""
 THINKS: Final = re.compile(
     rf"<\|?\s?(?:\w{{1,20}}[:_])?{NAMES}(?:\s[^<>]{{0,80}})?\|?>|\[{NAMES}\]|◁think▷"
-    rf"|<\|(?:begin|start)_(?:of_)?{NAMES}\|>|<\|channel\|>\s?analysis|<\|channel>\s?thought|<unused94>",
+    rf"|<\|(?:begin|start)_(?:of_)?{NAMES}\|>|<\|channel\|>\s?analysis|<\|channel>\s?thought|<unused94>"
+    r"|<\|inner_prefix\|>|<details\s[^<>]{0,60}\breasoning\b[^<>]{0,80}>",
     re.IGNORECASE,
 )
 """Its beginning."""
@@ -116,10 +122,11 @@ def _first(said: str) -> WrittenObject | None:
 def _told_in(found: dict[str, Any]) -> WrittenObject | None:
     """The answer in an object whose field holds it as text: JSON written twice."""
     for text in found.values():
-        if isinstance(text, str) and text.lstrip()[:1] == "{":
-            inner, end = _object_at(text, text.index("{"))
+        start = text.find("{") if isinstance(text, str) else -1
+        if start >= 0:
+            inner, end = _object_at(text, start)
             if inner is not None and isinstance(inner.get(ANSWERS), str):
-                return WrittenObject(CONTROL.sub(" ", text[text.index("{") : end]), Wrapping.QUOTED)
+                return WrittenObject(CONTROL.sub(" ", text[start:end]), Wrapping.QUOTED)
     return None
 
 

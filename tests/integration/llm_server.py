@@ -114,7 +114,7 @@ class LlmServer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        symbol = json.loads(body["messages"][1]["content"])["symbol"]
+        symbol = json.loads(body["messages"][-1]["content"].rpartition("\n")[2])["symbol"]
         self.answering.append(symbol)
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:

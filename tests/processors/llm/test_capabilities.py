@@ -35,6 +35,11 @@ def row(**fields: object) -> LlmCall:
             "small-model (blue) takes a JSON object, no schema, no temperature, its limit as max_tokens; "
             "it tells tokens, kept input, thinking",
         ),
+        (
+            {"shape": "object temperature one-message streamed max_tokens"},
+            "small-model (blue) takes a JSON object, no schema, temperature 0, its limit as max_tokens, "
+            "the instructions in the question's own message, streams alone; it tells tokens, kept input",
+        ),
     ],
 )
 def test_each_capability_is_told_in_words(fields: dict[str, object], sentence: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.llm.shapes import BY_LOSS, FULL, RequestShape, Ways, varied
+from processors.regimes.prompt import Prompt
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,12 @@ from processors.llm.shapes import BY_LOSS, FULL, RequestShape, Ways, varied
         ("Invalid schema for response_format 'regime': 'maxLength' is not permitted", FULL._replace(format="object")),
         ("failed to parse grammar", FULL._replace(format="object")),
         ("guided_json is not supported", FULL._replace(format="object")),
+        ("code: json_validate_failed, Failed to generate JSON.", FULL._replace(format="object")),
+        ("System role not supported", FULL._replace(roles=False)),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", FULL._replace(roles=False)),
+        ("Developer instruction is not enabled for models/small", FULL._replace(roles=False)),
+        ("This model only support stream mode, please enable the stream parameter", FULL._replace(stream=True)),
+        ("parameter.enable_thinking must be set to false for non-streaming calls", FULL._replace(stream=True)),
         ("4000 > 2048, the maximum allowed number of output tokens", FULL._replace(limit="max_tokens")),
     ],
 )
@@ -114,3 +121,32 @@ def test_the_limit_has_the_name_that_is_asked_for() -> None:
     assert RequestShape("none", temperature=False, limit="max_tokens").fields(7) == {"max_tokens": 7}
     assert RequestShape("none", temperature=False, limit="").fields(7) == {}
     assert FULL.fields(7).keys() == {"response_format", "temperature", "max_completion_tokens"}
+
+
+def test_how_messages_go_is_varied_where_it_is_named_and_stays_so() -> None:
+    ways = Ways()
+    assert ways.refused(FULL, "bad request") == FULL._replace(limit="max_tokens")
+    one_message = ways.refused(FULL._replace(limit="max_tokens"), "system role is not supported")
+    assert one_message == FULL._replace(limit="max_tokens", roles=False)
+    streamed = ways.refused(one_message, "only stream mode")
+    assert streamed == one_message._replace(stream=True)
+    less = ways.refused(streamed, "bad request")
+    assert less is not None
+    assert (less.roles, less.stream) == (False, True)
+    ways.worked(less)
+    assert ways.best == less
+    assert streamed.name == "schema temperature one-message streamed max_tokens"
+
+
+def test_the_instructions_stand_in_a_message_of_their_own_or_before_the_question() -> None:
+    prompt = Prompt("Do this.", '{"a":1}', "v9", "hash")
+    assert [each["role"] for each in FULL.messages(prompt)] == ["system", "user"]
+    [only] = FULL._replace(roles=False).messages(prompt)
+    assert only == {"role": "user", "content": 'Do this.\n{"a":1}'}
+
+
+def test_a_stream_is_asked_for_with_its_usage() -> None:
+    assert FULL._replace(stream=True).fields(7)["extra_body"] == {
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
