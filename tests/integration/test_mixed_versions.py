@@ -8,26 +8,21 @@ reads again: it finds the events that it knows as they were.
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-import sys
-import tarfile
 import threading
-import tomllib
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from schemas.factors import EVENT_HEAD
+from tests.integration.older_code import older_code, run_of
 from tests.integration.processing import FactorLog, Worker, interleaved, pipeline, publish, renamed, until, workers
 from tests.integration.test_processor import Expected, assert_whole, drained
 from tests.processors.generated import GRIDS, Producer
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.integration, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
 BEFORE = "c82043f"
 """The version that is upgraded from: raised with each release, to the one before."""
 INSTRUMENTS = 8
@@ -37,27 +32,7 @@ RATE = 400
 @pytest.fixture
 def code_before(tmp_path: Path) -> Path:
     """The code of the version before, in a folder."""
-    packed = subprocess.run(["git", "-C", str(ROOT), "archive", BEFORE], capture_output=True, timeout=60)
-    if packed.returncode:
-        pytest.skip(f"needs the history: no commit {BEFORE} here ({packed.stderr.decode().strip()})")
-    folder = tmp_path / "before"
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    register(folder)
-    return folder
-
-
-def register(folder: Path) -> None:
-    """Write down, as an installer would, the names by which that version finds its own parts."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
-    name, version = project["name"], project["version"]
-    about = folder / f"{name}-{version}.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = []
-    for group, places in project["entry-points"].items():
-        lines += [f"[{group}]", *(f"{part} = {place}" for part, place in places.items())]
-    (about / "entry_points.txt").write_text("\n".join(lines))
+    return older_code(BEFORE, tmp_path / "before")
 
 
 def factors_of(folder: Path) -> list[str]:
@@ -80,10 +55,9 @@ def test_an_old_worker_is_replaced_and_comes_back_and_no_event_is_lost(
         for number in range(INSTRUMENTS)
     ]
     streams = [renamed(producer.records(350), f"SYM{number:02}") for number, producer in enumerate(producers)]
-    run_before = f"import sys; sys.path.insert(0, {str(code_before)!r}); from obflow.cli import main; sys.exit(main())"
     publishing = threading.Thread(target=publish, args=(settings, interleaved(streams), RATE))
     with (
-        workers(settings, tmp_path / "old", command=[sys.executable, "-c", run_before]) as start_old,
+        workers(settings, tmp_path / "old", command=run_of(code_before)) as start_old,
         workers(settings, tmp_path / "new") as start_new,
     ):
         old = start_old()
