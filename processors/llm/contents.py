@@ -28,7 +28,7 @@ def content_text(content: Any) -> str:  # noqa: ANN401 (any JSON)
     if isinstance(content, Mapping):
         return content_text([content]) if isinstance(content.get("text"), str) else written(content)
     if isinstance(content, list) and all(isinstance(part, Mapping | str) for part in content):
-        return "".join(map(_part_text, content))
+        return "".join(map(_part_text, content)) or next(filter(None, map(_handed_over, content)), "")
     raise TypeError("a message's content is neither text nor a list of parts")
 
 
@@ -36,9 +36,8 @@ def called_text(message: Mapping[str, Any]) -> str:
     """What a model hands to a tool in place of an answer; empty where it calls none."""
     calls = message.get("tool_calls")
     call = calls[0] if isinstance(calls, list) and calls else {"function": message.get("function_call")}
-    function = call.get("function") if isinstance(call, Mapping) else None
-    told = function.get("arguments") if isinstance(function, Mapping) else None
-    return told if isinstance(told, str) else written(told) if isinstance(told, Mapping) else ""
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    return _handed_over(function) if isinstance(function, Mapping) else ""
 
 
 def thinking_text(message: Mapping[str, Any]) -> str:
@@ -63,6 +62,12 @@ def _part_text(part: Mapping[str, Any] | str) -> str:
         if isinstance(text, str):
             return text
     return next((written(part[name]) for name in OBJECTS if isinstance(part.get(name), Mapping)), "")
+
+
+def _handed_over(call: Mapping[str, Any] | str) -> str:
+    """What a call hands over, as `arguments` or, a part of a content, as `input`."""
+    told = (call.get("arguments") or call.get("input")) if isinstance(call, Mapping) else None
+    return told if isinstance(told, str) else written(told) if isinstance(told, Mapping) else ""
 
 
 def _thought(told: Any) -> str:  # noqa: ANN401 (any JSON)

@@ -46,6 +46,7 @@ def _responses(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
         return None
     parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or []]
+    parts += [item for item in items if item.get("type") == "function_call"]
     why = body.get("incomplete_details")
     finish = why.get("reason") if isinstance(why, Mapping) else body.get("status")
     return _completion(body, {"content": parts}, finish)

@@ -73,8 +73,10 @@ WORDS: Final = (
 """What the words of an error without a number mean; anything else is the server's fault."""
 MAX_ERROR_CHARACTERS: Final = 4_000
 BAD_REQUEST: Final = 400
-PASSING_STATUSES: Final = (408, 409, 425)
-"""Failures that pass among the statuses that refuse."""
+PASSING_STATUSES: Final = (408, 409, 423, 424, 425, 499)
+"""Failures that pass among the statuses that refuse: 423 and 424 while a model loads or its generation fails."""
+PAGE: Final = re.compile(r"\s{0,99}<(?:!doctype|html|head|center)", re.IGNORECASE)
+"""A page, of whoever stands before the endpoint: it says nothing of the key."""
 LIMITS: Final = (420, 429, 498)
 
 
@@ -146,6 +148,8 @@ def is_lacking(status: int | None, text: str) -> bool:
 def _by_status(status: int, text: str) -> CallOutcome:
     if status == 403 and FILTERED.search(text):
         return CallOutcome.REFUSED
+    if status == 403 and PAGE.match(text):
+        return CallOutcome.SERVER_ERROR
     if status in (401, 403) or (status == BAD_REQUEST and BAD_KEY.search(text)):
         return CallOutcome.UNAUTHORIZED
     if status in LIMITS:

@@ -173,11 +173,18 @@ class Ways:
         self._doubted: Counter[RequestShape] = Counter()
 
     def refused(self, shape: RequestShape, said: str) -> RequestShape | None:
-        """The next way to ask after a refusal; None where every way was refused, after which all may be tried again."""
+        """The next way to ask after a refusal; None where every way was refused, after which all may be tried again.
+
+        What a refusal names is lacking, so that new questions leave it out at once; what it does not name is a guess,
+        and they begin with what was asked before. Whether no limit at all will do shows only where it is taken.
+        """
         self._refused.add(shape)
         found = varied(shape, said, frozenset(self._refused))
         if found is None:
             self._refused.clear()
+            self.best = FULL
+        elif shape == self.best and found.limit and found in _named(shape, said):
+            self.best = found
         return found
 
     @property

@@ -49,6 +49,10 @@ MESSAGE: Final = {"type": "message", "content": [{"type": "output_text", "text":
 PARTS: Final = {"parts": [{"text": DRAFT, "thought": True}, {"text": ANSWER}]}
 INTERFACES: Final[dict[str, Any]] = {
     "OpenAI's responses": {"object": "response", "output": [{"type": "reasoning", "summary": []}, MESSAGE]},
+    "OpenAI's responses, a call": {
+        "object": "response",
+        "output": [{"type": "function_call", "name": "regime", "arguments": ANSWER}],
+    },
     "OpenAI's responses, the text alone": {"object": "response", "output_text": ANSWER},
     "Anthropic's messages": {
         "type": "message",
@@ -96,6 +100,8 @@ CONTENTS: Final[dict[str, Any]] = {
     "a part of JSON put out": chat([{"type": "output_json", "output_json": VERDICT}]),
     "a part of another name": chat([{"type": "message", "text": ANSWER}]),
     "a part's content": chat([{"type": "text", "content": ANSWER}]),
+    "a call without its function": chat(None, tool_calls=[{"name": "regime", "arguments": VERDICT}]),
+    "a part that is a call": chat([{"type": "tool_use", "name": "regime", "input": VERDICT}]),
     "parts put out": chat([{"type": "output_text", "text": ANSWER}]),
     "a part marked as thought": chat([{"text": DRAFT, "thought": True}, {"text": ANSWER}]),
     "a part of reasoning": chat([{"type": "reasoning", "text": DRAFT}, {"type": "text", "text": ANSWER}]),

@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processors.llm.completion import read_answer
 from processors.regimes.verdict import MAX_SUMMARY
 from schemas.messages import CallOutcome, Regime
-from tests.processors.llm.answer_shapes import ANSWER, GOOD, NOT_FIT, bytes_of, chat
+from tests.processors.llm.answer_shapes import ANSWER, GOOD, NOT_FIT, bytes_of, chat, lines, stream
 
 
 @pytest.mark.case("answer-wrapped")
@@ -85,3 +87,22 @@ def test_half_a_sign_is_one_that_is_not_known_and_a_whole_one_stays(cut: str) ->
     found = read_answer(text.encode())
     assert found.verdict is not None
     assert found.verdict.risk == "\U0001f600 \ufffd may be over."
+
+
+NAMES = (
+    *("choices", "message", "delta", "content", "text", "error", "code", "status", "body", "data", "result", "output"),
+    *("parts", "candidates", "promptFeedback", "blockReason", "usage", "usageMetadata", "type", "thought", "response"),
+    *("tool_calls", "function", "arguments", "input", "reasoning_content", "errors", "statusCode", "label", "items"),
+)
+LEAVES = st.sampled_from([None, True, 0, 429, 1e308, "", "x", "error", "429", ANSWER[:30], "[]", '{"choices": 1}'])
+BODIES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+)
+
+
+@given(st.lists(BODIES, min_size=1, max_size=3))
+def test_no_body_of_known_names_in_unknown_places_is_an_error_of_ours(bodies: list[object]) -> None:
+    for text in (json.dumps(bodies[0]).encode(), stream(*bodies), lines(*bodies)):
+        found = read_answer(text)
+        assert found.verdict is None
+        assert found.outcome in CallOutcome

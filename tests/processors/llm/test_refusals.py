@@ -73,6 +73,8 @@ def test_a_limit_of_tokens_that_is_too_high_is_told_with_its_setting(said: str) 
         (400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}, "refused"),
         (404, {"error": {"message": "The model `m` does not exist or you do not have access to it."}}, "refused"),
         (408, {"error": {"message": "Request timeout"}}, "server_error"),
+        (424, {"error": "Request failed during generation: Server error", "error_type": "generation"}, "server_error"),
+        (499, {"error": {"message": "client closed request"}}, "server_error"),
         (498, {"error": {"message": "Flex tier capacity exceeded"}}, "rate_limited"),
         (429, {"code": "Throttling.AllocationQuota", "message": "Allocated quota exceeded"}, "rate_limited"),
     ],
@@ -83,6 +85,12 @@ def test_what_no_other_way_to_ask_would_better_is_not_asked_in_another(status: i
     found = read_error(status, text)
     assert (found.outcome, found.is_exhausted) == (outcome, False)
     assert not (found.outcome is CallOutcome.REFUSED and is_lacking(found.status, text))
+
+
+@pytest.mark.parametrize("page", ["<!DOCTYPE html><html><title>Just a moment...</title>", "\n<html><center>403"])
+def test_a_page_before_an_endpoint_says_nothing_of_the_key(page: str) -> None:
+    assert read_error(403, page).outcome is CallOutcome.SERVER_ERROR
+    assert read_error(403, '{"error": "<html>"}').outcome is CallOutcome.UNAUTHORIZED
 
 
 @pytest.mark.case("schema-keywords")

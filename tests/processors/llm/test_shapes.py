@@ -138,6 +138,22 @@ def test_how_messages_go_is_varied_where_it_is_named_and_stays_so() -> None:
     assert streamed.name == "schema temperature one-message streamed max_tokens"
 
 
+def test_a_new_question_leaves_out_what_was_named_and_tries_again_what_was_guessed() -> None:
+    named, guessed = Ways(), Ways()
+    assert named.refused(FULL, "no temperature") == named.first == FULL._replace(temperature=False)
+    assert guessed.refused(FULL, "bad request") != guessed.first
+    assert guessed.first == FULL
+
+
+def test_no_limit_at_all_is_no_way_to_begin_before_it_has_worked() -> None:
+    ways, older = Ways(), FULL._replace(limit="max_tokens")
+    assert ways.refused(FULL, "no max_completion_tokens") == older == ways.first
+    assert ways.refused(older, "no max_tokens") == older._replace(limit="")
+    assert ways.first == older
+    ways.worked(older._replace(limit=""))
+    assert ways.first == older._replace(limit="")
+
+
 def test_the_instructions_stand_in_a_message_of_their_own_or_before_the_question() -> None:
     prompt = Prompt("Do this.", '{"a":1}', "v9", "hash")
     assert [each["role"] for each in FULL.messages(prompt)] == ["system", "user"]
