@@ -35,6 +35,7 @@ DETAILS: Final = {
     "completion_tokens_details": {"reasoning_tokens": 8},
 }
 HUGE_BYTES: Final = 10 * 1024 * 1024
+SYMBOL: Final = web.RequestKey("symbol", str)
 READ_BACK_BYTES: Final = 2 * 1024 * 1024
 
 
@@ -70,6 +71,7 @@ class LlmServer:
         list_status: Status of that list.
         content: What the way `says` says.
         sends: Status, headers and JSON body of the way `sends`.
+        replies: Bodies of the way `replies`, by symbol, as they are; with status 200.
         finds: What it finds amiss in a request: the status and body it is refused with, null where nothing is.
         listed: Keys with which its models were asked for.
         fails_at: A word in a request at which it fails with 500, as some do at a schema.
@@ -96,6 +98,7 @@ class LlmServer:
     list_status: int = 200
     content: object = None
     sends: tuple[int, dict[str, str], object] = (200, {}, None)
+    replies: dict[str, bytes] = field(default_factory=dict)
     fails_at: str = ""
     finds: Callable[[dict[str, Any]], tuple[int, object] | None] = lambda _: None
     listed: list[str] = field(default_factory=list)
@@ -115,6 +118,7 @@ class LlmServer:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         symbol = json.loads(body["messages"][-1]["content"].rpartition("\n")[2])["symbol"]
+        request[SYMBOL] = symbol
         self.answering.append(symbol)
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
@@ -180,6 +184,10 @@ async def _says_content(server: LlmServer, request: web.Request) -> web.StreamRe
 async def _sends(server: LlmServer, request: web.Request) -> web.StreamResponse:
     status, headers, body = server.sends
     return web.json_response(body, status=status, headers=headers)
+
+
+async def _replies(server: LlmServer, request: web.Request) -> web.StreamResponse:
+    return web.Response(body=server.replies[request[SYMBOL]], content_type="application/json")
 
 
 async def _thinks(server: LlmServer, request: web.Request) -> web.StreamResponse:
@@ -271,6 +279,7 @@ WAYS: Final[dict[str, Callable[[LlmServer, web.Request], Awaitable[web.StreamRes
     "good": _says(json.dumps(VERDICT)),
     "says": _says_content,
     "sends": _sends,
+    "replies": _replies,
     "thinks": _thinks,
     "prose": _says("The market looks rather volatile to me, so be careful."),
     "wrong_label": _says(json.dumps({**VERDICT, "label": "SIDEWAYS"})),
