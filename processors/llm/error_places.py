@@ -9,11 +9,13 @@ import msgspec
 
 SPOKEN: Final = (
     *("error", "detail", "message", "errors", "msg", "error_msg", "error_message", "error_description", "base_resp"),
-    *("responsemetadata", "fault", "exception", "reason", "title"),
+    *("fault", "exception", "reason", "title"),
 )
 """Fields of a body without a choice that say why there is none, whatever their capitals."""
 PASSED_OVER: Final = ("choices", "usage", "id", "model", "object", "created")
 """Fields of such a body that say nothing of an error."""
+FAILED: Final = ("error", "network_error", "insufficient_system_resource", "abort")
+"""Reasons to finish that mean that the answer was given up half way."""
 NUMBERED: Final = ("code", "status", "status_code", "statuscode", "http_code", "http_status", "codeid")
 """Fields in which the number of an error stands, whatever their capitals."""
 DEEP: Final = 3
@@ -38,7 +40,7 @@ def error_in(body: Any) -> FoundError | None:  # noqa: ANN401 (any JSON)
     message = inner.get("message")
     beside = message.get("error") if isinstance(message, Mapping) else None
     says_error = "error" in (body.get("object"), body.get("type"), body.get("status"))
-    ended_so = {"finish_reason": "error"} if inner.get("finish_reason") == "error" else None
+    ended_so = {"finish_reason": inner["finish_reason"]} if inner.get("finish_reason") in FAILED else None
     places = (body.get("error"), inner.get("error"), beside, body if says_error else None, ended_so)
     error = next((place for place in places if says_something(place)), None)
     if error is None and not choices:
@@ -68,8 +70,15 @@ def status_of(fields: Any, layers: int = 0) -> int | None:  # noqa: ANN401 (any 
 def _spoken(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """All that a body without a choice says, where it says why there is none, or has the number of an error."""
     said = {name: value for name, value in body.items() if name not in PASSED_OVER and value}
-    speaks = any(name.lower() in SPOKEN and says_something(value) for name, value in said.items())
+    speaks = any(_speaks(name, value) for name, value in said.items())
     return said if speaks or status_of(body) is not None else None
+
+
+def _speaks(name: str, value: Any) -> bool:  # noqa: ANN401 (any JSON)
+    """Whether a field says that something failed: by its own name, or as what is around an error."""
+    inside = value.items() if isinstance(value, Mapping) else ()
+    around_one = any(each.lower() == "error" and says_something(error) for each, error in inside)
+    return around_one or (name.lower() in SPOKEN and says_something(value))
 
 
 def _quoted(sentence: str) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ EXHAUSTED: Final = re.compile(
     r"insufficient[ _](?:\w{1,20}[ _])?(?:quota|balance|credit|fund)|exceeded[ _](?:your[ _])?(?:current[ _])?quota"
     r"|quota[ _]exceeded|(?:quota|balance|credits?) (?:is |are )?(?:insufficient|not enough|too low|exhausted|used up)"
     r"|not enough (?:quota|balance|credit)|out of credits?|arrear|overdue|payment required"
+    r"|(?:n.t have any|no|used all(?: your| available)?) credits|purchase (?:more )?credits|account.{0,40}suspended"
     r"|billing[ _](?:hard[ _])?(?:limit|not[ _]active)|(?:spend(?:ing)?|credit) limit"
     r"|欠费|余额不足|额度(?:不足|已?用尽|已?用完|已?耗尽)",
     re.IGNORECASE,
@@ -45,11 +46,13 @@ FILTERED: Final = re.compile(
 )
 """What endpoints say where they will not have what is said, whatever way it is asked in."""
 NO_MODEL: Final = re.compile(
-    r"\bmodel\b.{0,80}(?:not[ _]exist|not[ _]found|doesn't exist|unknown)|(?:unknown|invalid|no such)[ _]model"
-    r"|model_not_found|unexpected endpoint",
+    r"\bmodel\b.{0,80}(?:not[ _]exist|not[ _]found|doesn't exist|unknown|decommissioned|retired)"
+    r"|(?:unknown|invalid|no such|unavailable)[ _]model|not a valid model|model identifier is invalid"
+    r"|model_(?:not_(?:found|available)|decommissioned)|unable to access model|unexpected endpoint"
+    r"|no models? (?:is |are )?(?:currently )?loaded|failed to load model|exceeds? the available context",
     re.IGNORECASE | re.DOTALL,
 )
-"""What they say where the model, or the address, is not there: in no other way either."""
+"""What they say where the model, or the address, is not there or not fit: in no other way either."""
 PARAMETERS: Final = re.compile(r"requested parameters|support.{0,40}parameters?", re.IGNORECASE | re.DOTALL)
 """What a relay says with status 404 where none of its providers takes what was asked for."""
 TOO_MANY_TOKENS: Final = re.compile(

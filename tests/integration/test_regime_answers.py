@@ -35,6 +35,9 @@ TRANSPORT = {
     "huge": CallOutcome.TOO_LARGE,
     "bomb": CallOutcome.GARBAGE,
     "half": CallOutcome.UNREACHABLE,
+    "redirect": CallOutcome.REFUSED,
+    "odd_charset": CallOutcome.SERVER_ERROR,
+    "unavailable": CallOutcome.SERVER_ERROR,
 }
 """Ways of the server that are not a body."""
 TRANSPORT_OF = {way.upper(): way for way in TRANSPORT}

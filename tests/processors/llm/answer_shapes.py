@@ -192,6 +192,12 @@ ERRORS: Final[dict[str, tuple[CallOutcome, Any]]] = {
     ),
     "as a problem": (LIMITED, {"type": "about:blank", "title": "Too Many Requests", "status": 429}),
     "with capitals": (LIMITED, {"ResponseMetadata": {"Error": {"CodeN": 1, "Code": "429", "Message": "slow"}}}),
+    "in a response": (
+        LIMITED,
+        {"Response": {"Error": {"Code": "LimitExceeded", "Message": "Too many"}}},
+    ),
+    "as a reason to finish": (FAILED, chat(ANSWER[:60], "network_error")),
+    "as another": (FAILED, chat("", "insufficient_system_resource")),
     "as a fault": (LIMITED, {"fault": {"faultstring": "Rate limit violation", "detail": {"errorcode": "policies"}}}),
     "as a status": (LIMITED, {"status": "error", "reason": "too many requests"}),
     "of a base": (LIMITED, {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}),

@@ -18,6 +18,9 @@ NOTHING_LEFT = [
     (403, {"code": 30001, "message": "Sorry, your account balance is insufficient"}),
     (429, {"error": {"message": "your account has an overdue balance"}}),
     (429, {"error": {"message": "You have reached your monthly spending limit"}}),
+    (403, {"code": "no permission", "error": "Your team doesn't have any credits yet. You can purchase those."}),
+    (429, {"error": {"message": "Your team has used all available credits", "code": "x"}}),
+    (429, {"error": {"message": "Your account org-x is suspended, please check your plan and billing details"}}),
 ]
 BAD_KEYS = [
     (400, {"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}),
@@ -72,6 +75,16 @@ def test_a_limit_of_tokens_that_is_too_high_is_told_with_its_setting(said: str) 
         (403, {"error": {"code": 403, "message": "Your input was flagged by moderation"}}, "refused"),
         (400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}, "refused"),
         (404, {"error": {"message": "The model `m` does not exist or you do not have access to it."}}, "refused"),
+        (400, {"error": {"message": "small/model is not a valid model ID", "code": 400}}, "refused"),
+        (
+            400,
+            {"error": {"message": "The model `m` has been decommissioned", "code": "x"}},
+            "refused",
+        ),
+        (400, {"error": {"code": "unavailable_model", "message": "Unavailable model: m"}}, "refused"),
+        (400, {"message": "The provided model identifier is invalid."}, "refused"),
+        (400, {"error": {"message": "No models loaded. Please load a model in the developer page."}}, "refused"),
+        (400, {"error": {"message": "the request exceeds the available context size, try increasing it"}}, "refused"),
         (408, {"error": {"message": "Request timeout"}}, "server_error"),
         (424, {"error": "Request failed during generation: Server error", "error_type": "generation"}, "server_error"),
         (499, {"error": {"message": "client closed request"}}, "server_error"),
