@@ -163,9 +163,13 @@ def assert_table_is_whole(
     with_database = settings.model_copy(update={"clickhouse": clickhouse})
     make_tables(clickhouse)
     written = sum(versions_written(settings).values())
-    counts = sinking.run_until(with_database, lambda seen: seen["regimes"].records >= written, "regimes")
-    assert counts["regimes"].dead_lettered == 0
     windows = sum(len(expected(events, symbol)) for symbol, events in sent.items())
+    done = sinking.run_until(
+        with_database,
+        lambda counts: counts["regimes"].records >= written and counts["regimes"].rows >= windows,
+        "regimes",
+    )
+    assert done["regimes"].dead_lettered == 0
     with sinking.opened(clickhouse) as store:
         distinct = "SELECT count(), uniqExact(symbol, window_end), countIf(trade_volume IS NOT NULL) > 0 FROM regimes"
         assert store.query(distinct) == [(windows, windows, 1)]

@@ -363,7 +363,7 @@ def test_the_tables_hold_what_the_topics_hold(run: Run, clickhouse: ClickHouseSe
     with sinking.opened(clickhouse) as store:
         sinking.run_until(
             settings,
-            lambda counts: counts["regimes"].records >= events and counts["llm_calls"].records >= calls,
+            lambda counts: counts["regimes"].rows >= events and counts["llm_calls"].rows >= calls,
             "regimes",
             "llm_calls",
         )
