@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from processors.llm.contents import ANSWERS
+from processors.llm.error_places import spoken_error
 
 BARE: Final = ("response", "generated_text", "output_text", "completion", "content", "text", "output")
 """Fields in which an answer stands without a message around it."""
@@ -81,7 +82,12 @@ def _counted(told: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 (any JSON)
 
 
 def _bare(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A text or an object in a field of its own; Anthropic's messages, whose content is a list of parts."""
+    """A text or an object in a field of its own; Anthropic's messages, whose content is a list of parts.
+
+    Beside what says that something failed, a text is no answer.
+    """
+    if spoken_error(body) is not None:
+        return None
     for name in BARE:
         found = body.get(name)
         is_parts = name == "content" and isinstance(found, list) and bool(found)

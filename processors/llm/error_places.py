@@ -20,7 +20,7 @@ NUMBERED: Final = ("code", "status", "status_code", "statuscode", "http_code", "
 """Fields in which the number of an error stands, whatever their capitals."""
 DEEP: Final = 3
 """Layers of an error in which its number is looked for."""
-NOTHING: Final = ("", "0", "200", "ok", "success", "succeeded", "none", "null")
+NOTHING: Final = ("", "0", "200", "ok", "success", "succeeded", "none", "null", "false", "no error")
 """What some write where an error would stand."""
 
 
@@ -44,8 +44,15 @@ def error_in(body: Any) -> FoundError | None:  # noqa: ANN401 (any JSON)
     places = (body.get("error"), inner.get("error"), beside, body if says_error else None, ended_so)
     error = next((place for place in places if says_something(place)), None)
     if error is None and not choices:
-        error = _spoken(body)
+        error = spoken_error(body)
     return None if error is None else FoundError(status_of(error, DEEP) or status_of(body), _text(error))
+
+
+def spoken_error(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """All that a body without a choice says, where it says why there is none, or has the number of an error."""
+    said = {name: value for name, value in body.items() if name not in PASSED_OVER and value}
+    speaks = any(_speaks(name, value) for name, value in said.items())
+    return said if speaks or status_of(body) is not None else None
 
 
 def says_something(error: Any) -> bool:  # noqa: ANN401 (any JSON)
@@ -65,13 +72,6 @@ def status_of(fields: Any, layers: int = 0) -> int | None:  # noqa: ANN401 (any 
     if found is not None or layers == 0:
         return found
     return next((code for each in inside if (code := status_of(each, layers - 1)) is not None), None)
-
-
-def _spoken(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """All that a body without a choice says, where it says why there is none, or has the number of an error."""
-    said = {name: value for name, value in body.items() if name not in PASSED_OVER and value}
-    speaks = any(_speaks(name, value) for name, value in said.items())
-    return said if speaks or status_of(body) is not None else None
 
 
 def _speaks(name: str, value: Any) -> bool:  # noqa: ANN401 (any JSON)

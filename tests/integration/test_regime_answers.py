@@ -26,7 +26,7 @@ from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 2.5
+DEADLINE_S = 4.0
 GOOD_OF = {f"GOOD{number:02}": name for number, name in enumerate(GOOD)}
 UNFIT_OF = {f"UNFIT{number:02}": name for number, name in enumerate(NOT_FIT)}
 TRANSPORT = {

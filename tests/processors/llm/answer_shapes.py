@@ -199,6 +199,8 @@ ERRORS: Final[dict[str, tuple[CallOutcome, Any]]] = {
     "as a reason to finish": (FAILED, chat(ANSWER[:60], "network_error")),
     "as another": (FAILED, chat("", "insufficient_system_resource")),
     "as a fault": (LIMITED, {"fault": {"faultstring": "Rate limit violation", "detail": {"errorcode": "policies"}}}),
+    "beside a text": (LIMITED, {"detail": "Too many requests", "response": "Please try again."}),
+    "beside a content": (FAILED, {"code": 503, "content": "wait"}),
     "as a status": (LIMITED, {"status": "error", "reason": "too many requests"}),
     "of a base": (LIMITED, {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}),
     "of Workers": (
