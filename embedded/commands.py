@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from embedded.demo.plan import SCRIPTED, SHUTDOWN_S, DemoPlan, DemoSource, free_port
+from embedded.process import allowed_here
 from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.terminal import console, tell_lines
@@ -120,7 +121,8 @@ def demo(
 
     Example: obflow demo --for 60s --json
     """
-    with stop_on_signal(shutdown_seconds=SHUTDOWN_S) as stop:
+    patience = allowed_here(1.0)  # where others want the cores, too, its end takes longer as well
+    with stop_on_signal(shutdown_seconds=patience * SHUTDOWN_S) as stop:
         from embedded.demo.children import names_a_model
         from embedded.demo.command import kept, run  # a second of imports, in which a signal may come, too
         from embedded.demo.run import Demo
@@ -128,7 +130,7 @@ def demo(
         plan, chosen = _plan(source, recording, venue, symbol, workers, seconds), load_settings()
         if not names_a_model(chosen):
             plan = replace(plan, model_port=free_port())
-        with _folder(data) as folder, Demo(plan, chosen, folder, tell_lines) as running:
+        with _folder(data) as folder, Demo(plan, chosen, folder, tell_lines, patience) as running:
             summary = run(running, plan.seconds, stop, console(stderr=True))
             if data is not None:
                 for line in kept(folder):

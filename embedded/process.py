@@ -161,7 +161,7 @@ class Child:
         """Block until it ends.
 
         Args:
-            timeout_s: The longest wait.
+            timeout_s: The longest wait where nothing else runs.
             unless: Asked every 20 ms.
 
         Returns:
@@ -171,13 +171,13 @@ class Child:
             ChildFailed: It still runs.
             StopAsked: Somebody asked to.
         """
-        deadline = time.monotonic() + timeout_s
+        begun_s = time.monotonic()
         while (code := self.exit_code) is None:
             go_on_unless(unless)
             if self._process is None:
                 raise FatalError(f"{self.name} was never started")
-            if time.monotonic() > deadline:
-                raise self._failure(f"did not end within {timeout_s:g} s")
+            if (waited_s := time.monotonic() - begun_s) > allowed_here(timeout_s):
+                raise self._failure(f"did not end within {waited_s:.0f} s")
             time.sleep(POLL_S)
         return code
 

@@ -77,7 +77,7 @@ def stop_on_signal(*, shutdown_seconds: float = SHUTDOWN_SECONDS) -> Iterator[th
             if _orphaned():
                 stop.set()
         if not left.wait(shutdown_seconds):
-            _end_now(f"it did not stop within {shutdown_seconds:g} s")
+            _end_now(f"it did not stop within {shutdown_seconds:.0f} s")
 
     previous = {signum: signal.signal(signum, ask) for signum in _signals()}
     ignored = None if _parent() is None else signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -24,7 +24,7 @@ from obflow.terminal import shell_word, tell, tell_lines
 if TYPE_CHECKING:
     from rich.console import Console
 
-STOPPING: Final = f"stopping: what came is drained and summed up, within {SHUTDOWN_S:g} s; Ctrl-C again to cut off"
+STOPPING: Final = "stopping: what came is drained and summed up, within {:.0f} s; Ctrl-C again to cut off"
 NOTHING_STORED: Final = "nothing was stored: the demo was stopped before the first record had come through"
 YOUR_MODEL: Final = "the model was scripted: name yours with OBFLOW_REGIMES__BASE_URL, __MODEL and __API_KEY_FILE"
 UNTIL_ASKED: Final = "Ctrl-C drains it, sums up and ends"
@@ -48,7 +48,7 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
     with suppress(StopAsked):  # said below, as where it comes later
         _start_and_show(demo, seconds, stop, console)
     if stop.is_set():
-        tell(STOPPING)
+        tell(STOPPING.format(demo.patience * SHUTDOWN_S))
     summary = demo.finish()
     if summary.is_empty:
         tell(NOTHING_STORED)

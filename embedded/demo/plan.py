@@ -16,7 +16,7 @@ COMPILES: Final = ("-m", "processors.compilation", "--idle")
 SCRIPTED: Final = "scripted-no-model"
 """Name of the scripted endpoint's model, in every row."""
 SHUTDOWN_S: Final = 60.0
-"""From the first signal until all is drained and summed up, or cut off."""
+"""From the first signal until all is drained and summed up, or cut off, where nothing else runs."""
 DERIVED: Final = ("signals", "anomalies", "levels", "staleness", "quotes", "arbitrage")
 """Stages behind the first ones, in the order of the flow."""
 LINES: Final = {"levels": "anomalies", "staleness": "anomalies"}

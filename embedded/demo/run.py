@@ -22,7 +22,7 @@ from embedded.demo.summary import GAPS, Summary, count_rows
 from embedded.demo.watch import PipelineWatch, SeenPipeline
 from embedded.jars import Report
 from embedded.kafka import EmbeddedKafka
-from embedded.process import go_on_unless
+from embedded.process import allowed_here, go_on_unless
 from embedded.supervisor import NEVER, Ended, RestartPolicy, Supervisor, obflow_command
 from obflow import clickhouse, kafka_logs, topics
 from obflow.compiled_cache import ENGINE, is_compiled
@@ -54,13 +54,15 @@ class Demo:
             demo's own.
         data: Folder for the broker's and the engine's data and for the roles' logs.
         report: Receives each sentence for a person.
+        patience: How many times as long as on an idle machine its end may take.
 
     Raises:
         UsageError: There are fewer ports from `metrics.port` on than roles.
     """
 
-    def __init__(self, plan: DemoPlan, settings: Settings, data: Path, report: Report) -> None:
+    def __init__(self, plan: DemoPlan, settings: Settings, data: Path, report: Report, patience: float = 1.0) -> None:
         self.plan = plan
+        self.patience = patience
         self.settings = settings
         self._data = data
         self._report = report
@@ -150,15 +152,15 @@ class Demo:
             FatalError: None came in time, or everything was read and nothing came of it; quotes the roles' logs.
             StopAsked: Somebody asked to.
         """
-        deadline = time.monotonic() + FIRST_EVENT_S
+        begun_s = time.monotonic()
         with self._step("first factor event"):
             while not self.seen.events:
                 go_on_unless(stop.is_set)
                 self.tick()
                 if self._is_over():
                     raise FatalError("every frame was read, and no book came of any", next_step=self._tails())
-                if time.monotonic() > deadline:
-                    raise FatalError(f"no factor event within {FIRST_EVENT_S:g} s", next_step=self._tails())
+                if (waited_s := time.monotonic() - begun_s) > allowed_here(FIRST_EVENT_S):
+                    raise FatalError(f"no factor event within {waited_s:.0f} s", next_step=self._tails())
                 stop.wait(TICK_S)
 
     def _is_over(self) -> bool:
@@ -229,15 +231,15 @@ class Demo:
         if self._watch is None:
             return Summary()
         books_live = self.seen.books_live
-        until_s = time.monotonic() + DRAIN_S
-        self._roles.stop([role.name for role in self.plan.producers], STOP_S)
+        until_s = time.monotonic() + self.patience * DRAIN_S
+        self._roles.stop([role.name for role in self.plan.producers], self.patience * STOP_S)
         *others, sink = (role.name for role in (*self.plan.consumers[:-1], *self._derived, self.plan.consumers[-1]))
         with self._step("drained"):
             self._drain(until_s)
             # The last a regime worker writes is which calls it gave up: the sink stays for that.
-            self._roles.stop(others, STOP_S)
-            self._drain(max(until_s, time.monotonic() + LAST_DRAIN_S))
-        self._roles.stop([sink], STOP_S)
+            self._roles.stop(others, self.patience * STOP_S)
+            self._drain(max(until_s, time.monotonic() + self.patience * LAST_DRAIN_S))
+        self._roles.stop([sink], self.patience * STOP_S)
         summary = self._summary(books_live)
         with self._step("audit against the log"):
             self._audit(summary)
@@ -291,7 +293,7 @@ class Demo:
             if drain.is_drained(self.settings, [role.name for role in self._derived]):
                 return
             time.sleep(TICK_S)
-        self._report(f"not drained within {DRAIN_S:g} s; the audit says what is missing")
+        self._report(f"not drained within {self.patience * DRAIN_S:.0f} s; the audit says what is missing")
 
     def _summary(self, books_live: int) -> Summary:
         sent = [topics.topic_name(self.settings, topic) for topic in (L2, TRADES)]

@@ -40,15 +40,23 @@ class Producer:
     def say(
         self, state: FeedState, source: Source = Source.LIVE, symbol: str = "BTCUSDT", venue: str | None = None
     ) -> None:
+        self.hand_over(state, source, symbol, venue)
+        self.publisher.flush(patient(20))
+
+    def hand_over(
+        self, state: FeedState, source: Source = Source.LIVE, symbol: str = "BTCUSDT", venue: str | None = None
+    ) -> None:
+        """Say it without waiting until the log has it."""
         self.epoch += 1  # a resync raises it, and changes nothing of who it is
         assert self.publisher.offer(FeedStatus(venue or self.venue, symbol, source, state, self.epoch, 0))
-        self.publisher.flush(patient(20))
 
 
 @pytest.fixture(scope="module")
 def settings(broker: str) -> Settings:
     """One set of topics: each test has a venue of its own in them."""
-    return fresh_topics(broker)
+    settings = fresh_topics(broker)
+    kafka = settings.kafka.model_copy(update={"request_timeout_seconds": patient(30.0)})
+    return settings.model_copy(update={"kafka": kafka})
 
 
 @pytest.fixture
@@ -272,8 +280,8 @@ class TestAdmit:
             await guard.stand_alone(asyncio.Event())
             looking = asyncio.create_task(look_for_ever(guard))
             free = guard.free_of_rivals(["BTCUSDT", "ETHUSDT"])
-            for symbol in free:
-                await asyncio.to_thread(ours.say, CONNECTING, symbol=symbol)
+            for symbol in free:  # no word of ours is read before it is to be admitted: nothing is waited for between
+                ours.hand_over(CONNECTING, symbol=symbol)
             async with asyncio.timeout(patient(20)):
                 found = await guard.admit(ours.publisher, Source.LIVE, free)
             looking.cancel()

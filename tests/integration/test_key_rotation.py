@@ -59,7 +59,7 @@ async def test_a_rotation_with_fifty_calls_in_flight_fails_no_question(
         ) as found:
             found.ask(0)
             await found.calls_made(1)  # until a first success no more than five are under way
-            server.delay_s = 1.0
+            server.delay_s = patient(1.0)  # until all of them are under way
             ask_all(found, 1)
             await found.until(lambda: server.under_way == UNDER_WAY, 10)
             path.write_text(f"{NEW}\n")
