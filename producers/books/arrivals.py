@@ -34,6 +34,10 @@ class ArrivalNumbers:
         number = self._next(snapshot.symbol or "")
         return replace(snapshot, sequence=number, sequence_source=SequenceSource.SYNTHETIC)
 
+    def counts(self, symbol: str) -> bool:
+        """Tell whether updates of an instrument come without numbers."""
+        return symbol in self._numbers
+
     def _next(self, symbol: str) -> int:
         self._numbers[symbol] += 1
         return self._numbers[symbol]

@@ -96,14 +96,14 @@ class FrameRouter:
         self.streams = {symbol: self._stream_of(instrument) for symbol, instrument in instruments.items()}
         self._carriers = Carriers(self.streams.keys(), exchange)
         self.frames = 0
-        self._refusals = Refusals(exchange.venue, self.streams, self._carriers)
+        self._arrivals = ArrivalNumbers()
+        self._refusals = Refusals(exchange.venue, self.streams, self._carriers, self._arrivals.counts)
         self.rejected = self._refusals.rejected
         self.ignored: Counter[str] = Counter()
         self.past = PastStreams(StreamCounters())
         self._max_frame_bytes = max_frame_bytes
         self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
         self._ended: set[str] = set()
-        self._arrivals = ArrivalNumbers()
 
     def assign(self, connection: str, symbols: Iterable[str]) -> None:
         """Know beforehand which connection carries these instruments; else it is learned from their updates."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,8 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
 
 
 _LINE = msgspec.json.Decoder(_Line)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for text that is no such line."""
 
 
 class Recording(NamedTuple):
@@ -61,7 +63,7 @@ class Recording(NamedTuple):
     def _frame(self, text: bytes, number: int) -> Frame:
         try:
             line = _LINE.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             raise FatalError(
                 f"line {number} of the recording {self.path} is not a frame as recorded ({error})",
                 next_step="a line is one JSON object with received_ns, via and raw; --until-damage reads those before",
@@ -81,5 +83,5 @@ def venue_on(line: bytes) -> str:
     """Tell which venue the first line of a recording names; empty where it names none."""
     try:
         return _LINE.decode(line).venue
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return ""

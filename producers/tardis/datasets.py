@@ -30,8 +30,9 @@ from producers.messages import (
     TradeTick,
     VenueMessage,
 )
+from producers.tardis.decoding import plain_decimal
 from producers.tardis.rules import ArrivalRule
-from producers.tardis.venues import COVERAGE, VENUES, plain_decimal
+from producers.tardis.venues import COVERAGE, VENUES
 from schemas.bounds import INT64_MAX
 from schemas.errors import DecodeError
 from schemas.messages import ContractKind, Coverage

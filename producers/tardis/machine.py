@@ -40,6 +40,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
+from producers.tardis.decoding import UNREADABLE, decimal_text
 from producers.tardis.rules import ArrivalRule
 from producers.tardis.venues import COVERAGE
 from schemas.bounds import INT64_MAX
@@ -159,7 +160,7 @@ class MachineReader:
             return [Ignored("other_exchange")]
         try:
             return [self._read(head, frame.raw)]
-        except (msgspec.DecodeError, UnicodeDecodeError, DecodeError) as error:
+        except (*UNREADABLE, DecodeError) as error:
             cause, where = f"not a {head.type}: {error}", {"channel": CHANNELS.get(head.type), "symbol": head.symbol}
             raise DecodeError(cause, **{name: value for name, value in where.items() if value}) from None
 
@@ -192,7 +193,7 @@ def head_of(raw: bytes) -> MachineHead:
     """
     try:
         return _HEAD.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError(f"not a message of tardis-machine: {error}") from None
 
 
@@ -237,10 +238,6 @@ def _day_number(day: str) -> int:
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + number - 719_469
 
 
-def _text(number: Decimal) -> str:
-    return f"{number:f}"
-
-
 def _book(book: _MachineBook, coverage: Coverage) -> VenueMessage:
     exchange_ns, bids, asks = iso_ns(book.timestamp), _levels(book.bids), _levels(book.asks)
     if book.isSnapshot:
@@ -251,7 +248,7 @@ def _book(book: _MachineBook, coverage: Coverage) -> VenueMessage:
 
 def _levels(levels: Sequence[_MachineLevel]) -> list[tuple[str, str]]:
     return [
-        (_text(level.price), _text(level.amount))
+        (decimal_text(level.price), decimal_text(level.amount))
         for level in levels
         if level.price is not None and level.amount is not None
     ]
@@ -261,7 +258,7 @@ def _trade(trade: _MachineTrade) -> VenueMessage:
     if trade.side == "unknown":
         return Ignored("trade_without_side")
     number = "" if trade.id is None else str(trade.id)
-    price, amount, is_buy = _text(trade.price), _text(trade.amount), trade.side == "buy"
+    price, amount, is_buy = decimal_text(trade.price), decimal_text(trade.amount), trade.side == "buy"
     return TradeTick(trade.symbol, number, price, amount, is_buy, iso_ns(trade.timestamp))
 
 
@@ -271,13 +268,13 @@ def _quote(quote: _MachineQuote) -> VenueMessage:
     if any(price and size is None for price, size in sides):
         return Ignored("book_ticker_without_size")
     shown = ((price or Decimal(0), size if price and size else Decimal(0)) for price, size in sides)
-    bid, bid_size, ask, ask_size = (_text(number) for side in shown for number in side)
+    bid, bid_size, ask, ask_size = (decimal_text(number) for side in shown for number in side)
     return BestQuote(quote.symbol, bid, bid_size, ask, ask_size, is_sampled=True)
 
 
 def _derivative(ticker: _MachineTicker) -> DerivativeTick | Ignored:
     numbers = (ticker.fundingRate, ticker.markPrice, ticker.indexPrice, ticker.openInterest)
-    rate, mark, index, interest = (None if number is None else _text(number) for number in numbers)
+    rate, mark, index, interest = (None if number is None else decimal_text(number) for number in numbers)
     tick = DerivativeTick(
         ticker.symbol,
         iso_ns(ticker.timestamp),

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from producers.messages import Frame, Via
+from producers.tardis.decoding import UNREADABLE
 from producers.tardis.machine import iso_ns
 from schemas.errors import DecodeError
 
@@ -83,7 +84,7 @@ def is_raw(line: bytes) -> bool:
     """Tell whether a line holds a venue's own message."""
     try:
         return bool(_LINE.decode(line).localTimestamp)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
 
 
@@ -134,7 +135,7 @@ def _read(line: bytes) -> tuple[int, bytes]:
     is_cut = not line.endswith(b"\n")
     try:
         read = _LINE.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise DecodeError("it is cut short" if is_cut else "not a message of a venue with its time") from None
     if not read.localTimestamp:  # what it says where it fails has no line feed behind it either
         raise DecodeError(f"the machine failed: {bytes(read.message)[:200].decode(errors='replace')}")
@@ -146,7 +147,7 @@ def _read(line: bytes) -> tuple[int, bytes]:
 def _generated(raw: bytes) -> _Generated:
     try:
         return _GENERATED.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # the venue's adapter says what is wrong with it
+    except UNREADABLE:  # the venue's adapter says what is wrong with it
         return _Generated()
 
 

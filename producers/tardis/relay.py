@@ -23,6 +23,7 @@ import msgspec
 from producers.contract import Alternative, Channel, Endpoints, Exchange, Fetch, FrameReader, Keepalive, Rate, Say
 from producers.messages import Frame, Ignored, Notice, NoticeKind, Reply, VenueMessage, Via
 from producers.shapes import FrameShapes, KindShape
+from producers.tardis.decoding import UNREADABLE
 from producers.tardis.shapes import ShapesReader, moment_ns
 from schemas.errors import DecodeError
 from schemas.messages import ContractKind
@@ -137,7 +138,7 @@ def read_quota(body: bytes) -> Quota:
 def _decoded(body: bytes, kind: type[D]) -> D:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError(f"not what a relay answers: {error}") from None
 
 
@@ -169,7 +170,7 @@ class RelayReader:
             return self._venue.parse(frame)
         try:
             head = _HEAD.decode(frame.raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise DecodeError(f"no message of a relay: {error}") from None
         if head.type == "ping":
             return [Reply(b'{"type":"pong"}')]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -30,6 +30,7 @@ from producers.messages import (
     TradeTick,
     VenueMessage,
 )
+from producers.tardis.decoding import UNREADABLE, decimal_text
 from producers.tardis.machine import iso_ns
 from producers.tardis.rules import ArrivalRule
 from schemas.bounds import INT64_MAX
@@ -52,6 +53,7 @@ class _ShapeLevel(msgspec.Struct, gc=False):
 
 
 _Side = list[list[Decimal] | _ShapeLevel]
+_Id = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
 
 
 class _ShapeBody(msgspec.Struct, gc=False):
@@ -60,8 +62,8 @@ class _ShapeBody(msgspec.Struct, gc=False):
     asks: _Side | None = None
     b: _Side | None = None
     a: _Side | None = None
-    seq: int | None = None
-    update_id: int | None = None
+    seq: _Id | None = None
+    update_id: _Id | None = None
     timestamp: int | str | None = None
     local_timestamp: int | str | None = None
     id: int | str | None = None
@@ -78,7 +80,19 @@ class _Shape(_ShapeBody, gc=False):
     data: _ShapeBody | None = None
 
 
+class _ShapeNamed(msgspec.Struct, gc=False):
+    symbol: str = ""
+
+
+class _ShapeHead(_ShapeNamed, gc=False):
+    """Enough of a message to say what it is, whatever is wrong with the rest."""
+
+    type: str = ""
+    data: _ShapeNamed | None = None
+
+
 _SHAPE = msgspec.json.Decoder(_Shape)
+_HEAD = msgspec.json.Decoder(_ShapeHead)
 
 
 class ShapesReader:
@@ -107,7 +121,10 @@ class ShapesReader:
 
     def parse(self, frame: Frame) -> list[VenueMessage]:
         """Read one message."""
-        shape = _decoded(frame.raw)
+        try:
+            shape = _decoded(frame.raw)
+        except DecodeError as error:
+            raise DecodeError(error.cause, **self._of(frame.raw)) from None
         body = shape.data or shape
         symbol = body.symbol or shape.symbol or self._symbol
         if shape.type in BOOKS:
@@ -117,6 +134,17 @@ class ShapesReader:
         if shape.type == "funding":
             return [Ignored("funding")]
         raise UnknownMessage(f"no message is known by the type {shape.type[:80]!r}")
+
+    def _of(self, raw: bytes) -> dict[str, str]:
+        """Tell what a damaged message was part of, as far as it says."""
+        try:
+            head = _HEAD.decode(raw)
+        except UNREADABLE:
+            return {}
+        named = head.data.symbol if head.data else ""
+        channel = Channel.DEPTH if head.type in BOOKS else Channel.TRADE if head.type == "trade" else ""
+        where = {"channel": channel, "symbol": named or head.symbol or self._symbol}
+        return {name: value for name, value in where.items() if value} if channel else {}
 
     def _book(self, shape: _Shape, body: _ShapeBody, symbol: str) -> VenueMessage:
         try:
@@ -182,7 +210,7 @@ def moment_ns(time: int | str) -> int:
 def _decoded(raw: bytes) -> _Shape:
     try:
         return _SHAPE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DecodeError(f"none of the shapes: {error}") from None
 
 
@@ -196,8 +224,8 @@ def _level(level: Sequence[Decimal] | _ShapeLevel) -> tuple[str, str]:
     if not isinstance(level, _ShapeLevel):
         if len(level) < 2:
             raise DecodeError("a level of less than two numbers")
-        return f"{level[0]:f}", f"{level[1]:f}"
-    return f"{level.price:f}", f"{_size(level):f}"
+        return decimal_text(level[0]), decimal_text(level[1])
+    return decimal_text(level.price), decimal_text(_size(level))
 
 
 def _size(whose: _ShapeLevel | _ShapeBody) -> Decimal:
@@ -215,6 +243,7 @@ def _trade(shape: _Shape, body: _ShapeBody, symbol: str) -> VenueMessage:
         if body.price is None or not symbol:
             raise DecodeError("it names no price or no instrument")
         number = next((str(one) for one in (body.trade_id, body.id) if one is not None), "")
-        return TradeTick(symbol, number, f"{body.price:f}", f"{_size(body):f}", side == "buy", time_ns(body, shape))
+        price, size = decimal_text(body.price), decimal_text(_size(body))
+        return TradeTick(symbol, number, price, size, side == "buy", time_ns(body, shape))
     except DecodeError as error:
         raise DecodeError(error.cause, channel=Channel.TRADE, symbol=symbol) from None

@@ -1,8 +1,7 @@
-"""Which of our venues an exchange of Tardis is, and how its numbers are written as plain decimals."""
+"""Which of our venues an exchange of Tardis is."""
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from schemas.messages import Coverage
@@ -45,13 +44,3 @@ def exchange_in(name: str) -> str:
 def relayed_in(name: str) -> str:
     """Tell which exchange of Tardis a name of the form `relay:okex-swap` is; empty where it is none of that form."""
     return name.removeprefix(RELAY_PREFIX) if name.startswith(RELAY_PREFIX) else ""
-
-
-def plain_decimal(text: str) -> str:
-    """Write a number without an exponent: "1e-7" is "0.0000001"; what is no number stays, to be refused as it is."""
-    if "e" not in text and "E" not in text:
-        return text
-    try:
-        return f"{Decimal(text):f}"
-    except InvalidOperation:
-        return text
