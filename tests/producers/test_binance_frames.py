@@ -340,6 +340,13 @@ class TestRest:
         assert [found.symbol for found in message.instruments] == ["BTCUSDT", "ETHUSDT"]
         assert message.unreadable == ("ODD" if isinstance(odd, dict) and odd else "",)
 
+    def test_an_inverse_contract_that_does_not_say_how_large_it_is_is_not_taken_for_one_dollar(self) -> None:
+        listed = [entry("BTCUSD_PERP", "0.1", "1", contractSize=100), entry("ETHUSD_PERP", "0.01", "1")]
+        message = one(EXCHANGES["binance-delivery"], {"symbols": listed}, Via.REST)
+        assert isinstance(message, InstrumentList)
+        assert [found.contract_value for found in message.instruments] == ["100"]
+        assert message.unreadable == ("ETHUSD_PERP",)
+
     def test_a_contract_of_more_than_one_unit_says_so(self) -> None:
         listed = [entry("BTCUSDT", "0.1", "1", contractSize=100), entry("ETHUSDT", "0.1", "1", contractSize=0)]
         message = one(FUTURES, {"symbols": [*listed, entry("SOLUSDT", "0.1", "1")]}, Via.REST)

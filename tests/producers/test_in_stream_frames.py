@@ -105,12 +105,13 @@ class TestBybit:
         entry |= {"contractType": "InverseFutures", "deliveryTime": "1766736000000"}
         entry |= {"priceFilter": {"tickSize": "0.50"}, "lotSizeFilter": {"qtyStep": "1"}}
         closed = {**entry, "symbol": "OLDUSDT", "contractType": "LinearPerpetual", "status": "Closed"}
-        result = {"list": [entry, closed, {"symbol": "BAD"}], "nextPageCursor": "a%3Db&x"}
+        odd = {**entry, "symbol": "ODD", "contractType": ""}
+        result = {"list": [entry, closed, {"symbol": "BAD"}, odd], "nextPageCursor": "a%3Db&x"}
         path = "/v5/market/instruments-info?category=inverse&limit=1000"
         (listed,) = heard(BYBIT, {"retCode": 0, "result": result}, f"{path}&cursor=before")
         assert isinstance(listed, InstrumentList)
         assert listed.more == f"{path}&cursor=a%3Db%26x"
-        assert listed.unreadable == ("BAD",)
+        assert listed.unreadable == ("BAD", "ODD")
         first, second = listed.instruments
         assert (first.canonical, first.contract_kind, first.tick_size) == (
             "BTC-USD-251226",
@@ -120,6 +121,13 @@ class TestBybit:
         assert (second.trading_status, second.is_delisted) == ("Closed", True)
         (refused,) = heard(BYBIT, {"retCode": 10006, "retMsg": "Too many visits!"}, path)
         assert isinstance(refused, Notice)
+
+    def test_a_topic_that_is_subscribed_already_is_what_was_wanted_and_no_refusal_of_its_instrument(self) -> None:
+        said = {"success": False, "conn_id": "c", "req_id": "7", "op": "subscribe"}
+        already = {**said, "ret_msg": "error:already subscribed,topic:orderbook.200.BTCUSDT"}
+        assert heard(BYBIT, already) == heard(SPOT, already) == [Ack("7")]
+        unknown = "error:handler not found,topic:orderbook.200.NOPEUSDT"
+        assert heard(BYBIT, {**said, "ret_msg": unknown}) == [Notice(NoticeKind.REFUSED, unknown, "NOPEUSDT")]
 
 
 class TestOkx:
@@ -204,6 +212,27 @@ class TestOkx:
         assert listed.instruments[2].is_delisted
         assert [fetch.path[-4:] for fetch in OKX.listings(["A-B", "A-B-SWAP", "C-D"])] == ["SPOT", "SWAP"]
 
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"instId": "ODD"},
+            {"instId": ""},
+            {"instId": "A-B", "instType": "FUTURES"},
+            {"ctVal": ""},
+            {"ctVal": "0"},
+            {"ctType": ""},
+            {"tickSz": ""},
+        ],
+    )
+    def test_an_entry_that_tells_no_grid_no_kind_or_no_value_hides_no_other(self, odd: dict[str, Any]) -> None:
+        swap = {"instType": "SWAP", "instId": "BTC-USD-SWAP", "tickSz": "0.1", "lotSz": "1", "state": "live"}
+        swap |= {"ctVal": "100", "ctMult": "1", "ctType": "inverse"}
+        other: dict[str, Any] = {**swap, "instId": "X-Y-SWAP", **odd}
+        (listed,) = heard(OKX, {"code": "0", "data": [other, swap]}, "/api/v5/public/instruments?instType=SWAP")
+        assert isinstance(listed, InstrumentList)
+        assert [each.symbol for each in listed.instruments] == ["BTC-USD-SWAP"]
+        assert listed.unreadable == (other["instId"],)
+
 
 class TestDeribit:
     @pytest.mark.parametrize(
@@ -267,6 +296,10 @@ class TestDeribit:
         assert [DERIBIT.contract_kind(each.symbol) for each in listed.instruments] == [
             each.contract_kind for each in listed.instruments
         ]
+        nameless = [{name: told for name, told in one.items() if name != "instrument_type"} for one in result[:2]]
+        (older,) = heard(DERIBIT, {"result": nameless}, "/api/v2/public/get_instruments?currency=any")
+        assert isinstance(older, InstrumentList)
+        assert older.instruments == listed.instruments[:2]  # lists of before did not say, and names tell
         (one,) = heard(DERIBIT, {"result": result[0]}, "/api/v2/public/get_instrument?instrument_name=BTC-PERPETUAL")
         assert isinstance(one, InstrumentList)
         assert one.instruments == listed.instruments[:1]

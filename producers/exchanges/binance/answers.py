@@ -80,7 +80,7 @@ class ListedInstrument(msgspec.Struct):
     contractStatus: str = ""  # noqa: N815 (the venue's name)
     contractType: str = ""  # noqa: N815 (the venue's name)
     deliveryDate: int = 0  # noqa: N815 (the venue's name)
-    contractSize: Annotated[int, msgspec.Meta(gt=0)] = 1  # noqa: N815 (the venue's name)
+    contractSize: Annotated[int, msgspec.Meta(gt=0)] | None = None  # noqa: N815 (the venue's name)
 
 
 class _Named(msgspec.Struct):
@@ -171,7 +171,7 @@ def _listed(entries: bytes, limits: bytes, dialect: Dialect) -> InstrumentList:
     for raw in decoded(_ENTRIES, entries, Channel.INSTRUMENTS):
         try:
             instruments.append(_instrument(_LISTED.decode(raw), dialect))
-        except (*UNREADABLE, InvalidNumber, KeyError):
+        except (*UNREADABLE, DecodeError, InvalidNumber, KeyError):
             unreadable.append(_name_of(raw))
     return InstrumentList(tuple(instruments), tuple(unreadable), _weight_per_minute(limits))
 
@@ -197,6 +197,8 @@ def _weight_per_minute(limits: bytes) -> int | None:
 
 
 def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
+    if dialect.contract_kind is ContractKind.INVERSE and entry.contractSize is None:  # its notional is not known
+        raise DecodeError("an inverse contract without its size")
     # pricePrecision and quantityPrecision are for display; the grid is in the filters.
     status = entry.status or entry.contractStatus
     filters = {str(rule.get("filterType")): rule for rule in entry.filters}
@@ -206,7 +208,7 @@ def _instrument(entry: ListedInstrument, dialect: Dialect) -> Instrument:
         tick_size=Steps(str(filters["PRICE_FILTER"]["tickSize"])).step,
         lot_size=Steps(str(filters["LOT_SIZE"]["stepSize"])).step,
         canonical=dialect.canonical(entry),
-        contract_value=str(entry.contractSize),
+        contract_value=str(entry.contractSize or 1),
         contract_kind=dialect.contract_kind,
         trading_status="" if status in TRADING else status[:MAX_STATUS],
         is_delisted=status in DELISTED,

@@ -23,9 +23,11 @@ import re
 
 from producers.exchanges.bybit.family import BybitExchange
 from producers.exchanges.bybit.frames import BybitDialect, BybitInstrument
+from schemas.errors import DecodeError
 from schemas.messages import ContractKind
 from schemas.units import MS_PER_DAY
 
+_KINDS = {"Linear": ContractKind.LINEAR, "Inverse": ContractKind.INVERSE}
 _INVERSE = re.compile(r"[A-Z0-9]+USD([FGHJKMNQUVXZ][0-9]{2})?")
 
 
@@ -38,7 +40,11 @@ def _kind_of(symbol: str) -> ContractKind:
 
 
 def _kind(entry: BybitInstrument) -> ContractKind:
-    return ContractKind.INVERSE if entry.contractType.startswith("Inverse") else ContractKind.LINEAR
+    """Tell it from the type; one that is neither kind may have another notional."""
+    kind = next((kind for begins, kind in _KINDS.items() if entry.contractType.startswith(begins)), None)
+    if kind is None:
+        raise DecodeError("a contract that is neither linear nor inverse")
+    return kind
 
 
 def _canonical(entry: BybitInstrument) -> str:

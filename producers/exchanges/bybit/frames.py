@@ -64,6 +64,8 @@ TRADE_TOPICS: Final = frozenset({"publicTrade", "trade"})
 """`trade.{category}.{symbol}` was the name before v5 was final; its fields are the same."""
 TICKERS: Final = "tickers"
 _WHOLE = re.compile(r"[0-9]{1,13}")
+ALREADY: Final = "error:already subscribed"
+"""What it answers where a topic is subscribed: that is refused as a request, and what was wanted all the same."""
 _REFUSED = re.compile(r"not found,topic:[A-Za-z0-9.]+\.([A-Za-z0-9-]{1,64})$")
 """How an error names the instrument that there is none of."""
 TOO_MANY: Final = frozenset({10006, 10018, 10429, 20003})
@@ -307,6 +309,8 @@ def _whole(text: str, symbol: str) -> int | None:
 def _parse_answer(head: BybitHead) -> VenueMessage:
     if head.op in ("ping", "pong") or head.ret_msg == "pong":
         return Ignored("pong")
+    if head.success is False and head.ret_msg.startswith(ALREADY):
+        return Ack(head.req_id or "")
     if head.success is False:
         named, detail = _REFUSED.search(head.ret_msg), (head.ret_msg or "no reason given")[:MAX_TEXT]
         if named is None and _TOO_MANY.search(detail):
@@ -332,7 +336,7 @@ def _parse_rest(raw: bytes, request: str, dialect: BybitDialect) -> VenueMessage
     for entry in _decoded(_ENTRIES, bytes(result.list), Channel.INSTRUMENTS):
         try:
             instruments.append(_instrument(_LISTED.decode(entry), dialect))
-        except (*_UNREADABLE, InvalidNumber):
+        except (*_UNREADABLE, DecodeError, InvalidNumber):
             unreadable.append(_name_of(entry))
     more = _next_page(request, result.nextPageCursor or "")
     return InstrumentList(tuple(instruments), tuple(unreadable), more=more)

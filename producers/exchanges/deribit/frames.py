@@ -377,7 +377,8 @@ def _instrument(entry: _DeribitEntry) -> Instrument:
 
 def _kind(entry: _DeribitEntry) -> ContractKind:
     if entry.kind == "future":
-        return ContractKind.LINEAR if entry.instrument_type == "linear" else ContractKind.INVERSE
+        is_linear = entry.instrument_type == "linear" if entry.instrument_type else "_" in entry.instrument_name
+        return ContractKind.LINEAR if is_linear else ContractKind.INVERSE
     return ContractKind.OPTION if entry.kind == "option" else ContractKind.SPOT
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from orderbook.decimals import Steps, plain
+from orderbook.decimals import Steps
 from producers.contract import Channel
 from producers.messages import (
     Ack,
@@ -262,7 +262,7 @@ def _parse_rest(raw: bytes, request: str) -> VenueMessage:
     for entry in answer.data:
         try:
             instruments.append(_instrument(_ENTRY.decode(entry)))
-        except (*_UNREADABLE, InvalidNumber):
+        except (*_UNREADABLE, DecodeError, InvalidNumber):
             unreadable.append(_name_of(entry))
     return InstrumentList(tuple(instruments), tuple(unreadable))
 
@@ -279,19 +279,29 @@ def _whole(raw: bytes, symbol: str) -> DepthSnapshot:
 def _instrument(entry: _OkxEntry) -> Instrument:
     if entry.ctMult not in ("", "1"):
         raise InvalidNumber(f"a contract multiplier of {entry.ctMult[:40]}")
-    base, quote, *kind = entry.instId.split("-")
-    name = {"SPOT": "SPOT", "SWAP": "PERP"}.get(entry.instType) or kind[-1]
+    if entry.instType != "SPOT" and not entry.ctType:  # taken for spot, its notional would be another
+        raise DecodeError("a contract without its kind")
     return Instrument(
         venue=VENUE,
         symbol=entry.instId,
         tick_size=Steps(entry.tickSz).step,
         lot_size=Steps(entry.lotSz).step,
-        canonical=f"{base}-{quote}-{name}",
-        contract_value=plain(entry.ctVal) if entry.ctVal else "1",
+        canonical=_canonical(entry),
+        contract_value="1" if entry.instType == "SPOT" else Steps(entry.ctVal).step,
         contract_kind=ContractKind(entry.ctType) if entry.ctType else ContractKind.SPOT,
         trading_status="" if entry.state in ("", "live") else entry.state[:40],
         is_delisted=entry.state == "expired",
     )
+
+
+def _canonical(entry: _OkxEntry) -> str:
+    """`BTC-USDT-SPOT`, `BTC-USDT-PERP`, `BTC-USD-250328`."""
+    base, _, rest = entry.instId.partition("-")
+    quote, _, kind = rest.partition("-")
+    name = {"SPOT": "SPOT", "SWAP": "PERP"}.get(entry.instType, kind)
+    if not (base and quote and name):
+        raise DecodeError("a name that is none of its type")
+    return f"{base}-{quote}-{name}"
 
 
 def _name_of(entry: msgspec.Raw) -> str:
