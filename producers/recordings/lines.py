@@ -50,6 +50,19 @@ def lines_of(path: Path) -> Iterator[bytes]:
         ) from None
 
 
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Read the lines of a file with their numbers; empty ones at its end say nothing. Errors as of `lines_of`."""
+    empty: tuple[int, bytes] | None = None
+    for number, text in enumerate(lines_of(path), 1):
+        if text.isspace():
+            empty = empty or (number, text)
+            continue
+        if empty is not None:  # something stood there
+            yield empty
+            empty = None
+        yield number, text
+
+
 def before_damage(frames: Iterator[Frame]) -> Iterator[Frame]:
     """Give the frames of a file up to its damage, in place of an error."""
     try:

@@ -14,7 +14,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 
 from producers.messages import Frame, Via
-from producers.recordings.lines import before_damage, lines_of
+from producers.recordings.lines import before_damage, numbered_lines
 from schemas.bounds import INT64_MAX
 from schemas.errors import FatalError, UsageError
 
@@ -57,7 +57,7 @@ class Recording(NamedTuple):
             UsageError: There is no such file, or it is of another venue.
             FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
         """
-        frames = (self._frame(text, number) for number, text in enumerate(lines_of(self.path), 1))
+        frames = (self._frame(text, number) for number, text in numbered_lines(self.path))
         return before_damage(frames) if self.until_damage else frames
 
     def _frame(self, text: bytes, number: int) -> Frame:

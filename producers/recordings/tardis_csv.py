@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from producers.contract import MAX_FRAME_BYTES
 from producers.messages import Frame, Via
-from producers.recordings.lines import before_damage, lines_of
+from producers.recordings.lines import before_damage, lines_of, numbered_lines
 from producers.tardis.datasets import HEAD, MAX_US, NAMES, US_DIGITS, Dataset, dataset_of
 from schemas.errors import DecodeError, FatalError
 from schemas.units import NS_PER_US
@@ -52,7 +52,7 @@ class TardisCsv(NamedTuple):
     def _frames(self) -> Iterator[Frame]:
         held: list[bytes] = []
         last, size, commas = _NONE, 0, self.dataset.columns - 1
-        for number, line in enumerate(lines_of(self.path), 1):
+        for number, line in numbered_lines(self.path):
             # Most rows begin as the one before them: then all but their number of columns is checked already.
             if not (line.startswith(last.beginning) and line.count(b",") == commas and line.endswith(b"\n")):
                 if number == 1:
@@ -125,6 +125,8 @@ def read_dataset(path: Path) -> Dataset:
         FatalError: Its header is of none, or the file is damaged.
     """
     header = next(lines_of(path), b"")
+    if not header.strip():
+        raise FatalError(f"{path} begins with nothing, not with a header of Tardis", next_step="fetch it again")
     try:
         return dataset_of(header.decode(errors="replace").rstrip("\r\n"), path.name)
     except DecodeError:
@@ -136,7 +138,8 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def exchange_of(path: Path) -> str:
-    """Read which exchange of Tardis a file is of; empty where it has no row."""
+    """Read which exchange of Tardis a dataset is of; empty where it has no row. Errors as of `read_dataset`."""
+    read_dataset(path)
     lines = lines_of(path)
     next(lines, b"")
     return next(lines, b"").partition(b",")[0].decode(errors="replace")

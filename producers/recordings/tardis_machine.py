@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from producers.messages import Frame, Via
-from producers.recordings.lines import before_damage, lines_of
+from producers.recordings.lines import before_damage, lines_of, numbered_lines
 from producers.tardis.machine import BOOKS, MachineHead, failure_in, head_of, received_ns
 from producers.tardis.raw import RawLines
 from producers.tardis.shapes import shape_received_ns
@@ -39,7 +39,7 @@ class MachineFile(NamedTuple):
             UsageError: There is no such file.
             FatalError: The file is cut short or damaged, or a line is no message: it is named.
         """
-        frames = (self._frame(line, number) for number, line in enumerate(lines_of(self.path), 1))
+        frames = (self._frame(line, number) for number, line in numbered_lines(self.path))
         return before_damage(frames) if self.until_damage else frames
 
     def _frame(self, line: bytes, number: int) -> Frame:

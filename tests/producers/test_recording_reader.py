@@ -99,6 +99,12 @@ class TestReading:
         with pytest.raises(UsageError, match="there is no recording"):
             read(tmp_path / "none")
 
+    @pytest.mark.parametrize("empty", ["\n", "\r\n\r\n", " "])
+    def test_empty_lines_at_the_end_say_nothing(self, tmp_path: Path, empty: str) -> None:
+        path = tmp_path / "a.frames.jsonl"
+        path.write_text(json.dumps(line(1)) + "\n" + empty)
+        assert len(read(path)) == 1
+
     def test_a_mark_of_utf8_before_the_first_line_is_no_part_of_it(self, tmp_path: Path) -> None:
         plain, marked = write(tmp_path / "a.gz", fine_lines()), tmp_path / "b.gz"
         marked.write_bytes(gzip.compress(b"\xef\xbb\xbf" + gzip.decompress(plain.read_bytes())))

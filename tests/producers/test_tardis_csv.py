@@ -188,6 +188,36 @@ class TestRefusals:
         with pytest.raises(FatalError, match=sentence):
             RecordingReplay(path, VENUE)
 
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("", "begins with nothing, not with a header of Tardis"),
+            ("\n" + L2_HEADER + "\n", "begins with nothing, not with a header of Tardis"),
+            ('"exchange","symbol"\n"binance","A"\n', "no header of a Tardis dataset"),
+            ("symbol,exchange\nA,1\n", "no header of a Tardis dataset"),
+        ],
+    )
+    def test_a_file_without_a_header_says_so_before_its_rows_are_taken_for_anything(
+        self, tmp_path: Path, text: str, sentence: str
+    ) -> None:
+        (path := tmp_path / "a.csv").write_text(text)
+        for read in (lambda: require_venue(path, None), lambda: open_recording(path, VENUE)):
+            with pytest.raises(FatalError, match=sentence):
+                read()
+
+    @pytest.mark.parametrize("empty", ["\n", "\r\n", "  \n", "\n\n"])
+    def test_an_empty_line_at_the_end_says_nothing_and_elsewhere_a_row_is_missing(
+        self, tmp_path: Path, empty: str
+    ) -> None:
+        path = write(tmp_path / "a.csv", L2_HEADER, [*BOOK, *CHANGES])
+        plain = messages(path)
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([*lines, empty]))
+        assert messages(path) == plain
+        path.write_text("".join([*lines[:4], empty, *lines[4:]]))
+        with pytest.raises(FatalError, match=r"row 5 .*no 8 columns"):
+            messages(path)
+
     @pytest.mark.parametrize("kept", [5, 40, -6])
     def test_a_damaged_archive_is_one_sentence_before_anything_is_given(self, tmp_path: Path, kept: int) -> None:
         path = write(tmp_path / "a.csv.gz", L2_HEADER, [*BOOK, *CHANGES])

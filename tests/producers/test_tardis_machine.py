@@ -69,6 +69,13 @@ def parse(said: Any, books: str = "book_change") -> VenueMessage:
     return found
 
 
+def test_empty_lines_at_the_end_of_a_file_say_nothing(tmp_path: Path) -> None:
+    path = write_messages(tmp_path / "a.jsonl", [WHOLE, WHOLE])
+    whole = list(open_recording(path, DERIBIT).source.frames())
+    path.write_text(path.read_text() + "\n\n")
+    assert list(open_recording(path, DERIBIT).source.frames()) == whole
+
+
 class TestMessages:
     def test_a_change_is_a_delta_and_a_snapshot_replaces(self) -> None:
         delta = parse(book(whole=False, bids=[(7985.5, 0), (1e-7, 1e21)]))
