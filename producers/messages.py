@@ -248,6 +248,8 @@ class NoticeKind(StrEnum):
     REFUSED = "refused"
     TOO_MANY = "too_many_requests"
     """Refused for how often this address asks, whatever it asked: it is to wait."""
+    UNREADABLE = "unreadable"
+    """An answer of which nothing could be used; what of it is counted and kept is said elsewhere."""
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):

@@ -37,6 +37,8 @@ from producers.messages import (
     Ignored,
     Instrument,
     Interrupted,
+    Notice,
+    NoticeKind,
     SnapshotOrigin,
     TradeTick,
     VenueMessage,
@@ -188,7 +190,7 @@ class FrameRouter:
         try:
             messages = self._parse(frame)
         except MessageError as error:
-            handled.records.extend(self._refuse(error, frame))
+            self._refuse(error, frame, handled)
             return
         for message in messages:
             try:
@@ -197,14 +199,16 @@ class FrameRouter:
                 if isinstance(error, UnknownSymbol) and error.context["symbol"] in self._ended:
                     self.ignored["ended"] += 1
                 else:
-                    handled.records.extend(self._refuse(located(error, message), frame))
+                    self._refuse(located(error, message), frame, handled)
         if self._templates is not None and frame.via is _WS and len(messages) == 1:
             [message] = messages
             if isinstance(message, DepthDelta):
                 self._templates.learn(frame.raw, message)
 
-    def _refuse(self, error: MessageError, frame: Frame) -> list[Published]:
-        return self._refusals.refuse(error, frame, self._frames_of[frame.connection])
+    def _refuse(self, error: MessageError, frame: Frame, handled: Handled) -> None:
+        handled.records.extend(self._refusals.refuse(error, frame, self._frames_of[frame.connection]))
+        if frame.via is Via.REST:  # whoever asked is to know that nothing came of it
+            handled.notices.append(Notice(NoticeKind.UNREADABLE, f"its answer cannot be used: {error.cause}"))
 
     def _parse(self, frame: Frame) -> list[VenueMessage]:
         if len(frame.raw) > self._max_frame_bytes:

@@ -14,11 +14,11 @@ from itertools import count
 
 import structlog
 from aiolimiter import AsyncLimiter
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from obflow.backoff import Backoff, growing_wait_s
 from producers.contract import Exchange, Login, Say
-from producers.live.gate import HostGate, Refusal, is_refusal
+from producers.live.gate import HostGate, Refusal, is_refusal, refusal_in_close
 from producers.live.quality import Reopenings
 from producers.live.subscription_parts import in_messages
 from producers.live.talk import SubscriptionRefused, TooManyRequests
@@ -235,6 +235,9 @@ class Connection:
         except SubscriptionRefused as error:
             self._leave_out(error)
             raise
+        except ConnectionClosed as error:
+            self._heed_close(error, passed_ns)
+            raise
         finally:
             self._links.pop(link.name, None)
 
@@ -331,6 +334,12 @@ class Connection:
         if is_refusal(answer.status_code, headers):
             body = bytes(answer.body or b"").decode(errors="replace")
             self._asked_s = self.gate.refuse(passed_ns, Refusal(answer.status_code, headers, body))
+
+    def _heed_close(self, error: ConnectionClosed, passed_ns: int) -> None:
+        """Close the gate where the server ended a socket for how often it is asked."""
+        refusal = refusal_in_close(error.rcvd.code, error.rcvd.reason) if error.rcvd else None
+        if refusal is not None:
+            self._asked_s = self.gate.refuse(passed_ns, refusal)
 
     def _readable(self, error: BaseException) -> BaseException:
         if isinstance(error, ExchangeUnreachable):

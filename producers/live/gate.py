@@ -41,6 +41,10 @@ BAN: Final = 418
 REGION: Final = 451
 REFUSALS: Final = (403, BAN, 429, REGION)
 """What is meant for whoever asks, whatever was asked; so is any other error with a time in its headers."""
+TRY_LATER: Final = 1013
+"""How a socket is ended by a server that has too much to do (IANA's registry of close codes)."""
+_BAN_WORDS: Final = re.compile(r"\bbann?ed\b", re.I)
+_TOO_MANY_WORDS: Final = re.compile(r"too (?:many|frequent|much)|rate.?limit|\bbann?ed\b", re.I)
 _REGION_WORDS: Final = re.compile(r"restricted (?:location|countr|region)|your (?:country|region|location)", re.I)
 TOLD_CHARACTERS: Final = 200
 MINUTE_NS: Final = 60 * NS_PER_SECOND
@@ -62,6 +66,11 @@ class Refusal(NamedTuple):
     headers: Iterable[tuple[str, str]]
     body: str = ""
     told: str = ""
+
+    @property
+    def is_ban(self) -> bool:
+        """Whether it calls whoever asks banned, by its status or in words: inside a ban nothing may be asked."""
+        return self.status == BAN or _BAN_WORDS.search(self.body[:1_000]) is not None
 
     @property
     def is_of_region(self) -> bool:
@@ -228,7 +237,7 @@ class HostGate:
 
     def _told_s(self, refusal: Refusal, now_ns: int) -> float:
         """Read the wait that is named; 0 where none is, or where it is over already."""
-        longest_s = LONGEST_BAN_S if refusal.status == BAN else LONGEST_WAIT_S
+        longest_s = LONGEST_BAN_S if refusal.is_ban else LONGEST_WAIT_S
         headers = list(refusal.headers)
         told_s = read_wait(headers, refusal.body, now_ns / NS_PER_SECOND, longest_s)
         if told_s is None and any(name.lower() == "retry-after" for name, _ in headers):
@@ -239,6 +248,13 @@ class HostGate:
 def is_refusal(status: int, headers: Iterable[tuple[str, str]]) -> bool:
     """Tell whether an answer is meant for whoever asks: such a status, or an error that names a time."""
     return status in REFUSALS or (status >= 400 and any(name.lower() == "retry-after" for name, _ in headers))
+
+
+def refusal_in_close(code: int, reason: str) -> Refusal | None:
+    """Read how a server ended a socket as a refusal of whoever asks so often; None where it says nothing of that."""
+    if code != TRY_LATER and not _TOO_MANY_WORDS.search(reason):
+        return None
+    return Refusal(429, (), reason, f"closed with {code} {reason}".rstrip())
 
 
 def _sentence(refusal: Refusal) -> str:

@@ -61,6 +61,7 @@ class BookRecovery:
         self._spawn = spawn
         self._tell = tell
         self._refusals: Counter[str] = Counter()
+        self._in_trouble: set[str] = set()
         self._failed: Counter[str] = Counter()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -88,7 +89,9 @@ class BookRecovery:
             del self._backoffs[symbol]
             self._not_before.pop(symbol, None)
             del self._failed[symbol]
-        if self._refusals.pop(symbol, 0):
+        self._refusals.pop(symbol, None)
+        if symbol in self._in_trouble:
+            self._in_trouble.discard(symbol)
             self._tell(symbol, "snapshot", "")
 
     def forget(self, symbol: str) -> None:
@@ -99,6 +102,7 @@ class BookRecovery:
             counted.pop(symbol, None)
         self._backoffs.pop(symbol, None)
         self._not_before.pop(symbol, None)
+        self._in_trouble.discard(symbol)
 
     def cancel(self) -> None:
         """Give up what is under way."""
@@ -122,6 +126,8 @@ class BookRecovery:
         except (ExchangeUnreachable, Backpressure) as error:
             at_least_s = error.retry_after_s if isinstance(error, Backpressure) else 0.0
             log.warning("snapshot_failed", symbol=symbol, error=str(error))
+            if isinstance(error, ExchangeUnreachable) and self._failed[symbol] > 1:  # the first may be a moment's
+                self._tell_trouble(symbol, f"no book could be had: {error.cause}")
         finally:
             # Also where it came: one that nothing bridges is asked for again, but not in a tight circle.
             backoff = self._backoffs.setdefault(symbol, Backoff())
@@ -143,9 +149,14 @@ class BookRecovery:
         """
         self._refusals[symbol] += 1
         wait_s = growing_wait_s(self._refusals[symbol] - 1, REFUSED_SECONDS, LONGEST_REFUSED_SECONDS)
-        self._tell(symbol, "snapshot", f"the venue refuses a book of this symbol ({error.why})")
+        self._tell_trouble(symbol, f"the venue refuses a book of this symbol ({error.why})")
         log.warning("snapshot_refused", symbol=symbol, error=str(error), retry_s=wait_s)
         return wait_s
+
+    def _tell_trouble(self, symbol: str, sentence: str) -> None:
+        """Say why no book comes; `note_live` says that it is over."""
+        self._in_trouble.add(symbol)
+        self._tell(symbol, "snapshot", sentence)
 
     async def _fetch(self, symbol: str, fetch: Fetch) -> None:
         async with self._slots:

@@ -50,6 +50,7 @@ class MisbehavingVenue:
         silent: Whether a stream, by name, brings nothing though its subscription is acknowledged.
         answer: Looks at each REST request, and answers in the venue's place where it wants to.
         handshake: The same for handshakes.
+        ends: Tells how a socket is ended as soon as it stands, by code and reason, where it is to be.
         refuses: Looks at what a client says, and answers in place of an acknowledgement where it gives something.
         clients: Every connection there was.
         asked: Every REST request: when, and its path and query.
@@ -60,6 +61,7 @@ class MisbehavingVenue:
     silent: Callable[[str], bool] = lambda _: False
     answer: Answer = lambda _: None
     handshake: Answer = lambda _: None
+    ends: Callable[[], tuple[int, str] | None] = lambda: None
     refuses: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda _: None
     clients: list[Client] = field(default_factory=list)
     asked: list[tuple[float, str]] = field(default_factory=list)
@@ -127,6 +129,8 @@ class MisbehavingVenue:
         await socket.prepare(request)
         client = Client(socket, request.path, self.now_s)
         self.clients.append(client)
+        if (end := self.ends()) is not None:
+            await socket.close(code=end[0], message=end[1].encode())
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 break

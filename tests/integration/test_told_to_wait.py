@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from producers.exchanges import EXCHANGES
+from producers.live.gate import refusal_in_close
 from producers.messages import Frame, Notice, NoticeKind, Via
 from producers.simulator.venues import SIMULATED
 from schemas.errors import MessageError
@@ -118,6 +119,77 @@ async def test_a_subscription_refused_for_too_many_requests_waits_ever_longer(tm
     assert 2 <= len(venue.knocked_s) <= 3, "one every second or so otherwise"
     for (first, second), least_s in zip(pairwise(venue.knocked_s), (2.0, 4.0), strict=False):
         assert second - first >= least_s
+
+
+@pytest.mark.case("ban-until")
+async def test_a_ban_that_a_socket_is_ended_with_is_waited_out(tmp_path: Path) -> None:
+    least_s, ended_s = 2.5, []
+
+    def end() -> tuple[int, str] | None:
+        if ended_s:
+            return None
+        ended_s.append(now_s())
+        return 1008, f"Too many requests; IP banned until {int((now_s() + least_s) * 1000)}."
+
+    async with misbehaving(ends=end) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        await until(lambda: heard.feed.router.streams["BTCUSDT"].is_live, 15)
+
+    first_s, second_s = venue.knocked_s
+    assert second_s - first_s >= least_s - 0.05
+    assert all(asked_s > second_s for asked_s in venue.asked_for("/depth"))
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1013, ""), (1008, "too many requests"), (4008, "Rate limit exceeded")])
+async def test_sockets_ended_for_how_often_we_come_are_opened_ever_more_rarely(
+    tmp_path: Path, code: int, reason: str
+) -> None:
+    async with misbehaving(ends=lambda: (code, reason)) as venue, listening(venue, tmp_path / "a.frames.jsonl"):
+        await asyncio.sleep(7.5)
+
+    assert 2 <= len(venue.knocked_s) <= 3, "eleven in 8 s once"
+    for (first, second), least_s in zip(pairwise(venue.knocked_s), (2.0, 4.0), strict=False):
+        assert second - first >= least_s
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going away"), (1008, "Pong timeout"), (1012, "")])
+def test_any_other_end_of_a_socket_is_no_refusal(code: int, reason: str) -> None:
+    assert refusal_in_close(code, reason) is None
+
+
+@pytest.mark.parametrize("body", ["<html><body>Maintenance</body></html>", "", "null", '{"lastUpdateId":7}'])
+@pytest.mark.case("refused-symbol")
+async def test_an_answer_that_is_no_book_is_asked_for_ever_more_rarely_and_told(tmp_path: Path, body: str) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        return web.Response(text=body) if request.query.get("symbol") == "ETHUSDT" else None
+
+    symbols = ("BTCUSDT", "ETHUSDT")
+    async with (
+        misbehaving(*symbols, answer=answer) as venue,
+        listening(venue, tmp_path / "a.frames.jsonl", symbols) as heard,
+    ):
+        streams = heard.feed.router.streams
+        await until(lambda: streams["BTCUSDT"].is_live)
+        await asyncio.sleep(5.5)
+        (status,) = streams["ETHUSDT"].feed.on_heartbeat(time.time_ns())
+        assert "its answer cannot be used" in getattr(status, "detail", ""), "feed-status says so"
+        asked = len(venue.asked_for("depth?symbol=ETHUSDT"))
+        venue.answer = lambda _: None
+        await until(lambda: streams["ETHUSDT"].is_live, 15)
+        await until(lambda: "cannot be used" not in getattr(streams["ETHUSDT"].feed.on_heartbeat(0)[0], "detail", ""))
+
+    assert asked <= 2, "six in 6 s once"
+
+
+async def test_a_feed_says_why_no_book_can_be_had(tmp_path: Path) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        return web.Response(status=502, text="<html>Bad gateway</html>") if "/depth" in request.path else None
+
+    async with misbehaving(answer=answer) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        stream = heard.feed.router.streams["BTCUSDT"]
+        await until(lambda: "HTTP 502" in getattr(stream.feed.on_heartbeat(0)[0], "detail", ""))
+        venue.answer = lambda _: None
+        await until(lambda: stream.is_live, 15)
+        await until(lambda: not getattr(stream.feed.on_heartbeat(0)[0], "detail", ""))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,15 @@ def test_a_ban_may_last_for_days_and_any_other_wait_for_a_quarter_of_an_hour() -
         assert door.ask() == pytest.approx(longest_s)
 
 
+@pytest.mark.parametrize("status", [200, 400, 403, 429])
+@pytest.mark.case("ban-until")
+def test_a_ban_told_in_words_lasts_as_long_as_it_says_whatever_its_status(status: int) -> None:
+    door, until_ms = Door(), (START_S + 7_200) * 1000
+    body = f'{{"code":-1003,"msg":"Way too much request weight used; IP banned until {until_ms}."}}'
+    asyncio.run(door.knock(Refusal(status, (), body, "banned")))
+    assert 7_100 < door.gate.wait_s() <= 7_200
+
+
 @pytest.mark.parametrize("told", ["0", "0.0", formatdate(START_S - 90, usegmt=True)])
 def test_told_to_come_back_at_once_one_does_not_run_in_a_circle(told: str) -> None:
     door = Door()
