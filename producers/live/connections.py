@@ -114,6 +114,7 @@ class Connection:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._numbers = count(2)
         self._announced = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._asked_s = 0.0
         self._is_lost = self._has_stood = False
         self._refusals = 0
@@ -123,6 +124,7 @@ class Connection:
         """Keep the connection until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
+            await self._has_symbols()
             await self._tries.turn()
             began, self._asked_s, self._has_stood = loop.time(), 0.0, False
             self._announced.clear()
@@ -136,6 +138,12 @@ class Connection:
                 await asyncio.sleep(wait_s)
             finally:
                 await self._drop_all()
+
+    async def _has_symbols(self) -> None:
+        """Wait until there is anything to carry: the venue may have refused all that there was."""
+        self._wanted.clear()
+        if not self.symbols:
+            await self._wanted.wait()
 
     def _wait_s(self, lasted_s: float) -> float:
         """Tell how long to wait by itself: longer with each loss soon after it stood; a host that is away has turns."""
@@ -203,6 +211,7 @@ class Connection:
     def add(self, symbols: Sequence[str]) -> None:
         """Carry instruments more."""
         self.symbols = (*self.symbols, *symbols)
+        self._wanted.set()
         for part in in_messages(self.exchange, symbols):
             self.say(self.subscribe(part))
 

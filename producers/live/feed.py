@@ -24,6 +24,7 @@ from producers.broker.overload import Outlet, Sink
 from producers.compilation import MakeEngine
 from producers.contract import Channel, Exchange, Login
 from producers.list_changes import status_sentence
+from producers.live.connections import Connection
 from producers.live.field_watch import FieldWatch
 from producers.live.gate import TRIAL_S, HostGate
 from producers.live.meters import FeedMeters, GateLook
@@ -108,6 +109,7 @@ class LiveFeed:
         self._oversized = 0
         self._gate_told = ""
         self._silences: dict[str, tuple[Channel, ...]] = {}
+        self._refused: set[str] = set()
         self.gate: HostGate | None = None
         self._meters = FeedMeters(metrics, exchange.venue)
         self._quality = QualityWindows(
@@ -187,6 +189,7 @@ class LiveFeed:
 
     def _leave(self, symbol: str) -> None:
         self._silences.pop(symbol, None)
+        self._refused.discard(symbol)
         if self._recovery is not None:
             self._recovery.forget(symbol)
         if self._source is not None:
@@ -207,7 +210,15 @@ class LiveFeed:
         """Subscribe to instruments that were announced, over connections with room for them, or new ones."""
         if self._source is None:
             raise RuntimeError("there is no source yet to carry anything")
-        for connection, carried in self._source.add(symbols):
+        self._note_carried(self._source.add(symbols))
+
+    def ask_again(self, symbols: Sequence[str]) -> None:
+        """Subscribe again to those of these that the venue refused, which no other instrument feels."""
+        if self._source is not None and self._refused:
+            self._note_carried(self._source.ask_again([one for one in symbols if one in self._refused]))
+
+    def _note_carried(self, added: Sequence[tuple[Connection, Sequence[str]]]) -> None:
+        for connection, carried in added:
             self.router.assign(connection.name, carried)
             for symbol in carried if connection.is_connected else ():
                 self.outlet.emit(self.router.streams[symbol].feed.on_connect(self._clock.now_ns()))
@@ -260,7 +271,10 @@ class LiveFeed:
     def _on_refused(self, symbol: str, why: str) -> None:
         """Say that the venue does not send an instrument, or with an empty reason that it does now."""
         if why:
+            self._refused.add(symbol)
             log.warning("subscription_refused", symbol=symbol, why=why)
+        else:
+            self._refused.discard(symbol)
         self.note_trouble(symbol, "subscription", why and f"the venue refuses to send this symbol ({why})")
 
     def _on_derivatives_refused(self, symbol: str, why: str) -> None:
@@ -324,6 +338,8 @@ class LiveFeed:
         for symbol, stream in self.router.streams.items():
             if stream.is_live:
                 self._recovery.note_live(symbol)
+                if symbol in self._refused:
+                    self._on_refused(symbol, "")
             elif stream.needs_snapshot and self.has_room(symbol):
                 lacking += self._recovery.request(symbol)
         if not lacking:

@@ -2,7 +2,8 @@
 
 The list is read at a setting's interval, through the gate that all requests pass, and beside whatever comes from the
 venue. One that cannot be read changes nothing, and is told once. What it says is applied in one go: a changed grid
-begins a book anew, an instrument that is traded no longer ends, one that is listed and wanted begins.
+begins a book anew, an instrument that is traded no longer ends, one that is listed and wanted begins. What the venue
+would not send is asked for again where the list says that it trades.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class Roster:
         self._missing = changes.missing
         self._apply(changes)
         await self.fill()
+        self._feed.ask_again([symbol for symbol, one in self._listed.items() if not one.trading_status])
 
     async def fill(self) -> None:
         """Begin to produce what is listed and ours, and is not produced yet."""

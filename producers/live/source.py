@@ -83,6 +83,7 @@ class VenueSource:
         self.tasks: list[asyncio.Task[None]] = []
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
         self._instead: dict[str, Connection] = {}
+        self._again: dict[str, Connection] = {}
         self._run, self._limits = f"{clock.now_ns() // NS_PER_MS:x}", exchange.limits
         self._gate, self._turns = gate or HostGate(self._limits), asyncio.Semaphore(HANDED_OVER)
         self._tries = HostTries()
@@ -143,7 +144,7 @@ class VenueSource:
     @property
     def trouble(self) -> str:
         """How many of its connections have no socket now, as a sentence; empty where all have one."""
-        lost = sum(not connection.is_connected for connection in self.connections.values())
+        lost = sum(bool(one.symbols) and not one.is_connected for one in self.connections.values())
         return f"{lost} of {len(self.connections)} connections to {self._exchange.venue} are lost" if lost else ""
 
     def readdress(self, url: str, headers: Mapping[str, str]) -> None:
@@ -245,6 +246,18 @@ class VenueSource:
                 for connection, part in self._place(self._derivatives, path, carried, beside):
                     self._beside.update(dict.fromkeys(part, connection))
         return added
+
+    def ask_again(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
+        """Subscribe to those of these that the venue refused, apart from all others; gives what each carries."""
+        refused = [one for one in symbols if one in self._carrier and one not in self._carrier[one].symbols]
+        asked = []
+        for path, carried in _groups(self._exchange, refused):
+            known = [one for one in self._again.values() if not one.symbols]  # where another came, it is left in peace
+            for connection, part in self._place(self._exchange, path, carried, known):
+                self._again[path] = connection
+                self._carrier.update(dict.fromkeys(part, connection))
+                asked.append((connection, part))
+        return asked
 
     def _place(
         self, exchange: Exchange, path: str, symbols: Sequence[str], known: Sequence[Connection]

@@ -12,11 +12,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from obflow.clock import SystemClock
+from obflow.metrics import Metrics
 from producers.books.router import FrameRouter
 from producers.exchanges import EXCHANGES
+from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import connections, talk
+from producers.live.rest import RestClient
+from producers.live.roster import Roster
 from producers.live.source import VenueSource
 from producers.messages import Instrument
+from producers.selection import Selection
 from schemas.messages import FeedStatus
 from tests.integration.misbehaving import Listening, listening, misbehaving, until
 from tests.integration.simulators import simulator
@@ -125,3 +130,50 @@ async def test_where_all_are_refused_none_is_left_out_and_the_waits_grow(
 
     assert gaps[1] >= 1.0
     assert gaps[2] >= 2.0
+
+
+@pytest.mark.case("refused-symbol")
+async def test_what_was_refused_is_asked_for_again_with_the_list_and_no_other_feels_it(tmp_path: Path) -> None:
+    symbols = ("BTCUSDT", "ETHUSDT")
+    refuse = refusing("ETHUSDT", "no such stream: [ethusdt@depth]")
+    async with (
+        misbehaving(*symbols, refuses=refuse) as venue,
+        listening(venue, tmp_path / "a.frames.jsonl", symbols) as heard,
+        RestClient(BINANCE_FUTURES, venue.url, 10**7) as rest,
+    ):
+        streams = heard.feed.router.streams
+        await until(lambda: streams["BTCUSDT"].is_live and REFUSED in detail_of(heard, "ETHUSDT"))
+        roster = Roster(
+            heard.feed,
+            rest,
+            BINANCE_FUTURES,
+            Selection(symbols),
+            {symbol: stream.instrument for symbol, stream in streams.items()},
+            clock=SystemClock(),
+            metrics=Metrics("test"),
+            is_ours=lambda _: True,
+            admit=_nobody,
+        )
+        opened, epoch = len(venue.knocked_s), streams["BTCUSDT"].epoch
+
+        venue.symbols["ETHUSDT"] = "PENDING_TRADING"
+        await roster.refresh()
+        venue.symbols["ETHUSDT"] = "TRADING"
+        await asyncio.sleep(0.3)
+        assert len(venue.knocked_s) == opened, "what does not trade is not asked for"
+
+        for asked in (1, 2):
+            await roster.refresh()
+            await until(lambda: len(venue.knocked_s) == opened + asked)  # noqa: B023 (waited for in this turn)
+            await until(lambda: len(venue.connected) == 1)
+        assert REFUSED in detail_of(heard, "ETHUSDT")
+
+        venue.refuses = lambda _: None
+        await roster.refresh()
+        await until(lambda: streams["ETHUSDT"].is_live)
+        await until(lambda: not detail_of(heard, "ETHUSDT"))
+        assert (streams["BTCUSDT"].epoch, streams["BTCUSDT"].counters.gaps) == (epoch, 0)
+
+
+async def _nobody(_: object) -> list[str]:
+    return []
