@@ -265,6 +265,8 @@ class _Download:
     def _keep(self) -> None:
         """See that the archive is whole, then give it its name."""
         try:
+            if not self._held():
+                raise EOFError("it is empty")
             with gzip.open(self._part) as file:
                 while file.read(READ_BYTES):
                     pass

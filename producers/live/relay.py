@@ -12,8 +12,9 @@ import structlog
 from obflow.backoff import Backoff
 from obflow.clock import Clock
 from obflow.metrics import Metrics
+from obflow.response_headers import LONGEST_WAIT_S, read_wait
 from obflow.settings import Settings
-from producers.live.rest import is_loopback
+from producers.live.rest import body_within, is_loopback
 from producers.live.run import Provider
 from producers.live.source import VenueSource
 from producers.live.tardis import REFUSING, key_in, venue_at_tardis
@@ -21,6 +22,7 @@ from producers.settings import RelaySettings
 from producers.tardis.relay import CHANNELS, Credentials, Quota, RelayStream, read_credentials, read_quota
 from producers.tardis.venues import RELAY_PREFIX
 from schemas.errors import DecodeError, ExchangeUnreachable, SettingsError
+from schemas.units import NS_PER_SECOND
 
 REQUEST_SECONDS: Final = 10.0
 MAX_BYTES: Final = 64 * 1024
@@ -61,6 +63,7 @@ class RelayAccess:
         self._told: float | None = None
         self._credentials = Credentials("", "")
         self._renewed_every_s = 0.0
+        self._asked_s = 0.0  # for how long it wants to be left alone
         if not self._url:
             raise SettingsError("no relay is named", next_step="set relay.base_url")
         if not self._key:
@@ -104,7 +107,8 @@ class RelayAccess:
                 due_s = self._renewed_every_s
                 backoff.reset()
             except ExchangeUnreachable as error:
-                due_s = max(due_s, backoff.next_s())
+                due_s = max(due_s, backoff.next_s(self._asked_s))
+                self._asked_s = 0.0
                 log.warning("relay_not_answering", relay=self._url, error=str(error), retry_s=due_s)
 
     def note_quota(self, quota: Quota) -> None:
@@ -146,14 +150,14 @@ class RelayAccess:
         log.info("relay_credentials", relay=self._url, for_s=round(2 * lifetime_s), ends_ns=found.expires_ns)
 
     async def _get(self, path: str) -> bytes:
-        timeout, headers = aiohttp.ClientTimeout(total=REQUEST_SECONDS), {"Authorization": f"Bearer {self._key}"}
+        timeout, key = aiohttp.ClientTimeout(total=REQUEST_SECONDS), {"Authorization": f"Bearer {self._key}"}
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, trust_env=not is_loopback(self._url)) as session,
-                session.get(self._url + path, headers=headers, allow_redirects=False) as answer,
+                session.get(self._url + path, headers=key, allow_redirects=False) as answer,
             ):
-                body = await answer.content.read(MAX_BYTES)
-                status = answer.status
+                body = await body_within(answer, MAX_BYTES)
+                status, headers = answer.status, list(answer.headers.items())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
         if status in REFUSING:
@@ -161,7 +165,9 @@ class RelayAccess:
                 f"{self._url} refuses the key (HTTP {status})", next_step="check relay.api_key_file"
             )
         if status != 200:
-            raise self._away(f"HTTP {status}: {body[:200].decode(errors='replace').replace(self._key, '…')}")
+            said = body[:200].decode(errors="replace").replace(self._key, "…")
+            self._asked_s = read_wait(headers, said, self._clock.now_ns() / NS_PER_SECOND, LONGEST_WAIT_S) or 0.0
+            raise self._away(f"HTTP {status}: {said}")
         return body
 
     def _away(self, why: str) -> ExchangeUnreachable:

@@ -106,7 +106,7 @@ class RestClient:
                     self._compare_clocks(answer.headers.get("Date", ""), asked_ns)
                     self.gate.note_count(answer.headers.get(self._exchange.limits.weight_header, ""))
                     refused = is_refusal(answer.status, answer.headers.items())
-                    body = await _body(answer, REFUSAL_BYTES if refused else self.max_bytes)
+                    body = await body_within(answer, REFUSAL_BYTES if refused else self.max_bytes)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unreachable(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
         told = "" if refused else self._too_many(request, body)
@@ -155,7 +155,8 @@ class RestClient:
         )
 
 
-async def _body(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def body_within(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read an answer whole, in however many parts it comes; a larger one is cut one byte past `max_bytes`."""
     body = bytearray()
     async for chunk in answer.content.iter_chunked(READ_BYTES):
         body += chunk

@@ -13,7 +13,7 @@ import msgspec
 
 from obflow.settings import Settings
 from producers.contract import MAX_FRAME_BYTES
-from producers.live.rest import is_loopback
+from producers.live.rest import body_within, is_loopback
 from producers.live.tardis import key_headers, refuse_where_barred, venue_at_tardis
 from producers.messages import Frame
 from producers.recordings.tardis_machine import frame_of
@@ -141,7 +141,7 @@ async def _frames(tardis: TardisSettings, wanted: Wanted) -> AsyncIterator[Frame
             session.get(url + wanted.path, params=asked, headers=key_headers(tardis), allow_redirects=False) as answer,
         ):
             if answer.status != 200:
-                said = (await answer.content.read(MAX_REFUSAL_BYTES)).decode(errors="replace")
+                said = (await body_within(answer, MAX_REFUSAL_BYTES)).decode(errors="replace")
                 raise _refused(answer.status, said, tardis)
             async for line in _lines(answer.content):
                 for frame in wanted.frames_of(line):

@@ -62,7 +62,7 @@ class DatasetsServer:
         asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
         start = int(asked[1]) if asked and request.headers.get("If-Range") == mark else 0
         start = 0 if self._fails("no range") else start
-        if start >= len(whole):
+        if start and start >= len(whole):
             return web.Response(status=416, headers={"Content-Range": f"bytes */{len(whole)}"})
         response = web.StreamResponse(status=206 if start else 200, headers={"ETag": mark})
         response.content_length = len(whole) - start

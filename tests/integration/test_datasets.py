@@ -183,6 +183,16 @@ async def test_a_server_that_is_down_is_asked_so_often_and_a_damaged_archive_is_
     assert parts(tmp_path) == []
 
 
+async def test_an_answer_with_nothing_in_it_is_no_day(tmp_path: Path) -> None:
+    async with datasets_server() as server:
+        server.files[DAYS[0].path] = b""
+        with pytest.raises(ExchangeUnreachable, match="the archive is damaged: it is empty"):
+            await fetch(server, tmp_path, DAYS[:1])
+        assert unpacked(tmp_path) == {}
+        filled(server)
+        assert len((await fetch(server, tmp_path)).came) == len(DAYS)
+
+
 async def test_a_key_is_sent_and_one_that_is_refused_is_one_sentence_without_it(tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     async with datasets_server(wants_key=True) as server:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from obflow.clock import SystemClock
@@ -189,6 +191,58 @@ async def test_a_relay_that_does_not_answer_when_credentials_are_due_is_asked_ag
                     await asyncio.sleep(0.02)
         task.cancel()
     assert source.keys == ["of-the-stream-2"]
+
+
+@asynccontextmanager
+async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """A server that answers whatever is asked in this way, by its address."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_an_answer_that_comes_in_parts_is_read_whole(key_file: Path) -> None:
+    async def in_parts(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in (b'{"stream_url": "ws://127.0.0.1:1/x", ', b'"api_key": "k", ', b'"quota": {"remaining": 7}}'):
+            await response.write(part)
+            await asyncio.sleep(0.05)
+        return response
+
+    async with answering(in_parts) as url:
+        stream, _ = await RelayAccess("bybit", settings_for(url, key_file), SystemClock()).open()
+    assert stream.endpoints.websocket == "ws://127.0.0.1:1/x"
+
+
+async def test_a_relay_that_wants_to_be_left_alone_is_asked_no_sooner(key_file: Path) -> None:
+    asked_s: list[float] = []
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        if "credentials" not in request.path:
+            return web.json_response({})
+        asked_s.append(asyncio.get_running_loop().time())
+        if len(asked_s) == 2:
+            return web.Response(status=429, headers={"Retry-After": "1.5"})
+        ends_s = (SystemClock().now_ns() / 1e9) + 2.0
+        ends = datetime.fromtimestamp(ends_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return web.json_response({"stream_url": "ws://x/tardis/stream/bybit", "api_key": "k", "expires_at": ends})
+
+    async with answering(once) as url:
+        _, provider = await RelayAccess("bybit", settings_for(url, key_file), SystemClock()).open()
+        assert provider.attend is not None
+        task = asyncio.create_task(provider.attend(Addressed()))  # type: ignore[arg-type]
+        async with asyncio.timeout(patient(15)):
+            while len(asked_s) < 3:  # noqa: ASYNC110 (what a server noted comes without an event)
+                await asyncio.sleep(0.02)
+        task.cancel()
+    assert asked_s[2] - asked_s[1] >= 1.5
 
 
 class TestQuota:
