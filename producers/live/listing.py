@@ -133,7 +133,10 @@ class _ListFetcher:
             async for frame, listed in self._pages(fetch):
                 frames.append(frame)
                 lists.append(listed)
-        return frames, _joined(lists)
+        listed = _joined(lists)
+        if not listed.instruments and not listed.unreadable:  # no venue trades nothing: it is not itself
+            raise ExchangeUnreachable(f"{self._exchange.venue} lists no instrument at all", next_step="wait for it")
+        return frames, listed
 
     async def _pages(self, fetch: Fetch) -> AsyncIterator[tuple[Frame, InstrumentList]]:
         """Ask for a list and for what it says there is more of it."""

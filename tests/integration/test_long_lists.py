@@ -18,7 +18,7 @@ from producers.live import run
 from producers.settings import ProducerSettings
 from schemas.errors import EXIT_USAGE, UsageError
 from tests.integration.advising import TIMES, advice_in, settings_in
-from tests.integration.misbehaving import Answer, MisbehavingVenue, misbehaving
+from tests.integration.misbehaving import Answer, MisbehavingVenue, listening, misbehaving, until
 from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
@@ -100,3 +100,14 @@ async def test_a_raised_bound_takes_the_list(tmp_path: Path) -> None:
         for number in range(TIMES):
             await record(str(number), **{setting.removeprefix("producer."): 1_000_000})
             assert (tmp_path / f"{number}.frames.jsonl").stat().st_size > 0
+
+
+async def test_an_empty_list_is_a_venue_that_is_not_itself_and_no_end(tmp_path: Path) -> None:
+    empty = [b'{"symbols":[]}', b'{"symbols":null}', b"<html>", b'{"symbols":[]}']
+
+    def answer(request: web.Request) -> web.Response | None:
+        return web.Response(body=empty.pop()) if "exchangeInfo" in request.path and empty else None
+
+    async with misbehaving(answer=answer) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        await until(lambda: heard.feed.router.streams["BTCUSDT"].is_live, 15)
+    assert empty == []
