@@ -248,6 +248,8 @@ class NoticeKind(StrEnum):
     REFUSED = "refused"
     TOO_MANY = "too_many_requests"
     """Refused for how often this address asks, whatever it asked: it is to wait."""
+    UNAVAILABLE = "unavailable"
+    """The venue is not itself, and wants to be asked again later: nothing is said against what was asked."""
     UNREADABLE = "unreadable"
     """An answer of which nothing could be used; what of it is counted and kept is said elsewhere."""
 

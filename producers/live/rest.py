@@ -109,11 +109,14 @@ class RestClient:
                     body = await body_within(answer, REFUSAL_BYTES if refused else self.max_bytes)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unreachable(str(error) or f"no answer within {REQUEST_SECONDS:g} s") from None
-        told = "" if refused else self._too_many(request, body)
+        notice = None if refused else self._notice_in(request, body)
+        told = notice.detail or "too many requests" if notice and notice.kind is NoticeKind.TOO_MANY else ""
         if refused or told:
             refusal = Refusal(answer.status, tuple(answer.headers.items()), body.decode(errors="replace"), told)
             raise self._told_to_wait(passed_ns, refusal)
         self.gate.welcome(passed_ns)
+        if notice and notice.kind is NoticeKind.UNAVAILABLE:
+            raise self._unreachable(notice.detail)
         if answer.status != 200:
             said = "a redirect, which is not followed" if 300 <= answer.status < 400 else _quoted(body)
             why = f"HTTP {answer.status}: {said}"
@@ -126,16 +129,15 @@ class RestClient:
             heard_s = self._clock.now_ns() / NS_PER_SECOND
             self._on_clock(*bounds_by_date_s(date_s, asked_ns / NS_PER_SECOND, heard_s))
 
-    def _too_many(self, request: Fetch, body: bytes) -> str:
-        """What an answer says of how often we ask, whatever its status: some venues say it with 200, or 400."""
+    def _notice_in(self, request: Fetch, body: bytes) -> Notice | None:
+        """What an answer says besides data, whatever its status: some venues refuse with 200, or 400."""
         if len(body) > REFUSAL_BYTES:
-            return ""
+            return None
         try:
             told = self._exchange.parse(Frame(0, Via.REST, request=request.path, raw=body))
         except MessageError:
-            return ""
-        notices = (one for one in told if isinstance(one, Notice) and one.kind is NoticeKind.TOO_MANY)
-        return next((one.detail or "too many requests" for one in notices), "")
+            return None
+        return next((one for one in told if isinstance(one, Notice)), None)
 
     def _told_to_wait(self, passed_ns: int, refusal: Refusal) -> Backpressure:
         wait_s = self.gate.refuse(passed_ns, refusal)

@@ -86,7 +86,7 @@ class Talk:
             self.say([Say(notice.raw)], urgent=True)
         elif isinstance(notice, Notice):
             self._refusal = notice.detail or "no reason given"
-            self._refused = (notice.symbol,) if notice.symbol in self._symbols() else self._named_in(notice.detail)
+            self._refused = self._refused_by(notice)
             self._is_too_many = notice.kind is NoticeKind.TOO_MANY
             self._note_progress()
 
@@ -127,6 +127,12 @@ class Talk:
     async def all_acknowledged(self) -> None:
         """Return once everything said is acknowledged; `watch` sees that it is."""
         await self._settled.wait()
+
+    def _refused_by(self, notice: Notice) -> tuple[str, ...]:
+        """Instruments that a refusal is about; where the venue is not itself, none."""
+        if notice.kind is NoticeKind.UNAVAILABLE:
+            return ()
+        return (notice.symbol,) if notice.symbol in self._symbols() else self._named_in(notice.detail)
 
     def _named_in(self, detail: str) -> tuple[str, ...]:
         """Instruments that a refusal names in words of its own; none where it names all: it repeats what was said.

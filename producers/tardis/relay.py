@@ -5,7 +5,7 @@
 | `snapshot`, `delta`, `trade` and the other shapes of `producers.tardis.shapes` | as there; a whole book replaces |
 | `{"type":"ping"}` | `Reply`: the same with `pong` |
 | `pong`, `subscribed`, `unsubscribed`, `info` | counted |
-| `error` | `Notice`: refused; the instrument alone where it names one |
+| `error` | `Notice`: refused; the instrument alone where it names one, unless it is about how often we come |
 | REST | the venue's own instrument list: a relay has none |
 
 A whole book comes with a subscription alone, so that a book that broke here is had by connecting anew; each connection
@@ -14,6 +14,7 @@ carries one instrument, and no other suffers. Written from a description that se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ LIFETIME_SECONDS: Final = 24 * 3600.0
 """Of a connection whose credentials do not end."""
 PASSED_OVER: Final = frozenset({"pong", "subscribed", "unsubscribed", "info"})
 MAX_TEXT: Final = 500
+_TOO_MANY: Final = re.compile(r"too (?:many|frequent)|rate.?limit", re.IGNORECASE)
+"""How an error says that it is about how often we come, whatever instrument it names."""
 D = TypeVar("D")
 _SIDES: Final = "symbol data timestamp local_timestamp update_id seq bids asks b a"
 _DEAL: Final = "symbol data timestamp local_timestamp id trade_id side price quantity amount size"
@@ -175,7 +178,8 @@ class RelayReader:
         if head.type == "ping":
             return [Reply(b'{"type":"pong"}')]
         if head.type == "error":
-            return [Notice(NoticeKind.REFUSED, head.message[:MAX_TEXT] or "it does not say why", head.symbol)]
+            kind = NoticeKind.TOO_MANY if _TOO_MANY.search(head.message) else NoticeKind.REFUSED
+            return [Notice(kind, head.message[:MAX_TEXT] or "it does not say why", head.symbol)]
         return [Ignored(head.type)] if head.type in PASSED_OVER else self._shapes.parse(frame)
 
 

@@ -113,6 +113,25 @@ async def test_a_refusal_in_any_words_is_found_out_and_the_others_come(tmp_path:
 
 
 @pytest.mark.case("refused-symbol")
+async def test_a_venue_that_is_not_itself_has_refused_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "REFUSED_SECONDS", 0.2)
+    refused = []
+
+    def busy(said: dict[str, Any]) -> dict[str, Any] | None:
+        if len(refused) > 2 or not any("ethusdt" in stream for stream in said["params"]):
+            return None
+        refused.append(said)
+        return {"error": {"code": -1001, "msg": "Internal error; unable to subscribe ethusdt@depth."}, "id": said["id"]}
+
+    async with (
+        misbehaving(*NAMES, refuses=busy) as venue,
+        listening(venue, tmp_path / "a.frames.jsonl", NAMES) as heard,
+    ):
+        await until(lambda: all(stream.is_live for stream in heard.feed.router.streams.values()), 30)
+        await until(lambda: not any(detail_of(heard, symbol) for symbol in NAMES))
+
+
+@pytest.mark.case("refused-symbol")
 async def test_where_all_are_refused_none_is_left_out_and_the_waits_grow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,7 @@ async def test_a_feed_says_why_no_book_can_be_had(tmp_path: Path) -> None:
             Via.WS,
             '{"jsonrpc":"2.0","id":1,"error":{"code":10028,"message":"too_many_requests","data":{"wait":3}}}',
         ),
+        ("deribit", Via.REST, '{"jsonrpc":"2.0","error":{"code":10066,"message":"too_many_concurrent_requests"}}'),
     ],
 )
 @pytest.mark.case("ban-until")
@@ -228,4 +229,39 @@ def test_a_server_that_fails_is_not_one_that_is_asked_too_often(venue: str) -> N
         return {one.kind for one in told if isinstance(one, Notice)}
 
     assert read(429) == {NoticeKind.TOO_MANY}
-    assert NoticeKind.TOO_MANY not in read(503)
+    assert read(503) == {NoticeKind.UNAVAILABLE}
+
+
+@pytest.mark.parametrize(
+    ("venue", "via", "raw"),
+    [
+        ("binance", Via.REST, '{"code":-1008,"msg":"Server is currently overloaded with other requests."}'),
+        ("bybit", Via.REST, '{"retCode":10000,"retMsg":"Server Timeout","result":{}}'),
+        ("okx", Via.REST, '{"code":"50001","msg":"Service temporarily unavailable. Try again later","data":[]}'),
+        ("okx", Via.WS, '{"event":"error","code":"50026","msg":"System error. Try again later","connId":"a"}'),
+        ("deribit", Via.WS, '{"jsonrpc":"2.0","id":1,"error":{"code":11051,"message":"system_maintenance"}}'),
+    ],
+)
+def test_a_venue_in_trouble_says_nothing_against_what_was_asked(venue: str, via: Via, raw: str) -> None:
+    [notice] = EXCHANGES[venue].parse(Frame(0, via, request="/any" if via is Via.REST else "", raw=raw.encode()))
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.UNAVAILABLE
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+async def test_a_book_that_a_venue_in_trouble_does_not_give_is_asked_for_soon_again(
+    tmp_path: Path, status: int
+) -> None:
+    def answer(request: web.Request) -> web.Response | None:
+        if "/depth" not in request.path:
+            return None
+        return web.json_response({"code": -1001, "msg": "Internal error; unable to process."}, status=status)
+
+    async with misbehaving(answer=answer) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        stream = heard.feed.router.streams["BTCUSDT"]
+        await until(lambda: "Internal error" in getattr(stream.feed.on_heartbeat(0)[0], "detail", ""))
+        (status_now,) = stream.feed.on_heartbeat(0)
+        assert "refuses" not in getattr(status_now, "detail", "")
+        assert len(venue.asked_for("/depth")) >= 2
+        venue.answer = lambda _: None
+        await until(lambda: stream.is_live, 10)

@@ -56,6 +56,12 @@ def test_an_error_about_an_instrument_names_it() -> None:
     )
 
 
+def test_an_error_about_how_often_we_come_is_about_no_instrument_that_it_names() -> None:
+    told = parse(type="error", message="Rate limit exceeded", symbol="A")
+    assert isinstance(told, Notice)
+    assert told.kind is NoticeKind.TOO_MANY
+
+
 def test_ids_are_a_chain_where_that_is_said() -> None:
     assert parse(type="delta", **SIDES).previous_sequence is None  # type: ignore[union-attr]
     assert parse(type="delta", is_chain=True, **SIDES).previous_sequence == 6  # type: ignore[union-attr]

@@ -33,6 +33,8 @@ DELISTED: Final = frozenset({"DELIVERED", "CLOSE", "DELISTED"})
 MAX_STATUS: Final = 40
 TOO_MANY: Final = frozenset({-1003, -1034})
 """Codes of an error that is about how often this address asks or connects, whatever status it comes with."""
+UNAVAILABLE: Final = frozenset({-1000, -1001, -1006, -1007, -1008, -1016})
+"""Codes of an error that is the venue's own: disconnected, timed out, overloaded, shutting down."""
 
 
 class _Rest(msgspec.Struct):
@@ -145,7 +147,8 @@ def parse_answer(frame: bytes, request: str, dialect: Dialect) -> VenueMessage:
 
 def refusal(code: int | None, detail: str) -> Notice:
     """Say what is refused: this request, or whoever asks so often."""
-    return Notice(NoticeKind.TOO_MANY if code in TOO_MANY else NoticeKind.REFUSED, detail[:500])
+    kind = NoticeKind.UNAVAILABLE if code in UNAVAILABLE else NoticeKind.REFUSED
+    return Notice(NoticeKind.TOO_MANY if code in TOO_MANY else kind, detail[:500])
 
 
 def _whole(frame: bytes, symbol: str) -> _Snapshot:

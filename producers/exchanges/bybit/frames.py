@@ -70,6 +70,8 @@ _REFUSED = re.compile(r"not found,topic:[A-Za-z0-9.]+\.([A-Za-z0-9-]{1,64})$")
 """How an error names the instrument that there is none of."""
 TOO_MANY: Final = frozenset({10006, 10018, 10429, 20003})
 """Codes of an error that is about how often this address or session asks, with status 200."""
+UNAVAILABLE: Final = frozenset({10000, 10016})
+"""Codes of an error that is the venue's own: timed out, an internal error."""
 _TOO_MANY = re.compile(r"too (?:many|frequent)|rate limit", re.IGNORECASE)
 """How an answer over WebSockets says so, which has no code."""
 TRADING: Final = frozenset({"", "Trading"})
@@ -324,7 +326,8 @@ def _parse_answer(head: BybitHead) -> VenueMessage:
 def _parse_rest(raw: bytes, request: str, dialect: BybitDialect) -> VenueMessage:
     answer = _decoded(_REST, raw, Channel.INSTRUMENTS)
     if answer.retCode:
-        kind = NoticeKind.TOO_MANY if answer.retCode in TOO_MANY else NoticeKind.REFUSED
+        kind = NoticeKind.UNAVAILABLE if answer.retCode in UNAVAILABLE else NoticeKind.REFUSED
+        kind = NoticeKind.TOO_MANY if answer.retCode in TOO_MANY else kind
         return Notice(kind, f"{answer.retCode} {answer.retMsg}"[:MAX_TEXT])
     result = _decoded(_RESULT, bytes(answer.result), Channel.INSTRUMENTS)
     if result.b:

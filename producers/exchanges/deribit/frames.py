@@ -73,8 +73,10 @@ UNUSED: Final = frozenset(
 TRADING: Final = frozenset({"", "open", "started", "created"})
 DELISTED: Final = frozenset({"archivized", "closed", "delivered", "settled", "terminated"})
 """What the list says of an instrument that will not trade again."""
-TOO_MANY: Final = 10028
-"""Code of an error that is about how often this address or session asks."""
+TOO_MANY: Final = frozenset({10028, 10047, 10066})
+"""Codes of an error that is about how often this address or session asks, or how much of it is under way."""
+UNAVAILABLE: Final = frozenset({10040, 10041, 11051, 11094, 13028, 13503, 13888})
+"""Codes of an error that is the venue's own: asked to retry, settling, under maintenance, failed, slow, timed out."""
 MAX_TEXT: Final = 500
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -249,10 +251,11 @@ def request(method: str, params: dict[str, object]) -> bytes:
 
 def _refusal(error: bytes) -> Notice:
     try:
-        is_too_many = _ERROR.decode(error).code == TOO_MANY
+        code = _ERROR.decode(error).code
     except _UNREADABLE:
-        is_too_many = False
-    kind = NoticeKind.TOO_MANY if is_too_many else NoticeKind.REFUSED
+        code = 0
+    kind = NoticeKind.UNAVAILABLE if code in UNAVAILABLE else NoticeKind.REFUSED
+    kind = NoticeKind.TOO_MANY if code in TOO_MANY else kind
     return Notice(kind, error.decode(errors="replace")[:MAX_TEXT])
 
 

@@ -46,6 +46,8 @@ UNUSED: Final = re.compile(
 UPGRADE: Final = "64008"
 TOO_MANY: Final = frozenset({"50011", "50061", "60014"})
 """Codes of an error that is about how often this address or connection asks."""
+UNAVAILABLE: Final = frozenset({"50001", "50004", "50013", "50026"})
+"""Codes of an error that is the venue's own: unavailable, timed out, busy, a system error."""
 _REFUSED = re.compile(r"instId:([A-Za-z0-9_-]{1,64})")
 """How an error names the instrument that it is about."""
 MAX_MS: Final = 9_223_372_036_854
@@ -182,7 +184,8 @@ def _parse_event(head: OkxHead) -> VenueMessage:
 
 
 def _refusal(code: str, message: str, symbol: str = "") -> Notice:
-    kind = NoticeKind.TOO_MANY if code in TOO_MANY else NoticeKind.REFUSED
+    kind = NoticeKind.UNAVAILABLE if code in UNAVAILABLE else NoticeKind.REFUSED
+    kind = NoticeKind.TOO_MANY if code in TOO_MANY else kind
     return Notice(kind, f"{code} {message}"[:MAX_TEXT], symbol)
 
 
