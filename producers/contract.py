@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from orderbook.decimals import Levels
-from producers.messages import Frame, LevelForm, VenueMessage, VenueNotice
+from producers.messages import Frame, LevelForm, Notice, VenueMessage, VenueNotice
 from producers.sequencing import SequenceRule
 from producers.shapes import FrameShapes
 from schemas.errors import MessageError
@@ -108,8 +108,8 @@ class Login(Protocol):
         """Where the credentials are set, for who reads that they are refused."""
         ...
 
-    def read(self, raw: bytes) -> Granted | str | None:
-        """Read a message: what was granted, or why it is refused; None where it is anything else."""
+    def read(self, raw: bytes) -> Granted | Notice | str | None:
+        """Read a message: what was granted, why not now, or why it is refused; None where it is anything else."""
         ...
 
 

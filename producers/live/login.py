@@ -10,6 +10,8 @@ from typing import Final
 from websockets.asyncio.client import ClientConnection
 
 from producers.contract import Granted, Login
+from producers.live.talk import TooManyRequests
+from producers.messages import Notice, NoticeKind
 from schemas.errors import ExchangeUnreachable
 
 UNLOGGED: Final = logging.getLogger("obflow.unlogged")
@@ -38,6 +40,7 @@ class SocketLogin:
         self._granted: Granted | None = None
         self._answered = asyncio.Event()
         self._refused = ""
+        self._not_now: Notice | None = None
 
     async def begin(self, socket: ClientConnection, others: Callable[[bytes], Awaitable[None]]) -> None:
         """Log in, before anything else is said; `others` takes what else comes meanwhile.
@@ -64,9 +67,10 @@ class SocketLogin:
         found = None if self._login is None else self._login.read(raw)
         if found is None:
             return False
+        self._not_now = found if isinstance(found, Notice) else None
         if isinstance(found, str):
             self._refused = found
-        else:
+        elif isinstance(found, Granted):
             self._granted = found
         self._answered.set()
         return True
@@ -86,10 +90,18 @@ class SocketLogin:
         await asyncio.Event().wait()
 
     def _require(self) -> None:
+        if self._not_now is not None:
+            raise self._too_soon(self._not_now)
         if self._refused and self._login is not None:
             raise LoginRefused(
                 f"{self._venue} refuses the credentials ({self._refused})", next_step=f"check {self._login.settings}"
             )
+
+    def _too_soon(self, told: Notice) -> ExchangeUnreachable:
+        cause, step = f"{self._venue} takes no login now ({told.detail})", "wait for it"
+        if told.kind is NoticeKind.TOO_MANY:
+            return TooManyRequests(cause, symbols=(), why=told.detail, next_step=step, connection="")
+        return ExchangeUnreachable(cause, next_step=step)
 
     def _unanswered(self) -> ExchangeUnreachable:
         return ExchangeUnreachable(f"{self._venue} does not answer a login", next_step="check the network")

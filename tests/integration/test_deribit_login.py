@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import logging
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from websockets.asyncio.server import ServerConnection, serve
 
 from obflow.clock import SystemClock
 from obflow.settings import Settings
@@ -134,6 +136,28 @@ async def test_a_venue_that_is_away_is_waited_for_with_its_credentials(secret_fi
     assert exchange is RAW_DERIBIT
     assert provider is not None
     assert provider.login is not None
+
+
+@pytest.mark.parametrize("answer", [{"code": 10028, "message": "too_many_requests"}, {"code": 11051, "message": "x"}])
+async def test_a_login_that_is_not_taken_now_is_no_refusal_of_the_credentials(
+    secret_file: Path, answer: dict[str, object]
+) -> None:
+    async def busy(socket: ServerConnection) -> None:
+        said = json.loads(await socket.recv())
+        await socket.send(json.dumps({"jsonrpc": "2.0", "id": said["id"], "error": answer}))
+
+    async with serve(busy, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        settings = Settings(
+            producer=ProducerSettings(websocket_url=f"ws://127.0.0.1:{port}"),
+            deribit=DeribitSettings(client_id=CLIENT_ID, client_secret_file=secret_file, fallback=True),
+        )
+        with capture_logs() as logs:
+            exchange, provider = await open_deribit(settings)
+    assert exchange is RAW_DERIBIT
+    assert provider is not None
+    assert [one["event"] for one in logs] == ["login_not_tried"]
+    assert "takes no login now" in logs[0]["error"]
 
 
 async def test_without_credentials_nothing_is_asked() -> None:

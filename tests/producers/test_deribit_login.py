@@ -10,7 +10,7 @@ import pytest
 from producers.contract import Granted
 from producers.exchanges.deribit.login import DeribitLogin
 from producers.exchanges.deribit.venue import RAW_DERIBIT
-from producers.messages import Ack, Frame, Via
+from producers.messages import Ack, Frame, Notice, NoticeKind, Via
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.session import VenueSession
 from producers.simulator.venues.deribit import CLIENT_ID, CLIENT_SECRET, VENUE
@@ -42,13 +42,21 @@ def test_a_login_is_granted_and_renewed_by_what_it_granted() -> None:
     ("answer", "found"),
     [
         ({"id": 5, "error": {"code": 13004, "message": "invalid_credentials"}}, "13004 invalid_credentials"),
+        (
+            {"id": 5, "error": {"code": 10028, "message": "too_many_requests"}},
+            Notice(NoticeKind.TOO_MANY, "10028 too_many_requests"),
+        ),
+        (
+            {"id": 5, "error": {"code": 11051, "message": "system_maintenance"}},
+            Notice(NoticeKind.UNAVAILABLE, "11051 system_maintenance"),
+        ),
         ({"id": 5, "result": {"access_token": "secret"}}, "an answer that cannot be read"),
         ({"id": 1, "result": ["book.A.raw"]}, None),
         ({"jsonrpc": "2.0", "method": "subscription", "id": 5, "result": {}}, None),
         ([1], None),
     ],
 )
-def test_each_answer_is_known_for_what_it_is(answer: Any, found: str | None) -> None:
+def test_each_answer_is_known_for_what_it_is(answer: Any, found: object) -> None:
     assert LOGIN.read(json.dumps(answer).encode()) == found
 
 

@@ -249,14 +249,19 @@ def request(method: str, params: dict[str, object]) -> bytes:
     return msgspec.json.encode({"jsonrpc": "2.0", "id": IDS[method], "method": method, "params": params})
 
 
+def kind_of(code: int) -> NoticeKind:
+    """Tell what an error is about, by its code."""
+    if code in TOO_MANY:
+        return NoticeKind.TOO_MANY
+    return NoticeKind.UNAVAILABLE if code in UNAVAILABLE else NoticeKind.REFUSED
+
+
 def _refusal(error: bytes) -> Notice:
     try:
         code = _ERROR.decode(error).code
     except _UNREADABLE:
         code = 0
-    kind = NoticeKind.UNAVAILABLE if code in UNAVAILABLE else NoticeKind.REFUSED
-    kind = NoticeKind.TOO_MANY if code in TOO_MANY else kind
-    return Notice(kind, error.decode(errors="replace")[:MAX_TEXT])
+    return Notice(kind_of(code), error.decode(errors="replace")[:MAX_TEXT])
 
 
 def _unused(name: str) -> Ignored:

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import msgspec
 
 from producers.contract import Granted
-from producers.exchanges.deribit.frames import IDS, request
+from producers.exchanges.deribit.frames import IDS, kind_of, request
+from producers.messages import Notice, NoticeKind
 
 AUTH: Final = "public/auth"
 MAX_TEXT: Final = 300
@@ -63,7 +64,7 @@ class DeribitLogin:
         named = {"client_id": self._client_id, "client_secret": self._client_secret}
         return request(AUTH, {"grant_type": "client_credentials", **named})
 
-    def read(self, raw: bytes) -> Granted | str | None:
+    def read(self, raw: bytes) -> Granted | Notice | str | None:
         """Read the answer to a login; of an unusable one say only that it is."""
         if b'"method"' in raw[:HEAD_BYTES]:
             return None
@@ -78,6 +79,7 @@ class DeribitLogin:
             return "an answer that cannot be read"
         if answer.result is None:
             error = answer.error or _DeribitRefusal()
-            return f"{error.code} {error.message}"[:MAX_TEXT]
+            why, kind = f"{error.code} {error.message}"[:MAX_TEXT], kind_of(error.code)
+            return why if kind is NoticeKind.REFUSED else Notice(kind, why)
         renewal = request(AUTH, {"grant_type": "refresh_token", "refresh_token": answer.result.refresh_token})
         return Granted(answer.result.expires_in, renewal)
