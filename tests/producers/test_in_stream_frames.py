@@ -278,7 +278,7 @@ class TestDeribit:
             "BTC-PERPETUAL": {"kind": "future", "instrument_type": "reversed"},
             "BTC_USDC-8JUN26": {"kind": "future", "instrument_type": "linear", "counter_currency": "USDC"},
             "BTC-27DEC24-50000-C": {"kind": "option", "state": "settled"},
-            "BTC_USDC": {"kind": "spot", "counter_currency": "USDC", "is_active": False},
+            "BTC_USDC": {"kind": "spot", "counter_currency": "USDC", "is_active": False, "state": "open"},
             "BTC-FS-27DEC24_PERP": {"kind": "future_combo"},
         }
         result = [{**entry, "instrument_name": name, **fields} for name, fields in names.items()]

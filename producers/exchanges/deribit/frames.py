@@ -370,7 +370,7 @@ def _listed(result: bytes) -> InstrumentList:
 
 
 def _instrument(entry: _DeribitEntry) -> Instrument:
-    status = entry.state if entry.state else "" if entry.is_active else "inactive"
+    status = entry.state if entry.is_active or entry.state not in TRADING else "inactive"
     return Instrument(
         venue=VENUE,
         symbol=entry.instrument_name,
