@@ -137,13 +137,20 @@ class Talk:
     def _named_in(self, detail: str) -> tuple[str, ...]:
         """Instruments that a refusal names in words of its own; none where it names all: it repeats what was said.
 
-        One that names none is about the one that was asked for alone, where others were accepted before.
+        All are those of one message, or of the connection. One that names none is about the one that was asked for
+        alone, where others were accepted before.
         """
-        words, carried = set(_WORD.findall(detail.upper())), self._symbols()
-        named = tuple(symbol for symbol in carried if symbol.upper() in words)
+        named, carried = self._in(detail), self._symbols()
+        if len(named) > 1 and any(named == self._in(say.raw.decode()) for say in self._said):
+            return ()
         if not named and self.asking:
             return (self.asking,)
         return named if len(named) < len(carried) or len(carried) == 1 else ()
+
+    def _in(self, text: str) -> tuple[str, ...]:
+        """Instruments that a text names."""
+        words = set(_WORD.findall(text.upper()))
+        return tuple(symbol for symbol in self._symbols() if symbol.upper() in words)
 
     def _lacks(self, say: Say) -> tuple[str, ...]:
         """Keys of it that are awaited still."""

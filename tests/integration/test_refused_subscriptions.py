@@ -20,7 +20,7 @@ from producers.live import connections, talk
 from producers.live.rest import RestClient
 from producers.live.roster import Roster
 from producers.live.source import VenueSource
-from producers.messages import Instrument
+from producers.messages import Instrument, Notice, NoticeKind
 from producers.selection import Selection
 from schemas.messages import FeedStatus
 from tests.integration.misbehaving import Listening, listening, misbehaving, until
@@ -78,6 +78,27 @@ def refusing(symbol: str, why: str) -> Callable[[dict[str, Any]], dict[str, Any]
         return {"error": {"code": 2, "msg": why}, "id": said["id"]} if asked else None
 
     return refuse
+
+
+@pytest.mark.parametrize(
+    ("detail", "refused"),
+    [
+        ("60012 Invalid request: {said}", ()),
+        ("60018 Wrong URL or channel:books,instId:B-USDT doesn't exist.", ("B-USDT",)),
+        ("60018 no such instruments: A-USDT, C-USDT", ("A-USDT", "C-USDT")),
+    ],
+)
+async def test_a_refusal_that_repeats_a_message_is_about_none_of_its_instruments(
+    detail: str, refused: tuple[str, ...]
+) -> None:
+    okx, carried = EXCHANGES["okx"], ("A-USDT", "B-USDT", "C-USDT", "D-USDT")
+    heard = talk.Talk(okx, "c", lambda: carried)
+    [first], [second] = okx.subscribe(carried[:2]), okx.subscribe(carried[2:])
+    heard.say([first, second])
+    heard.handle(Notice(NoticeKind.REFUSED, detail.replace("{said}", first.raw.decode())))
+    with pytest.raises(talk.SubscriptionRefused) as told:
+        await heard.watch()
+    assert told.value.symbols == refused
 
 
 NAMES = ("AUSDT", "BTCUSDT", "ETHUSDT")

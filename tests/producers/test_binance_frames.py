@@ -340,7 +340,7 @@ class TestRest:
         assert [found.symbol for found in message.instruments] == ["BTCUSDT", "ETHUSDT"]
         assert message.unreadable == ("ODD" if isinstance(odd, dict) and odd else "",)
 
-    def test_an_inverse_contract_that_does_not_say_how_large_it_is_is_not_taken_for_one_dollar(self) -> None:
+    def test_an_inverse_contract_without_its_size_is_not_taken_for_one_dollar(self) -> None:
         listed = [entry("BTCUSD_PERP", "0.1", "1", contractSize=100), entry("ETHUSD_PERP", "0.01", "1")]
         message = one(EXCHANGES["binance-delivery"], {"symbols": listed}, Via.REST)
         assert isinstance(message, InstrumentList)

@@ -122,7 +122,7 @@ class TestBybit:
         (refused,) = heard(BYBIT, {"retCode": 10006, "retMsg": "Too many visits!"}, path)
         assert isinstance(refused, Notice)
 
-    def test_a_topic_that_is_subscribed_already_is_what_was_wanted_and_no_refusal_of_its_instrument(self) -> None:
+    def test_a_topic_that_is_subscribed_already_refuses_no_instrument(self) -> None:
         said = {"success": False, "conn_id": "c", "req_id": "7", "op": "subscribe"}
         already = {**said, "ret_msg": "error:already subscribed,topic:orderbook.200.BTCUSDT"}
         assert heard(BYBIT, already) == heard(SPOT, already) == [Ack("7")]
