@@ -131,6 +131,7 @@ class VenueLimits(NamedTuple):
         lifetime_s: The venue ends a connection after this.
         weight_per_minute: Request weight of one address.
         weight_header: Header that tells the weight used in the current minute; empty where none does.
+        pool: What the venues have in common that count one address together; empty where a venue counts alone.
     """
 
     streams_per_connection: int
@@ -140,6 +141,7 @@ class VenueLimits(NamedTuple):
     lifetime_s: float
     weight_per_minute: int
     weight_header: str = ""
+    pool: str = ""
 
 
 class Alternative(NamedTuple):

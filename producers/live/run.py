@@ -254,13 +254,18 @@ async def _every(seconds: float, call: Callable[[], None]) -> None:
         call()
 
 
+def gate_file(exchange: Exchange) -> str:
+    """Name the file of a venue's gate, which venues share that count an address together."""
+    return f"{exchange.limits.pool or exchange.venue}.gate.json"
+
+
 def _rest(
     exchange: Exchange, settings: Settings, clock: Clock, metrics: Metrics, venue_clock: VenueClock
 ) -> RestClient:
     """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
     producer = settings.of(ProducerSettings)
     folder = producer.shared_gate_folder
-    state = SharedState(Path(folder) / f"{exchange.venue}.gate.json") if folder else None
+    state = SharedState(Path(folder) / gate_file(exchange)) if folder else None
     gate = HostGate(exchange.limits, clock=clock, state=state)
     url = producer.rest_url or exchange.endpoints.rest
 

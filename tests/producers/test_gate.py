@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from obflow.clock import NS_PER_SECOND, ManualClock
 from obflow.response_headers import LONGEST_BAN_S, LONGEST_WAIT_S
+from producers.exchanges import EXCHANGES
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live.gate import FIRST_WAIT_S, REGION_WAIT_S, TRIAL_S, HostGate, Refusal
 from producers.live.gate_state import OwnState, SharedState
+from producers.live.run import gate_file
 from schemas.errors import Backpressure
 
 START_S = 1_767_225_600  # the first second of a minute
@@ -194,6 +197,17 @@ def test_processes_that_share_an_address_share_its_waits_and_its_weight(tmp_path
     assert one.ask() == 0.0
     alone = Door(SharedState(tmp_path / "another.gate.json"), clock)
     assert alone.ask(600) == 0.0
+
+
+def test_venues_that_count_an_address_together_share_a_gate_and_no_others_do() -> None:
+    shared: dict[str, set[str]] = {}
+    for venue, exchange in EXCHANGES.items():
+        shared.setdefault(gate_file(exchange), set()).add(venue)
+    together = [venues for venues in shared.values() if len(venues) > 1]
+    assert together == [{"binance-futures", "binance-delivery"}, {"bybit", "bybit-spot"}]
+    for one, other in combinations(EXCHANGES.values(), 2):
+        if one.endpoints.rest == other.endpoints.rest:
+            assert gate_file(one) == gate_file(other)
 
 
 @pytest.mark.parametrize("junk", [b"", b"[]", b'{"until_ns":"x"}', b'{"until_ns":-1}', b"\xff", b"{" * 5_000])

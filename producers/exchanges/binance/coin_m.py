@@ -49,6 +49,7 @@ BINANCE_DELIVERY = BinanceExchange(
         lifetime_s=24 * 3600,
         weight_per_minute=2400,
         weight_header="x-mbx-used-weight-1m",
+        pool="binance-contracts",  # USD-M and COIN-M, since 2026-06-30
     ),
     shapes=FUTURES,
     stream_path="/stream",

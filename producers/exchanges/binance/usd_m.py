@@ -54,6 +54,7 @@ BINANCE_FUTURES = BinanceExchange(
         lifetime_s=24 * 3600,
         weight_per_minute=2400,
         weight_header="x-mbx-used-weight-1m",
+        pool="binance-contracts",  # USD-M and COIN-M, since 2026-06-30
     ),
     shapes=FUTURES,
     stream_path="/public/stream",

@@ -32,6 +32,7 @@ LIMITS = VenueLimits(
     connects=Rate(500, 300),
     lifetime_s=24 * 3600,  # none is documented: replaced once a day, as anywhere
     weight_per_minute=6000,  # 600 requests in 5 s of one address, whatever they are
+    pool="bybit",  # of whatever category
 )
 
 
