@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 import structlog
 from aiolimiter import AsyncLimiter
@@ -34,6 +35,10 @@ OVERLAP_SECONDS = 1.0
 HANDOVER_SECONDS = 30.0
 """A successor over which not everything came by then is kept all the same; the rest is resynced."""
 LEAVE_SECONDS = 15.0
+SOON_SECONDS = 60.0
+"""A successor whose end is announced sooner is no better than the one before it."""
+FIRST_STAY_SECONDS = 4.0
+"""For so long it is kept all the same, and each one after it twice as long."""
 REFUSED_SECONDS = 4.0
 """After the second refusal that names no instrument: each further one doubles it."""
 LONGEST_REFUSED_SECONDS = 300.0
@@ -251,18 +256,33 @@ class Connection:
             self._links.pop(link.name, None)
 
     async def _live(self, link: VenueSocket) -> None:
-        """Keep a socket, and its successors, until one is lost without one."""
-        while True:
-            await self._until_due(link)
-            link = await self._hand_over(link)
+        """Keep a socket, and its successors, until one is lost without one.
 
-    async def _until_due(self, link: VenueSocket) -> None:
-        """Wait for the announcement of its end, or its age; raises where it is lost before."""
-        task, told = self._tasks[link.name], asyncio.ensure_future(self._announced.wait())
+        Where a successor's end is announced soon too, it is kept for longer each time: the next would fare no better.
+        """
+        loop, soon, is_successor = asyncio.get_running_loop(), 0, False
+        while True:
+            began = loop.time()
+            is_announced = await self._until_due(link)
+            is_soon = is_successor and is_announced and loop.time() - began < SOON_SECONDS
+            soon = soon + 1 if is_soon else 0
+            if is_soon:
+                await self._stay(link, growing_wait_s(soon - 1, FIRST_STAY_SECONDS, SOON_SECONDS))
+            link, is_successor = await self._hand_over(link), True
+
+    async def _until_due(self, link: VenueSocket) -> bool:
+        """Wait for the announcement of its end, which gives True, or its age; raises where it is lost before."""
+        told = asyncio.ensure_future(self._announced.wait())
         try:
-            await asyncio.wait((task, told), timeout=self._life_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._stay(link, self._life_s, told)
+            return told.done()
         finally:
             told.cancel()
+
+    async def _stay(self, link: VenueSocket, seconds: float, *others: asyncio.Future[Any]) -> None:
+        """Keep a socket for so long, or until something else is done; raises where it is lost before."""
+        task = self._tasks[link.name]
+        await asyncio.wait((task, *others), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
             raise ConnectionError("the connection ended")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from dataclasses import replace
@@ -95,6 +96,29 @@ async def test_thirty_ends_of_life_leave_every_book_live_and_every_trade_once(tm
     assert invalid == {}
     assert [counted.gaps for counted in counters] == [0, 0]
     assert [counted.snapshots for counted in counters] == [1, 1]
+    assert_unbroken(path, venue)
+
+
+@pytest.mark.case("shutdown-notice")
+async def test_successors_that_are_to_end_as_soon_are_replaced_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.live.connections.FIRST_STAY_SECONDS", 1.0)
+    path = tmp_path / "a.frames.jsonl"
+    async with misbehaving(*SYMBOLS) as venue, listening(venue, path, SYMBOLS) as heard:
+        await all_live(heard)
+        told = set[int]()
+        while len(venue.clients) < 4:
+            for client in venue.connected:
+                if client.listens and id(client) not in told:
+                    told.add(id(client))
+                    await client.socket.send_str(json.dumps(SHUTDOWN))
+            await asyncio.sleep(0.02)
+        assert all(stream.is_live for stream in heard.feed.router.streams.values())
+
+    _, second, third, fourth = (client.opened_s for client in venue.clients)
+    assert third - second >= 1.0, "0.2 s, and so on for ten minutes, once"
+    assert fourth - third >= 2.0
     assert_unbroken(path, venue)
 
 
