@@ -23,6 +23,9 @@ IN_STREAM_SECONDS = 10.0
 REFUSED_SECONDS = 4.0
 """After the first answer that will not change: each further one doubles it."""
 LONGEST_REFUSED_SECONDS = 300.0
+FEW_FUTILE = 6
+"""Books in a row that came and no update bridged, or did not come in the stream, are a moment's; more are waited for as
+for what is refused."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +65,7 @@ class BookRecovery:
         self._tell = tell
         self._refusals: Counter[str] = Counter()
         self._in_trouble: set[str] = set()
+        self._futile: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._slots = asyncio.Semaphore(concurrency)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -90,6 +94,7 @@ class BookRecovery:
             self._not_before.pop(symbol, None)
             del self._failed[symbol]
         self._refusals.pop(symbol, None)
+        self._futile.pop(symbol, None)
         if symbol in self._in_trouble:
             self._in_trouble.discard(symbol)
             self._tell(symbol, "snapshot", "")
@@ -98,7 +103,7 @@ class BookRecovery:
         """Give up what is under way for an instrument that is produced no longer, and what is known of it."""
         if (task := self._tasks.get(symbol)) is not None:
             task.cancel()
-        for counted in (self._refusals, self._failed):
+        for counted in (self._refusals, self._failed, self._futile):
             counted.pop(symbol, None)
         self._backoffs.pop(symbol, None)
         self._not_before.pop(symbol, None)
@@ -110,11 +115,13 @@ class BookRecovery:
             task.cancel()
 
     async def _recover(self, symbol: str) -> None:
-        way, at_least_s = self._exchange.recover(symbol, self._failed[symbol]), 0.0
+        way = self._exchange.recover(symbol, self._failed[symbol])
         self._failed[symbol] += 1
+        at_least_s = self._futile_wait_s(symbol)
         try:
             if isinstance(way, Fetch):
                 await self._fetch(symbol, way)
+                self._futile[symbol] += 1  # until it is LIVE
             else:
                 if way:
                     self._source.say(symbol, way)
@@ -141,6 +148,11 @@ class BookRecovery:
             log.info("comparison_failed", symbol=symbol, error=str(error))
         finally:
             del self._tasks[symbol]
+
+    def _futile_wait_s(self, symbol: str) -> float:
+        """Tell how long this attempt is waited out beyond the usual, where it is one of many that led to nothing."""
+        many = self._futile[symbol] - FEW_FUTILE
+        return growing_wait_s(many, REFUSED_SECONDS, LONGEST_REFUSED_SECONDS) if many >= 0 else 0.0
 
     def _note_refusal(self, symbol: str, error: RequestRefused) -> float:
         """Tell once that an instrument is refused; gives how long to leave it, which grows to minutes.
@@ -176,6 +188,9 @@ class BookRecovery:
             async with asyncio.timeout(IN_STREAM_SECONDS):
                 await self._arrived[symbol].wait()
         except TimeoutError:
+            self._futile[symbol] += 1
             log.warning("snapshot_failed", symbol=symbol, error="none came in the stream")
+            if self._futile[symbol] > 1:
+                self._tell_trouble(symbol, "no book came in the stream that was asked for")
         finally:
             del self._arrived[symbol]

@@ -180,6 +180,28 @@ async def test_an_answer_that_is_no_book_is_asked_for_ever_more_rarely_and_told(
     assert asked <= 2, "six in 6 s once"
 
 
+async def test_books_that_no_update_bridges_are_asked_for_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.live.snapshots.FEW_FUTILE", 1)
+    old = {"lastUpdateId": 1, "bids": [["100.0", "1.000"]], "asks": [["100.1", "1.000"]]}
+
+    def answer(request: web.Request) -> web.Response | None:
+        return web.json_response(old) if request.query.get("symbol") == "ETHUSDT" else None
+
+    symbols = ("BTCUSDT", "ETHUSDT")
+    async with (
+        misbehaving(*symbols, answer=answer) as venue,
+        listening(venue, tmp_path / "a.frames.jsonl", symbols) as heard,
+    ):
+        streams = heard.feed.router.streams
+        await until(lambda: streams["BTCUSDT"].is_live and len(venue.asked_for("depth?symbol=ETHUSDT")) >= 3, 20)
+        first_s, second_s, third_s, *_ = venue.asked_for("depth?symbol=ETHUSDT")
+        assert third_s - second_s >= 4.0 > second_s - first_s
+        venue.answer = lambda _: None
+        await until(lambda: streams["ETHUSDT"].is_live, 20)
+
+
 async def test_a_feed_says_why_no_book_can_be_had(tmp_path: Path) -> None:
     def answer(request: web.Request) -> web.Response | None:
         return web.Response(status=502, text="<html>Bad gateway</html>") if "/depth" in request.path else None
