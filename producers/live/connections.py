@@ -35,10 +35,14 @@ OVERLAP_SECONDS = 1.0
 HANDOVER_SECONDS = 30.0
 """A successor over which not everything came by then is kept all the same; the rest is resynced."""
 LEAVE_SECONDS = 15.0
+VAIN_TOLD = 3
+"""Tries in a row that come to nothing, after which feeds say why."""
 SOON_SECONDS = 60.0
 """A successor whose end is announced sooner is no better than the one before it."""
-FIRST_STAY_SECONDS = 4.0
-"""For so long it is kept all the same, and each one after it twice as long."""
+SOON_AT_ONCE = 2
+"""So many of these in a row are replaced at once all the same."""
+FIRST_STAY_SECONDS = 1.0
+"""For so long the next is kept, and each one after it twice as long."""
 REFUSED_SECONDS = 4.0
 """After the second refusal that names no instrument: each further one doubles it."""
 LONGEST_REFUSED_SECONDS = 300.0
@@ -68,6 +72,8 @@ class Connection:
         comes_over: Whether everything comes over a successor, by its name, so that the older one may go.
         subscribe: What subscribes to instruments, where that is not all that the venue has of them.
         on_refused: Is told of an instrument that the venue will not send, and why: the connection goes on without it.
+        on_away: Is told of an instrument why nothing carries it for some time, and with an empty reason that something
+            does again.
         headers: Sent with each handshake.
         login: How each socket makes itself known; None where it need not.
         path: What of its address is the venue's to say; who shares it may share the connection.
@@ -91,6 +97,7 @@ class Connection:
         comes_over: Callable[[str], bool] = lambda _: True,
         subscribe: Callable[[Sequence[str]], list[Say]] | None = None,
         on_refused: Callable[[str, str], None] = lambda *_: None,
+        on_away: Callable[[str, str], None] = lambda *_: None,
         headers: Mapping[str, str] = NO_HEADERS,
         login: Login | None = None,
         path: str = "",
@@ -100,6 +107,8 @@ class Connection:
         self.path = path
         self.headers = headers
         self._on_refused = on_refused
+        self._on_away = on_away
+        self._vain = 0
         self.symbols = tuple(symbols)
         self.exchange = exchange
         self.url = url
@@ -137,6 +146,7 @@ class Connection:
                 await self._live(await self._open(self.name))
             except LOST as error:
                 self._note_lost()
+                self._note_vain(self._readable(error))
                 wait_s = self._wait_s(loop.time() - began)
                 retry_s = max(wait_s, self._tries.left_s)
                 log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=retry_s)
@@ -174,9 +184,20 @@ class Connection:
         """Note that a socket of it stands: the first one, one that replaces a lost one, or a successor."""
         self._has_stood = True
         self._tries.note_stands()
+        if self._vain >= VAIN_TOLD:
+            for symbol in self.symbols:
+                self._on_away(symbol, "")
+        self._vain = 0
         if self._is_lost:
             self.reopenings = self.reopenings._replace(stood=self.reopenings.stood + 1)
         self._is_lost = False
+
+    def _note_vain(self, error: BaseException) -> None:
+        """Note a try that came to nothing, and say once why, where there were several in a row."""
+        self._vain += not self._has_stood
+        if not self._has_stood and self._vain == VAIN_TOLD:
+            for symbol in self.symbols:
+                self._on_away(symbol, getattr(error, "cause", "") or str(error))
 
     def _note_lost(self) -> None:
         """Note that it has no socket: what it had is lost, or it was to have one again and has none."""
@@ -258,7 +279,7 @@ class Connection:
     async def _live(self, link: VenueSocket) -> None:
         """Keep a socket, and its successors, until one is lost without one.
 
-        Where a successor's end is announced soon too, it is kept for longer each time: the next would fare no better.
+        Where ends of successors are announced soon too, they are kept for longer each time: the next fares no better.
         """
         loop, soon, is_successor = asyncio.get_running_loop(), 0, False
         while True:
@@ -266,8 +287,8 @@ class Connection:
             is_announced = await self._until_due(link)
             is_soon = is_successor and is_announced and loop.time() - began < SOON_SECONDS
             soon = soon + 1 if is_soon else 0
-            if is_soon:
-                await self._stay(link, growing_wait_s(soon - 1, FIRST_STAY_SECONDS, SOON_SECONDS))
+            if soon > SOON_AT_ONCE:
+                await self._stay(link, growing_wait_s(soon - SOON_AT_ONCE - 1, FIRST_STAY_SECONDS, SOON_SECONDS))
             link, is_successor = await self._hand_over(link), True
 
     async def _until_due(self, link: VenueSocket) -> bool:

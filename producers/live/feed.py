@@ -157,6 +157,7 @@ class LiveFeed:
             gate=self.gate,
             comes_over=self._has_come_over,
             on_refused=self._on_refused,
+            on_away=self._on_away,
             headers=headers,
             login=login,
             with_derivatives=self._settings.derivatives,
@@ -276,6 +277,10 @@ class LiveFeed:
         else:
             self._refused.discard(symbol)
         self.note_trouble(symbol, "subscription", why and f"the venue refuses to send this symbol ({why})")
+
+    def _on_away(self, symbol: str, why: str) -> None:
+        """Say why nothing carries an instrument, or with an empty reason that something does again."""
+        self.note_trouble(symbol, "connection", why)
 
     def _on_derivatives_refused(self, symbol: str, why: str) -> None:
         """Say that the venue does not tell of a derivative, or does again; its book is none the worse for it."""

@@ -144,7 +144,7 @@ class _ListFetcher:
             frame = await self._answer(fetch)
             listed = await asyncio.to_thread(self._one, frame)  # megabytes: frames of books need not wait for it
             yield frame, listed
-            if listed.more in ("", fetch.path):  # a page that names itself is the last one
+            if not listed.more:
                 return
             fetch = fetch._replace(path=listed.more)
         raise UsageError(

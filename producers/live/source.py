@@ -49,6 +49,7 @@ class VenueSource:
         gate: Who may ask the venue anything; by default its own.
         comes_over: Whether everything that a connection carries comes over a successor, by its name.
         on_refused: Is told of an instrument whose subscription the venue refuses, and why.
+        on_away: Is told of an instrument why no connection carries its book for some time.
         headers: Sent with each handshake.
         login: How each connection makes itself known; None where it need not.
         with_derivatives: Whether what the venue tells of derivatives is subscribed too, over connections of its own.
@@ -70,6 +71,7 @@ class VenueSource:
         gate: HostGate | None = None,
         comes_over: Callable[[str], bool] = lambda _: True,
         on_refused: Callable[[str, str], None] = lambda *_: None,
+        on_away: Callable[[str, str], None] = lambda *_: None,
         headers: Mapping[str, str] = NO_HEADERS,
         login: Login | None = None,
         with_derivatives: bool = False,
@@ -91,6 +93,7 @@ class VenueSource:
         self._exchange, self._login, self._max_bytes = exchange, login, max_bytes
         self._url, self._headers = url.rstrip("/"), headers
         self._on_oversized, self._on_refused, self._comes_over = on_oversized, on_refused, comes_over
+        self._on_away = on_away
         groups = _groups(exchange, symbols)
         self._planned = len(groups)
         for path, carried in groups:
@@ -130,6 +133,7 @@ class VenueSource:
             comes_over=self._comes_over if is_of_books else lambda _: True,
             subscribe=subscribe,
             on_refused=self._on_refused if is_of_books else refused,
+            on_away=self._on_away if is_of_books else lambda *_: None,
             headers=self._headers,
             login=self._login,
         )

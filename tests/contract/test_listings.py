@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-
 import pytest
 
-from obflow.clock import ManualClock
-from producers.contract import Exchange, Fetch
+from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.list_changes import ListChanges, compare_lists
-from producers.live.listing import read_list
 from producers.messages import Frame, Instrument, InstrumentList, Via
 from producers.selection import Selection, quote_of
 from producers.simulator.exchange import SimulatedExchange
@@ -89,28 +84,3 @@ def test_what_is_listed_later_is_new_to_who_asks_for_all_or_its_currency(venue: 
     assert [one.symbol for one in listing.changes(Selection(quotes=frozenset({quote_of(new)}))).new] == [new.symbol]
     assert listing.changes(Selection(quotes=frozenset({"NONE"}))).new == ()
     assert listing.changes(Selection(listing.symbols[:2])).new == ()
-
-
-class Pages:
-    """A REST interface that answers every request with the same page."""
-
-    max_bytes = 10_000
-
-    def __init__(self, cursor: str) -> None:
-        self.cursor = cursor
-        self.asked: list[str] = []
-
-    async def get(self, fetch: Fetch) -> bytes:
-        self.asked.append(fetch.path)
-        entry = {"symbol": "BTCUSDT", "baseCoin": "BTC", "quoteCoin": "USDT", "status": "Trading"}
-        entry |= {"contractType": "LinearPerpetual"}
-        grid = {"priceFilter": {"tickSize": "0.1"}, "lotSizeFilter": {"qtyStep": "0.001"}}
-        page = {"list": [entry | grid], "nextPageCursor": self.cursor}
-        return json.dumps({"retCode": 0, "result": page}).encode()
-
-
-def test_a_page_that_names_itself_as_the_next_is_the_last() -> None:
-    rest = Pages("same")
-    listed = asyncio.run(read_list(rest, EXCHANGES["bybit"], (), clock=ManualClock()))  # type: ignore[arg-type]
-    assert [one.symbol for one in listed.instruments] == ["BTCUSDT"] * 4
-    assert len(rest.asked) == 4, "two pages of each category"

@@ -103,7 +103,7 @@ async def test_thirty_ends_of_life_leave_every_book_live_and_every_trade_once(tm
 async def test_successors_that_are_to_end_as_soon_are_replaced_ever_more_rarely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.live.connections.FIRST_STAY_SECONDS", 1.0)
+    monkeypatch.setattr("producers.live.connections.SOON_AT_ONCE", 0)
     path = tmp_path / "a.frames.jsonl"
     async with misbehaving(*SYMBOLS) as venue, listening(venue, path, SYMBOLS) as heard:
         await all_live(heard)

@@ -202,6 +202,18 @@ async def test_books_that_no_update_bridges_are_asked_for_ever_more_rarely(
         await until(lambda: streams["ETHUSDT"].is_live, 20)
 
 
+async def test_a_feed_says_why_nothing_carries_it(tmp_path: Path) -> None:
+    def moved(_: web.Request) -> web.Response:
+        return web.Response(status=404, text="<html>Not Found</html>")
+
+    async with misbehaving(handshake=moved) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
+        stream = heard.feed.router.streams["BTCUSDT"]
+        await until(lambda: "HTTP 404" in getattr(stream.feed.on_heartbeat(0)[0], "detail", ""), 15)
+        venue.handshake = lambda _: None
+        await until(lambda: stream.is_live, 15)
+        await until(lambda: not getattr(stream.feed.on_heartbeat(0)[0], "detail", ""))
+
+
 async def test_a_feed_says_why_no_book_can_be_had(tmp_path: Path) -> None:
     def answer(request: web.Request) -> web.Response | None:
         return web.Response(status=502, text="<html>Bad gateway</html>") if "/depth" in request.path else None
