@@ -173,8 +173,9 @@ class _ListFetcher:
 
 
 def _joined(lists: Sequence[InstrumentList]) -> InstrumentList:
+    """Put pages together; an entry without a name is none: asked for, it would be refused, and others with it."""
     return InstrumentList(
-        tuple(instrument for listed in lists for instrument in listed.instruments),
+        tuple(instrument for listed in lists for instrument in listed.instruments if instrument.symbol),
         tuple(name for listed in lists for name in listed.unreadable),
         next((listed.weight_per_minute for listed in lists if listed.weight_per_minute is not None), None),
     )

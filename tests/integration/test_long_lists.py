@@ -15,6 +15,9 @@ from producers.contract import Exchange
 from producers.exchanges.binance.spot import BINANCE
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live import run
+from producers.live.listing import find_instruments
+from producers.live.rest import RestClient
+from producers.selection import Selection
 from producers.settings import ProducerSettings
 from schemas.errors import EXIT_USAGE, UsageError
 from tests.integration.advising import TIMES, advice_in, settings_in
@@ -111,3 +114,13 @@ async def test_an_empty_list_is_a_venue_that_is_not_itself_and_no_end(tmp_path: 
     async with misbehaving(answer=answer) as venue, listening(venue, tmp_path / "a.frames.jsonl") as heard:
         await until(lambda: heard.feed.router.streams["BTCUSDT"].is_live, 15)
     assert empty == []
+
+
+async def test_an_entry_without_a_name_is_not_subscribed_to() -> None:
+    async with misbehaving("BTCUSDT", "ETHUSDT") as venue, RestClient(BINANCE_FUTURES, venue.url, 10**6) as rest:
+        nameless = venue._entry("BTCUSDT", "TRADING") | {"symbol": ""}
+        body = {"rateLimits": [], "symbols": [nameless, venue._entry("ETHUSDT", "TRADING")]}
+        venue.answer = lambda _: web.json_response(body)
+        clock, stop = SystemClock(), asyncio.Event()
+        found = await find_instruments(rest, BINANCE_FUTURES, Selection(), clock=clock, stop=stop, tap=None)
+    assert list(found) == ["ETHUSDT"]
