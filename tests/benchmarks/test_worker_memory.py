@@ -96,6 +96,6 @@ def test_a_worker_holds_no_more_after_an_hour(broker: str, recordings: Path, tmp
         told(f"{instruments} instruments, {count:,} records: " + " ".join(f"{mib:.0f}" for mib in tenths) + " MiB")
     whole, few = seen[INSTRUMENTS], seen[FEW]
     each = (whole[-1] - few[-1]) / (INSTRUMENTS - FEW)
-    told(f"an instrument more: {each:.2f} MiB of the process, its checkpoint with it; test_kernel.py has its arrays")
+    told(f"an instrument more: {each:.2f} MiB of the process, with checkpoints; test_kernel.py has its arrays")
     growth = whole[-1] / whole[len(whole) // 4] - 1
     told(f"growth from a quarter of the hour on: {growth:.1%}: {'flat' if growth <= MOST_GROWTH else 'not flat'}")
