@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from obflow.backoff import Backoff, growing_wait_s
 from producers.contract import Exchange, Login, Say
+from producers.live.attempts import Attempts
 from producers.live.gate import HostGate, Refusal, is_refusal, refusal_in_close
-from producers.live.quality import Reopenings
 from producers.live.subscription_parts import in_messages
 from producers.live.talk import SubscriptionRefused, TooManyRequests
 from producers.live.tries import LONGEST_WAIT_S, HostTries
@@ -35,8 +35,6 @@ OVERLAP_SECONDS = 1.0
 HANDOVER_SECONDS = 30.0
 """A successor over which not everything came by then is kept all the same; the rest is resynced."""
 LEAVE_SECONDS = 15.0
-VAIN_TOLD = 3
-"""Tries in a row that come to nothing, after which feeds say why."""
 SOON_SECONDS = 60.0
 """A successor whose end is announced sooner is no better than the one before it."""
 SOON_AT_ONCE = 2
@@ -54,7 +52,7 @@ class Connection:
     """Carries instruments, over one socket at a time, or two while one takes over from the other.
 
     Attributes:
-        reopenings: What came of tries to have it back after it was lost.
+        attempts: What came of tries to have it stand.
 
     Args:
         name: Its name in recordings and dead letters; unique to this run of the process. A successor's has a number.
@@ -108,7 +106,6 @@ class Connection:
         self.headers = headers
         self._on_refused = on_refused
         self._on_away = on_away
-        self._vain = 0
         self.symbols = tuple(symbols)
         self.exchange = exchange
         self.url = url
@@ -130,26 +127,25 @@ class Connection:
         self._announced = asyncio.Event()
         self._wanted = asyncio.Event()
         self._asked_s = 0.0
-        self._is_lost = self._has_stood = False
         self._refusals = 0
-        self.reopenings = Reopenings()
+        self.attempts = Attempts(self._tries, self._tell_away)
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._has_symbols()
-            await self._tries.turn()
-            began, self._asked_s, self._has_stood = loop.time(), 0.0, False
+            await self.attempts.begin()
+            began, self._asked_s = loop.time(), 0.0
             self._announced.clear()
             try:
                 await self._live(await self._open(self.name))
             except LOST as error:
-                self._note_lost()
-                self._note_vain(self._readable(error))
+                readable = self._readable(error)
+                self.attempts.note_lost(readable.cause)
                 wait_s = self._wait_s(loop.time() - began)
                 retry_s = max(wait_s, self._tries.left_s)
-                log.warning("connection_lost", connection=self.name, error=str(self._readable(error)), retry_s=retry_s)
+                log.warning("connection_lost", connection=self.name, error=str(readable), retry_s=retry_s)
                 await asyncio.sleep(wait_s)
             finally:
                 await self._drop_all()
@@ -162,8 +158,8 @@ class Connection:
 
     def _wait_s(self, lasted_s: float) -> float:
         """Tell how long to wait by itself: longer with each loss soon after it stood; a host that is away has turns."""
-        if not self._has_stood:
-            self._tries.note_failed()
+        if not self.attempts.has_stood:
+            self.attempts.note_failed()
             return self._asked_s
         if lasted_s > STEADY_SECONDS:
             self._backoff.reset()
@@ -180,30 +176,9 @@ class Connection:
             self._tell_refused("")
         self._refusals = 0
 
-    def note_stands(self) -> None:
-        """Note that a socket of it stands: the first one, one that replaces a lost one, or a successor."""
-        self._has_stood = True
-        self._tries.note_stands()
-        if self._vain >= VAIN_TOLD:
-            for symbol in self.symbols:
-                self._on_away(symbol, "")
-        self._vain = 0
-        if self._is_lost:
-            self.reopenings = self.reopenings._replace(stood=self.reopenings.stood + 1)
-        self._is_lost = False
-
-    def _note_vain(self, error: BaseException) -> None:
-        """Note a try that came to nothing, and say once why, where there were several in a row."""
-        self._vain += not self._has_stood
-        if not self._has_stood and self._vain == VAIN_TOLD:
-            for symbol in self.symbols:
-                self._on_away(symbol, getattr(error, "cause", "") or str(error))
-
-    def _note_lost(self) -> None:
-        """Note that it has no socket: what it had is lost, or it was to have one again and has none."""
-        if self._is_lost:
-            self.reopenings = self.reopenings._replace(failed=self.reopenings.failed + 1)
-        self._is_lost = True
+    def _tell_away(self, why: str) -> None:
+        for symbol in self.symbols:
+            self._on_away(symbol, why)
 
     def say(self, says: Sequence[Say]) -> None:
         """Send messages as soon as the venue's limit allows; without a connection nothing, since it begins anew."""
@@ -391,7 +366,7 @@ class Connection:
         if refusal is not None:
             self._asked_s = self.gate.refuse(passed_ns, refusal)
 
-    def _readable(self, error: BaseException) -> BaseException:
+    def _readable(self, error: BaseException) -> ExchangeUnreachable:
         if isinstance(error, ExchangeUnreachable):
             return error
         redirected = isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 400

@@ -219,7 +219,7 @@ class VenueSource:
     def reopenings(self, symbol: str) -> Reopenings:
         """What came of tries to have the connection back that carries an instrument's book, from the start on."""
         carrier = self._carrier.get(symbol)
-        return Reopenings() if carrier is None else carrier.reopenings
+        return Reopenings() if carrier is None else carrier.attempts.reopenings
 
     def say(self, symbol: str, says: Sequence[Say]) -> None:
         """Say something on the connection that carries an instrument."""

@@ -80,7 +80,7 @@ class VenueSocket:
                 for part in in_messages(carrier.exchange, carrier.symbols):
                     self.talk.say(carrier.subscribe(part))
             self.stands.set()
-            carrier.note_stands()
+            carrier.attempts.note_stands()
             try:
                 talk = self.talk
                 talking = (talk.speak(socket), talk.keep_alive(), talk.watch(), self._settle(passed_ns))

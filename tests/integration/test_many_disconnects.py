@@ -270,5 +270,5 @@ def _reopenings(venue: Venue) -> tuple[int, int]:
     """Of all its connections: how many stood again, and how many tries failed."""
     assert venue.feed is not None
     assert venue.feed._source is not None
-    found = [connection.reopenings for connection in venue.feed._source.connections.values()]
+    found = [connection.attempts.reopenings for connection in venue.feed._source.connections.values()]
     return sum(each.stood for each in found), sum(each.failed for each in found)
