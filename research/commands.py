@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from research.verify import Level, RecordingReport
 
 FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A recording, FILE.frames.jsonl.gz, or a dataset of Tardis, FILE.csv.gz.")
+    list[Path],
+    typer.Argument(
+        metavar="FILE", help="A recording, FILE.frames.jsonl.gz, its parts or their folder, or a dataset, FILE.csv.gz."
+    ),
 ]
 DamageFlag = Annotated[bool, typer.Option("--until-damage", help="Read a damaged file up to its damage.")]
 VenueOption = Annotated[
@@ -37,20 +40,25 @@ def verify(
 ) -> int:
     """Rebuild every book of a recording and report its quality; exits with 1 where it is not well.
 
-    A recording is well where it holds a book, each book is LIVE at its end, and none was ever shown to be wrong.
+    A recording is well where it holds a book, each book is LIVE at its end, and none was ever shown to be wrong. The
+    parts of a folder have to be as its manifest.json says.
 
     Example: obflow verify BTCUSDT.frames.jsonl.gz --venue binance-futures --json
     """
     from obflow.progress import progress
+    from research.first_books import FirstBooks
     from research.verify import verify as verify_recording
 
+    wrong, books = _parts_wrong(file), FirstBooks()
     replay = replay_of(file, venue, until_damage=until_damage)
-    with progress(f"verifying {file.name}", replay.found.lines) as bar:
-        report = verify_recording(replay, bar.over)
+    with progress(f"verifying {file[0].name}", replay.found.lines) as bar:
+        report = verify_recording(replay, lambda steps: books.over(bar.over(steps)))
+    report["problems"][:0] = wrong
     if json:
         emit_json(report)
     else:
-        _show_report(report, file)
+        _show_report(report, file[0])
+    _tell_lacks(file, books.lacks(report["instruments"]))
     return EXIT_FAILED if report["problems"] else EXIT_DONE
 
 
@@ -74,7 +82,7 @@ def factors(
     from processors.compilation import with_engine
     from processors.factors import engine_of
     from processors.settings import ProcessorSettings
-    from producers.recordings.reader import digest_of
+    from producers.recordings.digests import digest_of_all
     from research.replay import FactorReplay, require_symbol, summarise
     from research.tables import event_table, require_another_file
     from schemas.runs import replay_run
@@ -82,17 +90,18 @@ def factors(
     loaded = load_settings({"processor.engine": engine})
     replay = replay_of(file, venue, until_damage=until_damage)
     if out is not None:
-        require_another_file(out, file)
+        for one in file:
+            require_another_file(out, one)
     if symbol is not None:
-        require_symbol(replay.found, symbol, file)
+        require_symbol(replay.found, symbol, file[0])
     computing = engine_of(with_engine(loaded.of(ProcessorSettings), loaded.cache, tells=False))
-    with progress(f"computing {file.name}", replay.found.lines) as bar:
+    with progress(f"computing {file[0].name}", replay.found.lines) as bar:
         events = FactorReplay(replay, computing, symbol, bar.over)
         if out is None:
             summary = summarise(events)
         else:
             run = replay_run(
-                replay.router.exchange.venue, digest_of(file), replay.found.first_ns, replay.found.last_ns, 0
+                replay.router.exchange.venue, digest_of_all(file), replay.found.first_ns, replay.found.last_ns, 0
             )
             with event_table(out, run) as write:
                 summary = summarise(events, write)
@@ -123,9 +132,9 @@ def book(
 
     at_ns = moment_ns(at)
     replay = replay_of(file, venue, until_damage=until_damage)
-    require_symbol(replay.found, symbol, file)
+    require_symbol(replay.found, symbol, file[0])
     require_within(replay.found, at_ns)
-    with progress(f"reading {file.name}", replay.found.lines) as bar:
+    with progress(f"reading {file[0].name}", replay.found.lines) as bar:
         found = book_at(replay, symbol, at_ns, levels, bar.over)
     if json:
         emit_json(found)
@@ -133,20 +142,47 @@ def book(
         _show_book(found)
 
 
-def replay_of(file: Path, venue: str | None, *, until_damage: bool) -> RecordingReplay:
+def replay_of(files: Sequence[Path], venue: str | None, *, until_damage: bool) -> RecordingReplay:
     """Open a recording for a command, telling what of it is damaged. Errors as of `open_replay`."""
     from obflow.progress import progress
+    from producers.recordings.joined import open_joined
     from producers.recordings.lines import damage_of
-    from producers.recordings.opened import open_recording, require_venue
+    from producers.recordings.opened import require_venue
     from research.replay import exchange_named, open_replay
 
-    exchange, settings = exchange_named(require_venue(file, venue)), load_settings()
-    with progress(f"looking through {file.name}"):
-        replay = open_replay(file, exchange, settings, until_damage=until_damage)
-        damage = damage_of(open_recording(file, exchange).source) if until_damage else ""
+    exchange, settings = exchange_named(require_venue(files[0], venue)), load_settings()
+    with progress(f"looking through {files[0].name}"):
+        replay = open_replay(files[0], exchange, settings, until_damage=until_damage, beside=files[1:])
+        damage = damage_of(open_joined(files, exchange).source) if until_damage else ""
     if damage:
         tell(f"{damage}: {replay.found.lines:,} good lines are read")
     return replay
+
+
+def _parts_wrong(paths: Sequence[Path]) -> list[str]:
+    """Say what of folders is not as their manifests say; what is read in spite of it may end in the middle."""
+    from obflow.progress import progress
+    from producers.recordings.part_checks import open_in, problems_in
+
+    wrong: list[str] = []
+    for folder in filter(Path.is_dir, paths):
+        with progress(f"checking {folder.name}"):
+            wrong += problems_in(folder)
+        for name in open_in(folder):
+            tell(f"part {name} is not closed: it is being written, or was cut off and is read as far as it goes")
+    for problem in wrong:
+        tell(problem)
+    return wrong
+
+
+def _tell_lacks(paths: Sequence[Path], lacks: Sequence[str]) -> None:
+    """Say what parts lack that begin in the middle of a recording."""
+    from producers.recordings.parts import parts_among
+
+    parts = parts_among(paths)
+    if parts and parts[0].head.continues:
+        began = f"{parts[0].path.name} goes on from part {parts[0].head.part - 1}, which is not read"
+        tell(f"{began}: {'; '.join(lacks) or 'it holds no book'}")
 
 
 def _factors_result(venue: str, summary: Mapping[str, FactorSummary], out: Path | None) -> dict[str, object]:

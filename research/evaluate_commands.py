@@ -142,7 +142,7 @@ def replay_recording(file: Path, venue: str | None) -> Replayed:
     loaded = load_settings()
     chosen = with_engine(loaded.of(ProcessorSettings), loaded.cache, tells=False)
     stage = stage_of(stage_named("regimes"), lambda name: loaded.section(name, Section))
-    replay = replay_of(file, venue, until_damage=False)
+    replay = replay_of([file], venue, until_damage=False)
     with progress(f"judging {file.name}", replay.found.lines) as bar:
         events = FactorReplay(replay, engine_of(chosen), None, bar.over)
         return replay_regimes(events, stage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,13 @@ def exchange_named(venue: str) -> Exchange:
 
 
 def open_replay(
-    path: Path, exchange: Exchange, settings: Settings, found: Scan | None = None, *, until_damage: bool = False
+    path: Path,
+    exchange: Exchange,
+    settings: Settings,
+    found: Scan | None = None,
+    *,
+    until_damage: bool = False,
+    beside: Sequence[Path] = (),
 ) -> RecordingReplay:
     """The recording as its producer would publish it under these settings. Errors as of `RecordingReplay`."""
     producer = settings.of(ProducerSettings)
@@ -57,7 +63,9 @@ def open_replay(
         stale_ns=int(producer.stale_seconds * NS_PER_SECOND),
     )
     most = producer.max_frame_bytes
-    return RecordingReplay(path, exchange, options, found=found, max_frame_bytes=most, until_damage=until_damage)
+    return RecordingReplay(
+        path, exchange, options, found=found, max_frame_bytes=most, until_damage=until_damage, beside=beside
+    )
 
 
 def require_symbol(found: Scan, symbol: str, path: Path) -> None:

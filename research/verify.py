@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypedDict
 
-from obflow.progress import Watch
 from orderbook.validity import TrackedBook
 from producers.books.beside import known_bps
 from producers.books.stream import InstrumentStream
-from producers.recordings.reader import RecordingReplay
+from producers.recordings.reader import RecordingReplay, ReplayStep
 from schemas.units import NS_PER_SECOND
 
 TOP = 5
@@ -82,7 +81,9 @@ class RecordingReport(TypedDict):
     problems: list[str]
 
 
-def verify(replay: RecordingReplay, watch: Watch = iter) -> RecordingReport:
+def verify(
+    replay: RecordingReplay, watch: Callable[[Iterable[ReplayStep]], Iterable[ReplayStep]] = iter
+) -> RecordingReport:
     """Replay a recording to its end and report, its lines going through `watch`. Errors as of `RecordingReplay`."""
     for _ in watch(replay):
         pass

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from producers.contract import FrameReader, FrameSource
 from producers.messages import Frame, VenueMessage
-from producers.recordings.opened import Opened, open_recording
+from producers.recordings.opened import Opened, open_parts, open_recording
+from producers.recordings.parts import parts_among
 from producers.recordings.tardis_csv import TardisCsv
 from schemas.errors import UsageError
 from schemas.messages import ContractKind
@@ -55,22 +56,28 @@ class JoinedReader:
 
 
 def open_joined(paths: Sequence[Path], venue: FrameReader, *, until_damage: bool = False) -> Opened:
-    """Open one file, whatever it is, or several datasets of the same instruments as one.
+    """Open one file, whatever it is, or as one: several parts of a recording, or datasets of the same instruments.
 
     Args:
-        paths: The files; of one moment those of the first come last: a book behind the trades that changed it.
+        paths: The files; parts in any order, or their folder. Of one moment what the first dataset has comes last: a
+            book behind the trades that changed it.
         venue: The venue that they are of.
         until_damage: Whether a damaged file ends before its damage, in place of an error.
 
     Raises:
         UsageError, FatalError: As `open_recording`; or one of several is no dataset.
     """
+    if len(paths) == 1:
+        return open_recording(paths[0], venue, until_damage=until_damage)
+    if parts := parts_among(paths):
+        return open_parts(parts, paths[0].name, venue, until_damage=until_damage)
     opened = [open_recording(path, venue, until_damage=until_damage) for path in reversed(paths)]
-    if len(opened) == 1:
-        return opened[0]
     readers: dict[str, FrameReader] = {}
     for path, one in zip(reversed(paths), opened, strict=True):
         if not isinstance(one.source, TardisCsv):
-            raise UsageError(f"{path} is no dataset that others can be joined to", next_step="play it by itself")
+            raise UsageError(
+                f"{path} is no dataset, and no part of a recording, that others can be joined to",
+                next_step="play it by itself",
+            )
         readers[one.source.name] = one.reader
     return Opened(JoinedFrames(tuple(one.source for one in opened)), JoinedReader(readers))

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import TypeVar
 
 from producers.contract import MAX_FRAME_BYTES, FrameSource
-from producers.messages import Frame
 from schemas.errors import FatalError, UsageError
+
+T = TypeVar("T")
 
 MAX_LINE_BYTES = 8 * MAX_FRAME_BYTES
 """A line longer than this cannot hold a frame of the allowed size, however it is escaped."""
@@ -63,14 +65,28 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         yield number, text
 
 
-def before_damage(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Give the frames of a file up to its damage, in place of an error."""
+def before_damage(read: Iterator[T]) -> Iterator[T]:
+    """Give what is read of a file up to its damage, in place of an error."""
     try:
-        yield from frames
+        yield from read
     except UsageError:
         raise
     except FatalError:
         return
+
+
+def first_line(path: Path) -> bytes:
+    """Read the first line that is not empty; of a file damaged so early nothing: whoever reads it further says so.
+
+    Raises:
+        UsageError: There is no such file, or it is packed otherwise.
+    """
+    try:
+        return next(filter(bytes.strip, lines_of(path)), b"")
+    except UsageError:
+        raise
+    except FatalError:
+        return b""
 
 
 def damage_of(source: FrameSource) -> str:

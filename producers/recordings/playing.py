@@ -18,8 +18,8 @@ from producers.broker.guard import refuse_where_live
 from producers.broker.publisher import Publisher
 from producers.compilation import find_engine
 from producers.contract import Exchange
+from producers.recordings.digests import digest_of
 from producers.recordings.merged import MergedReplay
-from producers.recordings.reader import digest_of
 from producers.recordings.replay import Replay, ReplayPlan
 from producers.settings import ProducerSettings
 from schemas.errors import UsageError

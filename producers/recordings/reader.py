@@ -7,7 +7,6 @@ stream.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ from producers.messages import (
     Via,
 )
 from producers.recordings.joined import open_joined
-from schemas.errors import MessageError, UsageError
+from schemas.errors import MessageError
 
 
 class Scan(NamedTuple):
@@ -52,19 +51,6 @@ class Scan(NamedTuple):
     first_ns: int
     last_ns: int
     quoted: frozenset[str] = frozenset()
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a recording's file, hexadecimal: the same recording under any name.
-
-    Raises:
-        UsageError: There is no such file.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise UsageError(f"there is no recording {path}", next_step="check the path") from None
 
 
 def scan(source: FrameSource, exchange: FrameReader) -> Scan:
@@ -163,14 +149,14 @@ class RecordingReplay:
     """A recording as the records its producer would publish. Iterate it once.
 
     Args:
-        path: The file: frames as recorded, or whatever else `open_recording` knows.
+        path: The file, or the folder of its parts: frames as recorded, or whatever else `open_recording` knows.
         venue: The venue it is of.
         options: How the streams behave; `epoch_floor` lets a later replay fence an earlier one.
         found: What a scan of this file found; without it the file is scanned now.
         max_frame_bytes: A larger frame is refused.
         until_damage: Whether a damaged file ends before its damage.
         engine: As of `FrameRouter`; deltas are then `EncodedDelta`.
-        beside: Other datasets of the same instruments, which are read with it as one.
+        beside: Other datasets of the same instruments, or parts of the same recording, which are read with it as one.
 
     Attributes:
         found: What the scan found.

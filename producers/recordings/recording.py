@@ -2,7 +2,9 @@
 
 A line has `received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received. Own
 recordings add `connection`, `request` (path and query) on `rest` lines and `venue` on the first line, and begin with
-the instrument list.
+the instrument list. A part of one (`producers.recordings.rotating`) has `part`, its number, on its first line, and
+`continues` where nothing lies between it and the part before; lines that only say again what stands in that one are
+`repeated`.
 """
 
 from __future__ import annotations
@@ -28,11 +30,35 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
     connection: str = ""
     request: str = ""
     venue: str = ""
+    part: int = 0
+    continues: bool = False
+    repeated: bool = False
 
 
 _LINE = msgspec.json.Decoder(_Line)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the decoder raises for text that is no such line."""
+
+
+class Head(NamedTuple):
+    """What the first line of a recording says of it.
+
+    Attributes:
+        venue: Where its frames came from; empty where it does not say.
+        part: Its number among the parts of a recording; 0 where it is none.
+        continues: Whether it goes on where the part before ended, of the same run of the recorder.
+    """
+
+    venue: str = ""
+    part: int = 0
+    continues: bool = False
+
+
+class RecordedLine(NamedTuple):
+    """A line as read: its frame, and whether the part before says it, too."""
+
+    frame: Frame
+    repeated: bool
 
 
 class Recording(NamedTuple):
@@ -57,10 +83,14 @@ class Recording(NamedTuple):
             UsageError: There is no such file, or it is of another venue.
             FatalError: The file is cut short or damaged, or a line is not one of a recording: it is named.
         """
-        frames = (self._frame(text, number) for number, text in numbered_lines(self.path))
-        return before_damage(frames) if self.until_damage else frames
+        return (line.frame for line in self.lines())
 
-    def _frame(self, text: bytes, number: int) -> Frame:
+    def lines(self) -> Iterator[RecordedLine]:
+        """Read its lines, in order, with what they say of themselves. Errors as of `frames`."""
+        lines = (self._line(text, number) for number, text in numbered_lines(self.path))
+        return before_damage(lines) if self.until_damage else lines
+
+    def _line(self, text: bytes, number: int) -> RecordedLine:
         try:
             line = _LINE.decode(text)
         except _UNREADABLE as error:
@@ -76,12 +106,28 @@ class Recording(NamedTuple):
         connection = line.connection
         if self.name:
             connection = f"{self.name}/{connection}" if connection else self.name
-        return Frame(line.received_ns, line.via, connection, line.request, line.raw.encode())
+        return RecordedLine(
+            Frame(line.received_ns, line.via, connection, line.request, line.raw.encode()), line.repeated
+        )
+
+
+def received_on(line: bytes) -> int | None:
+    """Tell when the frame on a line was received; None where it is no line of a recording."""
+    try:
+        return _LINE.decode(line).received_ns
+    except _UNREADABLE:
+        return None
 
 
 def venue_on(line: bytes) -> str:
     """Tell which venue the first line of a recording names; empty where it names none."""
+    return head_on(line).venue
+
+
+def head_on(line: bytes) -> Head:
+    """Read what the first line of a recording says of it; of any other line nothing."""
     try:
-        return _LINE.decode(line).venue
+        first = _LINE.decode(line)
     except _UNREADABLE:
-        return ""
+        return Head()
+    return Head(first.venue, first.part, first.continues)

@@ -21,9 +21,11 @@ from producers.books.records import ProducerRecord, shifted
 from producers.broker.publisher import Publisher
 from producers.compilation import MakeEngine
 from producers.contract import Exchange
+from producers.recordings.digests import digest_of_all
 from producers.recordings.joined import open_joined
 from producers.recordings.multiply import Copier, copy_names
-from producers.recordings.reader import RecordingReplay, ReplayStep, Scan, digest_of, scan
+from producers.recordings.parts import grouped
+from producers.recordings.reader import RecordingReplay, ReplayStep, Scan, scan
 from schemas.errors import UsageError
 from schemas.messages import DerivativeRecord, Kind, L2Record, Source, TradeRecord
 from schemas.runs import replay_run
@@ -78,7 +80,7 @@ class Replay:
     """One replay.
 
     Args:
-        paths: Recordings, played one after the other.
+        paths: Recordings, played one after the other; parts of one that lie in one folder are one.
         exchange: The venue they were recorded from.
         plan: How.
         clock: What is now.
@@ -104,10 +106,10 @@ class Replay:
         self._exchange = exchange
         self._plan = plan
         self._clock = clock
-        groups = [tuple(paths)] if joined else [(path,) for path in paths]
+        groups = [tuple(paths)] if joined else grouped(paths)
         opened = [open_joined(group, exchange, until_damage=plan.until_damage) for group in groups]
         self._files = [
-            _File(group[0], scan(*one), digest_of(group[0]), group[1:])
+            _File(group[0], scan(*one), digest_of_all(group), group[1:])
             for group, one in zip(groups, opened, strict=True)
         ]
         for file in self._files:

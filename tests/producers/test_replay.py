@@ -16,7 +16,8 @@ from obflow.settings import Settings
 from producers.books.records import ProducerRecord
 from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
-from producers.recordings.reader import RecordingReplay, digest_of
+from producers.recordings.digests import digest_of
+from producers.recordings.reader import RecordingReplay
 from producers.recordings.recording import Recording
 from producers.recordings.replay import Replay, ReplayPlan
 from schemas.codec import decode
