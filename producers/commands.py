@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from producers.contract import Exchange
     from producers.live.run import Provider
     from producers.live.tardis_replay import Stretch, Wanted
+    from producers.recordings.rotating import Rotation
     from producers.selection import Selection
 
 _SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
+
+_SIZE = re.compile(r"([0-9]+)([KMG]?)")
 
 Venue = Annotated[
     str,
@@ -89,9 +92,15 @@ def produce(
 
 def record(
     venue: Venue,
-    out: Annotated[Path, typer.Option(help="The recording, a new file.", metavar="FILE.jsonl.gz")],
+    out: Annotated[Path, typer.Option(help="The recording, a new file; or a folder.", metavar="FILE.jsonl.gz|FOLDER")],
     symbol: Symbols = None,
     seconds: Annotated[str | None, typer.Option("--for", help="How long, as 60s, 5m or 2h.", metavar="TIME")] = None,
+    rotate: Annotated[
+        str | None, typer.Option(help="Into a folder, a part each 1h or 15m of the clock (UTC).", metavar="TIME")
+    ] = None,
+    rotate_bytes: Annotated[
+        str | None, typer.Option(help="Likewise, a part each 500M or 2G, packed.", metavar="SIZE")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", help="Of tardis:…, history from here.", metavar="TIME")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Where that history ends.", metavar="TIME")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Of that history, the venue's own messages.")] = False,
@@ -104,7 +113,11 @@ def record(
 ) -> None:
     """Record the raw frames of a venue, as received, until stopped; of tardis:… also those of the past.
 
+    In parts where told to rotate: each is a recording by itself, manifest.json has their digests, and the next start
+    into the folder goes on with a new part. Nothing is ever deleted.
+
     Example: obflow record binance-futures --symbol BTCUSDT --out btc.frames.jsonl.gz --for 60s
+    Example: obflow record binance-futures --symbol BTCUSDT --out btc --rotate 1h
     """
     from obflow.clock import SystemClock
     from producers.live import run
@@ -113,12 +126,13 @@ def record(
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
     symbols = _named(symbol)
     duration_s = seconds_of("--for", seconds)
+    rotation = _rotation(rotate, rotate_bytes)
     wanted = _of_the_past(venue, symbols, _stretch(start, end, venue), channel, raw=raw)
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
         exchange, provider = await _live(venue, settings)
         if wanted is not None:
-            return await fetch_replay(wanted, settings, path=out, stop=stop)
+            return await fetch_replay(wanted, settings, path=out, stop=stop, rotation=rotation)
         return await run.record(
             exchange,
             symbols,
@@ -126,6 +140,7 @@ def record(
             clock=SystemClock(),
             stop=stop,
             path=out,
+            rotation=rotation,
             seconds=duration_s,
             provider=provider,
         )
@@ -135,11 +150,15 @@ def record(
         emit_json(summary)
     else:
         told = f"{summary['lines']} lines in {out}" if summary["lines"] else "nothing came, no file is kept"
+        told += f", {len(parts)} parts" if isinstance(parts := summary.get("parts"), list) else ""
         say(told)
 
 
 def replay(
-    file: Annotated[list[Path], typer.Argument(help="Recordings, played one after the other.")],
+    file: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, played one after the other; parts are one."),
+    ],
     venue: Annotated[
         str | None, typer.Option(help="Exchange they were recorded from; what the first one says by default.")
     ] = None,
@@ -298,6 +317,25 @@ def _of_the_past(
     if stretch is None:
         return None
     return Wanted.raw(venue, symbols, stretch, channels or ()) if raw else Wanted.normalised(venue, symbols, stretch)
+
+
+def _rotation(every: str | None, size: str | None) -> Rotation | None:
+    """Read when a part ends; None where all is one file."""
+    from producers.recordings.rotating import Rotation
+
+    seconds = seconds_of("--rotate", every)
+    if seconds is None and size is None:
+        return None
+    every_ns = None if seconds is None else max(1, int(seconds * NS_PER_SECOND))
+    return Rotation(every_ns, None if size is None else _bytes("--rotate-bytes", size))
+
+
+def _bytes(flag: str, text: str) -> int:
+    """Read a size: a number of bytes, or of K, M or G of them."""
+    match = _SIZE.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise UsageError(f"{flag} {text} is no size", next_step="write 500M or 2G")
+    return int(match[1]) << (10 * " KMG".index(match[2] or " "))
 
 
 def _exchange(venue: str) -> Exchange:

@@ -125,6 +125,7 @@ class Connection:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._numbers = count(2)
         self._announced = asyncio.Event()
+        self._renewed = asyncio.Event()
         self._wanted = asyncio.Event()
         self._asked_s = 0.0
         self._refusals = 0
@@ -138,6 +139,7 @@ class Connection:
             await self.attempts.begin()
             began, self._asked_s = loop.time(), 0.0
             self._announced.clear()
+            self._renewed.clear()  # it begins anew anyway
             try:
                 await self._live(await self._open(self.name))
             except LOST as error:
@@ -200,6 +202,10 @@ class Connection:
         """End what stands, in order; it is opened anew like any connection that was lost."""
         for link in self._links.values():
             link.leave()
+
+    def hand_over(self) -> None:
+        """Let a successor take over now, as at the end of its life; nothing is lost, and whole books come over it."""
+        self._renewed.set()
 
     def unsubscribe(self, symbols: Sequence[str]) -> None:
         """Carry these instruments no longer."""
@@ -267,13 +273,14 @@ class Connection:
             link, is_successor = await self._hand_over(link), True
 
     async def _until_due(self, link: VenueSocket) -> bool:
-        """Wait for the announcement of its end, which gives True, or its age; raises where it is lost before."""
-        told = asyncio.ensure_future(self._announced.wait())
+        """Wait for the announcement of its end, which gives True, its age or a wish; raises where it is lost before."""
+        told, wished = (asyncio.ensure_future(event.wait()) for event in (self._announced, self._renewed))
         try:
-            await self._stay(link, self._life_s, told)
+            await self._stay(link, self._life_s, told, wished)
             return told.done()
         finally:
             told.cancel()
+            wished.cancel()
 
     async def _stay(self, link: VenueSocket, seconds: float, *others: asyncio.Future[Any]) -> None:
         """Keep a socket for so long, or until something else is done; raises where it is lost before."""
@@ -287,6 +294,7 @@ class Connection:
         """Give what a socket carries to a successor; raises where it is lost before one has it."""
         async with self._turns:
             self._announced.clear()  # from here on an announcement is the successor's
+            self._renewed.clear()
             while True:
                 new = await self._open(f"{self.name}~{next(self._numbers)}")
                 if await self._has_taken_over(old, new):

@@ -357,6 +357,16 @@ class LiveFeed:
             if self.has_room(symbol) and stream.wants_book_beside(now):
                 recovery.request_beside(symbol)
 
+    def ask_for_books(self) -> None:
+        """Have a whole book of each LIVE instrument come again: fetched beside it, or from its connection's successor.
+
+        Nothing is lost either way. A book that is not LIVE is being asked for already.
+        """
+        if self._recovery is None or self._source is None:
+            return
+        live = [symbol for symbol, stream in self.router.streams.items() if stream.is_live]
+        self._source.hand_over([symbol for symbol in live if not self._recovery.request_beside(symbol)])
+
     def _tell_gate(self) -> None:
         """Say of every feed that its venue has closed the gate, and that it is open again."""
         why = self.gate.why if self.gate is not None and self.gate.wait_s() > TRIAL_S else ""

@@ -13,7 +13,7 @@ from obflow.clock import Clock
 from producers.contract import Exchange, Fetch
 from producers.live.rest import RequestRefused, RestClient
 from producers.messages import Frame, Instrument, InstrumentList, Via
-from producers.recordings.writer import RecordingWriter
+from producers.recordings.writer import FrameWriter
 from producers.selection import Selection, quote_of
 from schemas.errors import Backpressure, ExchangeUnreachable, MessageError, UsageError
 
@@ -42,7 +42,7 @@ async def find_instruments(
     *,
     clock: Clock,
     stop: asyncio.Event,
-    tap: RecordingWriter | None,
+    tap: FrameWriter | None,
     patience_s: float | None = None,
 ) -> dict[str, Instrument]:
     """Find the instruments and their grids in the venue's list; ask again until it answers.

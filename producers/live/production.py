@@ -24,7 +24,7 @@ from producers.live.roster import Roster, refresh_for_ever
 from producers.live.shares import share_of
 from producers.live.sharing import Admission
 from producers.messages import Instrument
-from producers.recordings.writer import RecordingWriter
+from producers.recordings.writer import FrameWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings
 from schemas.messages import Source
@@ -88,9 +88,7 @@ class Production:
         await asyncio.to_thread(refuse_other_source, self._settings, self._exchange.venue, symbols)
         return guard
 
-    def feed(
-        self, listed: Mapping[str, Instrument], tap: RecordingWriter | None, engine: MakeEngine | None
-    ) -> LiveFeed:
+    def feed(self, listed: Mapping[str, Instrument], tap: FrameWriter | None, engine: MakeEngine | None) -> LiveFeed:
         """Make the feed of what is ours at the start."""
         return LiveFeed(
             self._exchange,

@@ -34,7 +34,8 @@ from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.live.venue_socket import NO_HEADERS
-from producers.recordings.writer import RecordingWriter
+from producers.recordings.rotating import RotatingWriter, Rotation, open_writer, written
+from producers.recordings.writer import FrameWriter, RecordingWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings
 from schemas.topics import L2, TRADES
@@ -136,6 +137,7 @@ async def record(
     clock: Clock,
     stop: asyncio.Event,
     path: Path,
+    rotation: Rotation | None = None,
     seconds: float | None = None,
     on_feed: Callable[[LiveFeed], None] = lambda _: None,
     provider: Provider | None = None,
@@ -148,7 +150,8 @@ async def record(
         settings: `producer` is used.
         clock: When things are received.
         stop: Ends it.
-        path: A new file.
+        path: A new file; with a rotation a folder.
+        rotation: When a part ends and the next begins; None: all is one file.
         seconds: Ends it after so long.
         on_feed: Is given the feed before its first connection, to watch it.
         provider: Who brings the venue's data; None where the venue does.
@@ -157,12 +160,13 @@ async def record(
         What the file holds; there is none where it was stopped before anything came.
 
     Raises:
-        UsageError: The file is there already, or the venue does not trade a symbol.
+        UsageError: The file is there already, the folder cannot be used, or the venue does not trade a symbol.
+        FatalError: The disk is full.
         ExchangeUnreachable: The venue does not answer.
     """
     chosen = settings.of(ProducerSettings)
     metrics = Metrics("recorder")
-    with RecordingWriter(path, provider.name if provider else exchange.venue) as tap:
+    with open_writer(path, provider.name if provider else exchange.venue, symbols, rotation) as tap:
         async with _rest(exchange, settings, clock, metrics, VenueClock()) as rest:
             instruments = await find_instruments(
                 rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
@@ -178,13 +182,14 @@ async def record(
                 tap=tap.write,
             )
             on_feed(feed)
+            if isinstance(tap, RotatingWriter):
+                tap.on_part = feed.ask_for_books
             if instruments:
                 timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
                 await _run(feed, rest, exchange, settings, stop, lambda: None, tap, provider)
                 if timer is not None:
                     timer.cancel()
-        lines = tap.lines
-    return {"venue": exchange.venue, "lines": lines, "file": str(path) if lines else None, "instruments": _books(feed)}
+    return {"venue": exchange.venue, **written(tap, path), "instruments": _books(feed)}
 
 
 class _Nowhere:
@@ -205,7 +210,7 @@ async def _run(
     settings: Settings,
     stop: asyncio.Event,
     on_tick: Callable[[], None],
-    tap: RecordingWriter | None,
+    tap: FrameWriter | None,
     provider: Provider | None,
     background: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:

@@ -79,11 +79,12 @@ class BookRecovery:
             self._tasks[symbol] = self._spawn(self._recover(symbol))
         return symbol in self._tasks
 
-    def request_beside(self, symbol: str) -> None:
-        """Fetch this book beside the LIVE one, where a book can be fetched; one that fails is due again later."""
+    def request_beside(self, symbol: str) -> bool:
+        """Fetch this book beside the LIVE one; False where it cannot be fetched. One that fails is due again later."""
         way = self._exchange.recover(symbol)
         if symbol not in self._tasks and isinstance(way, Fetch):
             self._tasks[symbol] = self._spawn(self._fetch_beside(symbol, way))
+        return isinstance(way, Fetch)
 
     def note_live(self, symbol: str) -> None:
         """Note that the stream has what it needs: the next want is a new one, and served at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -228,6 +228,11 @@ class VenueSource:
     def reconnect(self, symbol: str) -> None:
         """Open the connection that carries an instrument anew."""
         self._carrier[symbol].reconnect()
+
+    def hand_over(self, symbols: Iterable[str]) -> None:
+        """Let successors take over the connections that carry these instruments."""
+        for connection in dict.fromkeys(self._carrier[symbol] for symbol in symbols if symbol in self._carrier):
+            connection.hand_over()
 
     def unsubscribe(self, symbol: str) -> None:
         """Carry an instrument no longer."""

@@ -16,8 +16,8 @@ from producers.contract import MAX_FRAME_BYTES
 from producers.live.rest import body_within, is_loopback
 from producers.live.tardis import key_headers, refuse_where_barred, venue_at_tardis
 from producers.messages import Frame
+from producers.recordings.rotating import Rotation, open_writer, written
 from producers.recordings.tardis_machine import frame_of
-from producers.recordings.writer import RecordingWriter
 from producers.settings import TardisSettings
 from producers.tardis.raw import RawLines, filters_of
 from producers.tardis.stream import DATA_TYPES, DERIVATIVES
@@ -61,12 +61,14 @@ class Wanted(NamedTuple):
         path: Of the request.
         options: Its parameter.
         frames_of: Makes frames of a line.
+        symbols: Of which instruments, as the exchange writes them.
     """
 
     venue: str
     path: str
     options: dict[str, object]
     frames_of: Callable[[bytes], list[Frame]]
+    symbols: tuple[str, ...] = ()
 
     @classmethod
     def normalised(cls, name: str, symbols: Sequence[str], stretch: Stretch) -> Wanted:
@@ -80,7 +82,7 @@ class Wanted(NamedTuple):
             "dataTypes": DATA_TYPES if exchange in SPOT else (*DATA_TYPES, *DERIVATIVES),
             "withDisconnectMessages": True,
         }
-        return cls(name, PATH, options, lambda line: [frame_of(line, CONNECTION)])
+        return cls(name, PATH, options, lambda line: [frame_of(line, CONNECTION)], tuple(symbols))
 
     @classmethod
     def raw(cls, name: str, symbols: Sequence[str], stretch: Stretch, channels: Sequence[str] = ()) -> Wanted:
@@ -98,17 +100,20 @@ class Wanted(NamedTuple):
             "to": stretch.end,
             "withDisconnects": True,
         }
-        return cls(venue, RAW_PATH, options, RawLines(venue, CONNECTION).frames_of)
+        return cls(venue, RAW_PATH, options, RawLines(venue, CONNECTION).frames_of, tuple(symbols))
 
 
-async def fetch_replay(wanted: Wanted, settings: Settings, *, path: Path, stop: asyncio.Event) -> dict[str, object]:
+async def fetch_replay(
+    wanted: Wanted, settings: Settings, *, path: Path, stop: asyncio.Event, rotation: Rotation | None = None
+) -> dict[str, object]:
     """Write a stretch of the past into a recording. Where anything fails, or it is stopped, none is left.
 
     Args:
         wanted: What.
         settings: `tardis` is used.
-        path: A new file.
+        path: A new file; with a rotation a folder without parts.
         stop: Ends it.
+        rotation: When a part ends and the next begins, by the times of the past; None: all is one file.
 
     Returns:
         What the file holds; there is none where nothing was traded, or it was stopped.
@@ -118,18 +123,17 @@ async def fetch_replay(wanted: Wanted, settings: Settings, *, path: Path, stop: 
         ExchangeUnreachable: It refuses the key, does not answer, or ends in the middle.
     """
     tardis = settings.of(TardisSettings)
-    with RecordingWriter(path, wanted.venue) as writer:
+    with open_writer(path, wanted.venue, wanted.symbols, rotation, anew=True) as writer:
         try:
             async for frame in _frames(tardis, wanted):
                 if stop.is_set():
                     writer.abandon()
-                    return {"venue": wanted.venue, "lines": 0, "file": None}
+                    break
                 writer.write(frame)
         except BaseException:
             writer.abandon()
             raise
-        lines = writer.lines
-    return {"venue": wanted.venue, "lines": lines, "file": str(path) if lines else None}
+    return {"venue": wanted.venue, **written(writer, path)}
 
 
 async def _frames(tardis: TardisSettings, wanted: Wanted) -> AsyncIterator[Frame]:
