@@ -22,12 +22,9 @@ if TYPE_CHECKING:
     from producers.contract import Exchange
     from producers.live.run import Provider
     from producers.live.tardis_replay import Stretch, Wanted
-    from producers.recordings.rotating import Rotation
     from producers.selection import Selection
 
 _SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
-
-_SIZE = re.compile(r"([0-9]+)([KMG]?)")
 
 Venue = Annotated[
     str,
@@ -122,11 +119,12 @@ def record(
     from obflow.clock import SystemClock
     from producers.live import run
     from producers.live.tardis_replay import fetch_replay
+    from producers.recordings.rotation import rotation_of
 
     settings = load_settings({"producer.websocket_url": websocket_url, "producer.rest_url": rest_url})
     symbols = _named(symbol)
     duration_s = seconds_of("--for", seconds)
-    rotation = _rotation(rotate, rotate_bytes)
+    rotation = rotation_of(rotate, rotate_bytes)
     wanted = _of_the_past(venue, symbols, _stretch(start, end, venue), channel, raw=raw)
 
     async def main(stop: asyncio.Event) -> dict[str, object]:
@@ -317,25 +315,6 @@ def _of_the_past(
     if stretch is None:
         return None
     return Wanted.raw(venue, symbols, stretch, channels or ()) if raw else Wanted.normalised(venue, symbols, stretch)
-
-
-def _rotation(every: str | None, size: str | None) -> Rotation | None:
-    """Read when a part ends; None where all is one file."""
-    from producers.recordings.rotating import Rotation
-
-    seconds = seconds_of("--rotate", every)
-    if seconds is None and size is None:
-        return None
-    every_ns = None if seconds is None else max(1, int(seconds * NS_PER_SECOND))
-    return Rotation(every_ns, None if size is None else _bytes("--rotate-bytes", size))
-
-
-def _bytes(flag: str, text: str) -> int:
-    """Read a size: a number of bytes, or of K, M or G of them."""
-    match = _SIZE.fullmatch(text)
-    if match is None or not int(match[1]):
-        raise UsageError(f"{flag} {text} is no size", next_step="write 500M or 2G")
-    return int(match[1]) << (10 * " KMG".index(match[2] or " "))
 
 
 def _exchange(venue: str) -> Exchange:

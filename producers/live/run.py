@@ -34,7 +34,8 @@ from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
 from producers.live.venue_socket import NO_HEADERS
-from producers.recordings.rotating import RotatingWriter, Rotation, open_writer, written
+from producers.recordings.rotating import RotatingWriter, open_writer, written
+from producers.recordings.rotation import Rotation
 from producers.recordings.writer import FrameWriter, RecordingWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings

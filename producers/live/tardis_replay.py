@@ -16,7 +16,8 @@ from producers.contract import MAX_FRAME_BYTES
 from producers.live.rest import body_within, is_loopback
 from producers.live.tardis import key_headers, refuse_where_barred, venue_at_tardis
 from producers.messages import Frame
-from producers.recordings.rotating import Rotation, open_writer, written
+from producers.recordings.rotating import open_writer, written
+from producers.recordings.rotation import Rotation
 from producers.recordings.tardis_machine import frame_of
 from producers.settings import TardisSettings
 from producers.tardis.raw import RawLines, filters_of

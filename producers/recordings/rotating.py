@@ -14,32 +14,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from producers.messages import Frame, Via
 from producers.recordings.completed import complete
 from producers.recordings.manifest import MANIFEST, Manifest, PartEnd, PartEntry, load_manifest, save_manifest
 from producers.recordings.parts import note_standing
+from producers.recordings.rotation import Rotation
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import FatalError, UsageError
 from schemas.units import NS_PER_SECOND
-
-
-class Rotation(NamedTuple):
-    """When a part ends: with its stretch of time, which begins at a multiple of it since 1970 (UTC), or its size.
-
-    Attributes:
-        every_ns: Length of a stretch; None: time ends none.
-        most_bytes: Size, packed, after which it ends; None: size ends none.
-    """
-
-    every_ns: int | None = None
-    most_bytes: int | None = None
-
-    def is_due(self, began_ns: int, now_ns: int, written: int) -> bool:
-        """Tell whether a part that began then, and is so large, ends before what is received now."""
-        is_over = self.every_ns is not None and now_ns // self.every_ns > began_ns // self.every_ns
-        return is_over or (self.most_bytes is not None and written >= self.most_bytes)
 
 
 class RotatingWriter:

@@ -21,7 +21,9 @@ from producers.live.feed import LiveFeed
 from producers.live.tardis import key_headers, machine_stream, require_access, stream_url
 from producers.live.tardis_replay import Stretch, Wanted, fetch_replay, stretch_of
 from producers.recordings.opened import open_recording, venue_of
+from producers.recordings.part_checks import problems_in
 from producers.recordings.reader import RecordingReplay, scan
+from producers.recordings.rotation import Rotation
 from producers.settings import ProducerSettings, TardisSettings
 from producers.tardis.machine import received_ns
 from producers.tardis.raw import REST_PATHS
@@ -29,6 +31,7 @@ from research.verify import top_levels
 from schemas.errors import ExchangeUnreachable, PipelineError, SettingsError, UsageError
 from schemas.messages import Kind, L2Record, SequenceSource
 from schemas.topics import L2
+from schemas.units import NS_PER_SECOND
 from tests.integration.machine_server import KEY, MachineServer, machine
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.l2_reader import books_of
@@ -196,6 +199,27 @@ class TestHistory:
             with pytest.raises(ExchangeUnreachable, match=sentence):
                 await self.fetch(server, path)
         assert not any(tmp_path.iterdir())  # noqa: ASYNC240 (it is over)
+
+    async def test_in_parts_it_is_the_same_and_whole_or_not_at_all(self, tmp_path: Path) -> None:
+        whole, folder = tmp_path / "past.frames.jsonl.gz", tmp_path / "past"
+        wanted, rotation = Wanted.normalised(NAME, SYMBOLS, STRETCH), Rotation(NS_PER_SECOND)
+        async with machine("bybit", "bybit", SYMBOLS) as server:
+            settings = settings_for(server)
+            await fetch_replay(wanted, settings, path=whole, stop=asyncio.Event())
+            server.failing = "cut"
+            with pytest.raises(ExchangeUnreachable, match="gave no whole history"):
+                await fetch_replay(wanted, settings, path=folder, stop=asyncio.Event(), rotation=rotation)
+            assert not any(folder.iterdir())
+            server.failing = ""
+            found = await fetch_replay(wanted, settings, path=folder, stop=asyncio.Event(), rotation=rotation)
+        parts, frames = (
+            found["parts"],
+            [list(open_recording(path, EXCHANGES["bybit"]).source.frames()) for path in (whole, folder)],
+        )
+        assert isinstance(parts, list)
+        assert len(parts) > 1
+        assert frames[0] == frames[1]
+        assert problems_in(folder) == []
 
     async def test_a_refused_key_is_one_sentence(self, tmp_path: Path) -> None:
         path, key_file = tmp_path / "past.frames.jsonl.gz", tmp_path / "key"

@@ -8,7 +8,8 @@ from pathlib import Path
 from producers.messages import Frame, Via
 from producers.recordings.parts import PartsOfRecording, parts_among
 from producers.recordings.recording import Recording
-from producers.recordings.rotating import RotatingWriter, Rotation
+from producers.recordings.rotating import RotatingWriter
+from producers.recordings.rotation import Rotation
 from schemas.units import NS_PER_SECOND
 
 VENUE = "binance"

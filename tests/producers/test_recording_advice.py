@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from producers.commands import _rotation
 from producers.recordings.manifest import MANIFEST, Manifest, save_manifest
 from producers.recordings.part_checks import problems_in
 from producers.recordings.parts import parts_in
-from producers.recordings.rotating import RotatingWriter, Rotation
+from producers.recordings.rotating import RotatingWriter
+from producers.recordings.rotation import Rotation, rotation_of
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import FatalError, UsageError
 from tests.producers.parted import VENUE, alone, at, read, record
@@ -69,7 +69,7 @@ def test_files_and_folders_are_named_as_what_they_are(tmp_path: Path) -> None:
             writer.write(at(1))
         assert alone(file) == [at(1)]
         assert advised(lambda file=file: record(file, [])) == "name a folder with --out"  # type: ignore[misc]
-        record(folder, [at(1)], _rotation("1h", None))
+        record(folder, [at(1)], rotation_of("1h", None))
         assert read(folder) == [at(1)]
 
 
@@ -92,8 +92,8 @@ def test_history_has_a_folder_of_its_own_and_parts_are_read_by_recordings(tmp_pa
 @pytest.mark.parametrize("size", ["", "0", "5 M", "1T", "-1"])
 def test_a_size_is_written_in_bytes_or_thousands_of_them(size: str) -> None:
     with pytest.raises(UsageError) as raised:
-        _rotation(None, size)
+        rotation_of(None, size)
     assert raised.value.next_step == "write 500M or 2G"
-    found = [_rotation("15m", written) for written in ("500M", "2G", "7")]
+    found = [rotation_of("15m", written) for written in ("500M", "2G", "7")]
     quarter = 15 * 60 * 10**9
     assert found == [Rotation(quarter, 500 << 20), Rotation(quarter, 2 << 30), Rotation(quarter, 7)]

@@ -13,7 +13,8 @@ import pytest
 from producers.messages import Via
 from producers.recordings.manifest import MANIFEST, Manifest, PartEnd, PartEntry, load_manifest, save_manifest
 from producers.recordings.part_checks import open_in, problems_in
-from producers.recordings.rotating import RotatingWriter, Rotation
+from producers.recordings.rotating import RotatingWriter
+from producers.recordings.rotation import Rotation
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import FatalError
 from schemas.units import NS_PER_SECOND

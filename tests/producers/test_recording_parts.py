@@ -15,7 +15,8 @@ from producers.recordings.digests import digest_of, digest_of_all
 from producers.recordings.opened import open_recording, venue_of
 from producers.recordings.parts import grouped, head_of, parts_in
 from producers.recordings.recording import Head
-from producers.recordings.rotating import RotatingWriter, Rotation
+from producers.recordings.rotating import RotatingWriter
+from producers.recordings.rotation import Rotation
 from producers.recordings.writer import RecordingWriter
 from schemas.errors import FatalError, UsageError
 from schemas.units import NS_PER_SECOND
