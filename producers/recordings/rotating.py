@@ -58,6 +58,7 @@ class RotatingWriter:
         self._writer: RecordingWriter | None = None
         self._entry: PartEntry | None = None
         self._began_ns = 0
+        self._goes_on = False  # the part before was closed with all that came until then
         self._list: list[Frame] = []
         self._is_listing = True
         self._standing: dict[str, None] = {}
@@ -121,7 +122,7 @@ class RotatingWriter:
         entry = PartEntry(
             name=part_name(self._venue, number, received_ns),
             part=number,
-            continues=bool(self.parts),
+            continues=self._goes_on,
             venue=self._venue,
             instruments=self._symbols,
             first_received_ns=received_ns,
@@ -162,7 +163,7 @@ class RotatingWriter:
 
     def _close(self, writer: RecordingWriter, ended: PartEnd) -> None:
         """Close a part and say in the manifest what it holds; one that could not be written on stays open there."""
-        self._writer, entry = None, self._entry
+        self._writer, entry, self._goes_on = None, self._entry, False
         writer.sync()
         writer.close()
         if entry is None or writer.is_cut:
@@ -170,6 +171,7 @@ class RotatingWriter:
         entry.lines, entry.bytes, entry.ended = writer.lines, writer.bytes, ended
         entry.sha256 = writer.packed_digest.hexdigest()
         entry.sha256_unpacked = writer.digest.hexdigest()
+        self._goes_on = True
         if not entry.lines:
             self._manifest.parts.remove(entry)
         save_manifest(self._folder, self._manifest)

@@ -26,6 +26,7 @@ from tests.integration.producing import symbols_of
 from tests.integration.simulators import Simulator, simulator
 from tests.producers.parted import read
 from tests.support.patience import patient
+from tests.support.tiers import tiered
 
 pytestmark = pytest.mark.integration
 
@@ -91,7 +92,7 @@ def assert_has_books(path: Path, venue: str) -> None:
         assert stream.counters.gaps == 0, path
 
 
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", tiered(VENUES, "bybit"))
 async def test_a_killed_recorder_goes_on_and_loses_its_last_second_alone(
     venue: str, tmp_path: Path, sent: list[tuple[int, str]]
 ) -> None:

@@ -193,8 +193,17 @@ def test_on_a_full_disk_the_part_stays_open_until_the_next_start(tmp_path: Path)
         writer.write(at(2))
         with pytest.raises(FatalError, match="cannot be written any further"):
             writer.flush()
-    assert [entry.ended for entry in entries(tmp_path)] == [PartEnd.OPEN]
+        writer.write(at(11))  # whoever writes may not have heard of it yet
+    assert [(entry.ended, entry.continues) for entry in entries(tmp_path)] == [
+        (PartEnd.OPEN, False),
+        (PartEnd.STOPPED, False),
+    ]
 
-    record(tmp_path, [at(3)])
-    assert [(entry.ended, entry.lines) for entry in entries(tmp_path)] == [(PartEnd.CUT_OFF, 1), (PartEnd.STOPPED, 1)]
-    assert read(tmp_path) == [at(1), at(3)]
+    record(tmp_path, [at(30)])
+    first, *others = entries(tmp_path)
+    assert (first.ended, first.lines, [entry.ended for entry in others]) == (
+        PartEnd.CUT_OFF,
+        1,
+        [PartEnd.STOPPED, PartEnd.STOPPED],
+    )
+    assert read(tmp_path) == [at(1), at(11), at(30)]
