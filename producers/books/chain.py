@@ -20,6 +20,7 @@ from producers.books.handover import Overlap
 from producers.books.kept import KeptBook
 from producers.books.options import StreamCounters
 from producers.books.published import PublishedBook
+from producers.books.seen_trades import REMEMBERED, REMEMBERED_OF_TWO
 from producers.books.statuses import StatusWriter
 from producers.messages import DepthDelta, DepthSnapshot
 from producers.sequencing import Continuity, LastUpdate, SequenceRule
@@ -116,11 +117,11 @@ class UpdateChain:
             if ahead := self.overlap.take_ahead():
                 self._tell_gap(ahead, now)
 
-    def is_copy(self, trade_id: str, now: int) -> bool:
-        """Tell whether the other of two connections brought a trade already."""
+    def trades_to_remember(self, now: int) -> int:
+        """Tell how many trades are remembered: more while a second connection may bring them again."""
         if self.overlap is not None and self.overlap.is_over(now):
             self.overlap = None
-        return self.overlap is not None and self.overlap.is_known_trade(trade_id)
+        return REMEMBERED if self.overlap is None else REMEMBERED_OF_TWO
 
     def _overlaps(self, delta: DepthDelta, now: int) -> bool:
         """Take an update that one of two connections brought before or after the other; False where one is missing."""

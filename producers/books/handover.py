@@ -3,8 +3,8 @@
 A connection that will end is replaced while it still serves. Both bring the same updates under the same ids, each in
 order, and one may be ahead of the other. So an update that does not follow the book yet waits until the other
 connection brought what lies between, and one that the book has is the other's copy, whatever the venue's clock says in
-it. Trades are told by their ids. No update is taken for missing while one of the two may still bring it, but for
-`LONGEST_AHEAD_NS` at most.
+it. Trades that came twice are known by their ids at any time (`seen_trades`). No update is taken for missing while one
+of the two may still bring it, but for `LONGEST_AHEAD_NS` at most.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ LONGEST_AHEAD_NS: Final = 2 * NS_PER_SECOND
 AFTER_NS: Final = 60 * NS_PER_SECOND
 """The one that stays may have been behind: for so long after the other has ended its copies are known for copies."""
 MOST_AHEAD: Final = 1_000
-MOST_TRADES: Final = 100_000
 
 
 class Overlap:
@@ -37,7 +36,6 @@ class Overlap:
     def __init__(self, sequence: int) -> None:
         self.ahead: deque[Waiting] = deque()
         self._sequence = sequence
-        self._trades: dict[str, None] = {}
         self._ended_ns: int | None = None
 
     @property
@@ -66,14 +64,6 @@ class Overlap:
         ahead = list(self.ahead)
         self.ahead.clear()
         return ahead
-
-    def is_known_trade(self, trade_id: str) -> bool:
-        """Tell whether a trade came already; else it has now."""
-        if trade_id in self._trades:
-            return True
-        if len(self._trades) < MOST_TRADES:
-            self._trades[trade_id] = None
-        return False
 
     def end(self, now_ns: int) -> None:
         """Note that one of the two is gone."""

@@ -41,7 +41,7 @@ class StreamCounters:
         snapshots_discarded: Those that nothing bridged, or that came when none was needed.
         deltas_applied: Deltas applied to the book: published, but for those of a book whose best price is not known.
         deltas_dropped: Deltas older than the snapshot, or lost to the bound of the buffer or to a disconnect.
-        duplicates: Deltas already applied, ignored.
+        duplicates: Deltas already applied and trades already published, ignored.
         gaps: Deltas that did not connect to a LIVE book.
         crossed: Deltas after which the book was crossed.
         went_beyond: Times that a best price lay beyond what was known.

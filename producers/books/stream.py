@@ -35,6 +35,7 @@ from producers.books.kept import KeptBook
 from producers.books.options import StreamCounters, StreamOptions
 from producers.books.published import PublishedBook
 from producers.books.records import ProducerRecord
+from producers.books.seen_trades import REMEMBERED, SeenTrades
 from producers.books.statuses import StatusWriter
 from producers.books.templates import FrameTemplate
 from producers.contract import Checksum
@@ -65,6 +66,7 @@ class InstrumentStream:
         counters: What happened so far.
         kept: The book as its readers have it.
         tracked: The book and its validity, as every reader sees it.
+        seen_trades: Its trades that came already.
         quotes: The check against the venue's best quotes.
         feed: Its feed: connections, time, trouble.
         derivatives: What the venue tells of it beside book and trades.
@@ -83,6 +85,7 @@ class InstrumentStream:
         self.counters = counters = StreamCounters()
         self.kept = kept = KeptBook(instrument, options, counters, checksum, engine)
         self.tracked, self.quotes = kept.tracked, kept.quotes
+        self.seen_trades = SeenTrades()
         self._tracker = tracker = FeedTracker()
         self.derivatives = DerivativeTicks(kept.records, tracker, counters)
         self._bridge = bridge = Bridge(rule, options.delta_buffer, counters)
@@ -201,13 +204,16 @@ class InstrumentStream:
     def on_trade(self, trade: TradeTick, received_ns: int) -> list[Published]:
         """Take a trade: published at once, and part of the next delta where the book is LIVE and its grid holds it.
 
+        One that came already is counted and told to nobody.
+
         Raises:
             InvalidNumber: Its price or size may not be used.
         """
         placed = self.kept.listed.place([(trade.price, trade.size)])
         now = self.kept.clock(received_ns)
         self._tracker.note_trade(now, stands_in=bool(trade.stands_in))
-        if self._chain.is_copy(trade.trade_id, now):
+        most = REMEMBERED if self._chain.overlap is None else self._chain.trades_to_remember(now)
+        if self.seen_trades.is_copy(trade.trade_id, most):
             self.counters.duplicates += 1
             return []
         changed = self._tracker.note_received()

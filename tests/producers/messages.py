@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from itertools import count
 
 from orderbook.decimals import SideLevels, TextGrid
 from producers.books.options import StreamOptions
@@ -18,6 +19,7 @@ from schemas.messages import ContractKind, FeedState, FeedStatus, Kind, L2Record
 SECOND = 1_000_000_000
 BTC = Instrument("binance-futures", "BTCUSDT", "0.1", "0.001", contract_kind=ContractKind.LINEAR)
 Pairs = Iterable[tuple[str, str]]
+_numbers = count(1_000_000)
 
 
 def stream(**options: object) -> InstrumentStream:
@@ -33,8 +35,9 @@ def snapshot(sequence: int, bids: Pairs = (("100.0", "1"),), asks: Pairs = (("10
     return DepthSnapshot("BTCUSDT", sequence, list(bids), list(asks), sequence * 1_000_000)
 
 
-def trade(price: str = "100.0", size: str = "0.5", *, buyer: bool = True, number: int = 1) -> TradeTick:
-    return TradeTick("BTCUSDT", str(number), price, size, buyer, 1)
+def trade(price: str = "100.0", size: str = "0.5", *, buyer: bool = True, number: int | None = None) -> TradeTick:
+    """A trade, another one each time unless it is numbered."""
+    return TradeTick("BTCUSDT", str(next(_numbers) if number is None else number), price, size, buyer, 1)
 
 
 def live_stream(**options: object) -> InstrumentStream:

@@ -48,6 +48,7 @@ class Venue:
 
     def __init__(self, seed: int) -> None:
         self.random, self.traded = Random(seed), Random(~seed)
+        self.trades = 0
         self.levels = self.random.choice((20, 50, 200, 1_000))
         self.drift = self.random.uniform(-0.03, 0.03)
         centre = self.random.choice((1_000, 6_000, 60_000))
@@ -95,7 +96,8 @@ class Venue:
         """Somebody takes a size of its own from a best price; the book tells of it no sooner than of anything."""
         is_buy = self.traded.random() < 0.5
         tick = min(self.asks) if is_buy else max(self.bids)
-        return TradeTick("A", str(self.sequence), price(tick), str(self.traded.randrange(1, 500)), is_buy)
+        self.trades += 1
+        return TradeTick("A", str(self.trades), price(tick), str(self.traded.randrange(1, 500)), is_buy)
 
     def whole(self, sequence: int) -> dict[str, object]:
         bids, asks = self.history[sequence]
