@@ -21,9 +21,10 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
             next one where books come in the stream; `disconnect` cuts every connection, `shutdown` announces it first
             and cuts those it told; `pause` holds all frames back; `refuse_connections` turns new connections
             away; `refuse_requests` answers REST requests with an error. `delist` ends an instrument's trading,
-            `tick_size` lets it trade in ticks of a tenth; `list` begins to trade one that `symbol` names.
+            `tick_size` lets it trade in ticks of a tenth; `list` begins to trade one that `symbol` names. From
+            `trades_again` on, each subscription to trades begins with the last `count` of them (up to 1,000).
         symbol, venue: What it befalls; empty is everything.
-        count: How many depth frames, or REST requests, 1 to 10,000.
+        count: How many depth frames, REST requests or trades, 1 to 10,000.
         seconds: How long a pause, or the refusal of connections, lasts, up to an hour; how long ahead a shutdown is
             announced; of refused requests, what their `Retry-After` says.
         status: HTTP status of refused requests, 400 to 599.
@@ -44,6 +45,7 @@ class Control(msgspec.Struct, forbid_unknown_fields=True):
         "delist",
         "tick_size",
         "list",
+        "trades_again",
     ]
     symbol: str = ""
     venue: str = ""

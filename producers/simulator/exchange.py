@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappush, heapreplace
 from typing import NamedTuple
@@ -30,6 +31,8 @@ from schemas.errors import UsageError
 
 FINER = 10
 """New ticks to an old one, where a tick size changes."""
+LAST_TRADES = 1_000
+"""Trades of an instrument that can be sent again."""
 
 
 class Disconnect(NamedTuple):
@@ -85,6 +88,9 @@ class SimulatedExchange:
         dislocations_every_s: Mean seconds between two times that a market strays from its price; 0 is never.
         opening_levels: Levels a side that each market starts with.
 
+    Attributes:
+        trades_again: So many of an instrument's last trades are sent again to whoever subscribes to them.
+
     Raises:
         UsageError: A symbol is not in the venue's form, or there is none.
     """
@@ -107,6 +113,8 @@ class SimulatedExchange:
         self.venue = venue
         self.specs: dict[str, MarketSpec] = {}
         self.now_ns = start_ns
+        self.trades_again = 0
+        self._last_trades: dict[str, deque[MarketEvent]] = {}
         self._seed, self._rate, self._every_s = seed, changes_per_second, every_s
         self._opening_levels = opening_levels
         self._markets: dict[str, Market] = {}
@@ -140,6 +148,7 @@ class SimulatedExchange:
         heappush(self._heap, (market.next_ns, len(self._markets), symbol))
         self.specs[symbol], self._markets[symbol] = spec, market
         self._depths[symbol] = _PendingDepth(market.book.sequence)
+        self._last_trades[symbol] = deque(maxlen=LAST_TRADES)
         self.faults[symbol] = DepthFaults(self._every_s, f"{seed}:{self.venue.name}:{symbol}", self.now_ns)
         if spec.is_derivative:
             self._derivatives[symbol] = Derivative(spec, seed)
@@ -197,6 +206,11 @@ class SimulatedExchange:
         times = self.matched_ns(symbol), self.now_ns
         return MarketEvent(self.specs[symbol], StreamKind.DEPTH, *times, view, summed=self._summed(symbol))
 
+    def last_trades(self, symbol: str) -> list[MarketEvent]:
+        """Trades that are sent again to whoever subscribes to them, oldest first."""
+        trades = self._last_trades[symbol]
+        return list(trades)[max(0, len(trades) - self.trades_again) :]
+
     def true_book(self, symbol: str, sequence: int | None = None, limit: int | None = None) -> WholeBook:
         """The book as it is, or was at an update id.
 
@@ -218,7 +232,9 @@ class SimulatedExchange:
             return
         self._depths[symbol].add(step.changes, step.ns)
         for fill in step.fills:
-            yield MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, fill)
+            trade = MarketEvent(spec, StreamKind.TRADE, step.ns, step.ns, fill)
+            self._last_trades[symbol].append(trade)
+            yield trade
             self._odd_in -= 1
             if not self._odd_in:
                 self._odd_in = self.venue.rules.odd_trade_every

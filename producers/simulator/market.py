@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from producers.simulator.market_spec import MarketSpec
 from producers.simulator.true_book import Change, TrueBook
-from schemas.units import NS_PER_SECOND
+from schemas.units import NS_PER_MS, NS_PER_SECOND
 
 OPENING_LEVELS = 1_300
 """Levels a side at the start: more than a snapshot of 1,000 shows, so that some are known from updates alone."""
@@ -22,6 +22,8 @@ MAX_LEVELS = 5_000
 MIN_LEVELS = 100
 """A side this thin is only added to."""
 DENSE_LEVELS = 1_000
+IDS_BEGIN_NS = 1_704_067_200 * NS_PER_SECOND
+"""Trade ids begin higher by one each millisecond after this: a market that opens anew gives none of before again."""
 
 BURST_EVERY_S = 8.0
 BURST_SECONDS = (0.2, 1.8)
@@ -81,7 +83,7 @@ class Market:
         self._max_distance = spec.price_ticks // 5
         self._lean = 0.0
         self._burst_until_ns = 0
-        self._trade_id = 1 + int(self._random() * 9e9)
+        self._trade_id = 1 + int(self._random() * 9e9) + max(0, start_ns - IDS_BEGIN_NS) // NS_PER_MS
         self._changes: list[Change] = []
         self.book = TrueBook(int(self._random() * 9e12))
         self._update_id = self.book.sequence

@@ -116,6 +116,8 @@ class ServedVenue:
             self.no_connections_until_ns = until_ns
         elif control.fault == "refuse_requests":
             self.refusals.extend([control] * control.count)
+        elif control.fault == "trades_again":
+            self.exchange.trades_again = control.count
         elif control.fault == "list":
             self.exchange.add_market(control.symbol)
         else:

@@ -93,12 +93,18 @@ class VenueSession:
     def _subscribe(self, wanted: Sequence[Subscription]) -> list[MarketEvent]:
         known = [one for one in wanted if one.symbol in self._exchange.specs]
         self.subscriptions = self.subscriptions.union(known)
+        again = self._trades_again(known)
         if not self._exchange.venue.rules.book_in_stream:
-            return []
+            return again
         books = [self._exchange.snapshot(one.symbol) for one in known if one.stream is StreamKind.DEPTH]
         self._given |= {book.spec.symbol: book.what.sequence for book in books if isinstance(book.what, WholeBook)}
         told = (self._exchange.derivative(one.symbol, one.stream) for one in known)
-        return [*books, *(event for event in told if event is not None)]
+        return [*books, *(event for event in told if event is not None), *again]
+
+    def _trades_again(self, known: Sequence[Subscription]) -> list[MarketEvent]:
+        """The last trades of what is subscribed to, where they are sent again."""
+        trades = [one.symbol for one in known if one.stream is StreamKind.TRADE and one.stream in self._carries]
+        return [event for symbol in trades for event in self._exchange.last_trades(symbol)]
 
 
 def _over(ns: int, seconds: float) -> bool:

@@ -15,10 +15,12 @@ from producers.simulator.contract import SimulatedVenue, encode_event
 from producers.simulator.events import BOOK_STREAMS, Damage, DepthUpdate, MarketEvent, StreamKind, Subscription
 from producers.simulator.exchange import SimulatedExchange, split_target
 from producers.simulator.faults import Fault
+from producers.simulator.market import Fill
 from producers.simulator.recording import SimulatedRecording
 from producers.simulator.session import VenueSession
 from producers.simulator.venues import SIMULATED
 from schemas.errors import UsageError
+from schemas.units import NS_PER_SECOND
 from tests.support.made_up_simulator import MADE_UP
 
 VENUES = {**SIMULATED, MADE_UP.name: MADE_UP}
@@ -109,6 +111,28 @@ def test_a_market_that_opens_later_is_listed_and_heard(venue: SimulatedVenue) ->
 
     assert heard == set(venue.listed[:2])
     assert json.dumps(venue.listed[1]) in simulated.get(venue.listing_targets((venue.listed[1],))[0]).body
+
+
+def test_a_subscription_to_trades_begins_with_the_last_ones_where_that_is_wished(venue: SimulatedVenue) -> None:
+    simulated = exchange(venue)
+    trades = [event for event in events(simulated) if isinstance(event.what, Fill)]
+    for count in (0, 2):
+        simulated.trades_again = count
+        session = VenueSession(simulated, venue.websocket_target, 0)
+        said = [one for text in venue.subscriptions(tuple(simulated.specs)) for one in session.receive(text, 0)]
+        again = [one for one in said if isinstance(one, MarketEvent) and one.stream is StreamKind.TRADE]
+        last = [[one for one in trades if one.spec.symbol == symbol] for symbol in simulated.specs]
+        assert again == [event for of_symbol in last for event in of_symbol[len(of_symbol) - count :]]
+
+
+def test_a_market_that_opens_again_gives_no_trade_an_id_of_before(venue: SimulatedVenue) -> None:
+    ids = []
+    for start_ns in (START_NS, START_NS + 60 * NS_PER_SECOND):
+        simulated = SimulatedExchange(venue, venue.listed[:1], seed=7, start_ns=start_ns, changes_per_second=200.0)
+        told = simulated.advance(start_ns + 30 * NS_PER_SECOND)
+        fills = [event.what for event in told if isinstance(event, MarketEvent) and isinstance(event.what, Fill)]
+        ids.append([fill.trade_id for fill in fills])
+    assert ids[0][-1] < ids[1][0]
 
 
 def test_a_book_it_answers_with_is_the_true_one(venue: SimulatedVenue) -> None:
