@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -118,10 +118,21 @@ def read_log(settings: Settings, topic: str) -> Iterator[Logged]:
     yield from LogReading(settings, topic)
 
 
-def read_tail(settings: Settings, topic: str, most: int) -> Iterator[Logged]:
-    """At most so many of the last records of each partition, each partition in order; errors as of `read_log`."""
+def read_tail(settings: Settings, topic: str, most: int, only: Collection[int] | None = None) -> Iterator[Logged]:
+    """At most so many of the last records of each partition, each partition in order.
+
+    Args:
+        settings: `kafka` is used.
+        topic: Name on the broker, with its prefix.
+        most: Records of a partition.
+        only: Partitions; None is all of them.
+
+    Raises:
+        BrokerUnreachable, TopicMismatch, FatalError: As `read_log`.
+    """
     starts, ends = kafka_logs.start_offsets(settings, [topic]), kafka_logs.end_offsets(settings, [topic])
-    left = {part: end for (_, part), end in ends.items() if end > starts[topic, part]}
+    wanted = {part: end for (_, part), end in ends.items() if only is None or part in only}
+    left = {part: end for part, end in wanted.items() if end > starts[topic, part]}
     with closing(kafka.consumer(settings, GROUP, TELLS_ENDS)) as consumer:
         begin = {part: max(starts[topic, part], end - most) for part, end in left.items()}
         consumer.assign([TopicPartition(topic, part, first) for part, first in begin.items()])

@@ -21,6 +21,8 @@ class Via(StrEnum):
     REST = "rest"
     CONNECT = "connect"
     DISCONNECT = "disconnect"
+    KNOWN = "known"
+    """Not the venue's: what was published before this run (`books.seen_trades`); its records follow from that, too."""
 
 
 BESIDE_BOOKS: Final = "+"

@@ -25,6 +25,7 @@ from producers.books.options import PastStreams, StreamCounters, StreamOptions
 from producers.books.quotes import top_of
 from producers.books.records import ProducerRecord
 from producers.books.refused import Refusals, located
+from producers.books.seen_trades import read_known
 from producers.books.stream import InstrumentStream, Published
 from producers.books.templates import FrameTemplates
 from producers.contract import MAX_FRAME_BYTES, DeltaForm, FrameReader
@@ -146,6 +147,8 @@ class FrameRouter:
             self._open(frame, handled)
         elif frame.via is Via.DISCONNECT:
             self._close(frame, handled)
+        elif frame.via is Via.KNOWN:
+            self._note_known(frame, handled)
         else:
             self._handle_messages(frame, handled)
         return handled
@@ -183,6 +186,16 @@ class FrameRouter:
         for symbol, goes_on in self._carriers.close(frame.connection):
             feed = self.streams[symbol].feed
             handled.records.extend((feed.on_overlap_end if goes_on else feed.on_disconnect)(frame.received_ns))
+
+    def _note_known(self, frame: Frame, handled: Handled) -> None:
+        """Trades were published before this run: they are not taken again."""
+        try:
+            known = read_known(frame.raw)
+        except MessageError as error:
+            self._refuse(error, frame, handled)
+            return
+        if known.symbol in self.streams:
+            self.streams[known.symbol].seen_trades.note(known.trades)
 
     def _handle_messages(self, frame: Frame, handled: Handled) -> None:
         self.frames += 1

@@ -8,8 +8,12 @@ are looked up, never compared in size: ids that rise come out of order over two 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+import msgspec
+
+from schemas.errors import DecodeError
 
 REMEMBERED: Final = 1_000
 """So many of the newest ids at least, twice as many at most: no venue tells more trades at once, if asked over REST."""
@@ -48,3 +52,30 @@ class SeenTrades:
         """Take note of trades that came before, oldest first."""
         for trade_id in trade_ids:
             self.is_copy(trade_id)
+
+
+class KnownTrades(msgspec.Struct, frozen=True):
+    """Trades of an instrument that were published before this run: the content of a frame `Via.KNOWN`.
+
+    Attributes:
+        symbol: The venue's own symbol.
+        trades: Their ids, oldest first.
+    """
+
+    symbol: str
+    trades: Sequence[str]
+
+
+_KNOWN = msgspec.json.Decoder(KnownTrades)
+
+
+def read_known(raw: bytes) -> KnownTrades:
+    """Read what was published before.
+
+    Raises:
+        DecodeError: It is not that.
+    """
+    try:
+        return _KNOWN.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"trades that are known: {error}") from None

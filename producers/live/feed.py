@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from obflow.clock import Clock, RisingClock
@@ -19,6 +20,7 @@ from obflow.metrics import Metrics
 from producers.books.options import StreamOptions
 from producers.books.records import ROLE
 from producers.books.router import FrameRouter
+from producers.books.seen_trades import KnownTrades
 from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.compilation import MakeEngine
@@ -206,6 +208,14 @@ class LiveFeed:
             stream.derivatives.expect()
         self.outlet.emit(stream.feed.on_heartbeat(self._clock.now_ns()))
         self._tell_status(instrument)
+
+    def know_trades(self, known: Iterable[KnownTrades]) -> None:
+        """Take note of trades that are on the log already.
+
+        That is an input like a frame, and recorded like one, so that a replay leaves out the same.
+        """
+        for one in known:
+            self.handle(Frame(self._clock.now_ns(), Via.KNOWN, raw=msgspec.json.encode(one)))
 
     def carry(self, symbols: Sequence[str]) -> None:
         """Subscribe to instruments that were announced, over connections with room for them, or new ones."""

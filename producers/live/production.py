@@ -13,6 +13,7 @@ from obflow.metrics import Metrics
 from obflow.settings import Settings
 from producers.broker.earlier import refuse_other_source
 from producers.broker.guard import LiveGuard
+from producers.broker.last_trades import last_trades
 from producers.broker.publisher import Publisher
 from producers.broker.resyncs import ResyncReader
 from producers.compilation import MakeEngine
@@ -104,6 +105,11 @@ class Production:
             venue_clock=self.venue_clock,
         )
 
+    async def know_trades(self, feed: LiveFeed, symbols: Collection[str]) -> None:
+        """Let a feed know which trades of these are on the log already. To be called once nobody else produces them."""
+        venue = self._exchange.venue
+        feed.know_trades(await asyncio.to_thread(last_trades, self._settings, venue, self.source, symbols))
+
     def background(
         self, feed: LiveFeed, rest: RestClient, listed: Mapping[str, Instrument], guard: LiveGuard
     ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
@@ -117,7 +123,7 @@ class Production:
             clock=self._clock,
             metrics=self._metrics,
             is_ours=self._share.holds,
-            admit=Admission(feed, guard, self.publisher, self.source).admit,
+            admit=Admission(feed, guard, self.publisher, self.source, partial(self.know_trades, feed)).admit,
         )
         refresh = partial(refresh_for_ever, roster, self._chosen.list_refresh_seconds)
         return [refresh, partial(self._share.keep, feed, roster, guard)]

@@ -123,6 +123,7 @@ async def produce(
                 on_feed(feed)
                 feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
                 await guard.claim(producer.publisher, producer.source, stop)
+                await producer.know_trades(feed, list(feed.router.streams))
                 background = producer.background(feed, rest, listed, guard)
                 on_tick = partial(producer.on_tick, feed, guard)
                 await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider, background)

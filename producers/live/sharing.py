@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import structlog
@@ -14,12 +14,14 @@ from producers.broker.publisher import Publisher
 from producers.live.feed import LiveFeed
 from producers.live.roster import Roster
 from producers.messages import Instrument
-from schemas.errors import BrokerUnreachable
+from schemas.errors import BrokerUnreachable, PipelineError
 from schemas.messages import Source
 
 AGAIN_SECONDS: Final = 2.0
 """What is ours and was refused, since somebody else produces it, is tried again this often."""
 HANDED_ON: Final = "its lease ends: another producer goes on"
+
+KnowTrades = Callable[[Collection[str]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +34,14 @@ class Admission:
         guard: Knows of others.
         publisher: The way to the broker.
         source: What statuses carry.
+        know_trades: Lets the feed know which trades of these are on the log already.
     """
 
-    def __init__(self, feed: LiveFeed, guard: LiveGuard, publisher: Publisher, source: Source) -> None:
+    def __init__(
+        self, feed: LiveFeed, guard: LiveGuard, publisher: Publisher, source: Source, know_trades: KnowTrades
+    ) -> None:
         self._feed = feed
+        self._know_trades = know_trades
         self._guard = guard
         self._publisher = publisher
         self._source = source
@@ -58,7 +64,16 @@ class Admission:
         for symbol in claimed:
             if symbol not in admitted and symbol in self._feed.router.streams:
                 self._feed.drop(symbol)
+        if admitted:
+            await self._note_trades(admitted)
         return admitted
+
+    async def _note_trades(self, symbols: Collection[str]) -> None:
+        """Know their trades that are on the log; where it cannot be read, some may be published again."""
+        try:
+            await self._know_trades(symbols)
+        except PipelineError as error:
+            log.warning("last_trades_not_known", error=error.cause)
 
     def _tell_refused(self, refused: frozenset[str]) -> None:
         if new := refused - self._refused:

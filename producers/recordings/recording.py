@@ -4,7 +4,8 @@ A line has `received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw
 recordings add `connection`, `request` (path and query) on `rest` lines and `venue` on the first line, and begin with
 the instrument list. A part of one (`producers.recordings.rotating`) has `part`, its number, on its first line, and
 `continues` where nothing lies between it and the part before; lines that only say again what stands in that one are
-`repeated`.
+`repeated`. One made by a producer has `known` lines: the trades that were on the log before it, by which it left out
+what the venue sent again.
 """
 
 from __future__ import annotations

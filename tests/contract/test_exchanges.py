@@ -25,6 +25,7 @@ from producers import exchanges
 from producers.books.options import StreamOptions
 from producers.books.records import ProducerRecord
 from producers.books.router import FrameRouter
+from producers.books.seen_trades import NO_IDS
 from producers.books.stream import InstrumentStream
 from producers.contract import MAX_FRAME_BYTES, Exchange, Fetch
 from producers.exchanges import EXCHANGES
@@ -38,6 +39,7 @@ from producers.messages import (
     NoticeKind,
     Reply,
     SnapshotOrigin,
+    TradeTick,
     VenueMessage,
     Via,
 )
@@ -283,6 +285,52 @@ class TestFixture:
             ]
             DictReader().read(own)  # the reader compares each with its book
             assert sum(record.kind is Kind.SNAPSHOT for record in own) > said["snapshots"]
+
+
+class TestTrades:
+    """A trade is told from another by the id that the venue gives it, whatever that looks like."""
+
+    @EACH
+    def test_each_of_its_trades_has_an_id_of_its_own(self, venue: str) -> None:
+        told = [record for record in replayed(venue)[1] if isinstance(record, TradeRecord)]
+        ids = [(trade.symbol, trade.trade_id) for trade in told]
+
+        assert len(set(ids)) == len(ids) > 0
+        assert not NO_IDS & {trade.trade_id for trade in told}
+
+    @EACH
+    def test_trades_that_it_sends_again_are_counted_and_change_nothing(self, venue: str) -> None:
+        replay, records = replayed(venue)
+        published = {one.trade_id for one in records if isinstance(one, TradeRecord)}
+        again = [one for one in self.trades_of(venue) if one.trade_id in published]
+        for symbol, stream in replay.router.streams.items():
+            stream.kept.trades.drain()
+            before, ticks = stream.counters.duplicates, [one for one in again if one.symbol == symbol]
+
+            assert [record for one in ticks for record in stream.on_trade(one, 2 * 10**18)] == []
+            assert stream.counters.duplicates - before == len(ticks) == stream.counters.trades
+            assert stream.kept.trades.ticks == []
+
+    @EACH
+    def test_trades_that_the_log_has_already_are_left_out_from_the_start(self, venue: str) -> None:
+        replay, records = replayed(venue)
+        told = [record for record in records if isinstance(record, TradeRecord)]
+        known = {symbol: [one.trade_id for one in told if one.symbol == symbol] for symbol in replay.router.streams}
+        router = FrameRouter(VENUES[venue], replay.found.instruments)
+        for symbol, ids in known.items():
+            router.handle(Frame(1, Via.KNOWN, raw=json.dumps({"symbol": symbol, "trades": ids[:-1]}).encode()))
+        found = [record for line in lines_of(venue) for record in router.handle(line).records]
+
+        assert [one.trade_id for one in found if isinstance(one, TradeRecord)] == [
+            one.trade_id for one in told if one.trade_id == known[one.symbol][-1]
+        ]
+
+    def trades_of(self, venue: str) -> Iterator[TradeTick]:
+        """The trades of the fixture, as the venue tells them."""
+        for line in lines_of(venue):
+            with suppress(MessageError):
+                told = VENUES[venue].parse(line) if line.via is Via.WS else []
+                yield from (one for one in told if isinstance(one, TradeTick) and not one.stands_in)
 
 
 class TestResync:

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.books.handover import AFTER_NS
+from producers.books.router import FrameRouter
 from producers.books.seen_trades import REMEMBERED, REMEMBERED_OF_TWO, SeenTrades
 from producers.books.stream import InstrumentStream
-from producers.messages import TradeTick
-from schemas.messages import L2Record, TradeRecord
-from tests.producers.messages import SECOND, delta, live_stream, snapshot, trade
+from producers.exchanges import EXCHANGES
+from producers.messages import Frame, TradeTick, Via
+from schemas.messages import DeadLetter, L2Record, TradeRecord
+from tests.producers.messages import BTC, SECOND, delta, live_stream, snapshot, trade
 
 DEPTH = 40
 """Trades that a venue sends again at most, in these tests."""
@@ -117,7 +119,7 @@ def test_over_two_connections_more_is_remembered_and_given_up_afterwards() -> No
     assert held(stream.seen_trades) <= 2 * REMEMBERED
 
 
-def test_a_copy_goes_neither_with_the_next_update_nor_over_a_lost_connection_or_an_epoch() -> None:
+def test_a_copy_goes_with_no_update_and_is_known_after_a_lost_connection() -> None:
     stream = live_stream()
     stream.on_trade(trade("100.0", "0.5", number=7), 3 * SECOND)
     assert stream.on_trade(trade("100.0", "0.5", number=7), 3 * SECOND) == []
@@ -150,3 +152,16 @@ def carried(records: Sequence[object]) -> list[int]:
 
 def held(seen: SeenTrades) -> int:
     return len(seen._newer) + len(seen._older)
+
+
+def test_what_is_known_is_read_from_a_frame_and_damage_changes_nothing() -> None:
+    router = FrameRouter(EXCHANGES["binance-futures"], {BTC.symbol: BTC})
+    stream = router.streams[BTC.symbol]
+    for raw in (b'{"symbol":"ETHUSDT","trades":["7"]}', b'{"symbol":"BTCUSDT","trades":["8","9"]}'):
+        assert router.handle(Frame(1, Via.KNOWN, raw=raw)).records == []
+    for raw in (b"", b"[]", b'{"symbol":"BTCUSDT","trades":[7]}', b"\xff"):
+        (letter,) = router.handle(Frame(1, Via.KNOWN, raw=raw)).records
+        assert isinstance(letter, DeadLetter)
+
+    ticks = [trade(number=number) for number in (7, 8, 9)]
+    assert published([record for tick in ticks for record in stream.on_trade(tick, 3 * SECOND)]) == ["7"]
