@@ -135,7 +135,10 @@ class _ListFetcher:
                 lists.append(listed)
         listed = _joined(lists)
         if not listed.instruments and not listed.unreadable:  # no venue trades nothing: it is not itself
-            raise ExchangeUnreachable(f"{self._exchange.venue} lists no instrument at all", next_step="wait for it")
+            raise ExchangeUnreachable(
+                f"{self._exchange.venue} lists no instrument at all",
+                next_step="ask it later: it is the venue's to mend",
+            )
         return frames, listed
 
     async def _pages(self, fetch: Fetch) -> AsyncIterator[tuple[Frame, InstrumentList]]:

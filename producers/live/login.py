@@ -98,10 +98,12 @@ class SocketLogin:
             )
 
     def _too_soon(self, told: Notice) -> ExchangeUnreachable:
-        cause, step = f"{self._venue} takes no login now ({told.detail})", "wait for it"
+        cause = f"{self._venue} takes no login now ({told.detail})"
         if told.kind is NoticeKind.TOO_MANY:
-            return TooManyRequests(cause, symbols=(), why=told.detail, next_step=step, connection="")
-        return ExchangeUnreachable(cause, next_step=step)
+            return TooManyRequests(
+                cause, symbols=(), why=told.detail, next_step="ask it later: it is the venue's to mend", connection=""
+            )
+        return ExchangeUnreachable(cause, next_step="ask it later: it is the venue's to mend")
 
     def _unanswered(self) -> ExchangeUnreachable:
         return ExchangeUnreachable(f"{self._venue} does not answer a login", next_step="check the network")

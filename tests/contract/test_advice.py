@@ -30,6 +30,7 @@ SAYS_WHY = "it explains, and asks for nothing"
 PASSED_ON = "another error's own advice, or a log's last lines, passed on as they are"
 REASONS: dict[str, str] = {
     "another process may have it open, or choose another folder": OUTSIDE,
+    "ask it later: it is the venue's to mend": OUTSIDE,
     "ask whoever runs it": OUTSIDE,
     "check the folder": OUTSIDE,
     "check the network, the proxy and the Maven mirror of this machine, then run the same command again; "
@@ -39,6 +40,7 @@ REASONS: dict[str, str] = {
     "check the symbol": OUTSIDE,
     "check the symbols": OUTSIDE,
     "name one that trades": OUTSIDE,
+    "fetch it again": OUTSIDE,
     "free some of its disk": OUTSIDE,
     "install Python {…} or newer": OUTSIDE,
     "its last lines:\n{…}": PASSED_ON,
