@@ -337,7 +337,9 @@ def test_tables_of_factors(run: Command, short: Path, tmp_path: Path) -> None:
 )
 def test_recordings_that_cannot_be_read(run: Command, short: Path, tmp_path: Path) -> None:
     run.refused("verify", str(tmp_path / "none"), VENUE, sentence="check the path")
-    run.refused("verify", str(tmp_path), VENUE, sentence="check the file and its permissions", code=1)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    run.refused("verify", str(loop), VENUE, sentence="check the file and its permissions", code=1)
     whole, cut = short.read_bytes(), tmp_path / "cut.frames.jsonl.gz"
     cut.write_bytes(whole[: len(whole) * 9 // 10])
     sentence = "fetch it again, or read what is before with --until-damage"
