@@ -1,4 +1,7 @@
-"""Every agent beyond the books is killed again and again under a whole pipeline; then the audit reads every table."""
+"""Every agent beyond the books is killed again and again under a whole pipeline; then the audit reads every table.
+
+`make test` has its kind in tests/integration/test_stages.py.
+"""
 
 from __future__ import annotations
 
