@@ -25,7 +25,7 @@ from schemas.rollouts import STATE_KEY, RolloutRecord, RolloutStage
 from schemas.topics import LLM_CALLS, REGIMES, ROLLOUT
 from tests.integration.llm_server import INPUT_PRICE, OUTPUT_PRICE, llm_server
 from tests.integration.made_tables import make_tables
-from tests.integration.processing import OBFLOW, Worker, pipeline, read_all, until, workers
+from tests.integration.processing import OBFLOW, PARTITIONS, Worker, pipeline, read_all, until, workers
 from tests.integration.sinking import opened, run_until
 from tests.integration.test_regimes import Publisher
 from tests.processors.regimes.generated import Market
@@ -109,7 +109,7 @@ def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(
             alive = [start() for _ in range(3)]
             for worker in alive:
                 worker.wait_ready(patient(60))
-            until(lambda: sum(worker.owned() for worker in alive) == 8, patient(60))
+            until(lambda: sum(worker.owned() for worker in alive) == PARTITIONS, patient(60))
             feed.until(lambda: len(calls_of(settings, "blue")) >= 8, "the live arm is asked")
             assert green.asked == [], "the candidate of no rollout is idle"
 
@@ -123,7 +123,7 @@ def test_three_workers_obey_one_controller_and_its_death_decides_nothing_twice(
             [controller] = [worker for worker in alive if 0 in worker.partitions()]
             controller.kill()
             alive.remove(controller)
-            until(lambda: sum(worker.owned() for worker in alive) == 8, patient(60))
+            until(lambda: sum(worker.owned() for worker in alive) == PARTITIONS, patient(60))
 
             feed.until(lambda: current_state(settings).stage is RolloutStage.PROMOTED, "promoted")
             last = current_state(settings)
