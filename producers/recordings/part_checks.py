@@ -19,9 +19,10 @@ def problems_in(folder: Path) -> list[str]:
         manifest = load_manifest(folder)
     except FatalError as error:
         return [error.cause]
-    if manifest is None:
-        return [f"{folder} has no {MANIFEST}: nothing says whether its parts are whole"]
-    unlisted = [path.name for path in part_files(folder) if manifest.named(path.name) is None]
+    parts = part_files(folder)
+    if manifest is None:  # of a folder without parts, whoever reads it says so
+        return [f"{folder} has no {MANIFEST}: nothing says whether its parts are whole"] if parts else []
+    unlisted = [path.name for path in parts if manifest.named(path.name) is None]
     return [*_wrongs(folder, manifest), *(f"part {name} is not listed in {MANIFEST}" for name in unlisted)]
 
 

@@ -226,6 +226,13 @@ async def test_a_feed_says_why_no_book_can_be_had(tmp_path: Path) -> None:
         await until(lambda: not getattr(stream.feed.on_heartbeat(0)[0], "detail", ""))
 
 
+def kind_told(venue: str, via: Via, raw: str) -> NoticeKind:
+    """What a venue's adapter takes an answer for."""
+    [notice] = EXCHANGES[venue].parse(Frame(0, via, request="/any" if via is Via.REST else "", raw=raw.encode()))
+    assert isinstance(notice, Notice)
+    return notice.kind
+
+
 @pytest.mark.parametrize(
     ("venue", "via", "raw"),
     [
@@ -247,9 +254,7 @@ async def test_a_feed_says_why_no_book_can_be_had(tmp_path: Path) -> None:
 )
 @pytest.mark.case("ban-until")
 def test_each_venues_words_for_too_many_requests_are_known(venue: str, via: Via, raw: str) -> None:
-    [notice] = EXCHANGES[venue].parse(Frame(0, via, request="/any" if via is Via.REST else "", raw=raw.encode()))
-    assert isinstance(notice, Notice)
-    assert notice.kind is NoticeKind.TOO_MANY
+    assert kind_told(venue, via, raw) is NoticeKind.TOO_MANY
 
 
 @pytest.mark.parametrize("venue", sorted(SIMULATED))
@@ -277,9 +282,7 @@ def test_a_server_that_fails_is_not_one_that_is_asked_too_often(venue: str) -> N
     ],
 )
 def test_a_venue_in_trouble_says_nothing_against_what_was_asked(venue: str, via: Via, raw: str) -> None:
-    [notice] = EXCHANGES[venue].parse(Frame(0, via, request="/any" if via is Via.REST else "", raw=raw.encode()))
-    assert isinstance(notice, Notice)
-    assert notice.kind is NoticeKind.UNAVAILABLE
+    assert kind_told(venue, via, raw) is NoticeKind.UNAVAILABLE
 
 
 @pytest.mark.parametrize("status", [200, 400, 503])
