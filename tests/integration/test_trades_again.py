@@ -142,7 +142,7 @@ def has_left_out(running: Running, goal: int) -> bool:
 def contents(records: Sequence[TradeRecord] | Sequence[L2Record], run: str = "") -> Counter[str]:
     """What records of a run hold, or of all runs."""
     found = Counter(identity(record) for record in records if run in ("", record.run))
-    assert found.total() > KNOWN
+    assert found, "a comparison of nothing with nothing"
     return found
 
 
