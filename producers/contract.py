@@ -162,13 +162,10 @@ class Checksum(NamedTuple):
     Attributes:
         levels: How many levels a side it covers.
         of: The sum of these bids and asks, best first, numbers without trailing zeros.
-        of_turns: The same of their text, where the venue sums up this one: bids and asks in turns, best first, as long
-            as a side has one, each `price:size`, and all of them joined by colons. None where it sums up another.
     """
 
     levels: int
     of: Callable[[Levels, Levels], int]
-    of_turns: Callable[[bytes], int] | None = None
 
 
 class DeltaForm(NamedTuple):
@@ -184,6 +181,9 @@ class DeltaForm(NamedTuple):
         first: The number of its first change, where it has one.
         previous: The number of the update before it, where it has one.
         checksum: Of the book; 0 is none.
+        summed: Levels a side that it covers, where it is the CRC-32 of their text as a signed number of 32 bits: bids
+            and asks in turns, best first, as long as a side has one, each `price:size` without trailing zeros, and all
+            of them joined by colons; else 0.
         besides: Numbers of any value that change, and say nothing of the update.
     """
 
@@ -195,6 +195,7 @@ class DeltaForm(NamedTuple):
     first: tuple[str, ...] = ()
     previous: tuple[str, ...] = ()
     checksum: tuple[str, ...] = ()
+    summed: int = 0
     besides: tuple[str, ...] = ()
 
 

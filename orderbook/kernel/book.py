@@ -30,6 +30,7 @@ from orderbook.kernel.table import (
     set_level,
 )
 from schemas.kernel.compiled import compiled
+from schemas.kernel.memory import address_of
 
 BIDS: Final = 0
 ASKS: Final = 1
@@ -43,12 +44,13 @@ class CompiledBook(Book):
 
     Attributes:
         memory: Both sides, as `orderbook.kernel.table` lays them.
+        memory_at: Its address, until levels are replaced or room is made.
     """
 
-    __slots__ = ("_best", "_shown", "memory")
+    __slots__ = ("_best", "_shown", "memory", "memory_at")
 
     def __init__(self) -> None:
-        self.memory: Ints = memory_for(0, 0)
+        self._have(memory_for(0, 0))
         self._shown: tuple[BookSide, BookSide] | None = None
         self._best: Best | None = None
 
@@ -66,7 +68,7 @@ class CompiledBook(Book):
         self, bid_ticks: Sequence[int], bid_lots: Sequence[int], ask_ticks: Sequence[int], ask_lots: Sequence[int]
     ) -> None:
         """Take a snapshot for the whole book."""
-        self.memory = memory_for(len(bid_ticks), len(ask_ticks))
+        self._have(memory_for(len(bid_ticks), len(ask_ticks)))
         self.update(bid_ticks, bid_lots, ask_ticks, ask_lots)
 
     def update(
@@ -85,8 +87,13 @@ class CompiledBook(Book):
         memory = self.memory
         if has_room(memory, BIDS, bids) and has_room(memory, ASKS, asks):
             return
-        self.memory = memory_for(self.bid_levels + bids, self.ask_levels + asks)
-        move_levels(memory, self.memory)
+        larger = memory_for(self.bid_levels + bids, self.ask_levels + asks)
+        move_levels(memory, larger)
+        self._have(larger)
+
+    def _have(self, memory: Ints) -> None:
+        self.memory: Ints = memory
+        self.memory_at = address_of(memory)
 
     def note_change(self) -> None:
         """Take note that compiled code has changed the levels."""

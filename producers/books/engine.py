@@ -40,6 +40,11 @@ class DeltaUpdater(Protocol):
         """Of the book after it; None where the venue gave none."""
         ...
 
+    @property
+    def book_sum(self) -> int | None:
+        """CRC-32 of the best levels after it, as `DeltaForm.summed` says; None where it was not made."""
+        ...
+
     def take(
         self,
         raw: bytes,
@@ -59,10 +64,6 @@ class DeltaUpdater(Protocol):
             trades: What waits for it.
             flow: What flowed through the best quotes.
         """
-        ...
-
-    def top_turns(self, count: int) -> bytes | None:
-        """Write the best levels as `Checksum.of_turns` wants them; None where that is not done here."""
         ...
 
 

@@ -11,7 +11,6 @@ from orderbook.book import Book
 from orderbook.decimals import Levels, plain
 from orderbook.grid import Grid
 from orderbook.validity import Outcome, TrackedBook, Validity
-from producers.books.engine import DeltaUpdater
 from producers.books.options import StreamCounters
 from producers.books.quotes import CONTRADICTIONS, QuoteCheck, best_levels
 from producers.books.records import RecordWriter
@@ -37,7 +36,6 @@ class BookJudge:
         records: Writes its records, on its grid.
         counters: What is found is counted there.
         checksum: How the venue's checksums are made; None where it sends none.
-        updater: Writes the best levels faster, where there is one.
 
     Attributes:
         quotes: The check against the venue's best quotes.
@@ -50,21 +48,30 @@ class BookJudge:
         counters: StreamCounters,
         *,
         checksum: Checksum | None,
-        updater: DeltaUpdater | None,
     ) -> None:
         self.quotes = QuoteCheck()
         self._tracked, self._records, self._counters = tracked, records, counters
-        self._checksum, self._updater = checksum, updater
+        self._checksum = checksum
 
-    def judge(self, sequence: int, received_ns: int, outcome: Outcome, checksum: int | None) -> Wrong | None:
-        """Count an update that was applied and published, and say what it shows to be wrong."""
+    def judge(
+        self, sequence: int, received_ns: int, outcome: Outcome, checksum: int | None, book_sum: int | None = None
+    ) -> Wrong | None:
+        """Count an update that was applied and published, and say what it shows to be wrong.
+
+        Args:
+            sequence: Its number.
+            received_ns: Its time.
+            outcome: What became of the book.
+            checksum: What the venue says of the book; None where it says nothing.
+            book_sum: The same of our book, where it is known already.
+        """
         self._counters.deltas_applied += 1
         if outcome is not _APPLIED:
             self._counters.crossed += outcome is Outcome.CROSSED_OUT
             return self._wrong_after(sequence, received_ns, outcome)
         if self._tracked.crossed_since_ns is not None:
             self._counters.crossed += 1
-        if checksum is not None and (wrong := self.check(checksum)):
+        if checksum is not None and (wrong := self.check(checksum, book_sum)):
             return wrong
         if self.quotes.has_quotes:
             self._look_at_quotes(sequence, received_ns, is_believed=True)
@@ -80,23 +87,17 @@ class BookJudge:
         self.quotes.on_quote(quote, now)
         return self._contradiction()
 
-    def check(self, claimed: int | None) -> Wrong | None:
+    def check(self, claimed: int | None, book_sum: int | None = None) -> Wrong | None:
         """Compare the book with the venue's checksum; one that differs has lost something without a gap."""
         if claimed is None or self._checksum is None or self._tracked.grid is None:
             return None
-        if self._sum(self._checksum, self._tracked.grid) == claimed:
+        if book_sum is None:
+            book_sum = self._checksum.of(*_top_texts(self._tracked.book, self._tracked.grid, self._checksum.levels))
+        if book_sum == claimed:
             self._counters.checksums_ok += 1
             return None
         self._counters.checksums_bad += 1
         return Wrong(Reason.CHECKSUM, f"the venue's checksum is {claimed}")
-
-    def _sum(self, checksum: Checksum, grid: Grid) -> int:
-        """Sum up the book, from its text where there is one."""
-        if self._updater is not None and checksum.of_turns is not None:
-            text = self._updater.top_turns(checksum.levels)
-            if text is not None:
-                return checksum.of_turns(text)
-        return checksum.of(*_top_texts(self._tracked.book, grid, checksum.levels))
 
     def _wrong_after(self, sequence: int, received_ns: int, outcome: Outcome) -> Wrong:
         """Say why the book is not LIVE any more."""

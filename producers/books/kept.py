@@ -78,8 +78,8 @@ class KeptBook:
         self._options = options
         self._counters = counters
         self.routine_due_ns = options.routine_snapshot_ns
-        self._updater = updater = None if engine is None else engine.updater(self.tracked, self.records)
-        self.judge = BookJudge(self.tracked, self.records, counters, checksum=checksum, updater=updater)
+        self._updater = None if engine is None else engine.updater(self.tracked, self.records)
+        self.judge = BookJudge(self.tracked, self.records, counters, checksum=checksum)
         self.quotes = self.judge.quotes
 
     @property
@@ -211,10 +211,12 @@ class KeptBook:
             outcome = tracked.note_applied(sequence, received_ns)
         else:  # which would say the same
             tracked.sequence = sequence
-            if updater.checksum is None and not self.quotes.has_quotes:  # as would the judge
+            checksum = updater.checksum
+            if (checksum is None or checksum == updater.book_sum) and not self.quotes.has_quotes:  # as would the judge
                 self._counters.deltas_applied += 1
+                self._counters.checksums_ok += checksum is not None
                 return _FINE
-        wrong = self.judge.judge(sequence, received_ns, outcome, updater.checksum)
+        wrong = self.judge.judge(sequence, received_ns, outcome, updater.checksum, updater.book_sum)
         return _FINE if wrong is None else Judged(wrong)
 
     def follow(self, delta: DepthDelta, placed: Placed, now: int) -> bool:

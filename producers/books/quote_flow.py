@@ -48,9 +48,13 @@ class QuoteFolder:
 
     Args:
         silent_ns: After so long without any update the stream counts as silent, and the flow as unknown.
+
+    Attributes:
+        is_idle: Whether nothing was ever taken: then nothing is known, and nothing has to be let go of.
     """
 
     def __init__(self, silent_ns: int) -> None:
+        self.is_idle = True  # no property: asked for each update of a book
         self._silent_ns = silent_ns
         self._last: BestQuote | None = None
         self._last_ns = 0
@@ -64,6 +68,7 @@ class QuoteFolder:
     def add(self, quote: BestQuote, received_ns: int) -> None:
         """Take an update of the best quotes, or the copy that a second connection brings."""
         self._last_ns = received_ns
+        self.is_idle = False
         if quote.sequence is None:
             self._has_hole = self._has_hole or self._is_joining  # a copy could not be told from an update
         elif quote.sequence in self._seen:
@@ -91,21 +96,17 @@ class QuoteFolder:
     def part(self) -> None:
         """Note that one of two connections is gone: what came of neither yet is missing, if anything is."""
         self._has_hole, self._is_joining = self._has_hole or self._is_joining, False
+        self.is_idle = self.is_idle and not self._has_hole
 
     def miss(self) -> None:
         """Note that an update is missing."""
-        self._has_hole = True
+        self._has_hole, self.is_idle = True, False
 
     def take(self, grid: TextGrid, now_ns: int) -> QuoteFlow:
         """Fold what came since the last delta, on the grid of its book; the next one begins here."""
         flow = self.told(grid, now_ns)
         self.skip()
         return flow
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing was ever taken: then nothing is known, and nothing has to be let go of."""
-        return self._last is None and not self._pending and not self._late and not self._has_hole
 
     def told(self, grid: TextGrid, now_ns: int) -> QuoteFlow:
         """Fold the same, and change nothing."""
@@ -124,6 +125,7 @@ class QuoteFolder:
         """Forget everything: the connection was lost, and with it updates that nobody counted."""
         self._last, self._last_ns, self._is_joining = None, 0, False
         self._pending, self._late, self._has_hole = [], 0, False
+        self.is_idle = True
         self._seen.clear()
         self._order.clear()
 
@@ -133,6 +135,7 @@ class QuoteFolder:
         self._pending, self._late, self._has_hole = [], 0, False
         if updates:
             self._last = updates[-1]
+        self.is_idle = self._last is None
         return updates
 
     def _remember(self, sequence: int) -> None:

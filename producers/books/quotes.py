@@ -64,12 +64,14 @@ class QuoteCheck:
     """The check of one instrument.
 
     Attributes:
+        has_quotes: Whether there is anything to compare a book with.
         checked, wrong: Updates judged against a quote with an id, and those that showed another best bid or ask.
         compared, different: The same for quotes without an id.
         contradicted: Updates of a believed book in a row, up to the last judged, that the quotes contradict.
     """
 
     def __init__(self) -> None:
+        self.has_quotes = False  # no property: asked after each update of a book
         self.checked = 0
         self.wrong = 0
         self.compared = 0
@@ -82,6 +84,7 @@ class QuoteCheck:
 
     def on_quote(self, quote: BestQuote, received_ns: int) -> None:
         """Take a quote; updates with lower ids now know their last one."""
+        self.has_quotes = True
         if quote.sequence is None:
             self._unnumbered.append((received_ns, quote))
             self._judge_by_time(received_ns)
@@ -95,11 +98,6 @@ class QuoteCheck:
             self._quotes.append(entry)
         if self._unjudged:
             self._judge_known()
-
-    @property
-    def has_quotes(self) -> bool:
-        """Whether there is anything to compare a book with."""
-        return bool(self._quotes or self._unnumbered)
 
     @property
     def is_contradicted(self) -> bool:
@@ -127,6 +125,7 @@ class QuoteCheck:
 
     def forget(self) -> None:
         """Forget everything: what came before says nothing of what comes after, and a quote may be missing."""
+        self.has_quotes = False
         self._unjudged.clear()
         self._quotes.clear()
         self._unnumbered.clear()

@@ -12,7 +12,7 @@ and only if, it was an update of that book. Nothing that a venue sends makes thi
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -75,7 +75,6 @@ class FrameRouter:
     Attributes:
         exchange: The venue.
         streams: One a symbol.
-        frames: Frames handled, connections opened and lost apart.
         rejected: Refused messages by reason (the error's class name).
         ignored: Messages known and not needed, by kind.
         past: What was counted of instruments that are carried no longer.
@@ -98,15 +97,19 @@ class FrameRouter:
         self._templates = None if self._engine is None else self._engine.templates
         self.streams = {symbol: self._stream_of(instrument) for symbol, instrument in instruments.items()}
         self._carriers = Carriers(self.streams.keys(), exchange)
-        self.frames = 0
         self._arrivals = ArrivalNumbers()
         self._refusals = Refusals(exchange.venue, self.streams, self._carriers, self._arrivals.counts)
         self.rejected = self._refusals.rejected
         self.ignored: Counter[str] = Counter()
         self.past = PastStreams(StreamCounters())
         self._max_frame_bytes = max_frame_bytes
-        self._frames_of: Counter[str] = Counter()  # by connection: the counter in a dead letter's id
+        self._frames_of: defaultdict[str, int] = defaultdict(int)  # by connection: the counter in a dead letter's id
         self._ended: set[str] = set()
+
+    @property
+    def frames(self) -> int:
+        """Frames handled, connections opened and lost apart."""
+        return sum(self._frames_of.values())
 
     def assign(self, connection: str, symbols: Iterable[str]) -> None:
         """Know beforehand which connection carries these instruments; else it is learned from their updates."""
@@ -165,7 +168,6 @@ class FrameRouter:
             return None
         records = stream.on_ordinary(raw, template, frame.received_ns)
         if records is not None:
-            self.frames += 1
             self._frames_of[frame.connection] += 1
         return records
 
@@ -198,7 +200,6 @@ class FrameRouter:
             self.streams[known.symbol].seen_trades.note(known.trades)
 
     def _handle_messages(self, frame: Frame, handled: Handled) -> None:
-        self.frames += 1
         self._frames_of[frame.connection] += 1
         try:
             messages = self._parse(frame)

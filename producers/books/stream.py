@@ -175,7 +175,10 @@ class InstrumentStream:
         self._bridge.receiving = True
         if judged.wrong is not None or kept.records.received_ns >= kept.routine_due_ns:
             self._published.note_applied(judged.wrong)
-        return self._statuses.told() if changed else self.kept.drain()
+        if changed:
+            return self._statuses.told()
+        out, kept.out = kept.out, []  # as `drain` does, without a call
+        return out
 
     def on_snapshot(self, snapshot: DepthSnapshot, received_ns: int) -> list[Published]:
         """Take a whole book.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from itertools import zip_longest
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from orderbook.book import Book
 from orderbook.decimals import SideLevels, TextGrid, plain
 from orderbook.grid import Grid
+from orderbook.kernel.book import CompiledBook
 from orderbook.validity import TrackedBook
-from producers.books.kernel.engine import CompiledDeltas, CompiledUpdater
+from producers.books.kernel.engine import CompiledDeltas
+from producers.books.kernel.tops import write_tops
 from producers.books.options import StreamCounters
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
@@ -20,28 +24,23 @@ from producers.books.trades import PendingTrades
 from producers.contract import DeltaForm
 from producers.exchanges import EXCHANGES
 from producers.messages import DepthDelta, Instrument, LevelForm
+from schemas.kernel.crc32 import crc32
 from schemas.messages import ContractKind, Source
 
 STEPS = [("0.1", "1"), ("0.5", "0.001"), ("0.00000001", "100"), ("25", "0.25"), ("1", "0.000000000001")]
 """Of prices and sizes."""
 SIDES = st.dictionaries(st.integers(1, 40_000), st.integers(1, 10**6), max_size=40)
-SUMMED = {name: venue.checksum for name, venue in EXCHANGES.items() if venue.checksum is not None}
+SUMMED = sorted(name for name, venue in EXCHANGES.items() if venue.deltas is not None and venue.deltas.summed)
 
 
-def updater_of(tick: str, lot: str) -> tuple[TrackedBook, CompiledUpdater]:
-    """Have what takes updates of an instrument, after one without levels."""
-    engine = CompiledDeltas(DeltaForm(LevelForm.PAIRS, "b", "a", ("u",), ("t",), previous=("p",)))
-    tracked = TrackedBook(book=engine.book())
-    records = RecordWriter(
-        Instrument("trial", "T", tick, lot), Source.SIMULATOR, TextGrid.of(tick, lot), epoch=3, run="r"
-    )
-    updater = engine.updater(tracked, records)
-    raw = b'{"s":"T","t":5,"p":7,"u":9,"b":[],"a":[]}'
-    engine.templates.learn(raw, DepthDelta("T", 9, 9, [], [], 7, 5_000_000))
-    template = engine.templates.find(raw)
-    assert template is not None
-    assert updater.take(raw, template, 7, 6, PendingTrades(StreamCounters()), QuoteFlow(None, 0)) is not None
-    return tracked, updater
+def written(book: CompiledBook, steps: tuple[str, str], count: int) -> bytes | None:
+    """Write the best levels by compiled code."""
+    grid = TextGrid.of(*steps)
+    units = (int(step.step.replace(".", "")) for step in (grid.price, grid.size))
+    price, size = zip((grid.price.decimals, grid.size.decimals), units, strict=True)
+    levels, text = np.zeros(4 * count, dtype=np.int64), np.zeros(11 * count, dtype=np.int64)
+    end = write_tops(book.memory, (*price, *size), levels, text, count)
+    return text.tobytes()[:end] if end >= 0 else None
 
 
 def turns_of(book: Book, grid: Grid, count: int) -> bytes:
@@ -61,30 +60,59 @@ def turns_of(book: Book, grid: Grid, count: int) -> bytes:
 def test_best_levels_are_written_as_they_are_summed_up(
     steps: tuple[str, str], bids: dict[int, int], asks: dict[int, int], count: int
 ) -> None:
-    tracked, updater = updater_of(*steps)
+    book = CompiledBook()
     sides = SideLevels(list(bids), list(bids.values())), SideLevels([60_000 + key for key in asks], list(asks.values()))
-    tracked.book.update(*sides[0], *sides[1])
-    written = updater.top_turns(count)
+    book.update(*sides[0], *sides[1])
+    found = written(book, steps, count)
 
-    assert written is None or written == turns_of(tracked.book, Grid.of(*steps, "1", ContractKind.SPOT), count)
+    assert found is None or found == turns_of(book, Grid.of(*steps, "1", ContractKind.SPOT), count)
 
 
 def test_levels_near_the_best_are_written_by_compiled_code() -> None:
-    tracked, updater = updater_of("0.5", "0.01")
-    tracked.book.update([20_001, 20_000], [1_200, 5], [20_003], [700])
+    book = CompiledBook()
+    book.update([20_001, 20_000], [1_200, 5], [20_003], [700])
 
-    assert updater.top_turns(2) == b"10000.5:12:10001.5:7:10000:0.05"
+    assert written(book, ("0.5", "0.01"), 2) == b"10000.5:12:10001.5:7:10000:0.05"
 
 
-@pytest.mark.parametrize("venue", sorted(SUMMED))
+@given(text=st.binary(max_size=700))
+def test_compiled_sums_are_those_of_zlib(text: bytes) -> None:
+    numbers = np.frombuffer(text + bytes(-len(text) % 8), dtype=np.int64)
+
+    assert crc32(numbers, len(text)) == zlib.crc32(text)
+
+
+@pytest.mark.parametrize("venue", SUMMED)
 @given(bids=st.integers(0, 30), asks=st.integers(0, 30))
-def test_a_venues_sum_of_that_text_is_its_sum_of_the_levels(venue: str, bids: int, asks: int) -> None:
-    checksum = SUMMED[venue]
-    assert checksum.of_turns is not None
-    most = checksum.levels
-    best_bids = [(f"{price}.5", "2") for price in range(bids)][:most]
-    best_asks = [(f"{100 + price}", "0.1") for price in range(asks)][:most]
+def test_a_venues_sum_is_that_of_the_text_that_compiled_code_sums_up(venue: str, bids: int, asks: int) -> None:
+    checksum, form = EXCHANGES[venue].checksum, EXCHANGES[venue].deltas
+    assert checksum is not None
+    assert form is not None
+    assert form.summed == checksum.levels
+    best_bids = [(f"{price}.5", "2") for price in range(bids)][: form.summed]
+    best_asks = [(f"{100 + price}", "0.1") for price in range(asks)][: form.summed]
     turns = zip_longest(best_bids, best_asks, fillvalue=())
-    text = ":".join([part for turn in turns for level in turn for part in level]).encode()
+    total = zlib.crc32(":".join([part for turn in turns for level in turn for part in level]).encode())
 
-    assert checksum.of_turns(text) == checksum.of(best_bids, best_asks)
+    assert checksum.of(best_bids, best_asks) == (total - 2**32 if total >= 2**31 else total)
+
+
+@given(claimed=st.integers(-(2**31), 2**31 - 1), digits=st.integers(1, 99_999))
+def test_an_update_with_a_checksum_is_told_with_the_sum_of_the_book_after_it(claimed: int, digits: int) -> None:
+    form = DeltaForm(LevelForm.PAIRS, "b", "a", ("u",), ("t",), previous=("p",), checksum=("c",), summed=25)
+    engine = CompiledDeltas(form)
+    tracked, grid = TrackedBook(book=engine.book()), TextGrid.of("0.5", "0.01")
+    updater = engine.updater(
+        tracked, RecordWriter(Instrument("trial", "T", "0.5", "0.01"), Source.SIMULATOR, grid, epoch=3, run="r")
+    )
+    size = f"{digits / 100:.2f}"
+    raw = b'{"s":"T","t":5,"p":7,"u":9,"c":%d,"b":[["10000.5","%s"]],"a":[["10001.0","7"]]}' % (claimed, size.encode())
+    levels = [("10000.5", size)], [("10001.0", "7")]
+    engine.templates.learn(raw, DepthDelta("T", 9, 9, *levels, 7, 5_000_000, checksum=claimed or None))
+    template = engine.templates.find(raw)
+    assert template is not None
+    assert updater.take(raw, template, 7, 6, PendingTrades(StreamCounters()), QuoteFlow(None, 0)) is not None
+
+    assert updater.checksum == (claimed or None)
+    total = zlib.crc32(f"10000.5:{plain(size)}:10001:7".encode())
+    assert updater.book_sum == ((total - 2**32 if total >= 2**31 else total) if claimed else None)

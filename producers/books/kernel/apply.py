@@ -7,16 +7,19 @@ levels of this update. The bytes of the record are those that `schemas.codec.enc
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from orderbook.kernel.ladder import Ints
 from orderbook.kernel.table import BEST, LEVELS, SIDE, has_room, set_level
 from producers.books.kernel.digits import BRACE, REFUSED, read_levels, read_whole
+from producers.books.kernel.tops import write_tops
 from producers.books.templates import ASKS, BIDS, END, MOMENT, MOST_PARTS, NONE, SIGNED
 from schemas.kernel.avro import Bytes, write_long
 from schemas.kernel.compiled import compiled
+from schemas.kernel.crc32 import crc32
+from schemas.kernel.memory import numbers_at
 from schemas.units import NS_PER_MS
 
 NO_ROOM: Final = -2
@@ -44,13 +47,17 @@ TRADES: Final = 3
 FLOW_KNOWN: Final = 4
 FLOW_LOTS: Final = 5
 FLOW_EVENTS: Final = 6
-FOUND: Final = 7
+BOOK_SUM: Final = 7
+"""CRC-32 of the best levels after the update, or NO_SUM."""
+FOUND: Final = 8
 """The numbers of the frame, in their order there."""
 NUMBERS: Final = FOUND + MOST_PARTS
 """Price and size of each level in turns. At the end stand the waiting trades: their prices, then as many sizes."""
 OUT: Final = NUMBERS + 2 * (MOST_LEVELS + MOST_TRADES)
 """The record, eight bytes a number."""
-SCRATCH: Final = OUT + (2 * LONGEST * (MOST_LEVELS + MOST_TRADES) + BEYOND_LEVELS) // 8
+FRAME: Final = OUT + (2 * LONGEST * (MOST_LEVELS + MOST_TRADES) + BEYOND_LEVELS) // 8
+"""The frame, eight bytes a number; once it is read, the text that is summed up."""
+SCRATCH: Final = FRAME + MOST_BYTES // 8
 
 # A plan: numbers, then bytes.
 FORM: Final = 0
@@ -59,24 +66,27 @@ GRID: Final = 1
 BID_LIMIT: Final = 5
 ASK_LIMIT: Final = 6
 """Keys up to which a side has to hold a level, or NO_LIMIT."""
-HEAD: Final = 7
+SUMMED: Final = 7
+"""Levels a side that a checksum of the frames covers; 0 where it is none that is known here."""
+HEAD: Final = 8
 """Where, in the plan's bytes, begins what is alike in every record: to the epoch, from the grid to what is known, the
 run. The ends of these follow."""
-HEAD_END: Final = 8
-MIDDLE_END: Final = 9
-TAIL_END: Final = 10
-LAST: Final = 11
+HEAD_END: Final = 9
+MIDDLE_END: Final = 10
+TAIL_END: Final = 11
+LAST: Final = 12
 """Which of a frame's numbers is that of the update, and so on; NONE: it has none."""
-FIRST: Final = 12
-FOLLOWS: Final = 13
-AFTER: Final = 14
+FIRST: Final = 13
+FOLLOWS: Final = 14
+AFTER: Final = 15
 """How much larger that is than the number of the book."""
-TIME: Final = 15
-SUM: Final = 16
-PARTS: Final = 17
+TIME: Final = 16
+SUM: Final = 17
+PARTS: Final = 18
 """How many parts the template has; of each follow the end of the text before it, and what it is."""
-PLAN: Final = 18
+PLAN: Final = 19
 NO_LIMIT: Final = -(2**63)
+NO_SUM: Final = -(2**63)
 
 
 def scratch() -> Ints:
@@ -86,30 +96,25 @@ def scratch() -> Ints:
 
 @compiled
 def take_frame(
-    raw: Any,  # noqa: ANN401 (bytes)
-    plan: Ints,
-    memory: Ints,
-    scratch: Ints,
-    sequence: int,
-    received_ns: int,
-    has_more: bool,
+    length: int, plan_at: int, memory_at: int, scratch_at: int, sequence: int, received_ns: int, has_more: int
 ) -> int:
     """Take one update: twice the length of its record, and one more where the book is suspect; or why it is refused.
 
-    A book is suspect where it is crossed, or where a side ends before its limit.
+    A book is suspect where it is crossed, or where a side ends before its limit. Arrays are told by their address.
 
     Args:
-        raw: The frame.
-        plan: What is known of the instrument, its record and its frames.
-        memory: The book.
-        scratch: For numbers and the record; holds beforehand what waits, and afterwards what the update is.
+        length: Of the frame, which is in the scratch.
+        plan_at: What is known of the instrument, its record and its frames.
+        memory_at: The book.
+        scratch_at: For numbers and the record; holds beforehand what waits, and afterwards what the update is.
         sequence: Of the book.
         received_ns: Ours.
-        has_more: Whether trades wait, or best quotes were told.
+        has_more: 1 where trades wait, or best quotes were told, else 0.
     """
+    plan, memory, scratch = numbers_at(plan_at), numbers_at(memory_at), numbers_at(scratch_at)
     trades = scratch[TRADES] if has_more else 0
     room = OUT - 2 * trades
-    bid_count, bids, ask_count, asks = _read_frame(raw, plan, scratch, room)
+    bid_count, bids, ask_count, asks = _read_frame(length, plan, scratch, room)
     if bid_count < 0:
         return bid_count
     last = scratch[FOUND + plan[LAST]]
@@ -137,19 +142,20 @@ def take_frame(
     at = _write_every_other(out, at, scratch, asks + 1, ask_count)
     at = _write_array(out, at, scratch, room, trades)
     at = _write_array(out, at, scratch, room + trades, trades)
-    at = _write_optional(out, at, has_more and scratch[FLOW_KNOWN] != 0, scratch[FLOW_LOTS])
+    at = _write_optional(out, at, has_more != 0 and scratch[FLOW_KNOWN] != 0, scratch[FLOW_LOTS])
     at = write_long(out, at, scratch[FLOW_EVENTS] if has_more else 0)
     at = _copy(texts, plan[MIDDLE_END], plan[TAIL_END], out, at)
+    scratch[BOOK_SUM] = _sum_up(memory, plan, scratch) if scratch[CHECKSUM] != 0 and plan[SUMMED] > 0 else NO_SUM
     return 2 * at + is_suspect(memory, plan[BID_LIMIT], plan[ASK_LIMIT])
 
 
 @compiled
-def _read_frame(raw: Any, plan: Ints, scratch: Ints, room: int) -> tuple[int, int, int, int]:  # noqa: ANN401 (bytes)
+def _read_frame(end: int, plan: Ints, scratch: Ints, room: int) -> tuple[int, int, int, int]:
     """Read a frame by its template: how many bids, where they are, the same of asks; or why not, first.
 
     No byte beyond the frame is looked at: every text is compared within it, and what is read ends before a brace.
     """
-    texts, end = plan.view(np.uint8), len(raw)
+    texts, raw = plan.view(np.uint8), scratch[FRAME:].view(np.uint8)
     other = (OTHER_FORM, 0, 0, 0)
     if end == 0 or raw[np.uintp(end - 1)] != BRACE:
         return other
@@ -184,7 +190,7 @@ def _read_frame(raw: Any, plan: Ints, scratch: Ints, room: int) -> tuple[int, in
 
 
 @compiled
-def _is_alike(raw: Any, at: int, texts: Bytes, text: int, length: int) -> bool:  # noqa: ANN401 (bytes)
+def _is_alike(raw: Bytes, at: int, texts: Bytes, text: int, length: int) -> bool:
     """Compare so many bytes, which are there: all of them, which is faster than to stop."""
     differences = np.uint8(0)
     for i in range(length):
@@ -212,6 +218,17 @@ def is_suspect(memory: Ints, bid_limit: int, ask_limit: int) -> bool:
     ):
         return True
     return bool(has_bids and has_asks and -bid > ask)
+
+
+@compiled
+def _sum_up(memory: Ints, plan: Ints, scratch: Ints) -> int:
+    """Sum up the best levels of a book, as a signed number of 32 bits; or NO_SUM."""
+    grid = (plan[GRID], plan[GRID + 1], plan[GRID + 2], plan[GRID + 3])
+    end = write_tops(memory, grid, scratch[NUMBERS:], scratch[FRAME:], plan[SUMMED])
+    if end < 0:
+        return NO_SUM
+    total = crc32(scratch[FRAME:], end)
+    return total - 2**32 if total >= 2**31 else total
 
 
 @compiled

@@ -9,14 +9,17 @@ from orderbook.kernel.book import CompiledBook
 from orderbook.kernel.ladder import Ints
 from orderbook.validity import TrackedBook
 from producers.books.kernel.apply import (
+    BOOK_SUM,
     CHECKSUM,
     EXCHANGE_NS,
     FLOW_EVENTS,
     FLOW_KNOWN,
     FLOW_LOTS,
+    FRAME,
     MOST_BYTES,
     MOST_TRADES,
     NO_ROOM,
+    NO_SUM,
     OTHER_FORM,
     OUT,
     SEQUENCE,
@@ -25,12 +28,12 @@ from producers.books.kernel.apply import (
     take_frame,
 )
 from producers.books.kernel.plan import Planner
-from producers.books.kernel.tops import MOST_TOPS, write_tops
 from producers.books.quote_flow import NOT_KNOWN, QuoteFlow
 from producers.books.records import RecordWriter
 from producers.books.templates import FrameTemplate, FrameTemplates
 from producers.books.trades import PendingTrades
 from producers.contract import DeltaForm
+from schemas.kernel.memory import address_of
 
 SHORTEST_LEVEL: Final = 10
 
@@ -47,7 +50,7 @@ class CompiledDeltas:
 
     def __init__(self, form: DeltaForm) -> None:
         self.templates = FrameTemplates(form)
-        self._levels = form.levels
+        self._form = form
         self._scratch = scratch()
 
     def book(self) -> Book:
@@ -56,7 +59,7 @@ class CompiledDeltas:
 
     def updater(self, tracked: TrackedBook, records: RecordWriter) -> CompiledUpdater:
         """Make what takes the updates of one instrument."""
-        return CompiledUpdater(tracked, Planner(tracked, records, self._levels), self.templates, self._scratch)
+        return CompiledUpdater(tracked, Planner(tracked, records, self._form), self.templates, self._scratch)
 
 
 class CompiledUpdater:
@@ -77,9 +80,9 @@ class CompiledUpdater:
         self._book = tracked.book
         self._planner = planner
         self._templates = templates
-        self._scratch = memory
+        self._scratch, self._scratch_at = memory, address_of(memory)
         self._told = memoryview(memory)  # type: ignore[arg-type] # an array is a buffer
-        self._written = self._told[OUT:].cast("B")
+        self._written, self._frame = self._told[OUT:FRAME].cast("B"), self._told[FRAME:].cast("B")
 
     def take(
         self,
@@ -91,14 +94,16 @@ class CompiledUpdater:
         flow: QuoteFlow,
     ) -> bytes | None:
         """Put an update into the book and give its record as bytes; None where it is refused."""
-        plan, book, told = self._planner.plan(template), self._book, self._told
+        plan_at, book, told, length = self._planner.plan_at(template), self._book, self._told, len(raw)
         has_more = bool(trades.ticks) or (flow is not NOT_KNOWN and (flow.lots is not None or flow.events > 0))
-        if plan is None or len(raw) > MOST_BYTES or (has_more and not self._tell(trades, flow)):
+        if not plan_at or length > MOST_BYTES or (has_more and not self._tell(trades, flow)):
             return None
-        code = take_frame(raw, plan, book.memory, self._scratch, sequence, received_ns, has_more)
+        self._frame[:length] = raw
+        more, scratch_at = 1 if has_more else 0, self._scratch_at
+        code = take_frame(length, plan_at, book.memory_at, scratch_at, sequence, received_ns, more)
         while code == NO_ROOM:
-            book.make_room(len(raw) // SHORTEST_LEVEL, len(raw) // SHORTEST_LEVEL)
-            code = take_frame(raw, plan, book.memory, self._scratch, sequence, received_ns, has_more)
+            book.make_room(length // SHORTEST_LEVEL, length // SHORTEST_LEVEL)
+            code = take_frame(length, plan_at, book.memory_at, scratch_at, sequence, received_ns, more)
         if code < 0:
             if code == OTHER_FORM:
                 self._templates.forget(template)
@@ -109,13 +114,11 @@ class CompiledUpdater:
         self.is_suspect = bool(code & 1)
         return self._written[: code >> 1].tobytes()
 
-    def top_turns(self, count: int) -> bytes | None:
-        """Write the best levels as `Checksum.of_turns` wants them; None where that is not done here."""
-        plan = self._planner.current
-        if plan is None or count > MOST_TOPS:
-            return None
-        end = write_tops(self._book.memory, plan, self._scratch, count)
-        return None if end < 0 else self._written[:end].tobytes()
+    @property
+    def book_sum(self) -> int | None:
+        """CRC-32 of the best levels after it, where it has a checksum that is made so."""
+        found = self._told[BOOK_SUM]
+        return None if found == NO_SUM else found
 
     def _tell(self, trades: PendingTrades, flow: QuoteFlow) -> bool:
         """Hand over what waits; False where that is too much."""

@@ -18,12 +18,14 @@ from orderbook.known import Known
 from orderbook.validity import TrackedBook
 from producers.books.kernel.apply import BEYOND_LEVELS, NO_LIMIT, PLAN
 from producers.books.kernel.digits import MOST_DIGITS
+from producers.books.kernel.tops import MOST_TOPS
 from producers.books.quote_flow import QuoteFlow
 from producers.books.records import RecordWriter
 from producers.books.templates import FrameTemplate
-from producers.messages import LevelForm
+from producers.contract import DeltaForm
 from schemas.bounds import INT64_MAX
 from schemas.codec import encode
+from schemas.kernel.memory import address_of
 from schemas.messages import Coverage, Kind
 
 MARKS: Final = tuple(INT64_MAX // 3 + 977 * number for number in range(1, 6))
@@ -47,14 +49,15 @@ class Planner:
     Args:
         tracked: Its book, and how far that is known.
         records: Says what every record has in common.
-        form: How its levels are written.
+        form: Where its frames say what.
     """
 
-    def __init__(self, tracked: TrackedBook, records: RecordWriter, form: LevelForm) -> None:
+    def __init__(self, tracked: TrackedBook, records: RecordWriter, form: DeltaForm) -> None:
         self._tracked = tracked
         self._records = records
         self._form = form
         self._plan: Ints | None = None
+        self._plan_at = 0
         self._template: FrameTemplate | None = None
         self._epoch = 0
         self._grid: TextGrid | None = None
@@ -62,21 +65,16 @@ class Planner:
         self._texts: RecordTexts | None = None
         self._cut_for: tuple[object, ...] = ()
 
-    def plan(self, template: FrameTemplate) -> Ints | None:
-        """Give the plan for frames of a template; None where compiled code cannot know the instrument."""
+    def plan_at(self, template: FrameTemplate) -> int:
+        """Give the address of the plan for frames of a template; 0 where compiled code cannot know the instrument."""
         records = self._records
         known = self._tracked.known
         is_laid = template is self._template and records.epoch == self._epoch and records.grid is self._grid
         if not is_laid or known is not self._known:
-            self._plan = self._lay(template)
+            self._plan = plan = self._lay(template)
+            self._plan_at = 0 if plan is None else address_of(plan)
             self._template, self._epoch, self._grid, self._known = template, records.epoch, records.grid, known
-        return self._plan
-
-    @property
-    def current(self) -> Ints | None:
-        """The plan that was laid last, while it is that of the book."""
-        records = self._records
-        return self._plan if records.epoch == self._epoch and records.grid is self._grid else None
+        return self._plan_at
 
     def _lay(self, template: FrameTemplate) -> Ints | None:
         records = self._records
@@ -87,7 +85,7 @@ class Planner:
         if self._texts is None or min(grid) < 0:
             return None
         head = self._texts.before_epoch + long_bytes(records.epoch) + self._texts.head
-        known = [self._form, *grid, *limits_of(self._tracked.known)]
+        known = [self._form.levels, *grid, *limits_of(self._tracked.known), summed_levels(self._form)]
         return _laid(known, (head, self._texts.middle, self._texts.tail), template)
 
 
@@ -112,9 +110,8 @@ def texts_of(records: RecordWriter) -> RecordTexts | None:
         exchange_ns=None,
     )
     whole = encode(record)
-    numbers = b"".join((long_bytes(sequence), b"\x02", long_bytes(previous), b"\x00", long_bytes(received_ns)))
     pieces = list[bytes]()
-    for mark in (long_bytes(epoch), numbers, NOTHING + long_bytes(events)):
+    for mark in MARKED:
         before, found, whole = whole.partition(mark)
         if not found:
             return None
@@ -131,6 +128,11 @@ def limits_of(known: Known) -> tuple[int, int]:
     return NO_LIMIT if known.bid is None else -known.bid, NO_LIMIT if known.ask is None else known.ask
 
 
+def summed_levels(form: DeltaForm) -> int:
+    """Levels a side that checksums cover which can be made here; else 0."""
+    return form.summed if form.summed <= MOST_TOPS else 0
+
+
 def long_bytes(value: int) -> bytes:
     """Write a number as Avro does, which is not below zero."""
     rest, out = value << 1, bytearray()
@@ -138,6 +140,15 @@ def long_bytes(value: int) -> bytes:
         out.append(rest & 127 | 128)
         rest >>= 7
     return bytes((*out, rest))
+
+
+def _marked() -> tuple[bytes, bytes, bytes]:
+    """Write what the marks make of a record: its epoch, its numbers, and what it is without levels and trades."""
+    epoch, sequence, previous, received_ns, events = map(long_bytes, MARKS)
+    return epoch, b"".join((sequence, b"\x02", previous, b"\x00", received_ns)), NOTHING + events
+
+
+MARKED: Final = _marked()
 
 
 def _steps(steps: Steps) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from producers.contract import DeltaForm
+from producers.exchanges.okx.rules import SUMMED_LEVELS
 from producers.messages import LevelForm
 
 DELTAS: Final = DeltaForm(
@@ -15,4 +16,5 @@ DELTAS: Final = DeltaForm(
     time=("data.0.ts",),
     previous=("data.0.prevSeqId",),
     checksum=("data.0.checksum",),
+    summed=SUMMED_LEVELS,
 )

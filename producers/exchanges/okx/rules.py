@@ -52,10 +52,5 @@ def summed(bids: Levels, asks: Levels) -> int:
     The venue writes its numbers without trailing zeros, so that they can be written again from the grid.
     """
     turns = zip_longest(bids[:SUMMED_LEVELS], asks[:SUMMED_LEVELS], fillvalue=())
-    return summed_turns(":".join([text for bid, ask in turns for text in (*bid, *ask)]).encode())
-
-
-def summed_turns(text: bytes) -> int:
-    """The checksum of the text of these levels."""
-    total = crc32(text)
+    total = crc32(":".join([text for bid, ask in turns for text in (*bid, *ask)]).encode())
     return total - 2**32 if total >= 2**31 else total

@@ -32,7 +32,7 @@ import msgspec
 from producers.contract import Alternative, Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.okx import frames
 from producers.exchanges.okx.deltas import DELTAS
-from producers.exchanges.okx.rules import SUMMED_LEVELS, OkxRule, summed, summed_turns
+from producers.exchanges.okx.rules import SUMMED_LEVELS, OkxRule, summed
 from producers.exchanges.okx.shapes import SHAPES
 from producers.messages import Frame, VenueMessage
 from schemas.messages import ContractKind
@@ -56,7 +56,7 @@ class OkxExchange:
     venue: str = frames.VENUE
     sequence = OkxRule()
     shapes = SHAPES
-    checksum = Checksum(SUMMED_LEVELS, summed, summed_turns)
+    checksum = Checksum(SUMMED_LEVELS, summed)
     endpoints = Endpoints(websocket="wss://ws.okx.com:8443", rest="https://www.okx.com")
     limits = VenueLimits(
         streams_per_connection=300,
