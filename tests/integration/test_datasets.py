@@ -33,6 +33,7 @@ from tests.integration.advising import TIMES, flags, refused
 from tests.integration.datasets_server import KEY, DatasetsServer, datasets_server
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.tardis_data import L2_HEADER
+from tests.support.parts import in_parts
 from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration
@@ -378,6 +379,8 @@ def test_recordings_are_merged_where_they_overlap_and_each_is_played_once(
         start_ns = (1_700_000_000 + start_s) * NS_PER_SECOND
         exchange = SimulatedExchange(simulated_venue(venue), [symbol], start_ns=start_ns, changes_per_second=50)
         write_recording(exchange, path, 2.0, seed=0, rate=50, faults=False)
+        if venue == "okx":  # as a folder of parts
+            path = in_parts(path, tmp_path / "parts", venue, symbol, part_s=1)[0].parent
         sources.append(f"recording:{path}")
     for _ in range(2):
         assert main(["backfill", *reversed(sources), "--into", str(tmp_path), *flags(settings)]) == 0

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from math import ceil
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ import pytest
 from obflow.cli import main
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, MetricsSettings, Settings
+from obflow.status import look, parts
 from schemas.messages import FeedState, FeedStatus, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, TRADES
 from tests.integration.advising import advice_in, commands_in, flags
@@ -67,12 +67,15 @@ def status_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]
 
 
 def whole_status(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    """The same once every part has answered in its time, which on a busy machine one may miss."""
-    found = status_of(capsys, *words)
-    for _ in range(ceil(patient(1)) - 1):
-        if not found["notes"]:
-            break
+    """The same once every part has answered in its time, which grows with the load, and which one may miss."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(look, "PATIENCE_S", patient(look.PATIENCE_S))
+        patch.setattr(parts, "PAGE_SECONDS", patient(parts.PAGE_SECONDS))
         found = status_of(capsys, *words)
+        for _ in range(2):
+            if found["notes"]:
+                found = status_of(capsys, *words)
+    assert not found["notes"]
     return found
 
 

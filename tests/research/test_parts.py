@@ -12,11 +12,8 @@ from obflow.cli import main
 from obflow.clock import SystemClock
 from producers.exchanges import EXCHANGES
 from producers.recordings.manifest import MANIFEST
-from producers.recordings.recording import Recording
 from producers.recordings.replay import Replay, ReplayPlan
-from producers.recordings.rotating import RotatingWriter
-from producers.recordings.rotation import Rotation
-from schemas.units import NS_PER_SECOND
+from tests.support.parts import in_parts
 
 VENUE = "binance-futures"
 WHOLE = Path(__file__).parents[1] / "recordings" / f"{VENUE}.frames.jsonl.gz"
@@ -25,11 +22,9 @@ WHOLE = Path(__file__).parents[1] / "recordings" / f"{VENUE}.frames.jsonl.gz"
 @pytest.fixture
 def parts(tmp_path: Path) -> list[Path]:
     """The recording of 25 s in parts of ten."""
-    with RotatingWriter(tmp_path / "parts", VENUE, ["BTCUSDT"], Rotation(10 * NS_PER_SECOND)) as writer:
-        for frame in Recording(WHOLE).frames():
-            writer.write(frame)
-    assert len(writer.parts) == 3
-    return writer.parts
+    written = in_parts(WHOLE, tmp_path / "parts", VENUE, "BTCUSDT", part_s=10)
+    assert len(written) == 3
+    return written
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any], str]:
@@ -43,6 +38,16 @@ def test_parts_as_one_are_the_file_to_the_bit(capsys: pytest.CaptureFixture[str]
         whole = run(capsys, *words, WHOLE, "--venue", VENUE)
         assert whole[0] == 0
         assert run(capsys, *words, parts[0].parent) == run(capsys, *words, *reversed(parts)) == whole
+
+
+def test_regimes_of_parts_are_judged_as_those_of_the_file(
+    capsys: pytest.CaptureFixture[str], parts: list[Path]
+) -> None:
+    words = ("evaluate", "regimes", "--recording")
+    whole = run(capsys, *words, WHOLE, "--venue", VENUE)
+
+    assert whole[0] == 0
+    assert run(capsys, *words, parts[0].parent) == whole
 
 
 def test_parts_as_one_are_played_as_one(parts: list[Path]) -> None:
