@@ -25,25 +25,24 @@ from producers.books.stream import InstrumentStream, Published
 from producers.broker.overload import Outlet, Sink
 from producers.compilation import MakeEngine
 from producers.contract import Channel, Exchange, Login
-from producers.list_changes import status_sentence
-from producers.live.connections import Connection
+from producers.live.carried import CarriedInstruments
 from producers.live.field_watch import FieldWatch
 from producers.live.gate import TRIAL_S, HostGate
 from producers.live.meters import FeedMeters, GateLook
 from producers.live.quality import QualityWindows, Reopenings, VenueClock
+from producers.live.silences import ChannelSilences
 from producers.live.snapshots import BookRecovery
 from producers.live.source import VenueSource
+from producers.live.troubles import FeedTroubles
 from producers.live.venue_socket import NO_HEADERS
 from producers.messages import Frame, Instrument, VenueNotice, Via
 from producers.settings import ProducerSettings
 from schemas.dead_letters import letter_about_frame
-from schemas.errors import FrameTooLarge, UsageError
+from schemas.errors import FrameTooLarge
 from schemas.messages import DeadLetter, InstrumentKey, ResyncRequest, Source
 from schemas.units import NS_PER_SECOND
 
 HEARTBEAT_SECONDS = 10.0
-LISTING = "listing"
-"""What a trouble is about that the venue's list tells."""
 RECEIVABLE = 2
 """Frames up to so many times the allowed size are received, to be refused with their payload; beyond it without."""
 _WS: Final = Via.WS  # looked up once: asked of each frame
@@ -70,6 +69,9 @@ class LiveFeed:
     Attributes:
         router: The streams.
         outlet: The way out.
+        carried: Which instruments it carries.
+        troubles: What is wrong with their feeds.
+        gate: Who may ask the venue anything; None before `connect`.
     """
 
     def __init__(
@@ -109,9 +111,6 @@ class LiveFeed:
         self._source: VenueSource | None = None
         self._recovery: BookRecovery | None = None
         self._oversized = 0
-        self._gate_told = ""
-        self._silences: dict[str, tuple[Channel, ...]] = {}
-        self._refused: set[str] = set()
         self.gate: HostGate | None = None
         self._meters = FeedMeters(metrics, exchange.venue)
         self._quality = QualityWindows(
@@ -122,6 +121,20 @@ class LiveFeed:
             clock=venue_clock or VenueClock(),
         )
         self._fields = FieldWatch(exchange, metrics)
+        self._silences = ChannelSilences(settings.stale_seconds, self._subscribe_instead)
+        streams, now_ns = self.router.streams, self._clock.now_ns
+        self.troubles = FeedTroubles(streams, self.outlet.emit, now_ns)
+        self.carried = CarriedInstruments(
+            exchange,
+            self.router,
+            self.outlet.emit,
+            now_ns,
+            quality=self._quality,
+            troubles=self.troubles,
+            silences=self._silences,
+            with_derivatives=settings.derivatives,
+            on_left=self._forget,
+        )
 
     @property
     def heartbeat_seconds(self) -> float:
@@ -158,56 +171,19 @@ class LiveFeed:
             on_oversized=self.on_oversized,
             gate=self.gate,
             comes_over=self._has_come_over,
-            on_refused=self._on_refused,
-            on_away=self._on_away,
+            on_refused=self.troubles.note_refused,
+            on_away=self.troubles.note_away,
             headers=headers,
             login=login,
             with_derivatives=self._settings.derivatives,
-            on_derivatives_refused=self._on_derivatives_refused,
+            on_derivatives_refused=self.troubles.note_derivatives_refused,
         )
-        self._expect_derivatives()
-        for stream in self.router.streams.values():
-            self._quality.begin(stream, self._clock.now_ns())
-        for connection in source.book_connections:
-            self.router.assign(connection.name, connection.symbols)
+        self.carried.begin(source)
         return source
 
-    def _expect_derivatives(self) -> None:
-        derivatives = self._exchange.derivatives if self._settings.derivatives else None
-        for symbol, stream in self.router.streams.items():
-            if derivatives is not None and derivatives.streams(symbol):
-                stream.derivatives.expect()
-
-    def end(self, symbol: str, why: str = "", *, delisted: bool = False) -> None:
-        """Produce an instrument no longer: its feed says so, and the venue is asked to send nothing more of it."""
-        quality = self._quality.end(self.router.streams[symbol], self._clock.now_ns())
-        self.outlet.emit([*self.router.end(symbol, self._clock.now_ns(), why, delisted=delisted), *quality])
-        self._leave(symbol)
-
-    def drop(self, symbol: str) -> None:
-        """Produce an instrument no longer, without a word: another producer has it."""
-        self.router.drop(symbol)
-        self._quality.forget(symbol)
-        self._leave(symbol)
-
-    def _leave(self, symbol: str) -> None:
-        self._silences.pop(symbol, None)
-        self._refused.discard(symbol)
+    def _forget(self, symbol: str) -> None:
         if self._recovery is not None:
             self._recovery.forget(symbol)
-        if self._source is not None:
-            self._source.unsubscribe(symbol)
-
-    def announce(self, instrument: Instrument, epoch: int = 0) -> None:
-        """Say of an instrument that it is produced from here on, above an epoch that somebody else came to."""
-        stream = self.router.add(instrument)
-        stream.lift_epoch(epoch)
-        self._quality.begin(stream, self._clock.now_ns())
-        derivatives = self._exchange.derivatives if self._settings.derivatives else None
-        if derivatives is not None and derivatives.streams(instrument.symbol):
-            stream.derivatives.expect()
-        self.outlet.emit(stream.feed.on_heartbeat(self._clock.now_ns()))
-        self._tell_status(instrument)
 
     def know_trades(self, known: Iterable[KnownTrades]) -> None:
         """Take note of trades that are on the log already.
@@ -216,87 +192,6 @@ class LiveFeed:
         """
         for one in known:
             self.handle(Frame(self._clock.now_ns(), Via.KNOWN, raw=msgspec.json.encode(one)))
-
-    def carry(self, symbols: Sequence[str]) -> None:
-        """Subscribe to instruments that were announced, over connections with room for them, or new ones."""
-        if self._source is None:
-            raise RuntimeError("there is no source yet to carry anything")
-        self._note_carried(self._source.add(symbols))
-
-    def ask_again(self, symbols: Sequence[str]) -> None:
-        """Subscribe again to those of these that the venue refused, which no other instrument feels."""
-        if self._source is not None and self._refused:
-            self._note_carried(self._source.ask_again([one for one in symbols if one in self._refused]))
-
-    def _note_carried(self, added: Sequence[tuple[Connection, Sequence[str]]]) -> None:
-        for connection, carried in added:
-            self.router.assign(connection.name, carried)
-            for symbol in carried if connection.is_connected else ():
-                self.outlet.emit(self.router.streams[symbol].feed.on_connect(self._clock.now_ns()))
-
-    def relist(self, instrument: Instrument) -> None:
-        """Take a changed grid from the venue's list: its book begins anew on it."""
-        stream = self.router.streams[instrument.symbol]
-        before = stream.instrument
-        detail = (
-            f"the venue lists ticks of {instrument.tick_size} and lots of {instrument.lot_size}"
-            f" in place of {before.tick_size} and {before.lot_size}"
-        )
-        log.warning("grid_changed", symbol=instrument.symbol, detail=detail)
-        self.outlet.emit(stream.on_relisting(instrument, self._clock.now_ns(), detail))
-
-    def restate(self, instrument: Instrument) -> None:
-        """Take another status from the venue's list."""
-        stream = self.router.streams[instrument.symbol]
-        stream.instrument = stream.instrument._replace(trading_status=instrument.trading_status)
-        self._tell_status(instrument)
-        self.note_trouble(instrument.symbol, LISTING, status_sentence(instrument))
-
-    def tell_listing(self) -> None:
-        """Say of which instruments the venue's list says that they do not trade, and end those that never will.
-
-        Raises:
-            UsageError: None is left.
-        """
-        listed = [stream.instrument for stream in self.router.streams.values()]
-        for instrument in listed:
-            self._tell_status(instrument)
-        if listed and not self.router.streams:
-            raise UsageError(f"{self._exchange.venue} has delisted all of these", next_step="name one that trades")
-
-    def _tell_status(self, instrument: Instrument) -> None:
-        sentence, symbol, status = status_sentence(instrument), instrument.symbol, instrument.trading_status
-        if not sentence:
-            return
-        log.warning("instrument_not_trading", symbol=symbol, status=status, delisted=instrument.is_delisted)
-        if instrument.is_delisted:
-            self.end(symbol, sentence, delisted=True)
-        else:
-            self.note_trouble(symbol, LISTING, sentence)
-
-    def note_trouble(self, symbol: str, about: str, sentence: str) -> None:
-        """Say what is wrong with a feed, or with an empty sentence that it is over."""
-        if (stream := self.router.streams.get(symbol)) is not None:
-            self.outlet.emit(stream.feed.on_trouble(about, sentence, self._clock.now_ns()))
-
-    def _on_refused(self, symbol: str, why: str) -> None:
-        """Say that the venue does not send an instrument, or with an empty reason that it does now."""
-        if why:
-            self._refused.add(symbol)
-            log.warning("subscription_refused", symbol=symbol, why=why)
-        else:
-            self._refused.discard(symbol)
-        self.note_trouble(symbol, "subscription", why and f"the venue refuses to send this symbol ({why})")
-
-    def _on_away(self, symbol: str, why: str) -> None:
-        """Say why nothing carries an instrument, or with an empty reason that something does again."""
-        self.note_trouble(symbol, "connection", why)
-
-    def _on_derivatives_refused(self, symbol: str, why: str) -> None:
-        """Say that the venue does not tell of a derivative, or does again; its book is none the worse for it."""
-        if why:
-            log.warning("derivatives_refused", symbol=symbol, why=why)
-        self.note_trouble(symbol, "derivatives", why and f"the venue refuses to send funding and mark prices ({why})")
 
     @property
     def lacks_books(self) -> bool:
@@ -353,8 +248,8 @@ class LiveFeed:
         for symbol, stream in self.router.streams.items():
             if stream.is_live:
                 self._recovery.note_live(symbol)
-                if symbol in self._refused:
-                    self._on_refused(symbol, "")
+                if symbol in self.troubles.refused:
+                    self.troubles.note_refused(symbol, "")
             elif stream.needs_snapshot and self.has_room(symbol):
                 lacking += self._recovery.request(symbol)
         if not lacking:
@@ -377,21 +272,13 @@ class LiveFeed:
         live = [symbol for symbol, stream in self.router.streams.items() if stream.is_live]
         self._source.hand_over([symbol for symbol in live if not self._recovery.request_beside(symbol)])
 
-    def _tell_gate(self) -> None:
-        """Say of every feed that its venue has closed the gate, and that it is open again."""
-        why = self.gate.why if self.gate is not None and self.gate.wait_s() > TRIAL_S else ""
-        if why != self._gate_told:
-            self._gate_told = why
-            for symbol in self.router.streams:
-                self.note_trouble(symbol, "gate", why)
-
     def send_heartbeats(self) -> None:
         """Say of every feed that it is alive, or that it is not."""
         self._look(lambda stream, now: stream.feed.on_heartbeat(now))
 
     def look(self) -> None:
         """Notice which channels have fallen silent, and which are heard again; each is told once. The gate too."""
-        self._tell_gate()
+        self.troubles.note_gate(self.gate.why if self.gate is not None and self.gate.wait_s() > TRIAL_S else "")
         self._tell_quality()
         self._look(lambda stream, now: stream.feed.on_look(now))
 
@@ -406,22 +293,11 @@ class LiveFeed:
     def _look(self, how: Callable[[InstrumentStream, int], Iterable[Published]]) -> None:
         now = self._clock.now_ns()
         for symbol, stream in self.router.streams.items():
-            before = self._silences.get(symbol, ())
             self.outlet.emit(how(stream, now))
-            self._silences[symbol] = after = stream.feed.silences
-            if after != before:
-                self._tell_silences(symbol, before, after)
+            self._silences.note(symbol, stream.feed.silences)
 
-    def _tell_silences(self, symbol: str, before: Sequence[Channel], after: Sequence[Channel]) -> None:
-        for channel in after:
-            if channel not in before:
-                seconds = self._settings.stale_seconds
-                log.warning("channel_silent", symbol=symbol, channel=channel.value, for_s=seconds)
-                if self._source is not None and self._source.subscribe_instead(channel, symbol):
-                    log.info("alternative_subscribed", symbol=symbol, channel=channel.value)
-        for channel in before:
-            if channel not in after:
-                log.info("channel_heard", symbol=symbol, channel=channel.value)
+    def _subscribe_instead(self, channel: Channel, symbol: str) -> bool:
+        return self._source is not None and self._source.subscribe_instead(channel, symbol)
 
     def on_requests(self, requests: Sequence[ResyncRequest], letters: Sequence[DeadLetter]) -> None:
         """Readers ask for snapshots; `letters` are what stood there and was no request."""

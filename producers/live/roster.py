@@ -87,7 +87,7 @@ class Roster:
         self._missing = changes.missing
         self._apply(changes)
         await self.fill()
-        self._feed.ask_again([symbol for symbol, one in self._listed.items() if not one.trading_status])
+        self._feed.carried.ask_again([symbol for symbol, one in self._listed.items() if not one.trading_status])
 
     async def fill(self) -> None:
         """Begin to produce what is listed and ours, and is not produced yet."""
@@ -98,7 +98,7 @@ class Roster:
                 return
             admitted = [symbol for symbol in await self._admit(lacking) if symbol in there]  # not given up meanwhile
             if admitted:
-                self._feed.carry(admitted)
+                self._feed.carried.carry(admitted)
                 log.info("instruments_added", symbols=admitted[:5], count=len(admitted))
 
     def _selects(self, instrument: Instrument) -> bool:
@@ -131,16 +131,16 @@ class Roster:
         for instrument in changes.regridded:
             self._listed[instrument.symbol] = instrument
             if instrument.symbol in there:
-                self._feed.relist(instrument)
+                self._feed.carried.relist(instrument)
         for instrument in changes.restated:
             self._listed[instrument.symbol] = instrument
             if instrument.symbol in there:
-                self._feed.restate(instrument)
+                self._feed.carried.restate(instrument)
         for ended in changes.ended:
             del self._listed[ended.symbol]
             log.warning("instrument_delisted", symbol=ended.symbol, why=ended.why)
             if ended.symbol in there:
-                self._feed.end(ended.symbol, ended.why, delisted=True)
+                self._feed.carried.end(ended.symbol, ended.why, delisted=True)
         self._listed |= {instrument.symbol: instrument for instrument in changes.new}
         if not self._listed and not self._selection.is_open:
             raise UsageError(f"{self._exchange.venue} has delisted all of these", next_step="name one that trades")

@@ -218,11 +218,11 @@ async def _run(
 ) -> None:
     """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
     url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
-    feed.tell_listing()
+    feed.carried.tell_listing()
     provider = provider or Provider(exchange.venue)
     source = feed.connect(url, rest.gate, provider.headers, provider.login)
     async with asyncio.TaskGroup() as group:
-        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.note_trouble))
+        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.troubles.note))
         source.start(group.create_task)
         tasks = [group.create_task(_handle_frames(feed, source))]
         tasks.append(group.create_task(_tick(feed, on_tick)))

@@ -53,7 +53,7 @@ class Admission:
         self._tell_refused(frozenset(one.symbol for one in instruments) - free)
         for instrument in instruments:
             if instrument.symbol in free:
-                self._feed.announce(instrument, self._guard.epoch_of(instrument.symbol))
+                self._feed.carried.announce(instrument, self._guard.epoch_of(instrument.symbol))
         claimed = [symbol for symbol in free if symbol in self._feed.router.streams]
         try:
             admitted = await self._guard.admit(self._publisher, self._source, claimed) if claimed else []
@@ -63,7 +63,7 @@ class Admission:
             admitted = []
         for symbol in claimed:
             if symbol not in admitted and symbol in self._feed.router.streams:
-                self._feed.drop(symbol)
+                self._feed.carried.drop(symbol)
         if admitted:
             await self._note_trades(admitted)
         return admitted
@@ -116,7 +116,7 @@ class ShareKeeper:
         gone = [symbol for symbol in self._feed.router.streams if not self._lease.holds(symbol)]
         for symbol in gone:
             if in_order:
-                self._feed.end(symbol, HANDED_ON)
+                self._feed.carried.end(symbol, HANDED_ON)
             else:
-                self._feed.drop(symbol)
+                self._feed.carried.drop(symbol)
         self._guard.release(gone)

@@ -182,7 +182,7 @@ async def test_heartbeats_are_answered_and_pings_sent_for_as_long_as_the_feed_ru
 async def test_an_instrument_that_is_ended_is_given_up_at_the_venue_and_the_others_go_on(broker: str) -> None:
     async with producing(broker, venue_id="bazaar") as running:
         await running.all_live()
-        running.feed.end("ETHUSDT")
+        running.feed.carried.end("ETHUSDT")
         await running.all_live()
         watched = [client.watched for client in running.venue.clients]
         await running.venue.inject("disconnect")

@@ -24,7 +24,8 @@ class Bench:
         self.happened: list[tuple[str, Sequence[str]]] = []
         self._ours, self._error = ours, error
         router = FrameRouter(EXCHANGES["binance-futures"], {})
-        feed = SimpleNamespace(router=router, announce=lambda one, _: router.add(one), drop=router.drop)
+        carried = SimpleNamespace(announce=lambda one, _: router.add(one), drop=router.drop)
+        feed = SimpleNamespace(router=router, carried=carried)
         guard = SimpleNamespace(free_of_rivals=list, epoch_of=lambda _: 0, admit=self._admit)
         self._admission = Admission(cast("Any", feed), cast("Any", guard), cast("Any", None), Source.LIVE, self._know)
 

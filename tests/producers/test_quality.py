@@ -109,7 +109,7 @@ def test_a_feed_that_another_producer_has_tells_nothing_more() -> None:
     bench = Bench("BTCUSDT")
     bench.go_live("BTCUSDT")
     bench.feed.look()
-    bench.feed.drop("BTCUSDT")
+    bench.feed.carried.drop("BTCUSDT")
     bench.clock.advance(120.0)
     bench.feed.look()
 
