@@ -270,7 +270,7 @@ class LiveFeed:
         if self._recovery is None or self._source is None:
             return
         live = [symbol for symbol, stream in self.router.streams.items() if stream.is_live]
-        self._source.hand_over([symbol for symbol in live if not self._recovery.request_beside(symbol)])
+        self._source.hand_over([symbol for symbol in live if not self._recovery.request_anew(symbol)])
 
     def send_heartbeats(self) -> None:
         """Say of every feed that it is alive, or that it is not."""

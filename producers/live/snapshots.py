@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -23,11 +24,30 @@ IN_STREAM_SECONDS = 10.0
 REFUSED_SECONDS = 4.0
 """After the first answer that will not change: each further one doubles it."""
 LONGEST_REFUSED_SECONDS = 300.0
+OWED_SECONDS = 1.0
+"""After the first failure to fetch a book that is wanted whatever happens: each further one doubles it, to as long."""
 FEW_FUTILE = 6
 """Books in a row that came and no update bridged, or did not come in the stream, are a moment's; more are waited for as
 for what is refused."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Owed:
+    """A book that somebody waits for, whether its stream needs one or not.
+
+    Attributes:
+        backoff: Waits between tries.
+        not_before_s: When it may be tried again, monotonic.
+    """
+
+    backoff: Backoff
+    not_before_s: float = 0.0
+
+    def fail(self, at_least_s: float) -> None:
+        """Note a try that brought nothing."""
+        self.not_before_s = time.monotonic() + self.backoff.next_s(at_least_s)
 
 
 class BookRecovery:
@@ -72,6 +92,7 @@ class BookRecovery:
         self._arrived: dict[str, asyncio.Event] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._not_before: dict[str, float] = {}
+        self._owed: dict[str, Owed] = {}
 
     def request(self, symbol: str) -> bool:
         """Come by this book, unless that is under way or was tried a moment ago; True where it is under way."""
@@ -86,8 +107,16 @@ class BookRecovery:
             self._tasks[symbol] = self._spawn(self._fetch_beside(symbol, way))
         return isinstance(way, Fetch)
 
+    def request_anew(self, symbol: str) -> bool:
+        """Fetch this book beside the LIVE one, until it comes; False where it cannot be fetched."""
+        if isinstance(self._exchange.recover(symbol), Fetch):
+            self._owed[symbol] = Owed(Backoff(OWED_SECONDS, LONGEST_REFUSED_SECONDS, certain=0.5))
+        return self.request_beside(symbol)
+
     def note_live(self, symbol: str) -> None:
         """Note that the stream has what it needs: the next want is a new one, and served at once."""
+        if symbol in self._owed and time.monotonic() >= self._owed[symbol].not_before_s:
+            self.request_beside(symbol)
         if symbol in self._arrived:
             self._arrived[symbol].set()
         if symbol in self._backoffs:
@@ -106,6 +135,7 @@ class BookRecovery:
             task.cancel()
         for counted in (self._refusals, self._failed, self._futile):
             counted.pop(symbol, None)
+        self._owed.pop(symbol, None)
         self._backoffs.pop(symbol, None)
         self._not_before.pop(symbol, None)
         self._in_trouble.discard(symbol)
@@ -147,6 +177,8 @@ class BookRecovery:
             await self._fetch(symbol, way)
         except (RequestRefused, ExchangeUnreachable, Backpressure) as error:
             log.info("comparison_failed", symbol=symbol, error=str(error))
+            if symbol in self._owed:
+                self._owed[symbol].fail(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
         finally:
             del self._tasks[symbol]
 
@@ -181,6 +213,7 @@ class BookRecovery:
         if refused is not None or len(body) > self.client.max_bytes:
             why = refused.detail if refused else f"it has more than {self.client.max_bytes} bytes"
             raise RequestRefused("an answer without a book", why=why, next_step="check the symbol")
+        self._owed.pop(symbol, None)
 
     async def _arrival(self, symbol: str) -> None:
         """Wait until the book came in the stream: asked for twice, a venue would send it twice."""

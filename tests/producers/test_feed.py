@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from obflow.metrics import Metrics
 from producers.books.records import MAX_LEVELS, ProducerRecord
 from producers.contract import MAX_FRAME_BYTES, Fetch
 from producers.exchanges import EXCHANGES
+from producers.live import snapshots
 from producers.live.feed import LiveFeed
 from producers.live.rest import RestClient
 from producers.live.snapshots import BookRecovery
@@ -25,8 +27,10 @@ from producers.simulator.events import MarketEvent
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.faults import Fault
 from producers.simulator.venues import simulated_venue
+from schemas.errors import ExchangeUnreachable
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest, TradeRecord
 from tests.producers.l2_reader import books_of
+from tests.support.patience import patient
 
 START_NS = 1_704_067_200 * 10**9
 VENUE = "binance-futures"
@@ -335,6 +339,48 @@ def test_only_books_that_need_a_snapshot_are_fetched_and_only_once() -> None:
     bench.feed.request_snapshots()
     assert len(asked) == 1
     asked[0].close()
+
+
+class Away:
+    """A REST interface that is away for some requests, and then answers them."""
+
+    max_bytes = MAX_FRAME_BYTES
+
+    def __init__(self, body: bytes, failures: int) -> None:
+        self.asked, self._body, self._failures = 0, body, failures
+
+    async def get(self, _: Fetch) -> bytes:
+        self.asked += 1
+        if self.asked <= self._failures:
+            raise ExchangeUnreachable("it is away", next_step="wait")
+        return self._body
+
+
+async def test_a_book_that_a_new_part_begins_with_is_asked_for_until_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "OWED_SECONDS", 0.001)
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    client, tasks = Away(bench.answer("BTCUSDT"), failures=3), list[asyncio.Task[None]]()
+
+    def spawn(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(coroutine))
+        return tasks[-1]
+
+    async def answer(*_: object) -> list[VenueNotice]:
+        return []
+
+    monkeypatch.setattr(bench.source, "answer", answer)
+    bench.feed.recover_with(BookRecovery(bench.exchange, client, bench.source, bench.feed.has_room, spawn))  # type: ignore[arg-type]
+    bench.feed.ask_for_books()
+    async with asyncio.timeout(patient(10)):
+        while client.asked < 4:
+            await asyncio.gather(*tasks)
+            bench.feed.request_snapshots()
+            await asyncio.sleep(0.001)
+    await asyncio.gather(*tasks)
+    bench.feed.request_snapshots()
+    assert all(task.done() for task in tasks), "it came: nobody asks for it again"
+    assert client.asked == 4
 
 
 def test_requests_of_other_producers_instruments_are_theirs() -> None:
