@@ -33,6 +33,10 @@ Venue = Annotated[
     ),
 ]
 Url = Annotated[str | None, typer.Option(help="Address in the venue's place, such as a simulator's.")]
+Rotate = Annotated[
+    str | None, typer.Option(help="Into a folder, a part each 1h or 15m of the clock (UTC).", metavar="TIME")
+]
+RotateBytes = Annotated[str | None, typer.Option(help="Likewise, a part each 500M or 2G, packed.", metavar="SIZE")]
 Symbols = Annotated[list[str] | None, typer.Option("--symbol", help="Instrument, as the venue writes it; repeatable.")]
 
 
@@ -49,17 +53,26 @@ def produce(
     ] = None,
     websocket_url: Url = None,
     rest_url: Url = None,
-    record: Annotated[Path | None, typer.Option(help="Also keep every frame in this new file.", metavar="FILE")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Also keep every frame in this new file; or folder.", metavar="FILE|FOLDER")
+    ] = None,
+    rotate: Rotate = None,
+    rotate_bytes: RotateBytes = None,
     json: JsonFlag = False,
 ) -> None:
     """Produce instruments of a venue, live, until stopped.
 
     Example: obflow produce binance-futures --symbol BTCUSDT --symbol ETHUSDT
+    Example: obflow produce binance-futures --symbols all --record frames --rotate 1h
     """
     from obflow.clock import SystemClock
     from obflow.metrics import Metrics
     from producers.live import run
+    from producers.recordings.rotation import rotation_of
 
+    rotation = rotation_of(rotate, rotate_bytes)
+    if rotation is not None and record is None:
+        raise UsageError("a rotation is of a recording", next_step="give --record FOLDER, too")
     settings = load_settings(
         {"producer.websocket_url": websocket_url, "producer.rest_url": rest_url, "producer.share": share}
     )
@@ -76,6 +89,7 @@ def produce(
             metrics=metrics,
             stop=stop,
             recording=record,
+            rotation=rotation,
             provider=provider,
         )
 
@@ -92,12 +106,8 @@ def record(
     out: Annotated[Path, typer.Option(help="The recording, a new file; or a folder.", metavar="FILE.jsonl.gz|FOLDER")],
     symbol: Symbols = None,
     seconds: Annotated[str | None, typer.Option("--for", help="How long, as 60s, 5m or 2h.", metavar="TIME")] = None,
-    rotate: Annotated[
-        str | None, typer.Option(help="Into a folder, a part each 1h or 15m of the clock (UTC).", metavar="TIME")
-    ] = None,
-    rotate_bytes: Annotated[
-        str | None, typer.Option(help="Likewise, a part each 500M or 2G, packed.", metavar="SIZE")
-    ] = None,
+    rotate: Rotate = None,
+    rotate_bytes: RotateBytes = None,
     start: Annotated[str | None, typer.Option("--from", help="Of tardis:…, history from here.", metavar="TIME")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Where that history ends.", metavar="TIME")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Of that history, the venue's own messages.")] = False,

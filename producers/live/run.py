@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from producers.live.source import VenueSource
 from producers.live.venue_socket import NO_HEADERS
 from producers.recordings.rotating import RotatingWriter, open_writer, written
 from producers.recordings.rotation import Rotation
-from producers.recordings.writer import FrameWriter, RecordingWriter
+from producers.recordings.writer import FrameWriter
 from producers.selection import Selection
 from producers.settings import ProducerSettings
 from schemas.topics import L2, TRADES
@@ -76,6 +76,7 @@ async def produce(
     metrics: Metrics,
     stop: asyncio.Event,
     recording: Path | None = None,
+    rotation: Rotation | None = None,
     on_feed: Callable[[LiveFeed], None] = lambda _: None,
     provider: Provider | None = None,
 ) -> dict[str, Any]:
@@ -88,7 +89,8 @@ async def produce(
         clock: When things are received.
         metrics: Where counts are shown.
         stop: Ends it.
-        recording: Also keep every frame in this file.
+        recording: Also keep every frame in this file; with a rotation in this folder.
+        rotation: When a part ends and the next begins; None: all is one file.
         on_feed: Is given the feed before its first connection, to watch it.
         provider: Who brings the venue's data; None where the venue does.
 
@@ -97,6 +99,7 @@ async def produce(
 
     Raises:
         BrokerUnreachable, TopicMismatch: At the start.
+        FatalError: The disk that is recorded to is full.
         DependencyError: The compiled engine is wanted, and does not work here.
         UsageError: The venue does not trade a symbol, another process produces one of them already, or topics or
             tables hold one of them from another source.
@@ -114,13 +117,15 @@ async def produce(
             around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
             guard = None if selection.is_open else await producer.stand_alone(selection.named)
             recorded_as = provider.name if provider else exchange.venue
-            tap = around.enter_context(RecordingWriter(recording, recorded_as)) if recording else None
+            tap = open_writer(recording, recorded_as, selection.named, rotation) if recording else None
+            around.enter_context(tap or nullcontext())
             rest = await around.enter_async_context(_rest(exchange, settings, clock, metrics, producer.venue_clock))
             listed = await find_instruments(rest, exchange, selection, clock=clock, stop=stop, tap=tap)
             if listed:
                 guard = guard or await producer.stand_alone(listed)
                 feed = producer.feed(listed, tap, engine)
                 on_feed(feed)
+                _begin_parts(tap, feed)
                 feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
                 await guard.claim(producer.publisher, producer.source, stop)
                 await producer.know_trades(feed, list(feed.router.streams))
@@ -184,14 +189,19 @@ async def record(
                 tap=tap.write,
             )
             on_feed(feed)
-            if isinstance(tap, RotatingWriter):
-                tap.on_part = feed.ask_for_books
+            _begin_parts(tap, feed)
             if instruments:
                 timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
                 await _run(feed, rest, exchange, settings, stop, lambda: None, tap, provider)
                 if timer is not None:
                     timer.cancel()
     return {"venue": exchange.venue, **written(tap, path), "instruments": _books(feed)}
+
+
+def _begin_parts(tap: FrameWriter | None, feed: LiveFeed) -> None:
+    """Have a whole book of each instrument in each part."""
+    if isinstance(tap, RotatingWriter):
+        tap.on_part = feed.ask_for_books
 
 
 class _Nowhere:

@@ -22,6 +22,7 @@ from producers.contract import Exchange
 from producers.exchanges import EXCHANGES
 from producers.live import run
 from producers.live.feed import LiveFeed
+from producers.recordings.rotation import Rotation
 from producers.selection import Selection
 from producers.settings import ProducerSettings
 from producers.simulator.venues import SIMULATED
@@ -157,6 +158,7 @@ async def producing(
     symbols: Sequence[str] | None = None,
     wanted: Selection | None = None,
     recording: Path | None = None,
+    rotation: Rotation | None = None,
     rate: float = 100.0,
     **producer: Any,
 ) -> AsyncIterator[Running]:
@@ -177,6 +179,7 @@ async def producing(
                     metrics=running.metrics,
                     stop=running.stop,
                     recording=recording,
+                    rotation=rotation,
                     on_feed=running.watch,
                 )
             )

@@ -407,7 +407,9 @@ def test_words_of_the_simulator(run: Command, tmp_path: Path) -> None:
     assert all(SimulatedExchange(venue, [symbol]) for _ in range(TIMES))
 
 
-@pytest.mark.advice("there are {…}", "give --symbol, as the venue writes it: --symbol BTCUSDT")
+@pytest.mark.advice(
+    "give --record FOLDER, too", "there are {…}", "give --symbol, as the venue writes it: --symbol BTCUSDT"
+)
 def test_words_of_producers_and_sinks(run: Command) -> None:
     venues = (
         run.refused("produce", "zzz", "--symbol=X", sentence="there are {…}").removeprefix("there are ").split(", ")
@@ -415,6 +417,7 @@ def test_words_of_producers_and_sinks(run: Command) -> None:
     tables = run.refused("sink", "--table=zzz", sentence="there are {…}").removeprefix("there are ").split(", ")
     symbol = run.refused("produce", venues[0], sentence="give --symbol, as the venue writes it: --symbol BTCUSDT")
     nowhere = "--set=kafka.bootstrap_servers=127.0.0.1:1"
+    run.refused("produce", venues[0], "--symbol=X", "--rotate=1h", sentence="give --record FOLDER, too")
     for _ in range(TIMES):  # the words are taken: now it is the broker that is missing
         assert "no Kafka broker answers" in run("produce", venues[0], *symbol.split()[-2:], nowhere, code=3)
     assert {table.strip() for table in tables} >= {"factors", "trades"}

@@ -19,10 +19,12 @@ from producers.broker.publisher import Publisher
 from producers.exchanges import EXCHANGES
 from producers.live.run import produce
 from producers.recordings.replay import Replay, ReplayPlan
+from producers.recordings.rotation import Rotation
 from schemas.codec import encode
 from schemas.errors import UsageError
 from schemas.messages import FeedState, Kind, L2Record, Reason, ResyncRequest, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FEED_STATUS, L2, RESYNC, TRADES
+from schemas.units import NS_PER_SECOND
 from tests.bazaar.server import PATIENCE_SECONDS
 from tests.bazaar.venue import BAZAAR, Bazaar
 from tests.integration.producing import (
@@ -395,12 +397,13 @@ async def test_a_second_producer_of_an_instrument_is_refused_and_the_first_goes_
     assert running.metrics.value("obflow_rival_statuses_total", venue="binance-futures") == 0
 
 
+@pytest.mark.parametrize("rotation", [None, Rotation(2 * NS_PER_SECOND)], ids=["file", "parts"])
 @pytest.mark.parametrize("venue_id", tiered(["binance-futures", "bazaar"], "binance-futures"))
 async def test_what_is_recorded_while_producing_replays_to_the_same_records(
-    broker: str, tmp_path: Path, venue_id: str
+    broker: str, tmp_path: Path, venue_id: str, rotation: Rotation | None
 ) -> None:
     path = tmp_path / "live.frames.jsonl.gz"
-    async with producing(broker, venue_id=venue_id, recording=path) as running:
+    async with producing(broker, venue_id=venue_id, recording=path, rotation=rotation) as running:
         await running.all_live()
         await running.venue.inject("gap", symbol="BTCUSDT")
         await running.until(lambda: running.stream("BTCUSDT").counters.gaps)
