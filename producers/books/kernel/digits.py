@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from orderbook.kernel.ladder import Ints
+from schemas.kernel.avro import Bytes
 from schemas.kernel.compiled import compiled
 
 Text = Any
@@ -194,11 +195,20 @@ def _pass_over_rest(data: Text, at: int, form: int) -> int:
 @compiled
 def _read_word(data: Text, at: int) -> tuple[bool, int]:
     """Read `"new",`, `"change",` or `"delete",`: whether it removes, and where it ends."""
-    for which in range(3):
-        word = NEW if which == 0 else CHANGE if which == 1 else DELETE
-        i = 0
-        while i < len(word) and data[np.uintp(at + i)] == word[i]:
-            i += 1
-        if i == len(word):
-            return which == 2, at + i
-    return False, REFUSED
+    if data[np.uintp(at)] != QUOTE:
+        return False, REFUSED
+    first = data[np.uintp(at + 1)]
+    if first == NEW[1]:
+        return False, _end_of(data, at, NEW)
+    if first == CHANGE[1]:
+        return False, _end_of(data, at, CHANGE)
+    return True, _end_of(data, at, DELETE)
+
+
+@compiled
+def _end_of(data: Text, at: int, word: Bytes) -> int:
+    """Say where a word ends that begins here, or REFUSED."""
+    for i in range(1, len(word)):
+        if data[np.uintp(at + i)] != word[i]:
+            return REFUSED
+    return at + len(word)
