@@ -76,7 +76,7 @@ class Recorded:
 
 
 @asynccontextmanager
-async def recording(path: Path, settings: Settings) -> AsyncIterator[Recorded]:
+async def recording(path: Path, settings: Settings, rotation: Rotation | None = None) -> AsyncIterator[Recorded]:
     recorded, stop = Recorded(), asyncio.Event()
     exchange = machine_stream("bybit", settings)
     provider = run.Provider(NAME, key_headers(settings.of(TardisSettings)))
@@ -88,6 +88,7 @@ async def recording(path: Path, settings: Settings) -> AsyncIterator[Recorded]:
             clock=SystemClock(),
             stop=stop,
             path=path,
+            rotation=rotation,
             on_feed=recorded.watch,
             provider=provider,
         )
@@ -135,6 +136,23 @@ async def test_a_stream_heals_each_instrument_for_itself_and_is_a_recording(tmp_
     assert found["BTCUSDT"].invalid == ["disconnect", "bad_input", "disconnect"]
     assert found["ETHUSDT"].invalid == ["disconnect", "disconnect"]
     assert [book.broken for book in found.values()] == [[], []]
+
+
+@pytest.mark.exhaustive
+async def test_each_part_of_a_recorded_stream_has_books_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    async with (
+        machine("bybit", "bybit", SYMBOLS) as server,
+        recording(folder, settings_for(server), Rotation(int(patient(2) * NS_PER_SECOND))) as recorded,
+    ):
+        await recorded.until(lambda: len(list(folder.glob("*.gz"))) >= 4)
+
+    *parts, _ = sorted(folder.glob("*.gz"))
+    for part in parts:
+        replay = RecordingReplay(part, EXCHANGES["bybit"])
+        books = books_of([record for record in replay.records() if isinstance(record, L2Record)])
+        assert set(books) == set(SYMBOLS)
+        assert all(stream.is_live and not stream.counters.gaps for stream in replay.router.streams.values()), part
 
 
 def numbers(levels: list[tuple[str, str]]) -> list[tuple[float, float]]:
