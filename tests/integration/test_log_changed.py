@@ -72,7 +72,8 @@ def test_workers_end_where_their_topic_gets_more_partitions(broker: str, tmp_pat
         worker.wait_ready()
         widened(settings, L2 if role == "process" else FACTORS)
         sentence = ended(worker)
-    assert "has 9 partitions now, and 8 before: its keys have moved: set kafka.topic_prefix for every role" in sentence
+    moved = "its keys have moved: set kafka.topic_prefix for every role"
+    assert f"has {PARTITIONS + 1} partitions now, and {PARTITIONS} before: {moved}" in sentence
 
 
 def test_records_removed_before_they_were_read_are_named_and_the_worker_goes_on(broker: str, tmp_path: Path) -> None:
