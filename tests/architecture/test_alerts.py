@@ -155,13 +155,37 @@ def case_of(name: str, *, fires: bool) -> dict[str, Any]:
 
 
 @NEEDS_PROMTOOL
+def test_any_role_that_was_seen_within_a_day_and_is_no_longer_there_is_told(tmp_path: Path) -> None:
+    gone = 'obflow_build_info{role="signals", instance="a"}'
+    beside = {role: "1x120" for role in ROLES} | {gone: "1x10 stale"}
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": one, "values": given} for one, given in beside.items()],
+        "alert_rule_test": [
+            {"eval_time": "5m", "alertname": "ObflowRoleGone", "exp_alerts": []},
+            {
+                "eval_time": "60m",
+                "alertname": "ObflowRoleGone",
+                "exp_alerts": [{"exp_labels": {"role": "signals", "severity": "page"}}],
+            },
+        ],
+    }
+    judge(tmp_path, [case])
+
+
+@NEEDS_PROMTOOL
 @pytest.mark.parametrize("fires", [True, False], ids=["fires", "is quiet"])
 def test_each_alert_fires_on_its_fault_and_is_quiet_without(fires: bool, tmp_path: Path) -> None:
     assert SERIES.keys() == ALERTS.keys()
+    judge(tmp_path, [case_of(name, fires=fires) for name in ALERTS])
+
+
+def judge(folder: Path, cases: list[dict[str, Any]]) -> None:
+    """Have promtool try the rules on made-up series."""
     rules = yaml.safe_load(RULES.read_text("utf-8"))
     for rule in rules["groups"][0]["rules"]:
         del rule["annotations"]  # else promtool wants every sentence repeated
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules), "utf-8")
-    cases = {"rule_files": ["rules.yml"], "tests": [case_of(name, fires=fires) for name in ALERTS]}
-    (tmp_path / "cases.yml").write_text(yaml.safe_dump(cases), "utf-8")
-    assert "SUCCESS" in promtool("test", "rules", tmp_path / "cases.yml")
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules), "utf-8")
+    tests = {"rule_files": ["rules.yml"], "tests": cases}
+    (folder / "cases.yml").write_text(yaml.safe_dump(tests), "utf-8")
+    assert "SUCCESS" in promtool("test", "rules", folder / "cases.yml")

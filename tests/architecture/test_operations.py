@@ -12,7 +12,8 @@ from obflow.cli import command_entries, load_command
 from obflow.settings import reference
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "operations").glob("*.md"))
+OPERATIONS = ROOT / "docs" / "operations"
+PAGES = sorted(OPERATIONS.glob("*.md"))
 KEYS = {entry.key for entry in reference()}
 SECTIONS = {key.partition(".")[0] for key in KEYS}
 COMMAND = re.compile(r"""(?:^|`|exec \w+ |run --rm \w+ )(obflow (?:"[^"]*"|[^`#\n|>"])+)""", re.M)
@@ -57,3 +58,17 @@ def test_a_file_that_is_named_exists(page: Path) -> None:
         )
     )
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_the_list_of_these_pages_names_each_of_them() -> None:
+    listed = set(re.findall(r"\]\((\w+\.md)\)", (OPERATIONS / "README.md").read_text("utf-8")))
+    assert listed == {page.name for page in PAGES} - {"README.md"}
+
+
+def test_a_copy_has_every_table_and_all_of_it_is_put_back() -> None:
+    """All but what sinks have claimed, which those that run say anew."""
+    statements = "".join(path.read_text("utf-8") for path in (ROOT / "sinks" / "migrations").glob("*.sql"))
+    tables = set(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", statements)) - {"sink_claims"}
+    loops = re.findall(r"^for table in ([^;]+); do$", (OPERATIONS / "backup.md").read_text("utf-8"), re.M)
+
+    assert [set(loop.replace("\\\n", " ").split()) for loop in loops] == [tables, tables]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 FUNCTIONS = {
-    "abs", "absent", "and", "by", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum", "unless",
+    "abs", "absent", "and", "by", "histogram_quantile", "increase", "max", "max_over_time", "min", "or", "rate", "sum",
+    "unless",
 }  # fmt: skip
 STRING = re.compile(r'"[^"]*"')
 GROUPING = re.compile(r"\bby \(([^)]*)\)")
