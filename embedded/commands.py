@@ -21,6 +21,7 @@ from schemas.errors import FatalError, UsageError
 
 WATCH_S = 0.5
 MAX_DEMO_S: Final = 7 * 86_400.0
+MOST_WORKERS: Final = 8
 
 Port = Annotated[
     int | None,
@@ -111,7 +112,7 @@ def demo(
     symbol: Annotated[
         list[str] | None, typer.Option(help="Instrument, of each venue, or VENUE:SYMBOL; may be given again.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=8, help="Processors that share the partitions.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Processors that share the partitions.")] = 2,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep data and logs here; a temporary folder without it.")
     ] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
-from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
+from obflow.cli import emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.terminal import say
 from schemas.errors import MessageError, UsageError
@@ -55,7 +55,7 @@ def tail(
         str, typer.Option("--from", help="start, end, or how far back, as 60s or 5m.", metavar="WHERE")
     ] = "end",
     count: Annotated[int | None, typer.Option(help="End after so many records.", min=1)] = None,
-    json: JsonFlag = False,
+    json: Annotated[bool, typer.Option("--json", help="Print each record as one JSON object on a line.")] = False,
 ) -> None:
     """Show the records of a topic as they come, decoded; Ctrl-C ends it. Nothing is committed, nobody is disturbed.
 

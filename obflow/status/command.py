@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from obflow.cli import JsonFlag, emit_json, load_settings, stop_on_signal
+from obflow.cli import emit_json, load_settings, stop_on_signal
 from obflow.durations import seconds_of
 from schemas.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until stopped.")] = False,
     every: Annotated[str, typer.Option(help="Time between two looks, which rates are measured over.")] = "2s",
-    json: JsonFlag = False,
+    json: Annotated[bool, typer.Option("--json", help="Print each look as one JSON object on a line.")] = False,
 ) -> None:
     """Show what every role is doing now: members, rates, lag, books, rows, dead letters, regimes, cost of the model.
 
@@ -56,7 +56,7 @@ def status(
 def top(
     every: Annotated[str, typer.Option(help="Time between two looks, which rates are measured over.")] = "2s",
 ) -> None:
-    """Show the same live on a terminal, near or over ssh: q ends it, p holds it, the arrows scroll.
+    """Show what `obflow status` shows, live on a terminal, near or over ssh: q ends it, p holds it, the arrows scroll.
 
     Example: obflow top --every 5s
     """

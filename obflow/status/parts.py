@@ -19,8 +19,8 @@ from obflow.settings import Settings
 from obflow.status.table import Row, StatusTable
 from schemas.topics import TOPICS
 
-PAGES_FROM: Final = 12
-"""Where no page is set, so many ports from `metrics.port` on are looked at: a demo counts up from it."""
+PAGES_FROM: Final = 32
+"""Where no page is set, so many ports from `metrics.port` on are looked at: a demo counts up from it, a port a role."""
 PAGE_SECONDS: Final = 2.0
 MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 PAGE: Final = ("page", "role", "ready", "cpu_s", "memory_mib", "up_s")

@@ -157,7 +157,7 @@ def case_of(name: str, *, fires: bool) -> dict[str, Any]:
 @NEEDS_PROMTOOL
 def test_any_role_that_was_seen_within_a_day_and_is_no_longer_there_is_told(tmp_path: Path) -> None:
     gone = 'obflow_build_info{role="signals", instance="a"}'
-    beside = {role: "1x120" for role in ROLES} | {gone: "1x10 stale"}
+    beside = dict.fromkeys(ROLES, "1x120") | {gone: "1x10 stale"}
     case = {
         "interval": "1m",
         "input_series": [{"series": one, "values": given} for one, given in beside.items()],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded.commands import MOST_WORKERS
 from embedded.demo import children
 from embedded.demo.children import PLACED
 from embedded.demo.command import how_to_query
@@ -20,7 +21,9 @@ from embedded.supervisor import Ended, Supervisor
 from obflow.clickhouse import ClickHouseError
 from obflow.compiled_cache import ENGINE
 from obflow.settings import Settings
+from obflow.status.parts import PAGES_FROM
 from processors import compilation
+from producers.simulator.venues import SIMULATED
 from schemas.errors import FatalError, StoreUnreachable, UsageError
 
 
@@ -125,6 +128,11 @@ def test_each_role_serves_its_metrics_at_a_port_of_its_own(alone: pytest.MonkeyP
     assert counted == {"processor 1": 65_533, "sink": 65_534, "producer": 65_535}
     with pytest.raises(UsageError, match="set it to 65533 at most"):
         children.metrics_ports(Settings.load({"metrics.port": 65_534}), names)
+
+
+def test_status_looks_at_the_page_of_every_role_of_the_largest_demo() -> None:
+    most = DemoPlan(DemoSource.SIMULATOR, dict.fromkeys(SIMULATED, ("X",)), None, MOST_WORKERS, None, model_port=1)
+    assert len(most.roles) <= PAGES_FROM
 
 
 @pytest.mark.parametrize(("code", "kind"), [(2, UsageError), (1, FatalError)])
