@@ -95,6 +95,8 @@ class Backfill(NamedTuple):
             raise UsageError("recordings are filled in whole and by themselves", next_step="name them and --into alone")
         if files:
             return cls([], files, folder)
+        if not first:
+            raise UsageError("no day is named", next_step="give --from, as --from 2024-08-08")
         chosen = _one_book(datasets or DATASETS)
         days = [day for name in names for day in days_of(name, chosen, _symbols_of(name, names, symbols), first, last)]
         for name in names:
@@ -116,7 +118,8 @@ class Backfill(NamedTuple):
         is_cut = sum(told.values()) < len(self.days)
         if fetch_only or is_cut:
             return {**told, "played": 0, "messages": 0}
-        played, messages = _Player(settings, self.folder, speed).play(self._stretches(fetched))
+        stretches = self._stretches(fetched)  # a file that is not there is told before any broker is asked for
+        played, messages = _Player(settings, self.folder, speed).play(stretches)
         return {**told, "played": played, "messages": messages}
 
     def _fetch(self, settings: Settings) -> Fetched:

@@ -250,10 +250,11 @@ def backfill(
 
     Example: obflow backfill tardis:binance-futures --symbol BTCUSDT --from 2024-08-01 --into days
     """
-    from producers.backfill import RECORDING, Backfill
+    from producers.backfill import Backfill
+    from producers.tardis.venues import exchange_in
 
     settings = load_settings()
-    symbols = _named(symbol) if any(not one.startswith(RECORDING) for one in source) else symbol or []
+    symbols = _named(symbol) if any(map(exchange_in, source)) else symbol or []
     plan = Backfill.of(source, symbols, dataset, start, end or start, folder)
     summary = plan.run(settings, speed=_speed(speed), fetch_only=fetch_only)
     if json:

@@ -10,6 +10,7 @@ import structlog
 
 from obflow.backoff import Backoff
 from obflow.clock import Clock
+from obflow.log_limits import LineLimit, cause_of
 from producers.contract import Exchange, Fetch
 from producers.live.rest import RequestRefused, RestClient
 from producers.messages import Frame, Instrument, InstrumentList, Via
@@ -65,7 +66,7 @@ async def find_instruments(
     """
     selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
     asking = _ListFetcher(rest, exchange, clock)
-    loop, backoff = asyncio.get_running_loop(), Backoff()
+    loop, backoff, limit = asyncio.get_running_loop(), Backoff(), LineLimit()
     began = loop.time()
     while not stop.is_set():
         try:
@@ -74,7 +75,10 @@ async def find_instruments(
             if patience_s is not None and loop.time() - began >= patience_s:
                 raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
             wait_s = backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
-            log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1))
+            left_out = limit.take(cause_of(exchange.venue, error.cause), loop.time())
+            if left_out is not None:
+                more = {} if patience_s is None else {"gives_up_after_s": patience_s}
+                log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1), **more)
             await _wait(stop, wait_s)
             continue
         if listed.weight_per_minute is not None:

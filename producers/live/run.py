@@ -44,7 +44,8 @@ from schemas.units import NS_PER_SECOND
 
 TICK_SECONDS = 0.02
 FLUSH_SECONDS = 5.0
-RECORDER_PATIENCE_SECONDS = 30.0
+RECORDER_PATIENCE_SECONDS = 10.0
+"""A recorder waits so long for a venue that does not answer at its start, and no longer than it is to record."""
 FILE_FLUSH_SECONDS = 1.0
 SHOW_SECONDS = 1.0
 
@@ -176,7 +177,13 @@ async def record(
     with open_writer(path, provider.name if provider else exchange.venue, symbols, rotation) as tap:
         async with _rest(exchange, settings, clock, metrics, VenueClock()) as rest:
             instruments = await find_instruments(
-                rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=RECORDER_PATIENCE_SECONDS
+                rest,
+                exchange,
+                symbols,
+                clock=clock,
+                stop=stop,
+                tap=tap,
+                patience_s=min(RECORDER_PATIENCE_SECONDS, seconds or RECORDER_PATIENCE_SECONDS),
             )
             feed = LiveFeed(
                 exchange,

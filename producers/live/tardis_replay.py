@@ -153,6 +153,10 @@ async def _frames(tardis: TardisSettings, wanted: Wanted) -> AsyncIterator[Frame
                     yield frame
     except DecodeError as error:
         raise ExchangeUnreachable(f"{url} gave no whole history ({error.cause})", next_step=_CHECK) from None
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise ExchangeUnreachable(
+            f"no tardis-machine answers at {url} ({error})", next_step="start it, or set tardis.base_url"
+        ) from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         why = str(error) or f"nothing came for {SILENT_SECONDS:g} s"
         raise ExchangeUnreachable(f"{url} gave no whole history ({why})", next_step=_CHECK) from None

@@ -31,6 +31,7 @@ from producers.recordings.recording import Recording
 from producers.recordings.writer import RecordingWriter
 from producers.settings import ProducerSettings
 from schemas.errors import Backpressure, ExchangeUnreachable, UsageError
+from tests.integration.backends import free_port
 from tests.integration.simulators import simulator
 from tests.support.patience import patient
 
@@ -323,6 +324,17 @@ async def test_the_list_of_spot_is_fetched_for_the_named_instruments_alone(tmp_p
 
 def files_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
+
+
+async def test_a_recorder_waits_for_a_venue_that_is_away_no_longer_than_it_is_to_record(tmp_path: Path) -> None:
+    path = tmp_path / "none.frames.jsonl.gz"
+    away = Settings(producer=ProducerSettings(rest_url=f"http://127.0.0.1:{free_port()}"))
+    async with asyncio.timeout(patient(0.8 * run.RECORDER_PATIENCE_SECONDS)):
+        with pytest.raises(ExchangeUnreachable, match="does not answer"):
+            await run.record(
+                EXCHANGE, ["BTCUSDT"], away, clock=SystemClock(), stop=asyncio.Event(), path=path, seconds=0.1
+            )
+    assert files_in(tmp_path) == []
 
 
 async def test_a_recorder_that_ends_before_the_first_line_leaves_no_file(tmp_path: Path) -> None:

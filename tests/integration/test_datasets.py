@@ -30,6 +30,7 @@ from schemas.messages import Kind, L2Record
 from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
 from tests.integration.advising import TIMES, flags, refused
+from tests.integration.backends import free_port
 from tests.integration.datasets_server import KEY, DatasetsServer, datasets_server
 from tests.integration.producing import fresh_topics, read_topic
 from tests.producers.tardis_data import L2_HEADER
@@ -399,6 +400,7 @@ def test_recordings_are_merged_where_they_overlap_and_each_is_played_once(
     "write tardis:binance-futures, or recording:FILE",
     "name them and --into alone",
     "fill them in one after the other, into topics of their own",
+    "give --from, as --from 2024-08-08",
 )
 def test_sources_and_datasets_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
     def of(*sources: str, types: Sequence[str] | None = None) -> Callable[[], Backfill]:
@@ -410,9 +412,25 @@ def test_sources_and_datasets_that_do_not_go_together_are_refused(tmp_path: Path
         return lambda: Backfill.of(sources, *given, tmp_path)
 
     refused(of("binance"), "write tardis:binance-futures, or recording:FILE")
+    no_day = lambda: Backfill.of([f"tardis:{EXCHANGE}"], [SYMBOL], None, "", "", tmp_path)  # noqa: E731
+    first = refused(no_day, "give --from, as --from 2024-08-08").rpartition(" ")[2]
     refused(of("recording:a", f"tardis:{EXCHANGE}"), "name them and --into alone")
     both = ["incremental_book_L2", "book_snapshot_25"]
     refused(of(f"tardis:{EXCHANGE}", types=both), "fill them in one after the other, into topics of their own")
     for number in range(TIMES):
         assert len(of(f"tardis:{EXCHANGE}", types=[both[number % 2], "trades"])().days) == 2
         assert of("recording:a", "recording:b")().recordings == [Path("a"), Path("b")]
+        assert Backfill.of([f"tardis:{EXCHANGE}"], [SYMBOL], None, first, first, tmp_path).days
+
+
+def test_words_of_a_backfill_are_looked_at_before_any_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = f"--set=kafka.bootstrap_servers=127.0.0.1:{free_port()}"
+    wrong = {
+        "recording:there.frames.jsonl.gz": "there is no recording there.frames.jsonl.gz",
+        "there.frames.jsonl.gz": "write tardis:binance-futures, or recording:FILE",
+    }
+    for source, sentence in wrong.items():
+        assert main(["backfill", source, "--into", str(tmp_path), nowhere]) == EXIT_USAGE
+        assert sentence in capsys.readouterr().err

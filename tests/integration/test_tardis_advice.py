@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from obflow.settings import Settings
 from producers.live.tardis import key_headers, require_access, stream_url
 from producers.live.tardis_replay import Stretch, Wanted, fetch_replay, stretch_of
 from producers.settings import TardisSettings
 from tests.integration.advising import TIMES, refused
+from tests.integration.backends import free_port
 from tests.integration.machine_server import KEY, machine
 from tests.integration.test_tardis_machine import NAME, STRETCH, SYMBOLS, settings_for
 
@@ -46,6 +48,20 @@ async def test_symbols_that_are_not_traded(tmp_path: Path) -> None:
             with pytest.raises(Exception, match="check the symbols, --from and --to"):
                 await fetch("NOPE", STRETCH, number)
             assert (await fetch("BTCUSDT", STRETCH, number))["lines"]
+
+
+@pytest.mark.advice("start it, or set tardis.base_url")
+async def test_a_machine_that_is_not_there(tmp_path: Path) -> None:
+    async def fetch(settings: Settings, number: int) -> dict[str, object]:
+        path = tmp_path / f"{number}.frames.jsonl.gz"
+        return await fetch_replay(Wanted.normalised(NAME, SYMBOLS, STRETCH), settings, path=path, stop=asyncio.Event())
+
+    async with machine("bybit", "bybit", SYMBOLS) as server:
+        for number in range(TIMES):
+            nowhere = Settings(tardis=TardisSettings(base_url=f"http://127.0.0.1:{free_port()}"))
+            with pytest.raises(Exception, match=r"no tardis-machine answers at .*: start it, or set tardis\.base_url"):
+                await fetch(nowhere, number)
+            assert (await fetch(settings_for(server), number))["lines"]
 
 
 @pytest.mark.advice("write http://HOST:PORT")

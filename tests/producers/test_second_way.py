@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from obflow.clock import ManualClock
 from producers.contract import Fetch, Say
@@ -18,7 +19,7 @@ from producers.live import listing, snapshots
 from producers.live.listing import find_instruments
 from producers.live.snapshots import BookRecovery
 from producers.messages import Instrument
-from schemas.errors import UsageError
+from schemas.errors import ExchangeUnreachable, UsageError
 
 LIST = Path(__file__).parent / "fixtures" / "bybit" / "frames.jsonl"
 SYMBOLS = ("OBFUSDT", "ZIGUSDT")
@@ -69,6 +70,32 @@ def test_a_list_that_never_ends_is_left_with_a_sentence() -> None:
     with pytest.raises(UsageError, match=f"more than {listing.MAX_PAGES} pages"):
         found(rest)
     assert len(rest.asked) == listing.MAX_PAGES
+
+
+class AwayRest(Rest):
+    """Does not answer so many times."""
+
+    def __init__(self, bodies: dict[str, bytes], away: int) -> None:
+        super().__init__(bodies)
+        self.away = away
+
+    async def get(self, fetch: Fetch) -> bytes:
+        self.away -= 1
+        if self.away >= 0:
+            raise ExchangeUnreachable(f"no answer after {self.away} ms", next_step="wait")
+        return await super().get(fetch)
+
+
+def test_of_a_venue_that_is_away_a_line_is_told_now_and_then_and_not_with_each_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def at_once(stop: asyncio.Event, seconds: float) -> None:
+        del stop, seconds
+
+    monkeypatch.setattr(listing, "_wait", at_once)
+    with capture_logs() as lines:
+        assert set(found(AwayRest(pages(), away=20))) == set(SYMBOLS)
+    assert [line["event"] for line in lines] == ["instruments_not_listed"]
 
 
 class Source:
