@@ -203,6 +203,8 @@ def _show_report(report: RecordingReport, file: Path) -> None:
         screen.print(_levels_table(found["best_bids"], found["best_asks"]))
     for problem in report["problems"]:
         screen.print(f"not well: {problem}", markup=False)
+    if not report["problems"]:
+        screen.print("well: every book is LIVE at the end, and none was shown to be wrong")
 
 
 def _show_factors(summary: Mapping[str, FactorSummary], out: Path | None, engine: str, *, digest: bool) -> None:

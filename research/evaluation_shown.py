@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from obflow.terminal import console, say
 from research.show import cell, table
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from research.evaluation.report import Report
 
 
+NO_MARKS: Final = "no marks: each takes a whole minute, and the minute after it"
+
+
 def show(report: Report) -> None:
     """Print the report."""
     say(f"protocol {report.protocol_digest}, fixed before looking:")
     for line in report.protocol:
         say(f"  {line}")
     judges = "; ".join(f"{who} {', '.join(filter(None, each))}" for who, each in report.judges.items())
-    say(f"{report.marks:,} marks of {', '.join(report.instruments) or 'no instrument'}; judged: {judges or 'nobody'}")
+    counted = f"{report.marks:,} marks of {', '.join(report.instruments)}" if report.marks else NO_MARKS
+    say(f"{counted}; judged: {judges or 'nobody'}")
     _scores(report)
     if report.comparisons:
         _against_rules(report)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from obflow.logs import get_logger
 from obflow.settings import Settings
-from obflow.status.table import StatusTable, with_rates
+from obflow.status.table import NOT_KNOWN, StatusTable, with_rates
 from schemas.errors import PipelineError
 from schemas.masking import mask_credentials
 
@@ -68,8 +68,8 @@ def _ask(entry: EntryPoint, settings: Settings) -> list[StatusTable]:
         looker: Looker = entry.load()
         return list(looker(settings))
     except PipelineError as error:
-        return [StatusTable(entry.name, LAST, (), note=f"not known: {error.cause}")]
+        return [StatusTable(entry.name, LAST, (), note=f"{NOT_KNOWN}{error.cause}")]
     except Exception as error:
         get_logger(__name__).debug("look_failed", part=entry.name, exc_info=error)
         why = mask_credentials(" ".join(str(error).split()))
-        return [StatusTable(entry.name, LAST, (), note=f"not known: {type(error).__name__}: {why}")]
+        return [StatusTable(entry.name, LAST, (), note=f"{NOT_KNOWN}{type(error).__name__}: {why}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from obflow.status.table import Cell, StatusTable, shown
+from obflow.status.table import NOT_KNOWN, Cell, StatusTable, shown
 from obflow.terminal import console, escape_text
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LONGEST_WHOLE: Final = 32
 """What a row is about is not broken where the terminal is narrow, up to so many characters."""
+WHY: Final = "`obflow doctor` says why something is not known, and what mends it"
 
 
 def print_sections(sections: Sequence[StatusTable]) -> None:
@@ -32,13 +33,15 @@ def group_of(sections: Sequence[StatusTable]) -> Group:
 
 
 def renderables(sections: Sequence[StatusTable]) -> list[RenderableType]:
-    """What rich draws: a table a section, and its note below it."""
+    """What rich draws: a table a section, and its note below it; at the end who says more of what is not known."""
     parts: list[RenderableType] = []
     for section in sections:
         if section.rows:
             parts.append(table_of(section))
         if section.note or not section.rows:
             parts.append(_text(f"{section.name}: {section.note or 'none'}"))
+    if any(section.note.startswith(NOT_KNOWN) for section in sections):
+        parts.append(_text(WHY))
     return parts
 
 

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple, TypeAlias
 Cell: TypeAlias = str | int | float | bool | None
 Row: TypeAlias = tuple[Cell, ...]
 PER_SECOND: Final = "_per_s"
+NOT_KNOWN: Final = "not known: "
+"""How the note of a part begins that could not be asked."""
 
 
 class StatusTable(NamedTuple):

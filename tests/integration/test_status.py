@@ -16,6 +16,7 @@ from obflow.cli import main
 from obflow.metrics import Metrics
 from obflow.settings import ClickHouseSettings, MetricsSettings, Settings
 from obflow.status import look, parts
+from schemas.errors import EXIT_FAILED
 from schemas.messages import FeedState, FeedStatus, Source, TradeRecord
 from schemas.topics import DEAD_LETTERS, FACTORS, FEED_STATUS, TRADES
 from tests.integration.advising import advice_in, commands_in, flags
@@ -152,4 +153,12 @@ def test_a_part_that_is_away_is_named_within_seconds(settings: Settings, capsys:
     assert found["feeds"]
     found = status_of(capsys, *flags(settings), f"--set=kafka.bootstrap_servers=127.0.0.1:{nowhere}")
     assert "no Kafka broker answers" in found["notes"]["workers"]
+    nothing = (
+        *flags(settings),
+        f"--set=clickhouse.port={nowhere}",
+        f"--set=kafka.bootstrap_servers=127.0.0.1:{nowhere}",
+    )
+    assert main(["status", "--every=0.2s", *nothing]) == 0
+    [words] = commands_in(capsys.readouterr().out)
+    assert main([*words, *nothing]) == EXIT_FAILED
     assert time.monotonic() - begun_s < 120.0

@@ -39,6 +39,7 @@ def test_verify_prints_the_report(capsys: pytest.CaptureFixture[str], venue: str
     assert code == int(is_wrong)
     assert symbol_of(venue) in out
     assert str(script(venue)["last_sequence"]) in out
+    assert out.splitlines()[-1].startswith("not well: " if is_wrong else "well: ")
 
 
 @EACH
