@@ -177,6 +177,8 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
     if wanted is not None:
         try:
             wanted.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(f"the data folder {wanted} is no folder", next_step="give --data another one") from None
         except OSError as error:
             raise UsageError(
                 f"the data folder {wanted} cannot be written ({error.strerror})", next_step="give --data another one"

@@ -149,16 +149,29 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without lines whose last column wraps, so that it can be read at 80 columns."""
+    """Print a table without lines, so that it can be read at 80 columns: sentences wrap, and figures stay whole.
+
+    Where not even the figures have room beside each other, each row is a line of names and values.
+    """
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for number, name in enumerate(names):
-        is_last = number == len(names) - 1
-        table.add_column(name, overflow="fold", ratio=1 if is_last else None, no_wrap=number == 0)
+    from obflow.columns import widths
+
+    screen, rows = console(), [[*row] for row in rows]
+    escaped = [[*map(escape_text, row)] for row in rows]
+    longest = [max(map(len, column)) for column in zip(names, *escaped, strict=True)]
+    gap = 2 if sum(longest) + 2 * len(longest) <= screen.width else 1
+    fitting = widths(names, escaped, screen.width - gap * (len(names) - 1))
+    if fitting is None:
+        for row in rows:
+            say("  ".join(f"{name} {value}" for name, value in zip(names, row, strict=True)))
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+    for name, width in zip(names, fitting, strict=True):
+        table.add_column(name, overflow="fold", width=width)
     for row in rows:
         table.add_row(*row)
-    console().print(table)
+    screen.print(table)
 
 
 def pad(text: str, width: int) -> str:

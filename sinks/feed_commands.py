@@ -103,7 +103,8 @@ def _share(value: float | None, places: int) -> str:
 
 
 def _number(value: float | None, places: int) -> str:
-    return "–" if value is None else f"{value:.{places}f}"
+    """A figure; where it has three digits already, no more of them."""
+    return "–" if value is None else f"{value:.{places if abs(value) < 100 else 0}f}"
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever a column holds)

@@ -19,7 +19,8 @@ def check(plan: DemoPlan) -> None:
         plan: What is asked for.
 
     Raises:
-        UsageError: The venue is not known, or the recording is not given, not there, or cannot be read.
+        UsageError: The venue is not known, a symbol is not in its form, or the recording is not given, not there, or
+            cannot be read.
     """
     known = _taken("simulated_venues" if plan.source is DemoSource.SIMULATOR else "venues")
     for venue in plan.symbols:
@@ -27,6 +28,10 @@ def check(plan: DemoPlan) -> None:
             raise UsageError(
                 f"the source {plan.source} knows no venue {venue}", next_step=f"give --venue one of {', '.join(known)}"
             )
+    if plan.source is DemoSource.SIMULATOR:
+        for venue, symbols in plan.symbols.items():
+            for symbol in symbols:
+                known[venue].market(symbol)
     if plan.source is DemoSource.RECORDING:
         _check_recording(plan)
     elif plan.recording is not None:
@@ -37,9 +42,8 @@ def _check_recording(plan: DemoPlan) -> None:
     if plan.recording is None:
         raise UsageError("--source recording needs a file", next_step="name one with --recording FILE")
     (venue,) = plan.symbols
-    recording = _taken("recording")(plan.recording, venue=venue)
     try:
-        first = next(recording.frames(), None)
+        first = next(_taken("recording")(plan.recording, _taken("venues")[venue]).source.frames(), None)
     except UsageError:
         raise
     except FatalError as error:

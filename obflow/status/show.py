@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from obflow.columns import widths
 from obflow.status.table import NOT_KNOWN, Cell, StatusTable, shown
 from obflow.terminal import console, escape_text
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group, JustifyMethod, RenderableType
+    from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
     from rich.table import Table
     from rich.text import Text
 
-LONGEST_WHOLE: Final = 32
-"""What a row is about is not broken where the terminal is narrow, up to so many characters."""
 WHY: Final = "`obflow doctor` says why something is not known, and what mends it"
 
 
@@ -37,7 +36,7 @@ def renderables(sections: Sequence[StatusTable]) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for section in sections:
         if section.rows:
-            parts.append(table_of(section))
+            parts.append(FittingTable(section))
         if section.note or not section.rows:
             parts.append(_text(f"{section.name}: {section.note or 'none'}"))
     if any(section.note.startswith(NOT_KNOWN) for section in sections):
@@ -45,19 +44,44 @@ def renderables(sections: Sequence[StatusTable]) -> list[RenderableType]:
     return parts
 
 
-def table_of(section: StatusTable) -> Table:
-    """One section as a table: numbers to the right."""
+class FittingTable:
+    """One section as a table that fits whatever it is drawn on: numbers to the right, and whole.
+
+    Args:
+        section: What it shows.
+    """
+
+    def __init__(self, section: StatusTable) -> None:
+        self._section = section
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it as wide as there is room."""
+        del console
+        yield table_of(self._section, options.max_width)
+
+
+def table_of(section: StatusTable, room: int) -> Table:
+    """One section as a table.
+
+    Args:
+        section: What it shows.
+        room: Columns of the terminal.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=_text(section.name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for place, name in enumerate(section.columns):
+    table = Table(
+        title=_text(section.name), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    headings = [name.replace("_", " ") for name in section.columns]
+    rows = [[shown(value) for value in row] for row in section.rows]
+    fitting = widths(headings, [[*map(escape_text, row)] for row in rows], room - 2 * len(headings))
+    for place, heading in enumerate(headings):
         numeric = all(_is_number(row[place]) for row in section.rows)
-        least = 0 if place else min(LONGEST_WHOLE, max(len(shown(row[place])) for row in section.rows))
         justify: JustifyMethod = "right" if numeric else "left"
-        table.add_column(name.replace("_", " "), justify=justify, overflow="fold", min_width=least)
-    for row in section.rows:
-        table.add_row(*(_text(shown(value)) for value in row))
+        table.add_column(heading, justify=justify, overflow="fold", width=fitting[place] if fitting else None)
+    for row in rows:
+        table.add_row(*map(_text, row))
     return table
 
 

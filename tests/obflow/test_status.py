@@ -11,7 +11,7 @@ from rich.console import Console
 from obflow.settings import Settings
 from obflow.status import look as looking
 from obflow.status.look import Look, look, since
-from obflow.status.show import table_of
+from obflow.status.show import FittingTable
 from obflow.status.table import StatusTable, as_json, shown, with_rates
 from schemas.errors import StoreUnreachable
 
@@ -92,6 +92,19 @@ def test_an_instrument_is_not_broken_on_a_terminal_of_80_columns() -> None:
     columns = ("instrument", "source", "status", "mid", "spread_bps", "obi_10bps", "age_s")
     book = ("binance-futures:BTCUSDT", "simulator", "OK", 61_818.55, 0.016, -0.139, 2.9)
     drawn = io.StringIO()
-    Console(file=drawn, width=80).print(table_of(StatusTable("books", 1, columns, (book,))))
+    Console(file=drawn, width=80).print(FittingTable(StatusTable("books", 1, columns, (book,))))
 
     assert any("binance-futures:BTCUSDT" in line and "simulator" in line for line in drawn.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 120, 300])
+def test_every_figure_is_whole_and_no_line_is_longer_than_the_terminal(width: int) -> None:
+    columns = ("reader", "members", "read_records", "read_records_per_s", "waiting_records", "waiting_s")
+    figures = (12, 8_449_123, 52.17, 10_612, 7_203.4)
+    row = ("obflow-anomalies-episodes-changelog", *figures)
+    drawn = io.StringIO()
+    Console(file=drawn, width=width).print(FittingTable(StatusTable("workers", 1, columns, (row,))))
+    lines = drawn.getvalue().splitlines()
+
+    assert max(map(len, lines)) <= width
+    assert [shown(figure) for figure in figures if not any(shown(figure) in line.split() for line in lines)] == []
