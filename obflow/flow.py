@@ -156,4 +156,5 @@ def _well(reader: LogFollower, look: GroupLook) -> str:
         return f"{reader.who} has never run"
     held = sum(map(bool, look.members))
     reserve = f", {len(look.members) - held} in reserve" if held < len(look.members) else ""
-    return f"{len(look.members)} members{reserve}; {wait}"
+    members = "1 member" if len(look.members) == 1 else f"{len(look.members)} members"
+    return f"{members}{reserve}; {wait}"

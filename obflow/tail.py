@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN_ITEMS: Final = 4
 """Items of a list that are shown to a person; JSON has all."""
+SHOWN_FIELDS: Final = 12
+"""The same of fields within a record: of a factor event its first values, up to the best five levels' imbalance."""
 READER: Final = "obflow-tail"
 
 
@@ -157,7 +160,7 @@ def _is_of(one: TailedRecord, instrument: str) -> bool:
 
 
 def line_of(one: TailedRecord) -> str:
-    """A record on one line, long lists cut."""
+    """A record on one line, long lists and fields of many values cut."""
     written = datetime.fromtimestamp(one.written_ms / 1000, UTC)
     head = f"{written:%H:%M:%S}.{one.written_ms % 1000:03d}  {one.partition}@{one.offset}"
     if one.record is None:
@@ -170,5 +173,7 @@ def _short(value: object) -> str:
         more = f" … {len(value)}" if len(value) > SHOWN_ITEMS else ""
         return f"[{', '.join(map(_short, value[:SHOWN_ITEMS]))}{more}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_short(inner)}" for name, inner in value.items()) + "}"
+        more = f" … {len(value)}" if len(value) > SHOWN_FIELDS else ""
+        fields = (f"{name}: {_short(inner)}" for name, inner in islice(value.items(), SHOWN_FIELDS))
+        return "{" + ", ".join(fields) + more + "}"
     return "–" if value is None else str(value)

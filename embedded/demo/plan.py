@@ -22,7 +22,7 @@ DERIVED: Final = ("signals", "anomalies", "levels", "staleness", "quotes", "arbi
 LINES: Final = {"levels": "anomalies", "staleness": "anomalies"}
 """Line on the screen of stages that write into the topic of another."""
 GAP_EVERY_S: Final = 180.0
-"""The simulator loses an update this often, on average, so that a book can be seen to break, and to heal."""
+"""The simulator loses an update of each book this often, on average, so that one can be seen to break, and to heal."""
 
 
 def free_port() -> int:
@@ -125,8 +125,8 @@ class DemoPlan:
         """What is wrong on purpose, in words; empty where nothing is."""
         if self.source is not DemoSource.SIMULATOR:
             return ""
-        strays = f", lets {STRAYING} stray" if self._strays else ""
-        return f"loses an update every {GAP_EVERY_S:g} s on average{strays}: planted, on purpose"
+        strays = f", {STRAYING} strays" if self._strays else ""
+        return f"an update a book is lost every {GAP_EVERY_S:g} s{strays}: planted, on purpose"
 
     @property
     def environment(self) -> dict[str, str]:

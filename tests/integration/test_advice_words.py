@@ -536,6 +536,9 @@ def test_words_of_the_demo(run: Command, tmp_path: Path, monkeypatch: pytest.Mon
     run.refused("demo", "--source=recording", sentence="name one with --recording FILE")
     (tmp_path / "file").write_text("")
     run.refused("demo", f"--data={tmp_path}/file/x", sentence="give --data another one")
+    assert "is no folder" in run("demo", f"--data={tmp_path}/file", code=2)
+    for symbol in ("a b", "bybit:BTC-USDT"):
+        run.refused("demo", f"--symbol={symbol}", sentence="write it as the venue does: {…}")
     (tmp_path / "damaged").write_text("no frame\n")
     for name in ("file", "damaged"):
         words = ("demo", "--source=recording", f"--recording={tmp_path / name}")

@@ -65,6 +65,15 @@ def test_factors_stand_by_their_names(settings: Settings) -> None:
     assert list(found["record"]["events"][0]["values"]) == list(FACTOR_NAMES)
 
 
+def test_a_person_is_shown_the_first_values_of_a_factor_event_and_how_many_there_are(settings: Settings) -> None:
+    line = print_here("tail", "factors", "--from=start", "--count=1", *flags(settings)).decode()
+
+    assert "obi_l5: " in line
+    assert f" … {len(FACTOR_NAMES)}}}" in line
+    assert line.count("\n") == 1
+    assert len(line) < 2_000
+
+
 def test_from_the_end_only_what_comes_now_is_shown(settings: Settings) -> None:
     feed, begun_s = Feed(settings, FACTORS), time.monotonic()
 

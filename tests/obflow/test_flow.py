@@ -25,7 +25,7 @@ def judged(before: GroupLook, after: GroupLook | None = None, reader: LogFollowe
 
 def test_what_waits_since_the_last_checkpoint_is_well_and_one_look_enough() -> None:
     assert not is_late(READER, look(40, 6.0))
-    assert judged(look(40, 6.0)) == [Check("books workers", True, "1 members; 40 records wait, for 6 s at most")]
+    assert judged(look(40, 6.0)) == [Check("books workers", True, "1 member; 40 records wait, for 6 s at most")]
 
 
 def test_a_position_that_does_not_move_is_not_well() -> None:
