@@ -274,7 +274,12 @@ class EmbeddedKafka:
         command += ["--ignore-formatted", *(self._security.format_words() if self._security is not None else [])]
         try:
             result = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=allowed_here(timeout_s)
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=allowed_here(timeout_s),
+                process_group=0,  # Ctrl-C at the terminal reaches the parent alone, which looks whether to go on
             )
         except subprocess.TimeoutExpired as error:
             raise BrokerUnreachable("Kafka's storage tool did not finish in time", next_step="try again") from error

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,24 @@ def _cache_with_jars(folder: Path) -> Path:
         if lock.is_dir():
             (folder / "cache" / "jars" / lock.name).symlink_to(lock)
     return folder / "cache"
+
+
+def test_ctrl_c_while_a_fresh_folder_is_prepared_ends_in_order(tmp_path: Path) -> None:
+    """A terminal sends it to everything in the foreground at once."""
+
+    def is_preparing() -> bool:
+        return any(b"StorageTool" in words and str(tmp_path).encode() in words for words in command_lines())
+
+    words = [sys.executable, "-m", "obflow", "kafka", "--port=0", f"--data={tmp_path}"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, process_group=0) as broker:
+        assert eventually(is_preparing)
+        os.killpg(broker.pid, signal.SIGINT)
+        _, said = broker.communicate(timeout=patient(60))
+    assert (broker.returncode, "obflow:" in said) == (0, False), said
+    assert (tmp_path / "cluster.id").exists()
+
+
+def command_lines() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # ended meanwhile
+            yield path.read_bytes()
