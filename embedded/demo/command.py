@@ -64,6 +64,7 @@ def run(demo: Demo, seconds: float | None, stop: threading.Event, console: Conso
 def _start_and_show(demo: Demo, seconds: float | None, stop: threading.Event, console: Console) -> None:
     demo.start(stop)
     demo.wait_first_event(stop)
+    demo.wait_first_row(stop)
     demo.start_derived()
     demo.compile_beside()
     for line in how_to_query(demo.environment, Settings.load()).split("\n"):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from obflow.clickhouse import Client
 
 FIRST_EVENT_S: Final = 90.0
+FIRST_ROW_S: Final = 30.0
 DRAIN_S: Final = 30.0
 LAST_DRAIN_S: Final = 4.0
 STOP_S: Final = 4.0
@@ -125,13 +126,13 @@ class Demo:
         self._watch.start()
 
     def start_derived(self) -> None:
-        """Start the roles that only read what others make of the frames: the first value is not to wait for them."""
+        """Start the roles that only read what others make of the frames: the first row is not to wait for them."""
         self._start_roles(*self.plan.derived)
 
     def compile_beside(self) -> None:
         """Compile, where nothing is compiled yet, what workers are faster with from their next start on.
 
-        It has what the roles leave of the processors, and the first value does not wait for it.
+        It has what the roles leave of the processors, and the first row does not wait for it.
         """
         if is_compiled(ENGINE, self.settings.cache):
             return
@@ -161,6 +162,19 @@ class Demo:
                     raise FatalError("every frame was read, and no book came of any", next_step=self._tails())
                 if (waited_s := time.monotonic() - begun_s) > allowed_here(FIRST_EVENT_S):
                     raise FatalError(f"no factor event within {waited_s:.0f} s", next_step=self._tails())
+                stop.wait(TICK_S)
+
+    def wait_first_row(self, stop: threading.Event) -> None:
+        """Block until there is something to ask the tables for; a sink that takes long is left to the picture.
+
+        Raises:
+            StopAsked: Somebody asked to.
+        """
+        until_s = time.monotonic() + allowed_here(FIRST_ROW_S)
+        with self._step("first row in ClickHouse"):
+            while not self.rows() and time.monotonic() < until_s:
+                go_on_unless(stop.is_set)
+                self.tick()
                 stop.wait(TICK_S)
 
     def _is_over(self) -> bool:

@@ -6,6 +6,7 @@ import os
 import shlex
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -204,6 +205,21 @@ def test_an_engine_that_ends_in_mid_answer_leaves_the_picture_its_last_figure(
     alone.setattr(Demo, "client", lambda self: nullcontext())
     running = demo(Settings.load(), tmp_path)
     assert [running.rows() for _ in range(3)] == [7, 7, 7]
+
+
+def test_nobody_is_told_to_ask_before_there_is_a_row_or_the_sink_took_too_long(
+    alone: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+    alone.setattr(Demo, "rows", lambda self: asked.append(1) or len(asked) // 3)
+    alone.setattr("embedded.demo.run.TICK_S", 0.0)
+    waiting = demo(Settings.load(), tmp_path)
+    waiting.wait_first_row(Event())
+    assert len(asked) == 3
+
+    alone.setattr(Demo, "rows", lambda self: 0)
+    alone.setattr("embedded.demo.run.FIRST_ROW_S", 0.0)
+    waiting.wait_first_row(Event())
 
 
 @pytest.mark.parametrize(
