@@ -239,8 +239,8 @@ class StageAgent:
         if held is None or not self._may_process(batch):
             self._meters.passed_over("stale", len(batch.records))
             return
-        if batch.start > held.offsets.position:
-            self._read_again(batch, ReadAgain(held.offsets.position))
+        if batch.start > held.offsets.held:  # one is lost, or a rebalance came while it was read again
+            self._read_again(held, batch, ReadAgain(held.offsets.held))
             return
         if self._ports.faults.fires("stall"):
             await asyncio.Event().wait()
@@ -285,7 +285,7 @@ class StageAgent:
                 await self._refresh(ask)
                 continue
             except ReadAgain as again:
-                self._read_again(batch, again)
+                self._read_again(held, batch, again)
                 return False
             self._send(batch.partition, processed.emitted, is_result=True)
             self._meters.passed_over("already_processed", processed.skipped)
@@ -314,7 +314,8 @@ class StageAgent:
     def _may_process(self, batch: SourceBatch) -> bool:
         return not self._is_draining and self._ports.is_current(batch)
 
-    def _read_again(self, batch: SourceBatch, again: ReadAgain) -> None:
+    def _read_again(self, held: HeldPartition[Any, Any], batch: SourceBatch, again: ReadAgain) -> None:
+        held.offsets.read_again(again.offset)
         if again.__cause__ is not None:
             log.error("record_not_handled", partition=batch.partition, offset=batch.start, exc_info=again.__cause__)
         log.info("partition_read_again", partition=batch.partition, offset=again.offset)

@@ -28,9 +28,10 @@ TICK_SECONDS = 0.2
 class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
     """Faust's memory store, with two differences.
 
-    It remembers how far it knows each changelog: the stock store knows of none, and would read again, after every
-    rebalance, all that this worker wrote itself. And of two checkpoints of a key it keeps the one that has come
-    further, whichever was written last; one that is not from here it does not take at all.
+    It remembers up to where it knows all of each changelog: the stock store knows of none, and would read again, after
+    every rebalance, all that this worker wrote itself. What it writes behind others' checkpoints, as a worker that
+    wakes after its session does, tells nothing of those: they are still to be read. And of two checkpoints of a key it
+    keeps the one that has come further, whichever was written last; one that is not from here it does not take at all.
 
     Attributes:
         ask_rules: Gives the rules by which checkpoints are from here; may block.
@@ -50,7 +51,8 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         """Hold a checkpoint that the changelog has taken."""
         self.data[key] = value
         self._key_partition[key] = written.partition
-        self.set_persisted_offset(written, offset)
+        if offset == self._known.get(written, -1) + 1:
+            self._known[written] = offset
 
     def apply_changelog_batch(
         self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
@@ -62,6 +64,7 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
                 self._take_over(message.key, message.value, message.partition)
             except MessageError as error:
                 self.on_refused(message, error)
+            self.set_persisted_offset(message.tp, message.offset)
 
     def _take_over(self, key: bytes | None, value: bytes | None, partition: int) -> None:
         if self._rules is None:
@@ -85,7 +88,7 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         return self._rules.changelog if self._rules is not None else ""
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Offset of the newest record of a changelog partition that this store holds."""
+        """Offset up to which this store has taken over all of a changelog partition."""
         return self._known.get(tp)
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:

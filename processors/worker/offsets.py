@@ -15,10 +15,12 @@ class PartitionOffsets:
 
     Attributes:
         position: Every record below it has been processed, or did not need to be.
+        held: Every record below it is in the states that are held: less than `position` while some are read again.
     """
 
     def __init__(self, position: int) -> None:
         self.position = position
+        self.held = position
         self._unsaved_from: dict[str, int] = {}
         self._since_checkpoint: dict[str, int | None] = {}
 
@@ -40,6 +42,11 @@ class PartitionOffsets:
     def advance(self, position: int) -> None:
         """Every record below `position` is processed. Never falls: a partition read again was processed before."""
         self.position = max(self.position, position)
+        self.held = max(self.held, position)
+
+    def read_again(self, position: int) -> None:
+        """States are older than that now: everything from `position` on is read again, before anything else."""
+        self.held = min(self.held, position)
 
     def withdraw(self, position: int) -> None:
         """Take nothing from `position` on for processed any more: it is read again."""

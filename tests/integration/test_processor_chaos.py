@@ -91,3 +91,31 @@ def test_no_end_of_a_worker_loses_reorders_or_changes_an_event(broker: str, tmp_
     stored = FactorLog(settings).read()
     assert_whole(stored, Expected(streams))
     assert stored.emitted > stored.distinct, "nothing was repeated, so nothing was proved"
+
+
+def test_a_worker_that_wakes_after_its_successor_has_come_further_loses_and_changes_no_event(
+    broker: str, tmp_path: Path
+) -> None:
+    """What it held as it fell asleep it writes behind its successor's checkpoints; then it is given partitions back."""
+    settings: Settings = pipeline(broker)
+    producers = [Producer(Random(100 + number), 60_000, 40, 500, GRIDS[0], 0.01, 60_000_000) for number in range(8)]
+    streams = [renamed(producer.records(3_000), f"SYM{number:02}") for number, producer in enumerate(producers)]
+    publishing = threading.Thread(target=publish, args=(settings, interleaved(streams), RATE))
+    with workers(settings, tmp_path) as start:
+        sleeper, other = start(), start()
+        for worker in (sleeper, other):
+            worker.wait_ready()
+        publishing.start()
+        log = FactorLog(settings)
+        for _ in range(3):
+            wait_for_more(log, 500)
+            sleeper.process.send_signal(signal.SIGSTOP)
+            time.sleep(6.0)
+            sleeper.process.send_signal(signal.SIGCONT)
+        publishing.join()
+        drained(settings, 90)
+
+    stored = FactorLog(settings).read()
+    assert_whole(stored, Expected(streams))
+    assert stored.emitted > stored.distinct, "nothing was repeated, so nothing was proved"
+    assert sleeper.logged("partition_read_again") == [], "it goes on from its successor's checkpoints, not from its own"

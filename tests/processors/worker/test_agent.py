@@ -22,7 +22,7 @@ from processors.worker.outbox import Outbox, Send, sender
 from processors.worker.places import NamedLog
 from schemas.codec import decode, encode
 from schemas.errors import BrokerUnreachable, FatalError
-from schemas.messages import DeadLetter, FactorRecord, RegimeEvent, ResyncRequest
+from schemas.messages import DeadLetter, FactorEvent, FactorRecord, RegimeEvent, ResyncRequest
 from schemas.places import Extent, NamedPlace
 from schemas.topics import L2
 from tests.processors.regimes.generated import L2_LOG, Market, packed
@@ -264,6 +264,28 @@ async def test_a_state_too_old_has_the_partition_read_again(records: list[KafkaR
 
     assert bench.seeks == [(PARTITION, 20)]
     assert bench.position == 40
+
+
+async def test_what_is_read_again_is_gone_on_with_after_a_rebalance_in_its_midst() -> None:
+    """The group's offset is ahead of the books then, and reading begins there."""
+    one = book_log(22, 1, 60, wild=0.0)
+    bench = Bench(saved_after(stage_of("books"), one[:20]))
+    bench.agent.on_assigned({PARTITION: 40})
+    await bench.take(batch_of(one[40:]), batch_of(one[20:30]))
+    bench.agent.on_revoked()
+    bench.agent.on_assigned({PARTITION: 40})
+    await bench.take(batch_of(one[40:]))
+    assert bench.seeks == [(PARTITION, 20), (PARTITION, 30)]
+
+    await bench.take(batch_of(one[30:]))
+    whole = Bench()
+    whole.agent.on_assigned({PARTITION: 0})
+    await whole.take(batch_of(one))
+    assert events_of(bench) == [event for event in events_of(whole) if event.source_offset >= 20]
+
+
+def events_of(bench: Bench) -> list[FactorEvent]:
+    return [event for record in bench.sent(FactorRecord) for event in record.events]
 
 
 async def test_a_break_is_asked_about(

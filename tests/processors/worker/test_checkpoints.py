@@ -22,6 +22,7 @@ KEY = b"binance:BTCUSDT"
 PARTITION = TP("books-changelog", 3)
 PARTITIONS = 8
 HOME = partition_of(KEY.decode(), PARTITIONS)
+HOME_PARTITION = TP("books-changelog", HOME)
 
 
 class SlowProducer:
@@ -121,8 +122,9 @@ async def test_a_checkpoint_holds_back_no_source_offset() -> None:
         assert running.outbox.oldest_offset(3) is None
 
 
-def event(value: bytes | None, key: bytes | None = KEY, partition: int = HOME) -> Any:
-    return SimpleNamespace(message=SimpleNamespace(key=key, value=value, partition=partition, offset=7))
+def event(value: bytes | None, key: bytes | None = KEY, partition: int = HOME, offset: int = 7) -> Any:
+    tp = TP("books-changelog", partition)
+    return SimpleNamespace(message=SimpleNamespace(key=key, value=value, partition=partition, offset=offset, tp=tp))
 
 
 def checkpoint(next_offset: int, log: str = "OqQGnAVA", key: str = KEY.decode(), partition: int = HOME) -> bytes:
@@ -242,16 +244,31 @@ async def test_a_state_that_outlives_its_log_is_kept_until_the_new_log_has_one(
 async def test_the_store_knows_how_far_it_knows_a_changelog_until_partitions_move(
     store: CheckpointStore,
 ) -> None:
-    store.record_saved(KEY, checkpoint(10), PARTITION, 7)
-    store.record_saved(KEY, checkpoint(11), PARTITION, 6)
-    assert store.data[KEY] == checkpoint(11)
-    assert store.persisted_offset(PARTITION) == 7
+    store.record_saved(KEY, checkpoint(10), HOME_PARTITION, 0)
+    assert store.persisted_offset(HOME_PARTITION) == 0
+    store.apply_changelog_batch([event(checkpoint(11), offset=6)], to_key=lambda k: k, to_value=lambda v: v)
+    store.record_saved(KEY, checkpoint(12), HOME_PARTITION, 7)
+    assert store.data[KEY] == checkpoint(12)
+    assert store.persisted_offset(HOME_PARTITION) == 7
 
-    await store.on_rebalance({PARTITION}, set(), set())
-    assert store.persisted_offset(PARTITION) == 7
+    await store.on_rebalance({HOME_PARTITION}, set(), set())
+    assert store.persisted_offset(HOME_PARTITION) == 7
 
-    await store.on_rebalance({PARTITION}, set(), {PARTITION})
-    assert store.persisted_offset(PARTITION) is None
+    await store.on_rebalance({HOME_PARTITION}, set(), {HOME_PARTITION})
+    assert store.persisted_offset(HOME_PARTITION) is None
+
+
+async def test_what_others_wrote_before_a_checkpoint_of_ones_own_is_still_to_be_read(store: CheckpointStore) -> None:
+    """A worker that wakes after its session has one under way, and does not know yet that it has a successor."""
+    recovered(store, checkpoint(10))
+    store.record_saved(KEY, checkpoint(12), HOME_PARTITION, 9)
+    assert store.persisted_offset(HOME_PARTITION) == 7
+
+    await store.on_rebalance({HOME_PARTITION}, set(), set())
+    read = [event(checkpoint(60), offset=8), event(checkpoint(12), offset=9)]
+    store.apply_changelog_batch(read, to_key=lambda k: k, to_value=lambda v: v)
+    assert store.data[KEY] == checkpoint(60)
+    assert store.persisted_offset(HOME_PARTITION) == 9
 
 
 async def test_the_checkpoints_of_a_partition_that_went_are_forgotten(store: CheckpointStore) -> None:
