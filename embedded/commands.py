@@ -22,6 +22,8 @@ from schemas.errors import FatalError, UsageError
 WATCH_S = 0.5
 MAX_DEMO_S: Final = 7 * 86_400.0
 MOST_WORKERS: Final = 8
+KEEP: Final = "keep its data and logs with --data DIR"
+LOOK_AT: Final = "its data and logs are kept, as said above"
 
 Port = Annotated[
     int | None,
@@ -141,9 +143,7 @@ def demo(
         emit_json(summary.as_dict())
     # Who stops it early may have seen little; what there was is whole all the same.
     if not (summary.is_good or (was_asked and summary.is_exact)):
-        raise FatalError(
-            "the demo's result is not whole", next_step=f"keep its data and logs with --data DIR: {summary}"
-        )
+        raise FatalError(f"the demo's result is not whole: {summary.told}", next_step=LOOK_AT if data else KEEP)
 
 
 def _plan(

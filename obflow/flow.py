@@ -138,7 +138,13 @@ def _only(counts: Mapping[int, int], parts: Iterable[int]) -> dict[int, int]:
 def _places(waiting: Mapping[int, int], ages_s: Mapping[int, float]) -> str:
     """The partitions in which records wait longest."""
     longest = sorted(waiting, key=lambda part: -ages_s.get(part, 0.0))
-    return _some([f"{waiting[part]} records for {ages_s.get(part, 0.0):.0f} s in partition {part}" for part in longest])
+    return _some(
+        [f"{_records(waiting[part])} for {ages_s.get(part, 0.0):.0f} s in partition {part}" for part in longest]
+    )
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
 
 
 def _some(named: Sequence[str]) -> str:
@@ -149,7 +155,9 @@ def _some(named: Sequence[str]) -> str:
 
 def _well(reader: LogFollower, look: GroupLook) -> str:
     waiting = look.waiting()
-    wait = f"{sum(waiting.values())} records wait, for {max(look.ages_s.values(), default=0.0):.0f} s at most"
+    count = sum(waiting.values())
+    waits = f"{_records(count)} wait{'s' if count == 1 else ''}"
+    wait = f"{waits}, for {max(look.ages_s.values(), default=0.0):.0f} s at most"
     if look.members is None:
         return wait
     if not look.members and not look.positions:

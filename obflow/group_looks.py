@@ -12,13 +12,32 @@ from obflow.records_at import read_at
 from obflow.settings import Settings
 
 
-def watch(reader: LogFollower, look: Callable[[], GroupLook], pause_s: float) -> list[Check]:
-    """Judge a reader; where one look does not tell, from a second one after a pause."""
-    before = after = look()
-    if is_late(reader, before):
-        time.sleep(pause_s)
-        after = look()
-    return flow_findings(reader, before, after)
+class Watch:
+    """A reader that is judged: by one look, or where that does not tell by a second one after a pause.
+
+    Args:
+        reader: Who.
+        look: Looks at it; the first time at once.
+        pause_s: Between two looks, seconds.
+
+    Attributes:
+        reader: As above.
+        is_late: Whether one look does not tell.
+    """
+
+    def __init__(self, reader: LogFollower, look: Callable[[], GroupLook], pause_s: float) -> None:
+        self.reader = reader
+        self._look = look
+        self._before = look()
+        self.is_late = is_late(reader, self._before)
+        self._due_s = time.monotonic() + (pause_s if self.is_late else 0.0)
+
+    def findings(self) -> list[Check]:
+        """Judge it; what is left of its pause is waited for, so that several pause side by side."""
+        if not self.is_late:
+            return flow_findings(self.reader, self._before, self._before)
+        time.sleep(max(0.0, self._due_s - time.monotonic()))
+        return flow_findings(self.reader, self._before, self._look())
 
 
 def look_at(settings: Settings, topic: str, positions: Mapping[int, int]) -> GroupLook:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from obflow import kafka, kafka_logs
 from obflow.findings import Check, unknown
 from obflow.flow import LogFollower
-from obflow.group_looks import look_at_group, watch
+from obflow.group_looks import Watch, look_at_group
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import read_tail
@@ -51,9 +51,9 @@ LAST_CALLS: Final = 2_000
 def worker_checks(settings: Settings) -> list[Check]:
     """Look at every stage's group and changelog, and at what the model is not asked."""
     found = []
-    for stage in STAGES.values():
+    for stage, watched in [(stage, _watched(settings, stage)) for stage in STAGES.values()]:
         try:
-            found += [*_flow(settings, stage), *_checkpoints(settings, stage)]
+            found += [watched] if isinstance(watched, Check) else watched.findings() + _checkpoints(settings, stage)
         except (BrokerUnreachable, TopicMismatch) as error:
             found.append(unknown(f"{stage.name} workers", error))
     return [*found, *endpoint_checks(settings.of(RegimeSettings)), *_called(settings), *_rollout(settings)]
@@ -76,12 +76,16 @@ def stage_group(settings: Settings, stage: type[Stage[Any, Any]]) -> str:
     return settings.kafka.topic_prefix + _section(settings, stage).app_id
 
 
-def _flow(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:
+def _watched(settings: Settings, stage: type[Stage[Any, Any]]) -> Watch | Check:
+    """A first look at a stage's group, all of them before any second one; or why there is none."""
     section, group = _section(settings, stage), stage_group(settings, stage)
     command = COMMANDS.get(stage.name, f"obflow {stage.name}")
     reader = LogFollower(f"{stage.name} workers", f"group {group}", command, CHECKPOINTS_S * section.checkpoint_seconds)
     look = partial(look_at_group, settings, group, topic_name(settings, stage.reads))
-    return watch(reader, look, section.checkpoint_seconds + 1.0)
+    try:
+        return Watch(reader, look, section.checkpoint_seconds + 1.0)
+    except (BrokerUnreachable, TopicMismatch) as error:
+        return unknown(reader.name, error)
 
 
 def _checkpoints(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from obflow import kafka, kafka_logs
 from obflow.findings import Check, unknown
 from obflow.flow import GroupLook, LogFollower
-from obflow.group_looks import look_at, watch
+from obflow.group_looks import Watch, look_at
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, StoreUnreachable, TopicMismatch
 from sinks import migrate
@@ -23,6 +23,8 @@ from sinks.tables import TABLES
 PATIENCE_S: Final = 10.0
 """Beyond `sink.flush_seconds`: the time of an insert on a busy machine."""
 PAUSE_S: Final = 3.0
+EVERY_TABLE: Final = "obflow sink"
+"""What feeds all of them: a command a table would be a dozen where nobody feeds any."""
 
 
 def position_checks(settings: Settings) -> list[Check]:
@@ -33,17 +35,21 @@ def position_checks(settings: Settings) -> list[Check]:
         return [Check("rows", False, "not known while no ClickHouse answers")]
     try:
         there = [table for table in TABLES.values() if not migrate.lacking(store, table)]
-        return [finding for table in there for finding in _table(settings, store, table)]
+        watched = [_watch(settings, store, table) for table in there]
+        if sum(one.is_late for one in watched) > 1:
+            for one in watched:
+                one.reader = one.reader._replace(command=EVERY_TABLE)
+        return [finding for one in watched for finding in one.findings()]
     except (BrokerUnreachable, TopicMismatch) as error:
         return [unknown("rows", error)]
     finally:
         store.close()
 
 
-def _table(settings: Settings, store: Store, table: Table[Any]) -> list[Check]:
+def _watch(settings: Settings, store: Store, table: Table[Any]) -> Watch:
     limit_s = settings.of(SinkSettings).flush_seconds + PATIENCE_S
     reader = LogFollower(f"rows of {table.name}", f"table {table.name}", f"obflow sink --table {table.name}", limit_s)
-    return watch(reader, partial(_look, settings, store, table), PAUSE_S)
+    return Watch(reader, partial(_look, settings, store, table), PAUSE_S)
 
 
 def _look(settings: Settings, store: Store, table: Table[Any]) -> GroupLook:

@@ -64,6 +64,14 @@ class Summary:
         """Something went through, and nothing was lost or doubled."""
         return bool(self.messages and self.factors and self.is_exact)
 
+    @property
+    def told(self) -> str:
+        """What came of it, in words."""
+        return (
+            f"of {self.messages:,} messages came {self.factors:,} factor events, {self.lost:,} were lost and"
+            f" {self.duplicates:,} doubled"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The object `--json` prints."""
         return asdict(self)

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPException
 from typing import Final
 from urllib.error import URLError
@@ -23,6 +24,7 @@ PAGES_FROM: Final = 32
 """Where no page is set, so many ports from `metrics.port` on are looked at: a demo counts up from it, a port a role."""
 PAGE_SECONDS: Final = 2.0
 MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
+NO_ANSWER: Final = "does not answer"
 PAGE: Final = ("page", "role", "ready", "cpu_s", "memory_mib", "up_s")
 
 
@@ -53,7 +55,7 @@ def page_section(settings: Settings) -> list[StatusTable]:
         note = "no role's page is known: set status.pages, or metrics.port where the roles run on this machine"
         return [StatusTable("roles", 10, PAGE, note=note)]
     with ThreadPoolExecutor(len(asked)) as pool:
-        rows = [row for row in pool.map(_page, asked) if row is not None]
+        rows = [row for row in pool.map(partial(_page, is_named=bool(settings.status.pages)), asked) if row is not None]
     return [
         StatusTable("roles", 10, PAGE, tuple(rows), totals=("cpu_s",), note="" if rows else "no role's page answers")
     ]
@@ -78,13 +80,17 @@ def _resolved(host: str, port: str) -> Iterable[str]:
     return sorted(f"[{one}]" if ":" in one else one for one in found)
 
 
-def _page(address: str) -> Row | None:
+def _page(address: str, *, is_named: bool) -> Row | None:
+    """What a page tells; a row without values where somebody is to be there, or is and says nothing, as suspended."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our roles
     try:
         with direct.open(f"http://{address}/metrics", timeout=PAGE_SECONDS) as answer:
             values, role = _values(answer.read(MAX_PAGE_BYTES).decode("utf-8", "replace"))
-    except (URLError, HTTPException, OSError, ValueError):
-        return None  # nobody, or somebody who serves no metrics
+    except ValueError:
+        return None  # somebody who serves no metrics
+    except (URLError, HTTPException, OSError) as error:
+        is_silent = isinstance(getattr(error, "reason", error), TimeoutError)
+        return (address, NO_ANSWER, False, *(None,) * (len(PAGE) - 3)) if is_silent or is_named else None
     if role is None:
         return None  # somebody else's page
     started_s, memory = values.get("process_start_time_seconds"), values.get("process_resident_memory_bytes")

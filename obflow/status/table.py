@@ -66,7 +66,8 @@ def _with_rates(section: StatusTable, row: Row, before: Row | None, seconds: flo
 def _rate(before: Cell, after: Cell, seconds: float) -> float | None:
     if not isinstance(before, int | float) or not isinstance(after, int | float) or seconds <= 0:
         return None
-    return round((after - before) / seconds, 1)
+    rate = (after - before) / seconds
+    return round(rate, 1 if abs(rate) >= 10 else 2)
 
 
 def shown(value: Cell) -> str:

@@ -48,6 +48,7 @@ REASONS: dict[str, str] = {
     "give it more of the machine, or start another one beside it": "what a machine has to give is not a test's",
     "it goes on behind them; books wait for their next snapshot": SAYS_WHY,
     "it holds no book at all": SAYS_WHY,
+    "its data and logs are kept, as said above": SAYS_WHY,
     "it trades again when its venue says so": SAYS_WHY,
     "it trades {…} others": SAYS_WHY,
     "it has to be PEM, the key that of the certificate, and the key's password right": SAYS_WHY,

@@ -122,10 +122,26 @@ def test_a_table_that_stands_still_is_named_with_the_command_that_feeds_it(run: 
         publisher.offer(trade)
         publisher.flush(patient(20))
     found = findings(run, settings, code=0)
-    assert found["rows of trades"]["detail"].startswith("1 records wait, for ")
+    assert found["rows of trades"]["detail"].startswith("1 record waits, for ")
     time.sleep(11.0)
     found = findings(run, settings)
 
-    assert found["rows of trades"]["detail"].startswith("table trades does not move: 1 records for ")
+    assert found["rows of trades"]["detail"].startswith("table trades does not move: 1 record for ")
     assert found["rows of trades"]["remedy"] == "start `obflow sink --table trades`"
     assert found["rows of factors"]["ok"]
+
+
+@pytest.mark.exhaustive
+def test_where_no_table_moves_one_command_is_named_and_one_pause_made_for_all(run: Command, settings: Settings) -> None:
+    run("tables", "apply", *flags(settings))
+    now_ns = time.time_ns()
+    with closing(Publisher(settings, Metrics("producer"), time.time_ns)) as publisher:
+        publisher.offer(TradeRecord("binance", "BTCUSDT", Source.LIVE, "1", now_ns, "0.01", "0.001", 5, 5))
+        publisher.offer(FeedStatus("binance", "BTCUSDT", Source.LIVE, FeedState.STOPPED, 1, now_ns))
+        publisher.flush(patient(20))
+    time.sleep(11.5)
+    found = findings(run, settings)
+
+    stuck = [found[f"rows of {table}"] for table in ("trades", "feed_status")]
+    assert [one["ok"] for one in stuck] == [False, False]
+    assert {one["remedy"] for one in stuck} == {"start `obflow sink`"}

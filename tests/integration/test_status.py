@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -123,7 +124,21 @@ def test_pages_of_others_and_a_proxy_hide_no_page_of_ours(
         found = status_of(capsys, *flags(settings), f"--set=status.pages={pages}")
         other.shutdown()
 
-    assert [row["role"] for row in found["roles"]] == ["sink"]
+    assert [(row["page"], row["role"]) for row in found["roles"]] == [
+        (f"127.0.0.1:{port}", "sink"),
+        ("nowhere.invalid:1", "does not answer"),
+    ]
+
+
+def test_a_process_that_takes_connections_and_says_nothing_is_shown(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PAGE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as suspended:
+        found = status_of(capsys, *flags(settings), f"--set=metrics.port={suspended.getsockname()[1]}")
+
+    [row] = found["roles"]
+    assert (row["role"], row["ready"], row["memory_mib"]) == ("does not answer", False, None)
 
 
 @pytest.mark.exhaustive
