@@ -12,7 +12,7 @@ from obflow.records_at import read_at
 from obflow.settings import Settings
 
 
-class Watch:
+class WatchedReader:
     """A reader that is judged: by one look, or where that does not tell by a second one after a pause.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from obflow import kafka, kafka_logs
 from obflow.findings import Check, unknown
 from obflow.flow import LogFollower
-from obflow.group_looks import Watch, look_at_group
+from obflow.group_looks import WatchedReader, look_at_group
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import read_tail
@@ -76,14 +76,14 @@ def stage_group(settings: Settings, stage: type[Stage[Any, Any]]) -> str:
     return settings.kafka.topic_prefix + _section(settings, stage).app_id
 
 
-def _watched(settings: Settings, stage: type[Stage[Any, Any]]) -> Watch | Check:
+def _watched(settings: Settings, stage: type[Stage[Any, Any]]) -> WatchedReader | Check:
     """A first look at a stage's group, all of them before any second one; or why there is none."""
     section, group = _section(settings, stage), stage_group(settings, stage)
     command = COMMANDS.get(stage.name, f"obflow {stage.name}")
     reader = LogFollower(f"{stage.name} workers", f"group {group}", command, CHECKPOINTS_S * section.checkpoint_seconds)
     look = partial(look_at_group, settings, group, topic_name(settings, stage.reads))
     try:
-        return Watch(reader, look, section.checkpoint_seconds + 1.0)
+        return WatchedReader(reader, look, section.checkpoint_seconds + 1.0)
     except (BrokerUnreachable, TopicMismatch) as error:
         return unknown(reader.name, error)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from obflow import kafka, kafka_logs
 from obflow.findings import Check, unknown
 from obflow.flow import GroupLook, LogFollower
-from obflow.group_looks import Watch, look_at
+from obflow.group_looks import WatchedReader, look_at
 from obflow.settings import Settings
 from schemas.errors import BrokerUnreachable, StoreUnreachable, TopicMismatch
 from sinks import migrate
@@ -46,10 +46,10 @@ def position_checks(settings: Settings) -> list[Check]:
         store.close()
 
 
-def _watch(settings: Settings, store: Store, table: Table[Any]) -> Watch:
+def _watch(settings: Settings, store: Store, table: Table[Any]) -> WatchedReader:
     limit_s = settings.of(SinkSettings).flush_seconds + PATIENCE_S
     reader = LogFollower(f"rows of {table.name}", f"table {table.name}", f"obflow sink --table {table.name}", limit_s)
-    return Watch(reader, partial(_look, settings, store, table), PAUSE_S)
+    return WatchedReader(reader, partial(_look, settings, store, table), PAUSE_S)
 
 
 def _look(settings: Settings, store: Store, table: Table[Any]) -> GroupLook:

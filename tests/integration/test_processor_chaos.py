@@ -93,9 +93,7 @@ def test_no_end_of_a_worker_loses_reorders_or_changes_an_event(broker: str, tmp_
     assert stored.emitted > stored.distinct, "nothing was repeated, so nothing was proved"
 
 
-def test_a_worker_that_wakes_after_its_successor_has_come_further_loses_and_changes_no_event(
-    broker: str, tmp_path: Path
-) -> None:
+def test_a_worker_that_wakes_behind_its_successor_loses_and_changes_no_event(broker: str, tmp_path: Path) -> None:
     """What it held as it fell asleep it writes behind its successor's checkpoints; then it is given partitions back."""
     settings: Settings = pipeline(broker)
     producers = [Producer(Random(100 + number), 60_000, 40, 500, GRIDS[0], 0.01, 60_000_000) for number in range(8)]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from obflow.flow import GroupLook, LogFollower
-from obflow.group_looks import Watch
+from obflow.group_looks import WatchedReader
 
 READER = LogFollower("rows of factors", "table factors", "obflow sink", 10.0)
 STUCK = GroupLook("factors.v1", {0: 0}, {0: 7}, {0: 3}, {0: 60.0})
@@ -24,7 +24,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_several_that_do_not_move_cost_one_pause(pauses: list[float]) -> None:
-    watched = [Watch(READER, lambda: STUCK, 3.0) for _ in range(11)]
+    watched = [WatchedReader(READER, lambda: STUCK, 3.0) for _ in range(11)]
     found = [finding for one in watched for finding in one.findings()]
 
     assert [finding.ok for finding in found] == [False] * 11
@@ -33,7 +33,7 @@ def test_several_that_do_not_move_cost_one_pause(pauses: list[float]) -> None:
 
 def test_one_that_keeps_up_is_looked_at_once(pauses: list[float]) -> None:
     looks = iter([WELL])
-    [found] = Watch(READER, lambda: next(looks), 3.0).findings()
+    [found] = WatchedReader(READER, lambda: next(looks), 3.0).findings()
 
     assert found.ok
     assert pauses == []
