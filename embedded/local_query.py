@@ -92,7 +92,8 @@ def _opened(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """A file's columns, and its rows in batches."""
     name = path.name
     if not path.is_file():
-        raise UsageError(f"there is no file {path}", next_step="check the path")
+        cause = f"{path} is a folder, and files are asked" if path.is_dir() else f"there is no file {path}"
+        raise UsageError(cause, next_step="check the path")
     try:
         if name.endswith(".parquet"):
             file = pq.ParquetFile(path)

@@ -108,6 +108,7 @@ def test_files_that_cannot_be_asked(run: Command, parquet: Path, tmp_path: Path)
         sentence="name a .parquet, .csv, .csv.gz or .frames.jsonl.gz",
         code=2,
     )
+    assert "is a folder" in run("query", f"--file={tmp_path}", count, code=2)
     bad = tmp_path / "bad.parquet"
     bad.write_bytes(parquet.read_bytes()[:-20])
     run.refused("query", f"--file={bad}", count, sentence="fetch or write it again", code=1)
