@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,10 @@ from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec
 from obflow import kafka
 from obflow.kafka import Partition
 from obflow.settings import Settings
+from schemas.logs import LogId, OffsetStamp, parse_stamp, short_id
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin import AdminClient, TopicDescription
 
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -28,11 +29,18 @@ def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str]:
         BrokerUnreachable: No broker answers.
         TopicMismatch: A topic is not there.
     """
-    wanted = list(dict.fromkeys(names))
-    found = kafka.ask(
-        settings, lambda client, timeout: client.describe_topics(TopicCollection(wanted), request_timeout=timeout)
-    )
+    found = _described(settings, dict.fromkeys(names))
     return {name: url_safe(topic.topic_id) for name, topic in found.items()}
+
+
+def logs_there(settings: Settings, names: Iterable[str]) -> dict[str, LogId]:
+    """Look up the logs that topics are now, those that there are.
+
+    Raises:
+        BrokerUnreachable: No broker answers.
+    """
+    found = _described(settings, dict.fromkeys(names), accepted=(KafkaError.UNKNOWN_TOPIC_OR_PART,))
+    return {name: LogId(name, url_safe(topic.topic_id), len(topic.partitions)) for name, topic in found.items()}
 
 
 def url_safe(topic_id: object) -> str:
@@ -74,11 +82,15 @@ def offsets_at(settings: Settings, names: Iterable[str], since_ms: int) -> dict[
 def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> dict[Partition, int]:
     """Look up how far a consumer group has come, for those partitions of the topics that it has committed.
 
+    One that was committed of another log, which had the topic's name before, is none of this one.
+
     Raises:
         BrokerUnreachable: No broker answers.
         TopicMismatch: A topic is not there.
     """
-    partitions = [TopicPartition(*partition) for partition in _partitions(settings, names)]
+    described = _described(settings, names)
+    logs = {name: short_id(url_safe(topic.topic_id)) for name, topic in described.items()}
+    partitions = [TopicPartition(name, one.id) for name, topic in described.items() for one in topic.partitions]
     # Asked as a member would: librdkafka's administrative call for this crashes the process (its issue 5040) if the
     # group's coordinator is just moving or loading.
     asker = kafka.consumer(settings, group, {"log_level": kafka.CRITICAL_ONLY})
@@ -86,12 +98,30 @@ def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> d
         found = kafka.patiently(settings, lambda left: asker.committed(partitions, timeout=left))
     finally:
         asker.close()
-    return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
+    return {
+        (item.topic, item.partition): item.offset
+        for item in found
+        if item.offset >= 0 and not _stamp_of(item).is_of_another(logs[item.topic])
+    }
+
+
+def _stamp_of(committed: TopicPartition) -> OffsetStamp:
+    """What stands beside an offset. The library copies on beyond the end of it, which may give no text at all."""
+    try:
+        return parse_stamp(committed.metadata or "")
+    except UnicodeDecodeError as error:
+        return parse_stamp(error.object.decode("latin-1"))
+
+
+def _described(settings: Settings, names: Iterable[str], accepted: Collection[int] = ()) -> dict[str, TopicDescription]:
+    topics = TopicCollection(list(names))
+    return kafka.ask(
+        settings, lambda client, timeout: client.describe_topics(topics, request_timeout=timeout), accepted=accepted
+    )
 
 
 def _partitions(settings: Settings, names: Iterable[str]) -> list[Partition]:
-    topics = TopicCollection(list(names))
-    described = kafka.ask(settings, lambda client, timeout: client.describe_topics(topics, request_timeout=timeout))
+    described = _described(settings, names)
     return [(name, partition.id) for name, topic in described.items() for partition in topic.partitions]
 
 

@@ -6,10 +6,13 @@ by the name. Records and rows carry the id's first characters.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from schemas.bounds import INT64_MAX, LAST_PARTITION, LOG_CHARACTERS
 
+_ID: Final = rf"[A-Za-z0-9_-]{{{LOG_CHARACTERS}}}"
+_STAMP: Final = re.compile(rf"(?P<changelog>{_ID}|)(?:/(?P<source>{_ID}))?")
 ORIGIN_HEADER: Final = "obflow-origin"
 """Header of a record that was sent again by hand: where it was written first, as `Origin.text`."""
 
@@ -40,6 +43,33 @@ class LogId(NamedTuple):
     def origin(self, partition: int, offset: int) -> Origin:
         """Name a record of this log."""
         return Origin(self.topic, self.topic_id, partition, offset)
+
+
+class OffsetStamp(NamedTuple):
+    """What a worker commits beside an offset: an offset says neither of which log it is nor who keeps its promise.
+
+    Attributes:
+        changelog: Short id of the log that holds the checkpoints; empty where that was not known.
+        source: Short id of the log that the offset is of; empty where its writer did not say.
+    """
+
+    changelog: str = ""
+    source: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it stands beside the offset."""
+        return f"{self.changelog}/{self.source}"
+
+    def is_of_another(self, source: str) -> bool:
+        """Whether the offset is of another log than the one that has the topic's name now."""
+        return bool(self.source) and self.source != source
+
+
+def parse_stamp(text: str) -> OffsetStamp:
+    """Read `OffsetStamp.text` back, whatever follows it; older workers wrote the changelog alone, others nothing."""
+    found = _STAMP.match(text)
+    return OffsetStamp() if found is None else OffsetStamp(found["changelog"], found["source"] or "")
 
 
 class Position(NamedTuple):

@@ -26,7 +26,7 @@ from processors.worker.promises import BrokenPromise, PromiseBroken
 from processors.worker.runs import Run
 from schemas.codec import encode
 from schemas.errors import DecodeError, DependencyError, FatalError
-from schemas.logs import LogId
+from schemas.logs import LogId, OffsetStamp
 from schemas.messages import DeadLetter
 from schemas.topics import DEAD_LETTERS
 from schemas.units import NS_PER_MS
@@ -55,6 +55,7 @@ class WorkerPorts(NamedTuple):
         named_log: The log in which records name places, if they are held against one.
         withdraw: Has a partition read again from an offset, and committed there before.
         is_whole: Whether the changelog of a partition still has all that it ever took.
+        was_refused: Whether what the changelog holds of a key was refused.
         changelog_id: Which changelog it is, as far as that is known.
     """
 
@@ -69,6 +70,7 @@ class WorkerPorts(NamedTuple):
     named_log: NamedLog | None = None
     withdraw: Callable[[int, int], None] = lambda _partition, _offset: None
     is_whole: Callable[[int], bool] = lambda _partition: True
+    was_refused: Callable[[str], bool] = lambda _key: False
     changelog_id: Callable[[], str] = lambda: ""
 
 
@@ -158,9 +160,9 @@ class StageAgent:
         self.is_recovering = bool(partitions)
         self._meters.partitions_granted(len(partitions))
 
-    def changelog_id(self) -> str:
-        """Which changelog the checkpoints go to, as far as that is known."""
-        return self._ports.changelog_id()
+    def stamp(self) -> OffsetStamp:
+        """What tells an offset of this log, kept by this changelog, from others."""
+        return OffsetStamp(self._ports.changelog_id(), self._ports.source.short_id)
 
     def on_assigned(
         self, positions: Mapping[int, int], starts: Mapping[int, int] | None = None, foreign: Set[int] = frozenset()
@@ -194,6 +196,15 @@ class StageAgent:
         self._meters.refused("source_hole", first - start)
         cause = f"the log has lost records {start} to {first - 1} of partition {partition} before they were read"
         log.error("source_hole", partition=partition, offset=start, records=first - start, cause=cause)
+
+    def on_offset_of_another_log(self, partition: int, offset: int, source: str) -> None:
+        """What the group has committed of a partition counts records of a log that is no more."""
+        self._meters.refused("offset_of_another_log", 1)
+        cause = (
+            f"offset {offset} was committed of log {source}, and {self._ports.source.short_id} has its name now: the "
+            "partition is read from the log's start"
+        )
+        log.warning("offset_taken_back", partition=partition, offset=offset, cause=cause)
 
     def on_refused_checkpoint(self, letter: DeadLetter) -> None:
         """A checkpoint that recovery has read is not from here."""
@@ -231,6 +242,7 @@ class StageAgent:
             named_log=self._ports.named_log,
             log_start=log_start,
             is_whole=not is_foreign and self._ports.is_whole(partition),
+            was_refused=self._ports.was_refused,
             broken=partial(self._on_broken_promise, partition),
         )
 

@@ -131,6 +131,7 @@ def create_worker(
         named_log=LogEnds(settings, stage.names.topic) if stage.names is not None else None,
         withdraw=lambda partition, offset: app.consumer.withdraw(partition, offset),
         is_whole=lambda partition: table.data.is_whole(partition),
+        was_refused=lambda key: table.data.was_refused(key.encode()),
         changelog_id=lambda: table.data.changelog_id,
     )
     section = settings.section(stage.role, StageSettings)  # type: ignore[type-abstract] # a protocol to hold it against

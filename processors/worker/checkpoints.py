@@ -46,6 +46,7 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         super().__post_init__()
         self._known: dict[TP, int] = {}
         self._rules: CheckpointRules | None = None
+        self._refused: set[bytes] = set()
 
     def record_saved(self, key: bytes, value: bytes, written: TP, offset: int) -> None:
         """Hold a checkpoint that the changelog has taken."""
@@ -63,6 +64,7 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
             try:
                 self._take_over(message.key, message.value, message.partition)
             except MessageError as error:
+                self._refused.add(message.key or b"")
                 self.on_refused(message, error)
             self.set_persisted_offset(message.tp, message.offset)
 
@@ -81,6 +83,10 @@ class CheckpointStore(memory.Store):  # type: ignore[misc] # untyped base
         """
         was_cut = self._rules is not None and partition in self._rules.cut
         return not was_cut and partition in self._key_partition.values()
+
+    def was_refused(self, key: bytes) -> bool:
+        """Whether a record of a key was refused. Compaction may have taken the checkpoint before it for its sake."""
+        return key in self._refused
 
     @property
     def changelog_id(self) -> str:

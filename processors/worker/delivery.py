@@ -32,6 +32,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from processors.worker.cut import PartitionReader, SourceBatch
+from schemas.logs import OffsetStamp, parse_stamp
 
 LIBRARY_LOG = logging.getLogger("faust.delivery")
 """What the stock code says of these objects goes where the rest of its words go."""
@@ -55,8 +56,8 @@ class Delivery(Protocol):
         """The group has given us these; once their checkpoints are recovered, `on_assigned` follows."""
         ...
 
-    def changelog_id(self) -> str:
-        """Which changelog checkpoints go to; empty where that is not known. Offsets are committed with its name."""
+    def stamp(self) -> OffsetStamp:
+        """What offsets are committed with: the log that is read, and the one its checkpoints go to, where known."""
         ...
 
     def on_assigned(self, positions: Mapping[int, int], starts: Mapping[int, int], foreign: Set[int]) -> None:
@@ -69,6 +70,10 @@ class Delivery(Protocol):
 
     def on_true_hole(self, partition: int, start: int, first: int) -> None:
         """The log itself lacks the offsets from `start` to `first`: retention took them before they were read."""
+        ...
+
+    def on_offset_of_another_log(self, partition: int, offset: int, source: str) -> None:
+        """The committed offset is of the log `source`, which had the topic's name before: it is none of this one."""
         ...
 
     def committable(self, partition: int) -> int | None:
@@ -98,10 +103,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] 
     async def _commit_stamped(self, commit: Callable[[Any], Awaitable[None]], offsets: Mapping[Any, Any]) -> None:
         await commit({tp: (committed.offset, self.stamps.get(TP(*tp), "")) for tp, committed in offsets.items()})
 
-    async def committed_stamps(self, tps: Set[TP]) -> dict[TP, str]:
+    async def committed_stamps(self, tps: Set[TP]) -> dict[TP, OffsetStamp]:
         """What was committed beside the offsets of partitions."""
         found: dict[TP, str] = await self.call_thread(self._committed_stamps, tps)
-        return found
+        return {tp: parse_stamp(text) for tp, text in found.items()}
 
     async def _committed_stamps(self, tps: Set[TP]) -> dict[TP, str]:
         asked = [driver.ensure_aiokafka_TP(tp) for tp in tps]
@@ -183,7 +188,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
     async def _commit_lower(self, tp: TP, offset: int) -> bool:
         """Commit an offset below the committed one, after whatever is being committed; False while that cannot be."""
         await self.maybe_wait_for_commit_to_finish()
-        self._thread.stamps[tp] = self._delivery.changelog_id()
+        self._thread.stamps[tp] = self._delivery.stamp().text
         if not await self._commit({tp: offset}):
             return False
         self._committed_offset[tp] = offset
@@ -252,9 +257,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
             return  # in the midst of a rebalance; it ends with another call
         assigned = {tp for tp in self.assignment() if self._is_source(tp)}
         starts = await self.earliest_offsets(*assigned) if assigned else {}
-        foreign = await self._take_over_stamps(assigned)
+        stamps = await self._thread.committed_stamps(assigned)
         if not self.flow_active:
             return  # the next one began meanwhile
+        self._take_back_offsets(stamps)
+        foreign = self._take_over_stamps(assigned, stamps)
         offsets = {tp: max(self._committed_offset[tp] or 0, starts[tp]) for tp in assigned}
         promised = {tp: starts[tp] for tp in assigned if self._committed_offset[tp]}
         self._readers = {tp: PartitionReader(self._seeks) for tp in assigned}
@@ -265,11 +272,28 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc] # untyped base
                 self._delivery.on_true_hole(tp.partition, committed, starts[tp])
         self._delivery.on_assigned(_by_partition(offsets), _by_partition(promised), foreign)
 
-    async def _take_over_stamps(self, assigned: Set[TP]) -> set[int]:
+    def _take_back_offsets(self, stamps: dict[TP, OffsetStamp]) -> None:
+        """Take offsets of a log that is no more for none, and have the broker do so before anything is read.
+
+        The broker forgets them with their topic; one that a worker commits before it has noticed lands in the new one.
+        """
+        source = self._delivery.stamp().source
+        for tp in [tp for tp, stamp in stamps.items() if stamp.is_of_another(source)]:
+            self._delivery.on_offset_of_another_log(
+                tp.partition, self._committed_offset[tp] or 0, stamps.pop(tp).source
+            )
+            self._committed_offset[tp] = None
+            self._withdrawn.add(tp)
+
+    def _take_over_stamps(self, assigned: Set[TP], found: Mapping[TP, OffsetStamp]) -> set[int]:
         """Go on to commit what was committed beside the offsets; the partitions where that is another changelog."""
-        found, ours = await self._thread.committed_stamps(assigned), self._delivery.changelog_id()
-        stamps = self._thread.stamps = {tp: found.get(tp) or ours for tp in assigned}
-        return {tp.partition for tp, stamp in stamps.items() if ours and stamp != ours}
+        ours = self._delivery.stamp()
+        stamps = {
+            tp: ours if tp not in found else OffsetStamp(found[tp].changelog or ours.changelog, ours.source)
+            for tp in assigned
+        }
+        self._thread.stamps = {tp: stamp.text for tp, stamp in stamps.items()}
+        return {tp.partition for tp, stamp in stamps.items() if ours.changelog and stamp != ours}
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401 (stock signature)
         return (tp for tp in self._readers if topics is None or tp in topics or tp.topic in topics)

@@ -47,6 +47,7 @@ class HeldPartition(Generic[S, R]):
         named_log: The log in which records name places; None where those are not judged.
         log_start: Offset of the first record the log still holds; None where nothing is committed.
         is_whole: Whether a key without a checkpoint had no record before the position.
+        was_refused: Whether what the changelog holds of a key was refused, so that it did have one.
         broken: Told of a checkpoint that is promised and not there.
 
     Attributes:
@@ -67,12 +68,14 @@ class HeldPartition(Generic[S, R]):
         named_log: NamedLog | None = None,
         log_start: int | None = None,
         is_whole: bool = True,
+        was_refused: Callable[[str], bool] = lambda _: False,
         broken: Callable[[BrokenPromise], None] = lambda _: None,
     ) -> None:
         self.partition = partition
         self.owned = True
         self.offsets = PartitionOffsets(position)
         self._beginning = Beginning(position, log_start, is_whole=is_whole)
+        self._was_refused = was_refused
         self._broken = broken
         self._stage = stage
         self._log = log
@@ -193,7 +196,7 @@ class HeldPartition(Generic[S, R]):
     def _restored(self, key: str) -> tuple[S, int, bool]:
         """The state of the newest checkpoint and its offset, or a fresh one; and whether that one is lost."""
         payload = self._load(key)
-        is_lost = not self._beginning.is_whole
+        is_lost = not self._beginning.is_whole or self._was_refused(key)
         try:
             if payload is not None:
                 checkpoint = Checkpoint.from_bytes(payload)

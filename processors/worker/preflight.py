@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
@@ -12,6 +12,7 @@ from schemas.logs import LogId
 from schemas.topics import BY_NAME, Topic
 
 START_SECONDS = 10.0
+OTHER_PARTITIONS = "set kafka.partitions to what is there, or a new kafka.topic_prefix"
 
 
 def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> LogId:
@@ -39,7 +40,7 @@ def open_source(settings: Settings, read: Topic, used: Iterable[Topic]) -> LogId
         )
     unequal = [str(difference) for difference in differences if not difference.mendable]
     if unequal:
-        raise TopicMismatch("; ".join(unequal), next_step="set kafka.partitions to what is there")
+        raise TopicMismatch("; ".join(unequal), next_step=OTHER_PARTITIONS)
     topic = topics.topic_name(settings, read)
     topic_id = kafka_logs.topic_ids(settings, [topic])[topic]
     return LogId(topic, topic_id, settings.kafka.partitions)
@@ -51,30 +52,48 @@ def require_changelog(settings: Settings, name: str) -> None:
     Raises:
         BrokerUnreachable: No broker answers.
         DependencyError: It has none: `obflow topics apply` creates those of the default app_ids alone.
+        TopicMismatch: It has another number of partitions than declared.
     """
     if name.removeprefix(settings.kafka.topic_prefix) in BY_NAME:
         return
-    try:
-        kafka_logs.topic_ids(settings, [name])
-    except TopicMismatch:
+    there = kafka_logs.logs_there(settings, [name]).get(name)
+    if there is None:
         raise DependencyError(
             f"the broker at {settings.kafka.bootstrap_servers} has no topic {name} for this app_id's checkpoints",
             next_step=f"create it with {settings.kafka.partitions} partitions and cleanup.policy=compact, "
             "or keep the app_id as it was and set kafka.topic_prefix to have a pipeline apart",
-        ) from None
+        )
+    if there.partitions != settings.kafka.partitions:
+        what = f"{name}: partitions is {there.partitions}, declared {settings.kafka.partitions}"
+        raise TopicMismatch(what, next_step=OTHER_PARTITIONS)
 
 
-def log_ends(settings: Settings, log: LogId) -> Positions:
+def log_ends(settings: Settings, log: LogId, used: Collection[str] = ()) -> Positions:
     """Offset after the last record of each partition. Blocks, within the deadline of the settings.
+
+    Args:
+        settings: `kafka` is used.
+        log: The log.
+        used: Names of other topics that have to be there, with as many partitions.
 
     Raises:
         BrokerUnreachable: No broker answers.
-        LogReplaced: The topic of that name is another log by now, or (LogWidened) has another number of partitions.
+        TopicMismatch: A topic is not there.
+        LogReplaced: The topic of that name is another log by now, or (LogWidened) has another number of partitions, as
+            one of the others may have.
     """
-    if kafka_logs.topic_ids(settings, [log.topic])[log.topic] != log.topic_id:
+    _require_as_before(log, kafka_logs.logs_there(settings, [log.topic, *used]), used)
+    return {partition: offset for (_, partition), offset in kafka_logs.end_offsets(settings, [log.topic]).items()}
+
+
+def _require_as_before(log: LogId, there: Mapping[str, LogId], used: Collection[str]) -> None:
+    missing = [name for name in (log.topic, *used) if name not in there]
+    if missing:
+        what = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on the broker any more"
+        raise TopicMismatch(what, next_step="`obflow topics apply` creates what is missing")
+    if there[log.topic].topic_id != log.topic_id:
         raise LogReplaced(f"the topic {log.topic} was made anew: it is another log", next_step="restart the worker")
-    ends = {partition: offset for (_, partition), offset in kafka_logs.end_offsets(settings, [log.topic]).items()}
-    if log.partitions and len(ends) != log.partitions:
-        what = f"the topic {log.topic} has {len(ends)} partitions now, and {log.partitions} before: its keys have moved"
-        raise LogWidened(what, next_step=topics.NEW_LOGS)
-    return ends
+    for name, count in ((name, found.partitions) for name, found in there.items()):
+        if log.partitions and count != log.partitions:
+            what = f"the topic {name} has {count} partitions now, and {log.partitions} before: its keys have moved"
+            raise LogWidened(what, next_step=topics.NEW_LOGS)

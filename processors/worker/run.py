@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 import uvloop
@@ -16,6 +17,7 @@ from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
 from obflow.settings import Settings
 from obflow.terminal import tell_error
+from obflow.topics import topic_name
 from processors.contract import Stage
 from processors.settings import ProcessorSettings
 from processors.worker.app import Beside, WorkerParts, create_worker, until_stopped, wait_at_most
@@ -92,7 +94,8 @@ async def _run(
     source = await asyncio.to_thread(open_source, settings, stage.reads, used)
     worker = create_worker(stage, settings, source, metrics, end_at_once, beside)
     await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
-    watchdog = _watchdog_of(worker, settings, source)
+    others = [topic_name(settings, topic) for topic in used if topic is not stage.changelog]
+    watchdog = _watchdog_of(worker, settings, source, [*others, worker.checkpointer.topic])
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
     parts = {
         "outbox": worker.outbox.run(),
@@ -114,10 +117,10 @@ async def _run(
     await asyncio.gather(*running, return_exceptions=True)
 
 
-def _watchdog_of(worker: WorkerParts, settings: Settings, source: LogId) -> Watchdog:
+def _watchdog_of(worker: WorkerParts, settings: Settings, source: LogId, used: Collection[str]) -> Watchdog:
     return Watchdog(
         lambda: (worker.agent.positions(), worker.recovered()),
-        lambda: log_ends(settings, source),
+        lambda: log_ends(settings, source, used),
         end_at_once,
         patience_s=settings.of(ProcessorSettings).watchdog_seconds,
         observe=worker.meters.lag,

@@ -233,11 +233,12 @@ def decode(record: str, payload: bytes) -> dict[str, Any]:
 
 
 class FactorLog:
-    """A reader of `factors.v1` from its start, that keeps the first event of each identity.
+    """A reader of `factors.v1`, from its start where nothing else is said, that keeps the first event of each identity.
 
     Args:
         settings: Where.
         names: Factors to be looked at; the others are left out.
+        from_end: Read what is written from now on alone.
 
     Attributes:
         events: The first event of each identity, by instrument, in the order the log holds them.
@@ -247,10 +248,11 @@ class FactorLog:
         partitions: The partitions that hold an event.
     """
 
-    def __init__(self, settings: Settings, names: Sequence[str] = FACTOR_NAMES) -> None:
+    def __init__(self, settings: Settings, names: Sequence[str] = FACTOR_NAMES, *, from_end: bool = False) -> None:
         self._settings, self._names = settings, names
+        begin = kafka_logs.end_offsets if from_end else kafka_logs.start_offsets
         self._name = topics.topic_name(settings, FACTORS)
-        self._positions = dict(kafka_logs.start_offsets(settings, [self._name]))
+        self._positions = dict(begin(settings, [self._name]))
         self._consumer = reader(settings, self._positions)
         self._logs: set[str] = set()
         self.events: dict[InstrumentKey, dict[int, dict[str, Any]]] = defaultdict(dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from confluent_kafka.admin import NewPartitions
 from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
 from schemas.topics import FACTORS, L2, Topic
-from tests.integration.processing import PARTITIONS, Worker, interleaved, pipeline, publish, until, workers
-from tests.integration.test_processor import drained, streams_of
+from tests.integration.processing import PARTITIONS, FactorLog, Worker, interleaved, pipeline, publish, until, workers
+from tests.integration.test_processor import Expected, assert_whole, drained, streams_of
 from tests.support.patience import patient
 from tests.support.tiers import tiered
 
@@ -74,6 +75,36 @@ def test_workers_end_where_their_topic_gets_more_partitions(broker: str, tmp_pat
         sentence = ended(worker)
     moved = "its keys have moved: set kafka.topic_prefix for every role"
     assert f"has {PARTITIONS + 1} partitions now, and {PARTITIONS} before: {moved}" in sentence
+
+
+def test_what_was_committed_of_a_log_that_is_no_more_skips_nothing_of_the_new_one(broker: str, tmp_path: Path) -> None:
+    """The broker forgets offsets with their topic; those that somebody commits who has not noticed, it keeps."""
+    settings = pipeline(broker)
+    name, streams = topics.topic_name(settings, L2), streams_of(seed=70, instruments=6, records=90)
+    group = settings.kafka.topic_prefix + settings.processor.app_id
+    publish(settings, interleaved([records[:40] for records in streams]))
+    with workers(settings, tmp_path) as start:
+        worker = start()
+        drained(settings)
+        assert worker.stop() == 0
+        with closing(kafka.consumer(settings, group)) as late:
+            places = [TopicPartition(name, number) for number in range(PARTITIONS)]
+            committed = [one for one in late.committed(places, patient(20)) if one.offset > 0]
+            made_anew(settings)
+            publish(settings, interleaved(streams))
+            stored = FactorLog(settings, from_end=True)
+            late.commit(offsets=committed, asynchronous=False)
+        assert kafka_logs.committed_offsets(settings, group, [name]) == {}, "they are none of this log"
+        worker = start()
+        drained(settings)
+        told = worker.logged("offset_taken_back")
+        assert worker.stop() == 0
+        assert {line["partition"] for line in told} == {one.partition for one in committed}
+        assert all("the partition is read from the log's start" in line["cause"] for line in told)
+        again = start()
+        again.wait_ready()
+        assert again.logged("offset_taken_back") == [], "the broker has it right by now"
+    assert_whole(stored.read(), Expected(streams))
 
 
 def test_records_removed_before_they_were_read_are_named_and_the_worker_goes_on(broker: str, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ class Reader:
         named_log: NamedLog | None = None,
         log_start: int | None = None,
         is_whole: bool = True,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
         self.saved = {} if saved is None else saved
         self.companion = companion
@@ -138,6 +139,7 @@ class Reader:
             named_log=named_log,
             log_start=log_start,
             is_whole=is_whole,
+            was_refused=refused.__contains__,
             broken=self.broken.append,
         )
 

@@ -345,6 +345,12 @@ async def test_a_hole_in_the_log_is_counted(bench: Bench) -> None:
     assert bench.metrics.value("obflow_rejected_total", reason="source_hole") == 15
 
 
+async def test_an_offset_of_a_log_that_is_no_more_is_counted(bench: Bench) -> None:
+    bench.agent.on_offset_of_another_log(PARTITION, 40, "gWOcBj2e")
+
+    assert bench.metrics.value("obflow_rejected_total", reason="offset_of_another_log") == 1
+
+
 async def test_a_recovery_is_under_way_from_the_grant_of_partitions_until_they_are_read(bench: Bench) -> None:
     seen = [bench.agent.is_recovering]
     for step in (

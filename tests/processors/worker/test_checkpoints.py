@@ -227,6 +227,8 @@ async def test_a_checkpoint_in_a_partition_where_its_key_does_not_belong_is_refu
 
     assert KEY not in store.data
     assert [reason for reason, _ in refusals] == ["ForeignRecord"]
+    assert store.was_refused(KEY), "compaction may have taken a good one for its sake"
+    assert not store.was_refused(b"binance:ETHUSDT")
 
 
 async def test_a_state_that_outlives_its_log_is_kept_until_the_new_log_has_one(

@@ -8,6 +8,7 @@ from obflow import kafka_logs
 from obflow.settings import Settings
 from processors.worker.preflight import log_ends
 from processors.worker.watchdog import LogReplaced, LogWidened
+from schemas.errors import TopicMismatch
 from schemas.logs import LogId
 
 LOG = LogId("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A")
@@ -16,8 +17,12 @@ LOG = LogId("l2.v1", "gWOcBj2eTlqYk0yS9m4c2A")
 @pytest.fixture
 def topic_id(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What the broker says the topic's identity is; its two partitions have come far."""
-    known = {LOG.topic: LOG.topic_id}
-    monkeypatch.setattr(kafka_logs, "topic_ids", lambda _settings, names: {name: known[name] for name in names})
+    known = {LOG.topic: LOG.topic_id, "factors.v1": "lAnnUnbVQsuTXmL131QzrQ"}
+
+    def logs_there(_settings: Settings, names: list[str]) -> dict[str, LogId]:
+        return {name: LogId(name, known[name], 2) for name in names if name in known}
+
+    monkeypatch.setattr(kafka_logs, "logs_there", logs_there)
     monkeypatch.setattr(kafka_logs, "end_offsets", lambda _settings, names: {(names[0], 0): 70, (names[0], 1): 80})
     return known
 
@@ -39,3 +44,11 @@ def test_a_topic_with_another_number_of_partitions_than_at_the_start_is_found_ou
 ) -> None:
     with pytest.raises(LogWidened, match=f"has 2 partitions now, and {partitions} before: its keys have moved"):
         log_ends(Settings(), LOG._replace(partitions=partitions))
+
+
+def test_a_topic_that_is_gone_is_named_with_what_makes_it_again(topic_id: dict[str, str]) -> None:
+    assert log_ends(Settings(), LOG._replace(partitions=2), ["factors.v1"]) == {0: 70, 1: 80}
+    del topic_id["factors.v1"]
+
+    with pytest.raises(TopicMismatch, match=r"^factors\.v1 is not on the broker any more: `obflow topics apply`"):
+        log_ends(Settings(), LOG._replace(partitions=2), ["factors.v1"])

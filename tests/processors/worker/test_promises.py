@@ -55,6 +55,17 @@ def test_a_new_key_is_taken_as_new_where_the_changelog_is_whole(records: list[Ka
     assert len(list(reader.held.states())) == 3
 
 
+def test_a_key_of_which_only_a_refused_checkpoint_is_left_has_the_log_read_again(records: list[KafkaRecord]) -> None:
+    """Compaction keeps the last record of a key, and so takes the good checkpoint before it."""
+    saved = saved_after(BOOKS, records[:60])
+    del saved["nowhere:S1"]
+    reader = Reader(BOOKS, 60, saved, log_start=0, refused=frozenset(["nowhere:S1"]))
+    with pytest.raises(PromiseBroken):
+        reader.read(records[60:])
+
+    assert [broken.key for broken in reader.broken] == ["nowhere:S1"]
+
+
 def test_a_checkpoint_that_cannot_be_read_has_the_log_read_again_too(records: list[KafkaRecord]) -> None:
     saved = saved_after(BOOKS, records[:60])
     saved = {key: data[:-1] for key, data in saved.items()}
