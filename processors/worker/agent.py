@@ -242,6 +242,7 @@ class StageAgent:
             named_log=self._ports.named_log,
             log_start=log_start,
             is_whole=not is_foreign and self._ports.is_whole(partition),
+            is_foreign=is_foreign,
             was_refused=self._ports.was_refused,
             broken=partial(self._on_broken_promise, partition),
         )

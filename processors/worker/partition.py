@@ -47,6 +47,7 @@ class HeldPartition(Generic[S, R]):
         named_log: The log in which records name places; None where those are not judged.
         log_start: Offset of the first record the log still holds; None where nothing is committed.
         is_whole: Whether a key without a checkpoint had no record before the position.
+        is_foreign: Whether the position was committed beside another changelog.
         was_refused: Whether what the changelog holds of a key was refused, so that it did have one.
         broken: Told of a checkpoint that is promised and not there.
 
@@ -68,13 +69,14 @@ class HeldPartition(Generic[S, R]):
         named_log: NamedLog | None = None,
         log_start: int | None = None,
         is_whole: bool = True,
+        is_foreign: bool = False,
         was_refused: Callable[[str], bool] = lambda _: False,
         broken: Callable[[BrokenPromise], None] = lambda _: None,
     ) -> None:
         self.partition = partition
         self.owned = True
         self.offsets = PartitionOffsets(position)
-        self._beginning = Beginning(position, log_start, is_whole=is_whole)
+        self._beginning = Beginning(position, log_start, is_whole=is_whole, is_foreign=is_foreign)
         self._was_refused = was_refused
         self._broken = broken
         self._stage = stage
@@ -245,7 +247,7 @@ class HeldPartition(Generic[S, R]):
             raise self._set_aside.after_failure(batch.key, list(batch.offsets), error) from error
 
     def _check_first(self, key: str, keyed: KeyedState[S], offset: int, record: R) -> None:
-        if keyed.is_lost:
+        if keyed.is_lost or self._beginning.is_outdated(keyed.next_offset, offset):
             self._read_whole(key)
         is_doubtful = self._beginning.lacks(keyed.next_offset, offset) and not keyed.was_read_again
         if is_doubtful and not self._stage.connects(keyed.state, record):

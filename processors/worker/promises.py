@@ -48,6 +48,7 @@ class Beginning:
         position: Where it began.
         log_start: Offset of the first record the log still holds; None where nothing is committed.
         is_whole: Whether a key without a checkpoint had no record before.
+        is_foreign: Whether it was committed beside another changelog, so that checkpoints of this one may be older.
 
     Attributes:
         first_read: Everything from here on it has seen.
@@ -55,10 +56,11 @@ class Beginning:
         is_whole: As above; True where nothing is committed, and so nothing is promised.
     """
 
-    def __init__(self, position: int, log_start: int | None, *, is_whole: bool) -> None:
+    def __init__(self, position: int, log_start: int | None, *, is_whole: bool, is_foreign: bool = False) -> None:
         self.first_read = position
         self.committed = 0 if log_start is None else position
         self.is_whole = is_whole or log_start is None
+        self._is_foreign = is_foreign
         self._log_start = position if log_start is None else log_start
         self._oldest = log_start or 0
         self._is_told = False
@@ -68,6 +70,13 @@ class Beginning:
         # They may be others' records alone; and what the log no longer holds nobody can read.
         unseen = min(offset, self.first_read) - max(next_offset, self._oldest)
         return next_offset >= 0 and 0 < unseen <= READ_AGAIN_RECORDS
+
+    def is_outdated(self, next_offset: int, offset: int) -> bool:
+        """Whether a state with this next offset is not the one that was promised, as far as anybody can tell.
+
+        Another changelog had kept that; this one may be a copy of it as it was before.
+        """
+        return self._is_foreign and self.lacks(next_offset, offset)
 
     def from_offset(self, offset: int) -> ReadAgain:
         """Have everything from an offset on read again, as far as the log still holds it."""

@@ -115,6 +115,7 @@ class Publisher:
         self._homes: dict[bytes, int] = {}
         self._marks: dict[str, LogPosition] = {}
         self._marks_on_the_way: Counter[str] = Counter()
+        self._reached: dict[int, int] = {}  # the newest known offset of `l2.v1`, by partition
         self._latency = metrics.histogram("obflow_stage_latency_seconds", stage="publish")
 
     @property
@@ -223,6 +224,13 @@ class Publisher:
         self._on_report(error, message)
         if error is None and isinstance(record, L2Record | EncodedDelta):
             self._latency.observe(max(0, self._now_ns() - record.received_ns) / NS_PER_SECOND)
+            self._note_reached(message.partition(), message.offset())
+
+    def _note_reached(self, partition: int, offset: int) -> None:
+        """Forget the marks of a partition whose offsets have fallen: `l2.v1` was made anew, and they lie nowhere."""
+        if offset < self._reached.get(partition, 0):
+            self._marks = {symbol: mark for symbol, mark in self._marks.items() if mark.partition != partition}
+        self._reached[partition] = offset
 
     def _on_mark(self, record: ProducerRecord, error: KafkaError | None, message: Message) -> None:
         self._on_sample(record, error, message)

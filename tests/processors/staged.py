@@ -118,6 +118,7 @@ class Reader:
         named_log: NamedLog | None = None,
         log_start: int | None = None,
         is_whole: bool = True,
+        is_foreign: bool = False,
         refused: frozenset[str] = frozenset(),
     ) -> None:
         self.saved = {} if saved is None else saved
@@ -139,6 +140,7 @@ class Reader:
             named_log=named_log,
             log_start=log_start,
             is_whole=is_whole,
+            is_foreign=is_foreign,
             was_refused=refused.__contains__,
             broken=self.broken.append,
         )

@@ -131,6 +131,20 @@ def test_a_flush_has_a_deadline(client: FakeClient, monkeypatch: pytest.MonkeyPa
         out.flush(0)
 
 
+def test_a_place_in_a_log_that_is_no_more_answers_nobody_in_the_new_one(client: FakeClient) -> None:
+    """A request would be passed over until the next routine snapshot, though the book that asks has none."""
+    out = publisher()
+    for kind in (Kind.DELTA, Kind.SNAPSHOT):
+        out.offer(l2(kind))
+        out.poll()
+    assert out.is_before_mark("BTCUSDT", 3, 0)
+    client.log.clear()  # the topic is made anew
+    out.offer(l2())
+    out.poll()
+
+    assert not out.is_before_mark("BTCUSDT", 3, 0)
+
+
 def test_where_the_last_snapshot_or_invalid_lies_is_known(client: FakeClient) -> None:
     """A reader that broke before it finds its answer further on."""
     out = publisher()
