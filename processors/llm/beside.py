@@ -40,6 +40,7 @@ class BesideRegimes:
     """Beside the regimes: a model judges closed windows too."""
 
     writes: tuple[Topic, ...] = (REGIMES, LLM_CALLS, ROLLOUT)
+    obeys: tuple[Topic, ...] = (ROLLOUT,)
 
     def open(self, settings: Settings, metrics: Metrics, send: Send) -> LlmAsker | ModelArms | None:
         """The asker that the settings describe; None where they name neither an endpoint nor a key.

@@ -58,6 +58,10 @@ class Beside(Protocol):
     def writes(self) -> tuple[Topic, ...]:
         """Topics that the companion writes."""
 
+    @property
+    def obeys(self) -> tuple[Topic, ...]:
+        """Those of them that it follows from their start and obeys, which no other log may be put in place of."""
+
     def open(self, settings: Settings, metrics: Metrics, send: SendEmit) -> Companion | None:
         """The companion. Raises UsageError where the settings contradict each other."""
 

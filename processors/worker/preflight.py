@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
@@ -68,13 +70,17 @@ def require_changelog(settings: Settings, name: str) -> None:
         raise TopicMismatch(what, next_step=OTHER_PARTITIONS)
 
 
-def log_ends(settings: Settings, log: LogId, used: Collection[str] = ()) -> Positions:
+NO_OTHERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def log_ends(settings: Settings, log: LogId, used: Mapping[str, str] = NO_OTHERS) -> Positions:
     """Offset after the last record of each partition. Blocks, within the deadline of the settings.
 
     Args:
         settings: `kafka` is used.
         log: The log.
-        used: Names of other topics that have to be there, with as many partitions.
+        used: Other topics that have to be there, with as many partitions: by name, the id that each has to have, or
+            an empty text where it may be another log.
 
     Raises:
         BrokerUnreachable: No broker answers.
@@ -86,13 +92,14 @@ def log_ends(settings: Settings, log: LogId, used: Collection[str] = ()) -> Posi
     return {partition: offset for (_, partition), offset in kafka_logs.end_offsets(settings, [log.topic]).items()}
 
 
-def _require_as_before(log: LogId, there: Mapping[str, LogId], used: Collection[str]) -> None:
+def _require_as_before(log: LogId, there: Mapping[str, LogId], used: Mapping[str, str]) -> None:
     missing = [name for name in (log.topic, *used) if name not in there]
     if missing:
         what = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on the broker any more"
         raise TopicMismatch(what, next_step="`obflow topics apply` creates what is missing")
-    if there[log.topic].topic_id != log.topic_id:
-        raise LogReplaced(f"the topic {log.topic} was made anew: it is another log", next_step="restart the worker")
+    for name, topic_id in {**used, log.topic: log.topic_id}.items():
+        if topic_id and there[name].topic_id != topic_id:
+            raise LogReplaced(f"the topic {name} was made anew: it is another log", next_step="restart the worker")
     for name, count in ((name, found.partitions) for name, found in there.items()):
         if log.partitions and count != log.partitions:
             what = f"the topic {name} has {count} partitions now, and {log.partitions} before: its keys have moved"

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import uvloop
 
+from obflow import kafka_logs
 from obflow.health import BROKER, beating
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
@@ -95,7 +96,9 @@ async def _run(
     worker = create_worker(stage, settings, source, metrics, end_at_once, beside)
     await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
     others = [topic_name(settings, topic) for topic in used if topic is not stage.changelog]
-    watchdog = _watchdog_of(worker, settings, source, [*others, worker.checkpointer.topic])
+    obeyed = beside.obeys if beside is not None and worker.companion is not None else ()
+    ids = await asyncio.to_thread(kafka_logs.topic_ids, settings, [topic_name(settings, topic) for topic in obeyed])
+    watchdog = _watchdog_of(worker, settings, source, dict.fromkeys([*others, worker.checkpointer.topic], "") | ids)
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
     parts = {
         "outbox": worker.outbox.run(),
@@ -117,7 +120,7 @@ async def _run(
     await asyncio.gather(*running, return_exceptions=True)
 
 
-def _watchdog_of(worker: WorkerParts, settings: Settings, source: LogId, used: Collection[str]) -> Watchdog:
+def _watchdog_of(worker: WorkerParts, settings: Settings, source: LogId, used: Mapping[str, str]) -> Watchdog:
     return Watchdog(
         lambda: (worker.agent.positions(), worker.recovered()),
         lambda: log_ends(settings, source, used),

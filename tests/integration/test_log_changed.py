@@ -12,7 +12,7 @@ from confluent_kafka.admin import NewPartitions
 
 from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
-from schemas.topics import FACTORS, L2, Topic
+from schemas.topics import FACTORS, L2, ROLLOUT, Topic
 from tests.integration.processing import PARTITIONS, FactorLog, Worker, interleaved, pipeline, publish, until, workers
 from tests.integration.test_processor import Expected, assert_whole, drained, streams_of
 from tests.support.patience import patient
@@ -50,6 +50,18 @@ def test_workers_end_soon_after_their_topic_was_made_anew(broker: str, tmp_path:
         worker.wait_ready()
         made_anew(settings, L2 if role == "process" else FACTORS)
         assert "was made anew: it is another log: restart the worker" in ended(worker)
+
+
+@pytest.mark.exhaustive
+def test_workers_that_obey_a_rollout_end_where_its_topic_was_made_anew(broker: str, tmp_path: Path) -> None:
+    """Steps count from the log's start: they would obey the old log's last one, and none of the new log."""
+    model = {"base_url": "http://127.0.0.1:9/v1", "model": "any", "rollout": True}
+    settings = pipeline(broker, regimes=model)
+    with workers(settings, tmp_path, "regimes") as start:
+        worker = start()
+        worker.wait_ready()
+        made_anew(settings, ROLLOUT)
+        assert "rollout.v1 was made anew: it is another log: restart the worker" in ended(worker)
 
 
 @pytest.mark.exhaustive

@@ -47,8 +47,16 @@ def test_a_topic_with_another_number_of_partitions_than_at_the_start_is_found_ou
 
 
 def test_a_topic_that_is_gone_is_named_with_what_makes_it_again(topic_id: dict[str, str]) -> None:
-    assert log_ends(Settings(), LOG._replace(partitions=2), ["factors.v1"]) == {0: 70, 1: 80}
+    assert log_ends(Settings(), LOG._replace(partitions=2), {"factors.v1": ""}) == {0: 70, 1: 80}
     del topic_id["factors.v1"]
 
     with pytest.raises(TopicMismatch, match=r"^factors\.v1 is not on the broker any more: `obflow topics apply`"):
-        log_ends(Settings(), LOG._replace(partitions=2), ["factors.v1"])
+        log_ends(Settings(), LOG._replace(partitions=2), {"factors.v1": ""})
+
+
+def test_another_topic_may_be_made_anew_unless_it_is_obeyed(topic_id: dict[str, str]) -> None:
+    before, topic_id["factors.v1"] = topic_id["factors.v1"], "another-id-0123456789A"
+    assert log_ends(Settings(), LOG, {"factors.v1": ""}) == {0: 70, 1: 80}
+
+    with pytest.raises(LogReplaced, match=r"^the topic factors\.v1 was made anew"):
+        log_ends(Settings(), LOG, {"factors.v1": before})
