@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec
@@ -79,7 +79,19 @@ def offsets_at(settings: Settings, names: Iterable[str], since_ms: int) -> dict[
     return {partition: found[partition] if found[partition] >= 0 else end for partition, end in ends.items()}
 
 
+class Committed(NamedTuple):
+    """An offset that a group has committed, and what stands beside it."""
+
+    offset: int
+    stamp: OffsetStamp
+
+
 def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> dict[Partition, int]:
+    """The offsets of `committed`, alone; errors as there."""
+    return {place: found.offset for place, found in committed(settings, group, names).items()}
+
+
+def committed(settings: Settings, group: str, names: Iterable[str]) -> dict[Partition, Committed]:
     """Look up how far a consumer group has come, for those partitions of the topics that it has committed.
 
     One that was committed of another log, which had the topic's name before, is none of this one.
@@ -98,10 +110,11 @@ def committed_offsets(settings: Settings, group: str, names: Iterable[str]) -> d
         found = kafka.patiently(settings, lambda left: asker.committed(partitions, timeout=left))
     finally:
         asker.close()
+    stamped = [(item, _stamp_of(item)) for item in found if item.offset >= 0]
     return {
-        (item.topic, item.partition): item.offset
-        for item in found
-        if item.offset >= 0 and not _stamp_of(item).is_of_another(logs[item.topic])
+        (item.topic, item.partition): Committed(item.offset, stamp)
+        for item, stamp in stamped
+        if not stamp.is_of_another(logs[item.topic])
     }
 
 

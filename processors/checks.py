@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,7 @@ from processors.settings import RegimeSettings
 from processors.stages import STAGES
 from schemas.codec import decode_as
 from schemas.errors import BrokerUnreachable, MessageError, TopicMismatch
+from schemas.logs import short_id
 from schemas.messages import CallOutcome, LlmCall
 from schemas.topics import LLM_CALLS
 
@@ -93,16 +94,24 @@ def _checkpoints(settings: Settings, stage: type[Stage[Any, Any]]) -> list[Check
     table = stage.changelog.name.removesuffix("-changelog").rpartition("-")[2]
     group = stage_group(settings, stage)
     changelog = f"{group}-{table}-changelog"
-    committed = kafka_logs.committed_offsets(settings, group, [source])
+    committed = kafka_logs.committed(settings, group, [source])
     if not committed:
         return []
+    changelog_id = short_id(kafka_logs.topic_ids(settings, [changelog])[changelog])
+    foreign = {part for (_, part), one in committed.items() if one.stamp.changelog not in ("", changelog_id)}
+    offsets = {part: one.offset for (_, part), one in committed.items()}
     starts, ends = kafka_logs.start_offsets(settings, [changelog]), kafka_logs.end_offsets(settings, [changelog])
     name = f"{stage.name} checkpoints"
-    return [checkpoint_finding(name, changelog, _of(committed), _of(starts), _of(ends))]
+    return [checkpoint_finding(name, changelog, offsets, _of(starts), _of(ends), foreign)]
 
 
 def checkpoint_finding(
-    name: str, changelog: str, committed: Mapping[int, int], starts: Mapping[int, int], ends: Mapping[int, int]
+    name: str,
+    changelog: str,
+    committed: Mapping[int, int],
+    starts: Mapping[int, int],
+    ends: Mapping[int, int],
+    foreign: Set[int] = frozenset(),
 ) -> Check:
     """Judge a changelog: each partition with a committed offset holds a checkpoint.
 
@@ -112,8 +121,12 @@ def checkpoint_finding(
         committed: Of the source, by partition.
         starts: First offset of the changelog, by partition.
         ends: The one its next record gets, by partition.
+        foreign: The partitions whose offset was committed beside another changelog.
     """
     emptied = sorted(part for part, offset in committed.items() if offset > 0 and starts.get(part) == ends.get(part))
+    if not emptied and foreign:
+        sentence = f"{changelog} was made anew: what it lacks of {len(foreign)} partitions is read again from the log"
+        return Check(name, True, f"{sentence} when it is needed")
     if not emptied:
         return Check(name, True, f"{changelog} keeps what {len(committed)} committed offsets promise")
     named = ", ".join(map(str, emptied[:10])) + (" …" if len(emptied) > 10 else "")

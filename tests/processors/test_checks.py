@@ -29,6 +29,14 @@ def test_a_changelog_without_what_committed_offsets_promise_is_named() -> None:
     assert found.remedy == "restart the worker"
 
 
+def test_a_changelog_made_anew_is_not_said_to_keep_what_was_promised() -> None:
+    """Who goes on has checkpoints in it soon; those of quiet instruments it has not."""
+    found = checkpoint_finding("books checkpoints", CHANGELOG, {0: 5, 1: 7}, {0: 0, 1: 0}, {0: 3, 1: 2}, {1})
+
+    assert found.ok, "nothing is lost by it"
+    assert f"{CHANGELOG} was made anew: what it lacks of 1 partitions is read again" in found.detail
+
+
 def test_instruments_that_the_model_is_never_asked_about_are_named() -> None:
     calls = [call("币安人生USDT", CallOutcome.NOT_ASKED), call("BTCUSDT", CallOutcome.OK)]
 
