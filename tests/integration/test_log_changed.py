@@ -12,7 +12,8 @@ from confluent_kafka.admin import NewPartitions
 
 from obflow import kafka, kafka_logs, topics
 from obflow.settings import Settings
-from schemas.topics import FACTORS, L2, ROLLOUT, Topic
+from schemas.logs import OffsetStamp, short_id
+from schemas.topics import BOOKS_CHANGELOG, FACTORS, L2, ROLLOUT, Topic
 from tests.integration.processing import PARTITIONS, FactorLog, Worker, interleaved, pipeline, publish, until, workers
 from tests.integration.test_processor import Expected, assert_whole, drained, streams_of
 from tests.support.patience import patient
@@ -89,6 +90,13 @@ def test_workers_end_where_their_topic_gets_more_partitions(broker: str, tmp_pat
     assert f"has {PARTITIONS + 1} partitions now, and {PARTITIONS} before: {moved}" in sentence
 
 
+def stamp_of(settings: Settings) -> str:
+    """What a worker commits beside its offsets now."""
+    names = [topics.topic_name(settings, topic) for topic in (BOOKS_CHANGELOG, L2)]
+    ids = kafka_logs.topic_ids(settings, names)
+    return OffsetStamp(*(short_id(ids[name]) for name in names)).text
+
+
 def test_what_was_committed_of_a_log_that_is_no_more_skips_nothing_of_the_new_one(broker: str, tmp_path: Path) -> None:
     """The broker forgets offsets with their topic; those that somebody commits who has not noticed, it keeps."""
     settings = pipeline(broker)
@@ -99,9 +107,10 @@ def test_what_was_committed_of_a_log_that_is_no_more_skips_nothing_of_the_new_on
         worker = start()
         drained(settings)
         assert worker.stop() == 0
+        stamp = stamp_of(settings)
+        ends = {place: end for place, end in kafka_logs.committed_offsets(settings, group, [name]).items() if end}
+        committed = [TopicPartition(*place, end, stamp) for place, end in ends.items()]
         with closing(kafka.consumer(settings, group)) as late:
-            places = [TopicPartition(name, number) for number in range(PARTITIONS)]
-            committed = [one for one in late.committed(places, patient(20)) if one.offset > 0]
             made_anew(settings)
             publish(settings, interleaved(streams))
             stored = FactorLog(settings, from_end=True)
