@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from embedded.demo.plan import SCRIPTED, SHUTDOWN_S, DemoPlan, DemoSource, free_port
-from embedded.process import allowed_here
+from embedded.process import StopAsked, allowed_here
 from obflow.cli import JsonFlag, emit_json, load_settings, run_async, stop_on_signal
 from obflow.durations import seconds_of
 from obflow.terminal import console, tell_lines
@@ -47,9 +47,9 @@ def kafka(
     settings = load_settings()
     folder, chosen = data or settings.cache / "kafka", broker_port(settings) if port is None else port
     broker = EmbeddedKafka(folder, port=chosen, cache=settings.cache, report=tell_lines)
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, suppress(StopAsked):
         try:
-            address = broker.start()
+            address = broker.start(unless=stop.is_set)
             tell_lines(f"Kafka 4.1.0 listens on {address}; data and log in {broker.data}; Ctrl-C stops it")
             while not stop.is_set():
                 broker.wait(WATCH_S)

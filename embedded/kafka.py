@@ -34,6 +34,8 @@ from schemas.errors import BrokerUnreachable, DependencyError, FatalError, Usage
 HOST = "127.0.0.1"
 START_ATTEMPTS = 3
 STOP_S = 5.0
+LOOK_SECONDS = 0.2
+"""Between two looks whether a start is still wanted."""
 STARTED = "Kafka Server started"
 PORT_TAKEN = "Address already in use"
 
@@ -188,7 +190,7 @@ class EmbeddedKafka:
     def _start(self, java: list[str], extra: Sequence[str], timeout_s: float, unless: Asked) -> str:
         for attempt in range(1, START_ATTEMPTS + 1):
             port, properties = self._configure()
-            self._format(java, properties, timeout_s)
+            self._format(java, properties, timeout_s, unless)
             go_on_unless(unless)
             child = Child(
                 "the embedded Kafka broker", [java[0], *extra, *java[1:], "kafka.Kafka", str(properties)], log=self.log
@@ -264,7 +266,7 @@ class EmbeddedKafka:
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), "utf-8")
         return port, path
 
-    def _format(self, java: list[str], properties: Path, timeout_s: float) -> None:
+    def _format(self, java: list[str], properties: Path, timeout_s: float, unless: Asked) -> None:
         """Give a fresh data folder its cluster id. The marker is written last: a format cut short is repeated."""
         marker = self.data / "cluster.id"
         if marker.exists():
@@ -272,21 +274,24 @@ class EmbeddedKafka:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
         command += ["--ignore-formatted", *(self._security.format_words() if self._security is not None else [])]
-        try:
-            result = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=allowed_here(timeout_s),
-                process_group=0,  # Ctrl-C at the terminal reaches the parent alone, which looks whether to go on
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BrokerUnreachable("Kafka's storage tool did not finish in time", next_step="try again") from error
-        if result.returncode:
+        # A group of its own: Ctrl-C at the terminal reaches the parent alone, which looks whether to go on.
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+        ) as tool:
+            try:
+                said = _last_words(tool, allowed_here(timeout_s), unless)
+            except BaseException:
+                tool.kill()
+                raise
+        if tool.returncode:
             raise BrokerUnreachable(
-                f"Kafka's storage tool ended {describe_exit(result.returncode)} on {self.data / 'log'}",
-                next_step=f"its last lines:\n{(result.stdout + result.stderr)[-2000:]}",
+                f"Kafka's storage tool ended {describe_exit(tool.returncode)} on {self.data / 'log'}",
+                next_step=f"its last lines:\n{said[-2000:]}",
             )
         marker.write_text(cluster + "\n", "utf-8")
 
@@ -375,6 +380,23 @@ def _bound_port(held: ExitStack, wanted: int) -> int:
         raise _port_in_use(wanted) from error
     port: int = probe.getsockname()[1]
     return port
+
+
+def _last_words(tool: subprocess.Popen[str], timeout_s: float, unless: Asked) -> str:
+    """Wait for the end of the storage tool, and give what it printed.
+
+    Raises:
+        StopAsked: Somebody asked to stop.
+        BrokerUnreachable: It takes too long.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return tool.communicate(timeout=LOOK_SECONDS)[0]
+        except subprocess.TimeoutExpired as error:
+            go_on_unless(unless)
+            if time.monotonic() > deadline:
+                raise BrokerUnreachable("Kafka's storage tool did not finish in time", next_step="try again") from error
 
 
 def _port_in_use(port: int) -> UsageError:

@@ -253,7 +253,8 @@ def test_ctrl_c_while_a_fresh_folder_is_prepared_ends_in_order(tmp_path: Path) -
         os.killpg(broker.pid, signal.SIGINT)
         _, said = broker.communicate(timeout=patient(60))
     assert (broker.returncode, "obflow:" in said) == (0, False), said
-    assert (tmp_path / "cluster.id").exists()
+    assert not is_preparing()
+    assert not (tmp_path / "cluster.id").exists(), "it is prepared anew at the next start"
 
 
 def command_lines() -> Iterator[bytes]:
