@@ -196,7 +196,7 @@ async def test_a_retry_after_holds_for_the_tries_of_other_questions_too() -> Non
     with llm_server() as server:
         server.way_of = {"FAILS": "error", "BTCUSDT": "rate_limited"}
         server.delay_s, server.retry_after = 0.1, "0.7"
-        async with office(server, deadline_s=2.0) as found:
+        async with office(server, deadline_s=patient(2.0)) as found:
             found.ask(0, InstrumentKey("binance", "FAILS"))
             found.ask(0)
             await found.until(lambda: len(server.asked) == 2)
@@ -559,7 +559,9 @@ async def test_ten_thousand_questions_at_once_spend_no_more_than_their_budget() 
 
 async def test_what_a_refusal_reserved_is_given_back_and_what_nobody_knows_is_charged() -> None:
     with llm_server("not_found") as server:
-        async with office(server, budget=BudgetLimits(tokens_per_day=LIMIT), concurrency=1, deadline_s=0.4) as found:
+        async with office(
+            server, budget=BudgetLimits(tokens_per_day=LIMIT), concurrency=1, deadline_s=patient(0.4)
+        ) as found:
             found.asker.assigned({0})
             for count in range(1, 4):
                 found.ask(count)
@@ -694,7 +696,7 @@ async def test_an_endpoint_that_is_not_there_is_one_that_cannot_be_reached() -> 
 async def test_a_dead_endpoint_sees_five_requests_and_its_questions_are_the_rules_alone(way: str) -> None:
     """Section 6 of the intelligence page: at most five requests reach a dead server, then one a probe."""
     with llm_server(way) as server:
-        async with office(server, deadline_s=0.6, concurrency=20) as found:
+        async with office(server, deadline_s=patient(0.6), concurrency=20) as found:
             for number in range(40):
                 found.ask(0, InstrumentKey("binance", f"SYM{number}"))
             await found.until(lambda: found.count("obflow_llm_breaker", model="small-model") == BreakerState.OPEN)
