@@ -97,7 +97,8 @@ async def _run(
     await asyncio.to_thread(require_changelog, settings, worker.checkpointer.topic)
     others = [topic_name(settings, topic) for topic in used if topic is not stage.changelog]
     obeyed = beside.obeys if beside is not None and worker.companion is not None else ()
-    ids = await asyncio.to_thread(kafka_logs.topic_ids, settings, [topic_name(settings, topic) for topic in obeyed])
+    names = [topic_name(settings, topic) for topic in obeyed]
+    ids = await asyncio.to_thread(kafka_logs.topic_ids, settings, names) if names else {}
     watchdog = _watchdog_of(worker, settings, source, dict.fromkeys([*others, worker.checkpointer.topic], "") | ids)
     log.info("worker_starting", topic=source.topic, source_log=source.short_id, after_s=_since(started_s))
     parts = {
