@@ -66,7 +66,7 @@ COUNTED = (
     "checksums_ok",
     "checksums_bad",
 )
-SHARED = ("family", "answers", "decoding", "deltas", "frames", "login", "requests", "rules", "shapes")
+SHARED = ("family", "answers", "numbers", "times", "deltas", "frames", "login", "requests", "rules", "shapes")
 """What the venues of a family share."""
 VENUES: dict[str, Exchange] = {**EXCHANGES, "bazaar": BAZAAR}
 """The registered ones, and one that is made up: its books come in the stream, several instruments a message."""

@@ -10,7 +10,8 @@ import msgspec
 
 from orderbook.decimals import Steps
 from producers.contract import Channel
-from producers.exchanges.binance.decoding import UNREADABLE, Id, LongLevel, Time, decoded, nanoseconds, pairs
+from producers.decoding import UNREADABLE, Id, Level, decoded, pairs, read_list
+from producers.exchanges.binance.times import Time, nanoseconds
 from producers.messages import (
     DepthSnapshot,
     DerivativeTick,
@@ -20,7 +21,7 @@ from producers.messages import (
     NoticeKind,
     VenueMessage,
 )
-from schemas.errors import DecodeError, InvalidNumber, UnknownMessage
+from schemas.errors import DecodeError, UnknownMessage
 from schemas.messages import ContractKind, Coverage
 
 OPEN_INTEREST: Final = "/openInterest?"
@@ -67,8 +68,8 @@ class _Snapshot(msgspec.Struct):
 
 
 class _LongSnapshot(_Snapshot):
-    bids: list[LongLevel]  # type: ignore[assignment]
-    asks: list[LongLevel]  # type: ignore[assignment]
+    bids: list[Level]  # type: ignore[assignment]
+    asks: list[Level]  # type: ignore[assignment]
 
 
 class ListedInstrument(msgspec.Struct):
@@ -83,12 +84,6 @@ class ListedInstrument(msgspec.Struct):
     contractType: str = ""  # noqa: N815 (the venue's name)
     deliveryDate: int = 0  # noqa: N815 (the venue's name)
     contractSize: Annotated[int, msgspec.Meta(gt=0)] | None = None  # noqa: N815 (the venue's name)
-
-
-class _Named(msgspec.Struct):
-    """Enough of an entry to say whose it is."""
-
-    symbol: str = ""
 
 
 class Dialect(NamedTuple):
@@ -115,7 +110,6 @@ _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _LONG_SNAPSHOT = msgspec.json.Decoder(_LongSnapshot)
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTED = msgspec.json.Decoder(ListedInstrument)
-_NAMED = msgspec.json.Decoder(_Named)
 _RATE_LIMITS = msgspec.json.Decoder(list[_RateLimit])
 
 
@@ -169,21 +163,9 @@ def _requested_symbol(request: str) -> str | None:
 
 
 def _listed(entries: bytes, limits: bytes, dialect: Dialect) -> InstrumentList:
-    instruments, unreadable = [], []
-    # One by one: an entry of another shape, of an instrument nobody asked for, must not hide all others.
-    for raw in decoded(_ENTRIES, entries, Channel.INSTRUMENTS):
-        try:
-            instruments.append(_instrument(_LISTED.decode(raw), dialect))
-        except (*UNREADABLE, DecodeError, InvalidNumber, KeyError):
-            unreadable.append(_name_of(raw))
-    return InstrumentList(tuple(instruments), tuple(unreadable), _weight_per_minute(limits))
-
-
-def _name_of(entry: msgspec.Raw) -> str:
-    try:
-        return _NAMED.decode(entry).symbol
-    except UNREADABLE:
-        return ""
+    listed = decoded(_ENTRIES, entries, Channel.INSTRUMENTS)
+    found = read_list(listed, lambda entry: _instrument(_LISTED.decode(entry), dialect), named_by="symbol")
+    return msgspec.structs.replace(found, weight_per_minute=_weight_per_minute(limits))
 
 
 def _weight_per_minute(limits: bytes) -> int | None:

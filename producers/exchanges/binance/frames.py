@@ -13,9 +13,10 @@ from typing import Final, Literal, NamedTuple, TypeVar
 import msgspec
 
 from producers.contract import Channel
+from producers.decoding import UNREADABLE, Id, Level, Text, decoded, pairs
 from producers.exchanges.binance.answers import Dialect, parse_answer, refusal
-from producers.exchanges.binance.decoding import UNREADABLE, Id, LongLevel, Text, Time, decoded, nanoseconds, pairs
 from producers.exchanges.binance.requests import AGGREGATES
+from producers.exchanges.binance.times import Time, nanoseconds
 from producers.messages import (
     Ack,
     BestQuote,
@@ -122,8 +123,8 @@ class DepthEvent(msgspec.Struct):
 
 
 class _LongDepth(DepthEvent):
-    b: list[LongLevel]  # type: ignore[assignment]
-    a: list[LongLevel]  # type: ignore[assignment]
+    b: list[Level]  # type: ignore[assignment]
+    a: list[Level]  # type: ignore[assignment]
 
 
 class _Trade(msgspec.Struct, gc=False):

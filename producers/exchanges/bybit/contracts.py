@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import re
 
+from producers.exchanges.bybit.answers import BybitDialect, BybitInstrument
 from producers.exchanges.bybit.family import BybitExchange
-from producers.exchanges.bybit.frames import BybitDialect, BybitInstrument
 from schemas.errors import DecodeError
 from schemas.messages import ContractKind
 from schemas.units import MS_PER_DAY

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from producers.contract import Alternative, Channel, DeltaForm, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
 from producers.exchanges.bybit import frames
+from producers.exchanges.bybit.answers import BybitDialect
 from producers.exchanges.bybit.deltas import DELTAS
-from producers.exchanges.bybit.frames import BybitDialect
 from producers.exchanges.bybit.rules import BybitRule
 from producers.exchanges.bybit.shapes import SHAPES
 from producers.messages import Frame, VenueMessage

@@ -14,8 +14,8 @@ of the venue and is comparable across topics, but not consecutive.
 
 from __future__ import annotations
 
+from producers.exchanges.bybit.answers import BybitDialect, BybitInstrument
 from producers.exchanges.bybit.family import BybitExchange
-from producers.exchanges.bybit.frames import BybitDialect, BybitInstrument
 from schemas.messages import ContractKind
 
 

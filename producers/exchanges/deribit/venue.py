@@ -26,7 +26,7 @@ from typing import Final
 from urllib.parse import quote
 
 from producers.contract import Alternative, Channel, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
-from producers.exchanges.deribit import frames
+from producers.exchanges.deribit import answers, frames
 from producers.exchanges.deribit.deltas import DELTAS
 from producers.exchanges.deribit.rules import DeribitRule
 from producers.exchanges.deribit.shapes import SHAPES
@@ -50,7 +50,7 @@ class DeribitExchange:
         speed: How often depth and trades come: `100ms`, or `raw`, each change, on connections that are logged in.
     """
 
-    venue: str = frames.VENUE
+    venue: str = answers.VENUE
     sequence = DeribitRule()
     shapes = SHAPES
     checksum = None

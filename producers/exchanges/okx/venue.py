@@ -30,7 +30,7 @@ from typing import Final
 import msgspec
 
 from producers.contract import Alternative, Channel, Checksum, Endpoints, Fetch, Keepalive, Rate, Say, VenueLimits
-from producers.exchanges.okx import frames
+from producers.exchanges.okx import answers, frames
 from producers.exchanges.okx.deltas import DELTAS
 from producers.exchanges.okx.rules import SUMMED_LEVELS, OkxRule, summed
 from producers.exchanges.okx.shapes import SHAPES
@@ -53,7 +53,7 @@ class OkxExchange:
         channels: Channels of an instrument, by its name.
     """
 
-    venue: str = frames.VENUE
+    venue: str = answers.VENUE
     sequence = OkxRule()
     shapes = SHAPES
     checksum = Checksum(SUMMED_LEVELS, summed)
