@@ -23,10 +23,10 @@ from processors.worker.checkpoints import Checkpointer, CheckpointTable
 from processors.worker.credentials import credentials_of
 from processors.worker.cut import LoggedRecord, SourceBatch
 from processors.worker.dead_letters import dead_letter_of
-from processors.worker.delivery import BatchApp, IdentityCodec
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, SendEmit, sender
 from processors.worker.preflight import log_ends
+from processors.worker.transport import BatchApp, IdentityCodec
 from processors.worker.watchdog import LogReplaced
 from schemas.errors import FatalError, MessageError
 from schemas.logs import LogId

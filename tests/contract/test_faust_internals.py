@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from processors.worker import checkpoints, delivery
+from processors.worker import checkpoints, delivery, transport
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 PINNED = ("faust-streaming", "mode-streaming", "aiokafka")
@@ -107,9 +107,9 @@ OVERRIDES = (
     (delivery.BatchConsumer, "on_partitions_assigned"),
     (delivery.BatchConsumer, "_filter_tps_with_pending_acks"),
     (delivery.BatchConsumer, "_new_offset"),
-    (delivery.KeepingProducer, "_new_producer"),
-    (delivery.BatchApp, "_new_transport"),
-    (delivery.BatchApp, "_create_directories"),
+    (transport.KeepingProducer, "_new_producer"),
+    (transport.BatchApp, "_new_transport"),
+    (transport.BatchApp, "_create_directories"),
     (checkpoints.CheckpointTable, "_new_store"),
     (checkpoints.CheckpointStore, "persisted_offset"),
     (checkpoints.CheckpointStore, "set_persisted_offset"),
