@@ -26,6 +26,7 @@ from typing import Self, TextIO
 
 from embedded import start_cache
 from embedded.jars import Report, class_path, ensure_jars
+from embedded.kafka_configuration import JVM_OPTIONS, write_log4j, write_properties
 from embedded.kafka_security import LISTENERS, BrokerSecurity
 from embedded.process import Asked, Child, ChildFailed, allowed_here, describe_exit, go_on_unless, nobody
 from obflow.settings import Settings
@@ -38,67 +39,6 @@ LOOK_SECONDS = 0.2
 """Between two looks whether a start is still wanted."""
 STARTED = "Kafka Server started"
 PORT_TAKEN = "Address already in use"
-
-JVM_OPTIONS = (
-    "-Xms128m",
-    "-Xmx512m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",  # starts in half the time; the second compiler pays off only after minutes of load
-    "-XX:+ExitOnOutOfMemoryError",
-    "-Djava.awt.headless=true",
-    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its index files through it; Java 25 would print a warning
-    "--enable-native-access=ALL-UNNAMED",  # zstd, lz4, snappy
-)
-
-LOG4J = """\
-status = error
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
-rootLogger.level = warn
-rootLogger.appenderRef.out.ref = out
-logger.started.name = kafka.server.KafkaRaftServer
-logger.started.level = info
-"""
-
-# One node is its own quorum. Ports and folders are added at each start.
-PROPERTIES = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": ",".join(
-        ["CONTROLLER:PLAINTEXT", *map("{0}:{0}".format, ("PLAINTEXT", *LISTENERS))]
-    ),
-    # Topics are declared, never guessed from a typing error.
-    "auto.create.topics.enable": "false",
-    # Old recordings carry old times: by the broker's own clock, retention does not delete them as they arrive.
-    "log.message.timestamp.type": "LogAppendTime",
-    "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "1000",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    # A segment's two index files are allocated in full: 256 KiB suffice for a segment of 64 MiB (one entry of 8 or
-    # 12 bytes for each 4 KiB), where the default of 10 MiB would be 20 MiB for each of a few hundred partitions.
-    "log.segment.bytes": str(64 * 1024 * 1024),
-    "log.index.size.max.bytes": str(256 * 1024),
-    "log.retention.hours": "168",
-    "log.segment.delete.delay.ms": "1000",
-    # The default, 128 MiB, is a quarter of this broker's heap.
-    "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
-    # A broker that was killed comes back only when its former self has timed out at the controller; both are one
-    # process here, so that a pause stops them alike and a short time is safe.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    "background.threads": "2",
-}
 
 
 class EmbeddedKafka:
@@ -179,7 +119,7 @@ class EmbeddedKafka:
         jars, launcher = self._jars(unless), _java()
         quicker = start_cache.options_for(start_cache.path_of(jars, JVM_OPTIONS))
         self._claim_data()
-        log4j = f"-Dlog4j2.configurationFile={self._write_log4j()}"
+        log4j = f"-Dlog4j2.configurationFile={write_log4j(self.data)}"
         java = [str(launcher), *JVM_OPTIONS, *quicker, log4j, "-cp", class_path(jars)]
         try:
             return self._start(java, extra, timeout_s, unless)
@@ -240,11 +180,6 @@ class EmbeddedKafka:
             self._claim.close()
             self._claim = None
 
-    def _write_log4j(self) -> Path:
-        path = self.data / "log4j2.properties"
-        path.write_text(LOG4J, "utf-8")
-        return path
-
     def _configure(self) -> tuple[int, Path]:
         """Choose the ports and write the broker's configuration; returns the clients' port and the file."""
         with ExitStack() as held:  # both are held until both are chosen, so that they differ
@@ -252,19 +187,7 @@ class EmbeddedKafka:
             controller = _bound_port(held, 0)
             secured = LISTENERS if self._security is not None else ()
             self.secured = {name: f"{HOST}:{_bound_port(held, 0)}" for name in secured}
-        offered = ",".join(
-            f"{name}://{address}" for name, address in {"PLAINTEXT": f"{HOST}:{port}", **self.secured}.items()
-        )
-        properties = PROPERTIES | {
-            "controller.quorum.voters": f"1@{HOST}:{controller}",
-            "listeners": f"{offered},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": offered,
-            "log.dirs": str(self.data / "log"),
-            **(self._security.properties() if self._security is not None else {}),
-        }
-        path = self.data / "server.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()), "utf-8")
-        return port, path
+        return port, write_properties(self.data, f"{HOST}:{port}", f"{HOST}:{controller}", self.secured, self._security)
 
     def _format(self, java: list[str], properties: Path, timeout_s: float, unless: Asked) -> None:
         """Give a fresh data folder its cluster id. The marker is written last: a format cut short is repeated."""

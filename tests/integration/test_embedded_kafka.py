@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from embedded import kafka
 from embedded.kafka import EmbeddedKafka
+from embedded.kafka_configuration import PROPERTIES
 from schemas.errors import BrokerUnreachable, UsageError
 from tests.integration.processes import alive
 from tests.support.patience import patient
@@ -195,7 +196,7 @@ def test_a_port_lost_between_choice_and_bind_is_chosen_again(monkeypatch: pytest
 
 
 def test_a_broker_that_does_not_come_up_quotes_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kafka.PROPERTIES, "num.io.threads", "many")
+    monkeypatch.setattr("embedded.kafka_configuration.PROPERTIES", {**PROPERTIES, "num.io.threads": "many"})
     (tmp_path / "cluster.id").write_text("formatted\n")
     with pytest.raises(BrokerUnreachable, match=r"ended with exit code 1 before it was ready") as caught:
         EmbeddedKafka(tmp_path).start()
