@@ -161,7 +161,7 @@ def _well(reader: LogFollower, look: GroupLook) -> str:
     if look.members is None:
         return wait
     if not look.members and not look.positions:
-        return f"{reader.who} has never run"
+        return f"{reader.who} has never run: `{reader.command}` starts one"
     held = sum(map(bool, look.members))
     reserve = f", {len(look.members) - held} in reserve" if held < len(look.members) else ""
     members = "1 member" if len(look.members) == 1 else f"{len(look.members)} members"

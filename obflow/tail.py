@@ -65,19 +65,23 @@ def tail(
     Example: obflow tail factors --instrument BTCUSDT --from 5m --json
     """
     from obflow import kafka, kafka_logs
+    from obflow.tail_silence import TailSilence
     from obflow.topics import topic_name
 
     declared = _declared(topic)
     back_s = None if start in ("start", "end") else seconds_of("--from", start)
     settings = load_settings()
     name = topic_name(settings, declared)
-    kafka_logs.topic_ids(settings, [name])  # a sentence where the broker or the topic is not there
+    known = kafka_logs.topic_ids(settings, [name])  # a sentence where the broker or the topic is not there
+    silence = TailSilence(settings, name, known[name], instrument)
     with stop_on_signal() as stop, closing(kafka.consumer(settings, READER)) as consumer:
         _assign(consumer, settings, name, start, back_s)
         shown = 0
         for one in _records(consumer, stop):
-            if instrument is not None and not _is_of(one, instrument):
+            if one is None or (instrument is not None and not _is_of(one, instrument)):
+                silence.note(time.monotonic(), one.record if one else None)
                 continue
+            silence.end()
             emit_json({"topic": name, **one._asdict()}) if json else say(line_of(one))
             shown += 1
             if shown == count:
@@ -114,11 +118,13 @@ def _assign(consumer: Consumer, settings: Settings, name: str, start: str, back_
     consumer.assign(places)
 
 
-def _records(consumer: Consumer, stop: threading.Event) -> Iterator[TailedRecord]:
+def _records(consumer: Consumer, stop: threading.Event) -> Iterator[TailedRecord | None]:
+    """The records that come, and None in each moment without any."""
     while not stop.is_set():
-        for message in consumer.consume(500, 0.2):
-            if message.error() is None:
-                yield shown_record(message)
+        came = [message for message in consumer.consume(500, 0.2) if message.error() is None]
+        yield from map(shown_record, came)
+        if not came:
+            yield None
 
 
 def shown_record(message: Message) -> TailedRecord:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from obflow.clock_offsets import SET_THE_CLOCK, TOLERATED_S
 from obflow.findings import Check, unknown
 from obflow.settings import Settings
+from obflow.terminal import shell_word
 from obflow.topics import topic_name
 from obflow.whole_log import read_tail
 from schemas.codec import decode_as
@@ -25,8 +26,8 @@ from schemas.units import NS_PER_MS
 
 LAST_RECORDS: Final = 5_000
 """Read of each partition: with a heartbeat every ten seconds, hours of a few instruments."""
-SILENT_S: Final = 60.0
-"""A producer says more often than that that it is alive."""
+SILENT_S: Final = 30.0
+"""A producer says every ten seconds that it is alive."""
 STUCK_S: Final = 60.0
 """A feed that is not live for so long does not come back by itself."""
 SHOWN: Final = 5
@@ -98,19 +99,22 @@ def _followed(before: FeedLook | None, status: FeedStatus, written_ms: int) -> F
 def feed_findings(feeds: Iterable[FeedLook], now_ms: int) -> list[Check]:
     """Judge feeds: a finding for each kind of trouble, with the feeds that have it."""
     feeds = list(feeds)
-    troubled: Mapping[Trouble, list[str]] = defaultdict(list)
+    troubled: Mapping[Trouble, list[tuple[InstrumentKey, str]]] = defaultdict(list)
     for feed in feeds:
         for kind, sentence in _troubles(feed, now_ms):
-            troubled[kind].append(f"{feed.status.instrument}: {sentence}")
+            troubled[kind].append((feed.status.instrument, sentence))
     if not troubled:
         live = sum(feed.status.state is not FeedState.STOPPED for feed in feeds)
         return [Check("feeds", True, f"{live} live, {len(feeds) - live} stopped" if feeds else "none is or was there")]
-    return [Check(kind, False, _named(troubled[kind]), _remedy(kind)) for kind in Trouble if kind in troubled]
+    told = {kind: sorted(troubled[kind]) for kind in Trouble if kind in troubled}
+    return [Check(kind, False, _named(each), _remedy(kind, [of for of, _ in each])) for kind, each in told.items()]
 
 
-def _remedy(kind: Trouble) -> str:
+def _remedy(kind: Trouble, instruments: Sequence[InstrumentKey]) -> str:
     """What mends it."""
-    if kind is Trouble.GONE or kind is Trouble.STUCK:
+    if kind is Trouble.GONE:
+        return f"its log has the cause; start it again, as with {_commands(instruments[:SHOWN])}"
+    if kind is Trouble.STUCK:
         return "see its log for the cause"
     if kind is Trouble.DELISTED:
         return "name one that trades"
@@ -148,6 +152,14 @@ def _kind(part: str) -> Trouble | None:
     return Trouble.CHANNEL if any(words in part for words in NOTHING_CAME) else None
 
 
-def _named(sentences: list[str]) -> str:
-    more = f", and {len(sentences) - SHOWN} more" if len(sentences) > SHOWN else ""
-    return "; ".join(sorted(sentences)[:SHOWN]) + more
+def _named(told: Sequence[tuple[InstrumentKey, str]]) -> str:
+    more = f", and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    return "; ".join(f"{instrument}: {sentence}" for instrument, sentence in told[:SHOWN]) + more
+
+
+def _commands(instruments: Iterable[InstrumentKey]) -> str:
+    """What produces instruments, a command for each venue."""
+    symbols: Mapping[str, list[str]] = defaultdict(list)
+    for instrument in instruments:
+        symbols[instrument.venue].append(f"--symbol {shell_word(instrument.symbol)}")
+    return " and ".join(f"`obflow produce {shell_word(venue)} {' '.join(each)}`" for venue, each in symbols.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from schemas.errors import UsageError
@@ -19,18 +19,20 @@ USUAL_ELSEWHERE: Final = ("BTCUSDT", "ETHUSDT")
 
 
 def instruments(
-    venues: Iterable[str], symbols: Iterable[str], *, single: bool = False
+    venues: Iterable[str], symbols: Sequence[str], *, single: bool = False
 ) -> Mapping[str, tuple[str, ...]]:
     """The symbols of each venue, as it writes them.
 
     Args:
         venues: Those asked for.
         symbols: Those asked for: of each venue, or of one where they begin with its name and a colon.
-        single: Whether there is one venue only.
+        single: Whether there is one venue only, and all of its instruments: of a recording.
 
     Raises:
-        UsageError: There are more venues than one where there is one only.
+        UsageError: There are more venues than one where there is one only, or instruments are chosen of that one.
     """
+    if single and symbols:
+        raise UsageError("a recording is replayed with all its instruments", next_step="leave --symbol out")
     named = [InstrumentKey.parse(symbol) if ":" in symbol else InstrumentKey("", symbol) for symbol in symbols]
     wanted = list(dict.fromkeys([*venues, *(key.venue for key in named if key.venue)]))
     wanted = wanted or list(THREE_VENUES[: 1 if single or named else None])

@@ -11,7 +11,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -142,24 +142,34 @@ async def fetch_days(
         UsageError: It finds the request wrong, or the folder cannot be written.
     """
     fetched = Fetched([], [], [])
-    _make(folder)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
     url = tardis.datasets_url.rstrip("/")
-    async with aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         timeout=timeout, trust_env=not is_loopback(url), auto_decompress=False, headers=key_headers(tardis)
-    ) as session:
-        for day in watch(days):
-            if stop.is_set():
-                break
-            await _Download(session, url, day, folder / day.name, tardis, clock, stop).run(fetched)
+    )
+    async with session:
+        with _made(folder):
+            for day in watch(days):
+                if stop.is_set():
+                    break
+                await _Download(session, url, day, folder / day.name, tardis, clock, stop).run(fetched)
     return fetched
 
 
-def _make(folder: Path) -> None:
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder where it is missing, and take it away again where nothing came to it."""
+    is_missing = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written ({error.strerror})", next_step="name another folder") from None
+    try:
+        yield
+    finally:
+        if is_missing:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 class _Download:

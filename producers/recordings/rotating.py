@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -63,6 +64,7 @@ class RotatingWriter:
         self._is_listing = True
         self._standing: dict[str, None] = {}
         self._is_closed = False
+        self._is_made = not folder.exists()
         self._lock = _locked(folder)
         try:
             self._manifest = _manifest_of(folder, venue, anew=anew)
@@ -177,9 +179,14 @@ class RotatingWriter:
         save_manifest(self._folder, self._manifest)
 
     def _let_go(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            os.close(self._lock)
+        """Let the folder go, and take one away that this writer made and nothing came to."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._is_made:
+            with suppress(OSError):  # it holds something
+                self._folder.rmdir()
+        os.close(self._lock)
 
 
 def open_writer(

@@ -242,6 +242,8 @@ def test_a_recording_is_of_one_venue() -> None:
     assert list(instruments([], [], single=True)) == ["binance-futures"]
     with pytest.raises(UsageError, match="give --venue okx alone"):
         instruments(["okx", "bybit"], [], single=True)
+    with pytest.raises(UsageError, match="leave --symbol out"):
+        instruments([], ["BTCUSDT"], single=True)
 
 
 def test_each_venue_has_a_producer_and_all_of_them_one_simulator() -> None:

@@ -529,6 +529,7 @@ def test_a_check_that_breaks(run: Command, monkeypatch: pytest.MonkeyPatch) -> N
     "give --venue one of {…}",
     "add --source recording",
     "give --venue {…} alone",
+    "leave --symbol out",
     "keep its data and logs with --data DIR",
     "give --data another one",
 )
@@ -549,6 +550,7 @@ def test_words_of_the_demo(run: Command, tmp_path: Path, monkeypatch: pytest.Mon
     recorded = ("demo", "--source=recording", f"--recording={short}")
     for _ in range(TIMES):
         run(*recorded, f"--data={tmp_path}/data")
+    run.refused(*recorded, "--symbol=BTCUSDT", sentence="leave --symbol out")
     alone = "give --venue {…} alone"
     ((venue,),) = (filled_in(run.refused(*recorded, "--venue=binance-futures", "--venue=okx", sentence=alone), alone),)
     run(*recorded, f"--venue={venue}")

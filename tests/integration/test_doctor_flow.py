@@ -18,6 +18,7 @@ from tests.integration.advising import TIMES, Command, advice_in, commands_in, f
 from tests.integration.processing import interleaved, pipeline, publish, workers
 from tests.integration.test_emptied_changelog import emptied
 from tests.integration.test_processor import drained, streams_of
+from tests.integration.test_producer_commands import running, simulated, wait_for_deltas
 from tests.support.patience import patient
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -49,7 +50,7 @@ def test_a_group_without_members_is_named_and_started_again_and_again(
     run: Command, settings: Settings, tmp_path: Path
 ) -> None:
     streams = streams_of(seed=70, instruments=6, records=90)
-    assert findings(run, settings)["books workers"]["detail"].endswith("has never run")
+    assert findings(run, settings)["books workers"]["detail"].endswith("has never run: `obflow process` starts one")
     for number in range(TIMES):
         with workers(settings, tmp_path / f"before{number}") as start:
             worker = start()
@@ -112,6 +113,26 @@ def test_what_the_feeds_say_is_a_finding_for_each_kind(run: Command, settings: S
     assert found["ban in force"]["detail"] == "binance:BANNED: the venue refuses requests (HTTP 418)"
     assert all(found[name]["remedy"] for name in ("channel silent", "symbol in break", "symbol delisted"))
     assert found["store clock"]["ok"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.advice("its log has the cause; start it again, as with {…}")
+def test_a_producer_that_was_killed_is_named_with_what_starts_it_again_and_again(
+    run: Command, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with simulated() as where:
+        urls = ("--websocket-url", where["websocket_url"], "--rest-url", where["rest_url"])
+        source = {"OBFLOW_PRODUCER__SOURCE": "simulator"}
+        words = ["produce", "binance-futures", "--symbol", "BTCUSDT"]
+        for number in range(TIMES + 1):
+            with running(*words, *urls, *flags(settings), **source):
+                wait_for_deltas(settings, 12 * (number + 1))
+                assert "feed silent" not in findings(run, settings)
+            with monkeypatch.context() as patched:
+                patched.setattr("producers.checks.SILENT_S", 0.1)
+                found = findings(run, settings)["feed silent"]
+            assert found["detail"].startswith("binance-futures:BTCUSDT: its producer has said nothing for ")
+            [words] = commands_in(advice_in(found["remedy"], "its log has the cause; start it again, as with {…}"))
 
 
 @pytest.mark.exhaustive

@@ -62,7 +62,7 @@ def silent_depth() -> str:
         (said(detail=gate._sentence(gate.Refusal(418, ()))), Trouble.BAN),
         (said(detail=gate._sentence(gate.Refusal(403, ()))), Trouble.BAN),
         (said(detail=gate._sentence(gate.Refusal(451, ()))), Trouble.BAN),
-        (said(ago_s=61), Trouble.GONE),
+        (said(ago_s=31), Trouble.GONE),
         (said(FeedState.INVALID, since_s=61, reason=Reason.GAP), Trouble.STUCK),
         (said(FeedState.DISCONNECTED, since_s=61), Trouble.STUCK),
         (said(ahead_s=1.5), Trouble.CLOCK),
@@ -98,6 +98,12 @@ def test_of_many_feeds_five_are_named_and_the_others_counted() -> None:
 
     assert detail.count("binance:S") == 5
     assert detail.endswith("and 4 more")
+
+
+def test_producers_that_are_gone_are_named_with_the_command_of_each_venue() -> None:
+    [found] = feed_findings([said(ago_s=31, symbol=symbol) for symbol in ("B", "A", "odd one")], NOW_MS)
+
+    assert found.remedy.endswith(" as with `obflow produce binance --symbol A --symbol B --symbol 'odd one'`")
 
 
 def test_the_words_of_the_listing_are_those_that_feeds_say() -> None:

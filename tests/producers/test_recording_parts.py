@@ -167,6 +167,15 @@ class TestRefused:
             RecordingWriter(tmp_path, VENUE)
 
 
+def test_a_folder_to_which_nothing_came_is_not_left_behind_and_one_that_was_there_is(tmp_path: Path) -> None:
+    RotatingWriter(tmp_path / "made", VENUE, [], Rotation(1)).close()
+    RotatingWriter(tmp_path / "abandoned", VENUE, [], Rotation(1)).abandon()
+    (tmp_path / "there").mkdir()
+    RotatingWriter(tmp_path / "there", VENUE, [], Rotation(1)).close()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_frames_alone_decide_where_a_part_ends(tmp_path: Path) -> None:
     def written(folder: Path) -> list[list[Frame]]:
         return [alone(path) for path in record(folder, a_minute()).parts]
