@@ -26,10 +26,11 @@ from confluent_kafka import OFFSET_END, KafkaException, TopicPartition
 from obflow import kafka, kafka_logs
 from obflow.metrics import Metrics
 from obflow.settings import Settings
-from obflow.topics import topic_name
+from obflow.topics import NEW_LOGS, topic_name
 from producers.books.records import ProducerRecord
 from producers.broker.overload import Sink
 from producers.selection import Selection, bucket_of
+from schemas.errors import TopicMismatch
 from schemas.topics import L2
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ SESSION_MS: Final = 6_000
 """A member that is not heard of for so long is forgotten. Brokers allow no less unless they are told to."""
 AWAKE_SECONDS: Final = 4.0
 """Without a beat for so long the fence closes. A beat of the member's own is up to a second older than ours."""
+ASK_SECONDS: Final = 1.0
 MEMBER: Final = {
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": SESSION_MS,
     "heartbeat.interval.ms": 1_000,
+    "topic.metadata.refresh.interval.ms": 30_000,  # within so long it sees that the topic has other partitions
     "auto.offset.reset": "latest",
     "log_level": kafka.CRITICAL_ONLY,
 }
@@ -98,6 +101,7 @@ class Lease:
         self._fenced = metrics.counter("obflow_fenced_records_total", venue=venue)
         self._beat_s = monotonic_s()
         self._is_fenced = False
+        self._is_moved = False
         self._member = self._join()
 
     def holds(self, symbol: str) -> bool:
@@ -109,7 +113,15 @@ class Lease:
 
         Raises:
             FatalError: The broker does not let this producer in among them.
+            TopicMismatch: The topic has another number of partitions than at the start, so that the others may share
+                instruments out in another way.
         """
+        if self._is_moved:
+            raise TopicMismatch(
+                f"{self._topic} has another number of partitions than at the start: who shares its instruments would "
+                "take others for them",
+                next_step=NEW_LOGS,
+            )
         if self.is_overdue():
             self._join_anew()
         self._beat_s = self._monotonic_s()
@@ -155,8 +167,16 @@ class Lease:
         if given:
             member.pause(given)  # nothing is read as a member
         if member is self._member:  # one left behind still says that it lost everything
+            self._is_moved = self._partitions_now(member) not in (0, self._partitions)
             self._hold(self._held | {one.partition for one in given})
             self.on_given()
+
+    def _partitions_now(self, member: Consumer) -> int:
+        """Ask how many partitions the topic has; 0 where nobody says."""
+        try:
+            return len(member.list_topics(self._topic, ASK_SECONDS).topics[self._topic].partitions)
+        except (KafkaException, KeyError):
+            return 0
 
     def _revoked(self, member: Consumer, taken: list[TopicPartition]) -> None:
         self._give_up(member, taken, in_order=True)

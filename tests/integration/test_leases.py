@@ -7,12 +7,17 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from confluent_kafka.admin import NewTopic
 
+from obflow import kafka, kafka_logs
 from obflow.metrics import Metrics
 from obflow.settings import Settings
+from obflow.topics import topic_name
 from producers.books.records import ProducerRecord
-from producers.broker.leases import AWAKE_SECONDS, SESSION_MS, FencedSink, Lease, group_of
+from producers.broker.leases import AWAKE_SECONDS, MEMBER, SESSION_MS, FencedSink, Lease, group_of
 from producers.selection import Selection
+from schemas.errors import TopicMismatch
+from schemas.topics import L2
 from tests.integration.producing import fresh_topics
 from tests.producers.messages import largest_record
 from tests.support.waiting import eventually
@@ -41,6 +46,7 @@ class Member:
     """A lease, a clock to put it to sleep with, and what it was told."""
 
     def __init__(self, settings: Settings, venue: str) -> None:
+        self.settings = settings
         self.asleep_s = 0.0
         self.metrics = Metrics("producer")
         self.venue = venue
@@ -122,6 +128,25 @@ def test_who_slept_publishes_nothing_until_it_has_joined_anew(
     assert eventually(lambda: shared(member))
     assert sink.offer(largest_record())
     assert log.taken == 2
+
+
+def test_who_finds_other_partitions_than_at_its_start_ends_with_a_sentence(
+    join: Callable[[], Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MEMBER, "topic.metadata.refresh.interval.ms", 500)
+    member = join()
+    assert eventually(lambda: shared(member))
+    client, name = kafka.admin(member.settings), topic_name(member.settings, L2)
+    client.delete_topics([name])[name].result()
+    assert eventually(lambda: name not in kafka_logs.logs_there(member.settings, [name]))
+    client.create_topics([NewTopic(name, BUCKETS // 2, 1)])[name].result()
+
+    def beaten() -> bool:
+        member.lease.beat()
+        return False
+
+    with pytest.raises(TopicMismatch, match="another number of partitions than at the start"):
+        eventually(beaten)
 
 
 def test_the_fence_closes_before_the_broker_forgets_anybody() -> None:
