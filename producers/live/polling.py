@@ -66,7 +66,7 @@ class Poller:
         """Ask once. One that fails is due again in its turn, and told once until it comes."""
         try:
             body = await self._client.get(fetch)
-            if symbol in self._feed.router.streams:
+            if self._source.carries(symbol):  # one that is announced waits for its connection
                 await self._source.answer(symbol, fetch.path, body)
             self._failing.discard(symbol)
         except (Backpressure, ExchangeUnreachable) as error:

@@ -216,6 +216,10 @@ class VenueSource:
             self._told = notices
             log.warning("answer_without_data", request=frame.request, told=str(notices[0])[:200])
 
+    def carries(self, symbol: str) -> bool:
+        """Tell whether a connection carries an instrument's book, or is to."""
+        return symbol in self._carrier
+
     def reopenings(self, symbol: str) -> Reopenings:
         """What came of tries to have the connection back that carries an instrument's book, from the start on."""
         carrier = self._carrier.get(symbol)

@@ -74,6 +74,7 @@ class Venue:
         self.lacks_books = True
         self.fails = False
         self.router = SimpleNamespace(streams={"A": None, "B": None})
+        self.carried = {"A", "B"}
         self.limits = SimpleNamespace(weight_per_minute=60_000_000)
 
     def poll(self, symbol: str) -> Fetch:
@@ -85,8 +86,13 @@ class Venue:
             raise ExchangeUnreachable("away", next_step="wait")
         return b"{}"
 
+    def carries(self, symbol: str) -> bool:
+        return symbol in self.carried
+
     async def answer(self, symbol: str, request: str, body: bytes) -> None:
         del request, body
+        if symbol not in self.carried:  # as the source's own
+            raise KeyError(symbol)
         self.answered.append(symbol)
 
 
@@ -117,3 +123,14 @@ async def test_books_come_first_and_a_failure_costs_one_turn(monkeypatch: pytest
         await asyncio.sleep(0)
     task.cancel()
     assert set(venue.answered) == {"A", "B"}
+
+
+async def test_an_instrument_that_waits_for_its_connection_is_passed_over() -> None:
+    venue: Any = Venue()
+    venue.lacks_books, venue.carried = False, {"B"}
+    task = asyncio.create_task(Poller(venue, venue, venue, venue, 0.0).run())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not task.done()
+    task.cancel()
+    assert set(venue.answered) == {"B"}
