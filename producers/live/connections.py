@@ -48,6 +48,13 @@ LONGEST_REFUSED_SECONDS = 300.0
 log = structlog.get_logger(__name__)
 
 
+class ConnectionEnded(ConnectionError):
+    """A socket ended in order, since it was left."""
+
+    def __str__(self) -> str:
+        return "the connection ended"
+
+
 class Connection:
     """Carries instruments, over one socket at a time, or two while one takes over from the other.
 
@@ -142,15 +149,24 @@ class Connection:
             self._renewed.clear()  # it begins anew anyway
             try:
                 await self._live(await self._open(self.name))
+            except ConnectionEnded as error:
+                if self.symbols:
+                    await self._wait_out(error, loop.time() - began)
+                else:
+                    log.info("connection_given_up", connection=self.name)
             except LOST as error:
-                readable = self._readable(error)
-                self.attempts.note_lost(readable.cause)
-                wait_s = self._wait_s(loop.time() - began)
-                retry_s = max(wait_s, self._tries.left_s)
-                log.warning("connection_lost", connection=self.name, error=str(readable), retry_s=retry_s)
-                await asyncio.sleep(wait_s)
+                await self._wait_out(error, loop.time() - began)
             finally:
                 await self._drop_all()
+
+    async def _wait_out(self, error: BaseException, lasted_s: float) -> None:
+        """Tell that it is lost, and wait until it may be tried again."""
+        readable = self._readable(error)
+        self.attempts.note_lost(readable.cause)
+        wait_s = self._wait_s(lasted_s)
+        retry_s = max(wait_s, self._tries.left_s)
+        log.warning("connection_lost", connection=self.name, error=str(readable), retry_s=retry_s)
+        await asyncio.sleep(wait_s)
 
     async def _has_symbols(self) -> None:
         """Wait until there is anything to carry: the venue may have refused all that there was."""
@@ -208,12 +224,14 @@ class Connection:
         self._renewed.set()
 
     def unsubscribe(self, symbols: Sequence[str]) -> None:
-        """Carry these instruments no longer."""
+        """Carry these instruments no longer. A connection without any ends: some bring what their address says."""
         gone = [symbol for symbol in self.symbols if symbol in symbols]
         self.symbols = tuple(symbol for symbol in self.symbols if symbol not in gone)
         for part in in_messages(self.exchange, gone):
             # Nobody waits for an answer: of what it trades no longer a venue may give none.
             self.say([say._replace(acknowledged_by=()) for say in self.gives_up(part)])
+        if gone and not self.symbols:
+            self.reconnect()
 
     def add(self, symbols: Sequence[str]) -> None:
         """Carry instruments more."""
@@ -236,6 +254,8 @@ class Connection:
         await self._connects.acquire()
         passed_ns = await self.gate.handshake()
         link = self._links[name] = VenueSocket(name, self)
+        if not self.symbols:  # given up while it waited for its turn
+            link.leave()
         self._tasks[name] = asyncio.create_task(self._kept(link, passed_ns))
         return link
 
@@ -288,7 +308,7 @@ class Connection:
         await asyncio.wait((task, *others), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
-            raise ConnectionError("the connection ended")
+            raise ConnectionEnded
 
     async def _hand_over(self, old: VenueSocket) -> VenueSocket:
         """Give what a socket carries to a successor; raises where it is lost before one has it."""
@@ -301,7 +321,7 @@ class Connection:
                     break
                 if self._tasks[old.name].done():
                     self._tasks[old.name].result()
-                    raise ConnectionError("the connection ended")
+                    raise ConnectionEnded
                 await asyncio.sleep(self._backoff.next_s())
             old.leave()
             await asyncio.wait((self._tasks[old.name],), timeout=LEAVE_SECONDS)
@@ -386,4 +406,4 @@ class Connection:
 
 
 def _error_of(task: asyncio.Task[None]) -> BaseException:
-    return (None if task.cancelled() else task.exception()) or ConnectionError("the connection ended")
+    return (None if task.cancelled() else task.exception()) or ConnectionEnded()

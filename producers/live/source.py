@@ -250,15 +250,21 @@ class VenueSource:
         """Carry instruments more, over connections with room, or new ones; gives what each of books carries."""
         added = []
         for path, carried in _groups(self._exchange, symbols):
-            for connection, part in self._place(self._exchange, path, carried, self.book_connections):
+            for connection, part in self._place(self._exchange, path, carried, self._made_for(self._exchange)):
                 self._carrier.update(dict.fromkeys(part, connection))
                 added.append((connection, part))
         if self._derivatives is not None:
             for path, carried in _groups(self._derivatives, symbols):
-                beside = tuple(dict.fromkeys(self._beside.values()))
-                for connection, part in self._place(self._derivatives, path, carried, beside):
+                for connection, part in self._place(
+                    self._derivatives, path, carried, self._made_for(self._derivatives)
+                ):
                     self._beside.update(dict.fromkeys(part, connection))
         return added
+
+    def _made_for(self, exchange: Exchange) -> list[Connection]:
+        """Connections of books, or of what is told beside them; also those that carry nothing any more."""
+        instead = self._instead.values()
+        return [one for one in self.connections.values() if one.exchange is exchange and one not in instead]
 
     def ask_again(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
         """Subscribe to those of these that the venue refused, apart from all others; gives what each carries."""

@@ -300,6 +300,21 @@ async def test_what_is_no_longer_wanted_is_given_up_and_not_subscribed_again() -
     assert streams == [ours["AUSDT"] + ours["BUSDT"], ours["AUSDT"], ours["BUSDT"]]
 
 
+async def test_a_connection_without_instruments_ends_and_serves_again_with_one() -> None:
+    async with connected(Peer.acknowledge_all) as (notes, peers):
+        await until(lambda: notes.frames)
+        assert notes.connection is not None
+        notes.connection.unsubscribe(["BTCUSDT"])
+        await until(lambda: peers[0].closed is not None)
+        assert not notes.connection.is_connected
+        notes.connection.add(["AUSDT"])
+        await until(lambda: len(peers) == 2 and peers[1].said)
+
+    assert peers[0].closed == 1000
+    assert json.loads(peers[1].said[0])["params"] == list(EXCHANGE.streams("AUSDT"))
+    assert notes.heard[:3] == ["connect", "disconnect", "connect"]
+
+
 async def test_a_request_is_answered_and_its_weight_known() -> None:
     async with simulator("binance-futures") as venue, RestClient(EXCHANGE, venue.server.rest_url, MAX_BYTES) as rest:
         assert b'"rateLimits"' in await rest.get(EXCHANGE.listings()[0])

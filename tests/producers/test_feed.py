@@ -202,6 +202,17 @@ def test_what_is_told_of_derivatives_comes_over_connections_of_its_own() -> None
     assert len(Bench("BTCUSDT", derivatives=False).feed.connect("ws://x").connections) == 1
 
 
+def test_what_comes_back_is_carried_by_the_connections_that_lost_it() -> None:
+    source = Bench("BTCUSDT").feed.connect("ws://x/")
+    before = dict(source.connections)
+    for _ in range(3):
+        source.unsubscribe("BTCUSDT")
+        source.add(["BTCUSDT"])
+
+    assert source.connections == before
+    assert [connection.symbols for connection in before.values()] == [("BTCUSDT",), ("BTCUSDT",)]
+
+
 def test_names_of_connections_differ_from_run_to_run() -> None:
     """Else the dead letters of two runs would be taken for the same letters."""
     bench = Bench("BTCUSDT")
