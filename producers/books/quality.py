@@ -91,6 +91,10 @@ class QualityWindow:
         self._began_ns, self._counted = began_ns, counted
         self.depth, self.trades = LatencySketch(), LatencySketch()
 
+    def count_reopenings_from(self, reopened: int, reopen_failed: int) -> None:
+        """Count what comes of reopening from here on: the connection that carries it now has a past of its own."""
+        self._counted = self._counted._replace(reopened=reopened, reopen_failed=reopen_failed)
+
     def close(self, now_ns: int, counted: Counted, clock: ClockBounds | None) -> FeedQuality:
         """Give the record of this window, and begin the next."""
         began_ns, before, now_ns = self._began_ns, self._counted, max(now_ns, self._began_ns)

@@ -95,6 +95,8 @@ class CarriedInstruments:
     def _note_carried(self, added: Sequence[tuple[Connection, Sequence[str]]]) -> None:
         for connection, carried in added:
             self._router.assign(connection.name, carried)
+            for symbol in carried:
+                self._quality.note_carrier(symbol)
             for symbol in carried if connection.is_connected else ():
                 self._emit(self._router.streams[symbol].feed.on_connect(self._now_ns()))
 

@@ -68,6 +68,11 @@ class QualityWindows:
         window = QualityWindow(key, self._source, self._run, now_ns, self._counted(stream))
         self._windows[key.symbol] = window
 
+    def note_carrier(self, symbol: str) -> None:
+        """Note that a connection carries a feed from now on: what came of it before is not the feed's."""
+        if (window := self._windows.get(symbol)) is not None:
+            window.count_reopenings_from(*self._reopenings(symbol))
+
     def came(self, frame: Frame, records: Sequence[Published]) -> None:
         """Note how long what a frame brought was on its way."""
         if not records or frame.via is not Via.WS:

@@ -10,7 +10,7 @@ import pytest
 
 from producers.books.quality import ClockBounds, Counted, LatencySketch, QualityWindow, rounded
 from producers.live.quality import QualityWindows, Reopenings, VenueClock
-from producers.messages import Frame, Via
+from producers.messages import Frame, Instrument, Via
 from producers.simulator.faults import Fault
 from schemas.messages import FeedQuality, FeedStatus, InstrumentKey, Source
 from schemas.rules import problem_of
@@ -114,6 +114,21 @@ def test_a_feed_that_another_producer_has_tells_nothing_more() -> None:
     bench.feed.look()
 
     assert bench.of(FeedQuality) == []
+
+
+def test_what_came_of_a_connection_before_it_carried_a_feed_is_not_the_feeds() -> None:
+    bench = Bench("BTCUSDT")
+    bench.go_live("BTCUSDT")
+    bench.connection.attempts.reopenings = Reopenings(stood=7, failed=3)
+    bench.feed.carried.announce(Instrument("binance-futures", "ETHUSDT", "0.01", "0.001"))
+    bench.feed.carried.carry(["ETHUSDT"])
+    bench.connection.attempts.reopenings = Reopenings(stood=8, failed=3)
+    bench.feed.stop()
+    told = {one.symbol: one for one in bench.of(FeedQuality) if isinstance(one, FeedQuality)}
+
+    assert "ETHUSDT" in bench.connection.symbols
+    assert (told["ETHUSDT"].reopened, told["ETHUSDT"].reopen_failed) == (1, 0)
+    assert (told["BTCUSDT"].reopened, told["BTCUSDT"].reopen_failed) == (8, 3)
 
 
 def test_what_waited_for_a_book_and_what_is_not_of_a_feed_is_no_latency() -> None:
