@@ -131,8 +131,8 @@ class BookRecovery:
 
     def forget(self, symbol: str) -> None:
         """Give up what is under way for an instrument that is produced no longer, and what is known of it."""
-        if (task := self._tasks.get(symbol)) is not None:
-            task.cancel()
+        if (task := self._tasks.pop(symbol, None)) is not None:
+            task.cancel()  # its place is free at once: one that never ran could not free it
         for counted in (self._refusals, self._failed, self._futile):
             counted.pop(symbol, None)
         self._owed.pop(symbol, None)
@@ -167,10 +167,10 @@ class BookRecovery:
             if isinstance(error, ExchangeUnreachable) and self._failed[symbol] > 1:  # the first may be a moment's
                 self._tell_trouble(symbol, f"no book could be had: {error.cause}")
         finally:
-            # Also where it came: one that nothing bridges is asked for again, but not in a tight circle.
-            backoff = self._backoffs.setdefault(symbol, Backoff())
-            self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
-            del self._tasks[symbol]
+            if self._finish(symbol):
+                # Also where it came: one that nothing bridges is asked for again, but not in a tight circle.
+                backoff = self._backoffs.setdefault(symbol, Backoff())
+                self._not_before[symbol] = time.monotonic() + backoff.next_s(at_least_s)
 
     async def _fetch_beside(self, symbol: str, way: Fetch) -> None:
         try:
@@ -180,7 +180,14 @@ class BookRecovery:
             if symbol in self._owed:
                 self._owed[symbol].fail(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
         finally:
+            self._finish(symbol)
+
+    def _finish(self, symbol: str) -> bool:
+        """Take the attempt that runs from those under way; False where its instrument was forgotten meanwhile."""
+        own = self._tasks.get(symbol) is asyncio.current_task()
+        if own:
             del self._tasks[symbol]
+        return own
 
     def _futile_wait_s(self, symbol: str) -> float:
         """Tell how long this attempt is waited out beyond the usual, where it is one of many that led to nothing."""

@@ -135,3 +135,43 @@ def test_a_book_that_did_not_come_in_the_stream_is_fetched_and_then_in_turns(mon
     assert asyncio.run(play()) == [(1, 0), (1, 1), (2, 1), (3, 1)]
     assert source.said == ["BTC-USDT: 2"] * 3
     assert client.asked == ["/api/v5/market/books?instId=BTC-USDT&sz=400&source=0"]
+
+
+def test_a_book_that_was_given_up_before_its_attempt_began_is_asked_for_again() -> None:
+    """A venue ends an instrument in the moment its book is asked for, and lists it anew."""
+    client, source, tasks = Rest({"": b"{}"}), Source(), []
+
+    def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.ensure_future(work))
+        return tasks[-1]
+
+    async def play() -> None:
+        recovery = BookRecovery(BYBIT, client, source, lambda _: True, spawn)  # type: ignore[arg-type]
+        recovery.request("OBFUSDT")
+        recovery.forget("OBFUSDT")
+        await asyncio.wait(tasks)
+        recovery.request("OBFUSDT")
+
+    asyncio.run(play())
+    assert len(tasks) == 2
+
+
+def test_an_attempt_that_was_given_up_does_not_keep_the_next_one_waiting() -> None:
+    client, source, tasks = Rest({"": b"{}"}), Source(), []
+
+    def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.ensure_future(work))
+        return tasks[-1]
+
+    async def play() -> bool:
+        recovery = BookRecovery(OKX, client, source, lambda _: True, spawn)  # type: ignore[arg-type]
+        recovery.request("BTC-USDT")
+        await asyncio.sleep(0)  # it waits for the book in the stream
+        recovery.forget("BTC-USDT")
+        await asyncio.wait(tasks)
+        asked = recovery.request("BTC-USDT")
+        recovery.cancel()
+        return asked
+
+    assert asyncio.run(play())
+    assert len(tasks) == 2
