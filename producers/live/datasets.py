@@ -13,8 +13,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
+from io import FileIO
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -26,7 +27,7 @@ from producers.live.rest import is_loopback
 from producers.live.tardis import key_headers, refuse_where_barred
 from producers.settings import TardisSettings
 from producers.tardis.datasets import NAMES
-from schemas.errors import ExchangeUnreachable, UsageError
+from schemas.errors import ExchangeUnreachable, FatalError, UsageError
 from schemas.units import NS_PER_SECOND
 
 CONNECT_SECONDS: Final = 10.0
@@ -139,7 +140,8 @@ async def fetch_days(
 
     Raises:
         ExchangeUnreachable: The server refuses the key, or gives no whole file however often it is asked.
-        UsageError: It finds the request wrong, or the folder cannot be written.
+        UsageError: It finds the request wrong, or the folder cannot be made.
+        FatalError: A file cannot be written, as on a full disk.
     """
     fetched = Fetched([], [], [])
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
@@ -263,14 +265,34 @@ class _Download:
     async def _receive(self, answer: aiohttp.ClientResponse, start: int) -> None:
         """Add what comes to what is there; what is not as long as the server said is gone on with."""
         whole = start + (answer.content_length or 0)
-        self._mark.write_text(answer.headers.get("ETag", ""), "utf-8")
-        with self._part.open("ab" if start else "wb") as file:
+        with self._opened("ab" if start else "wb", answer.headers.get("ETag", "")) as file:
             async for chunk in answer.content.iter_chunked(READ_BYTES):
-                file.write(chunk)
+                self._add(file, chunk)
                 if self._stop.is_set():
                     return
         if answer.content_length is not None and self._held() != whole:
             raise _LaterError(f"{self._held()} of {whole} bytes came")
+
+    def _opened(self, mode: Literal["ab", "wb"], mark: str) -> FileIO:
+        try:
+            self._mark.write_text(mark, "utf-8")
+            return self._part.open(mode, buffering=0)
+        except OSError as error:
+            raise self._not_written(error) from None
+
+    def _add(self, file: FileIO, chunk: bytes) -> None:
+        left = memoryview(chunk)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError as error:
+            raise self._not_written(error) from None
+
+    def _not_written(self, error: OSError) -> FatalError:
+        """Say that the file cannot be written, as on a full disk: no other attempt would fare better."""
+        return FatalError(
+            f"{self._part} cannot be written ({error.strerror})", next_step="make room on the disk, then start again"
+        )
 
     def _keep(self) -> None:
         """See that the archive is whole, then give it its name."""

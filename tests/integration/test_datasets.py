@@ -25,7 +25,7 @@ from producers.settings import TardisSettings
 from producers.simulator.exchange import SimulatedExchange
 from producers.simulator.recording_files import write_recording
 from producers.simulator.venues import simulated_venue
-from schemas.errors import EXIT_USAGE, ExchangeUnreachable, UsageError
+from schemas.errors import EXIT_USAGE, ExchangeUnreachable, FatalError, UsageError
 from schemas.messages import Kind, L2Record
 from schemas.topics import L2
 from schemas.units import NS_PER_SECOND
@@ -99,6 +99,16 @@ async def test_every_day_comes_whole_and_is_not_asked_for_again(tmp_path: Path) 
     assert unpacked(tmp_path / "days") == EXPECTED
     assert [path.name for path in first.came] == [path.name for path in second.kept] == [day.name for day in DAYS]
     assert (asked, len(server.ranges)) == (3, 3)
+
+
+async def test_a_full_disk_is_told_at_once_and_no_fault_of_the_server(tmp_path: Path) -> None:
+    (tmp_path / f"{DAYS[0].name}.part").symlink_to("/dev/full")
+    async with datasets_server() as server:
+        filled(server)
+        with pytest.raises(FatalError, match=r"cannot be written \(No space left on device\)"):
+            await fetch(server, tmp_path)
+
+    assert len(server.ranges) == 1
 
 
 @pytest.mark.parametrize("failures", [{"cut": 3}, {"busy": 2}, {"down": 2}, {"cut": 2, "busy": 1, "down": 1}])
