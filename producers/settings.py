@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from obflow.settings import Count, HttpAddress, Seconds, Section, UserPath, WebSocketAddress
+
+
+def _in_the_users_own(folder: str) -> str:
+    """Read `~` as the user's own folder; an empty name stays one: `Path` would read it as the present folder."""
+    return str(Path(folder).expanduser()) if folder else ""
 
 
 class TardisSettings(Section):
@@ -73,7 +79,8 @@ class ProducerSettings(Section):
     queue_kbytes: Count = 262_144
     """The same bound by size."""
     delivery_timeout_seconds: Seconds = 120.0
-    """A record not acknowledged by then has failed."""
+    """A record of a replay, or a letter of a sink, not acknowledged by then has failed; of a live feed a record is kept
+    for kafka.outage_seconds."""
     stale_seconds: Seconds = 30.0
     """A book without a depth update for this long is reported as stale, whatever else its feed brings."""
     known_bps: Annotated[float, Field(ge=0, le=1_000)] = 10.0
@@ -96,7 +103,7 @@ class ProducerSettings(Section):
     """REST address of the exchange; empty is the venue's own."""
     websocket_url: WebSocketAddress = ""
     """WebSocket address of the exchange; empty is the venue's own."""
-    shared_gate_folder: str = ""
+    shared_gate_folder: Annotated[str, AfterValidator(_in_the_users_own)] = ""
     """Where processes that share an address note the waits its venues told and the weight used; empty: not shared."""
     source: Literal["live", "replay", "simulator"] = "live"
     """Written into every record, so that simulated data is never taken for real."""

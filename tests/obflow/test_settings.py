@@ -73,6 +73,11 @@ class TestPrecedence:
         assert Settings.load().cache == Path("~/elsewhere").expanduser()
         assert Settings().cache.is_absolute()
 
+    def test_a_folder_of_a_section_may_be_in_the_users_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert Settings.load({"producer.shared_gate_folder": ""}).value("producer.shared_gate_folder") == ""
+        monkeypatch.setenv("OBFLOW_PRODUCER__SHARED_GATE_FOLDER", "~/gates")
+        assert Settings.load().value("producer.shared_gate_folder") == str(Path("~/gates").expanduser())
+
 
 class TestRefusals:
     def test_an_unknown_key_of_the_file_names_the_nearest(self) -> None:
