@@ -24,7 +24,7 @@ from processors.rollout.watch import CallWatch, Facts
 from processors.rollout.worth import newest_by_model
 from processors.settings import RegimeSettings
 from schemas.codec import decode_as, encode
-from schemas.errors import DeliveryFailed, DependencyError, UsageError
+from schemas.errors import DependencyError, UsageError
 from schemas.evaluations import RegimeEval
 from schemas.partitions import partition_of
 from schemas.rollouts import REQUEST_KEY, STATE_KEY, RolloutAction, RolloutRecord, RolloutStage
@@ -121,17 +121,15 @@ def _asked(settings: Settings, action: RolloutAction) -> RolloutRecord:
 
 
 def _send(settings: Settings, request: RolloutRecord) -> None:
-    failures: list[str] = []
-    producer = kafka.producer(settings)
-    producer.produce(
+    beside_the_state = partition_of(STATE_KEY, settings.kafka.partitions)  # their order counts
+    kafka.send_one(
+        settings,
         topic_name(settings, ROLLOUT),
         encode(request),
-        key=REQUEST_KEY.encode(),
-        partition=partition_of(STATE_KEY, settings.kafka.partitions),  # beside the state: their order counts
-        on_delivery=lambda error, _message: failures.append(str(error.str())) if error is not None else None,
+        key=REQUEST_KEY,
+        what="the request",
+        partition=beside_the_state,
     )
-    if producer.flush(kafka.sending(settings).delivery_timeout_seconds) or failures:
-        raise DeliveryFailed(f"the request was not acknowledged ({failures[0] if failures else 'no answer in time'})")
 
 
 def _read(settings: Settings) -> RolloutLog:

@@ -179,7 +179,14 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
             next_step="their books have been resynchronised since",
         )
     name = topic_name(settings, topic)
-    _send_again(settings, name, _key(letter, payload), letter.letter_id, payload)
+    kafka.send_one(
+        settings,
+        name,
+        payload,
+        key=_key(letter, payload),
+        what=f"the record of letter {letter.letter_id}",
+        headers=[(ORIGIN_HEADER, letter.letter_id.encode())],
+    )
     return name
 
 
@@ -196,18 +203,3 @@ def _key(letter: Letter, payload: bytes) -> str:
     if isinstance(record, RegimeEval):
         return record.model
     return record.letter_id if isinstance(record, DeadLetter) else str(record.instrument)
-
-
-def _send_again(settings: Settings, name: str, key: str, origin: str, payload: bytes) -> None:
-    failures: list[str] = []
-    producer = kafka.producer(settings)
-    producer.produce(
-        name,
-        payload,
-        key=key.encode(),
-        headers=[(ORIGIN_HEADER, origin.encode())],
-        on_delivery=lambda error, _message: failures.append(str(error.str())) if error is not None else None,
-    )
-    if producer.flush(kafka.sending(settings).delivery_timeout_seconds) or failures:
-        why = failures[0] if failures else "no answer in time"
-        raise DeliveryFailed(f"the record of letter {origin} was not acknowledged ({why})")
