@@ -96,6 +96,38 @@ def counted(passed: Counter[str]) -> list[Count]:
     return [Count("obflow_ignored_total", "reason", why, number) for why, number in passed.items()]
 
 
+class LogMemory(Protocol):
+    """What is remembered of the books' log that events come from."""
+
+    source_log: str
+    left_logs: list[str]
+    next_offset: int
+
+
+def last_place(memory: LogMemory, partition: int) -> NamedPlace | None:
+    """Name the place of the last event taken; None before the first."""
+    return NamedPlace(memory.source_log, partition, memory.next_offset - 1) if memory.next_offset > 0 else None
+
+
+def keep_to_log(memory: LogMemory, record: FactorRecord, extent: Extent) -> None:
+    """Refuse events of another log than the books' own: they would displace it for good.
+
+    A log that was deleted and made anew ends what came of the old one; what is left of that is taken as long as
+    nothing came of the new one.
+
+    Raises:
+        ForeignRecord: The record names no place there is.
+    """
+    named = named_place(record)
+    if named is None:
+        return
+    if named.log == extent.log:
+        check_named(record, named, extent)
+        memory.left_logs = [log for log in memory.left_logs if log != extent.log]
+    elif memory.source_log == extent.log:
+        raise ForeignRecord(f"it names log {named.log}, and the books' log is {extent.log}")
+
+
 class FactorPlaces:
     """The places in the books' log that factor events name."""
 
@@ -107,28 +139,11 @@ class FactorPlaces:
 
     def named_by_state(self, state: Following, partition: int) -> NamedPlace | None:
         """The place of the last event taken."""
-        followed = state.followed
-        return (
-            NamedPlace(followed.source_log, partition, followed.next_offset - 1) if followed.next_offset > 0 else None
-        )
+        return last_place(state.followed, partition)
 
     def check(self, state: Following, record: FactorRecord, extent: Extent) -> None:
-        """Refuse events of another log than the books' own: they would displace it for good.
-
-        A log that was deleted and made anew ends what came of the old one; what is left of that is taken as long as
-        nothing came of the new one.
-
-        Raises:
-            ForeignRecord: The record names no place there is.
-        """
-        named, followed = named_place(record), state.followed
-        if named is None:
-            return
-        if named.log == extent.log:
-            check_named(record, named, extent)
-            followed.left_logs = [log for log in followed.left_logs if log != extent.log]
-        elif followed.source_log == extent.log:
-            raise ForeignRecord(f"it names log {named.log}, and the books' log is {extent.log}")
+        """Refuse events of another log than the books' own; as of `keep_to_log`."""
+        keep_to_log(state.followed, record, extent)
 
 
 def read_state(data: bytes, kind: type[StateT]) -> StateT:

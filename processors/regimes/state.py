@@ -18,17 +18,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from processors.contract import Renewals
+from processors.derived.followed import BEGAN_ANEW_NS, LEFT_LOGS
 from processors.regimes.rules import RuleSettings, RuleState, Verdict, judge
 from processors.regimes.window import OpenWindow, WindowSummary
 from schemas.errors import DecodeError
 from schemas.messages import FactorEvent, FactorRecord, Source
-from schemas.units import NS_PER_SECOND
 
 SHOWN_WINDOWS: Final = 12
 """How many windows are remembered, the newest: what a question about one shows."""
-BEGAN_ANEW_NS: Final = 60 * NS_PER_SECOND
-"""Time going back by more than this is another stream, by less a late event."""
-LEFT_LOGS: Final = 8
 
 
 class Passed(StrEnum):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from processors.contract import NOTHING, Batch, Count, Emit, Emitted, NamedPlaces, decode_each
+from processors.derived.followed import keep_to_log, last_place
 from processors.regimes.events import rule_event, rule_set
 from processors.regimes.questions import is_due
 from processors.regimes.rules import rule_settings
@@ -19,9 +20,9 @@ from processors.regimes.state import OLDER, Closed, Passed, RegimeState, close_w
 from processors.regimes.window import LATEST_NS, is_possible
 from processors.regimes.words import rule_words
 from schemas.codec import decode_as, encode
-from schemas.errors import ForeignRecord, ImpossibleRecord, MessageError
+from schemas.errors import ImpossibleRecord, MessageError
 from schemas.messages import FactorRecord, InstrumentKey
-from schemas.places import Extent, NamedPlace, Place, check_named, check_place, named_place
+from schemas.places import Extent, NamedPlace, Place, check_place, named_place
 from schemas.topics import FACTORS, L2, REGIMES, REGIMES_CHANGELOG, Topic
 
 
@@ -36,25 +37,11 @@ class BookPlaces:
 
     def named_by_state(self, state: RegimeState, partition: int) -> NamedPlace | None:
         """The place of the last event taken."""
-        return NamedPlace(state.source_log, partition, state.next_offset - 1) if state.next_offset > 0 else None
+        return last_place(state, partition)
 
     def check(self, state: RegimeState, record: FactorRecord, extent: Extent) -> None:
-        """Refuse events of another log than the books' own: they would displace it for good.
-
-        A log that was deleted and made anew ends what came of the old one; what is left of that is taken as long as
-        nothing came of the new one.
-
-        Raises:
-            ForeignRecord: The record names no place there is.
-        """
-        named = named_place(record)
-        if named is None:
-            return
-        if named.log == extent.log:
-            check_named(record, named, extent)
-            state.left_logs = [log for log in state.left_logs if log != extent.log]
-        elif state.source_log == extent.log:
-            raise ForeignRecord(f"it names log {named.log}, and the books' log is {extent.log}")
+        """Refuse events of another log than the books' own; as of `keep_to_log`."""
+        keep_to_log(state, record, extent)
 
 
 class RegimeOptions(Protocol):

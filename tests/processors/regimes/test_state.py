@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.regimes.state import BEGAN_ANEW_NS, SHOWN_WINDOWS, Closed, Passed, RegimeState, close_windows, renewed
+from processors.derived.followed import BEGAN_ANEW_NS
+from processors.regimes.state import SHOWN_WINDOWS, Closed, Passed, RegimeState, close_windows, renewed
 from processors.regimes.window import WINDOW_NS
 from schemas.digest import regime_digest
 from schemas.errors import DecodeError
