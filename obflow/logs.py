@@ -12,8 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any, TextIO, TypedDict, Unpack, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from pydantic import SecretStr
@@ -32,21 +31,10 @@ QUOTED_FIELDS = ("exception", "stack")
 ECHOES = ("urllib3.connectionpool", "clickhouse_connect")
 
 
-class LogContext(TypedDict, total=False):
-    """Fields that say where an event happened; bound once, they are on every event inside the block."""
-
-    venue: str
-    symbol: str
-    topic: str
-    partition: int
-    offset: int
-
-
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send every log line of the process to the stream (standard error where none is given), once and for all."""
     handler = logging.StreamHandler(stream) if stream else _StandardError()
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -82,11 +70,6 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of a module; pass `__name__`."""
     return cast(structlog.stdlib.BoundLogger, structlog.get_logger(name))
-
-
-def log_context(**where: Unpack[LogContext]) -> AbstractContextManager[None]:
-    """Put these fields on every event logged inside the block, by this task or thread."""
-    return structlog.contextvars.bound_contextvars(**where)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from obflow.logs import ECHOES, configure, get_logger, log_context
+from obflow.logs import ECHOES, configure, get_logger
 from obflow.settings import LogSettings
 from tests.obflow.hostile import HOSTILE, obeyed, obeyed_on_a_terminal
 from tests.obflow.terminal import on_terminal
@@ -43,17 +43,6 @@ def test_an_event_is_one_json_line_where_nobody_watches(stream: io.StringIO) -> 
     (line,) = lines(stream)
     assert line.pop("time").endswith("Z")
     assert line == {"event": "feed_connected", "attempts": 3, "level": "info", "logger": "obflow.feed"}
-
-
-def test_context_is_on_every_event_of_its_block_and_none_after(stream: io.StringIO) -> None:
-    configure(LogSettings(), stream)
-    log = get_logger("x")
-    with log_context(venue="binance", partition=3):
-        log.info("inside")
-    log.info("outside")
-    inside, outside = lines(stream)
-    assert (inside["venue"], inside["partition"]) == ("binance", 3)
-    assert "venue" not in outside
 
 
 def test_lines_of_libraries_take_the_same_way(stream: io.StringIO) -> None:
@@ -133,9 +122,8 @@ def test_a_value_json_does_not_know_is_written_as_text(stream: io.StringIO) -> N
 def test_no_event_controls_a_terminal_or_takes_more_than_its_line(stream: io.StringIO, style: str) -> None:
     configure(LogSettings.model_validate({"format": style}), stream)
     log = get_logger("x")
-    with log_context(symbol=HOSTILE):
-        log.info(HOSTILE, error=HOSTILE, cause=ValueError(HOSTILE), payload=HOSTILE.encode(), **{HOSTILE: 1})
-        log.info("nested", found={HOSTILE: [HOSTILE, (HOSTILE, 1)]}, half="\ud800", path=Path("\udcff"))
+    log.info(HOSTILE, error=HOSTILE, cause=ValueError(HOSTILE), payload=HOSTILE.encode(), **{HOSTILE: 1})
+    log.info("nested", found={HOSTILE: [HOSTILE, (HOSTILE, 1)]}, half="\ud800", path=Path("\udcff"))
     logging.getLogger("y").warning("lost %s", HOSTILE)
     assert obeyed(stream.getvalue()) == ""
     assert stream.getvalue().count("\n") == 3
