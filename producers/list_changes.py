@@ -68,10 +68,7 @@ def compare_lists(
         ),
         (
             *(Delisting(after.symbol, status_sentence(after)) for _, after in known if after.is_delisted),
-            *(
-                Delisting(symbol, f"the venue lists it no longer: {FOR_GOOD}")
-                for symbol in sorted(gone.intersection(missing))
-            ),
+            *(Delisting(symbol, NOT_LISTED) for symbol in sorted(gone.intersection(missing))),
         ),
         gone.difference(missing),
     )
