@@ -1,7 +1,7 @@
 """Order-book factors as tutorials publish them: a dict a side, floats, everything sorted anew for each update.
 
-The seven factors that such code has in common, of the definitions in docs/factors.md; nothing that the kernel also
-keeps (statuses, windows, flows, nulls). It is here to be compared with, not to be copied.
+The seven factors that such code has in common, as `processors/factors/reference` defines them; nothing that the kernel
+also keeps (statuses, windows, flows, nulls). It is here to be compared with, not to be copied.
 """
 
 from __future__ import annotations
