@@ -87,7 +87,7 @@ def producer(settings: Settings, overrides: Mapping[str, object] | None = None) 
     chosen = sending(settings)
     config: dict[str, object] = {
         "client.id": "obflow",
-        **kafka_access.librdkafka(settings.kafka, kafka_access.OF_CONSUMERS),
+        **kafka_access.librdkafka(settings.kafka, left_out=kafka_access.ONLY_OF_CONSUMERS),
         "partitioner": PARTITIONER,
         "enable.idempotence": True,
         "acks": "all",
@@ -154,7 +154,7 @@ def consumer(settings: Settings, group: str, overrides: Mapping[str, object] | N
         "session.timeout.ms": SESSION_TIMEOUT_MS,
         # The default of a second makes a fast reader idle each time 100,000 records are queued.
         "fetch.queue.backoff.ms": 10,
-        **kafka_access.librdkafka(settings.kafka, kafka_access.OF_PRODUCERS),
+        **kafka_access.librdkafka(settings.kafka, left_out=kafka_access.ONLY_OF_PRODUCERS),
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -178,7 +178,7 @@ def admin(settings: Settings, on_error: Callable[[KafkaError], None] | None = No
     told = {} if on_error is None else {"error_cb": on_error}
     config: dict[str, object] = {
         "client.id": "obflow",
-        **kafka_access.librdkafka(settings.kafka, kafka_access.OF_CONSUMERS),
+        **kafka_access.librdkafka(settings.kafka, left_out=kafka_access.ONLY_OF_CONSUMERS),
         "log_level": CRITICAL_ONLY,
         **told,
     }

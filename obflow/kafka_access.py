@@ -20,25 +20,25 @@ from obflow import tls
 from obflow.settings import KafkaSettings
 from schemas.errors import SettingsError
 
-OF_CONSUMERS: Final = re.compile(
+ONLY_OF_CONSUMERS: Final = re.compile(
     r"(fetch|queued|consume|session|heartbeat|max\.poll|max\.partition|partition\.assignment|coordinator|group)\..*"
 )
-OF_PRODUCERS: Final = re.compile(
+ONLY_OF_PRODUCERS: Final = re.compile(
     r"(batch|queue\.buffering|queuing|compression|request\.timeout|transaction|delivery|dr)\..*|retry\.backoff\.ms"
 )
 
 
-def librdkafka(settings: KafkaSettings, others: re.Pattern[str]) -> dict[str, str]:
+def librdkafka(settings: KafkaSettings, left_out: re.Pattern[str]) -> dict[str, str]:
     """How to reach the broker, in librdkafka's options; what `kafka.options` adds comes first, and cannot replace it.
 
     Args:
         settings: How.
-        others: Options of the other kind of client are left out, or each client would warn that it has no use for them.
+        left_out: Options of the other kind of client, or each client would warn that it has no use for them.
 
     Raises:
         SettingsError: A file cannot be read.
     """
-    options = {name: value for name, value in settings.options.items() if not others.fullmatch(name)}
+    options = {name: value for name, value in settings.options.items() if not left_out.fullmatch(name)}
     options["bootstrap.servers"] = settings.bootstrap_servers
     if settings.security_protocol != "plaintext":
         options["security.protocol"] = settings.security_protocol

@@ -81,7 +81,7 @@ class TestRefusals:
             "ssl_key_file": own.key,
         }
         settings = load(security_protocol="ssl", **files | {name: "nowhere.pem"})
-        for use in (credentials_of, lambda chosen: kafka_access.librdkafka(chosen, kafka_access.OF_CONSUMERS)):
+        for use in (credentials_of, lambda chosen: kafka_access.librdkafka(chosen, kafka_access.ONLY_OF_CONSUMERS)):
             with pytest.raises(SettingsError, match=rf"nowhere\.pem of kafka\.{name} cannot be read \(No such file"):
                 use(settings)
 
@@ -146,10 +146,12 @@ class TestOptions:
 
     def test_each_kind_of_client_has_its_own(self) -> None:
         given = load(options='{"client.rack": "a", "batch.size": 9, "fetch.min.bytes": 9}')
-        assert {"client.rack", "batch.size"} < kafka_access.librdkafka(given, kafka_access.OF_CONSUMERS).keys()
-        assert {"client.rack", "fetch.min.bytes"} < kafka_access.librdkafka(given, kafka_access.OF_PRODUCERS).keys()
-        assert "fetch.min.bytes" not in kafka_access.librdkafka(given, kafka_access.OF_CONSUMERS)
-        assert "batch.size" not in kafka_access.librdkafka(given, kafka_access.OF_PRODUCERS)
+        assert {"client.rack", "batch.size"} < kafka_access.librdkafka(given, kafka_access.ONLY_OF_CONSUMERS).keys()
+        assert {"client.rack", "fetch.min.bytes"} < kafka_access.librdkafka(
+            given, kafka_access.ONLY_OF_PRODUCERS
+        ).keys()
+        assert "fetch.min.bytes" not in kafka_access.librdkafka(given, kafka_access.ONLY_OF_CONSUMERS)
+        assert "batch.size" not in kafka_access.librdkafka(given, kafka_access.ONLY_OF_PRODUCERS)
 
 
 class TestBothClients:
@@ -157,7 +159,7 @@ class TestBothClients:
 
     def test_a_login_with_tls(self, authority: Authority) -> None:
         settings = load(security_protocol="SASL_SSL", ssl_ca_file=authority.certificate, **LOGIN)
-        told, faust = kafka_access.librdkafka(settings, kafka_access.OF_CONSUMERS), credentials_of(settings)
+        told, faust = kafka_access.librdkafka(settings, kafka_access.ONLY_OF_CONSUMERS), credentials_of(settings)
         assert told["security.protocol"] == faust.protocol.value.lower() == "sasl_ssl"
         assert told["sasl.mechanism"] == faust.mechanism.value == "SCRAM-SHA-512"
         assert (
@@ -170,7 +172,7 @@ class TestBothClients:
     def test_whether_the_host_is_checked(self, checks: bool, told: str) -> None:
         settings = load(security_protocol="ssl", ssl_check_hostname=checks)
         options, context = (
-            kafka_access.librdkafka(settings, kafka_access.OF_CONSUMERS),
+            kafka_access.librdkafka(settings, kafka_access.ONLY_OF_CONSUMERS),
             credentials_of(settings).context,
         )
         assert options["ssl.endpoint.identification.algorithm"] == told
@@ -179,13 +181,15 @@ class TestBothClients:
     def test_the_system_s_authorities(self, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
         settings = load(security_protocol="ssl")
-        told = kafka_access.librdkafka(settings, kafka_access.OF_CONSUMERS)["ssl.ca.location"]
+        told = kafka_access.librdkafka(settings, kafka_access.ONLY_OF_CONSUMERS)["ssl.ca.location"]
         assert told == str(authority.certificate)
         found = credentials_of(settings).context.get_ca_certs()
         assert ((("commonName", "authority"),),) in [one["subject"] for one in found]
 
     def test_nothing_where_nothing_is_set(self) -> None:
-        assert kafka_access.librdkafka(load(), kafka_access.OF_CONSUMERS) == {"bootstrap.servers": "127.0.0.1:9092"}
+        assert kafka_access.librdkafka(load(), kafka_access.ONLY_OF_CONSUMERS) == {
+            "bootstrap.servers": "127.0.0.1:9092"
+        }
         assert credentials_of(load()) is None
 
 
