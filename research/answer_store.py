@@ -14,7 +14,7 @@ import msgspec
 
 from processors.regimes.prompt import Prompt
 from research.comparison.answers import ModelAnswer
-from schemas.errors import UsageError
+from schemas.errors import FatalError, UsageError
 from schemas.messages import CallOutcome
 
 PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -45,13 +45,19 @@ class AnswerStore:
         """Write an answer down, and beside it the instructions that it was asked with, once.
 
         Raises:
-            OSError: That cannot be written.
+            FatalError: That cannot be written, as on a full disk: no further question is worth its price.
         """
         instructions = self._folder / f"instructions-{prompt.hash}.txt"
-        if not instructions.exists():
-            instructions.write_text(prompt.system, "utf-8")
-        with self._file.open("ab") as file:
-            file.write(msgspec.json.encode(answer) + b"\n")
+        try:
+            if not instructions.exists():
+                instructions.write_text(prompt.system, "utf-8")
+            with self._file.open("ab") as file:
+                file.write(msgspec.json.encode(answer) + b"\n")
+        except OSError as error:
+            raise FatalError(
+                f"an answer cannot be kept in {self._folder} ({error.strerror})",
+                next_step="make room on the disk, then start again",
+            ) from error
         self.kept[answer.key] = answer
 
     def forget_failures(self) -> None:

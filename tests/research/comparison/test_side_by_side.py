@@ -20,7 +20,7 @@ from research.comparison.named import named_models, read_prices
 from research.comparison.table import CameTrue, ComparedModel, ModelComparison, side_by_side
 from research.evaluation.evaluate import evaluate
 from research.evaluation.marks import marks_of
-from schemas.errors import UsageError
+from schemas.errors import FatalError, UsageError
 from schemas.messages import CallOutcome
 from schemas.units import NS_PER_SECOND
 from tests.research.comparison.made import ENDPOINT, answered, askable, by_rules, closed_windows, minutes
@@ -141,6 +141,17 @@ def test_answers_are_kept_a_file_a_model_and_a_cut_line_is_asked_again(tmp_path:
     again.forget_failures()
     assert list(again.kept.values()) == found[:1]
     assert file.read_bytes().endswith(b"}\n")
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
+    prompt = build_prompt(WINDOWS[0].instrument, shown(WINDOWS[0].closed), "en")
+    store = AnswerStore(tmp_path, ENDPOINT, "m")
+    store.keep(answered(WINDOWS[0]), prompt)
+    [file] = tmp_path.glob("*.jsonl")
+    file.unlink()
+    file.symlink_to("/dev/full")
+    with pytest.raises(FatalError, match=r"an answer cannot be kept in .* \(No space left on device\)"):
+        store.keep(answered(WINDOWS[0]), prompt)
 
 
 @pytest.mark.advice("name another folder by --answers")
