@@ -227,7 +227,7 @@ class TestHistory:
             server.failing = "cut"
             with pytest.raises(ExchangeUnreachable, match="gave no whole history"):
                 await fetch_replay(wanted, settings, path=folder, stop=asyncio.Event(), rotation=rotation)
-            assert not any(folder.iterdir())
+            assert not folder.exists()
             server.failing = ""
             found = await fetch_replay(wanted, settings, path=folder, stop=asyncio.Event(), rotation=rotation)
         parts, frames = (
