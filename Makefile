@@ -111,8 +111,9 @@ bench-peers: setup ## depth frames to records beside tardis-node on the same fra
 compile = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command 'make lock' $(UPGRADE)
 
-factor: setup ## after a new line in schemas/factors.py: the next Avro schema, its line, its example, the migration
+factor: setup ## after a new line in schemas/factors.py: the next Avro schema, its line, its example, the migration, docs/factors.md
 	@$(BIN)/python -m sinks.evolve
+	@$(BIN)/python -m processors.factor_reference
 
 metrics: setup ## after a change of obflow/metric_list.py or of a table: docs/metrics.md and the dashboards
 	@$(BIN)/python -m obflow.metric_reference

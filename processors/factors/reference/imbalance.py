@@ -128,7 +128,7 @@ def size_dispersion(view: BookView) -> float | None:
 
 
 def size_cv(view: BookView) -> float | None:
-    """size_dispersion over the mean of those sizes; null where it is null."""
+    """size_dispersion over the mean of those sizes; null as `size_dispersion`."""
     spread = _size_spread(view)
     return spread[0] / spread[1] if spread and spread[1] else None
 

@@ -44,7 +44,7 @@ def mlofi_1_1s(view: BookView) -> float | None:
     """Sum of e at level 1 over the last second, base units.
 
     Null where a record of it lacks the level before or after, where there are more records than are remembered, and
-    until the book has been LIVE for a second. So are all the following.
+    until the book has been LIVE for a second.
     """
     return _level(view, 1)
 
@@ -97,7 +97,7 @@ def mlofi_10_1s(view: BookView) -> float | None:
 def integrated_ofi_1s(view: BookView) -> float | None:
     """Σ w_m·(flow at level m over the last second) / (mean size of a level · Σ|w|) (Cont, Cucuringu, Zhang 2023).
 
-    w and the mean size are those of the dated table in the settings; null without, and where a level's flow is.
+    w and the mean size are those of the dated table in the settings; null without it, and where a level's flow is null.
     """
     flows = [_level(view, level) for level in range(1, len(view.weights.weights) + 1)]
     if not flows or None in flows:

@@ -54,7 +54,10 @@ def trade_count_1s(view: BookView) -> float | None:
 
 
 def trade_flow_1s(view: BookView) -> float | None:
-    """(bought - sold)/(bought + sold) over the last second, from lots; null without trades."""
+    """(bought - sold)/(bought + sold) over the last second, from lots.
+
+    Null without trades, and until LIVE for it.
+    """
     window = _window(view, 0)
     return None if window is None else ratio(window.bought, window.sold)
 
@@ -76,7 +79,10 @@ def trade_count_5s(view: BookView) -> float | None:
 
 
 def trade_flow_5s(view: BookView) -> float | None:
-    """(bought - sold)/(bought + sold) over the last 5 seconds, from lots; null without trades."""
+    """(bought - sold)/(bought + sold) over the last 5 seconds, from lots.
+
+    Null without trades, and until LIVE for it.
+    """
     window = _window(view, 1)
     return None if window is None else ratio(window.bought, window.sold)
 
@@ -98,7 +104,10 @@ def trade_count_30s(view: BookView) -> float | None:
 
 
 def trade_flow_30s(view: BookView) -> float | None:
-    """(bought - sold)/(bought + sold) over the last 30 seconds, from lots; null without trades."""
+    """(bought - sold)/(bought + sold) over the last 30 seconds, from lots.
+
+    Null without trades, and until LIVE for it.
+    """
     window = _window(view, 2)
     return None if window is None else ratio(window.bought, window.sold)
 
@@ -131,7 +140,7 @@ def rv_60s(view: BookView) -> float | None:
 
 
 def bipower_60s(view: BookView) -> float | None:
-    """Volatility without jumps: sqrt(π/2·Σ|r_i||r_(i-1)|/59) over the returns of `rv_60s`.
+    """Volatility without jumps: sqrt(π/2·Σ|r_i||r_(i-1)|/59) over those returns; null as `rv_60s`.
 
     59 products cover 59 seconds (Barndorff-Nielsen and Shephard 2004).
     """
