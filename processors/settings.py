@@ -161,7 +161,11 @@ class FeeSettings(Section):
         "okx spot regular 2023-01-01 8 10; okx linear regular 2023-01-01 2 5; okx inverse regular 2023-01-01 2 5; "
         "deribit inverse regular 2023-01-01 0 5; deribit linear regular 2023-01-01 0 5"
     )
-    """Rows `venue kind tier from_date maker_bps taker_bps`, separated by semicolons; who has no row has no cost."""
+    """Rows `venue kind tier from_date maker_bps taker_bps`, separated by semicolons; who has no row has no cost.
+
+    The defaults are the venues' published fees of their lowest tier, in rows of 2023-01-01: set those of your own
+    account (docs/research.md).
+    """
 
 
 class SignalSettings(Section):
