@@ -18,8 +18,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from obflow import broker_entry, broker_probe, kafka_access
+from obflow.kafka_errors import NOT_YET, UNREACHABLE, unreachable, worded
 from obflow.settings import Settings
-from schemas.errors import BrokerRefused, BrokerUnreachable, DeliveryFailed, FatalError, TopicMismatch
+from schemas.errors import BrokerRefused, DeliveryFailed, FatalError
 
 PARTITIONER = "murmur2_random"
 SESSION_TIMEOUT_MS = 10_000
@@ -32,22 +33,6 @@ CRITICAL_ONLY = 2  # librdkafka's log level: what an administrative call has to 
 _LET_IN: set[tuple[str, ...]] = set()
 """Where this process has been let in before."""
 _CLIENT_LOG = logging.getLogger("librdkafka")
-_UNREACHABLE = frozenset(
-    {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
-)
-_NOT_YET = frozenset(
-    {
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.NOT_CONTROLLER,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError._NOENT,  # no partition has a leader: the broker goes, or has just come
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.FENCED_LEADER_EPOCH,  # a broker that has just come back, and a client that knows it otherwise
-        KafkaError.UNKNOWN_LEADER_EPOCH,
-    }
-)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -209,7 +194,7 @@ def require_broker(settings: Settings, *, deadline_seconds: float | None = None)
         raise unreachable(settings, refusals[0])
     found = broker_entry.enter(settings.kafka, partial(admin, settings), time.monotonic() + seconds)
     if isinstance(found, KafkaError):
-        raise _worded(found, settings)
+        raise worded(found, settings)
     if isinstance(found, BrokerRefused):
         raise found
     _LET_IN.add(_entrance(settings))
@@ -273,7 +258,7 @@ def patiently(settings: Settings, call: Callable[[float], V]) -> V:
         try:
             return call(_left_s(deadline))
         except KafkaException as error:
-            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+            if error.args[0].code() not in NOT_YET or time.monotonic() > deadline:
                 raise readable(error, settings) from None
         except FutureTimeoutError:
             raise unreachable(settings, f"no answer within {settings.kafka.request_timeout_seconds:g} s") from None
@@ -286,32 +271,10 @@ def readable(error: KafkaException, settings: Settings) -> FatalError:
     Where no broker answered, it is asked why: it may have begun to refuse us, as after a change of its password.
     """
     cause: KafkaError = error.args[0]
-    if cause.code() not in _UNREACHABLE:
-        return _worded(cause, settings)
+    if cause.code() not in UNREACHABLE:
+        return worded(cause, settings)
     left_s = settings.kafka.request_timeout_seconds
-    return broker_entry.why_refused(settings.kafka, partial(admin, settings), left_s) or _worded(cause, settings)
-
-
-def _worded(cause: KafkaError, settings: Settings) -> FatalError:
-    if cause.code() in _UNREACHABLE:
-        return unreachable(settings, _spoken(cause))
-    if cause.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-        return TopicMismatch(
-            f"a topic is not on the broker at {settings.kafka.bootstrap_servers}",
-            next_step="`obflow topics apply` creates what is missing",
-        )
-    return FatalError(
-        f"the Kafka broker at {settings.kafka.bootstrap_servers} refused: {_spoken(cause)}",
-        next_step="`obflow doctor` looks for the reason",
-    )
-
-
-def unreachable(settings: Settings, why: str) -> BrokerUnreachable:
-    """The one sentence for a broker that does not answer."""
-    return BrokerUnreachable(
-        f"no Kafka broker answers at {settings.kafka.bootstrap_servers} ({why})",
-        next_step="start one with `obflow kafka` or `docker compose up`, or set kafka.bootstrap_servers",
-    )
+    return broker_entry.why_refused(settings.kafka, partial(admin, settings), left_s) or worded(cause, settings)
 
 
 def answers(futures: Mapping[K, Future[V]], seconds: float, accepted: Collection[int] = ()) -> dict[K, V]:
@@ -325,7 +288,3 @@ def answers(futures: Mapping[K, Future[V]], seconds: float, accepted: Collection
             if error.args[0].code() not in accepted:
                 raise
     return found
-
-
-def _spoken(error: KafkaError) -> str:
-    return " ".join(str(error.str()).split()).rstrip(".")

@@ -15,6 +15,7 @@ import structlog
 
 from obflow import kafka
 from obflow.clock import Clock
+from obflow.kafka_errors import unreachable
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from producers.broker.statuses import SeenStatus, Speaker, StatusReader
@@ -226,7 +227,7 @@ class LiveGuard:
             if loop.time() - silent_since > SILENT_SECONDS:
                 batch.forget_the_silent()
             if not batch.has_read_its_claims and loop.time() - began > patience_s:
-                raise kafka.unreachable(self._settings, f"claims could not be read back within {patience_s:g} s")
+                raise unreachable(self._settings, f"claims could not be read back within {patience_s:g} s")
         return batch.may_begin
 
     def close(self) -> None:
@@ -259,7 +260,7 @@ class LiveGuard:
             if loop.time() - silent_since > SILENT_SECONDS:
                 self._contest.forget_the_silent()
             if not self._contest.has_read_its_claims and loop.time() > give_up:
-                raise kafka.unreachable(self._settings, f"claims could not be read back within {patience_s:g} s")
+                raise unreachable(self._settings, f"claims could not be read back within {patience_s:g} s")
             await asyncio.sleep(LOOK_SECONDS)
         return None
 

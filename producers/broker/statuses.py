@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, Message, TopicPartition
 
 from obflow import kafka, kafka_logs
 from obflow.clock import Clock
+from obflow.kafka_errors import unreachable
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from schemas.codec import decode_as
@@ -94,7 +95,7 @@ class StatusReader:
         deadline = time.monotonic() + patience_s
         while self._left:
             if time.monotonic() > deadline:
-                raise kafka.unreachable(self._settings, f"{self._topic} could not be read within {patience_s:g} s")
+                raise unreachable(self._settings, f"{self._topic} could not be read within {patience_s:g} s")
             for message in self._consumer.consume(BATCH, 0.05):
                 if message.error() is not None:
                     raise kafka.readable(KafkaException(message.error()), self._settings)

@@ -11,6 +11,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer, TopicPartition
 
 from obflow import broker_probe, kafka, kafka_logs
+from obflow.kafka_errors import NOT_YET
 from obflow.settings import KafkaSettings, Settings
 from producers.settings import ProducerSettings
 from schemas.errors import BrokerUnreachable, FatalError, TopicMismatch
@@ -155,6 +156,13 @@ class TestReadable:
         error = kafka.readable(KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)), Settings())
         assert isinstance(error, TopicMismatch)
         assert "`obflow topics apply`" in str(error)
+
+    @pytest.mark.parametrize("code", sorted(NOT_YET))
+    def test_a_broker_that_is_not_ready_is_waited_for_and_no_refusal(self, code: int) -> None:
+        """However long it takes: who was suspended meanwhile has no time left when it wakes, and must not end of it."""
+        error = kafka.readable(KafkaException(KafkaError(code)), Settings())
+        assert isinstance(error, BrokerUnreachable)
+        assert "is not ready" in str(error)
 
     def test_any_other_refusal_keeps_the_brokers_words_on_one_line(self) -> None:
         error = kafka.readable(KafkaException(KafkaError(KafkaError.POLICY_VIOLATION, "too\nmany")), Settings())
