@@ -24,7 +24,8 @@ def delta(first: int, last: int, previous: int | None = None, exchange_ns: int |
         (100, 110, 95, Alignment.BRIDGES),  # U == L
         (90, 110, 89, Alignment.BRIDGES),
         (105, 110, 100, Alignment.BRIDGES),  # pu == L: seen in recordings, though U > L
-        (101, 110, 99, Alignment.TOO_LATE),
+        (101, 110, 99, Alignment.BRIDGES),  # pu < L < U: nothing of the instrument changed in between
+        (105, 110, 99, Alignment.BRIDGES),
         (105, 110, 104, Alignment.TOO_LATE),
     ],
 )
@@ -54,7 +55,9 @@ def test_a_spot_update_is_placed_against_a_snapshot(first: int, last: int, expec
         (delta(105, 110, 100), Continuity.NEXT),
         (delta(105, 110, 99), Continuity.GAP),
         (delta(101, 110, 104), Continuity.GAP),
-        (delta(95, 110, 94), Continuity.GAP),  # overlaps without connecting
+        (delta(95, 110, 94), Continuity.NEXT),  # overlaps: pu < id, U <= id < u
+        (delta(95, 110, 94, exchange_ns=4 * MS), Continuity.NEXT),
+        (delta(95, 110, 101), Continuity.GAP),  # follows what did not come
         (delta(90, 100, 89), Continuity.DUPLICATE),  # the last one again
         (delta(80, 89, 79), Continuity.DUPLICATE),  # an older one
         (delta(90, 100, 100), Continuity.DUPLICATE),  # nothing new in it

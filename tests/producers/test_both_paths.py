@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -121,6 +122,27 @@ def test_every_cut_of_an_update_gives_the_same(venue: str) -> None:
     both.feed([*frames[:first], *(frames[first]._replace(raw=whole[:end]) for end in range(len(whole)))])
     both.feed(frames[first:])
     both.compare()
+
+
+@pytest.mark.parametrize("venue", ["binance", "binance-futures", "binance-delivery"])
+@pytest.mark.case("overlapping-update")
+def test_an_update_that_begins_within_the_book_is_applied_on_either_path(venue: str) -> None:
+    frames, instruments = of_venue(venue)
+    both, begun, overlapping = BothPaths(EXCHANGES[venue], instruments), dict[str, dict[str, int]](), 0
+    for at, frame in enumerate(frames):
+        if at in ordinary(venue)[:40]:
+            told = json.loads(frame.raw)
+            before = begun.get(told["data"]["s"], {})
+            begun[told["data"]["s"]] = {name: told["data"][name] for name in ("U", "pu") if name in told["data"]}
+            frame = frame._replace(raw=json.dumps({**told, "data": {**told["data"], **before}}).encode())
+            overlapping += bool(before)
+        both.feed([frame])
+    both.compare()
+    assert overlapping > 20
+    plain = compared(venue, frames).checked.streams
+    for symbol, stream in both.checked.streams.items():
+        assert stream.counters == plain[symbol].counters
+        assert stream.book.arrays() == plain[symbol].book.arrays()
 
 
 @pytest.mark.recorded

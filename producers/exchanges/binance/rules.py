@@ -20,14 +20,19 @@ class BinanceFuturesRule:
     9. Receiving an event that removes a price level that is not in the local order book can happen and is normal.
 
     Recordings show two first events the text does not spell out: one with pu == L, which connects exactly by step 6
-    though U > L, and one with u == L, whose id the book then has twice.
+    though U > L, and one with u == L, whose id the book then has twice. What an event holds is all that changed after
+    its pu, so nothing is missing before one with pu < L either: what changed between its pu and its U cancelled out.
+
+    Step 6 is about what is missing. An event that overlaps the book (pu below its id, U no higher, u above) holds all
+    that changed since, in absolute quantities (step 7), and is applied, as spot's rule says of its own.
     """
 
     def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
         """Steps 4 and 5."""
         if delta.last_sequence < snapshot_sequence:  # step 4
             return Alignment.STALE
-        connects = delta.previous_sequence == snapshot_sequence  # step 6 with the snapshot as the previous event
+        previous = delta.previous_sequence
+        connects = previous is not None and previous <= snapshot_sequence  # step 6: the snapshot is the event before
         if connects or delta.first_sequence <= snapshot_sequence:  # step 5; u >= L holds since step 4
             return Alignment.BRIDGES
         return Alignment.TOO_LATE
@@ -37,7 +42,15 @@ class BinanceFuturesRule:
         connects = delta.previous_sequence == last.sequence
         if connects and delta.last_sequence != last.sequence:  # step 6
             return NEXT
-        return Continuity.DUPLICATE if connects or is_repeat(delta, last) else Continuity.GAP
+        if connects or is_repeat(delta, last):
+            return Continuity.DUPLICATE
+        return NEXT if _overlaps(delta, last.sequence) else Continuity.GAP
+
+
+def _overlaps(delta: SequencedUpdate, sequence: int) -> bool:
+    """Tell whether an update begins within the book and ends behind it."""
+    previous = delta.previous_sequence
+    return previous is not None and previous < sequence and delta.first_sequence <= sequence < delta.last_sequence
 
 
 class BinanceSpotRule:
