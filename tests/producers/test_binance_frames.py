@@ -195,6 +195,20 @@ class TestOther:
         assert one(exchange, QUOTE | event) == expected
 
     @BOTH
+    @pytest.mark.parametrize("nothing", [None, "", "0", "0.00000000"])
+    def test_a_side_without_orders_is_written_in_several_ways(self, exchange: Exchange, nothing: str | None) -> None:
+        quote = one(exchange, wrapped("btcusdt@bookTicker", QUOTE | {"a": nothing, "A": nothing}))
+        assert isinstance(quote, BestQuote)
+        assert (quote.bid, quote.bid_size) == ("1.0", "2.0")
+        assert {quote.ask.strip("0."), quote.ask_size.strip("0.")} == {""}
+        assert quote.ask
+
+    @BOTH
+    def test_a_few_levels_without_the_name_of_a_stream_are_passed_over(self, exchange: Exchange) -> None:
+        few = b'{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}'
+        assert one(exchange, few) == Ignored("partial_depth")
+
+    @BOTH
     @pytest.mark.parametrize("kind", ["aggTrade", "kline_1m", "ticker", "forceOrder"])
     def test_channels_we_do_not_use_are_ignored_by_name(self, exchange: Exchange, kind: str) -> None:
         assert one(exchange, wrapped(f"btcusdt@{kind}", {"anything": 1})) == Ignored(kind.partition("_")[0])
@@ -255,6 +269,12 @@ class TestOther:
     @BOTH
     def test_answers_to_requests_are_told_to_the_edge(self, exchange: Exchange) -> None:
         assert one(exchange, b'{"result":null,"id":7}') == Ack("7")
+        assert one(exchange, b'{"result":null,"id":"7"}') == Ack("7")
+        assert one(exchange, b'{"result":["btcusdt@depth"],"id":"9dd0-ab"}') == Ack("9dd0-ab")
+        assert one(exchange, b'{"result":null,"id":null}') == Ack("")
+        told = one(exchange, b'{"id":"x","status":418,"error":{"code":-1003,"msg":"IP banned until 1659146400000."}}')
+        assert isinstance(told, Notice)
+        assert told.kind is NoticeKind.TOO_MANY
         refused = one(exchange, b'{"error":{"code":2,"msg":"Invalid request"},"id":7}')
         assert isinstance(refused, Notice)
         assert refused.kind is NoticeKind.REFUSED

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from producers.books.router import FrameRouter
 from producers.contract import Exchange, Fetch
@@ -129,6 +130,18 @@ class TestBybit:
         unknown = "error:handler not found,topic:orderbook.200.NOPEUSDT"
         assert heard(BYBIT, {**said, "ret_msg": unknown}) == [Notice(NoticeKind.REFUSED, unknown, "NOPEUSDT")]
 
+    def test_an_answer_that_names_each_topic_may_refuse_some_though_it_calls_itself_a_success(self) -> None:
+        said = {"success": True, "conn_id": "c", "type": "COMMAND_RESP"}
+        some = {"failTopics": ["orderbook.200.AUSDT"], "successTopics": ["publicTrade.AUSDT"]}
+        refused = Notice(NoticeKind.REFUSED, "not subscribed: orderbook.200.AUSDT")
+        assert heard(BYBIT, {**said, "data": some}) == [refused]
+        assert heard(BYBIT, {**said, "data": {**some, "failTopics": []}}) == [Ack("")]
+        assert heard(SPOT, {"success": True, "ret_msg": None, "op": "subscribe", "req_id": "7"}) == [Ack("7")]
+
+    @pytest.mark.parametrize("topic", ["system.status", "rfq.open.public.trades", "insurance.USDT", "adlAlert.USDT"])
+    def test_topics_of_the_whole_venue_are_passed_over(self, topic: str) -> None:
+        assert heard(BYBIT, {"topic": topic, "ts": 5, "data": []}) == [Ignored(topic.partition(".")[0])]
+
 
 class TestOkx:
     def test_numbers_and_checksums_are_taken_where_they_are_alive(self) -> None:
@@ -186,6 +199,12 @@ class TestOkx:
         assert [upgrade] == heard(OKX, {"event": "notice", "code": 64008, "msg": "soon"})
         assert upgrade == Notice(NoticeKind.SERVER_SHUTDOWN, "soon")
         assert heard(OKX, {"event": "notice", "code": "1", "msg": "?"}) == [Ignored("notice")]
+        assert heard(OKX, {"event": "login", "code": "0", "msg": "", "connId": "c"}) == [Ignored("login")]
+        counted = {"channel": "books", "connCount": "30", "connId": "c"}
+        assert heard(OKX, {"event": "channel-conn-count", **counted}) == [Ignored("channel-conn-count")]
+        assert heard(OKX, {"event": "channel-conn-count-error", **counted}) == [
+            Notice(NoticeKind.REFUSED, "too many connections have the channel books")
+        ]
         (best,) = heard(
             OKX, {"arg": {"channel": "books5", "instId": "X-Y"}, "data": [{"asks": [], "bids": [], "ts": "0"}]}
         )
@@ -260,7 +279,17 @@ class TestDeribit:
         acks = heard(DERIBIT, {"jsonrpc": "2.0", "id": 1, "result": accepted})
         left = set(say.acknowledged_by) - {ack.key for ack in acks if isinstance(ack, Ack)}
         assert left == {name for name in say.acknowledged_by if "NONE" in name}
-        assert heard(DERIBIT, {"jsonrpc": "2.0", "id": 1, "result": []}) == [Ignored("nothing")]
+
+    def test_an_answer_without_a_channel_refuses_them_all_where_they_were_asked_for(self) -> None:
+        refused = Notice(NoticeKind.REFUSED, "it accepted none of the channels")
+        assert heard(DERIBIT, {"jsonrpc": "2.0", "id": 1, "result": []}) == [refused]
+        assert heard(DERIBIT, {"jsonrpc": "2.0", "id": 6, "result": []}) == [refused]
+        assert heard(DERIBIT, {"jsonrpc": "2.0", "id": 2, "result": []}) == [Ignored("nothing")]
+
+    @pytest.mark.parametrize("result", ["ok", {"version": "1.2.26"}, 1_700_000_000_000, True])
+    @pytest.mark.parametrize("number", [1, 42, "8f-e2"])
+    def test_answers_to_what_somebody_else_asked_are_passed_over(self, number: int | str, result: object) -> None:
+        assert heard(DERIBIT, {"jsonrpc": "2.0", "id": number, "result": result}) == [Ignored("answer")]
 
     def test_blocks_and_legs_of_combinations_are_no_trades_of_the_book(self) -> None:
         trade = {"instrument_name": "BTC-PERPETUAL", "timestamp": 5, "trade_id": "7", "price": 10.5, "amount": 20.0}
@@ -321,8 +350,17 @@ def test_what_a_level_has_behind_price_and_size_is_passed_over(
     assert heard(exchange, longer) == heard(exchange, plain)
 
 
-def test_a_side_without_orders_may_have_neither_price_nor_amount() -> None:
-    side = {"best_ask_price": None, "best_ask_amount": None}
+@pytest.mark.parametrize("empty", [[], [["", "", "", ""]], [["0", "0", "0", "0"]]])
+def test_a_side_without_orders_has_no_level_or_one_of_nothing(empty: list[list[str]]) -> None:
+    told = {"asks": empty, "bids": [["1.5", "2", "0", "1"]], "ts": "5", "seqId": 9}
+    expected = BestQuote("X-Y", "1.5", "2", "0", "0", is_sampled=True, number=9)
+    assert heard(OKX, {"arg": {"channel": "bbo-tbt", "instId": "X-Y"}, "data": [told]}) == [expected]
+    book = {"b": [["1.5", "2"]], "a": [level[:2] for level in empty]}
+    assert heard(BYBIT, bybit_book(1, type="snapshot", data=book)) == [replace(expected, symbol="BTCUSDT", number=8)]
+
+
+@pytest.mark.parametrize("side", [{}, {"best_ask_price": None, "best_ask_amount": None}])
+def test_a_side_without_orders_may_have_neither_price_nor_amount(side: dict[str, None]) -> None:
     told = {"instrument_name": "X-Y", "best_bid_price": 1.5, "best_bid_amount": 2.0, **side}
     expected = BestQuote("X-Y", "1.5", "2", "0", "0", is_sampled=True)
     assert heard(DERIBIT, deribit("quote.X-Y", told)) == [expected]

@@ -79,6 +79,8 @@ KNOWN_STREAMS: Final = 4_096
 LONGEST_NAME: Final = 64
 MARK_PRICE: Final = "markPriceUpdate"
 SHUTDOWN: Final = "serverShutdown"
+PARTIAL_DEPTH: Final = "partial_depth"
+"""What `depth5` and its like are counted by on spot where no name of a stream comes with them."""
 
 
 class Envelope(msgspec.Struct, gc=False):
@@ -90,7 +92,7 @@ class Envelope(msgspec.Struct, gc=False):
     e: str = ""
     s: str = ""
     A: msgspec.Raw = msgspec.Raw(b"")
-    id: int | None = None
+    id: int | str | None = None
     result: msgspec.Raw = msgspec.Raw(b"")
     error: msgspec.Raw = msgspec.Raw(b"")
     code: int | None = None
@@ -106,6 +108,7 @@ class _Wrapped(msgspec.Struct):
 
     data: msgspec.Raw = msgspec.Raw(b"")
     event: msgspec.Raw = msgspec.Raw(b"")
+    lastUpdateId: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815 (the venue's name)
 
 
 class DepthEvent(msgspec.Struct):
@@ -153,12 +156,14 @@ class _Aggregate(msgspec.Struct):
 
 
 class _Quote(msgspec.Struct, gc=False):
+    """A best quote; a side without orders is 0 at price 0, and null or empty with those who pass it on."""
+
     s: str
     u: Id
-    b: str
-    B: str
-    a: str
-    A: str
+    b: str | None
+    B: str | None
+    a: str | None
+    A: str | None
     e: str = "bookTicker"  # spot does not say
 
 
@@ -234,7 +239,10 @@ def _parse_websocket(frame: bytes, dialect: Dialect) -> VenueMessage:
 
 
 def _passed_over(frame: bytes) -> VenueMessage | None:
-    """Know a frame that gave no message: the venue's farewell, however wrapped, or several events of an unused kind."""
+    """Know a frame that gave no message: the venue's farewell, however wrapped, or what is not used.
+
+    That is several events of an unused kind, or few levels over a connection that names no streams.
+    """
     try:
         if frame.lstrip()[:1] == b"[":
             kinds = {event.e for event in _EVENTS.decode(frame)}
@@ -242,6 +250,8 @@ def _passed_over(frame: bytes) -> VenueMessage | None:
                 return _farewell()
             return Ignored(kinds.pop()) if len(kinds) == 1 and kinds <= UNUSED_CHANNELS else None
         head = _WRAPPED.decode(frame)
+        if head.lastUpdateId and not head.data:
+            return Ignored(PARTIAL_DEPTH)
         what = _EVENT.decode(bytes(head.data) or bytes(head.event))
     except UNREADABLE:
         return None
@@ -377,7 +387,7 @@ def _aggregate(event: Text) -> TradeTick | Ignored:
 
 def _quote(event: Text, symbol: str) -> BestQuote:
     quote = _decoded_event(_QUOTE, event, Channel.QUOTE, symbol)
-    return BestQuote(quote.s, quote.b, quote.B, quote.a, quote.A, quote.u)
+    return BestQuote(quote.s, quote.b or "0", quote.B or "0", quote.a or "0", quote.A or "0", quote.u)
 
 
 def _mark(event: Text, symbol: str) -> DerivativeTick:

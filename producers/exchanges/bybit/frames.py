@@ -49,6 +49,8 @@ UNUSED_TOPICS: Final = frozenset(
         "liquidation",
         "lt",
         "priceLimit",
+        "rfq",
+        "system",
         "tickers_lt",
     }
 )
@@ -71,8 +73,18 @@ class BybitHead(msgspec.Struct):
     topic: str = ""
     op: str = ""
     success: bool | None = None
-    ret_msg: str = ""
+    ret_msg: str | None = ""
     req_id: str | None = None
+
+
+class _BybitTopics(msgspec.Struct):
+    failTopics: list[str] = []  # noqa: N815 (the venue's name)
+
+
+class _BybitCommand(msgspec.Struct):
+    """An answer that names each topic, in place of one that is for all of them."""
+
+    data: _BybitTopics = msgspec.field(default_factory=_BybitTopics)
 
 
 class BybitBook(msgspec.Struct):
@@ -125,6 +137,7 @@ class _BybitTickers(msgspec.Struct):
 
 
 _HEAD = msgspec.json.Decoder(BybitHead)
+_COMMAND = msgspec.json.Decoder(_BybitCommand)
 _DEPTH = msgspec.json.Decoder(BybitDepth)
 _TRADES = msgspec.json.Decoder(_BybitTrades)
 _TICKERS = msgspec.json.Decoder(_BybitTickers)
@@ -136,7 +149,7 @@ def parse(frame: Frame, dialect: BybitDialect) -> list[VenueMessage]:
         return [parse_answer(frame.raw, frame.request, dialect)]
     head = decoded(_HEAD, frame.raw)
     if not head.topic:
-        return [_parse_answer(head)]
+        return [_parse_answer(head, frame.raw)]
     name, _, rest = head.topic.partition(".")
     if name == "orderbook":
         return [_parse_book(frame.raw, *rest.partition(".")[::2])]
@@ -217,19 +230,23 @@ def _whole(text: str, symbol: str) -> int | None:
     return int(text)
 
 
-def _parse_answer(head: BybitHead) -> VenueMessage:
-    if head.op in ("ping", "pong") or head.ret_msg == "pong":
+def _parse_answer(head: BybitHead, raw: bytes) -> VenueMessage:
+    said = head.ret_msg or ""
+    if head.op in ("ping", "pong") or said == "pong":
         return Ignored("pong")
-    if head.success is False and head.ret_msg.startswith(ALREADY):
-        return Ack(head.req_id or "")
     if head.success is False:
-        named, detail = _REFUSED.search(head.ret_msg), (head.ret_msg or "no reason given")[:MAX_TEXT]
-        if named is None and _TOO_MANY.search(detail):
-            return Notice(NoticeKind.TOO_MANY, detail)
-        return Notice(NoticeKind.REFUSED, detail, named[1] if named else "")
+        return Ack(head.req_id or "") if said.startswith(ALREADY) else _refusal(said)
     if head.success and head.op in ("", "subscribe", "unsubscribe"):
-        return Ack(head.req_id or "")
+        failed = decoded(_COMMAND, raw).data.failTopics if not head.op else []
+        return _refusal(f"not subscribed: {', '.join(failed)}") if failed else Ack(head.req_id or "")
     raise UnknownMessage("neither a topic's message nor the answer to a request")
+
+
+def _refusal(said: str) -> Notice:
+    named, detail = _REFUSED.search(said), (said or "no reason given")[:MAX_TEXT]
+    if named is None and _TOO_MANY.search(detail):
+        return Notice(NoticeKind.TOO_MANY, detail)
+    return Notice(NoticeKind.REFUSED, detail, named[1] if named else "")
 
 
 def say(op: str, topics: Sequence[str]) -> Say:

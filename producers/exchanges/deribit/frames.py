@@ -58,6 +58,7 @@ UNUSED: Final = frozenset(
         "perpetual",
         "platform_state",
         "rfq",
+        "user",
     }
 )
 """Channels that the venue documents and obflow does not use."""
@@ -111,10 +112,10 @@ class DeribitBook(msgspec.Struct):
 
 class _DeribitQuote(msgspec.Struct):
     instrument_name: str
-    best_bid_price: float | None
-    best_bid_amount: float | None
-    best_ask_price: float | None
-    best_ask_amount: float | None
+    best_bid_price: float | None = None
+    best_bid_amount: float | None = None
+    best_ask_price: float | None = None
+    best_ask_amount: float | None = None
 
 
 class _DeribitTicker(msgspec.Struct):
@@ -131,7 +132,7 @@ class _DeribitTicker(msgspec.Struct):
 class _DeribitTrade(msgspec.Struct):
     instrument_name: str
     timestamp: TimeMs
-    trade_id: str
+    trade_id: str | int
     price: float
     amount: float
     direction: Literal["buy", "sell"]
@@ -225,13 +226,20 @@ def _unused(name: str) -> Ignored:
 
 
 def _answered(head: DeribitHead) -> list[VenueMessage]:
-    """Acknowledge the channels that the venue names, each by itself: one that it leaves out was not accepted."""
+    """Acknowledge the channels that the venue names, each by itself: one that it leaves out was not accepted.
+
+    Where it names none, it accepted nothing, which it says in no other way. What is no list answers something else.
+    """
     method = METHODS.get(head.id, "") if isinstance(head.id, int) else ""
     if method == "public/set_heartbeat":
         return [Ack(method)]
     if method == "public/test":
         return [Ignored("test")]
+    if not method or bytes(head.result)[:1] != b"[":
+        return [Ignored("answer")]
     channels = decoded(_CHANNELS, bytes(head.result))
+    if not channels and method.endswith("/subscribe"):
+        return [Notice(NoticeKind.REFUSED, "it accepted none of the channels")]
     return [Ack(f"{method}:{channel}") for channel in channels] or [Ignored("nothing")]
 
 
@@ -291,7 +299,7 @@ def _trade(trade: _DeribitTrade) -> TradeTick | Ignored:
     if trade.combo_id or trade.combo_trade_id:
         return Ignored("trade_combo")
     price, amount, time = text_of(trade.price), text_of(trade.amount), trade.timestamp * NS_PER_MS
-    return TradeTick(trade.instrument_name, trade.trade_id, price, amount, trade.direction == "buy", time)
+    return TradeTick(trade.instrument_name, str(trade.trade_id), price, amount, trade.direction == "buy", time)
 
 
 _CHANNELS_READ: Final[dict[str, Callable[[bytes, str], list[VenueMessage]]]] = {

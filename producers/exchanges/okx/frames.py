@@ -35,7 +35,8 @@ BEST: Final = frozenset({"bbo-tbt", "books5"})
 TRADES: Final = frozenset({"trades", "trades-all"})
 DERIVATIVES: Final = frozenset({"funding-rate", "mark-price", "open-interest"})
 UNUSED: Final = re.compile(
-    r"adl-warning|block-tickers|books-elp|(mark-price-|index-)?candle\w+|estimated-price|index-tickers|"
+    r"adl-warning|block-tickers|books-elp|call-auction-details|(mark-price-|index-)?candle\w+|economic-calendar|"
+    r"estimated-price|index-tickers|"
     r"instruments|liquidation-orders|opt-summary|option-trades|price-limit|"
     r"public-(block|struc-block)-trades|sprd-.+|status|tickers"
 )
@@ -57,6 +58,7 @@ class OkxHead(msgspec.Struct):
     event: str = ""
     code: str | int = ""
     msg: str = ""
+    channel: str = ""
 
 
 class OkxBooks(msgspec.Struct):
@@ -119,7 +121,9 @@ def _parse_event(head: OkxHead) -> VenueMessage:
         return refusal(str(head.code), head.msg, named[1] if named else "")
     if head.event == "notice" and str(head.code) == UPGRADE:
         return Notice(NoticeKind.SERVER_SHUTDOWN, head.msg[:MAX_TEXT])
-    if head.event in ("notice", "channel-conn-count"):
+    if head.event == "channel-conn-count-error":  # acknowledged before, and ended all the same
+        return Notice(NoticeKind.REFUSED, f"too many connections have the channel {head.channel[:MAX_TEXT]}")
+    if head.event in ("notice", "channel-conn-count", "login"):
         return Ignored(head.event)
     raise UnknownMessage("neither a channel's message nor the answer to a request")
 
@@ -156,8 +160,9 @@ def _depth(action: str, book: OkxBook, symbol: str) -> DepthDelta | DepthSnapsho
 
 
 def _quote(book: OkxBook, symbol: str) -> BestQuote:
-    (bid, bid_size), (ask, ask_size) = (next(iter(pairs(side[:1])), ("0", "0")) for side in (book.bids, book.asks))
-    return BestQuote(symbol, bid, bid_size, ask, ask_size, is_sampled=True, number=book.seqId)
+    (bid, bid_size), (ask, ask_size) = (next(iter(pairs(side[:1])), ("", "")) for side in (book.bids, book.asks))
+    best = (bid or "0", bid_size or "0", ask or "0", ask_size or "0")  # a side without orders has no level, or no text
+    return BestQuote(symbol, *best, is_sampled=True, number=book.seqId)
 
 
 def _trade(trade: _OkxTrade) -> TradeTick:
