@@ -132,6 +132,8 @@ class VenueLimits(NamedTuple):
         weight_per_minute: Request weight of one address.
         weight_header: Header that tells the weight used in the current minute; empty where none does.
         pool: What the venues have in common that count one address together; empty where a venue counts alone.
+        message_bytes: Length of a message that a client may send; 0 where none is known that matters.
+        ban_s: How long an address is turned away (HTTP 403) that asked too often, where the answer does not say.
     """
 
     streams_per_connection: int
@@ -142,6 +144,8 @@ class VenueLimits(NamedTuple):
     weight_per_minute: int
     weight_header: str = ""
     pool: str = ""
+    message_bytes: int = 0
+    ban_s: float = 0.0
 
 
 class Alternative(NamedTuple):

@@ -8,8 +8,18 @@ from producers.contract import Exchange
 
 
 def in_messages(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[str]]:
-    """Split instruments so that the streams of each part fit into one message."""
-    return split(exchange, symbols, exchange.limits.streams_per_message)
+    """Split instruments so that the streams of each part fit into one message, by their number and their length."""
+    parts = split(exchange, symbols, exchange.limits.streams_per_message)
+    return [short for part in parts for short in _within_bytes(exchange, part)]
+
+
+def _within_bytes(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[str]]:
+    """Halve instruments until what ends their subscriptions, which is the longest that is said of them, is allowed."""
+    most = exchange.limits.message_bytes
+    if len(symbols) < 2 or not most or all(len(say.raw) <= most for say in exchange.unsubscribe(symbols)):
+        return [symbols]
+    middle = len(symbols) // 2
+    return [*_within_bytes(exchange, symbols[:middle]), *_within_bytes(exchange, symbols[middle:])]
 
 
 def split(exchange: Exchange, symbols: Sequence[str], streams: int) -> list[Sequence[str]]:

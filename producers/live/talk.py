@@ -138,13 +138,16 @@ class Talk:
         """Instruments that a refusal names in words of its own; none where it names all: it repeats what was said.
 
         All are those of one message, or of the connection. One that names none is about the one that was asked for
-        alone, where others were accepted before.
+        alone, where others were accepted before: one after the other, or since, as where its book is asked for anew.
         """
         named, carried = self._in(detail), self._symbols()
         if len(named) > 1 and any(named == self._in(say.raw.decode()) for say in self._said):
             return ()
         if not named and self.asking:
             return (self.asking,)
+        if not named and len(carried) > 1:
+            asked = {symbol for say in self._said for symbol in self._in(say.raw.decode())}
+            return tuple(asked) if len(asked) == 1 else ()
         return named if len(named) < len(carried) or len(carried) == 1 else ()
 
     def _in(self, text: str) -> tuple[str, ...]:

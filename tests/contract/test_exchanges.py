@@ -166,6 +166,17 @@ class TestContract:
         assert says == [say for part in in_messages(exchange, symbols) for say in getattr(exchange, method)(part)]
 
     @EACH
+    @pytest.mark.parametrize("length", [8, 20, 200])
+    def test_what_is_said_is_no_longer_than_the_venue_reads(self, venue: str, length: int) -> None:
+        exchange, symbols = VENUES[venue], [f"{number:0{length}}USDT" for number in range(240)]
+        parts = in_messages(exchange, symbols)
+        assert [symbol for part in parts for symbol in part] == symbols
+        most = exchange.limits.message_bytes or 10**6
+        for method in (exchange.subscribe, exchange.unsubscribe):
+            assert max(len(say.raw) for part in parts for say in method(part)) <= most
+        assert bool(exchange.limits.message_bytes) == venue.startswith("binance")
+
+    @EACH
     def test_the_venues_answers_acknowledge_what_was_said(self, venue: str) -> None:
         exchange, talk = VENUES[venue], spoken(venue)
         for method in ("subscribe", "unsubscribe"):

@@ -20,7 +20,7 @@ from producers.live import connections, talk
 from producers.live.rest import RestClient
 from producers.live.roster import Roster
 from producers.live.source import VenueSource
-from producers.messages import Instrument, Notice, NoticeKind
+from producers.messages import Frame, Instrument, Notice, NoticeKind, Via
 from producers.selection import Selection
 from schemas.messages import FeedStatus
 from tests.integration.misbehaving import Listening, listening, misbehaving, until
@@ -99,6 +99,20 @@ async def test_a_refusal_that_repeats_a_message_is_about_none_of_its_instruments
     with pytest.raises(talk.SubscriptionRefused) as told:
         await heard.watch()
     assert told.value.symbols == refused
+
+
+@pytest.mark.parametrize("carried", [("A-PERPETUAL",), ("A-PERPETUAL", "B-PERPETUAL")])
+async def test_a_refusal_that_names_nothing_is_about_the_one_that_is_asked_for_anew(carried: tuple[str, ...]) -> None:
+    deribit = EXCHANGES["deribit"]
+    heard, again = talk.Talk(deribit, "c", lambda: carried), deribit.recover(carried[0])
+    assert isinstance(again, list)
+    heard.say(again)
+    for notice in deribit.parse(Frame(1, Via.WS, "c", "", b'{"jsonrpc":"2.0","id":1,"result":[]}')):
+        assert isinstance(notice, Notice)
+        heard.handle(notice)
+    with pytest.raises(talk.SubscriptionRefused) as told:
+        await heard.watch()
+    assert told.value.symbols == (carried[:1] if len(carried) > 1 else ()), "where it is alone it is waited for"
 
 
 NAMES = ("AUSDT", "BTCUSDT", "ETHUSDT")

@@ -22,6 +22,10 @@ SNAPSHOT_LEVELS = 1000
 MAX_LISTED = 100
 """Instruments named in one request for the list; for more than that the whole list is asked: URLs have a bound too."""
 
+MESSAGE_BYTES = 4_000
+"""A longer one than 4,096, the head of its frame included, is not answered and subscribes to nothing, as clients report
+(binance-connector-rust, issue 27)."""
+
 SERVER_PINGS = Keepalive()
 """The venue sends pings of the WebSocket protocol, which any library answers."""
 

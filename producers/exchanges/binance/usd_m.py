@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from producers.contract import Endpoints, Rate, VenueLimits
 from producers.exchanges.binance.answers import Dialect, ListedInstrument
-from producers.exchanges.binance.family import BinanceExchange
+from producers.exchanges.binance.family import MESSAGE_BYTES, BinanceExchange
 from producers.exchanges.binance.rules import BinanceFuturesRule
 from producers.exchanges.binance.shapes import FUTURES
 from schemas.messages import ContractKind
@@ -49,6 +49,7 @@ BINANCE_FUTURES = BinanceExchange(
     limits=VenueLimits(
         streams_per_connection=200,  # the venue allows 1,024
         streams_per_message=100,
+        message_bytes=MESSAGE_BYTES,
         client_messages=Rate(10, 1),
         connects=Rate(300, 300),
         lifetime_s=24 * 3600,
