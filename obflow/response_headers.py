@@ -16,8 +16,9 @@ from typing import Final
 
 LONGEST_WAIT_S: Final = 15 * 60.0
 """However long a server asks to be left alone, it is asked again after this: a wrong header must not end a feed."""
-LONGEST_BAN_S: Final = 3 * 24 * 3600.0
-"""The longest ban that a venue documents (HTTP 418): asking inside it would lengthen it."""
+LONGEST_BAN_S: Final = (3 * 24 + 1) * 3600.0
+"""The longest ban that a venue documents (HTTP 418), three days, and an hour by which its clock may be ahead of ours:
+asking inside it would lengthen it."""
 MAX_CHARACTERS: Final = 64
 """Of a header that is read; the longest date in use has 31."""
 MAX_BODY_CHARACTERS: Final = 1_000

@@ -101,6 +101,7 @@ class HostGate:
     ) -> None:
         self.ignored: Counter[str] = Counter()
         self._documented = limits.weight_per_minute
+        self._ban_s = limits.ban_s
         self._clock = clock or SystemClock()
         self._sleep = sleep
         self._state = state or OwnState()
@@ -172,7 +173,7 @@ class HostGate:
         """Close for as long as the venue says, or doubling where it says nothing; gives how long that is, seconds."""
         now_ns = self._now_ns()
         told_s = self._told_s(refusal, self._clock.now_ns())
-        first_s = REGION_WAIT_S if refusal.is_of_region else FIRST_WAIT_S
+        first_s = self._first_wait_s(refusal)
         with self._state.held() as state:
             is_next = passed_ns > state.closed_ns or not state.refusals  # of many refused together one counts
             state.refusals += is_next
@@ -234,6 +235,13 @@ class HostGate:
         if theirs + weight > self._weight_per_minute or (ours and ours + weight > usable):
             left_s = (MINUTE_NS - now_ns % MINUTE_NS) / NS_PER_SECOND
             raise Backpressure("the weight of this minute is used up at the venue", retry_after_s=round(left_s, 3))
+
+    def _first_wait_s(self, refusal: Refusal) -> float:
+        """How long a first refusal is waited out that names no time."""
+        if refusal.is_of_region:
+            return REGION_WAIT_S
+        is_turned_away = refusal.status == 403 and _TOO_MANY_WORDS.search(refusal.body[:1_000]) is not None
+        return self._ban_s if self._ban_s and is_turned_away else FIRST_WAIT_S
 
     def _told_s(self, refusal: Refusal, now_ns: int) -> float:
         """Read the wait that is named; 0 where none is, or where it is over already."""

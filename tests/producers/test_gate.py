@@ -11,6 +11,7 @@ import pytest
 
 from obflow.clock import NS_PER_SECOND, ManualClock
 from obflow.response_headers import LONGEST_BAN_S, LONGEST_WAIT_S
+from producers.contract import VenueLimits
 from producers.exchanges import EXCHANGES
 from producers.exchanges.binance.usd_m import BINANCE_FUTURES
 from producers.live.gate import FIRST_WAIT_S, REGION_WAIT_S, TRIAL_S, HostGate, Refusal
@@ -25,9 +26,14 @@ LIMITS = BINANCE_FUTURES.limits
 class Door:
     """A gate, and what happened before it."""
 
-    def __init__(self, state: OwnState | SharedState | None = None, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self,
+        state: OwnState | SharedState | None = None,
+        clock: ManualClock | None = None,
+        limits: VenueLimits = LIMITS,
+    ) -> None:
         self.clock = clock or ManualClock(START_S * NS_PER_SECOND)
-        self.gate = HostGate(LIMITS, clock=self.clock, sleep=self.sleep, state=state)
+        self.gate = HostGate(limits, clock=self.clock, sleep=self.sleep, state=state)
         self.asked_s: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
@@ -145,6 +151,22 @@ def test_a_venue_that_serves_nobody_here_is_asked_every_few_minutes_and_says_so(
     assert door.asked_s[1] >= REGION_WAIT_S
     assert door.asked_s[2] - door.asked_s[1] >= 2 * REGION_WAIT_S
     assert "run obflow where it does, or set producer.rest_url and producer.websocket_url" in door.gate.why
+
+
+def test_a_venue_that_says_how_long_it_turns_an_address_away_is_believed_where_its_answer_does_not_say() -> None:
+    frequent = Refusal(403, (("X-Bapi-Limit-Reset-Timestamp", str(START_S * 1000)),), "403, access too frequent")
+    door = Door(limits=EXCHANGES["bybit"].limits)
+    for refusal in (frequent, frequent, None, Refusal(403, (), "<html>Forbidden</html>")):
+        asyncio.run(door.knock(refusal))
+
+    assert [round(asked_s) for asked_s in door.asked_s] == [0, 600, 600 + LONGEST_WAIT_S, 600 + LONGEST_WAIT_S]
+    assert door.ask() == FIRST_WAIT_S
+
+
+def test_a_ban_of_the_longest_kind_is_believed_though_the_venues_clock_is_ahead() -> None:
+    door, until_ms = Door(), (START_S + 3 * 24 * 3600 + 90) * 1000
+    asyncio.run(door.knock(Refusal(418, (), f"IP banned until {until_ms}.")))
+    assert door.gate.wait_s() > 3 * 24 * 3600
 
 
 def test_after_a_wait_one_asks_alone_and_the_others_once_it_was_welcome() -> None:

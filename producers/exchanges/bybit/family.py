@@ -33,6 +33,7 @@ LIMITS = VenueLimits(
     lifetime_s=24 * 3600,  # none is documented: replaced once a day, as anywhere
     weight_per_minute=6000,  # 600 requests in 5 s of one address, whatever they are
     pool="bybit",  # of whatever category
+    ban_s=600,  # "403, access too frequent": "wait for at least 10 minutes"
 )
 
 
