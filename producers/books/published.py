@@ -8,7 +8,8 @@ What holds, whatever comes in:
 - A checksum of the venue that the book does not have makes it INVALID, right after the update that shows it; so do its
   best quotes that contradict the book three times in a row.
 - A book whose best price lies beyond what its snapshot knew is INVALID. Its updates are followed all the same: where
-  the price comes back before a snapshot does, the book is as good as it was, and is published from memory.
+  the price comes back before a snapshot does, the book is as good as it was, and is published from memory. So it is
+  where the venue's own best quotes show that a side had no orders at all: since then nothing of that side is unknown.
 - A book fetched beside a LIVE one is compared with it and widens what is known: the chain of updates goes on.
 - Restart, refetch and regrid raise the epoch; snapshots from memory keep it.
 - A snapshot of the venue returns to its listed grid. Levels alone move a book to a finer one, and only as long as
@@ -28,6 +29,7 @@ from producers.books.bridge import Bridge
 from producers.books.judge import Wrong
 from producers.books.kept import KeptBook
 from producers.books.options import StreamCounters
+from producers.books.quotes import shows_empty
 from producers.books.statuses import StatusWriter
 from producers.books.trades import MAX_PENDING_TRADES
 from producers.messages import BestQuote, DepthDelta, DepthSnapshot, TradeTick
@@ -58,6 +60,7 @@ class PublishedBook:
         self._bridge = bridge
         self._counters = counters
         self._advance = Advance()
+        self._began = 0  # sequence of the book that came last
 
     def advance(self) -> Advance:
         """How far the venue's numbers went, and how much of that came."""
@@ -77,6 +80,7 @@ class PublishedBook:
         self.is_beyond = False
         if snapshot.sequence < self._kept.tracked.sequence:
             self._kept.forget_quotes()  # its ids have begun anew
+        self._began = snapshot.sequence
         self._kept.begin_epoch(snapshot, placed, received_ns)
         self._beside.widened(self._kept.tracked, received_ns)
         self._statuses.append_if_changed()
@@ -129,6 +133,8 @@ class PublishedBook:
         wrong = self._kept.take_quote(quote, now)
         if wrong is not None:
             self.publish_invalid(wrong, now)
+        elif self.is_beyond and shows_empty(quote):
+            self._return_where_empty(now)
 
     def answer(self, now: int) -> None:
         """Answer a reader who asks for a snapshot of a LIVE book."""
@@ -164,6 +170,8 @@ class PublishedBook:
             self._kept.records.grid = self._kept.listed
         self.want(wrong.reason)
         self._statuses.append_if_changed(wrong.detail)
+        if self.is_beyond:
+            self._return_where_empty(now)
 
     def want(self, reason: Reason) -> None:
         """Want a snapshot of the venue: the book is not LIVE for this reason."""
@@ -175,12 +183,29 @@ class PublishedBook:
         if placed.grid is not kept.grid:
             self.stop_following()
         elif kept.follow(delta, placed, now):
-            self._bridge.release(kept.tracked.sequence)
-            self.is_beyond, self._statuses.reason = False, None
-            kept.quotes.begin()
-            if kept.records.epoch != kept.tracked.epoch:  # lifted meanwhile, for a reader that was ahead
-                kept.raise_epoch()
-            self._publish_from_memory(kept.received_ns)
+            self._return(now)
+        else:
+            self._return_where_empty(now)
+
+    def _return(self, now: int) -> None:
+        """Believe a book again that was beyond."""
+        kept = self._kept
+        self._bridge.release(kept.tracked.sequence)
+        self.is_beyond, self._statuses.reason = False, None
+        kept.quotes.begin()
+        if kept.records.epoch != kept.tracked.epoch:  # lifted meanwhile, for a reader that was ahead
+            kept.raise_epoch()
+        self._publish_from_memory(now)
+
+    def _return_where_empty(self, now: int) -> None:
+        """Believe a book again that is beyond, where the venue showed a side empty and so its best prices are known."""
+        tracked = self._kept.tracked
+        no_bids, no_asks = self._kept.quotes.empty_between(self._began, tracked.sequence)
+        bid, ask = None if no_bids else tracked.known.bid, None if no_asks else tracked.known.ask
+        known = tracked.known._replace(bid=bid, ask=ask)
+        if (no_bids or no_asks) and known.holds_best(tracked.book) and not tracked.book.is_crossed:
+            self._kept.records.known = known
+            self._return(now)
 
     def stop_following(self) -> None:
         """Follow a book no longer that is beyond: an update of it is missing, or cannot be used."""

@@ -132,6 +132,11 @@ class QuoteCheck:
         self._timed.clear()
         self.contradicted = 0
 
+    def empty_between(self, first: int, last: int) -> tuple[bool, bool]:
+        """Whether quotes of these ids showed that there are no bids, and no asks, as far as they are remembered."""
+        told = [quote for number, quote in self._quotes if first <= number <= last]
+        return any(_is_zero(quote.bid_size) for quote in told), any(_is_zero(quote.ask_size) for quote in told)
+
     def finish(self) -> None:
         """Judge what still waits: no later quote will come."""
         while self._unjudged:
@@ -181,6 +186,15 @@ def _agree(quotes: Sequence[BestQuote], top: BestLevels, grid: TextGrid) -> bool
 
 def _id_of(entry: tuple[int, BestQuote]) -> int:
     return entry[0]
+
+
+def shows_empty(quote: BestQuote) -> bool:
+    """Whether a quote says that a side has no orders."""
+    return _is_zero(quote.bid_size) or _is_zero(quote.ask_size)
+
+
+def _is_zero(size: str) -> bool:
+    return not size.strip("0.")
 
 
 def top_of(quote: BestQuote) -> DepthSnapshot:

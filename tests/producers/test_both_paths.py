@@ -145,6 +145,24 @@ def test_an_update_that_begins_within_the_book_is_applied_on_either_path(venue: 
         assert stream.book.arrays() == plain[symbol].book.arrays()
 
 
+@pytest.mark.parametrize("venue", ["binance", "binance-futures", "binance-delivery"])
+@pytest.mark.case("zero-quote")
+def test_a_side_that_empties_gives_the_same_whatever_quotes_say_of_it(venue: str) -> None:
+    frames, instruments = of_venue(venue)
+    at, both = ordinary(venue)[6], BothPaths(EXCHANGES[venue], instruments)
+    both.feed(frames[:at])
+    told = json.loads(frames[at].raw)["data"]
+    stream = both.checked.streams[told["s"]]
+    assert stream.tracked.grid is not None
+    prices = [stream.tracked.grid.price_text(ticks) for ticks, _ in stream.book.top_asks(10_000)]
+    emptied = {**told, "b": [], "a": [[price, "0"] for price in prices]}
+    quote = {"e": "bookTicker", "u": told["u"], "s": told["s"], "b": "1", "B": "1", "a": "0", "A": "0"}
+    both.feed(frames[at]._replace(raw=json.dumps(event).encode()) for event in (emptied, quote))
+    assert (stream.is_live, stream.book.best_ask) == (True, None)
+    both.feed(frames[at + 1 :])
+    both.compare()
+
+
 @pytest.mark.recorded
 @pytest.mark.slow
 @pytest.mark.parametrize(

@@ -75,6 +75,38 @@ def test_a_known_side_that_was_emptied_is_not_taken_for_an_empty_one() -> None:
     assert made.reason is Reason.BEYOND_SNAPSHOT
 
 
+def no_asks(number: int) -> BestQuote:
+    return BestQuote("BTCUSDT", "100.0", "1", "0.0", "0", number)
+
+
+@pytest.mark.parametrize("quote_is_first", [True, False])
+@pytest.mark.case("zero-quote")
+def test_a_side_that_the_venues_quote_shows_empty_is_known_whole_from_there_on(*, quote_is_first: bool) -> None:
+    made, emptied = live(), delta(111, 120, 110, asks=gone(*(price for price, _ in FAR)))
+    if quote_is_first:
+        made.on_quote(no_asks(115), 3 * SECOND)
+        records = l2(made.on_delta(emptied, 4 * SECOND))
+    else:
+        records = [*l2(made.on_delta(emptied, 3 * SECOND)), *l2(made.on_quote(no_asks(115), 4 * SECOND))]
+
+    assert [record.kind for record in records] == [Kind.DELTA, Kind.INVALID, Kind.SNAPSHOT]
+    assert (records[-1].sequence, records[-1].bid_known_ticks, records[-1].ask_known_ticks) == (120, 996, None)
+    assert (made.is_live, made.reason, made.needs_snapshot) == (True, None, None)
+    made.on_delta(delta(121, 130, 120, asks=[("500.0", "1")]), 5 * SECOND)
+    assert made.is_live
+    assert made.book.best_ask == 5000
+
+
+@pytest.mark.parametrize("number", [99, 121])
+def test_a_quote_from_before_the_snapshot_or_ahead_of_the_book_shows_no_side_empty(number: int) -> None:
+    made = live()
+    made.on_quote(no_asks(number), 3 * SECOND)
+    made.on_delta(delta(111, 120, 110, asks=gone(*(price for price, _ in FAR))), 4 * SECOND)
+    assert made.reason is Reason.BEYOND_SNAPSHOT
+    made.on_delta(delta(121, 130, 120, bids=[("100.0", "3")]), 5 * SECOND)
+    assert made.is_live == (number == 121)
+
+
 def test_where_the_best_price_comes_back_the_book_is_published_from_memory() -> None:
     made = live()
     made.on_delta(ASKS_TAKEN, 3 * SECOND)
