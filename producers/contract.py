@@ -189,6 +189,7 @@ class DeltaForm(NamedTuple):
             and asks in turns, best first, as long as a side has one, each `price:size` without trailing zeros, and all
             of them joined by colons; else 0.
         besides: Numbers of any value that change, and say nothing of the update.
+        channel: The name of the channel that it came by.
     """
 
     levels: LevelForm
@@ -201,6 +202,7 @@ class DeltaForm(NamedTuple):
     checksum: tuple[str, ...] = ()
     summed: int = 0
     besides: tuple[str, ...] = ()
+    channel: str = ""
 
 
 class FrameReader(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from orderbook.decimals import FinestGrid
@@ -32,6 +33,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
+from producers.recordings.depth_channels import DepthChannels, OneDepth, Spans
 from producers.recordings.joined import open_joined
 from schemas.errors import MessageError
 
@@ -44,6 +46,7 @@ class Scan(NamedTuple):
         quoted: Those of which the venue's best quotes are all there is.
         lines: Lines in the file.
         first_ns, last_ns: Received times of the first and last line; 0 in an empty file.
+        depths: When which channel brings the depth of instruments that several of them bring.
     """
 
     instruments: dict[str, Instrument]
@@ -51,6 +54,7 @@ class Scan(NamedTuple):
     first_ns: int
     last_ns: int
     quoted: frozenset[str] = frozenset()
+    depths: Spans = MappingProxyType({})
 
 
 def scan(source: FrameSource, exchange: FrameReader) -> Scan:
@@ -63,7 +67,8 @@ def scan(source: FrameSource, exchange: FrameReader) -> Scan:
         lines += 1
         scanner.note_frame(frame)
     instruments = scanner.instruments()
-    return Scan(instruments, lines, first_ns, last_ns, scanner.quoted & instruments.keys())
+    quoted = scanner.quoted & instruments.keys()
+    return Scan(instruments, lines, first_ns, last_ns, quoted, scanner.depths.spans())
 
 
 class _Scanner:
@@ -76,6 +81,7 @@ class _Scanner:
         self._updates: Counter[str] = Counter()  # depth updates by symbol
         self._tops: dict[str, FinestGrid] = {}  # of numbered best quotes
         self._names_books = False
+        self.depths = DepthChannels(exchange)
 
     @property
     def quoted(self) -> frozenset[str]:
@@ -92,6 +98,8 @@ class _Scanner:
             return
         for message in messages:
             self._note_message(message)
+            if isinstance(message, DepthDelta | DepthSnapshot):
+                self.depths.note(frame, message)
 
     def _note_message(self, message: VenueMessage) -> None:
         if isinstance(message, InstrumentList):
@@ -181,6 +189,8 @@ class RecordingReplay:
         self._source, reader = open_joined((path, *beside), venue, until_damage=until_damage)
         self.found = found or scan(self._source, reader)
         found_there, quoted = self.found.instruments, self.found.quoted
+        if self.found.depths:
+            reader = OneDepth(reader, self.found.depths)
         self.router = FrameRouter(
             reader, found_there, options, max_frame_bytes=max_frame_bytes, quoted=quoted, engine=engine
         )

@@ -15,4 +15,5 @@ DELTAS: Final = DeltaForm(
     time=("data.T", "data.E"),
     first=("data.U",),
     previous=("data.pu",),
+    channel="stream",
 )

@@ -8,5 +8,11 @@ from producers.contract import DeltaForm
 from producers.messages import LevelForm
 
 DELTAS: Final = DeltaForm(
-    LevelForm.PAIRS, bids="data.b", asks="data.a", last=("data.u",), time=("cts", "ts"), besides=("data.seq",)
+    LevelForm.PAIRS,
+    bids="data.b",
+    asks="data.a",
+    last=("data.u",),
+    time=("cts", "ts"),
+    besides=("data.seq",),
+    channel="topic",
 )

@@ -14,4 +14,5 @@ DELTAS: Final = DeltaForm(
     last=("params.data.change_id",),
     time=("params.data.timestamp",),
     previous=("params.data.prev_change_id",),
+    channel="params.channel",
 )

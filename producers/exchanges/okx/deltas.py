@@ -17,4 +17,5 @@ DELTAS: Final = DeltaForm(
     previous=("data.0.prevSeqId",),
     checksum=("data.0.checksum",),
     summed=SUMMED_LEVELS,
+    channel="arg.channel",
 )
