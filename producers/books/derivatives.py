@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
 from producers.books.feed_state import FeedTracker
 from producers.books.options import StreamCounters
 from producers.books.records import ProducerRecord, RecordWriter
 from producers.messages import DerivativeTick
+
+REMEMBERED: Final = 8
+"""What was told last: so far one of two connections that bring the same may be behind the other."""
 
 
 class DerivativeTicks:
@@ -22,6 +28,7 @@ class DerivativeTicks:
         self._tracker = tracker
         self._counters = counters
         self._asked_ns = 0  # when an answer last told of it
+        self._told = deque[DerivativeTick](maxlen=REMEMBERED)
 
     def expect(self) -> None:
         """Take note that the channel is subscribed: from here on its silence is told."""
@@ -29,6 +36,8 @@ class DerivativeTicks:
 
     def take(self, tick: DerivativeTick, received_ns: int, *, is_asked: bool = False) -> list[ProducerRecord]:
         """Take what was told: published at once, its time never before that of what was told before.
+
+        The same of the same moment, as a second connection brings it, is counted and not told again.
 
         Args:
             tick: What it was.
@@ -44,5 +53,14 @@ class DerivativeTicks:
             self._asked_ns = now
         else:
             self._tracker.derivative_ns = now
+            if self._is_copy(tick):
+                return []
         self._counters.derivatives += 1
         return [record]
+
+    def _is_copy(self, tick: DerivativeTick) -> bool:
+        if tick.exchange_ns is not None and tick in self._told:
+            self._counters.duplicates += 1
+            return True
+        self._told.append(tick)
+        return False

@@ -45,6 +45,7 @@ TRY_LATER: Final = 1013
 """How a socket is ended by a server that has too much to do (IANA's registry of close codes)."""
 _BAN_WORDS: Final = re.compile(r"\bbann?ed\b", re.I)
 _TOO_MANY_WORDS: Final = re.compile(r"too (?:many|frequent|much)|rate.?limit|\bbann?ed\b", re.I)
+_FREQUENT_WORDS: Final = re.compile(r"too (?:many|frequent)", re.I)
 _REGION_WORDS: Final = re.compile(r"restricted (?:location|countr|region)|your (?:country|region|location)", re.I)
 TOLD_CHARACTERS: Final = 200
 MINUTE_NS: Final = 60 * NS_PER_SECOND
@@ -240,7 +241,7 @@ class HostGate:
         """How long a first refusal is waited out that names no time."""
         if refusal.is_of_region:
             return REGION_WAIT_S
-        is_turned_away = refusal.status == 403 and _TOO_MANY_WORDS.search(refusal.body[:1_000]) is not None
+        is_turned_away = refusal.status == 403 and _FREQUENT_WORDS.search(refusal.body[:1_000]) is not None
         return self._ban_s if self._ban_s and is_turned_away else FIRST_WAIT_S
 
     def _told_s(self, refusal: Refusal, now_ns: int) -> float:

@@ -84,7 +84,7 @@ class VenueSource:
         self.connections: dict[str, Connection] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
-        self._instead: dict[str, Connection] = {}
+        self._instead: dict[tuple[Channel, str], list[Connection]] = {}
         self._again: dict[str, Connection] = {}
         self._run, self._limits = f"{clock.now_ns() // NS_PER_MS:x}", exchange.limits
         self._gate, self._turns = gate or HostGate(self._limits), asyncio.Semaphore(HANDED_OVER)
@@ -173,10 +173,11 @@ class VenueSource:
         found = self._exchange.alternative(channel, [symbol])
         if found is None or self._spawn is None:
             return False
-        known = self._instead.get(found.path)
-        if known is not None:
-            if symbol not in known.symbols:
-                known.add([symbol])
+        known = self._instead.setdefault((channel, found.path), [])
+        if any(symbol in connection.symbols for connection in known):
+            return True
+        if known and len(known[-1].symbols) < self._limits.streams_per_connection:
+            known[-1].add([symbol])
             return True
         exchange = self._exchange
 
@@ -184,8 +185,8 @@ class VenueSource:
             alternative = exchange.alternative(channel, symbols)
             return alternative.says if alternative else []
 
-        self._instead[found.path] = connection = self._connect(found.path, [symbol], subscribe)
-        self.tasks.append(self._spawn(connection.run()))
+        known.append(self._connect(found.path, [symbol], subscribe))
+        self.tasks.append(self._spawn(known[-1].run()))
         return True
 
     async def frames(self) -> AsyncIterator[Frame]:
@@ -243,7 +244,7 @@ class VenueSource:
         for carriers in (self._carrier, self._beside):
             if symbol in carriers:
                 carriers.pop(symbol).unsubscribe([symbol])
-        for connection in self._instead.values():
+        for connection in (each for known in self._instead.values() for each in known):
             connection.unsubscribe([symbol])
 
     def add(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:

@@ -174,7 +174,7 @@ class TestContract:
         most = exchange.limits.message_bytes or 10**6
         for method in (exchange.subscribe, exchange.unsubscribe):
             assert max(len(say.raw) for part in parts for say in method(part)) <= most
-        assert bool(exchange.limits.message_bytes) == venue.startswith("binance")
+        assert bool(exchange.limits.message_bytes) == venue.startswith(("binance", "deribit"))
 
     @EACH
     def test_the_venues_answers_acknowledge_what_was_said(self, venue: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from obflow.clock import SystemClock
 from orderbook.decimals import plain_signed
 from producers.books.feed_state import FeedTracker, LinkEvent
 from producers.books.router import FrameRouter
 from producers.contract import Channel
 from producers.exchanges import EXCHANGES
+from producers.live.source import VenueSource
 from producers.messages import DerivativeTick, Frame, Ignored, Instrument, VenueMessage, Via
 from producers.tardis.stream import MachineStream
 from schemas.errors import InvalidNumber, MessageError
@@ -212,3 +216,43 @@ def test_the_venues_published_samples_are_read(recordings: Path) -> None:
     assert deribit == DerivativeTick("BTC-PERPETUAL", time, "0", None, None, "92281.78", "92263.55", "1132329370")
     (okx_told,) = told("okx", (samples / "okx" / "ws_funding_rate.json").read_bytes())
     assert okx_told == DerivativeTick("BTC-USDT-SWAP", 1_744_590_349_506 * MS, "0.0001", 1_744_590_349_506 * MS, 28_800)
+
+
+def test_the_same_of_the_same_moment_is_told_once_whichever_connection_brings_it() -> None:
+    made = live_stream()
+    ticks = [DerivativeTick("BTCUSDT", moment * SECOND, mark_price="100.1") for moment in (1, 2, 3)]
+    untimed = DerivativeTick("BTCUSDT", None, funding_rate="0.1")
+    told = [made.derivatives.take(tick, 9 * SECOND) for tick in (*ticks[:2], *ticks, untimed, untimed)]
+    assert [len(records) for records in told] == [1, 1, 0, 0, 1, 1, 1]
+    assert (made.counters.derivatives, made.counters.duplicates) == (5, 2)
+
+
+def test_mark_prices_have_a_second_path_where_the_first_is_not_sure() -> None:
+    coin, usd = EXCHANGES["binance-delivery"], EXCHANGES["binance-futures"]
+    found = coin.alternative(Channel.DERIVATIVE, ["BTCUSD_PERP"])
+    assert found is not None
+    assert found.path == "/market/stream"
+    assert json.loads(found.says[0].raw)["params"] == ["btcusd_perp@markPrice@1s"]
+    trades = coin.alternative(Channel.TRADE, ["BTCUSD_PERP"])
+    assert trades is not None
+    assert json.loads(trades.says[0].raw)["params"] == ["btcusd_perp@aggTrade"]
+    assert usd.alternative(Channel.DERIVATIVE, ["BTCUSDT"]) is None
+    assert coin.alternative(Channel.QUOTE, ["BTCUSD_PERP"]) is None
+
+
+async def test_what_stands_in_has_connections_of_its_own_by_channel_and_no_more_on_one_than_is_allowed() -> None:
+    coin, opened = EXCHANGES["binance-delivery"], list[object]()
+    symbols = [f"A{number}USD_PERP" for number in range(coin.limits.streams_per_connection + 1)]
+    source = VenueSource(coin, symbols, "ws://x", clock=SystemClock(), max_bytes=9, on_oversized=lambda _: None)
+
+    def spawn(run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        run.close()
+        opened.append(run)
+        return asyncio.ensure_future(asyncio.sleep(0))
+
+    source.start(spawn)
+    before = len(opened)
+    for symbol in (*symbols, *symbols):
+        assert source.subscribe_instead(Channel.DERIVATIVE, symbol)
+    assert source.subscribe_instead(Channel.TRADE, symbols[0])
+    assert len(opened) - before == 3

@@ -212,6 +212,15 @@ class TestOkx:
         with pytest.raises(UnknownMessage):
             heard(OKX, {"arg": {"channel": "news", "instId": ""}, "data": []})
 
+    @pytest.mark.parametrize("channel", ["books-elp", "books-rpi", "books-rpi-tbt", "call-auction-details"])
+    def test_books_of_other_orders_are_passed_over(self, channel: str) -> None:
+        told = {**okx_book("snapshot", prevSeqId=-1), "arg": {"channel": channel, "instId": "BTC-USDT"}}
+        assert heard(OKX, told) == [Ignored(channel)]
+
+    def test_answers_of_other_requests_are_no_list(self) -> None:
+        path = "/api/v5/market/books-rpi?instId=BTC-USDT&sz=400"
+        assert heard(OKX, {"code": "0", "data": okx_book()["data"]}, path) == [Ignored("answer_books-rpi")]
+
     def test_its_lists_tell_contracts_from_coins(self) -> None:
         swap = {"instType": "SWAP", "instId": "BTC-USD-SWAP", "tickSz": "0.1", "lotSz": "1", "state": "live"}
         swap |= {"ctVal": "100", "ctMult": "1", "ctType": "inverse"}

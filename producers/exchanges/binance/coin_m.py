@@ -6,7 +6,9 @@
 | `<symbol>@trade` | `trade`, X = MARKET | trade | `TradeTick`; m = true: the seller was the aggressor |
 | | `trade`, X = INSURANCE_FUND, ADL, NA | – | left out and counted: not trades on the book |
 | `<symbol>@bookTicker` | `bookTicker` with ps, u | best quote | `BestQuote`, checks the book |
+| `<symbol>@aggTrade` | `aggTrade`, under `/market` | trade | taken where `@trade` is silent |
 | `<symbol>@markPrice@1s` | `markPriceUpdate` | derivative | `DerivativeTick`: p, i; r and T of perpetuals |
+| | the same under `/market` | derivative | asked for besides where it is silent |
 | REST `/dapi/v1/depth` | `lastUpdateId`, symbol, pair, E, T | snapshot | `DepthSnapshot` |
 | REST `/dapi/v1/openInterest` | `openInterest`, `time` | derivative | `DerivativeTick`, where it is asked for |
 | REST `/dapi/v1/exchangeInfo` | `symbols` with contractSize, contractStatus | instrument list | `InstrumentList` |
@@ -14,6 +16,9 @@
 Sizes are numbers of contracts. A contract is worth `contractSize` US dollars (100 of BTC, 10 of any other), so that a
 size's notional is size · contractSize whatever the price. An instrument is told by `symbol`: a `pair` has several. The
 request weight is one pool with USD-M's since 2026-06-30; the header tells what both have used.
+
+The documents name one path for all streams. Since USD-M's were split in April 2026 clients report that mark prices and
+aggregates come under `/market` here, too, and are acknowledged and silent elsewhere.
 """
 
 from __future__ import annotations
@@ -55,6 +60,7 @@ BINANCE_DELIVERY = BinanceExchange(
     shapes=FUTURES,
     stream_path="/stream",
     derivatives_path="/stream",
+    alternative_path="/market/stream",
     rest_path="/dapi/v1",
     depth_weight=20,
     list_weight=1,

@@ -43,7 +43,8 @@ class BinanceExchange:
         lists_by_name: Whether a list may be asked for in part; one name that the venue does not trade has it refuse.
         derivatives_path: Path and query of the connection that carries mark prices; empty where there are none.
         streams_of: Names the streams of an instrument.
-        alternative_path: Path and query of the connection that carries `@aggTrade`, for where `@trade` is silent.
+        alternative_path: Path and query of the connection that carries `@aggTrade`, for where `@trade` is silent; and
+            mark prices, where they have another path and are silent there.
         short_list: The parameter that leaves out of a list what makes it long and is not read.
     """
 
@@ -103,10 +104,13 @@ class BinanceExchange:
         return [requests.say("SUBSCRIBE", symbols, self.streams_of)]
 
     def alternative(self, channel: Channel, symbols: Sequence[str]) -> Alternative | None:
-        """Name `@aggTrade` for trades."""
-        if channel is not Channel.TRADE or not self.alternative_path:
-            return None
-        return Alternative(self.alternative_path, [requests.say("SUBSCRIBE", symbols, requests.alternative_streams)])
+        """Name `@aggTrade` for trades, and the other path for mark prices."""
+        path, has_two = self.alternative_path, self.derivatives_path not in ("", self.alternative_path)
+        if path and channel is Channel.TRADE:
+            return Alternative(path, [requests.say("SUBSCRIBE", symbols, requests.alternative_streams)])
+        if path and channel is Channel.DERIVATIVE and has_two:
+            return Alternative(path, [requests.say("SUBSCRIBE", symbols, requests.derivative_streams)])
+        return None
 
     def unsubscribe(self, symbols: Sequence[str]) -> list[Say]:
         """Say what ends these subscriptions."""

@@ -62,6 +62,7 @@ class DeribitExchange:
         connects=Rate(32, 60),  # so many connections one address may have
         lifetime_s=24 * 3600,  # none is documented: replaced once a day, as anywhere
         weight_per_minute=1200,  # 500 credits a request, 10,000 a second
+        message_bytes=8_000,  # of some 11,000 it says "request entity too large", as clients report
     )
     keepalive = Keepalive(
         begin=(Say(frames.request(SET_HEARTBEAT, {"interval": HEARTBEAT_SECONDS}), (SET_HEARTBEAT,)),)

@@ -11,7 +11,7 @@ from orderbook.decimals import Steps
 from producers.contract import Channel
 from producers.decoding import Id, Level, decoded, pairs, read_list
 from producers.exchanges.okx.times import nanoseconds
-from producers.messages import DepthSnapshot, Instrument, Notice, NoticeKind, VenueMessage
+from producers.messages import DepthSnapshot, Ignored, Instrument, Notice, NoticeKind, VenueMessage
 from schemas.errors import DecodeError, InvalidNumber
 from schemas.messages import ContractKind, Coverage
 
@@ -68,6 +68,8 @@ def parse_answer(raw: bytes, request: str) -> VenueMessage:
         return refusal(answer.code, answer.msg)
     if url.path.endswith("/books") and answer.data:
         return _whole(bytes(answer.data[0]), "".join(parse_qs(url.query).get("instId", [])))
+    if url.path and not url.path.endswith(("/books", "/instruments")):
+        return Ignored(f"answer_{url.path.rpartition('/')[2][:32]}")
     return read_list(answer.data, lambda entry: _instrument(_ENTRY.decode(entry)), named_by="instId")
 
 

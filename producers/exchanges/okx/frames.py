@@ -35,12 +35,12 @@ BEST: Final = frozenset({"bbo-tbt", "books5"})
 TRADES: Final = frozenset({"trades", "trades-all"})
 DERIVATIVES: Final = frozenset({"funding-rate", "mark-price", "open-interest"})
 UNUSED: Final = re.compile(
-    r"adl-warning|block-tickers|books-elp|call-auction-details|(mark-price-|index-)?candle\w+|economic-calendar|"
+    r"adl-warning|block-tickers|books-(elp|lite|rpi|rpi-tbt)|call-auction-details|(mark-price-|index-)?candle\w+|economic-calendar|"
     r"estimated-price|index-tickers|"
     r"instruments|liquidation-orders|opt-summary|option-trades|price-limit|"
     r"public-(block|struc-block)-trades|sprd-.+|status|tickers"
 )
-"""Channels that the venue documents and obflow does not use; `books-elp` shows other orders."""
+"""Channels that the venue documents and obflow does not use; `books-elp` and `books-rpi` show other orders."""
 UPGRADE: Final = "64008"
 _REFUSED = re.compile(r"instId:([A-Za-z0-9_-]{1,64})")
 """How an error names the instrument that it is about."""
