@@ -174,6 +174,9 @@ class TestOkx:
         assert (whole.symbol, whole.sequence, whole.origin) == ("BTC-USDT", 9, SnapshotOrigin.FETCHED)
         with pytest.raises(DecodeError):
             heard(OKX, {"code": "0", "data": [{**book, "seqId": None}]}, fetch.path)
+        assert heard(OKX, {"code": "0", "data": []}, fetch.path) == [
+            Notice(NoticeKind.REFUSED, "an answer without a book")
+        ]
 
     def test_updates_without_a_book_in_the_stream_wait_for_one_over_rest(self) -> None:
         router = FrameRouter(OKX, {"BTC-USDT": Instrument("okx", "BTC-USDT", "0.1", "1")})

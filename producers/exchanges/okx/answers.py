@@ -66,9 +66,11 @@ def parse_answer(raw: bytes, request: str) -> VenueMessage:
     answer, url = decoded(_REST, raw, Channel.INSTRUMENTS), urlsplit(request)
     if answer.code != "0":
         return refusal(answer.code, answer.msg)
-    if url.path.endswith("/books") and answer.data:
+    if url.path.endswith("/books"):
+        if not answer.data:
+            return Notice(NoticeKind.REFUSED, "an answer without a book")
         return _whole(bytes(answer.data[0]), "".join(parse_qs(url.query).get("instId", [])))
-    if url.path and not url.path.endswith(("/books", "/instruments")):
+    if url.path and not url.path.endswith("/instruments"):
         return Ignored(f"answer_{url.path.rpartition('/')[2][:32]}")
     return read_list(answer.data, lambda entry: _instrument(_ENTRY.decode(entry)), named_by="instId")
 
