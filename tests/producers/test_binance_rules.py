@@ -6,7 +6,7 @@ import pytest
 
 from producers.exchanges.binance.rules import BinanceFuturesRule, BinanceSpotRule
 from producers.messages import DepthDelta
-from producers.sequencing import Alignment, Continuity, LastUpdate
+from producers.sequencing import Alignment, Continuity, LastUpdate, SequenceRule
 
 L = 100
 MS = 1_000_000
@@ -85,3 +85,20 @@ def test_a_futures_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, ex
 )
 def test_a_spot_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, expected: Continuity) -> None:
     assert BinanceSpotRule().follow(update, LastUpdate(100, 5 * MS)) is expected
+
+
+@pytest.mark.parametrize("rule", [BinanceSpotRule(), BinanceFuturesRule()])
+@pytest.mark.parametrize(
+    ("update", "expected"),
+    [
+        (delta(91, 95, 90, exchange_ns=6 * MS), Continuity.DUPLICATE),
+        (delta(91, 100, 90, exchange_ns=6 * MS), Continuity.DUPLICATE),
+        (delta(85, 92, 84, exchange_ns=6 * MS), Continuity.DUPLICATE),  # what bridged the snapshot
+        (delta(85, 89, 84, exchange_ns=6 * MS), Continuity.GAP),  # from before the book
+        (delta(1, 5, 0, exchange_ns=6 * MS), Continuity.GAP),
+    ],
+)
+def test_ids_that_the_book_has_had_since_it_began_are_a_repeat_whenever_they_are_sent(
+    rule: SequenceRule, update: DepthDelta, expected: Continuity
+) -> None:
+    assert rule.follow(update, LastUpdate(100, 5 * MS, began=90)) is expected

@@ -42,7 +42,7 @@ class BinanceFuturesRule:
         connects = delta.previous_sequence == last.sequence
         if connects and delta.last_sequence != last.sequence:  # step 6
             return NEXT
-        if connects or is_repeat(delta, last):
+        if connects or is_repeat(delta, last) or last.spans(delta):
             return Continuity.DUPLICATE
         return NEXT if _overlaps(delta, last.sequence) else Continuity.GAP
 
@@ -78,7 +78,10 @@ class BinanceSpotRule:
         return Alignment.TOO_LATE  # step 4
 
     def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
-        """Step 7: ids that all lie at or below the book's are a repeat, or the venue began them anew."""
+        """Step 7: ids that all lie at or below the book's are a repeat, or the venue began them anew.
+
+        Those that the book has had since it began are a repeat, whenever they are sent: they are numbers of billions.
+        """
         if delta.first_sequence <= last.sequence + 1 <= delta.last_sequence:
             return NEXT
-        return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP
+        return Continuity.DUPLICATE if is_repeat(delta, last) or last.spans(delta) else Continuity.GAP
