@@ -27,7 +27,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NAME = msgspec.json.Decoder(str)
 
 
-class Span(NamedTuple):
+class DepthSpan(NamedTuple):
     """When a channel brought an instrument's depth, ns UTC."""
 
     channel: str
@@ -35,11 +35,11 @@ class Span(NamedTuple):
     last_ns: int
 
 
-Spans = Mapping[str, Sequence[Span]]
+DepthSpans = Mapping[str, Sequence[DepthSpan]]
 """By instrument, the best channel first; of those alone that have several."""
 
 
-class _Channel(msgspec.Struct):
+class _ChannelSeen(msgspec.Struct):
     first_ns: int
     last_ns: int
     levels: int = 0
@@ -55,20 +55,20 @@ class DepthChannels:
 
     def __init__(self, reader: FrameReader) -> None:
         self._place = "" if reader.deltas is None else reader.deltas.channel
-        self._known: dict[str, dict[str, _Channel]] = {}
+        self._known: dict[str, dict[str, _ChannelSeen]] = {}
 
     def note(self, frame: Frame, message: DepthDelta | DepthSnapshot) -> None:
         """Take note of an update, or of a whole book in the stream."""
         if not self._place or not _is_in_stream(frame, message):
             return
         channels, name = self._known.setdefault(message.symbol or "", {}), channel_of(frame.raw, self._place)
-        known = channels.setdefault(name, _Channel(frame.received_ns, frame.received_ns))
+        known = channels.setdefault(name, _ChannelSeen(frame.received_ns, frame.received_ns))
         known.last_ns = frame.received_ns
         known.updates += 1
         if isinstance(message, DepthSnapshot):
             known.levels = max(known.levels, len(message.bids) + len(message.asks))
 
-    def spans(self) -> Spans:
+    def spans(self) -> DepthSpans:
         """Give what is known of instruments that several channels bring."""
         several = {symbol: channels for symbol, channels in self._known.items() if len(channels) > 1}
         return {symbol: _ranked(channels) for symbol, channels in several.items()}
@@ -82,7 +82,7 @@ class OneDepth:
         spans: When each channel brings what.
     """
 
-    def __init__(self, reader: FrameReader, spans: Spans) -> None:
+    def __init__(self, reader: FrameReader, spans: DepthSpans) -> None:
         self.venue, self.contract_kind = reader.venue, reader.contract_kind
         self.sequence, self.checksum, self.deltas = reader.sequence, reader.checksum, reader.deltas
         self.shares_update_ids = reader.shares_update_ids
@@ -126,6 +126,6 @@ def _is_in_stream(frame: Frame, message: DepthDelta | DepthSnapshot) -> bool:
     return frame.via is Via.WS and not is_fetched
 
 
-def _ranked(channels: Mapping[str, _Channel]) -> list[Span]:
+def _ranked(channels: Mapping[str, _ChannelSeen]) -> list[DepthSpan]:
     best_first = sorted(channels.items(), key=lambda one: (-one[1].levels, -one[1].updates, one[0]))
-    return [Span(name, known.first_ns, known.last_ns) for name, known in best_first]
+    return [DepthSpan(name, known.first_ns, known.last_ns) for name, known in best_first]

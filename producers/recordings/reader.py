@@ -33,7 +33,7 @@ from producers.messages import (
     VenueMessage,
     Via,
 )
-from producers.recordings.depth_channels import DepthChannels, OneDepth, Spans
+from producers.recordings.depth_channels import DepthChannels, DepthSpans, OneDepth
 from producers.recordings.joined import open_joined
 from schemas.errors import MessageError
 
@@ -54,7 +54,7 @@ class Scan(NamedTuple):
     first_ns: int
     last_ns: int
     quoted: frozenset[str] = frozenset()
-    depths: Spans = MappingProxyType({})
+    depths: DepthSpans = MappingProxyType({})
 
 
 def scan(source: FrameSource, exchange: FrameReader) -> Scan:

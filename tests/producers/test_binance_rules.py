@@ -98,7 +98,7 @@ def test_a_spot_update_follows_repeats_or_leaves_a_gap(update: DepthDelta, expec
         (delta(1, 5, 0, exchange_ns=6 * MS), Continuity.GAP),
     ],
 )
-def test_ids_that_the_book_has_had_since_it_began_are_a_repeat_whenever_they_are_sent(
+def test_ids_that_the_book_has_had_are_a_repeat_whenever_they_are_sent(
     rule: SequenceRule, update: DepthDelta, expected: Continuity
 ) -> None:
     assert rule.follow(update, LastUpdate(100, 5 * MS, began=90)) is expected

@@ -240,7 +240,7 @@ def test_mark_prices_have_a_second_path_where_the_first_is_not_sure() -> None:
     assert coin.alternative(Channel.QUOTE, ["BTCUSD_PERP"]) is None
 
 
-async def test_what_stands_in_has_connections_of_its_own_by_channel_and_no_more_on_one_than_is_allowed() -> None:
+async def test_what_stands_in_has_connections_by_channel_with_as_many_as_is_allowed() -> None:
     coin, opened = EXCHANGES["binance-delivery"], list[object]()
     symbols = [f"A{number}USD_PERP" for number in range(coin.limits.streams_per_connection + 1)]
     source = VenueSource(coin, symbols, "ws://x", clock=SystemClock(), max_bytes=9, on_oversized=lambda _: None)

@@ -153,7 +153,7 @@ def test_a_venue_that_serves_nobody_here_is_asked_every_few_minutes_and_says_so(
     assert "run obflow where it does, or set producer.rest_url and producer.websocket_url" in door.gate.why
 
 
-def test_a_venue_that_says_how_long_it_turns_an_address_away_is_believed_where_its_answer_does_not_say() -> None:
+def test_where_an_answer_does_not_say_how_long_the_venues_documents_do() -> None:
     frequent = Refusal(403, (("X-Bapi-Limit-Reset-Timestamp", str(START_S * 1000)),), "403, access too frequent")
     door = Door(limits=EXCHANGES["bybit"].limits)
     for refusal in (frequent, frequent, None, Refusal(403, (), "<html>Forbidden</html>")):

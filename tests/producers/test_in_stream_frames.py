@@ -130,7 +130,7 @@ class TestBybit:
         unknown = "error:handler not found,topic:orderbook.200.NOPEUSDT"
         assert heard(BYBIT, {**said, "ret_msg": unknown}) == [Notice(NoticeKind.REFUSED, unknown, "NOPEUSDT")]
 
-    def test_an_answer_that_names_each_topic_may_refuse_some_though_it_calls_itself_a_success(self) -> None:
+    def test_an_answer_that_calls_itself_a_success_may_refuse_some_topics(self) -> None:
         said = {"success": True, "conn_id": "c", "type": "COMMAND_RESP"}
         some = {"failTopics": ["orderbook.200.AUSDT"], "successTopics": ["publicTrade.AUSDT"]}
         refused = Notice(NoticeKind.REFUSED, "not subscribed: orderbook.200.AUSDT")
