@@ -64,6 +64,7 @@ class Talk:
         self._refusal = ""
         self._refused: tuple[str, ...] = ()
         self._is_too_many = False
+        self._has_accepted = False  # any instrument at all
         self.asking: str = ""
 
     def say(self, says: Sequence[Say], *, urgent: bool = False) -> None:
@@ -80,7 +81,8 @@ class Talk:
         if isinstance(notice, Ack):
             self._awaited.subtract((notice.key,))
             self._awaited = +self._awaited  # an acknowledgement of nothing is none
-            self._said = [say for say in self._said if self._lacks(say)]
+            said, self._said = self._said, [say for say in self._said if self._lacks(say)]
+            self._has_accepted |= any(self._in(say.raw.decode()) for say in said if say not in self._said)
             self._note_progress()
         elif isinstance(notice, Reply):
             self.say([Say(notice.raw)], urgent=True)
@@ -145,7 +147,7 @@ class Talk:
             return ()
         if not named and self.asking:
             return (self.asking,)
-        if not named and len(carried) > 1:
+        if not named and self._has_accepted and len(carried) > 1:
             asked = {symbol for say in self._said for symbol in self._in(say.raw.decode())}
             return tuple(asked) if len(asked) == 1 else ()
         return named if len(named) < len(carried) or len(carried) == 1 else ()

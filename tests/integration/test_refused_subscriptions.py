@@ -20,7 +20,7 @@ from producers.live import connections, talk
 from producers.live.rest import RestClient
 from producers.live.roster import Roster
 from producers.live.source import VenueSource
-from producers.messages import Frame, Instrument, Notice, NoticeKind, Via
+from producers.messages import Ack, Frame, Instrument, Notice, NoticeKind, Via
 from producers.selection import Selection
 from schemas.messages import FeedStatus
 from tests.integration.misbehaving import Listening, listening, misbehaving, until
@@ -70,6 +70,36 @@ async def test_one_refused_symbol_costs_the_others_one_connection(
     assert not router.streams[refused].is_live
 
 
+@pytest.mark.case("refused-symbol")
+async def test_where_a_venue_accepts_nothing_it_is_told_at_once_and_the_waits_grow() -> None:
+    told: list[tuple[str, str]] = []
+    async with simulator("deribit", symbols=["BTC-PERPETUAL"]) as served, asyncio.TaskGroup() as group:
+        source = VenueSource(
+            EXCHANGES["deribit"],
+            ["GONE-PERPETUAL"],
+            served.server.websocket_url,
+            clock=SystemClock(),
+            max_bytes=10**7,
+            on_oversized=lambda _: None,
+            on_refused=lambda symbol, why: told.append((symbol, why)),
+        )
+        source.start(group.create_task)
+        router = FrameRouter(
+            EXCHANGES["deribit"], {"GONE-PERPETUAL": Instrument("deribit", "GONE-PERPETUAL", "0.5", "10")}
+        )
+        try:
+            async with asyncio.timeout(6):
+                async for frame in source.frames():
+                    source.handle(frame, notices) if (notices := router.handle(frame).notices) else None
+        except TimeoutError:
+            opened = (await served.report())["stats"]["connections"]
+        for task in source.tasks:
+            task.cancel()
+
+    assert told[:1] == [("GONE-PERPETUAL", "it accepted none of the channels")]
+    assert 2 <= opened <= 3
+
+
 def refusing(symbol: str, why: str) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
     """Refuse whatever asks for a symbol."""
 
@@ -101,18 +131,26 @@ async def test_a_refusal_that_repeats_a_message_is_about_none_of_its_instruments
     assert told.value.symbols == refused
 
 
+@pytest.mark.parametrize("was_accepted", [True, False])
 @pytest.mark.parametrize("carried", [("A-PERPETUAL",), ("A-PERPETUAL", "B-PERPETUAL")])
-async def test_a_refusal_that_names_nothing_is_about_the_one_that_is_asked_for_anew(carried: tuple[str, ...]) -> None:
+async def test_a_refusal_that_names_nothing_is_about_the_one_that_is_asked_for_anew(
+    carried: tuple[str, ...], *, was_accepted: bool
+) -> None:
     deribit = EXCHANGES["deribit"]
     heard, again = talk.Talk(deribit, "c", lambda: carried), deribit.recover(carried[0])
     assert isinstance(again, list)
+    first = deribit.subscribe(carried) if was_accepted else []
+    heard.say(first)
+    for key in [key for say in first for key in say.acknowledged_by]:
+        heard.handle(Ack(key))
     heard.say(again)
     for notice in deribit.parse(Frame(1, Via.WS, "c", "", b'{"jsonrpc":"2.0","id":1,"result":[]}')):
         assert isinstance(notice, Notice)
         heard.handle(notice)
     with pytest.raises(talk.SubscriptionRefused) as told:
         await heard.watch()
-    assert told.value.symbols == (carried[:1] if len(carried) > 1 else ()), "where it is alone it is waited for"
+    is_known = was_accepted and len(carried) > 1
+    assert told.value.symbols == (carried[:1] if is_known else ()), "alone, or first of all, it is waited for"
 
 
 NAMES = ("AUSDT", "BTCUSDT", "ETHUSDT")
