@@ -35,8 +35,8 @@ BEST: Final = frozenset({"bbo-tbt", "books5"})
 TRADES: Final = frozenset({"trades", "trades-all"})
 DERIVATIVES: Final = frozenset({"funding-rate", "mark-price", "open-interest"})
 UNUSED: Final = re.compile(
-    r"adl-warning|block-tickers|books-(elp|lite|rpi|rpi-tbt)|call-auction-details|(mark-price-|index-)?candle\w+|economic-calendar|"
-    r"estimated-price|index-tickers|"
+    r"adl-warning|block-tickers|books-(elp|lite|rpi|rpi-tbt)|call-auction-details|"
+    r"(mark-price-|index-)?candle\w+|economic-calendar|estimated-price|index-tickers|"
     r"instruments|liquidation-orders|opt-summary|option-trades|price-limit|"
     r"public-(block|struc-block)-trades|sprd-.+|status|tickers"
 )
