@@ -244,7 +244,7 @@ class VenueSource:
         for carriers in (self._carrier, self._beside):
             if symbol in carriers:
                 carriers.pop(symbol).unsubscribe([symbol])
-        for connection in (each for known in self._instead.values() for each in known):
+        for connection in self._stand_ins:
             connection.unsubscribe([symbol])
 
     def add(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
@@ -264,8 +264,13 @@ class VenueSource:
 
     def _made_for(self, exchange: Exchange) -> list[Connection]:
         """Connections of books, or of what is told beside them; also those that carry nothing any more."""
-        instead = self._instead.values()
+        instead = self._stand_ins
         return [one for one in self.connections.values() if one.exchange is exchange and one not in instead]
+
+    @property
+    def _stand_ins(self) -> list[Connection]:
+        """Connections of what comes in place of a silent channel."""
+        return [connection for known in self._instead.values() for connection in known]
 
     def ask_again(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
         """Subscribe to those of these that the venue refused, apart from all others; gives what each carries."""
