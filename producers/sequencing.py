@@ -41,15 +41,10 @@ NEXT: Final = Continuity.NEXT
 
 
 class LastUpdate(msgspec.Struct, frozen=True, gc=False):
-    """The last update of a book: its id, the venue's time where it gave one, and the id that the book began with."""
+    """The last update of a book: its id, and the venue's time where it gave one."""
 
     sequence: int
     exchange_ns: int | None
-    began: int | None = None
-
-    def spans(self, delta: SequencedUpdate) -> bool:
-        """Tell whether an update ends among the ids that the book has had since it began."""
-        return self.began is not None and self.began <= delta.last_sequence <= self.sequence
 
 
 class SequencedUpdate(Protocol):

@@ -167,8 +167,7 @@ class UpdateChain:
         return self._kept.is_live or self._published.is_beyond
 
     def _place_of(self, delta: DepthDelta) -> Continuity:
-        sequence, exchange_ns = self._kept.tracked.sequence, self._kept.records.exchange_ns
-        return self._rule.follow(delta, LastUpdate(sequence, exchange_ns, self._published.began))
+        return self._rule.follow(delta, LastUpdate(self._kept.tracked.sequence, self._kept.records.exchange_ns))
 
     def _follow(self, delta: DepthDelta, placed: Placed, now: int, *, waited: bool = False) -> None:
         """Give an update to a LIVE book where it follows; where one is missing before it, end the chain."""

@@ -48,7 +48,6 @@ class PublishedBook:
 
     Attributes:
         is_beyond: Whether it is INVALID since a best price is not known, and followed all the same.
-        began: Sequence of the whole book that came last.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class PublishedBook:
         self._bridge = bridge
         self._counters = counters
         self._advance = Advance()
-        self.began = 0
+        self._began = 0  # sequence of the book that came last
 
     def advance(self) -> Advance:
         """How far the venue's numbers went, and how much of that came."""
@@ -81,7 +80,7 @@ class PublishedBook:
         self.is_beyond = False
         if snapshot.sequence < self._kept.tracked.sequence:
             self._kept.forget_quotes()  # its ids have begun anew
-        self.began = snapshot.sequence
+        self._began = snapshot.sequence
         self._kept.begin_epoch(snapshot, placed, received_ns)
         self._beside.widened(self._kept.tracked, received_ns)
         self._statuses.append_if_changed()
@@ -201,7 +200,7 @@ class PublishedBook:
     def _return_where_empty(self, now: int) -> None:
         """Believe a book again that is beyond, where the venue showed a side empty and so its best prices are known."""
         tracked = self._kept.tracked
-        no_bids, no_asks = self._kept.quotes.empty_between(self.began, tracked.sequence)
+        no_bids, no_asks = self._kept.quotes.empty_between(self._began, tracked.sequence)
         bid, ask = None if no_bids else tracked.known.bid, None if no_asks else tracked.known.ask
         known = tracked.known._replace(bid=bid, ask=ask)
         if (no_bids or no_asks) and known.holds_best(tracked.book) and not tracked.book.is_crossed:

@@ -20,19 +20,14 @@ class BinanceFuturesRule:
     9. Receiving an event that removes a price level that is not in the local order book can happen and is normal.
 
     Recordings show two first events the text does not spell out: one with pu == L, which connects exactly by step 6
-    though U > L, and one with u == L, whose id the book then has twice. What an event holds is all that changed after
-    its pu, so nothing is missing before one with pu < L either: what changed between its pu and its U cancelled out.
-
-    Step 6 is about what is missing. An event that overlaps the book (pu below its id, U no higher, u above) holds all
-    that changed since, in absolute quantities (step 7), and is applied, as spot's rule says of its own.
+    though U > L, and one with u == L, whose id the book then has twice.
     """
 
     def align(self, delta: DepthDelta, snapshot_sequence: int) -> Alignment:
         """Steps 4 and 5."""
         if delta.last_sequence < snapshot_sequence:  # step 4
             return Alignment.STALE
-        previous = delta.previous_sequence
-        connects = previous is not None and previous <= snapshot_sequence  # step 6: the snapshot is the event before
+        connects = delta.previous_sequence == snapshot_sequence  # step 6 with the snapshot as the previous event
         if connects or delta.first_sequence <= snapshot_sequence:  # step 5; u >= L holds since step 4
             return Alignment.BRIDGES
         return Alignment.TOO_LATE
@@ -42,15 +37,7 @@ class BinanceFuturesRule:
         connects = delta.previous_sequence == last.sequence
         if connects and delta.last_sequence != last.sequence:  # step 6
             return NEXT
-        if connects or is_repeat(delta, last) or last.spans(delta):
-            return Continuity.DUPLICATE
-        return NEXT if _overlaps(delta, last.sequence) else Continuity.GAP
-
-
-def _overlaps(delta: SequencedUpdate, sequence: int) -> bool:
-    """Tell whether an update begins within the book and ends behind it."""
-    previous = delta.previous_sequence
-    return previous is not None and previous < sequence and delta.first_sequence <= sequence < delta.last_sequence
+        return Continuity.DUPLICATE if connects or is_repeat(delta, last) else Continuity.GAP
 
 
 class BinanceSpotRule:
@@ -78,10 +65,7 @@ class BinanceSpotRule:
         return Alignment.TOO_LATE  # step 4
 
     def follow(self, delta: SequencedUpdate, last: LastUpdate) -> Continuity:
-        """Step 7: ids that all lie at or below the book's are a repeat, or the venue began them anew.
-
-        Those that the book has had since it began are a repeat, whenever they are sent: they are numbers of billions.
-        """
+        """Step 7: ids that all lie at or below the book's are a repeat, or the venue began them anew."""
         if delta.first_sequence <= last.sequence + 1 <= delta.last_sequence:
             return NEXT
-        return Continuity.DUPLICATE if is_repeat(delta, last) or last.spans(delta) else Continuity.GAP
+        return Continuity.DUPLICATE if is_repeat(delta, last) else Continuity.GAP
