@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import msgspec
@@ -41,6 +42,19 @@ class AnswerStore:
         self._file = folder / f"{PLAIN.sub('-', model)[:NAME_CHARACTERS]}-{told}.jsonl"
         self.kept: dict[str, ModelAnswer] = {answer.key: answer for answer in self._read()}
 
+    def require_writable(self) -> None:
+        """See that answers can be kept, before one is paid for.
+
+        Raises:
+            UsageError: The folder, or the file of answers, can only be read.
+        """
+        try:
+            TemporaryFile(dir=self._folder).close()
+            if self._file.exists():
+                self._file.open("ab").close()
+        except OSError as error:
+            raise self._unusable(error) from error
+
     def keep(self, answer: ModelAnswer, prompt: Prompt) -> None:
         """Write an answer down, and beside it the instructions that it was asked with, once.
 
@@ -69,10 +83,13 @@ class AnswerStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             lines = self._file.read_bytes().splitlines() if self._file.exists() else []
         except OSError as error:
-            raise UsageError(
-                f"{self._folder} cannot hold answers ({error.strerror})", next_step="name another folder by --answers"
-            ) from error
+            raise self._unusable(error) from error
         return [self._answer(number, line) for number, line in enumerate(self._whole(lines), start=1)]
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"{self._folder} cannot hold answers ({error.strerror})", next_step="name another folder by --answers"
+        )
 
     def _whole(self, lines: list[bytes]) -> list[bytes]:
         """The lines without a last one that was cut when its writer was killed: that question is asked again."""

@@ -105,8 +105,11 @@ async def ask_models(models: Sequence[ModelToAsk], chosen: RegimeSettings, stop:
         The answers, in the order of the questions.
 
     Raises:
-        UsageError: As of `open_arm`.
+        UsageError: As of `open_arm`; or answers cannot be kept, and then nothing was asked.
     """
+    for model in models:
+        if model.open_questions:
+            model.store.require_writable()
     own, metrics, found = OwnCalls(), Metrics(ROLE), []
     purse = Purse(checked_budget(chosen, models[0].arm), 1, lambda _: (), own)
     purse.assigned({0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from pathlib import Path
@@ -10,10 +11,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from processors.llm.beside import arms_of
 from processors.llm.pricing import Prices
 from processors.regimes.prompt import build_prompt
 from processors.regimes.shown import shown
+from processors.settings import RegimeSettings
 from research.answer_store import AnswerStore
+from research.asked_models import ModelToAsk, ask_models, questions_of
 from research.comparison.answers import ModelAnswer, forecast_of
 from research.comparison.estimate import ANSWER_TOKENS, estimated
 from research.comparison.named import named_models, read_prices
@@ -168,6 +172,28 @@ def test_a_folder_that_holds_something_else_is_told_and_another_one_serves(tmp_p
                 AnswerStore(folder, ENDPOINT, "m")
             assert refused.value.next_step == "name another folder by --answers"
     assert AnswerStore(tmp_path / "another", ENDPOINT, "m").kept == {}
+
+
+@pytest.mark.advice("name another folder by --answers")
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="nothing that even root may only read (no /proc)")
+@pytest.mark.parametrize("what", ["folder", "file"])
+async def test_where_answers_can_only_be_read_no_model_is_asked(tmp_path: Path, what: str) -> None:
+    settings = RegimeSettings.model_validate({"base_url": ENDPOINT, "model": "m"})
+    [arm] = arms_of(settings)
+    questions = questions_of(WINDOWS[:1], arm, settings.language)
+    folder = Path("/proc/self/fdinfo") if what == "folder" else tmp_path / "kept"
+    store = AnswerStore(folder, ENDPOINT, "m")
+    if what == "file":
+        store.keep(answered(WINDOWS[1]), questions[0].prompt)
+        [file] = folder.glob("*.jsonl")
+        file.unlink()
+        file.symlink_to("/proc/version")
+    for _ in range(2):
+        with pytest.raises(UsageError, match="cannot hold answers") as refused:
+            await ask_models([ModelToAsk(arm, questions, store)], settings, asyncio.Event())
+        assert refused.value.next_step == "name another folder by --answers"
+    AnswerStore(tmp_path / "another", ENDPOINT, "m").require_writable()
+    assert list((tmp_path / "another").iterdir()) == []
 
 
 @pytest.mark.advice("name some, as --models small-model,large-model")
