@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from obflow import broker_entry, broker_probe, kafka_access
 from obflow.kafka_errors import NOT_YET, UNREACHABLE, unreachable, worded
 from obflow.settings import Settings
-from schemas.errors import BrokerRefused, DeliveryFailed, FatalError
+from schemas.errors import BrokerRefused, FatalError
 
 PARTITIONER = "murmur2_random"
 SESSION_TIMEOUT_MS = 10_000
@@ -86,44 +86,6 @@ def producer(settings: Settings, overrides: Mapping[str, object] | None = None) 
     }
     with kafka_access.acceptable_options():
         return Producer(config, logger=_CLIENT_LOG)
-
-
-def send_one(
-    settings: Settings,
-    topic: str,
-    value: bytes,
-    *,
-    key: str,
-    what: str,
-    partition: int | None = None,
-    headers: Sequence[tuple[str, bytes]] = (),
-) -> None:
-    """Send one record, and wait until the broker has it.
-
-    Args:
-        settings: `kafka` and `producer` are used.
-        topic: Name on the broker, with its prefix.
-        value: The record.
-        key: Its key.
-        what: What it is, as an error's sentence begins.
-        partition: Where it lies; None leaves it to the key.
-        headers: Its headers.
-
-    Raises:
-        DeliveryFailed: It was not acknowledged in time.
-    """
-    failures: list[str] = []
-    sender = producer(settings)
-    sender.produce(
-        topic,
-        value,
-        key=key.encode(),
-        headers=list(headers),
-        on_delivery=lambda error, _message: failures.append(str(error.str())) if error is not None else None,
-        **({} if partition is None else {"partition": partition}),
-    )
-    if sender.flush(sending(settings).delivery_timeout_seconds) or failures:
-        raise DeliveryFailed(f"{what} was not acknowledged ({failures[0] if failures else 'no answer in time'})")
 
 
 def consumer(settings: Settings, group: str, overrides: Mapping[str, object] | None = None) -> Consumer:

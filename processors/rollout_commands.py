@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from obflow import kafka
+from obflow.sending import send_one
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import read_log
@@ -122,7 +122,7 @@ def _asked(settings: Settings, action: RolloutAction) -> RolloutRecord:
 
 def _send(settings: Settings, request: RolloutRecord) -> None:
     beside_the_state = partition_of(STATE_KEY, settings.kafka.partitions)  # their order counts
-    kafka.send_one(
+    send_one(
         settings,
         topic_name(settings, ROLLOUT),
         encode(request),

@@ -79,7 +79,7 @@ def evaluate_regimes(
 def _follow(recording: Path | None, model: str, metrics_port: int | None) -> None:
     from obflow.metrics import Metrics
     from obflow.terminal import say
-    from research.evaluate_follow import ModelJudge, follow_regimes
+    from research.evaluate_follow import ModelJudge, VerdictWriter, follow_regimes
 
     if recording is not None or model:
         raise UsageError(
@@ -87,11 +87,13 @@ def _follow(recording: Path | None, model: str, metrics_port: int | None) -> Non
         )
     settings = load_settings({"metrics.port": metrics_port})
     metrics, store = Metrics("evaluate"), patient_store(settings, readonly=False)
-    judge = ModelJudge(settings, store, metrics, lambda verdict: say(verdict.sentence))
+    writer = VerdictWriter(settings, store, metrics)
+    judge = ModelJudge(store, writer, metrics, lambda verdict: say(verdict.sentence))
     try:
         with metrics.served(settings.metrics), stop_on_signal() as stop:
             follow_regimes(settings, store, stop, judge)
     finally:
+        writer.close()
         store.close()
 
 

@@ -20,6 +20,7 @@ from obflow.health import BEAT_SECONDS, BROKER, STORE, Health
 from obflow.logs import get_logger
 from obflow.metrics import Metrics
 from obflow.probes import broker_probe, probing
+from obflow.sending import Sender
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from research.evaluation.online import verdicts
@@ -67,22 +68,64 @@ def follow_regimes(settings: Settings, store: Store, stop: threading.Event, judg
             stop.wait(wait_s(time.time()))
 
 
-class ModelJudge:
-    """Looks at the tables, and writes a verdict on each model where a mark is new.
+class VerdictWriter:
+    """Writes verdicts, over one client of the broker.
 
     Args:
         settings: `kafka` is used.
         store: The tables, to be written to.
         metrics: What is counted.
+    """
+
+    def __init__(self, settings: Settings, store: Store, metrics: Metrics) -> None:
+        self._topic = topic_name(settings, REGIME_EVAL)
+        self._partitions = settings.kafka.partitions
+        self._store = store
+        self._metrics = metrics
+        self._sender = Sender(settings)
+
+    def write(self, verdict: RegimeEval) -> None:
+        """Write a verdict as a row, then as a record: who obeys the record finds the row.
+
+        Raises:
+            StoreUnreachable, QueryFailed: The row was not written.
+            DeliveryFailed: The record was not acknowledged.
+        """
+        self._store.command(*_insert(verdict))
+        self._metrics.counter("obflow_stored_total", table="regime_eval").inc()
+        self._sender.send(
+            self._topic,
+            encode(verdict),
+            key=verdict.model,
+            what="a verdict",
+            partition=partition_of(verdict.model, self._partitions),
+        )
+        self._metrics.counter("obflow_emitted_total", topic=REGIME_EVAL.name).inc()
+
+    def close(self) -> None:
+        """Let go of the client."""
+        self._sender.close()
+
+
+class ModelJudge:
+    """Looks at the tables, and writes a verdict on each model where a mark is new.
+
+    Args:
+        store: The tables.
+        writer: Writes the verdicts.
+        metrics: What is counted.
         told: Takes each verdict once it is written.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, metrics: Metrics, told: Callable[[RegimeEval], None] = lambda _: None
+        self,
+        store: Store,
+        writer: VerdictWriter,
+        metrics: Metrics,
+        told: Callable[[RegimeEval], None] = lambda _: None,
     ) -> None:
         self.metrics = metrics
-        self._settings = settings
-        self._store = store
+        self._writer = writer
         self._told = told
         self._tables = FollowedTables(RegimeTables(store))
         self._written_ns = -1
@@ -93,13 +136,13 @@ class ModelJudge:
         return self._moved_s
 
     def look(self) -> None:
-        """Take what is new, and judge. Errors as of `write`."""
+        """Take what is new, and judge. Errors as of `VerdictWriter.write`."""
         self._moved_s = time.monotonic()
         self._tables.look()
         rows = self._tables.rows
         if rows.mark_ns > self._written_ns:
             for verdict in verdicts(rows, time.time_ns()):
-                write(self._settings, self._store, verdict, self.metrics)
+                self._writer.write(verdict)
                 self._told(verdict)
             self._written_ns = rows.mark_ns
         self.metrics.histogram("obflow_batch_seconds", stage="evaluate").observe(time.monotonic() - self._moved_s)
@@ -130,26 +173,6 @@ def kept_moving(health: Health, moved_s: Callable[[], float]) -> Iterator[None]:
 def wait_s(now_s: float) -> float:
     """How long until the next look."""
     return (LOOK_AT_S - now_s) % MARK_S or float(MARK_S)
-
-
-def write(settings: Settings, store: Store, verdict: RegimeEval, metrics: Metrics) -> None:
-    """Write a verdict as a row, then as a record: who obeys the record finds the row.
-
-    Raises:
-        StoreUnreachable, QueryFailed: The row was not written.
-        DeliveryFailed: The record was not acknowledged.
-    """
-    store.command(*_insert(verdict))
-    metrics.counter("obflow_stored_total", table="regime_eval").inc()
-    kafka.send_one(
-        settings,
-        topic_name(settings, REGIME_EVAL),
-        encode(verdict),
-        key=verdict.model,
-        what="a verdict",
-        partition=partition_of(verdict.model, settings.kafka.partitions),
-    )
-    metrics.counter("obflow_emitted_total", topic=REGIME_EVAL.name).inc()
 
 
 def _insert(verdict: RegimeEval) -> tuple[str, dict[str, object]]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obflow import kafka
+from obflow.sending import send_one
 from obflow.topics import topic_name
 from schemas.codec import decode, encode
 from schemas.errors import DeliveryFailed, MessageError, UsageError
@@ -179,7 +180,7 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
             next_step="their books have been resynchronised since",
         )
     name = topic_name(settings, topic)
-    kafka.send_one(
+    send_one(
         settings,
         name,
         payload,

@@ -24,7 +24,7 @@ from producers.broker.publisher import Publisher
 from research import unseen
 from research.audit import audit
 from research.derived_steps import DERIVED, DerivedTable
-from research.evaluate_follow import write
+from research.evaluate_follow import VerdictWriter
 from schemas.codec import encode
 from schemas.errors import SchemaMismatch
 from schemas.evaluations import RegimeEval
@@ -170,8 +170,10 @@ def write_verdicts(settings: Settings) -> None:
     assert isinstance(verdict, RegimeEval)
     later = msgspec.structs.replace(verdict, mark_ns=verdict.mark_ns + 60 * 10**9)
     with opened(settings.clickhouse) as store:
+        writer = VerdictWriter(settings, store, Metrics("evaluate"))
         for one in (verdict, later, verdict):
-            write(settings, store, one, Metrics("evaluate"))
+            writer.write(one)
+        writer.close()
 
 
 def source_log(settings: Settings, topic: Topic = L2) -> str:
