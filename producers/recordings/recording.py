@@ -1,6 +1,7 @@
 """The file of a recording: `*.frames.jsonl.gz`, or the same unpacked, one JSON object a line, in order of receipt.
 
-A line has `received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received. Own
+A line has `received_ns`, `via` (`ws`, `rest`, `connect`, `disconnect`) and `raw`, the frame's text as received; of one
+that is not UTF-8, `raw_base64` in its place, so that it is refused with the same bytes as when it came (ADR 0066). Own
 recordings add `connection`, `request` (path and query) on `rest` lines and `venue` on the first line, and begin with
 the instrument list. A part of one (`producers.recordings.rotating`) has `part`, its number, on its first line, and
 `continues` where nothing lies between it and the part before; lines that only say again what stands in that one are
@@ -28,6 +29,7 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
     received_ns: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
     via: Via
     raw: str = ""
+    raw_base64: bytes | None = None
     connection: str = ""
     request: str = ""
     venue: str = ""
@@ -107,9 +109,8 @@ class Recording(NamedTuple):
         connection = line.connection
         if self.name:
             connection = f"{self.name}/{connection}" if connection else self.name
-        return RecordedLine(
-            Frame(line.received_ns, line.via, connection, line.request, line.raw.encode()), line.repeated
-        )
+        raw = line.raw.encode() if line.raw_base64 is None else line.raw_base64
+        return RecordedLine(Frame(line.received_ns, line.via, connection, line.request, raw), line.repeated)
 
 
 def received_on(line: bytes) -> int | None:

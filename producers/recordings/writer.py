@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +47,14 @@ class FrameWriter(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Flush and close."""
         ...
+
+
+def _raw(raw: bytes) -> dict[str, str]:
+    """Write a frame's bytes as text; what is none in base64, so that the same bytes come back (ADR 0066)."""
+    try:
+        return {"raw": raw.decode()}
+    except UnicodeDecodeError:
+        return {"raw_base64": b64encode(raw).decode()}
 
 
 class RecordingWriter:
@@ -94,7 +103,7 @@ class RecordingWriter:
         line: dict[str, object] = {
             "received_ns": frame.received_ns,
             "via": frame.via,
-            "raw": frame.raw.decode(errors="replace"),
+            **_raw(frame.raw),
         }
         if not self.lines:
             line |= self._head
