@@ -12,10 +12,11 @@ from aiolimiter import AsyncLimiter
 from obflow.clock import Clock
 from producers.books.carriers import carrier_of
 from producers.contract import Channel, Exchange, Login, Say
+from producers.live.alternatives import Alternatives
 from producers.live.connections import Connection
 from producers.live.gate import HostGate
 from producers.live.quality import Reopenings
-from producers.live.subscription_parts import split
+from producers.live.subscription_parts import fitting, split
 from producers.live.tries import HostTries
 from producers.live.venue_socket import NO_HEADERS
 from producers.live.waiting_line import WaitingLine
@@ -84,7 +85,7 @@ class VenueSource:
         self.connections: dict[str, Connection] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
-        self._instead: dict[tuple[Channel, str], list[Connection]] = {}
+        self._alternatives = Alternatives(exchange, lambda *one: self._opened(self._connect(*one)))
         self._again: dict[str, Connection] = {}
         self._run, self._limits = f"{clock.now_ns() // NS_PER_MS:x}", exchange.limits
         self._gate, self._turns = gate or HostGate(self._limits), asyncio.Semaphore(HANDED_OVER)
@@ -170,24 +171,7 @@ class VenueSource:
 
     def subscribe_instead(self, channel: Channel, symbol: str) -> bool:
         """Subscribe to what the venue documents in place of a silent channel; False where it has nothing."""
-        found = self._exchange.alternative(channel, [symbol])
-        if found is None or self._spawn is None:
-            return False
-        known = self._instead.setdefault((channel, found.path), [])
-        if any(symbol in connection.symbols for connection in known):
-            return True
-        if known and len(known[-1].symbols) < self._limits.streams_per_connection:
-            known[-1].add([symbol])
-            return True
-        exchange = self._exchange
-
-        def subscribe(symbols: Sequence[str]) -> list[Say]:
-            alternative = exchange.alternative(channel, symbols)
-            return alternative.says if alternative else []
-
-        known.append(self._connect(found.path, [symbol], subscribe))
-        self.tasks.append(self._spawn(known[-1].run()))
-        return True
+        return self._spawn is not None and self._alternatives.subscribe(channel, symbol)
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Give the frames as they come, without end; a frame is received when it is given."""
@@ -244,7 +228,7 @@ class VenueSource:
         for carriers in (self._carrier, self._beside):
             if symbol in carriers:
                 carriers.pop(symbol).unsubscribe([symbol])
-        for connection in self._stand_ins:
+        for connection in self._alternatives.connections:
             connection.unsubscribe([symbol])
 
     def add(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
@@ -264,13 +248,8 @@ class VenueSource:
 
     def _made_for(self, exchange: Exchange) -> list[Connection]:
         """Connections of books, or of what is told beside them; also those that carry nothing any more."""
-        instead = self._stand_ins
+        instead = self._alternatives.connections
         return [one for one in self.connections.values() if one.exchange is exchange and one not in instead]
-
-    @property
-    def _stand_ins(self) -> list[Connection]:
-        """Connections of what comes in place of a silent channel."""
-        return [connection for known in self._instead.values() for connection in known]
 
     def ask_again(self, symbols: Sequence[str]) -> list[tuple[Connection, Sequence[str]]]:
         """Subscribe to those of these that the venue refused, apart from all others; gives what each carries."""
@@ -288,18 +267,21 @@ class VenueSource:
         self, exchange: Exchange, path: str, symbols: Sequence[str], known: Sequence[Connection]
     ) -> Iterator[tuple[Connection, Sequence[str]]]:
         """Give instruments of one path to connections that have room, and the rest to a new one."""
-        streams, most = exchange.limits.streams_per_connection, max(len(exchange.streams(one)) for one in symbols)
+        each = fitting(exchange, symbols, exchange.limits.streams_per_connection)
         for connection in known:
-            room = max(1, streams // most) - len(connection.symbols)
+            room = each - len(connection.symbols)
             if symbols and connection.path == path and room > 0:
                 part, symbols = symbols[:room], symbols[room:]
                 connection.add(part)
                 yield connection, part
         if symbols:
-            connection = self._open(exchange, path, symbols)
-            if self._spawn is not None:
-                self.tasks.append(self._spawn(connection.run()))
-            yield connection, symbols
+            yield self._opened(self._open(exchange, path, symbols)), symbols
+
+    def _opened(self, connection: Connection) -> Connection:
+        """Open a connection, where the others are open: else it is opened with them."""
+        if self._spawn is not None:
+            self.tasks.append(self._spawn(connection.run()))
+        return connection
 
 
 def _groups(exchange: Exchange, symbols: Sequence[str]) -> list[tuple[str, Sequence[str]]]:

@@ -24,6 +24,11 @@ def _within_bytes(exchange: Exchange, symbols: Sequence[str]) -> list[Sequence[s
 
 def split(exchange: Exchange, symbols: Sequence[str], streams: int) -> list[Sequence[str]]:
     """Split instruments into parts of at most so many streams."""
-    most = max((len(exchange.streams(symbol)) for symbol in symbols), default=1)
-    each = max(1, streams // max(1, most))
+    each = fitting(exchange, symbols, streams)
     return [symbols[start : start + each] for start in range(0, len(symbols), each)]
+
+
+def fitting(exchange: Exchange, symbols: Sequence[str], streams: int) -> int:
+    """Tell how many of such instruments have room in so many streams: one at least."""
+    most = max((len(exchange.streams(symbol)) for symbol in symbols), default=1)
+    return max(1, streams // max(1, most))
