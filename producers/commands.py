@@ -201,8 +201,9 @@ def replay(
     from producers.recordings.opened import require_venue
     from producers.recordings.playing import play
     from producers.recordings.replay import ReplayPlan
+    from producers.venue_names import exchange_named
 
-    exchange = _exchange(require_venue(file[0], venue))
+    exchange = exchange_named(require_venue(file[0], venue))
     if shift not in (None, "now"):
         raise UsageError(f"--shift {shift} is not known", next_step="write --shift now, or leave it out")
     settings = load_settings({"kafka.topic_prefix": topic_prefix})
@@ -281,6 +282,7 @@ async def _live(venue: str, settings: Settings, metrics: Metrics | None = None) 
     from producers.live.tardis import key_headers, machine_stream, require_access
     from producers.settings import TardisSettings
     from producers.tardis.venues import exchange_in, relayed_in
+    from producers.venue_names import exchange_named
 
     if exchange := relayed_in(venue):
         return await RelayAccess(exchange, settings, SystemClock(), metrics).open()
@@ -288,7 +290,7 @@ async def _live(venue: str, settings: Settings, metrics: Metrics | None = None) 
     if not exchange and venue == DERIBIT.venue:
         return await open_deribit(settings)
     if not exchange:
-        return _exchange(venue), None
+        return exchange_named(venue), None
     tardis = settings.of(TardisSettings)
     stream, provider = machine_stream(exchange, settings), Provider(venue, key_headers(tardis))
     await require_access(tardis)
@@ -326,17 +328,6 @@ def _of_the_past(
     if stretch is None:
         return None
     return Wanted.raw(venue, symbols, stretch, channels or ()) if raw else Wanted.normalised(venue, symbols, stretch)
-
-
-def _exchange(venue: str) -> Exchange:
-    from obflow.settings import nearest
-    from producers.exchanges import EXCHANGES
-
-    if venue not in EXCHANGES:
-        close = nearest(venue, list(EXCHANGES))
-        step = f"did you mean {close}?" if close else f"there are {', '.join(EXCHANGES)}"
-        raise UsageError(f"there is no venue {venue}", next_step=step)
-    return EXCHANGES[venue]
 
 
 def _selection(named: list[str] | None, everything: str | None, quotes: list[str] | None) -> Selection:

@@ -148,7 +148,8 @@ def replay_of(files: Sequence[Path], venue: str | None, *, until_damage: bool) -
     from producers.recordings.joined import open_joined
     from producers.recordings.lines import damage_of
     from producers.recordings.opened import require_venue
-    from research.replay import exchange_named, open_replay
+    from producers.venue_names import exchange_named
+    from research.replay import open_replay
 
     exchange, settings = exchange_named(require_venue(files[0], venue)), load_settings()
     with progress(f"looking through {files[0].name}"):

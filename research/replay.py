@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from obflow.progress import Watch
-from obflow.settings import Settings, nearest
+from obflow.settings import Settings
 from processors.factors.engine import Engine, EngineState
 from producers.books.options import StreamOptions
 from producers.contract import Exchange
-from producers.exchanges import EXCHANGES
 from producers.recordings.reader import RecordingReplay, Scan
 from producers.settings import ProducerSettings
 from schemas.digest import EventDigest
@@ -29,20 +28,6 @@ class InstrumentEvent(NamedTuple):
 
     instrument: InstrumentKey
     event: FactorEvent
-
-
-def exchange_named(venue: str) -> Exchange:
-    """The venue of this name.
-
-    Raises:
-        UsageError: There is none.
-    """
-    try:
-        return EXCHANGES[venue]
-    except KeyError:
-        close = nearest(venue, list(EXCHANGES))
-        step = f"did you mean {close}?" if close else f"known are {', '.join(sorted(EXCHANGES))}"
-        raise UsageError(f"there is no venue {venue!r}", next_step=step) from None
 
 
 def open_replay(

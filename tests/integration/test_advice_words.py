@@ -303,12 +303,12 @@ def test_settings_of_regimes(tmp_path: Path) -> None:
 
 
 @pytest.mark.advice(
-    "did you mean {…}?", "known are {…}", "it holds {…}{…}", "write 2024-08-08T23:54:20.5Z, or nanoseconds since 1970"
+    "did you mean {…}?", "there are {…}", "it holds {…}{…}", "write 2024-08-08T23:54:20.5Z, or nanoseconds since 1970"
 )
 def test_words_about_a_recording(run: Command, short: Path) -> None:
     book = ["book", str(short), "--symbol=BTCUSDT"]
     [near] = filled_in(run(*book, "--venue=binance-future", f"--at={AT}", code=2), "did you mean {…}?")
-    known = filled_in(run(*book, "--venue=zzz", f"--at={AT}", code=2), "known are {…}")[0].split(", ")
+    known = filled_in(run(*book, "--venue=zzz", f"--at={AT}", code=2), "there are {…}")[0].split(", ")
     assert near in known
     held = run("book", str(short), VENUE, "--symbol=ZZZ", f"--at={AT}", code=2)
     symbol = advice_in(held, "it holds {…}").removeprefix("it holds ").split(", ")[0].strip()

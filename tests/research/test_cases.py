@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from obflow.settings import Settings
-from research.replay import FactorReplay, exchange_named, open_replay
+from producers.venue_names import exchange_named
+from research.replay import FactorReplay, open_replay
 from research.verify import verify
 from schemas.factors import FACTOR_NAMES
 from schemas.messages import FactorEvent

@@ -10,7 +10,8 @@ import pytest
 
 from obflow.settings import Settings
 from producers.exchanges import EXCHANGES
-from research.replay import exchange_named, open_replay, require_symbol
+from producers.venue_names import exchange_named
+from research.replay import open_replay, require_symbol
 from research.verify import verify
 from schemas.errors import UsageError
 from tests.research.fixtures import SYMBOL, VENUES, frames, replay, script, symbol_of
@@ -74,7 +75,7 @@ def test_a_book_that_never_was_has_no_levels(tmp_path: Path) -> None:
 def test_an_unknown_venue_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean binance-futures"):
         exchange_named("binance-future")
-    with pytest.raises(UsageError, match=f"known are {', '.join(VENUES)}"):
+    with pytest.raises(UsageError, match=f"there are {', '.join(VENUES)}"):
         exchange_named("xyzzy")
 
 
