@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from obflow.log_ends import LogEnds
@@ -22,14 +23,20 @@ class Judge:
     Args:
         partitions: How many partitions the topic has.
         ends: Where the books' log ends; None for a topic whose records name no place in it.
+        require_same_log: Raises where the topic is another log than the one with so many partitions.
     """
 
-    def __init__(self, partitions: int, ends: LogEnds | None) -> None:
+    def __init__(
+        self, partitions: int, ends: LogEnds | None, require_same_log: Callable[[], None] = lambda: None
+    ) -> None:
         self._partitions = partitions
         self._ends = ends
+        self._require_same_log = require_same_log
+        self._is_same_log = False
 
     def begin(self) -> None:
-        """What is judged from now on was read after the broker last said where logs end."""
+        """What is judged from now on was read after the broker last said what logs are, and where they end."""
+        self._is_same_log = False
         if self._ends is not None:
             self._ends.expire()
 
@@ -41,11 +48,16 @@ class Judge:
 
         Raises:
             MessageError: It breaks a rule of `schemas.places`, or claims to be a record it cannot be.
-            DependencyError: The broker does not say where the log ends.
+            DependencyError: The broker does not say where the log ends, or which one it is.
+            LogAnew: The topic is another log by now, by whose partitions the record may lie where it belongs.
         """
-        if read.false_origin:
-            raise ForeignRecord("it says that it was sent before, of a place that cannot be its first one")
-        check_place(record, Place(read.position.partition, self._partitions, read.appended_ns // NS_PER_MS))
+        try:
+            self._check_place(record, read)
+        except ForeignRecord:
+            if not self._is_same_log:  # asked once a poll: so a log full of foreign records costs no question each
+                self._require_same_log()
+                self._is_same_log = True
+            raise
         named = named_place(record)
         if named is None or self._ends is None:
             return
@@ -53,6 +65,11 @@ class Judge:
             self._ends.refresh(named)
         if named.log == self._ends.extent.log:
             check_named(record, named, self._ends.extent)
+
+    def _check_place(self, record: Record, read: Read) -> None:
+        if read.false_origin:
+            raise ForeignRecord("it says that it was sent before, of a place that cannot be its first one")
+        check_place(record, Place(read.position.partition, self._partitions, read.appended_ns // NS_PER_MS))
 
 
 def names_places(topic: Topic) -> bool:

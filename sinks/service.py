@@ -184,7 +184,8 @@ def open_worker(around: Surroundings, table: Table[Any], counts: Counts) -> Work
     identities = Identities(table, stored_identities(store, table))
     whole = look_up_after(settings, table.topic, stored)
     log = whole.only(held.partitions)
-    judge = Judge(len(whole.ends), LogEnds(settings, L2) if names_places(table.topic) else None)
+    is_same = partial(require_same_log, around.logs, log.topic, log.topic_id)
+    judge = Judge(len(whole.ends), LogEnds(settings, L2) if names_places(table.topic) else None, is_same)
     watch = RowWatch(store, table, counts, around.clock, None if len(log.ends) == len(whole.ends) else log.ends)
     # Last: from here on something has to be closed.
     reader = TopicReader(settings, log, _noting_absent(store, table, log), around.telemetry.client_options(table))
@@ -222,12 +223,6 @@ def _writer(
     around: Surroundings, table: Table[Any], log: Log, counts: Counts, *, claimed: Claim, known_by: str
 ) -> Writer:
     """What inserts, as long as table and log are those that were looked at."""
-
-    def require_same_ends() -> None:
-        require_same(around.store, table, known_by)
-        # Asked behind the last poll of a batch: so all of it is of this log.
-        require_same_log(around.logs, log.topic, log.topic_id)
-
     return Writer(
         table,
         around.store,
@@ -236,7 +231,8 @@ def _writer(
         clock=around.clock,
         stop=around.stop,
         counts=counts,
-        require_same=require_same_ends,
+        require_same=partial(require_same, around.store, table, known_by),
+        require_same_log=partial(require_same_log, around.logs, log.topic, log.topic_id),
     )
 
 

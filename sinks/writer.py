@@ -100,6 +100,7 @@ class Writer:
         stop: Set when the process is to end.
         counts: Where failed and repeated tries are counted.
         require_same: Raises where the table is not the one that was read at the start.
+        require_same_log: Raises where the topic is not the log that the batch was read as.
     """
 
     def __init__(
@@ -113,8 +114,10 @@ class Writer:
         stop: threading.Event,
         counts: Counts | None = None,
         require_same: Callable[[], None] = lambda: None,
+        require_same_log: Callable[[], None] = lambda: None,
     ) -> None:
         self._table = table
+        self._require_same_log = require_same_log
         self._require_same = require_same
         self._store = store
         self._letters = letters
@@ -132,11 +135,14 @@ class Writer:
         Raises:
             StoreUnreachable: The database did not answer, or was busy for too long.
             ClaimLost: Another sink has claimed its partitions.
+            LogAnew: The topic was made anew: nothing of the batch is published or stored.
             FatalError: The table does not fit the code, or letters are not acknowledged.
             Stopped: The process is to end.
         """
         started_ns = self._clock.monotonic_ns()
         self._lasting.clear()
+        if batch.letters or batch.rows:
+            self._require_same_log()  # behind the last poll of the batch: so all of it is of this log, letters too
         if batch.letters:
             self._letters.publish(batch.letters)
         if batch.rows:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import structlog
+from confluent_kafka.admin import NewTopic
 
 from embedded.clickhouse import EmbeddedClickHouse
 from obflow import kafka, kafka_logs, topics
@@ -235,12 +236,47 @@ def test_a_topic_made_anew_and_filled_while_a_sink_was_away_is_read_from_its_sta
         assert sink.stop()[0] == 0
 
 
-def recreate(settings: Settings) -> None:
+@pytest.mark.case("topic-made-anew")
+def test_a_topic_made_anew_narrower_while_a_sink_slept_has_no_foreign_records(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    """By the old log's number of partitions most of them lie elsewhere."""
+    names = [f"S{number}" for number in range(8)]
+
+    def fill(count: int, log: str) -> None:
+        feed = Feed(settings, FACTORS)
+        for n in range(count):
+            for name in names:
+                feed.send(factors(name, [n], source_log=log))
+        feed.flush()
+
+    def rows() -> list[int]:
+        return sorted(count for (count,) in store.query("SELECT count() FROM factors GROUP BY k_log"))
+
+    fill(3, "another1")
+    with Sink(settings, tmp_path / "log", "--table=factors") as sink:
+        wait_for(lambda: rows() == [24], 90, "the old log")
+        sink.process.send_signal(signal.SIGSTOP)
+        recreate(settings, partitions=1)
+        fill(40, "another2")
+        sink.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: rows() == [24, 320], 90, "the new log")
+        assert sink.stop()[0] == 0
+    letters = topics.topic_name(settings, DEAD_LETTERS)
+    assert sum(kafka_logs.end_offsets(settings, [letters]).values()) == 0
+    assert "record_refused" not in sink.log
+    assert "was made anew" in sink.log
+
+
+def recreate(settings: Settings, partitions: int = 0) -> None:
     name = topics.topic_name(settings, FACTORS)
     client = kafka.admin(settings)
     client.delete_topics([name])[name].result(patient(20))
     wait_for(lambda: name not in client.list_topics(timeout=patient(10)).topics, 20, "the topic's deletion")
-    topics.apply(settings)
+    if partitions:
+        client.create_topics([NewTopic(name, partitions)])[name].result(patient(20))
+    else:
+        topics.apply(settings)
 
 
 def test_a_record_that_does_not_decode_is_dead_lettered_and_the_partition_goes_on(

@@ -22,6 +22,7 @@ from sinks.counts import Counts
 from sinks.handling import MAX_UNFORESEEN, Dropped, RecordHandler
 from sinks.identities import Identities
 from sinks.judge import Judge
+from sinks.preflight import LogAnew
 from sinks.reader import Read, may_be_first
 from sinks.recheck import RecheckResult
 from sinks.tables import TABLES
@@ -70,6 +71,7 @@ class Bench:
         ends: Ends | None = None,
         dropped: Dropped | None = None,
         decoder: BlockDecoder | None = None,
+        require_same_log: Callable[[], None] = lambda: None,
     ) -> None:
         self.table = TABLES[table]
         self.counts = Counts()
@@ -79,7 +81,7 @@ class Bench:
         self.handler = RecordHandler(
             self.table,
             Identities(self.table, {}),
-            judge=Judge(PARTITIONS, ends),  # type: ignore[arg-type] # as much of it as is asked
+            judge=Judge(PARTITIONS, ends, require_same_log),  # type: ignore[arg-type] # as much of it as is asked
             recheck=lambda rows: self.recheck(rows),
             find_stored=lambda rows: self.find_stored(rows),
             flush=self._flush,
@@ -137,6 +139,29 @@ def test_a_record_in_another_partition_is_refused() -> None:
     assert isinstance(letter, DeadLetter)
     assert (letter.reason, letter.venue, letter.symbol) == ("ForeignRecord", "binance-futures", "X")
     assert "its key belongs in" in letter.error
+
+
+@pytest.mark.parametrize("where", [{"partition": (HOME + 1) % PARTITIONS}, {"false_origin": True}])
+def test_no_record_is_called_foreign_by_the_partitions_of_a_log_that_is_no_more(where: dict[str, Any]) -> None:
+    def anew() -> None:
+        raise LogAnew("the topic was made anew")
+
+    bench = Bench(require_same_log=anew)
+    assert isinstance(bench.handle(at_home(0)), Entry)
+    with pytest.raises(LogAnew):
+        bench.handle(at_home(1), offset=1, **where)
+    assert bench.counts.refused == {}
+
+
+def test_the_broker_is_asked_once_a_poll_whose_log_holds_foreign_records() -> None:
+    asked = []
+    bench = Bench(require_same_log=lambda: asked.append(1))
+    for poll in range(3):
+        bench.handler.begin()
+        for number in range(5):
+            bench.handle(at_home(number), partition=(HOME + 1) % PARTITIONS, offset=poll * 5 + number)
+    assert len(asked) == 3
+    assert bench.counts.refused == {"ForeignRecord": 15}
 
 
 def test_an_event_of_a_place_without_record_is_refused_and_what_follows_is_stored() -> None:

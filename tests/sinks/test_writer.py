@@ -1,6 +1,7 @@
 """For every way an insert can fail there is one right answer, and letters come before what they are about is passed."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from schemas.messages import DeadLetter
 from sinks.batching import Entry, RowBatch
 from sinks.claims import Claim, ClaimLost
 from sinks.counts import Counts
+from sinks.preflight import LogAnew
 from sinks.tables import TABLES
 from sinks.writer import (
     GIVE_UP_SECONDS,
@@ -44,7 +46,7 @@ class Waited(threading.Event):
 class Bench:
     """A writer of `factors` between fakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, require_same_log: Callable[[], None] = lambda: None) -> None:
         self.events: list[str] = []
         self.store = FakeStore(self.events)
         self.letters = FakeLetters(self.events)
@@ -59,6 +61,7 @@ class Bench:
             clock=self.clock,
             stop=self.stop,
             counts=self.counts,
+            require_same_log=require_same_log,
         )
 
 
@@ -93,6 +96,20 @@ def test_a_batch_of_letters_alone_inserts_nothing() -> None:
     bench.writer.write(one)
 
     assert bench.events == ["letter a:0:1"]
+
+
+def test_of_a_batch_that_may_be_of_another_log_neither_letters_nor_rows_leave() -> None:
+    def anew() -> None:
+        raise LogAnew("the topic was made anew")
+
+    for offsets in ((), (0, 2)):
+        bench = Bench(require_same_log=anew)
+        one = batch(*offsets)
+        one.passed(Position("a", 0, 3), 0.0)
+        one.refuse(letter("a:0:3"))
+        with pytest.raises(LogAnew):
+            bench.writer.write(one)
+        assert bench.events == []
 
 
 def test_a_busy_database_is_asked_again_after_growing_pauses_under_new_tokens() -> None:
