@@ -408,13 +408,3 @@ LIBRARY: Mapping[str, Metric] = {
     "python_gc_collections_total": Metric("Runs of the garbage collector.", ("generation",), "runs", EVERY),
 }
 """What the metrics library itself shows of a process."""
-# What the page of every role that records go through shows, whatever else it counts.
-MINIMUM: tuple[MetricName, ...] = (
-    "obflow_received_total",
-    "obflow_emitted_total",
-    "obflow_rejected_total",
-    "obflow_dead_lettered_total",
-    "obflow_lag_records",
-    "obflow_stage_latency_seconds",
-    "obflow_build_info",
-)

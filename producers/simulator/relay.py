@@ -190,7 +190,7 @@ class SimulatedRelay:
                     self._put_text(client, text)
 
     def lose_update(self, symbol: str) -> None:
-        """Number an update that nobody gets."""
+        """Number an update that nobody gets: a fault, as all of the simulator's are, for whoever tests a reader."""
         self._numbers_of(symbol).skip()
 
     def cut_all(self) -> None:

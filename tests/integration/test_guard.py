@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 import structlog
 
-from obflow.clock import ManualClock, SystemClock
+from obflow.clock import SystemClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from producers.broker import guard as guard_module
@@ -22,6 +22,7 @@ from schemas.errors import UsageError
 from schemas.messages import FeedState, FeedStatus, Source
 from schemas.topics import FEED_STATUS
 from tests.integration.producing import fresh_topics, read_topic
+from tests.support.manual_clock import ManualClock
 from tests.support.patience import patient
 
 pytestmark = pytest.mark.integration

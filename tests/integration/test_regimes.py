@@ -25,7 +25,6 @@ from processors import checks
 from processors.regimes.state import RegimeState, close_windows
 from processors.regimes.window import WINDOW_NS
 from schemas.codec import decode, encode
-from schemas.digest import regime_digest
 from schemas.messages import CallOutcome, FactorEvent, InstrumentKey, LlmCall, Regime, RegimeEvent, RegimeSource
 from schemas.topics import DEAD_LETTERS, FACTORS, LLM_CALLS, REGIMES
 from schemas.units import NS_PER_SECOND
@@ -36,6 +35,7 @@ from tests.integration.processing import end_of, read_all, until, workers
 from tests.processors.regimes.generated import RULES, Market, event_of, packed, record, shifted
 from tests.schemas.examples import EXAMPLES, load
 from tests.support.patience import patient
+from tests.support.regime_digest import regime_digest
 
 pytestmark = pytest.mark.integration
 

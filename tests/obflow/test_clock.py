@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from obflow.clock import Clock, ManualClock, RisingClock, SystemClock
+from obflow.clock import Clock, RisingClock, SystemClock
 from schemas.units import NS_PER_SECOND
+from tests.support.manual_clock import ManualClock
 
 
 def test_the_system_clock_does_not_run_backwards() -> None:

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from obflow.clock import ManualClock
 from obflow.health import BROKER, CONDITIONS, FEED, NOT_YET, STUCK_SECONDS, Health, beating
 from obflow.metrics import Metrics
 from obflow.probes import probing
 from schemas.errors import BrokerUnreachable
 from schemas.units import NS_PER_SECOND
+from tests.support.manual_clock import ManualClock
 from tests.support.waiting import eventually
 
 START_S = 1_700_000_000

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import structlog
 
-from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from producers.books.records import MAX_LEVELS, ProducerRecord
 from producers.contract import MAX_FRAME_BYTES, Fetch
@@ -30,6 +29,7 @@ from producers.simulator.venues import simulated_venue
 from schemas.errors import ExchangeUnreachable
 from schemas.messages import DeadLetter, FeedState, FeedStatus, L2Record, Reason, ResyncRequest, TradeRecord
 from tests.producers.l2_reader import books_of
+from tests.support.manual_clock import ManualClock
 from tests.support.patience import patient
 
 START_NS = 1_704_067_200 * 10**9

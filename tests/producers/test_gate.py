@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from obflow.clock import NS_PER_SECOND, ManualClock
 from obflow.response_headers import LONGEST_BAN_S, LONGEST_WAIT_S
 from producers.contract import VenueLimits
 from producers.exchanges import EXCHANGES
@@ -18,6 +17,8 @@ from producers.live.gate import FIRST_WAIT_S, REGION_WAIT_S, TRIAL_S, HostGate, 
 from producers.live.gate_state import OwnState, SharedState
 from producers.live.run import gate_file
 from schemas.errors import Backpressure
+from schemas.units import NS_PER_SECOND
+from tests.support.manual_clock import ManualClock
 
 START_S = 1_767_225_600  # the first second of a minute
 LIMITS = BINANCE_FUTURES.limits

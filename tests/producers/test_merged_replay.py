@@ -9,7 +9,6 @@ from threading import Event
 
 import pytest
 
-from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.settings import Settings
 from producers.books.records import ProducerRecord
@@ -27,6 +26,7 @@ from tests.integration.advising import TIMES, refused
 from tests.producers.fake_kafka import FakeClient, Sent
 from tests.producers.l2_reader import books_of
 from tests.producers.tardis_data import L2_HEADER, TRADES_HEADER, Market, as_rows, write_dataset
+from tests.support.manual_clock import ManualClock
 
 NOW_NS = 1_800_000_000 * 10**9
 SOLD = (("binance-futures", "binance-futures", "BTCUSDT"), ("okex-swap", "okx", "BTC-USDT-SWAP"))

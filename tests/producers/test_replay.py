@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from obflow.progress import Bar
 from obflow.settings import Settings
@@ -26,6 +25,7 @@ from schemas.messages import FeedState, FeedStatus, Kind, L2Record, SequenceSour
 from schemas.runs import replay_run
 from tests.producers.fake_kafka import FakeClient
 from tests.producers.tardis_data import L2_HEADER, Market, as_rows, write_dataset
+from tests.support.manual_clock import ManualClock
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 FUTURES = RECORDINGS / "binance-futures.frames.jsonl.gz"

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from obflow.clock import ManualClock
 from producers.contract import Fetch, Say
 from producers.exchanges.bybit.contracts import BYBIT
 from producers.exchanges.okx.venue import OKX
@@ -20,6 +19,7 @@ from producers.live.listing import find_instruments
 from producers.live.snapshots import BookRecovery
 from producers.messages import Instrument
 from schemas.errors import ExchangeUnreachable, UsageError
+from tests.support.manual_clock import ManualClock
 
 LIST = Path(__file__).parent / "fixtures" / "bybit" / "frames.jsonl"
 SYMBOLS = ("OBFUSDT", "ZIGUSDT")

@@ -4,7 +4,6 @@ import threading
 
 import pytest
 
-from obflow.clock import ManualClock
 from schemas.codec import decode_as, encode
 from schemas.errors import StoreUnreachable
 from schemas.logs import Origin, Position
@@ -20,6 +19,7 @@ from sinks.writer import Stopped
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.fakes import FakeReader, FakeWriter, Held, at_once, read
 from tests.sinks.records import factors
+from tests.support.manual_clock import ManualClock
 
 
 class Bench:

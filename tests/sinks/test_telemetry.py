@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import msgspec
 
-from obflow.clock import ManualClock
 from obflow.metrics import Metrics
 from schemas.logs import Position
 from schemas.messages import Source
@@ -15,6 +14,7 @@ from sinks.telemetry import Telemetry
 from sinks.writer import WrittenBatch
 from tests.schemas.examples import EXAMPLES, load
 from tests.sinks.records import entry
+from tests.support.manual_clock import ManualClock
 
 NOW_NS = 1_700_000_000_000_000_000
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from obflow.clock import ManualClock
 from schemas.errors import EXIT_DEPENDENCY, FatalError, StoreUnreachable
 from schemas.logs import Position
 from schemas.messages import DeadLetter
@@ -25,6 +24,7 @@ from sinks.writer import (
 from tests.sinks.decoded import block_entry
 from tests.sinks.fakes import FakeLetters, FakeStore, insert_error
 from tests.sinks.records import entry, factors, origin_of
+from tests.support.manual_clock import ManualClock
 
 CLAIM = Claim("factors", "a", (0,), "0000000000000001-aa")
 

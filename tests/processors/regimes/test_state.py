@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from processors.derived.followed import BEGAN_ANEW_NS
 from processors.regimes.state import SHOWN_WINDOWS, Closed, Passed, RegimeState, close_windows, renewed
 from processors.regimes.window import WINDOW_NS
-from schemas.digest import regime_digest
 from schemas.errors import DecodeError
 from schemas.factors import FACTOR_INDEX
 from schemas.messages import FactorEvent, FactorRecord, InstrumentKey, Regime, RegimeEvent, Source, Status
 from tests.processors.regimes.generated import L2_LOG, RULES, TRADED, Market, event_of, packed, record, shifted
 from tests.processors.regimes.test_window import event
+from tests.support.regime_digest import regime_digest
 
 BTC = InstrumentKey("binance-futures", "BTCUSDT")
 BEFORE = Path(__file__).parent / "before" / "regimes.2.hex"
