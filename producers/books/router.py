@@ -12,50 +12,30 @@ and only if, it was an update of that book. Nothing that a venue sends makes thi
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
-
-import msgspec
 
 from producers.books.arrivals import ArrivalNumbers
 from producers.books.carriers import Carriers
 from producers.books.engine import DeltaEngine
 from producers.books.options import PastStreams, StreamCounters, StreamOptions
-from producers.books.quotes import top_of
-from producers.books.records import ProducerRecord
 from producers.books.refused import Refusals, located
 from producers.books.seen_trades import read_known
 from producers.books.stream import InstrumentStream, Published
+from producers.books.taker import Handled, MessageTaker
 from producers.books.templates import FrameTemplates
 from producers.contract import MAX_FRAME_BYTES, DeltaForm, FrameReader
 from producers.messages import (
-    BestQuote,
     DepthDelta,
-    DepthSnapshot,
-    DerivativeTick,
     Frame,
-    Ignored,
     Instrument,
-    Interrupted,
     Notice,
     NoticeKind,
-    SnapshotOrigin,
-    TradeTick,
     VenueMessage,
-    VenueNotice,
     Via,
 )
 from schemas.errors import FrameTooLarge, MessageError, UnknownSymbol
-from schemas.messages import DeadLetter
-
-
-class Handled(msgspec.Struct, frozen=True, gc=False):
-    """What became of a frame."""
-
-    records: list[ProducerRecord]
-    notices: list[VenueNotice]
-
 
 _WS: Final = Via.WS  # looked up once: asked of each frame
 
@@ -91,7 +71,6 @@ class FrameRouter:
         engine: Callable[[DeltaForm], DeltaEngine] | None = None,
     ) -> None:
         self.exchange = exchange
-        self._quoted = quoted
         self._options = options
         self._engine = None if engine is None or exchange.deltas is None else engine(exchange.deltas)
         self._templates = None if self._engine is None else self._engine.templates
@@ -100,7 +79,8 @@ class FrameRouter:
         self._arrivals = ArrivalNumbers()
         self._refusals = Refusals(exchange.venue, self.streams, self._carriers, self._arrivals.counts)
         self.rejected = self._refusals.rejected
-        self.ignored: Counter[str] = Counter()
+        self._taker = MessageTaker(self.streams, self._carriers, self._arrivals, quoted, self.rejected)
+        self.ignored = self._taker.ignored
         self.past = PastStreams(StreamCounters())
         self._max_frame_bytes = max_frame_bytes
         self._frames_of: defaultdict[str, int] = defaultdict(int)  # by connection: the counter in a dead letter's id
@@ -208,7 +188,7 @@ class FrameRouter:
             return
         for message in messages:
             try:
-                self._route(message, frame, handled)
+                self._taker.take(message, frame, handled)
             except MessageError as error:
                 if isinstance(error, UnknownSymbol) and error.context["symbol"] in self._ended:
                     self.ignored["ended"] += 1
@@ -229,84 +209,5 @@ class FrameRouter:
             raise FrameTooLarge(f"a frame of {len(frame.raw)} bytes; {self._max_frame_bytes} are allowed")
         return self.exchange.parse(frame)
 
-    def _route(self, message: VenueMessage, frame: Frame, handled: Handled) -> None:
-        if isinstance(message, BestQuote) and message.symbol in self._quoted:
-            self._take_top(message, frame, handled)
-        elif isinstance(message, BestQuote):
-            if not self._carriers.brings(message, frame.connection):
-                self.ignored["other_connection"] += 1
-                return
-            handled.records.extend(self._stream(message.symbol).on_quote(message, frame.received_ns))
-        elif isinstance(message, TradeTick):
-            if message.stands_in and not self._lacks_trades(message.symbol, frame.received_ns):
-                self.ignored[message.stands_in] += 1
-                return
-            handled.records.extend(self._stream(message.symbol).on_trade(message, frame.received_ns))
-        elif isinstance(message, DerivativeTick):
-            handled.records.extend(
-                self._stream(message.symbol).derivatives.take(
-                    message, frame.received_ns, is_asked=frame.via is Via.REST
-                )
-            )
-        elif isinstance(message, DepthDelta):
-            stream = self._stream(message.symbol)
-            if not self._carriers.brings(message, frame.connection):
-                self.ignored["other_connection"] += 1
-                return
-            self._keep(stream.on_delta(self._arrivals.of_delta(message), frame.received_ns), handled)
-        elif isinstance(message, DepthSnapshot):
-            stream = self._stream(self._asked_for(message))
-            if message.origin is SnapshotOrigin.IN_STREAM and not self._carriers.is_source(message, frame.connection):
-                self.ignored["other_connection"] += 1
-                return
-            self._keep(stream.on_snapshot(self._arrivals.of_snapshot(message), frame.received_ns), handled)
-        elif isinstance(message, Interrupted):
-            self._interrupt(message, frame, handled)
-        elif isinstance(message, Ignored):
-            self.ignored[message.kind] += 1
-        else:
-            handled.notices.append(message)
-
-    def _interrupt(self, message: Interrupted, frame: Frame, handled: Handled) -> None:
-        """Believe no book that missed something, where the connection itself stands; a whole book follows by itself.
-
-        A connection that carries no books, but what is told beside them, says nothing of any.
-        """
-        carried = self._carriers.carried_by(frame.connection)
-        for symbol in message.symbols or carried:
-            if symbol in carried:
-                handled.records.extend(self.streams[symbol].feed.on_disconnect(frame.received_ns))
-
-    def _take_top(self, quote: BestQuote, frame: Frame, handled: Handled) -> None:
-        """Take a best quote for a whole book of one level a side; one that comes again changes nothing."""
-        stream = self._stream(quote.symbol)
-        if stream.is_live and stream.tracked.sequence == quote.number:
-            stream.counters.duplicates += 1
-            return
-        top = top_of(quote)
-        if self._carriers.is_source(top, frame.connection):
-            self._keep(stream.on_snapshot(top, frame.received_ns), handled)
-
-    def _lacks_trades(self, symbol: str, received_ns: int) -> bool:
-        stream = self.streams.get(symbol)
-        return stream is not None and stream.feed.lacks_trades(received_ns)
-
-    def _keep(self, records: list[Published], handled: Handled) -> None:
-        """Keep what depth gave; a stream refuses an update that waited by a dead letter of its own."""
-        self.rejected.update(record.reason for record in records if isinstance(record, DeadLetter))
-        handled.records.extend(records)
-
     def _stream_of(self, instrument: Instrument) -> InstrumentStream:
         return InstrumentStream(instrument, self.exchange.sequence, self._options, self.exchange.checksum, self._engine)
-
-    def _stream(self, symbol: str) -> InstrumentStream:
-        try:
-            return self.streams[symbol]
-        except KeyError:
-            raise UnknownSymbol("nobody subscribed to this instrument", symbol=symbol[:80]) from None
-
-    def _asked_for(self, snapshot: DepthSnapshot) -> str:
-        """Give a snapshot that names no instrument to the only one there is."""
-        if snapshot.symbol is None and len(self.streams) == 1:
-            return next(iter(self.streams))
-        return snapshot.symbol or ""
