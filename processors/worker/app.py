@@ -23,6 +23,7 @@ from processors.worker.checkpoints import Checkpointer, CheckpointTable
 from processors.worker.credentials import credentials_of
 from processors.worker.cut import LoggedRecord, SourceBatch
 from processors.worker.dead_letters import dead_letter_of
+from processors.worker.faust_side import FaustSide
 from processors.worker.meters import WorkerMeters
 from processors.worker.outbox import Outbox, SendEmit, sender
 from processors.worker.preflight import log_ends
@@ -115,31 +116,25 @@ def create_worker(
         fail: Ends the process, at once.
         beside: Brings the companion.
     """
-    meters = WorkerMeters(metrics, stage.reads, stage.label)
-    faults = FaultPoints.from_environment()
-    outbox = Outbox(
-        lambda: app.producer._producer,
-        fail,
-        on_acknowledged=lambda send: meters.acknowledged(send, outbox.in_flight),
-        faults=faults,
-    )
+    meters, faults, faust = WorkerMeters(metrics, stage.reads, stage.label), FaultPoints.from_environment(), FaustSide()
+    outbox = _outbox_of(faust, meters, fail, faults)
     ports = WorkerPorts(
         source,
         outbox,
         send=sender(outbox, partial(topic_name, settings)),
-        load=lambda key: table.data.get(key.encode()),
-        seek_back=lambda partition, offset: app.consumer.seek_back(partition, offset),
-        is_current=lambda batch: app.consumer.is_current(batch),
+        load=faust.load,
+        seek_back=faust.seek_back,
+        is_current=faust.is_current,
         fail=fail,
         faults=faults,
         named_log=LogEnds(settings, stage.names.topic) if stage.names is not None else None,
-        withdraw=lambda partition, offset: app.consumer.withdraw(partition, offset),
-        is_whole=lambda partition: table.data.is_whole(partition),
-        was_refused=lambda key: table.data.was_refused(key.encode()),
-        changelog_id=lambda: table.data.changelog_id,
+        withdraw=faust.withdraw,
+        is_whole=faust.is_whole,
+        was_refused=faust.was_refused,
+        changelog_id=faust.changelog_id,
     )
-    section = settings.section(stage.role, StageSettings)  # type: ignore[type-abstract] # a protocol to hold it against
     companion = beside.open(settings, metrics, ports.send) if beside is not None else None
+    section = settings.section(stage.role, StageSettings)  # type: ignore[type-abstract] # a protocol to hold it against
     agent = StageAgent(
         stage,
         ports,
@@ -148,26 +143,44 @@ def create_worker(
         checkpoint_s=section.checkpoint_seconds,
         companion=companion,
     )
+    _make_application(faust, stage, settings, section.app_id, agent)
+    _judge_checkpoints(faust.table, settings, source, stage, agent, fail)
+    _read_by_agent(faust.app, stage, source, agent)
+    return WorkerParts(faust.app, agent, outbox, _checkpointer_of(faust, outbox, agent), meters, companion)
+
+
+def _outbox_of(faust: FaustSide, meters: WorkerMeters, fail: Fail, faults: FaultPoints) -> Outbox:
+    outbox = Outbox(
+        faust.producer,
+        fail,
+        on_acknowledged=lambda send: meters.acknowledged(send, outbox.in_flight),
+        faults=faults,
+    )
+    return outbox
+
+
+def _make_application(
+    faust: FaustSide, stage: Stage[Any, Any], settings: Settings, app_id: str, agent: StageAgent
+) -> None:
+    """Make the application, and the table that its checkpoints are recovered into."""
     app = BatchApp(
-        settings.kafka.topic_prefix + section.app_id,
-        agent,
-        outage_s=settings.kafka.outage_seconds,
-        **_options(settings),
+        settings.kafka.topic_prefix + app_id, agent, outage_s=settings.kafka.outage_seconds, **_options(settings)
     )
-    table = app.Table(_table_of(stage), key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
-    _judge_checkpoints(table, settings, source, stage, agent, fail)
-    checkpointer = Checkpointer(
-        table.changelog_topic_name,
-        outbox,
-        agent.owned,
-        on_saved=lambda key, payload, sent: table.data.record_saved(key, payload, sent.topic_partition, sent.offset),
-        now=time.monotonic,
-    )
+    faust.bind(app, app.Table(_table_of(stage), key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions))
+
+
+def _read_by_agent(app: BatchApp, stage: Stage[Any, Any], source: LogId, agent: StageAgent) -> None:
+    """Have the application give the agent what it reads of the source, as bytes."""
     records = app.topic(
         source.topic, key_serializer=IdentityCodec(), value_serializer=IdentityCodec(), acks=False, allow_empty=True
     )
     app.agent(records, name=stage.name)(_as_agent(agent))
-    return WorkerParts(app, agent, outbox, checkpointer, meters, companion)
+
+
+def _checkpointer_of(faust: FaustSide, outbox: Outbox, agent: StageAgent) -> Checkpointer:
+    return Checkpointer(
+        faust.table.changelog_topic_name, outbox, agent.owned, on_saved=faust.note_saved, now=time.monotonic
+    )
 
 
 def _judge_checkpoints(
