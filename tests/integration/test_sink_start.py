@@ -13,7 +13,7 @@ from obflow.settings import ClickHouseSettings, Settings
 from schemas.errors import TopicMismatch
 from schemas.messages import FeedState, FeedStatus, Source
 from schemas.topics import FACTORS, FEED_STATUS, TRADES, Topic
-from sinks import reader, service
+from sinks import opening, reader
 from sinks.reader import Log
 from sinks.store import Store
 from tests.integration.sinking import Feed, opened, pipeline, read_all, run_until
@@ -69,7 +69,7 @@ def test_what_is_written_and_stored_while_a_sink_starts_is_no_record_lost(
     """Another sink, on its way out, stores records between the two look-ups of one that starts."""
     send(settings, [0, 1])
     run_until(settings, read_all(2), "factors")
-    asked = service.stored_positions
+    asked = opening.stored_positions
     meanwhile = iter([True])
 
     def positions(store: Store, table: Any) -> Positions:
@@ -81,7 +81,7 @@ def test_what_is_written_and_stored_while_a_sink_starts_is_no_record_lost(
             )
         return asked(store, table)
 
-    monkeypatch.setattr(service, "stored_positions", positions)
+    monkeypatch.setattr(opening, "stored_positions", positions)
     counts = run_until(settings, lambda counts: bool(counts["factors"].lags), "factors")
 
     assert counts["factors"].records == 0
