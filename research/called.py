@@ -105,50 +105,79 @@ def read_logs(settings: Settings, dropped: Collection[str] = ()) -> Called:
         TopicMismatch: A topic is missing.
         FatalError: A log did not give its records in time.
     """
-    logs = _log_ids(settings)
+    reader = _AuditReader(settings, dropped)
     asked_ms = time.time_ns() // NS_PER_MS
-    readings: dict[Topic, LogReading] = {}
+    statuses = expected_changes(reader.noted(FEED_STATUS), reader.logs[FEED_STATUS], reader.partitions(FEED_STATUS))
+    letters = written_letters(reader.log(DEAD_LETTERS), reader.logs[DEAD_LETTERS])
+    events = expected_events(reader.noted(L2), reader.partitions(L2))
+    emission, windows, conflated = _of_factors(reader, letters)
+    called = Called(
+        logs=reader.logs,
+        readings=reader.readings,
+        asked_ms=asked_ms,
+        statuses=statuses,
+        letters=letters,
+        events=events,
+        emission=emission,
+        conflated=conflated,
+        windows=windows.closed,
+        counted={table: count_records(reader.noted(topic), reader.logs[topic]) for table, topic in COUNTED.items()},
+        verdicts=written_verdicts(reader.log(REGIMES), reader.partitions(REGIMES)),
+        calls=places(reader.noted(LLM_CALLS), reader.logs[LLM_CALLS]),
+        rollout=changes_on(reader.log(ROLLOUT), reader.partitions(ROLLOUT)),
+        judged=judged_marks(reader.log(REGIME_EVAL)),
+        steps=_derived_steps(reader),
+    )
+    _leave_out(called, reader.left_out)
+    return called
 
-    def reading(topic: Topic) -> LogReading:
-        readings[topic] = LogReading(settings, logs[topic].topic)
-        return readings[topic]
 
-    def partitions(topic: Topic) -> int:
-        return len(readings[topic].ends)
+class _AuditReader:
+    """Reads logs one by one, and remembers where each began and ended.
 
-    def noted(topic: Topic) -> Iterator[Logged]:
-        return _noting(reading(topic), dropped, out[topic])
+    Attributes:
+        logs: Each topic's identity.
+        readings: What was read.
+        left_out: Places of the records of dropped runs, by topic.
+    """
 
-    out: defaultdict[Topic, set[Place]] = defaultdict(set)
-    statuses = expected_changes(noted(FEED_STATUS), logs[FEED_STATUS], partitions(FEED_STATUS))
-    letters = written_letters(reading(DEAD_LETTERS), logs[DEAD_LETTERS])
-    windows, conflated = ClosedWindows(_refused(letters, logs[FACTORS])), Conflated()
+    def __init__(self, settings: Settings, dropped: Collection[str]) -> None:
+        self.logs = _log_ids(settings)
+        self.readings: dict[Topic, LogReading] = {}
+        self.left_out: defaultdict[Topic, set[Place]] = defaultdict(set)
+        self._settings = settings
+        self._dropped = dropped
+
+    def log(self, topic: Topic) -> LogReading:
+        """Read a log whole."""
+        self.readings[topic] = LogReading(self._settings, self.logs[topic].topic)
+        return self.readings[topic]
+
+    def noted(self, topic: Topic) -> Iterator[Logged]:
+        """Read a log whole, and note what of it is of dropped runs."""
+        return _noting(self.log(topic), self._dropped, self.left_out[topic])
+
+    def partitions(self, topic: Topic) -> int:
+        """Tell how many partitions a log has that is being read."""
+        return len(self.readings[topic].ends)
+
+
+def _of_factors(reader: _AuditReader, letters: set[tuple[str, str]]) -> tuple[Emission, ClosedWindows, Conflated]:
+    """Read the factors once, for all that they say."""
+    windows, conflated = ClosedWindows(_refused(letters, reader.logs[FACTORS])), Conflated()
 
     def also(logged: Logged, record: FactorRecord) -> None:
         windows.take(logged, record)
         conflated.take(logged, record)
 
-    called = Called(
-        logs=logs,
-        readings=readings,
-        asked_ms=asked_ms,
-        statuses=statuses,
-        letters=letters,
-        events=expected_events(noted(L2), partitions(L2)),
-        emission=emitted_events(reading(FACTORS), also, partitions(FACTORS)),
-        conflated=conflated,
-        windows=windows.closed,
-        counted={table: count_records(noted(topic), logs[topic]) for table, topic in COUNTED.items()},
-        verdicts=written_verdicts(reading(REGIMES), partitions(REGIMES)),
-        calls=places(noted(LLM_CALLS), logs[LLM_CALLS]),
-        rollout=changes_on(reading(ROLLOUT), partitions(ROLLOUT)),
-        judged=judged_marks(reading(REGIME_EVAL)),
-        steps={
-            name: written_steps(reading(table.topic), table, partitions(table.topic)) for name, table in DERIVED.items()
-        },
-    )
-    _leave_out(called, out)
-    return called
+    return emitted_events(reader.log(FACTORS), also, reader.partitions(FACTORS)), windows, conflated
+
+
+def _derived_steps(reader: _AuditReader) -> dict[str, set[DerivedStep]]:
+    return {
+        name: written_steps(reader.log(table.topic), table, reader.partitions(table.topic))
+        for name, table in DERIVED.items()
+    }
 
 
 def _noting(log: Iterable[Logged], dropped: Collection[str], out: set[Place]) -> Iterator[Logged]:
