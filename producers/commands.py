@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from obflow.metrics import Metrics
     from obflow.settings import Settings
     from producers.contract import Exchange
-    from producers.live.run import Provider
     from producers.live.tardis_replay import Stretch, Wanted
+    from producers.live.tasks import Provider
     from producers.selection import Selection
 
 _SPEED = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
@@ -278,8 +278,8 @@ async def _live(venue: str, settings: Settings, metrics: Metrics | None = None) 
     from producers.exchanges.deribit.venue import DERIBIT
     from producers.live.deribit import open_deribit
     from producers.live.relay import RelayAccess
-    from producers.live.run import Provider
     from producers.live.tardis import key_headers, machine_stream, require_access
+    from producers.live.tasks import Provider
     from producers.settings import TardisSettings
     from producers.tardis.venues import exchange_in, relayed_in
     from producers.venue_names import exchange_named

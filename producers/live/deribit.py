@@ -12,8 +12,8 @@ from producers.exchanges.deribit.login import DeribitLogin
 from producers.exchanges.deribit.venue import DERIBIT, RAW_DERIBIT
 from producers.live.login import UNLOGGED, LoginRefused, SocketLogin
 from producers.live.rest import is_loopback
-from producers.live.run import Provider
 from producers.live.tardis import key_in
+from producers.live.tasks import Provider
 from producers.live.venue_socket import OPEN_SECONDS
 from producers.settings import DeribitSettings, ProducerSettings
 from schemas.errors import ExchangeUnreachable, SettingsError

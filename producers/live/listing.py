@@ -65,21 +65,12 @@ async def find_instruments(
         ExchangeUnreachable: It did not answer in time.
     """
     selection = wanted if isinstance(wanted, Selection) else Selection(tuple(wanted))
-    asking = _ListFetcher(rest, exchange, clock)
-    loop, backoff, limit = asyncio.get_running_loop(), Backoff(), LineLimit()
-    began = loop.time()
+    asking, waiting = _ListFetcher(rest, exchange, clock), _ListPauses(exchange.venue, stop, patience_s)
     while not stop.is_set():
         try:
             frames, listed = await asking.ask_for(selection.named)
         except (ExchangeUnreachable, Backpressure, MessageError) as error:
-            if patience_s is not None and loop.time() - began >= patience_s:
-                raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
-            wait_s = backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
-            left_out = limit.take(cause_of(exchange.venue, error.cause), loop.time())
-            if left_out is not None:
-                more = {} if patience_s is None else {"gives_up_after_s": patience_s}
-                log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1), **more)
-            await _wait(stop, wait_s)
+            await waiting.after(error)
             continue
         if listed.weight_per_minute is not None:
             rest.limit_weight(listed.weight_per_minute)
@@ -89,6 +80,33 @@ async def find_instruments(
                 tap.write(frame)
         return found
     return {}
+
+
+class _ListPauses:
+    """Waits between two askings for a list, and tells why, until its patience ends."""
+
+    def __init__(self, venue: str, stop: asyncio.Event, patience_s: float | None) -> None:
+        self._venue = venue
+        self._stop = stop
+        self._patience_s = patience_s
+        self._backoff, self._limit = Backoff(), LineLimit()
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    async def after(self, error: ExchangeUnreachable | Backpressure | MessageError) -> None:
+        """Wait after an asking that failed.
+
+        Raises:
+            ExchangeUnreachable: It was asked for long enough.
+        """
+        now_s = self._loop.time()
+        if self._patience_s is not None and now_s - self._began >= self._patience_s:
+            raise ExchangeUnreachable(error.cause, next_step=error.next_step) from None
+        wait_s = self._backoff.next_s(error.retry_after_s if isinstance(error, Backpressure) else 0.0)
+        if self._limit.take(cause_of(self._venue, error.cause), now_s) is not None:
+            more = {} if self._patience_s is None else {"gives_up_after_s": self._patience_s}
+            log.warning("instruments_not_listed", error=str(error), retry_s=round(wait_s, 1), **more)
+        await _wait(self._stop, wait_s)
 
 
 class _ListFetcher:

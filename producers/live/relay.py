@@ -15,9 +15,9 @@ from obflow.metrics import Metrics
 from obflow.response_headers import LONGEST_WAIT_S, read_wait
 from obflow.settings import Settings
 from producers.live.rest import body_within, is_loopback
-from producers.live.run import Provider
 from producers.live.source import VenueSource
 from producers.live.tardis import REFUSING, key_in, venue_at_tardis
+from producers.live.tasks import Provider
 from producers.settings import RelaySettings
 from producers.tardis.relay import CHANNELS, Credentials, Quota, RelayStream, read_credentials, read_quota
 from producers.tardis.venues import RELAY_PREFIX

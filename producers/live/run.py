@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -20,20 +20,19 @@ from obflow.settings import Settings
 from obflow.topics import topic_name
 from producers.books.quality import ClockBounds
 from producers.books.records import ProducerRecord
+from producers.broker.guard import LiveGuard
 from producers.broker.publisher import TOPIC_OF, Publisher
 from producers.compilation import find_engine
-from producers.contract import Exchange, LiveFrameSource, Login
+from producers.contract import Exchange
 from producers.live.feed import LiveFeed
 from producers.live.gate import HostGate
 from producers.live.gate_state import SharedState
 from producers.live.listing import find_instruments
-from producers.live.polling import Poller
 from producers.live.production import Production
 from producers.live.quality import VenueClock
 from producers.live.rest import RestClient
-from producers.live.snapshots import BookRecovery
-from producers.live.source import VenueSource
-from producers.live.venue_socket import NO_HEADERS
+from producers.live.tasks import Provider, run_feed
+from producers.messages import Instrument
 from producers.recordings.rotating import RotatingWriter, open_writer, written
 from producers.recordings.rotation import Rotation
 from producers.recordings.writer import FrameWriter
@@ -42,30 +41,11 @@ from producers.settings import ProducerSettings
 from schemas.topics import L2, TRADES
 from schemas.units import NS_PER_SECOND
 
-TICK_SECONDS = 0.02
 FLUSH_SECONDS = 5.0
 RECORDER_PATIENCE_SECONDS = 10.0
 """A recorder waits so long for a venue that does not answer at its start, and no longer than it is to record."""
-FILE_FLUSH_SECONDS = 1.0
-SHOW_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-class Provider(NamedTuple):
-    """Who brings a venue's data where the venue itself does not.
-
-    Attributes:
-        name: Written into recordings in the venue's place, so that their frames are read as the provider's.
-        headers: Sent with each handshake: the key.
-        login: How each connection makes itself known; None where it need not.
-        attend: Runs beside the connections, for what it gives to be renewed; None where nothing is.
-    """
-
-    name: str
-    headers: Mapping[str, str] = NO_HEADERS
-    login: Login | None = None
-    attend: Callable[[VenueSource], Coroutine[Any, Any, None]] | None = None
 
 
 async def produce(
@@ -114,8 +94,7 @@ async def produce(
         producer = Production(exchange, selection, settings, clock, metrics, stop, held)
         feed = None
         async with AsyncExitStack() as around:
-            await around.enter_async_context(beating(metrics.health))
-            around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
+            await _show_health(around, settings, metrics)
             guard = None if selection.is_open else await producer.stand_alone(selection.named)
             recorded_as = provider.name if provider else exchange.venue
             tap = open_writer(recording, recorded_as, selection.named, rotation) if recording else None
@@ -127,14 +106,25 @@ async def produce(
                 feed = producer.feed(listed, tap, engine)
                 on_feed(feed)
                 _begin_parts(tap, feed)
-                feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
-                await guard.claim(producer.publisher, producer.source, stop)
-                await producer.know_trades(feed, list(feed.router.streams))
+                await _take_over(producer, feed, guard, stop)
                 background = producer.background(feed, rest, listed, guard)
                 on_tick = partial(producer.on_tick, feed, guard)
-                await _run(feed, rest, exchange, settings, stop, on_tick, tap, provider, background)
+                await run_feed(feed, rest, exchange, settings, stop, on_tick, tap, provider, background)
         await asyncio.to_thread(producer.publisher.flush, FLUSH_SECONDS)
         return _summary(exchange, producer.publisher, feed)
+
+
+async def _show_health(around: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:
+    """Say on the role's page that the loop moves and whether the broker answers, as long as the block runs."""
+    await around.enter_async_context(beating(metrics.health))
+    around.enter_context(probing(metrics.health, {BROKER: broker_probe(settings)}))
+
+
+async def _take_over(producer: Production, feed: LiveFeed, guard: LiveGuard, stop: asyncio.Event) -> None:
+    """Have the instruments be this process's alone, and know the trades that are on the log."""
+    feed.send_heartbeats()  # from here on, whoever would produce the same instruments knows of this feed
+    await guard.claim(producer.publisher, producer.source, stop)
+    await producer.know_trades(feed, list(feed.router.streams))
 
 
 async def record(
@@ -172,37 +162,52 @@ async def record(
         FatalError: The disk is full.
         ExchangeUnreachable: The venue does not answer.
     """
-    chosen = settings.of(ProducerSettings)
     metrics = Metrics("recorder")
+    patience_s = min(RECORDER_PATIENCE_SECONDS, seconds or RECORDER_PATIENCE_SECONDS)
     with open_writer(path, provider.name if provider else exchange.venue, symbols, rotation) as tap:
         async with _rest(exchange, settings, clock, metrics, VenueClock()) as rest:
             instruments = await find_instruments(
-                rest,
-                exchange,
-                symbols,
-                clock=clock,
-                stop=stop,
-                tap=tap,
-                patience_s=min(RECORDER_PATIENCE_SECONDS, seconds or RECORDER_PATIENCE_SECONDS),
+                rest, exchange, symbols, clock=clock, stop=stop, tap=tap, patience_s=patience_s
             )
-            feed = LiveFeed(
-                exchange,
-                instruments,
-                chosen,
-                clock=clock,
-                metrics=metrics,
-                sink=_Nowhere(),
-                is_outdated=lambda _: False,
-                tap=tap.write,
-            )
+            feed = _unpublished_feed(exchange, instruments, settings, clock, metrics, tap)
             on_feed(feed)
             _begin_parts(tap, feed)
             if instruments:
-                timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
-                await _run(feed, rest, exchange, settings, stop, lambda: None, tap, provider)
-                if timer is not None:
-                    timer.cancel()
+                with _stopped_after(seconds, stop):
+                    await run_feed(feed, rest, exchange, settings, stop, lambda: None, tap, provider)
     return {"venue": exchange.venue, **written(tap, path), "instruments": _books(feed)}
+
+
+def _unpublished_feed(
+    exchange: Exchange,
+    instruments: Mapping[str, Instrument],
+    settings: Settings,
+    clock: Clock,
+    metrics: Metrics,
+    tap: FrameWriter,
+) -> LiveFeed:
+    """Make a feed that only keeps its frames, and knows which books are needed."""
+    return LiveFeed(
+        exchange,
+        instruments,
+        settings.of(ProducerSettings),
+        clock=clock,
+        metrics=metrics,
+        sink=_Nowhere(),
+        is_outdated=lambda _: False,
+        tap=tap.write,
+    )
+
+
+@contextmanager
+def _stopped_after(seconds: float | None, stop: asyncio.Event) -> Iterator[None]:
+    """Stop after so long, where that is said, if the block has not ended before."""
+    timer = asyncio.get_running_loop().call_later(seconds, stop.set) if seconds else None
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def _begin_parts(tap: FrameWriter | None, feed: LiveFeed) -> None:
@@ -222,62 +227,6 @@ class _Nowhere:
         return True
 
 
-async def _run(
-    feed: LiveFeed,
-    rest: RestClient,
-    exchange: Exchange,
-    settings: Settings,
-    stop: asyncio.Event,
-    on_tick: Callable[[], None],
-    tap: FrameWriter | None,
-    provider: Provider | None,
-    background: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
-) -> None:
-    """Run everything side by side until told to stop; what breaks in one of the tasks ends them all."""
-    url = settings.of(ProducerSettings).websocket_url or exchange.endpoints.websocket
-    feed.carried.tell_listing()
-    provider = provider or Provider(exchange.venue)
-    source = feed.connect(url, rest.gate, provider.headers, provider.login)
-    async with asyncio.TaskGroup() as group:
-        feed.recover_with(BookRecovery(exchange, rest, source, feed.has_room, group.create_task, feed.troubles.note))
-        source.start(group.create_task)
-        tasks = [group.create_task(_handle_frames(feed, source))]
-        tasks.append(group.create_task(_tick(feed, on_tick)))
-        tasks.append(group.create_task(_every(feed.heartbeat_seconds, feed.send_heartbeats)))
-        tasks.append(group.create_task(_every(feed.look_seconds, feed.look)))
-        tasks.append(group.create_task(_every(SHOW_SECONDS, feed.publish_metrics)))
-        tasks.extend(group.create_task(begin()) for begin in background)
-        if (every_s := settings.of(ProducerSettings).open_interest_seconds) > 0:
-            tasks.append(group.create_task(Poller(exchange, rest, source, feed, every_s).run()))
-        if provider.attend is not None:
-            tasks.append(group.create_task(provider.attend(source)))
-        if tap is not None:
-            tasks.append(group.create_task(_every(FILE_FLUSH_SECONDS, tap.flush)))
-        await stop.wait()
-        for task in (*tasks, *source.tasks):
-            task.cancel()
-        feed.stop()
-
-
-async def _handle_frames(feed: LiveFeed, source: LiveFrameSource) -> None:
-    async for frame in source.frames():
-        if notices := feed.handle(frame):
-            source.handle(frame, notices)
-
-
-async def _tick(feed: LiveFeed, on_tick: Callable[[], None]) -> None:
-    while True:
-        on_tick()
-        feed.request_snapshots()
-        await asyncio.sleep(TICK_SECONDS)
-
-
-async def _every(seconds: float, call: Callable[[], None]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        call()
-
-
 def gate_file(exchange: Exchange) -> str:
     """Name the file of a venue's gate, which venues share that count an address together."""
     return f"{exchange.limits.pool or exchange.venue}.gate.json"
@@ -286,7 +235,7 @@ def gate_file(exchange: Exchange) -> str:
 def _rest(
     exchange: Exchange, settings: Settings, clock: Clock, metrics: Metrics, venue_clock: VenueClock
 ) -> RestClient:
-    """The REST interface, behind the gate that handshakes share, and other processes of this address where told so."""
+    """Make the REST interface, behind the gate that handshakes share, and other processes where told so."""
     producer = settings.of(ProducerSettings)
     folder = producer.shared_gate_folder
     state = SharedState(Path(folder) / gate_file(exchange)) if folder else None
