@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from producers.contract import Channel, Exchange, Say
 from producers.live.connections import Connection
-from producers.live.subscription_parts import fitting
 
 Subscribe: TypeAlias = Callable[[Sequence[str]], list[Say]]
 
@@ -40,16 +39,16 @@ class Alternatives:
             return False
         carriers = self._carriers[found.path, channel]
         if not any(symbol in one.symbols for one in carriers):
-            roomy = next((one for one in carriers if self._has_room(one, symbol)), None)
+            roomy = next((one for one in carriers if self._has_room(one)), None)
             if roomy is None:
                 carriers.append(self._open_one(found.path, [symbol], partial(self._says, channel)))
             else:
                 roomy.add([symbol])
         return True
 
-    def _has_room(self, connection: Connection, symbol: str) -> bool:
-        carried = (*connection.symbols, symbol)
-        return len(carried) <= fitting(self._exchange, carried, self._exchange.limits.streams_per_connection)
+    def _has_room(self, connection: Connection) -> bool:
+        """Tell whether a connection may carry one more; each instrument is one stream of it."""
+        return len(connection.symbols) < self._exchange.limits.streams_per_connection
 
     def _says(self, channel: Channel, symbols: Sequence[str]) -> list[Say]:
         alternative = self._exchange.alternative(channel, symbols)

@@ -16,15 +16,14 @@ from producers.live.source import VenueSource
 PATH = "/beside"
 SYMBOLS = [f"S{number}USDT" for number in range(7)]
 EACH = 3
-"""Instruments that fit on a connection."""
+"""Streams that fit on a connection: one of each instrument."""
 
 
 class TwoAlternatives:
     """Binance's futures, with room for few, and with something in place of trades and of quotes on one path."""
 
     def __init__(self) -> None:
-        most = max(len(BINANCE_FUTURES.streams(symbol)) for symbol in SYMBOLS)
-        self.limits = BINANCE_FUTURES.limits._replace(streams_per_connection=EACH * most)
+        self.limits = BINANCE_FUTURES.limits._replace(streams_per_connection=EACH)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(BINANCE_FUTURES, name)
