@@ -20,7 +20,8 @@ from obflow.settings import ClickHouseSettings, Settings
 from processors.derived.fees import FeeTable
 from processors.factors import engine_named
 from processors.settings import FeeSettings
-from research.replay import FactorReplay, exchange_named, open_replay
+from producers.venue_names import exchange_named
+from research.replay import FactorReplay, open_replay
 from schemas.factors import FACTOR_SET
 from schemas.logs import Position
 from schemas.messages import ContractKind, FactorRecord, Source
