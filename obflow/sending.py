@@ -76,21 +76,3 @@ class Sender:
             with suppress(KafkaException):
                 client.purge()
                 client.flush(0)
-
-
-def send_one(
-    settings: Settings,
-    topic: str,
-    value: bytes,
-    *,
-    key: str,
-    what: str,
-    partition: int | None = None,
-    headers: Sequence[tuple[str, bytes]] = (),
-) -> None:
-    """Send one record over a client of its own. Arguments and errors as of `Sender.send`."""
-    sender = Sender(settings)
-    try:
-        sender.send(topic, value, key=key, what=what, partition=partition, headers=headers)
-    finally:
-        sender.close()

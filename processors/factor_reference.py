@@ -17,12 +17,13 @@ from obflow.terminal import say
 from processors.factors.reference import COMPUTE, OF_ANY_BOOK
 from schemas.codec import schema_of
 from schemas.errors import EXIT_DONE
-from schemas.factors import FACTOR_SET, FACTORS, Factor
+from schemas.factors import FACTOR_SET, FACTORS, Factor, range_of
 from schemas.versions import SCHEMAS
 
 PAGE: Final = Path("docs/factors.md")
 RECORD: Final = "factors"
 NOTHING: Final = "–"
+ANY: Final = "any"
 COLUMNS: Final = ("Name", "Unit", "Range", "Meaning", "Definition", "Null", "Since")
 NULL: Final = re.compile(r"; null (?P<clause>.*?)(?P<end>\.(?= )|\.?$)|(?:^|(?<=\. ))Null (?P<sentence>.*?)\.(?: |$)")
 """Where a docstring says when there is no value: the end of a sentence, or a sentence."""
@@ -117,17 +118,8 @@ def _families() -> dict[str, list[Factor]]:
 
 def _row(factor: Factor, since: int) -> tuple[str, ...]:
     said = said_of(inspect.getdoc(COMPUTE[factor.name]) or "")
-    texts = (factor.unit, _range(factor), factor.meaning, said.definition, said.null or NOTHING, f"v{since}")
+    texts = (factor.unit, range_of(factor) or ANY, factor.meaning, said.definition, said.null or NOTHING, f"v{since}")
     return f"`{factor.name}`", *(text.replace("|", "\\|") for text in texts)
-
-
-def _range(factor: Factor) -> str:
-    low, high = factor.low, factor.high
-    if low is None and high is None:
-        return "any"
-    if high is None:
-        return f"{low:g} or more"
-    return f"{high:g} or less" if low is None else f"{low:g} to {high:g}"
 
 
 def main(root: Path = Path()) -> int:

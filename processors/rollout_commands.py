@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from obflow.sending import send_one
+from obflow.sending import Sender
 from obflow.settings import Settings
 from obflow.topics import topic_name
 from obflow.whole_log import read_log
@@ -122,14 +123,14 @@ def _asked(settings: Settings, action: RolloutAction) -> RolloutRecord:
 
 def _send(settings: Settings, request: RolloutRecord) -> None:
     beside_the_state = partition_of(STATE_KEY, settings.kafka.partitions)  # their order counts
-    send_one(
-        settings,
-        topic_name(settings, ROLLOUT),
-        encode(request),
-        key=REQUEST_KEY,
-        what="the request",
-        partition=beside_the_state,
-    )
+    with closing(Sender(settings)) as sender:
+        sender.send(
+            topic_name(settings, ROLLOUT),
+            encode(request),
+            key=REQUEST_KEY,
+            what="the request",
+            partition=beside_the_state,
+        )
 
 
 def _read(settings: Settings) -> RolloutLog:

@@ -22,7 +22,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What the decoder raises for text that is not what it should be."""
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NAME = msgspec.json.Decoder(str)
+_TEXT = msgspec.json.Decoder(str)
 
 D = TypeVar("D")
 
@@ -76,13 +76,16 @@ def read_list(
         try:
             instruments.append(read(entry))
         except (*UNREADABLE, DecodeError, InvalidNumber, KeyError):
-            unreadable.append(_name_of(entry, named_by))
+            unreadable.append(text_at(entry, named_by))
     return InstrumentList(tuple(instruments), tuple(unreadable))
 
 
-def _name_of(entry: msgspec.Raw, field: str) -> str:
-    """The symbol of an entry of whatever shape; empty where it has none."""
+def text_at(raw: Text, place: str) -> str:
+    """Read the text at a place of a frame of whatever shape, fields by dots; empty where there is none."""
+    value: Text = raw
     try:
-        return _NAME.decode(_FIELDS.decode(entry).get(field, b'""'))
-    except UNREADABLE:
+        for field in place.split("."):
+            value = _FIELDS.decode(value)[field]
+        return _TEXT.decode(value)
+    except (*UNREADABLE, KeyError):
         return ""

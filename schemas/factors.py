@@ -34,6 +34,16 @@ class Factor(NamedTuple):
     meaning: str
 
 
+def range_of(factor: Factor) -> str:
+    """What a factor's values can be, as people write it."""
+    low, high = factor.low, factor.high
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"≥ {low:g}"
+    return f"≤ {high:g}" if low is None else f"{low:g} … {high:g}"
+
+
 FACTORS: tuple[Factor, ...] = (
     # the top of the book
     Factor("best_bid", "quote", 0.0, None, "highest bid price"),

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from obflow import kafka
-from obflow.sending import send_one
+from obflow.sending import Sender
 from obflow.topics import topic_name
 from schemas.codec import decode, encode
 from schemas.errors import DeliveryFailed, MessageError, UsageError
@@ -180,14 +181,14 @@ def redrive(settings: Settings, letter: Letter, payload: bytes) -> str:
             next_step="their books have been resynchronised since",
         )
     name = topic_name(settings, topic)
-    send_one(
-        settings,
-        name,
-        payload,
-        key=_key(letter, payload),
-        what=f"the record of letter {letter.letter_id}",
-        headers=[(ORIGIN_HEADER, letter.letter_id.encode())],
-    )
+    with closing(Sender(settings)) as sender:
+        sender.send(
+            name,
+            payload,
+            key=_key(letter, payload),
+            what=f"the record of letter {letter.letter_id}",
+            headers=[(ORIGIN_HEADER, letter.letter_id.encode())],
+        )
     return name
 
 

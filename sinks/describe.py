@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from schemas.errors import UsageError
-from schemas.factors import FACTORS, Factor
+from schemas.factors import FACTORS, range_of
 from sinks.migrate_scripts import Script, migrations, ordered_views
 from sinks.shape import COLUMN, TableShape, shapes
 from sinks.store import Store
@@ -64,16 +64,6 @@ def described(name: str, kind: str, comment: str) -> Described:
     meaning, unit = (found[1], found[2]) if found else (comment, "")
     factor = next((one for one in FACTORS if one.name == name), None)
     return Described(name, kind, unit, range_of(factor) if factor is not None else "", meaning)
-
-
-def range_of(factor: Factor) -> str:
-    """What a factor's values can be, as people write it."""
-    low, high = factor.low, factor.high
-    if low is None and high is None:
-        return ""
-    if high is None:
-        return f"≥ {low:g}"
-    return f"≤ {high:g}" if low is None else f"{low:g} … {high:g}"
 
 
 def comment_view(store: Store, view: Script) -> None:

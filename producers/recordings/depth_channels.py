@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from producers.contract import FrameReader
-from producers.decoding import UNREADABLE
+from producers.decoding import text_at
 from producers.messages import DepthDelta, DepthSnapshot, Frame, Ignored, SnapshotOrigin, VenueMessage, Via
 from schemas.units import NS_PER_SECOND
 
@@ -22,9 +22,6 @@ OTHER_DEPTH: Final = "other_depth"
 """What is passed over is counted by this."""
 QUIET_NS: Final = 10 * NS_PER_SECOND
 """For so long a channel may be quiet at its end: until then updates of others are no news of its book."""
-
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NAME = msgspec.json.Decoder(str)
 
 
 class DepthSpan(NamedTuple):
@@ -61,7 +58,7 @@ class DepthChannels:
         """Take note of an update, or of a whole book in the stream."""
         if not self._place or not _is_in_stream(frame, message):
             return
-        channels, name = self._known.setdefault(message.symbol or "", {}), channel_of(frame.raw, self._place)
+        channels, name = self._known.setdefault(message.symbol or "", {}), text_at(frame.raw, self._place)
         known = channels.setdefault(name, _ChannelSeen(frame.received_ns, frame.received_ns))
         known.last_ns = frame.received_ns
         known.updates += 1
@@ -97,7 +94,7 @@ class OneDepth:
     def _read(self, frame: Frame, message: VenueMessage) -> VenueMessage:
         if not isinstance(message, DepthDelta | DepthSnapshot) or not _is_in_stream(frame, message):
             return message
-        symbol, name = message.symbol or "", channel_of(frame.raw, self._place)
+        symbol, name = message.symbol or "", text_at(frame.raw, self._place)
         is_book = isinstance(message, DepthSnapshot)
         quiet_ns = 0 if is_book or self._book_of.get(symbol, name) == name else QUIET_NS
         for span in self._spans.get(symbol, ()):
@@ -108,17 +105,6 @@ class OneDepth:
         if is_book:
             self._book_of[symbol] = name
         return message
-
-
-def channel_of(raw: bytes, place: str) -> str:
-    """Name the channel that a frame came by; empty where it does not say."""
-    value = msgspec.Raw(raw)
-    try:
-        for key in place.split("."):
-            value = _FIELDS.decode(value).get(key, msgspec.Raw(b'""'))
-        return _NAME.decode(value)
-    except UNREADABLE:
-        return ""
 
 
 def _is_in_stream(frame: Frame, message: DepthDelta | DepthSnapshot) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer
 
 from obflow import kafka
-from obflow.sending import Sender, send_one
+from obflow.sending import Sender
 from obflow.settings import KafkaSettings, Settings
 from producers.settings import ProducerSettings
 from schemas.errors import DeliveryFailed
@@ -41,12 +41,6 @@ def test_one_client_sends_all_records_of_a_sender(clients: Clients) -> None:
     assert len(client) == 0, "each was waited for"
     sender.close()
     sender.close()
-
-
-def test_a_record_alone_has_a_client_of_its_own(clients: Clients) -> None:
-    for _ in range(2):
-        send_one(Settings(), "records", b"v", key="k", what="a record")
-    assert len(clients.made) == 2
 
 
 def test_what_is_not_acknowledged_fails_and_the_next_one_has_a_new_client(monkeypatch: pytest.MonkeyPatch) -> None:

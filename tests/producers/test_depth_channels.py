@@ -12,8 +12,8 @@ import pytest
 from producers.books.kernel.engine import CompiledDeltas
 from producers.books.options import StreamOptions
 from producers.books.records import payload_of
+from producers.decoding import text_at
 from producers.exchanges import EXCHANGES
-from producers.recordings.depth_channels import channel_of
 from producers.recordings.reader import RecordingReplay
 from tests.producers.messages import SECOND
 
@@ -162,4 +162,4 @@ def test_where_a_channel_ends_another_goes_on_with_its_next_book(tmp_path: Path)
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"arg":1}', b'{"arg":{"channel":5}}', b'{"arg":{}}', b"{}", b"\xff"])
 def test_a_frame_that_names_no_channel_has_none(raw: bytes) -> None:
-    assert channel_of(raw, "arg.channel") == ""
+    assert text_at(raw, "arg.channel") == ""
